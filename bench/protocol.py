@@ -57,7 +57,7 @@ class Augment:
     flip: bool = False  # left-right, one time in two
     rotation: float = 0.0  # degrees, either way
     shift: float = 0.0  # share of the width and height, either way
-    shear: float = 0.0  # radians, either way
+    shear: float = 0.0  # degrees, either way
     zoom: float = 0.0  # 0.2: between 0.8 and 1.2 times
     views: int = 0
 
@@ -200,7 +200,7 @@ def _augment(table: _Table) -> Augment:
         flip=table.boolean("flip", False),
         rotation=table.number("rotation", 0.0, 0.0, 180.0),
         shift=table.number("shift", 0.0, 0.0, 1.0),
-        shear=table.number("shear", 0.0, 0.0, 1.5),
+        shear=table.number("shear", 0.0, 0.0, 80.0),
         zoom=table.number("zoom", 0.0, 0.0, 0.95),
         views=table.integer("views", 0, 0, 1000),
     )

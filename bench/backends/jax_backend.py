@@ -1,0 +1,104 @@
+"""The JAX backend. Nothing here may import TensorFlow: it need not be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
+
+
+class _Backend:
+    def forward(self, model: Any) -> Forward:
+        # Weights are arguments, not constants: a later training step must be seen, and compiling
+        # them in would copy them into the program.
+        @jax.jit
+        def call(trained: Any, other: Any, x: Any) -> Any:
+            return model.stateless_call(trained, other, x, training=False)[0]
+
+        def forward(batch: Array) -> list[Array]:
+            trained = [v.value for v in model.trainable_variables]
+            other = [v.value for v in model.non_trainable_variables]
+            return host(call(trained, other, batch))
+
+        return forward
+
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
+        return _Step(model, optimizer, loss)
+
+    def device(self) -> DeviceInfo:
+        devices = jax.devices()
+        kind = "cpu" if devices[0].platform == "cpu" else "gpu"
+        name = "" if kind == "cpu" else devices[0].device_kind
+        return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
+
+
+class _Step:
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        optimizer.build(model.trainable_variables)
+        self._variables = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            optimizer.variables,
+        )
+        self._state: Any = None
+        self._compiled: Any = None
+
+        def step(state: Any, x: Any, y: Any, weight: Any) -> Any:
+            trained, other, slots = state
+
+            def objective(trained: Any) -> Any:
+                logits, after = model.stateless_call(trained, other, x, training=True)
+                value = loss(y, logits, weight)
+                # A loss-scaling optimizer reads its scale from its variables.
+                scaled = _scale(optimizer, slots, value)
+                return scaled, (value, logits, after)
+
+            gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
+            trained, slots = optimizer.stateless_apply(slots, gradients, trained)
+            return (trained, other, slots), jnp.stack([value, correct(y, logits, weight)])
+
+        self._step = jax.jit(step, donate_argnums=0)
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        state = self._current()
+        self._step.lower(state, x, y, weight).compile()
+
+    def put(self, x: Array, y: Array, weight: Array) -> Any:
+        return jax.device_put((x, y, weight))
+
+    def __call__(self, batch: Any) -> Any:
+        if self._state is None:
+            # The step gives its state's memory to its result, so it must not own Keras' arrays.
+            self._state = jax.tree.map(jnp.copy, self._current())
+        self._state, result = self._step(self._state, *batch)
+        return result
+
+    def fetch(self, results: Sequence[Any]) -> Array:
+        return np.asarray(jnp.stack(list(results)))
+
+    def sync(self) -> None:
+        if self._state is not None:
+            for variables, values in zip(self._variables, self._state, strict=True):
+                for variable, value in zip(variables, values, strict=True):
+                    variable.assign(value)
+            self._state = None
+
+    def _current(self) -> Any:
+        return tuple([v.value for v in variables] for variables in self._variables)
+
+
+def _scale(optimizer: Any, slots: Any, value: Any) -> Any:
+    import keras
+
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return value
+    with keras.StatelessScope(state_mapping=list(zip(optimizer.variables, slots, strict=True))):
+        return optimizer.scale_loss(value)
+
+
+BACKEND = _Backend()
