@@ -46,7 +46,7 @@ class _Step:
             optimizer.variables,
         )
         self._state: Any = None
-        self._compiled: Any = None
+        self._compiled: dict[tuple[int, ...], Any] = {}
 
         def step(state: Any, x: Any, y: Any, weight: Any) -> Any:
             trained, other, slots = state
@@ -65,8 +65,8 @@ class _Step:
         self._step = jax.jit(step, donate_argnums=0)
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        state = self._current()
-        self._step.lower(state, x, y, weight).compile()
+        lowered = self._step.lower(self._current(), x, y, weight)
+        self._compiled[x.shape] = lowered.compile()
 
     def put(self, x: Array, y: Array, weight: Array) -> Any:
         return jax.device_put((x, y, weight))
@@ -75,7 +75,8 @@ class _Step:
         if self._state is None:
             # The step gives its state's memory to its result, so it must not own Keras' arrays.
             self._state = jax.tree.map(jnp.copy, self._current())
-        self._state, result = self._step(self._state, *batch)
+        step = self._compiled.get(batch[0].shape, self._step)
+        self._state, result = step(self._state, *batch)
         return result
 
     def fetch(self, results: Sequence[Any]) -> Array:

@@ -1,0 +1,96 @@
+"""Where a network may be cut: the tensors that everything after them depends on alone.
+
+Pure graph reading; nothing here computes an activation or knows about training.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.errors import TrialError
+from bench.protocol import Unfreeze
+from bench.types import Backbone
+
+PIXELS = "pixels"  # before the network: nothing is frozen
+FEATURES = "features"  # after the pooling: the whole backbone is frozen
+
+
+def clean_cuts(model: Any) -> list[str]:
+    """Names of the layers after which a single tensor crosses to the rest, input to output.
+
+    Operations are in topological order, so a tensor is a clean cut exactly when, right after it
+    was made, no other tensor is still waited for.
+    """
+    operations = model.operations
+    consumers: dict[int, int] = {}
+    for operation in operations:
+        for tensor in _inputs(operation):
+            consumers[id(tensor)] = consumers.get(id(tensor), 0) + 1
+    alive: set[int] = set()
+    found = []
+    for operation in operations:
+        for tensor in _inputs(operation):
+            consumers[id(tensor)] -= 1
+            if consumers[id(tensor)] == 0:
+                alive.discard(id(tensor))
+        outputs = _flat(operation.output)
+        alive.update(id(t) for t in outputs)
+        if len(outputs) == 1 and alive == {id(outputs[0])}:
+            found.append(operation.name)
+    return found
+
+
+def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
+    """The deepest cut that leaves all that `unfreeze` trains after it."""
+    if unfreeze.kind == "none":
+        return FEATURES
+    if unfreeze.kind == "all":
+        return PIXELS
+    if unfreeze.kind == "stages":
+        kept = len(backbone.stages) - unfreeze.count
+        return backbone.stages[kept - 1] if kept > 0 else PIXELS
+    check_layers(backbone.name, unfreeze, len(model.layers))
+    frozen = {layer.name for layer in model.layers[: unfreeze.count]}
+    first = next(
+        i
+        for i, operation in enumerate(model.operations)
+        if operation.name not in frozen and operation.weights
+    )
+    before = {operation.name for operation in model.operations[:first]}
+    inputs = {layer.name for layer in model.layers if not layer.weights and not _inputs(layer)}
+    cuts = [name for name in clean_cuts(model) if name in before and name not in inputs]
+    return cuts[-1] if cuts else PIXELS
+
+
+def check_layers(backbone: str, unfreeze: Unfreeze, layers: int) -> None:
+    """Refuse a "from layer N" that leaves this backbone nothing to train."""
+    if unfreeze.kind == "from_layer" and unfreeze.count >= layers:
+        raise TrialError(
+            f"{backbone} has {layers} layers, so training 'from layer {unfreeze.count}' leaves "
+            f"nothing to train; choose a protocol that unfreezes by stages."
+        )
+
+
+def trained_layers(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> list[Any]:
+    """The layers that a phase trains, BatchNorm among them."""
+    if unfreeze.kind == "none":
+        return []
+    if unfreeze.kind == "from_layer":
+        return list(model.layers[unfreeze.count :])
+    cut = cut_for(backbone, model, unfreeze)
+    if cut == PIXELS:
+        return list(model.layers)
+    names = [operation.name for operation in model.operations]
+    after = set(names[names.index(cut) + 1 :])
+    return [layer for layer in model.layers if layer.name in after]
+
+
+def _flat(tensors: Any) -> list[Any]:
+    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
+
+
+def _inputs(operation: Any) -> list[Any]:
+    # Only an InputLayer has no inputs; its "input" is its own output.
+    if type(operation).__name__ == "InputLayer":
+        return []
+    return _flat(operation.input)
