@@ -1,0 +1,132 @@
+"""How right a trained model was, from the probabilities it gave each image.
+
+Figures over a split whose probabilities are missing or not finite are `None`: a model that diverged
+has no accuracy, although `argmax` would happily give one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.base import METRICS, Metric
+from bench.records import Evidence
+from bench.statistics import wilson
+
+ScoredSplit = Literal["validation", "test"]
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class fared. Where it had no images, recall and F1 are NaN: nothing is known."""
+
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | None:
+    """True labels and probabilities (images x classes) of a split, where there are usable ones."""
+    labels = evidence.arrays.get(f"{split}_labels")
+    probabilities = evidence.arrays.get(f"{split}_probabilities")
+    if labels is None or probabilities is None or not len(labels):
+        return None
+    if not np.isfinite(probabilities).all():
+        return None
+    return labels.astype(np.int64), probabilities.astype(np.float64)
+
+
+def confusion_matrix(evidence: Evidence, split: ScoredSplit = "test") -> Counts | None:
+    """Images by true class (rows) and predicted class (columns)."""
+    found = answers(evidence, split)
+    if found is None:
+        return None
+    labels, probabilities = found
+    counts = np.zeros((len(evidence.classes), len(evidence.classes)), np.int64)
+    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+    return counts
+
+
+def class_scores(confusion: Counts) -> tuple[ClassScores, ...]:
+    """Precision, recall and F1 of each class; a class never predicted has precision 0."""
+    right = np.diag(confusion).astype(np.float64)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        recall = right / true
+        f1 = np.where(true > 0, 2 * right / (true + predicted), np.nan)
+    precision = right / np.maximum(predicted, 1)
+    return tuple(
+        ClassScores(float(p), float(r), float(f), int(n))
+        for p, r, f, n in zip(precision, recall, f1, true, strict=True)
+    )
+
+
+def correct(evidence: Evidence, split: ScoredSplit) -> tuple[int, int] | None:
+    """How many images of a split were right, out of how many."""
+    found = answers(evidence, split)
+    if found is None:
+        return None
+    labels, probabilities = found
+    return int((probabilities.argmax(axis=1) == labels).sum()), len(labels)
+
+
+def _accuracy(split: ScoredSplit) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        count = correct(evidence, split)
+        return None if count is None else count[0] / count[1]
+
+    return compute
+
+
+def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        count = correct(evidence, "test")
+        return None if count is None else wilson(*count)[end]
+
+    return compute
+
+
+def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        found = answers(evidence, split)
+        if found is None:
+            return None
+        labels, probabilities = found
+        # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
+        smallest = np.finfo(np.float64).eps
+        of_true = np.clip(probabilities[np.arange(len(labels)), labels], smallest, 1 - smallest)
+        return float(-np.log(of_true).mean())
+
+    return compute
+
+
+def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        confusion = confusion_matrix(evidence)
+        if confusion is None:
+            return None
+        scores: list[float] = [getattr(s, figure) for s in class_scores(confusion) if s.images]
+        return sum(scores) / len(scores)
+
+    return compute
+
+
+for _metric in (
+    Metric("accuracy", "test accuracy", "share", "higher", _accuracy("test")),
+    Metric("accuracy_low", "95% interval, low end", "share", "higher", _interval(0)),
+    Metric("accuracy_high", "95% interval, high end", "share", "higher", _interval(1)),
+    Metric("loss", "test cross-entropy", "nats", "lower", _loss("test")),
+    Metric("val_accuracy", "validation accuracy", "share", "higher", _accuracy("validation")),
+    Metric("val_loss", "validation cross-entropy", "nats", "lower", _loss("validation")),
+    Metric("macro_precision", "mean precision", "share", "higher", _macro("precision")),
+    Metric("macro_recall", "mean recall", "share", "higher", _macro("recall")),
+    Metric("macro_f1", "mean F1", "share", "higher", _macro("f1")),
+):
+    METRICS.add(_metric)
