@@ -4,7 +4,3 @@ Each file may be imported without Keras being imported; what a declaration names
 is used. A backbone of your own needs nothing here: `--plugin FILE`, or an entry point in the group
 `backbone_bench.backbones`.
 """
-
-from backbones import efficientnet, inception, mobilenet, resnet, vgg
-
-__all__ = ["efficientnet", "inception", "mobilenet", "resnet", "vgg"]

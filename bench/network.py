@@ -1,4 +1,4 @@
-"""One backbone as it is used: preprocessing, network, pooling and head, and the pieces between cuts.
+"""One backbone as it is used: preprocessing, network, pooling and head, and the pieces of it.
 
 Models made here share their layers, so that training a piece trains the whole. Imports Keras, so it
 is imported only in the process that trains.
@@ -161,8 +161,9 @@ def probabilities(logits: Array) -> Array:
         positive = np.exp(-np.logaddexp(0, -z[:, 0]))
         return np.stack([1 - positive, positive], axis=1)
     z -= z.max(axis=1, keepdims=True)
-    exponentials: Array = np.exp(z)
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    shares: Array = np.exp(z)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -90,15 +91,27 @@ def resolve(reference: Reference) -> Callable[..., Any]:
     return target  # type: ignore[no-any-return]
 
 
-def load_plugins(paths: Iterable[Path] = ()) -> list[PluginError]:
-    """Import every installed entry point and every given file or folder; return what broke."""
+def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> list[PluginError]:
+    """Import every installed entry point, every module of the given packages, and every given file
+    or folder; return what broke. What is named twice is loaded once."""
     broken: list[PluginError] = []
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
-        _attempt(broken, f"entry point {point.name} = {point.value}", point.load)
+    modules = {point.value: f" (entry point {point.name})" for point in _entry_points()}
+    modules |= {module: "" for package in packages for module in _modules_of(package)}
+    for module, origin in modules.items():
+        _attempt(broken, module + origin, partial(importlib.import_module, module))
     for path in paths:
         for file in _plugin_files(path, broken):
             _attempt(broken, str(file), partial(_import_file, file))
     return broken
+
+
+def _entry_points() -> list[EntryPoint]:
+    return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+
+
+def _modules_of(package: str) -> list[str]:
+    folders = importlib.import_module(package).__path__
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)]
 
 
 def _plugin_files(path: Path, broken: list[PluginError]) -> list[Path]:

@@ -2,8 +2,9 @@
 
 An entry is a folder holding one `data.npy` and a `meta.json`. It appears whole or not at all
 (written aside, then renamed), is checked against its checksum when it is opened, and is thrown away
-and made anew when it does not match. Several processes may use one store; one lock per key keeps them from
-computing the same entry twice. What an entry means is its maker's business, not the store's.
+and made anew when it does not match. Several processes may use one store; one lock per key keeps
+them from computing the same entry twice. What an entry means is its maker's business, not the
+store's.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class Backbone:
     weights: tuple[WeightsFile, ...] | PackagedWeights = ()
     minimum_size: int = 32
     parameters: int | None = None  # of the network without its top; checked by `check`
+    layers: int | None = None  # as Keras counts them; lets "from layer N" be refused in the plan
     gmacs: float | None = None  # multiply-accumulates (1e9) for one image at `input_size`
     preprocessed_range: tuple[float, float] | None = None  # least and greatest value for 0..255
     in_all: bool = True  # whether `--backbones all` includes it
@@ -110,11 +111,10 @@ class Settings:
     """What a run holds the same for every backbone, besides the protocol."""
 
     weights: WeightsChoice = "auto"
-    input_size: int | None = None
     batch_size: int = 32
     device: str = "auto"
     cache: bool = True
-    latency_seconds: float = 3.0
+    latency_seconds: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,9 @@ class Record:
 
     Raw arrays (labels, probabilities, durations) lie beside it in `arrays/<key>.npz`; what can be
     derived from them is derived by the metrics, when it is asked for. `seconds` splits the trial:
-    `data` (decoding), `build`, `features` (the frozen part), `compile`, `train`, `measure`, `total`
-    (all as from cold caches), and `reused` (how much of that came from a cache).
+    `imports`, `data` (decoding), `build`, `features` (the frozen part), `compile`, `train`,
+    `measure`; `total` is their sum, what the trial takes from cold caches, and `reused` is how much
+    of it was work done before and not repeated.
     """
 
     schema: int

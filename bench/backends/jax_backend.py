@@ -16,14 +16,17 @@ class _Backend:
     def forward(self, model: Any) -> Forward:
         # Weights are arguments, not constants: a later training step must be seen, and compiling
         # them in would copy them into the program.
-        @jax.jit
+        @jax.jit  # type: ignore[untyped-decorator]
         def call(trained: Any, other: Any, x: Any) -> Any:
             return model.stateless_call(trained, other, x, training=False)[0]
 
+        # Which variables are trainable changes between phases; the compiled call keeps to the
+        # division it was traced with.
+        trained = list(model.trainable_variables)
+        other = list(model.non_trainable_variables)
+
         def forward(batch: Array) -> list[Array]:
-            trained = [v.value for v in model.trainable_variables]
-            other = [v.value for v in model.non_trainable_variables]
-            return host(call(trained, other, batch))
+            return host(call([v.value for v in trained], [v.value for v in other], batch))
 
         return forward
 

@@ -15,7 +15,7 @@ class _Backend:
     def forward(self, model: Any) -> Forward:
         # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA
         # is a runtime of its own.
-        @tf.function(jit_compile=False, reduce_retracing=True)
+        @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
         def call(x: Any) -> Any:
             return model(x, training=False)
 
@@ -38,7 +38,7 @@ class _Step:
         variables = model.trainable_variables
         optimizer.build(variables)
 
-        @tf.function(jit_compile=False, reduce_retracing=True)
+        @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
         def step(x: Any, y: Any, weight: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([v.value for v in variables])

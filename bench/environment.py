@@ -1,0 +1,74 @@
+"""What a figure was measured on: versions, processor, device, commit. Read, never guessed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bench import __version__
+
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "pillow", "tensorflow-datasets")
+
+
+def environment() -> dict[str, Any]:
+    """Facts about this machine and this installation; imports no framework."""
+    import psutil
+
+    return {
+        "backbone_bench": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": available_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "versions": {name: v for name in PACKAGES if (v := _version(name))},
+    }
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which a container may limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def commit() -> str:
+    """The commit of the source tree this runs from, marked when it was changed; '' elsewhere."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return described.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

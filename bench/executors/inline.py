@@ -1,0 +1,17 @@
+"""Runs jobs in this very process: for tests and debuggers, not for benchmarks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.trial import Job, Listener
+
+
+class Inline:
+    """No process of its own: a crash takes everything with it, a debugger sees everything."""
+
+    def run(self, job: Job, listener: Listener) -> None:
+        from bench.trial import run_trials
+
+        run_trials(job, listener, imports_seconds=0.0)

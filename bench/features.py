@@ -1,0 +1,283 @@
+"""What the frozen part computes, once: found in the store, or computed in one pass and kept there.
+
+For each split and view, all the cuts that a protocol needs are computed in one forward pass, from
+the deepest shallower cut that is already stored, or from pixels. Where the store has no room, the
+same rows are computed whenever they are asked for, and a note says so.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from bench.augment import PLAIN, View
+from bench.backends.base import Array, Backend, Forward
+from bench.cuts import PIXELS
+from bench.network import Network
+from bench.store import Draft, Entry, NoRoomError, Store
+from bench.types import SplitName
+
+FORMAT = 1  # part of every address: raise it when what is computed here changes
+FORWARD_BATCH = 32  # fixed, so that what is stored does not depend on the training batch
+Progress = Callable[[int, int], None]
+
+
+class Rows(Protocol):
+    """Rows of activations (or pixels) of one split, by image number."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows that are on disk or in memory."""
+
+    array: Array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, indices: Array) -> Array:
+        rows: Array = self.array[indices]
+        return rows
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Rows computed whenever they are asked for: the frozen part runs each time."""
+
+    images: Array
+    view: View
+    forward: Forward | None  # None: the cut is at the pixels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: Array) -> Array:
+        pixels = self.view.apply(self.images[indices], indices)
+        return pixels if self.forward is None else self.forward(pixels)[0]
+
+
+@dataclass
+class Ledger:
+    """What frozen passes cost: those run now, and those whose result was found in the store."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+    reused: dict[str, float] = field(default_factory=dict)
+
+    def passes(self, entry: Entry) -> Mapping[str, float]:
+        passes: Mapping[str, float] = entry.extra["passes"]
+        return passes
+
+    def count(self, entry: Entry) -> None:
+        """Count each pass once, however many of its results are used."""
+        for name, seconds in self.passes(entry).items():
+            if name not in self.spent:
+                self.reused[name] = seconds
+
+    @property
+    def reused_seconds(self) -> float:
+        return sum(self.reused.values())
+
+    @property
+    def spent_seconds(self) -> float:
+        return sum(self.spent.values())
+
+
+class Frozen:
+    """The frozen part of one network over one dataset's images."""
+
+    def __init__(
+        self,
+        network: Network,
+        weights_sha256: str,
+        images: Mapping[SplitName, Entry],
+        backend: Backend,
+        store: Store | None,
+    ) -> None:
+        self.network, self.backend, self.store = network, backend, store
+        self.images = images
+        self.ledger = Ledger()
+        self.notes: list[str] = []
+        self.compile_seconds = 0.0
+        self._weights = weights_sha256
+        self._forwards: dict[tuple[str, ...], Forward] = {}
+        device = backend.device()
+        self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
+
+    def rows(
+        self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
+    ) -> dict[str, Rows]:
+        """The rows at each of `cuts`, computed in as few passes as the store allows."""
+        found: dict[str, Rows] = {}
+        wanted = sorted(set(cuts), key=self.network.depth)
+        if PIXELS in wanted:
+            found[PIXELS] = self._pixels(split, view)
+            wanted.remove(PIXELS)
+        if not wanted:
+            return found
+        if self.store is None:
+            return found | {cut: self._stream(split, view, cut) for cut in wanted}
+        try:
+            stored = self._stored(self.store, split, view, wanted, progress)
+            return found | {cut: Stored(entry.array()) for cut, entry in stored.items()}
+        except NoRoomError as error:
+            self.notes.append(f"{split} activations were computed without the cache: {error}")
+            return found | {cut: self._stream(split, view, cut) for cut in wanted}
+
+    def stream(self, split: SplitName, view: View, cut: str) -> Rows:
+        """The rows of a view that is used once and not worth keeping."""
+        return self._pixels(split, view) if cut == PIXELS else self._stream(split, view, cut)
+
+    def forward(self, source: str, targets: Sequence[str]) -> Forward:
+        """The compiled pass from one cut to others, compiled once."""
+        key = (source, *targets)
+        if key not in self._forwards:
+            forward = self.backend.forward(self.network.between(source, targets))
+            dtype = "uint8" if source == PIXELS else "float32"
+            start = time.perf_counter()
+            forward(np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype))
+            self.compile_seconds += time.perf_counter() - start
+            self._forwards[key] = forward
+        return self._forwards[key]
+
+    def _pixels(self, split: SplitName, view: View) -> Rows:
+        images = self.images[split].array()
+        return Stored(images) if view == PLAIN else Streamed(images, view, None)
+
+    def _stream(self, split: SplitName, view: View, cut: str) -> Rows:
+        forward = self.forward(PIXELS, [cut])
+        return Streamed(self.images[split].array(), view, _in_full_batches(forward))
+
+    def _stored(
+        self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
+    ) -> dict[str, Entry]:
+        parts = {cut: self._parts(split, view, cut) for cut in cuts}
+        with ExitStack() as locks:
+            for cut in cuts:  # always in the same order: no two processes wait for each other
+                locks.enter_context(store.lock("features", parts[cut]))
+            found = {cut: store.find("features", parts[cut]) for cut in cuts}
+            entries = {cut: entry for cut, entry in found.items() if entry is not None}
+            missing = [cut for cut in cuts if cut not in entries]
+            if missing:
+                source = self._source(entries, missing)
+                entries |= self._compute(
+                    store, split, view, source, {c: parts[c] for c in missing}, progress
+                )
+        for entry in entries.values():
+            self.ledger.count(entry)
+        return entries
+
+    def _source(self, entries: Mapping[str, Entry], missing: Sequence[str]) -> Entry | None:
+        """The deepest stored entry that lies before all that is missing."""
+        least = min(self.network.depth(cut) for cut in missing)
+        before = [c for c in entries if self.network.depth(c) < least]
+        return entries[max(before, key=self.network.depth)] if before else None
+
+    def _compute(
+        self,
+        store: Store,
+        split: SplitName,
+        view: View,
+        source: Entry | None,
+        missing: Mapping[str, Mapping[str, Any]],
+        progress: Progress,
+    ) -> dict[str, Entry]:
+        start_cut = PIXELS if source is None else source.extra["cut"]
+        forward = self.forward(start_cut, list(missing))
+        rows = self.images[split].array() if source is None else source.array()
+        start = time.perf_counter()
+        drafts = self._drafts(store, split, view, len(rows), missing)
+        try:
+            for first in range(0, len(rows), FORWARD_BATCH):
+                batch = rows[first : first + FORWARD_BATCH]
+                if source is None:
+                    batch = view.apply(batch, np.arange(first, first + len(batch)))
+                outputs = forward(_full(batch))
+                for draft, output in zip(drafts.values(), outputs, strict=True):
+                    draft.array[first : first + len(batch)] = output[: len(batch)]
+                progress(first + len(batch), len(rows))
+            seconds = time.perf_counter() - start
+            this = {uuid.uuid4().hex: seconds}
+            self.ledger.spent |= this
+            earlier = {} if source is None else dict(self.ledger.passes(source))
+            return {
+                cut: draft.commit(seconds, {"cut": cut, "passes": earlier | this})
+                for cut, draft in drafts.items()
+            }
+        finally:
+            for draft in drafts.values():
+                draft.discard()
+
+    def _drafts(
+        self,
+        store: Store,
+        split: SplitName,
+        view: View,
+        count: int,
+        missing: Mapping[str, Mapping[str, Any]],
+    ) -> dict[str, Draft]:
+        drafts: dict[str, Draft] = {}
+        try:
+            for cut, parts in missing.items():
+                shape = (count, *self.network.shape(cut))
+                nbytes = int(np.prod(shape)) * 4
+                name = self.network.backbone.name
+                what = f"{name} {self.network.input_size}px {split} {view.name} to {cut}"
+                drafts[cut] = store.draft("features", parts, what, nbytes)
+                drafts[cut].allocate(shape, "float32")
+        except BaseException:
+            for draft in drafts.values():
+                draft.discard()
+            raise
+        return drafts
+
+    def _parts(self, split: SplitName, view: View, cut: str) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "images": self.images[split].key,
+            "backbone": self.network.backbone.name,
+            "weights": self._weights,
+            "input_size": self.network.input_size,
+            "cut": self.network.depth(cut),
+            "shape": list(self.network.shape(cut)),
+            "view": view.key(),
+            "software": self._software,
+        }
+
+
+def predict(forward: Forward, rows: Rows) -> Array:
+    """The outputs for all rows, in batches of one shape: one compilation."""
+    outputs = []
+    for first in range(0, len(rows), FORWARD_BATCH):
+        batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
+        outputs.append(forward(_full(batch))[0][: len(batch)])
+    return np.concatenate(outputs)
+
+
+def _in_full_batches(forward: Forward) -> Forward:
+    def call(batch: Array) -> list[Array]:
+        parts = [
+            forward(_full(batch[i : i + FORWARD_BATCH]))[0][: len(batch) - i]
+            for i in range(0, len(batch), FORWARD_BATCH)
+        ]
+        return [np.concatenate(parts)]
+
+    return call
+
+
+def _full(batch: Array) -> Array:
+    """A batch filled up with copies of its first row, so that every call has the same shape."""
+    short = FORWARD_BATCH - len(batch)
+    if short <= 0:
+        return batch
+    return np.concatenate([batch, np.repeat(batch[:1], short, axis=0)])

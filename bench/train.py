@@ -1,0 +1,262 @@
+"""Training one phase: the tail of the network on rows that the frozen part has computed.
+
+The loop is the plain one: shuffle, step, evaluate on validation, keep the best. What makes it fast
+lies elsewhere: rows come from `features.py`, the step is compiled once by the backend, the next
+batch is gathered while this one trains, and nothing waits for the device inside an epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from bench.backends.base import Array, Backend, Forward, TrainStep
+from bench.errors import TrialError
+from bench.features import Rows, predict
+from bench.network import Tail, probabilities, weighted_loss
+from bench.protocol import Phase
+from bench.types import Epoch
+
+OnBatch = Callable[[int, int], None]
+OnEpoch = Callable[[int, Epoch], None]
+ViewsOf = Callable[[int], Sequence[Rows]]
+"""Epoch number -> the views to draw from in that epoch."""
+
+
+class PhaseTrainer:
+    """One phase of one network, compiled once and run for as many seeds as are asked for."""
+
+    def __init__(self, phase: Phase, index: int, tail: Tail, backend: Backend) -> None:
+        self.phase, self.index, self.tail = phase, index, tail
+        self.optimizer = _optimizer(phase)
+        self.step: TrainStep = backend.train_step(tail, self.optimizer, weighted_loss)
+        self.evaluate: Forward = backend.forward(tail)
+        self._fresh = snapshot(self.optimizer.variables)
+        self._compiled = False
+
+    @property
+    def trainable_parameters(self) -> int:
+        return sum(int(np.prod(v.shape)) for v in self.tail.trainable_variables)
+
+    def compile(self, rows: Rows, batch_size: int) -> float:
+        """Compile step and evaluation for this batch shape; returns the seconds it took."""
+        if self._compiled:
+            return 0.0
+        start = time.perf_counter()
+        batch = next(_batches(np.arange(len(rows)), [rows], None, np.zeros(len(rows)), batch_size))
+        self.step.compile(*batch)
+        predict(self.evaluate, _First(rows))
+        self._compiled = True
+        return time.perf_counter() - start
+
+    def run(
+        self,
+        views_of: ViewsOf,
+        labels: Array,
+        validation: Rows,
+        validation_labels: Array,
+        *,
+        seed: int,
+        batch_size: int,
+        on_batch: OnBatch,
+        on_epoch: OnEpoch,
+    ) -> Outcome:
+        """Train from the present weights; leaves the kept epoch's weights in the model."""
+        restore(self.optimizer.variables, self._fresh)
+        epochs: list[Epoch] = []
+        batch_losses: list[float] = []
+        best = _Best(self.phase, self.tail)
+        start = time.perf_counter()
+        for number in range(self.phase.epochs):
+            begun = time.perf_counter()
+            rng = np.random.default_rng([seed, 1, self.index, number])
+            losses, counts, right = self._epoch(views_of(number), labels, rng, batch_size, on_batch)
+            batch_losses += losses.tolist()
+            loss = self._finite(float((losses * counts).sum() / counts.sum()))
+            accuracy = float(right.sum() / counts.sum())
+            val_loss, val_accuracy = self._validate(validation, validation_labels)
+            seconds = time.perf_counter() - begun
+            epochs.append(Epoch(loss, accuracy, val_loss, val_accuracy, seconds))
+            on_epoch(number + 1, epochs[-1])
+            if best.offer(number + 1, epochs[-1]):
+                break
+        best.restore()
+        seconds = time.perf_counter() - start
+        return Outcome(tuple(epochs), best.epoch, best.stopped, seconds, tuple(batch_losses))
+
+    def predict(self, rows: Rows) -> Array:
+        """Class probabilities by the present weights."""
+        return probabilities(predict(self.evaluate, rows))
+
+    def _epoch(
+        self,
+        views: Sequence[Rows],
+        labels: Array,
+        rng: np.random.Generator,
+        batch_size: int,
+        on_batch: OnBatch,
+    ) -> tuple[Array, Array, Array]:
+        """One pass over the images: each batch's loss, number of images and of right answers."""
+        order = rng.permutation(len(labels))
+        chosen = rng.integers(len(views), size=len(labels)) if len(views) > 1 else None
+        # BatchNorm in training must not see padding, even of weight zero: its last batch is short.
+        pad = not self.tail.trains_batchnorm
+        batches = _batches(order, views, chosen, labels, batch_size, pad)
+        total = -(-len(labels) // batch_size)
+        results, counts = [], []
+        for done, (ready, count) in enumerate(_ahead(batches, self.step), 1):
+            results.append(self.step(ready))
+            counts.append(count)
+            on_batch(done, total)
+        values = self.step.fetch(results).astype(np.float64)
+        self.step.sync()
+        return values[:, 0], np.asarray(counts, np.float64), values[:, 1]
+
+    def _finite(self, loss: float) -> float:
+        if np.isfinite(loss):
+            return loss
+        raise TrialError(
+            f"the loss of phase {self.phase.name!r} became {loss}: the learning rate "
+            f"{self.phase.learning_rate:g} is too high for this backbone."
+        )
+
+    def _validate(self, rows: Rows, labels: Array) -> tuple[float, float]:
+        guessed = self.predict(rows)
+        true = guessed[np.arange(len(labels)), labels]
+        loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
+        return float(loss), float((guessed.argmax(axis=1) == labels).mean())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one phase went for one seed."""
+
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    stopped_early: bool
+    train_seconds: float
+    batch_losses: tuple[float, ...]
+
+
+class _Best:
+    """The epoch to keep: the best by the monitored figure, or the last without early stopping."""
+
+    def __init__(self, phase: Phase, tail: Tail) -> None:
+        self._rule, self._tail = phase.early_stopping, tail
+        self._score = -np.inf
+        self._weights: list[Array] | None = None
+        self._seen = 0
+        self.epoch = 0
+        self.stopped = False
+
+    def offer(self, number: int, epoch: Epoch) -> bool:
+        """Look at a finished epoch; true when training should stop."""
+        self._seen = number
+        if self._rule is None:
+            self.epoch = number
+            return False
+        score = -epoch.val_loss if self._rule.monitor == "val_loss" else epoch.val_accuracy
+        if score > self._score:
+            self._score, self.epoch = score, number
+            self._weights = snapshot(self._variables())
+        self.stopped = number - self.epoch >= self._rule.patience
+        return self.stopped
+
+    def restore(self) -> None:
+        if self._weights is not None and self.epoch != self._seen:
+            restore(self._variables(), self._weights)
+
+    def _variables(self) -> list[Any]:
+        tail = self._tail
+        if tail.trains_batchnorm:
+            return list(tail.variables)
+        return list(tail.trainable_variables)
+
+
+def snapshot(variables: Sequence[Any]) -> list[Array]:
+    """Host copies of Keras variables."""
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
+    """Put a snapshot back."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first batch of some rows: enough to compile with."""
+
+    rows: Rows
+
+    def __len__(self) -> int:
+        return 1
+
+    def take(self, indices: Array) -> Array:
+        return self.rows.take(indices)
+
+
+def _batches(
+    order: Array,
+    views: Sequence[Rows],
+    chosen: Array | None,
+    labels: Array,
+    batch_size: int,
+    pad: bool = True,
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Rows, labels and weights, batch by batch; the last is filled up with rows of weight zero."""
+    for first in range(0, len(order), batch_size):
+        indices = order[first : first + batch_size]
+        weight = np.ones(len(indices), "float32")
+        short = batch_size - len(indices)
+        if pad and short:
+            indices = np.concatenate([indices, np.resize(indices, short)])
+            weight = np.concatenate([weight, np.zeros(short, "float32")])
+        yield _gather(indices, views, chosen), labels[indices].astype("int32"), weight
+
+
+def _gather(indices: Array, views: Sequence[Rows], chosen: Array | None) -> Array:
+    if chosen is None:
+        return views[0].take(indices)
+    out: Array | None = None
+    for number, rows in enumerate(views):
+        mask = chosen[indices] == number
+        if mask.any():
+            taken = rows.take(indices[mask])
+            if out is None:
+                out = np.empty((len(indices), *taken.shape[1:]), taken.dtype)
+            out[mask] = taken
+    assert out is not None  # every index was drawn from one of the views
+    return out
+
+
+def _ahead(
+    batches: Iterator[tuple[Array, Array, Array]], step: TrainStep
+) -> Iterator[tuple[Any, int]]:
+    """Gather and send the next batch while the present one trains."""
+
+    def prepare() -> tuple[Any, int] | None:
+        batch = next(batches, None)
+        return None if batch is None else (step.put(*batch), int(batch[2].sum()))
+
+    with ThreadPoolExecutor(1) as worker:
+        pending = worker.submit(prepare)
+        while (ready := pending.result()) is not None:
+            pending = worker.submit(prepare)
+            yield ready
+
+
+def _optimizer(phase: Phase) -> Any:
+    classes = {
+        "adam": keras.optimizers.Adam,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    return classes[phase.optimizer](phase.learning_rate)

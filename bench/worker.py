@@ -1,0 +1,87 @@
+"""The process that trains: `python -m bench.worker JOB.json`.
+
+It reads a job, runs its trials and tells its parent of it, one JSON line an event, on what was its
+standard output; whatever else is printed goes to the log. When the parent is gone, so is it: its
+standard input closes, and it ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import psutil
+
+from bench.files import to_json
+from bench.records import structure
+from bench.registry import load_plugins
+from bench.types import Epoch, Record, Trial
+
+PROGRESS_SECONDS = 0.1
+
+
+class _Pipe:
+    """Tells the parent, as JSON lines; progress only as often as somebody could read it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._told = 0.0
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+        now = time.monotonic()
+        if done and done != total and now - self._told < PROGRESS_SECONDS:
+            return
+        self._told = now
+        self._send("stage", key=trial.key, stage=stage, done=done, total=total)
+
+    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None:
+        self._send("epoch", key=trial.key, phase=phase, number=number, of=of, epoch=asdict(epoch))
+
+    def note(self, text: str) -> None:
+        self._send("note", text=text)
+
+    def record(self, record: Record) -> None:
+        self._send("record", record=asdict(record))
+
+    def _send(self, kind: str, **content: Any) -> None:
+        self._stream.write(to_json({"event": kind, **content}) + "\n")
+        self._stream.flush()
+
+
+def main() -> None:
+    """Run the job named on the command line."""
+    stream = _claim_stdout()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job_path = Path(sys.argv[1])
+
+    # Keras, and the framework under it, load here: this is the only process that pays for them.
+    from bench.trial import Job, run_trials
+
+    job = structure(Job, json.loads(job_path.read_text(encoding="utf-8")))
+    for broken in load_plugins([Path(p) for p in job.plugins], job.packages):
+        print(broken, file=sys.stderr)
+    imports_seconds = time.time() - psutil.Process().create_time()
+    run_trials(job, _Pipe(stream), imports_seconds)
+
+
+def _claim_stdout() -> TextIO:
+    """Keep the pipe to the parent for events alone; libraries that print, print to the log."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return events
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
