@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -23,8 +22,9 @@ from bench.backends.base import Array, current
 from bench.environment import environment
 from bench.errors import BenchError, TrialError
 from bench.features import Frozen, Rows
+from bench.job import Job, Listener
 from bench.network import Network, build_head, initialise_head
-from bench.protocol import Phase, TrainingProtocol
+from bench.protocol import Phase
 from bench.records import SCHEMA, write_arrays
 from bench.registry import BACKBONES
 from bench.runtimes.base import QUERIES_FOR_P90, RUNTIMES, time_queries
@@ -32,8 +32,6 @@ from bench.store import Entry, Store
 from bench.train import Outcome, PhaseTrainer, restore, snapshot
 from bench.types import (
     SPLITS,
-    Dataset,
-    Epoch,
     PhaseResult,
     Record,
     RuntimeResult,
@@ -44,32 +42,6 @@ from bench.types import (
 
 THROUGHPUT_BATCH = {"cpu": 8, "gpu": 64}
 THROUGHPUT_QUERIES = 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker is given: trials that differ in nothing but the seed."""
-
-    trials: tuple[Trial, ...]
-    protocol: TrainingProtocol
-    dataset: Dataset
-    folder: str  # the run's
-    store: str
-    store_limit_bytes: int
-    plugins: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-
-
-class Listener(Protocol):
-    """Hears how the work goes on."""
-
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
-
-    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def record(self, record: Record) -> None: ...
 
 
 def run_trials(job: Job, listener: Listener, imports_seconds: float) -> None:

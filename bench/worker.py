@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import psutil
 
 from bench.files import to_json
+from bench.job import Job
 from bench.records import structure
 from bench.registry import load_plugins
 from bench.types import Epoch, Record, Trial
@@ -61,7 +62,7 @@ def main() -> None:
     job_path = Path(sys.argv[1])
 
     # Keras, and the framework under it, load here: this is the only process that pays for them.
-    from bench.trial import Job, run_trials
+    from bench.trial import run_trials
 
     job = structure(Job, json.loads(job_path.read_text(encoding="utf-8")))
     for broken in load_plugins([Path(p) for p in job.plugins], job.packages):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bench.errors import BenchError
-
-if TYPE_CHECKING:  # imports Keras, which the process that only plans must not
-    from bench.trial import Job, Listener
+from bench.job import Job, Listener
 
 
 class WorkerDiedError(BenchError):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bench.trial import Job, Listener
+from bench.job import Job, Listener
 
 
 class Inline:

@@ -9,15 +9,13 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.executors.base import WorkerDiedError
 from bench.files import to_json, write_atomic
+from bench.job import Job, Listener
 from bench.records import structure
 from bench.types import Epoch, Record, Trial
-
-if TYPE_CHECKING:
-    from bench.trial import Job, Listener
 
 ENDING_SECONDS = 5.0
 

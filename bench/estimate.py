@@ -1,0 +1,53 @@
+"""How long a trial will take, before it is run: declared arithmetic over this machine's speed.
+
+An order of magnitude for the plan, never a result: it is replaced by what is measured as soon as
+trials end.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from bench.protocol import Augment, TrainingProtocol
+from bench.types import Backbone, Dataset
+
+STARTUP_SECONDS = 12.0  # imports, building, tracing, timing
+EFFICIENCY = 0.6  # a convolutional network's share of a matrix product's speed
+TAIL_SHARE = 0.2  # of a forward pass that the last stage takes, in the networks here
+BACKWARD = 3.0  # a training step costs about three forward passes of what it trains
+
+
+def trial_seconds(
+    backbone: Backbone, input_size: int, protocol: TrainingProtocol, dataset: Dataset, rate: float
+) -> float | None:
+    """Seconds for one trial from cold caches; `None` where the backbone declares no arithmetic."""
+    if backbone.gmacs is None:
+        return None
+    forward = 2e9 * backbone.gmacs * (input_size / backbone.input_size) ** 2 / (rate * EFFICIENCY)
+    train = len(dataset.splits["train"])
+    others = len(dataset.splits["validation"]) + len(dataset.splits["test"])
+    passes = float(others + train * max(_views(p.augment) for p in protocol.phases))
+    for phase in protocol.phases:
+        if phase.augment.continuous and not phase.augment.views:
+            passes += train * phase.epochs
+        share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
+        tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
+        passes += phase.epochs * tail * (BACKWARD * train + len(dataset.splits["validation"]))
+    return STARTUP_SECONDS + forward * passes
+
+
+def matrix_rate() -> float:
+    """Float32 operations a second of a matrix product here, measured in a fraction of a second."""
+    a = np.random.default_rng(0).standard_normal((1024, 1024), dtype=np.float32)
+    best = np.inf
+    for _ in range(4):
+        start = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return float(2 * 1024**3 / best)
+
+
+def _views(augment: Augment) -> int:
+    return augment.views or (2 if augment.flip and not augment.continuous else 1)

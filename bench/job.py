@@ -1,0 +1,36 @@
+"""What a worker is given and what it tells: plain data, so that neither side needs the other's
+libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.protocol import TrainingProtocol
+from bench.types import Dataset, Epoch, Record, Trial
+
+
+@dataclass(frozen=True)
+class Job:
+    """Trials that differ in nothing but the seed, with all that is needed to run them."""
+
+    trials: tuple[Trial, ...]
+    protocol: TrainingProtocol
+    dataset: Dataset
+    folder: str  # the run's
+    store: str
+    store_limit_bytes: int
+    plugins: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+class Listener(Protocol):
+    """Hears how the work goes on."""
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
+
+    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def record(self, record: Record) -> None: ...

@@ -1,0 +1,183 @@
+"""What will be run, checked before anything is trained.
+
+From names on the command line to trials: backbones chosen, sizes fixed, data read, weights looked
+for, and whatever cannot be run refused with its reason. Trains nothing and imports no framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import weights
+from bench.cuts import check_layers
+from bench.errors import TrialError, UsageError
+from bench.estimate import trial_seconds
+from bench.files import to_json
+from bench.protocol import TrainingProtocol
+from bench.records import SCHEMA
+from bench.registry import BACKBONES
+from bench.types import Backbone, Dataset, Settings, Trial
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A backbone that will not be run, and why."""
+
+    backbone: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All trials of one backbone: they differ in nothing but the seed."""
+
+    backbone: str
+    input_size: int
+    weights: str  # what was found, in words
+    trials: tuple[Trial, ...]
+    seconds: float | None  # estimated, for one seed from cold caches
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run will do."""
+
+    name: str
+    dataset: Dataset
+    protocol: TrainingProtocol
+    settings: Settings
+    planned: tuple[Planned, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        return tuple(trial for planned in self.planned for trial in planned.trials)
+
+
+def choose_backbones(names: str) -> list[Backbone]:
+    """`all`, or names divided by commas; an unknown one is an error that lists the known."""
+    if not len(BACKBONES):
+        raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        raise UsageError("--backbones names nothing; give `all` or NAME,NAME.")
+    chosen: list[Backbone] = []
+    for name in wanted:
+        found = [b for b in BACKBONES if b.in_all] if name == "all" else [BACKBONES[name]]
+        chosen += [backbone for backbone in found if backbone not in chosen]
+    return chosen
+
+
+def size_of(backbone: Backbone, protocol: TrainingProtocol, asked: int | None) -> int:
+    """The input size: what the user asks for, else the protocol's, else the backbone's own."""
+    return asked or protocol.input_size or backbone.input_size
+
+
+def make_plan(
+    backbones: Sequence[Backbone],
+    dataset: Dataset,
+    protocol: TrainingProtocol,
+    settings: Settings,
+    seeds: Sequence[int],
+    *,
+    input_size: int | None,
+    keras_backend: str,
+    rate: float,
+    located: Mapping[str, str],
+) -> Plan:
+    """Lay out the trials; `located` says for each backbone which weights were found."""
+    shared = {
+        "schema": SCHEMA,
+        "dataset": dataset.fingerprint,
+        "protocol": protocol.digest,
+        "settings": asdict(settings),
+        "input_size": input_size,
+        "keras_backend": keras_backend,
+    }
+    planned: list[Planned] = []
+    skipped: list[Skipped] = []
+    for backbone in backbones:
+        size = size_of(backbone, protocol, input_size)
+        try:
+            check_trainable(backbone, size, protocol, len(dataset.classes))
+        except TrialError as error:
+            skipped.append(Skipped(backbone.name, str(error)))
+            continue
+        facts = shared | {"backbone": backbone.name, "size": size}
+        facts |= {"weights": located[backbone.name]}
+        trials = tuple(
+            Trial(
+                backbone=backbone.name,
+                input_size=size,
+                dataset=dataset.name,
+                dataset_fingerprint=dataset.fingerprint,
+                protocol=protocol.name,
+                protocol_digest=protocol.digest,
+                seed=seed,
+                settings=settings,
+                key=_hash(facts | {"seed": seed})[:16],
+            )
+            for seed in seeds
+        )
+        seconds = trial_seconds(backbone, size, protocol, dataset, rate)
+        planned.append(Planned(backbone.name, size, located[backbone.name], trials, seconds))
+    name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
+    return Plan(name, dataset, protocol, settings, tuple(planned), tuple(skipped))
+
+
+def check_trainable(
+    backbone: Backbone, size: int, protocol: TrainingProtocol, classes: int
+) -> None:
+    """Refuse what the declaration alone shows to be impossible."""
+    if size < backbone.minimum_size:
+        raise TrialError(
+            f"{backbone.name} takes images of {backbone.minimum_size} px or more, got {size} px."
+        )
+    if protocol.head.output == "sigmoid" and classes != 2:
+        raise TrialError(
+            f"protocol {protocol.name} has a sigmoid head, which needs exactly two classes; "
+            f"the dataset has {classes}."
+        )
+    if backbone.layers is not None:
+        for phase in protocol.phases:
+            check_layers(backbone.name, phase.unfreeze, backbone.layers)
+
+
+def find_weights(
+    backbones: Sequence[Backbone],
+    protocol: TrainingProtocol,
+    settings: Settings,
+    *,
+    input_size: int | None,
+    say: Say,
+    progress: Callable[[int, int], None],
+) -> dict[str, str]:
+    """Fetch the weights of each backbone now, so that none is missing after hours of training."""
+    found = {}
+    for backbone in backbones:
+        size = size_of(backbone, protocol, input_size)
+        located = weights.locate(backbone, settings.weights, size, say=say, progress=progress)
+        found[backbone.name] = (
+            "random init" if located is None else f"{located.source}: {located.location}"
+        )
+    return found
+
+
+def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
+    """The run's folder. With `fresh`, an earlier run of that name is moved aside, not deleted."""
+    folder = results / name
+    if fresh and folder.exists():
+        number = 1
+        while (aside := results / f"{name}.{number}").exists():
+            number += 1
+        folder.rename(aside)
+    return folder
+
+
+def _hash(facts: Mapping[str, object]) -> str:
+    return hashlib.sha256(to_json(dict(facts)).encode()).hexdigest()

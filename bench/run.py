@@ -1,0 +1,197 @@
+"""Carrying out a plan: what is missing is run, what is there is kept, every trial ends in a record.
+
+The records are the only state. They are replaced as a whole each time one is added, so a run that
+is killed at any instant goes on from the last finished trial.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench.environment import environment
+from bench.errors import BenchError, UsageError
+from bench.executors.base import Executor, WorkerDiedError
+from bench.files import to_json, write_atomic
+from bench.job import Job, Listener
+from bench.plan import Plan
+from bench.records import SCHEMA, read_records, write_records
+from bench.store import Store
+from bench.types import Epoch, Record, Trial
+
+
+@dataclass(frozen=True)
+class Request:
+    """How the run was asked for; kept with it, so that it can be asked for again."""
+
+    command: Sequence[str]
+    notes: Sequence[str] = ()
+    broken_plugins: Sequence[str] = ()
+    plugins: Sequence[str] = ()
+    packages: Sequence[str] = ()
+
+
+def execute(
+    plan: Plan,
+    folder: Path,
+    request: Request,
+    store: Store,
+    executor: Executor,
+    listener: Listener,
+) -> tuple[Record, ...]:
+    """Run what is missing of `plan` into `folder`; returns the records of the plan's trials."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BenchError(
+            f"run {folder.name} is being made by another process; wait for it."
+        ) from None
+    with lock:
+        _check_same(plan, folder)
+        _describe(plan, folder, request)
+        book = _Book(folder, listener)
+        _run_jobs(plan, folder, request, store, executor, book)
+        keys = {trial.key for trial in plan.trials}
+        return tuple(record for key, record in book.records.items() if key in keys)
+
+
+def pending(plan: Plan, folder: Path) -> list[Trial]:
+    """The trials that `execute` would run: those without a record, and those that failed."""
+    done = {r.trial.key for r in read_records(folder) if r.status == "ok"}
+    return [trial for trial in plan.trials if trial.key not in done]
+
+
+@dataclass
+class _Book:
+    """The run's records; hears the worker, writes each record down, passes the rest on."""
+
+    folder: Path
+    listener: Listener
+    records: dict[str, Record] = field(init=False)
+    heard: set[str] = field(default_factory=set)  # trials that ended in this execution
+
+    def __post_init__(self) -> None:
+        self.records = {r.trial.key: r for r in read_records(self.folder)}
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+        self.listener.stage(trial, stage, done, total)
+
+    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None:
+        self.listener.epoch(trial, phase, number, of, epoch)
+
+    def note(self, text: str) -> None:
+        self.listener.note(text)
+
+    def record(self, record: Record) -> None:
+        self.heard.add(record.trial.key)
+        self.records[record.trial.key] = record
+        write_records(self.folder, self.records.values())
+        self.listener.record(record)
+
+
+def _run_jobs(
+    plan: Plan, folder: Path, request: Request, store: Store, executor: Executor, book: _Book
+) -> None:
+    waiting = {trial.key for trial in pending(plan, folder)}
+    for planned in plan.planned:
+        while todo := [t for t in planned.trials if t.key in waiting - book.heard]:
+            try:
+                executor.run(_job(plan, todo, folder, request, store), book)
+            except WorkerDiedError as error:
+                # The first without a record is the one that died; those after it never began.
+                died = next(trial for trial in todo if trial.key not in book.heard)
+                book.record(_failed(died, str(error)))
+
+
+def _job(plan: Plan, trials: Sequence[Trial], folder: Path, request: Request, store: Store) -> Job:
+    return Job(
+        trials=tuple(trials),
+        protocol=plan.protocol,
+        dataset=plan.dataset,
+        folder=str(folder.resolve()),
+        store=str(store.root.resolve()),
+        store_limit_bytes=store.limit_bytes,
+        plugins=tuple(str(Path(p).resolve()) for p in request.plugins),
+        packages=tuple(request.packages),
+    )
+
+
+def _failed(trial: Trial, reason: str) -> Record:
+    now = _now()
+    return Record(SCHEMA, trial, "failed", reason, now, now, environment=environment())
+
+
+def _check_same(plan: Plan, folder: Path) -> None:
+    """One folder holds one dataset, protocol and set of settings: else its table would lie."""
+    earlier = _read_meta(folder)
+    for what, now in _identity(plan).items():
+        before = earlier.get("identity", {}).get(what, now)
+        if before != now:
+            raise UsageError(
+                f"run {folder.name} was made with {what} {before!r}, now it is {now!r}; "
+                f"give another --run, or --fresh to begin anew."
+            )
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    settings = {f"--{name.replace('_', '-')}": v for name, v in asdict(plan.settings).items()}
+    return settings | {
+        "dataset content": plan.dataset.fingerprint[:16],
+        "protocol content": plan.protocol.digest,
+        "KERAS_BACKEND": environment()["keras_backend"],
+    }
+
+
+def _describe(plan: Plan, folder: Path, request: Request) -> None:
+    """Write what the run is, before it starts; what earlier commands added to it stays."""
+    earlier = _read_meta(folder)
+    chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
+    skipped = [s for s in earlier.get("skipped", []) if s["backbone"] not in chosen]
+    dataset = plan.dataset
+    meta = {
+        "schema": SCHEMA,
+        "name": folder.name,
+        "created": earlier.get("created", _now()),
+        "command": list(request.command),
+        "identity": _identity(plan),
+        "dataset": {
+            "name": dataset.name,
+            "description": dataset.description,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+            "counts": {name: len(split) for name, split in dataset.splits.items()},
+            "excluded": len(dataset.excluded),
+            "notes": list(dataset.notes),
+        },
+        "protocol": asdict(plan.protocol) | {"digest": plan.protocol.digest},
+        "settings": asdict(plan.settings),
+        "skipped": skipped + [asdict(s) for s in plan.skipped],
+        "broken_plugins": list(request.broken_plugins),
+        "notes": list(request.notes),
+        "environment": environment(),
+    }
+    write_atomic(folder / "dataset.json", to_json(asdict(dataset)))
+    write_atomic(folder / "run.json", to_json(meta, indent=2))
+
+
+def _read_meta(folder: Path) -> Mapping[str, Any]:
+    path = folder / "run.json"
+    if not path.exists():
+        return {}
+    try:
+        meta: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BenchError(f"{path} is damaged ({error}); give another --run, or --fresh.") from error
+    return meta
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
