@@ -1,0 +1,81 @@
+"""Data sets: from a name on the command line to uint8 pixels on disk.
+
+    list_dataset   finds images, classes and splits; decodes nothing
+    prepare        decodes every image once at all sizes, leaves out the bad ones
+    images         the decoded array of one split at one size, for the process that trains
+
+One kind of source a file (`folder`, `archive`, `demo`, `tfds`, `auto`); all end in a `Listing`.
+Importing this package is cheap: what needs numpy, Pillow or more is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.datasets.listing import Listed, Listing, Reader
+from bench.errors import DatasetError
+from bench.types import Dataset, SplitName
+
+if TYPE_CHECKING:
+    from bench.store import Entry, Store
+
+__all__ = ["Listed", "Listing", "Reader", "images", "list_dataset", "prepare"]
+
+
+def list_dataset(
+    spec: str,
+    *,
+    store: Store,
+    split_seed: int = 0,
+    limit: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Listing:
+    """The images of `auto`, `demo`, a folder, `FILE.zip` or `tfds:NAME`, each in its split.
+
+    `split_seed` decides what is carved and which images a limit keeps. It is apart from the
+    training seed, so that all training seeds are judged on the same test images. `limit` allows at
+    most that many training images and cuts the other splits in the same proportion; classes are
+    balanced. `say` hears of what may take a while.
+    """
+    listing = _list(spec, store, split_seed, say)
+    if limit is None:
+        return listing
+    from bench.datasets.splits import with_limit
+
+    return with_limit(listing, limit, split_seed)
+
+
+def prepare(
+    listing: Listing,
+    sizes: Sequence[int],
+    *,
+    store: Store,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Dataset:
+    """Every image decoded at all `sizes`, into the store; `DatasetError` where too few are good."""
+    from bench.datasets import preparation
+
+    return preparation.prepare(listing, sizes, store=store, progress=progress)
+
+
+def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
+    """The stored array (images, size, size, 3), in the order of `dataset.splits[split].ids`."""
+    from bench.datasets import pixels
+
+    return pixels.images(dataset, split, size, store)
+
+
+def _list(spec: str, store: Store, split_seed: int, say: Callable[[str], None]) -> Listing:
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        from bench.datasets.folder import list_folder
+
+        return list_folder(path, split_seed=split_seed)
+    near = get_close_matches(spec.lower(), ("auto", "demo"), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise DatasetError(
+        f"no data set {spec!r}.{hint} Give auto, demo, tfds:NAME, a folder or a .zip file."
+    )

@@ -1,0 +1,156 @@
+"""From the bytes of an image file to square uint8 RGB pixels: the one way every image goes.
+
+Whatever Pillow can read is turned upright, brought to 8-bit RGB and resized; what it cannot read
+whole is refused with a reason. Decoders differ (by up to 4/255 for JPEG, 23/255 for resizing), so
+all that decides a pixel is in this file, under one version number. Where the bytes come from and
+where the pixels go is for others.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+DECODE_VERSION = 1  # raise it with any change that may change a pixel: stored pixels are made anew
+
+# Pillow's own threshold for a warning; here it is the limit. One image of this size already takes
+# a few hundred megabytes while it is converted.
+MAX_PIXELS = 89_478_485
+
+# A JPEG decoder can shrink by 2, 4 or 8 at little cost. Down to twice the wanted size nothing is
+# lost, and the rule looks at one size at a time, so that pixels do not depend on which other sizes
+# are made in the same pass.
+DRAFT_UP_TO = 320
+DRAFT_LEAST = 640
+
+# Raster formats alone: Pillow also opens formats that start other programs or reach for other files
+# (EPS, WMF, ...), and a data set is not a place to run those.
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA"),
+    *("AVIF", "JPEG2000", "ICO", "PCX", "QOI"),
+)
+
+ORIENTATION_TAG = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Pixels = NDArray[np.uint8]
+
+
+class BadImageError(Exception):
+    """This image cannot be used; the text is the reason."""
+
+
+def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
+    """The image at each of `sizes`, as (size, size, 3); straight to the square, as Keras does.
+
+    The aspect ratio is not kept: cropping could cut off what the label is about.
+    """
+    found: dict[int, Pixels] = {}
+    image, shrunk = _read(data, shrink=min(sizes) <= DRAFT_UP_TO)
+    for size in sorted(sizes):
+        if shrunk and size > DRAFT_UP_TO:
+            image, shrunk = _read(data, shrink=False)
+        # Pillow's bilinear filter widens with the reduction, so that nothing aliases.
+        found[size] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    return found
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Hush Pillow's warnings on odd files, which are reported in our own words or harmless.
+
+    Warning filters belong to the whole process: enter once, around all decoding threads.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)  # AVIF: not in every Pillow
+
+
+def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
+    """The whole image, upright, as 8-bit RGB, and whether the decoder made it smaller."""
+    if not data:
+        raise BadImageError("the file is empty")
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if shrink:
+            image.draft(None, (DRAFT_LEAST, DRAFT_LEAST))
+        image.load()
+    except UnidentifiedImageError:
+        raise BadImageError("not an image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImageError(f"more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:
+        # Decoders raise whatever they trip over (OSError, SyntaxError, struct.error, ...).
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadImageError(f"damaged or cut off: {reason}") from None
+    shrunk = image.size not in ((width, height), (height, width))
+    return _to_rgb(_upright(image)), shrunk
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turned = UPRIGHT.get(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:
+        return image  # a broken EXIF block says nothing against the pixels
+    return image if turned is None else image.transpose(turned)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _to_grey(image, top=65535)
+    if image.mode in ("I", "F"):
+        return _to_grey(image, top=None)
+    if image.has_transparency_data:
+        # On white: what is cut out was mostly cut out for a white page. Just dropping the alpha
+        # channel would show whatever colour happens to lie under the transparent pixels.
+        rgba = image.convert("RGBA")
+        page = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(page, rgba).convert("RGB")
+    try:
+        return image.convert("RGB")
+    except ValueError:
+        raise BadImageError(f"colour mode {image.mode} cannot be turned into RGB") from None
+
+
+def _to_grey(image: Image.Image, top: int | None) -> Image.Image:
+    """Scaled to 8 bits, not clipped.
+
+    Files of 32 bits do not say which value is white. The narrowest usual range that holds all
+    values is taken, or else their own.
+    """
+    values = np.asarray(image, dtype=np.float64)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise BadImageError("holds values that are not numbers")
+    black, white = 0.0, float(top or 0)
+    if top is None:
+        usual = (1, 255, 65535) if image.mode == "F" else (65535,)
+        fitting = [limit for limit in usual if low >= 0 and high <= limit]
+        black, white = (0.0, float(fitting[0])) if fitting else (low, high)
+    span = white - black or 1.0
+    grey = np.rint((values - black) * (255 / span)).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")

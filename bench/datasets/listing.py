@@ -1,0 +1,58 @@
+"""What is known of a data set before any pixel is decoded: names, labels, splits, where to read.
+
+Every kind of source (folder, archive, TensorFlow Datasets, demo) ends in a `Listing`; from there on
+nothing asks where the images came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.types import SplitName
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One image: a name that is unique within the data set, and the index of its class."""
+
+    id: str
+    label: int
+
+
+class Reader(Protocol):
+    """Fetches images; used by several threads at once."""
+
+    def read(self, id: str) -> bytes:
+        """The image's file as it is stored, still encoded. `OSError` where it cannot be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every image of a data set with its split and label, and how to read it."""
+
+    name: str  # short, and safe as the name of a folder
+    description: str  # what it is and, where there was a choice, why it was taken
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, tuple[Listed, ...]]
+    reader: Reader
+    identity: str  # changes when any image may have changed; cheap to find out
+    notes: tuple[str, ...] = ()  # facts to report
+    warnings: tuple[str, ...] = ()  # what makes the figures weaker than they look
+
+
+def safe_name(text: str) -> str:
+    """`text` with all that could trouble a file system or a shell replaced."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "dataset"
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    """SHA-256 over lines; each ends in a newline, so that no two lists give the same text."""
+    total = hashlib.sha256()
+    for line in lines:
+        total.update(line.encode() + b"\n")
+    return total.hexdigest()

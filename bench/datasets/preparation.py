@@ -1,0 +1,238 @@
+"""From a listing to a data set that can be trained on: every image decoded once, bad ones left out.
+
+What one pass over the files found (each image's digest, or why it is unusable) is remembered in the
+store under the listing's identity. So a later run reads no image at all, and a changed file makes
+a new pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.datasets.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
+from bench.datasets.listing import Listing, Reader, digest_of
+from bench.datasets.pixels import Writer, find, nbytes
+from bench.errors import DatasetError
+from bench.store import Store
+from bench.types import SPLITS, Dataset, Excluded, Split, SplitName
+
+KIND = "manifest"
+THREADS = max(2, os.cpu_count() or 1)
+WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a bound for memory
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one image: its digest, or the reason why it is left out."""
+
+    digest: str = ""
+    reason: str = ""
+
+
+Outcomes = Mapping[str, _Outcome]
+
+
+def prepare(
+    listing: Listing,
+    sizes: Sequence[int],
+    *,
+    store: Store,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Dataset:
+    """Decode what is not yet in the store, at all `sizes` in one pass, and check the whole.
+
+    `progress(done, total)` counts images; it is not called where nothing has to be read.
+    """
+    _check_classes(listing)
+    with store.lock(KIND, _manifest_parts(listing)):
+        for _ in range(2):
+            outcomes = _remembered(listing, store)
+            dataset = None if outcomes is None else _dataset(listing, outcomes)
+            missing = [size for size in sorted(set(sizes)) if not _stored(dataset, size, store)]
+            if dataset is not None and not missing:
+                return dataset
+            _decode_all(listing, missing or sorted(set(sizes))[:1], store, progress)
+    raise DatasetError(
+        f"the cache {store.root} may hold {store.limit_bytes:,} bytes, too few to keep the images "
+        f"of {listing.name} at {', '.join(map(str, sizes))} px; allow it more, or use --limit."
+    )
+
+
+def _stored(dataset: Dataset | None, size: int, store: Store) -> bool:
+    return dataset is not None and all(
+        find(dataset.splits[split], size, store) is not None for split in SPLITS
+    )
+
+
+def _decode_all(
+    listing: Listing, sizes: list[int], store: Store, progress: Callable[[int, int], None]
+) -> None:
+    """One pass over all images; leaves the manifest and the arrays in the store."""
+    start = time.perf_counter()
+    counts = {split: len(listing.splits[split]) for split in SPLITS}
+    total, room = sum(counts.values()), nbytes(counts, sizes)
+    writers: dict[SplitName, dict[int, Writer]] = {split: {} for split in SPLITS}
+    outcomes: dict[str, _Outcome] = {}
+    try:
+        for split in SPLITS:
+            for size in sizes:
+                title = f"{listing.name} {split} {size} px"
+                writers[split][size] = Writer(store, size, room, title)
+            ids = [image.id for image in listing.splits[split]]
+            for id, (outcome, pixels) in zip(ids, _ahead(ids, listing.reader, sizes), strict=True):
+                outcomes[id] = outcome
+                for size, square in pixels.items():
+                    writers[split][size].add(square)
+                progress(len(outcomes), total)
+        _remember(listing, outcomes, store, time.perf_counter() - start)
+        dataset = _dataset(listing, outcomes)
+        seconds = time.perf_counter() - start
+        for split in SPLITS:
+            for size in sizes:
+                # Decoding dominates and is shared: alone, each size would have cost nearly this.
+                cost = seconds * counts[split] / total
+                writers[split][size].commit(dataset.splits[split], cost)
+    finally:
+        for writer in (w for each in writers.values() for w in each.values()):
+            writer.discard()
+
+
+def _ahead(
+    ids: Iterable[str], reader: Reader, sizes: Sequence[int]
+) -> Iterator[tuple[_Outcome, Mapping[int, Pixels]]]:
+    """Decode in threads (Pillow lets go of the interpreter while it works), a little ahead."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
+    waiting: deque[Future[tuple[_Outcome, Mapping[int, Pixels]]]] = deque()
+    try:
+        with quiet_pillow():
+            for id in ids:
+                waiting.append(pool.submit(_examine, id, reader, sizes))
+                if len(waiting) > WINDOW:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _examine(
+    id: str, reader: Reader, sizes: Sequence[int]
+) -> tuple[_Outcome, Mapping[int, Pixels]]:
+    try:
+        data = reader.read(id)
+        pixels = decode(data, sizes)
+    except OSError as error:
+        return _Outcome(reason=f"cannot be read: {error.strerror or error}"), {}
+    except BadImageError as error:
+        return _Outcome(reason=str(error)), {}
+    return _Outcome(digest=hashlib.sha256(data).hexdigest()), pixels
+
+
+def _manifest_parts(listing: Listing) -> dict[str, Any]:
+    members = (
+        f"{split}\t{image.label}\t{image.id}" for split in SPLITS for image in listing.splits[split]
+    )
+    return {
+        "decode": DECODE_VERSION,
+        "identity": listing.identity,
+        "classes": list(listing.classes),
+        "members": digest_of(members),
+    }
+
+
+def _remembered(listing: Listing, store: Store) -> Outcomes | None:
+    entry = store.find(KIND, _manifest_parts(listing))
+    if entry is None:
+        return None
+    reasons: Mapping[str, str] = entry.extra["excluded"]
+    ids = [image.id for split in SPLITS for image in listing.splits[split]]
+    return {
+        id: _Outcome(reason=reasons[id]) if id in reasons else _Outcome(digest=row.tobytes().hex())
+        for id, row in zip(ids, entry.array(), strict=True)
+    }
+
+
+def _remember(listing: Listing, outcomes: Outcomes, store: Store, seconds: float) -> None:
+    parts = _manifest_parts(listing)
+    stale = store.find(KIND, parts)
+    if stale is not None:
+        store.remove(stale)
+    reasons = {id: outcome.reason for id, outcome in outcomes.items() if outcome.reason}
+    digests = [bytes.fromhex(outcome.digest or "00" * 32) for outcome in outcomes.values()]
+    draft = store.draft(KIND, parts, f"{listing.name} manifest", 32 * len(digests))
+    draft.array = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+    draft.commit(seconds, {"excluded": reasons})
+
+
+def _check_classes(listing: Listing) -> None:
+    if len(listing.classes) < 2:
+        raise DatasetError(
+            f"{listing.name} has {len(listing.classes)} class(es); at least 2 are needed."
+        )
+    for split in SPLITS:
+        there = {image.label for image in listing.splits[split]}
+        for label, title in enumerate(listing.classes):
+            if label not in there:
+                raise DatasetError(
+                    f"{listing.name} has no image of class {title!r} in {split}; every split needs "
+                    "every class."
+                )
+
+
+def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
+    """What is left of the listing without the bad images; an error where that is not enough."""
+    splits: dict[SplitName, Split] = {}
+    excluded: list[Excluded] = []
+    for split in SPLITS:
+        good = [image for image in listing.splits[split] if outcomes[image.id].digest]
+        bad = [image for image in listing.splits[split] if outcomes[image.id].reason]
+        excluded += [Excluded(image.id, outcomes[image.id].reason) for image in bad]
+        usable = Counter(image.label for image in good)
+        for label, title in enumerate(listing.classes):
+            if not usable[label]:
+                lost = [image for image in bad if image.label == label]
+                raise DatasetError(
+                    f"class {title!r} has no usable image in {split}: all {len(lost)} are bad "
+                    f"({lost[0].id}: {outcomes[lost[0].id].reason}). Replace them or remove the "
+                    "class."
+                )
+        splits[split] = Split(
+            ids=tuple(image.id for image in good),
+            labels=tuple(image.label for image in good),
+            digests=tuple(outcomes[image.id].digest for image in good),
+        )
+    return Dataset(
+        name=listing.name,
+        description=listing.description,
+        classes=listing.classes,
+        splits=splits,
+        fingerprint=_fingerprint(listing.classes, splits),
+        excluded=tuple(excluded),
+        notes=(*listing.notes, *listing.warnings, *_shared_content(splits)),
+    )
+
+
+def _fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
+    """Over all that can change a figure: classes, labels, content, order and how it is decoded."""
+    lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
+    for split in SPLITS:
+        each = zip(splits[split].labels, splits[split].digests, strict=True)
+        lines += [f"{split} {label} {digest}" for label, digest in each]
+    return digest_of(lines)
+
+
+def _shared_content(splits: Mapping[SplitName, Split]) -> Iterator[str]:
+    """A note where the very same file stands in two splits: a leak that costs nothing to see."""
+    chosen_by = {*splits["train"].digests, *splits["validation"].digests}
+    leaked = sum(digest in chosen_by for digest in splits["test"].digests)
+    if leaked:
+        yield f"{leaked} test image(s) are byte for byte also in train or validation"
