@@ -27,3 +27,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """JSON with sorted keys: the same value always gives the same text. NaN is refused."""
     return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def is_file_name(text: str) -> bool:
+    """Whether `text` is one plain name that leads nowhere else."""
+    return bool(text) and text not in (".", "..") and not set(text) & set("/\\\0")

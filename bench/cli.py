@@ -1,0 +1,233 @@
+"""The command line: what can be asked, and how errors and exit codes come out.
+
+Exit codes: 0 all done, 1 error, 2 usage, 3 some trials failed or were skipped, 130 interrupted.
+Parsing imports nothing heavy; each command's own file does its work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import __version__
+from bench.errors import BenchError
+
+COMMANDS = {
+    "run": "train and measure backbones under one protocol (the default)",
+    "list": "show the backbones, datasets and protocols there are",
+    "report": "render a run's reports again from its records",
+    "check": "prove that a backbone's adapter is right, before hours are spent on it",
+    "cache": "show or clear what has been computed once and kept",
+}
+
+
+def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int:
+    """Run one command; `packages` hold backbones that are there without being installed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        words = ["run", *words]
+    arguments = _parser().parse_args(words)
+    arguments.packages = tuple(packages)
+    arguments.words = words
+    # A polite kill ends the run as Ctrl-C does: workers first, nothing half written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        command = importlib.import_module(f"bench.commands.{arguments.command}_command")
+        code: int = command.main(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BenchError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(
+            f"error: {type(error).__name__}: {error}\n"
+            f"This is a fault of backbone-bench; --debug shows where.",
+            file=sys.stderr,
+        )
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="backbone-bench",
+        description="One freeze-then-fine-tune protocol over every pretrained backbone.",
+        epilog="`run` is the default: `run_bench.py --backbones all` is `run_bench.py run ...`. "
+        "`run_bench.py run --help` lists its options.",
+    )
+    parser.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = {
+        name: commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        for name, text in COMMANDS.items()
+    }
+    for command in added.values():
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
+    for name in ("run", "list", "check"):
+        added[name].add_argument(
+            "--plugin",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="PATH",
+            help="a .py file, or a folder of them, that registers more backbones (repeatable)",
+        )
+    for name in ("run", "report"):
+        added[name].add_argument(
+            "--results",
+            type=Path,
+            default=Path("results"),
+            metavar="DIR",
+            help="where runs are kept",
+        )
+        added[name].add_argument(
+            "--latex", action="store_true", help="also write the table as LaTeX (booktabs)"
+        )
+    for name in ("run", "cache"):
+        _cache_options(added[name])
+    _run_options(added["run"])
+    added["list"].add_argument("--json", action="store_true", help="as JSON, for programs")
+    added["report"].add_argument(
+        "run", nargs="?", default="latest", metavar="RUN", help="a run's name or folder"
+    )
+    added["check"].add_argument("name", metavar="NAME", help="the backbone, or `all`")
+    added["cache"].add_argument(
+        "action", nargs="?", choices=("list", "clear"), default="list", help="what to do"
+    )
+    return parser
+
+
+def _cache_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("cache")
+    group.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where decoded images and frozen activations are kept (the user's cache folder)",
+    )
+    group.add_argument(
+        "--cache-gb", type=_positive_float, default=50.0, metavar="N", help="its bound (50)"
+    )
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what to run")
+    what.add_argument(
+        "--backbones", default="all", metavar="NAMES", help="`all`, or NAME,NAME (see `list`)"
+    )
+    what.add_argument(
+        "--dataset",
+        default="auto",
+        metavar="DATA",
+        help="auto, demo, a folder of images, a .zip of one, or tfds:NAME",
+    )
+    what.add_argument(
+        "--protocol", default="default", metavar="NAME", help="a protocol's name, or a TOML file"
+    )
+    what.add_argument(
+        "--weights",
+        default="auto",
+        metavar="FROM",
+        help="auto (random where none can be had), imagenet (or stop), random, or a folder",
+    )
+    what.add_argument(
+        "--limit", type=_positive, metavar="N", help="train on N images, class-balanced by seed"
+    )
+    what.add_argument(
+        "--input-size", type=_positive, metavar="PX", help="the same for all (each one's own)"
+    )
+    what.add_argument("--batch-size", type=_positive, metavar="N", help="images a step (32)")
+    seeds = what.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the training (0)")
+    seeds.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="N|A,B,C",
+        help="train N seeds from 0 on, or those listed, on the same cached activations",
+    )
+    what.add_argument(
+        "--split-seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="which images train, validate and test, the same for all training seeds (0)",
+    )
+    how = parser.add_argument_group("how to run")
+    how.add_argument(
+        "--device", choices=("auto", "cpu", "gpu"), default="auto", help="where to compute"
+    )
+    how.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="run the frozen part in every epoch, as a plain training loop does",
+    )
+    how.add_argument(
+        "--latency-seconds",
+        type=_positive_float,
+        default=2.0,
+        metavar="S",
+        help="how long to time each batch size (2)",
+    )
+    how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
+    how.add_argument(
+        "--fresh", action="store_true", help="begin anew; an earlier run is moved aside"
+    )
+    how.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    how.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
+    how.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 4294967295, got {text}")
+    return value
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """`5` is the seeds 0 to 4; `1,2,3` (or `7,`) are those."""
+    if "," not in text:
+        return tuple(range(_positive(text)))
+    seeds = tuple(_seed(part) for part in text.split(",") if part.strip())
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise argparse.ArgumentTypeError(f"must be different whole numbers, got {text}")
+    return seeds
+
+
+# argparse names the type in its message: "invalid whole number value: 'x'".
+_positive.__name__ = _seed.__name__ = "whole number"
+_positive_float.__name__ = "number"
+_seeds.__name__ = "seeds"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

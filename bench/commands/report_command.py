@@ -1,0 +1,31 @@
+"""`report`: render a run again from its records; trains nothing and imports no framework."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import report
+from bench.errors import UsageError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the run's reports and show the table."""
+    folder = find_run(arguments.results, arguments.run)
+    report.render(folder, latex=arguments.latex)
+    report.show(folder, Console(highlight=False))
+    return 0
+
+
+def find_run(results: Path, name: str) -> Path:
+    """The folder of a run given by name, by path, or as `latest`."""
+    for folder in (results / name, Path(name)):
+        if folder.is_file():  # where links cannot be made, `latest` is a file holding the name
+            folder = results / folder.read_text(encoding="utf-8").strip()
+        if (folder / "run.json").is_file():
+            return folder.resolve()
+    known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
+    listed = ", ".join(known) if known else "none yet"
+    raise UsageError(f"there is no run {name!r} in {results}. Known: {listed}.")

@@ -1,0 +1,166 @@
+"""`run`: from what was asked to the report, in order."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bench import datasets, report
+from bench.display import Display, human_seconds
+from bench.errors import UsageError
+from bench.estimate import matrix_rate
+from bench.executors.local_process import LocalProcess
+from bench.files import is_file_name
+from bench.plan import Plan, choose_backbones, find_weights, make_plan, run_folder, size_of
+from bench.protocol import load_protocol
+from bench.registry import load_plugins
+from bench.run import Request, execute, pending
+from bench.store import Store
+from bench.types import Dataset, Settings
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Plan, run, report; the exit code says whether all of it was done."""
+    console = Console(quiet=arguments.quiet, highlight=False)
+    errors = Console(stderr=True, highlight=False)
+    broken = [str(e) for e in load_plugins(arguments.plugin, arguments.packages)]
+    for line in broken:
+        errors.print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
+    if arguments.run is not None and not is_file_name(arguments.run):
+        raise UsageError(f"--run must be a plain folder name, got {arguments.run!r}.")
+    store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
+    backbones = choose_backbones(arguments.backbones)
+    protocol = load_protocol(arguments.protocol)
+    settings = Settings(
+        weights=arguments.weights,
+        batch_size=arguments.batch_size or protocol.batch_size,
+        device=arguments.device,
+        cache=not arguments.no_cache,
+        latency_seconds=arguments.latency_seconds,
+    )
+
+    notes: list[str] = []
+
+    def say(text: str) -> None:
+        notes.append(text)
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    listing = datasets.list_dataset(
+        arguments.dataset,
+        store=store,
+        split_seed=arguments.split_seed,
+        limit=arguments.limit,
+        say=say,
+    )
+    console.print(f"dataset   {listing.name}: {listing.description}", markup=False, soft_wrap=True)
+    sizes = sorted({size_of(b, protocol, arguments.input_size) for b in backbones})
+    with Progress(console=console, transient=True) as bars:
+        fetching = bars.add_task("weights", total=None)
+        found = find_weights(
+            backbones,
+            protocol,
+            settings,
+            input_size=arguments.input_size,
+            say=say,
+            progress=lambda done, total: bars.update(fetching, completed=done, total=total),
+        )
+        bars.remove_task(fetching)
+        decoding = bars.add_task("decoding images", total=None)
+        dataset = datasets.prepare(
+            listing,
+            sizes,
+            store=store,
+            progress=lambda done, total: bars.update(decoding, completed=done, total=total),
+        )
+    plan = make_plan(
+        backbones,
+        dataset,
+        protocol,
+        settings,
+        arguments.seeds or (arguments.seed,),
+        input_size=arguments.input_size,
+        keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+        rate=matrix_rate(),
+        located=found,
+    )
+    name = arguments.run or plan.name
+    folder = arguments.results / name
+    _show_plan(console, plan, folder, verbose=arguments.verbose)
+    if arguments.dry_run:
+        console.print("dry run: nothing was trained.")
+        return 0
+    if not plan.planned:
+        raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
+
+    folder = run_folder(arguments.results, name, fresh=arguments.fresh)
+    request = Request(
+        command=("run_bench.py", *arguments.words),
+        notes=notes,
+        broken_plugins=broken,
+        plugins=[str(p) for p in arguments.plugin],
+        packages=arguments.packages,
+    )
+    todo = pending(plan, folder)
+    try:
+        with Display(console, plan, todo, folder, quiet=arguments.quiet) as display:
+            records = execute(plan, folder, request, store, LocalProcess(), display)
+    finally:
+        # An interrupted run is reported too, as far as it went.
+        if (folder / "run.json").exists():
+            report.render(folder, latex=arguments.latex)
+            report.point_latest(arguments.results, name)
+    # The result is printed even with --quiet: it is what was asked for.
+    report.show(folder, Console(highlight=False))
+    incomplete = plan.skipped or broken or any(r.status == "failed" for r in records)
+    return 3 if incomplete else 0
+
+
+def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> None:
+    protocol, dataset = plan.protocol, plan.dataset
+    counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
+    console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
+    _show_excluded(console, dataset, verbose=verbose)
+    console.print(f"protocol  {protocol.name}: {protocol.summary}", markup=False, soft_wrap=True)
+    waiting = {trial.key for trial in pending(plan, folder)}
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
+        table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
+    total, known = 0.0, True
+    for planned in plan.planned:
+        todo = [trial for trial in planned.trials if trial.key in waiting]
+        known &= planned.seconds is not None or not todo
+        seconds = planned.seconds or 0.0
+        total += seconds if todo else 0.0
+        table.add_row(
+            planned.backbone,
+            str(planned.input_size),
+            planned.weights,
+            str(len(planned.trials)),
+            str(len(todo)),
+            human_seconds(seconds) if todo and seconds else "-",
+        )
+    console.print(table)
+    for skipped in plan.skipped:
+        text = f"skipped   {skipped.backbone}: {skipped.reason}"
+        console.print(text, style="red", markup=False, soft_wrap=True)
+    about = (
+        "unknown (a backbone declares no cost)" if not known else f"about {human_seconds(total)}"
+    )
+    console.print(f"run       {folder}, {len(waiting)} trials to do, {about} on this CPU")
+
+
+def _show_excluded(console: Console, dataset: Dataset, *, verbose: bool) -> None:
+    for note in dataset.notes:
+        console.print(f"note      {note}", markup=False, soft_wrap=True)
+    if dataset.excluded:
+        count = len(dataset.excluded)
+        hint = "" if verbose else "; -v names them, and so does the report"
+        console.print(f"left out  {count} unusable images{hint}", style="yellow")
+    if verbose:
+        for image in dataset.excluded:
+            console.print(f"          {image.id}: {image.reason}", markup=False, soft_wrap=True)

@@ -1,0 +1,182 @@
+"""What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere.
+
+Only shows; it is told everything and decides nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from bench.metrics import METRICS
+from bench.plan import Plan
+from bench.records import Evidence
+from bench.types import Epoch, Record, Trial
+
+
+class Display:
+    """Hears a run; `todo` are the trials that it will go through."""
+
+    def __init__(
+        self, console: Console, plan: Plan, todo: Sequence[Trial], folder: Path, *, quiet: bool
+    ) -> None:
+        self.console, self.quiet = console, quiet
+        self._folder, self._classes = folder, plan.dataset.classes
+        estimate = {t.key: p.seconds or 60.0 for p in plan.planned for t in p.trials}
+        self._costs = {trial.key: estimate[trial.key] for trial in todo}
+        self._done_cost = 0.0
+        self._fraction = 0.0  # of the current trial
+        self._begun = time.monotonic()
+        self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
+        self._epochs_done = 0
+        self._last = ""
+        self._results = Table(box=None, pad_edge=False, header_style="dim")
+        for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
+            self._results.add_column(title, justify=justify)  # type: ignore[arg-type]
+        for title in ("latency p50", "took"):
+            self._results.add_column(title, justify="right")
+        self._results.add_column("")
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._overall: TaskID = self._bars.add_task("all trials", total=1.0, detail="")
+        self._current: TaskID = self._bars.add_task("", total=None, detail="", visible=False)
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        if self._is_live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_live:
+            self._live.stop()
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+        """A trial has come to `stage`, or goes on in it."""
+        name = _name(trial)
+        if not self._is_live:
+            if stage != self._last and stage not in self._epochs:
+                self._line(f"{name}: {stage}")
+            self._last = stage
+            return
+        if stage in self._epochs and total:
+            within = self._epochs_done + done / total
+            self._fraction = 0.5 + 0.5 * within / sum(self._epochs.values())
+        elif total:
+            self._fraction = max(self._fraction, 0.5 * done / total)
+        detail = f"{done}/{total}" if total else ""
+        self._bars.update(
+            self._current,
+            description=f"{name}: {stage}",
+            total=total or None,
+            completed=done,
+            detail=detail,
+            visible=True,
+        )
+        self._update_overall()
+
+    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None:
+        """An epoch has ended."""
+        self._epochs_done += 1
+        text = (
+            f"{_name(trial)}: {phase} {number}/{of}  loss {epoch.loss:.4f}  "
+            f"accuracy {epoch.accuracy:.3f}  "
+            f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
+        )
+        if self._is_live:
+            self._bars.update(self._current, description=text)
+        else:
+            self._line(text)
+
+    def note(self, text: str) -> None:
+        """Something worth reading."""
+        self.console.print(Text(text, style="yellow"), soft_wrap=True)
+
+    def record(self, record: Record) -> None:
+        """A trial has ended."""
+        self._done_cost += self._costs.get(record.trial.key, 0.0)
+        self._fraction, self._epochs_done, self._last = 0.0, 0, ""
+        name = _name(record.trial)
+        cells = self._cells(record)
+        self._results.add_row(record.trial.backbone, str(record.trial.seed), *cells)
+        if record.status == "failed":
+            self.console.print(Text(f"{name} failed: {record.reason}", style="red"), soft_wrap=True)
+        elif not self._is_live:
+            self._line(f"{name}: done, accuracy " + "  ".join(filter(None, cells)))
+        self._update_overall()
+
+    def _cells(self, record: Record) -> tuple[str, str, str, str]:
+        if record.status == "failed":
+            return "failed", "", "", ""
+        evidence = Evidence(record, self._classes, self._folder)
+        accuracy = METRICS["accuracy"].compute(evidence)
+        latency = METRICS["latency_p50_ms"].compute(evidence)
+        took = record.seconds["total"] - record.seconds["reused"]
+        random = record.weights is not None and not record.weights.pretrained
+        return (
+            "-" if accuracy is None else f"{accuracy:.3f}",
+            "-" if latency is None else f"{latency:.1f} ms",
+            f"{took:.0f} s",
+            "random init" if random else "",
+        )
+
+    @property
+    def _is_live(self) -> bool:
+        return self.console.is_terminal and not self.quiet
+
+    def _update_overall(self) -> None:
+        total = sum(self._costs.values()) or 1.0
+        current = min(1.0, self._fraction) * (total - self._done_cost) / max(1, self._left_trials())
+        share = min(1.0, (self._done_cost + current) / total)
+        self._bars.update(self._overall, completed=share, detail=self._time_left(share))
+
+    def _left_trials(self) -> int:
+        return len(self._costs) - self._results.row_count
+
+    def _time_left(self, share: float) -> str:
+        spent = time.monotonic() - self._begun
+        total = sum(self._costs.values())
+        # Estimates until enough has been seen to go by the clock.
+        left = total * (1 - share) if share < 0.1 else spent * (1 - share) / share
+        return f"about {human_seconds(left)} left"
+
+    def _line(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        parts: list[RenderableType] = [self._results] if self._results.row_count else []
+        return Group(*parts, self._bars)
+
+
+def human_seconds(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 90:
+        return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.backbone} seed {trial.seed}" if trial.seed else trial.backbone

@@ -1,0 +1,107 @@
+"""Training from cached activations is the plain training: the same losses, batch by batch.
+
+Every kind of cut, with and without augmentation, against the path that runs the frozen part each
+time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from bench.augment import PLAIN, fixed_views
+from bench.backends.base import Backend, current
+from bench.features import Frozen, Rows
+from bench.network import Network, build_head, initialise_head
+from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
+from bench.store import Store
+from bench.train import Outcome, PhaseTrainer, restore, snapshot
+
+PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
+BATCH = 8  # does not divide the 30 images: the last batch is padded
+
+
+def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] = (0,)) -> Outcome:
+    """The last seed's outcome, with the network built anew."""
+    backend: Backend = current()
+    network = Network(tiny.TINY, tiny.SIZE)
+    pixels, labels = tiny.images(30, seed=1)
+    val_pixels, val_labels = tiny.images(10, seed=2)
+    entries = {
+        "train": tiny.store_images(store, "train", pixels),
+        "validation": tiny.store_images(store, "validation", val_pixels),
+        "test": tiny.store_images(store, "validation", val_pixels),
+    }
+    frozen = Frozen(network, "no file", entries, backend, store if cached else None)  # type: ignore[arg-type]
+    cut = network.unfreeze(phase)
+    head = build_head(Head(dropout=0.2), network.features_shape, 2)
+    trainer = PhaseTrainer(phase, 0, network.tail(cut, head, phase), backend)
+    views: list[Rows] = [
+        frozen.rows("train", view, [cut], lambda d, t: None)[cut]
+        for view in fixed_views(phase.augment) or ()
+    ]
+    validation = frozen.rows("validation", PLAIN, [cut], lambda d, t: None)[cut]
+    trainer.compile(validation, BATCH)
+    initial = snapshot(network.base.weights)
+    for seed in seeds:
+        restore(network.base.weights, initial)
+        initialise_head(head, seed)
+        outcome = trainer.run(
+            lambda epoch: views,
+            labels,
+            validation,
+            val_labels,
+            seed=seed,
+            batch_size=BATCH,
+            on_batch=lambda done, total: None,
+            on_epoch=lambda number, epoch: None,
+        )
+    return outcome
+
+
+CUTS = [
+    Unfreeze("none"),
+    Unfreeze("stages", 1),
+    Unfreeze("stages", 2),
+    Unfreeze("stages", 3),
+    Unfreeze("from_layer", 9),
+    Unfreeze("all"),
+]
+
+
+@pytest.mark.parametrize("unfreeze", CUTS, ids=str)
+@pytest.mark.parametrize("batchnorm", ["frozen", "trained"])
+def test_cached_losses_equal_uncached(
+    unfreeze: Unfreeze, batchnorm: BatchNorm, store: Store
+) -> None:
+    phase = replace(PHASE, unfreeze=unfreeze, batchnorm=batchnorm)
+    cached = _train(phase, store, cached=True)
+    plain = _train(phase, store, cached=False)
+    assert len(cached.batch_losses) == 3 * 4
+    np.testing.assert_allclose(cached.batch_losses, plain.batch_losses, rtol=1e-4)
+    # Were nothing trained, the comparison above would hold as well.
+    assert cached.epochs[-1].loss < cached.epochs[0].loss
+
+
+@pytest.mark.parametrize(
+    "augment", [Augment(flip=True), Augment(rotation=20, zoom=0.1, flip=True, views=3)], ids=str
+)
+def test_cached_views_equal_uncached(augment: Augment, store: Store) -> None:
+    phase = replace(PHASE, unfreeze=Unfreeze("stages", 1), augment=augment)
+    cached = _train(phase, store, cached=True)
+    plain = _train(phase, store, cached=False)
+    np.testing.assert_allclose(cached.batch_losses, plain.batch_losses, rtol=1e-4)
+    without = _train(replace(phase, augment=Augment()), store, cached=True)
+    assert not np.allclose(cached.batch_losses, without.batch_losses, rtol=1e-3)
+
+
+def test_a_seed_gives_the_same_alone_and_after_another(store: Store) -> None:
+    phase = replace(PHASE, unfreeze=Unfreeze("stages", 1))
+    alone = _train(phase, store, cached=True, seeds=(1,))
+    after = _train(phase, store, cached=True, seeds=(0, 1))
+    assert alone.batch_losses == after.batch_losses
+    other = _train(phase, store, cached=True, seeds=(2,))
+    assert alone.batch_losses != other.batch_losses

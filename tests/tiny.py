@@ -1,0 +1,75 @@
+"""A real backbone, only very small: branches, a residual, BatchNorm and four stages.
+
+It implements what a backbone must, with the same calls as the large ones, so that tests exercise
+the harness and not a patch of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.backends.base import Array
+from bench.store import Entry, Store
+from bench.types import Backbone
+
+SIZE = 32
+
+
+def build(
+    input_shape: tuple[int, int, int], include_top: bool = False, weights: None = None
+) -> Any:
+    import keras
+    from keras import layers
+
+    def block(x: Any, filters: int, name: str) -> Any:
+        y = layers.Conv2D(filters, 3, strides=2, padding="same", name=f"{name}_conv")(x)
+        y = layers.BatchNormalization(name=f"{name}_bn")(y)
+        y = layers.ReLU(name=f"{name}_relu")(y)
+        z = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise")(y)
+        z = layers.BatchNormalization(name=f"{name}_bn2")(z)
+        return layers.Add(name=f"{name}_add")([y, z])
+
+    image = keras.Input(input_shape)
+    x = block(image, 4, "one")
+    x = block(x, 6, "two")
+    left = layers.Conv2D(4, 1, name="three_left")(x)
+    right = layers.Conv2D(4, 3, padding="same", name="three_right")(x)
+    x = layers.Concatenate(name="three_join")([left, right])
+    x = block(x, 8, "four")
+    return keras.Model(image, x, name="tiny")
+
+
+def preprocess(x: Any) -> Any:
+    return x / 127.5 - 1.0
+
+
+TINY = Backbone(
+    name="tiny",
+    build=build,
+    preprocess=preprocess,
+    input_size=SIZE,
+    stages=("one_add", "two_add", "three_join", "four_add"),
+    minimum_size=16,
+    preprocessed_range=(-1.0, 1.0),
+)
+
+
+def images(count: int, seed: int, classes: int = 2) -> tuple[Array, Array]:
+    """Noise with a class-dependent tint and a bright left side: learnable, and not symmetric."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    pixels = rng.integers(0, 120, (count, SIZE, SIZE, 3))
+    pixels[:, :, : SIZE // 2] += 40
+    pixels[np.arange(count), :, :, labels % 3] += 60
+    return pixels.astype("uint8"), labels.astype("int64")
+
+
+def store_images(store: Store, name: str, pixels: Array) -> Entry:
+    """Put pixels into the store as the data preparation does."""
+
+    def fill(draft: Any) -> None:
+        draft.allocate(pixels.shape, "uint8")[:] = pixels
+
+    return store.make("images", {"name": name}, name, pixels.nbytes, fill)
