@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import keras
 
 BLOCKS = {1: 1, 2: 2, 3: 2, 5: 3}  # repeats in B0, of the groups that end a resolution
-VARIANTS = (  # input size, depth, parameters, gmacs, md5 of the weights
-    (224, 1.0, 4_049_571, 0.385, "50bc09e76180e00e4465e1a485ddc09d"),
-    (240, 1.1, 6_575_239, 0.686, "74c4e6b3e1f6a1eea24c589628592432"),
-    (260, 1.2, 7_768_569, 0.992, "111f8e2ac8aa800a7a99e3239f7bfb39"),
-    (300, 1.4, 10_783_535, 1.83, "af6d107764bb5b1abb91932881670226"),
-    (380, 1.8, 17_673_823, 4.39, "ebc24e6d6c33eaebbd558eafbeedf1ba"),
-    (456, 2.2, 28_513_527, 10.26, "38879255a25d3c92d5e44e04ae6cec6f"),
-    (528, 2.6, 40_960_143, 19.07, "9ecce42647a20130c1f39a5d4cb75743"),
-    (600, 3.1, 64_097_687, 37.74, "cbcfe4450ddf6f3ad90b1b398090fe4a"),
+VARIANTS = (  # input size, depth, parameters, layers, gmacs, md5 of the weights
+    (224, 1.0, 4_049_571, 238, 0.385, "50bc09e76180e00e4465e1a485ddc09d"),
+    (240, 1.1, 6_575_239, 340, 0.686, "74c4e6b3e1f6a1eea24c589628592432"),
+    (260, 1.2, 7_768_569, 340, 0.992, "111f8e2ac8aa800a7a99e3239f7bfb39"),
+    (300, 1.4, 10_783_535, 385, 1.83, "af6d107764bb5b1abb91932881670226"),
+    (380, 1.8, 17_673_823, 475, 4.39, "ebc24e6d6c33eaebbd558eafbeedf1ba"),
+    (456, 2.2, 28_513_527, 577, 10.26, "38879255a25d3c92d5e44e04ae6cec6f"),
+    (528, 2.6, 40_960_143, 667, 19.07, "9ecce42647a20130c1f39a5d4cb75743"),
+    (600, 3.1, 64_097_687, 814, 37.74, "cbcfe4450ddf6f3ad90b1b398090fe4a"),
 )
 
 
@@ -57,7 +57,7 @@ def stages(depth: float) -> tuple[str, ...]:
     return (*ends, "top_activation")
 
 
-for number, (size, depth, parameters, gmacs, md5) in enumerate(VARIANTS):
+for number, (size, depth, parameters, layers, gmacs, md5) in enumerate(VARIANTS):
     BACKBONES.add(
         Backbone(
             name=f"efficientnetb{number}",
@@ -73,6 +73,7 @@ for number, (size, depth, parameters, gmacs, md5) in enumerate(VARIANTS):
                 ),
             ),
             parameters=parameters,
+            layers=layers,
             gmacs=gmacs,
             preprocessed_range=(0.0, 255.0),
             in_all=number == 0,

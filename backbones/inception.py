@@ -21,6 +21,7 @@ BACKBONES.add(
         ),
         minimum_size=75,
         parameters=21_802_784,
+        layers=311,
         gmacs=5.71,
         preprocessed_range=(-1.0, 1.0),
         reference="Szegedy et al., Rethinking the Inception Architecture, 2015, arXiv:1512.00567",

@@ -28,6 +28,7 @@ BACKBONES.add(
             for size in (96, 128, 160, 192, 224)
         ),
         parameters=2_257_984,
+        layers=154,
         gmacs=0.3,
         preprocessed_range=(-1.0, 1.0),
         reference="Sandler et al., Inverted Residuals and Linear Bottlenecks, arXiv:1801.04381",

@@ -20,6 +20,7 @@ BACKBONES.add(
             ),
         ),
         parameters=23_587_712,
+        layers=175,
         gmacs=3.86,
         preprocessed_range=(-123.68, 151.061),
         reference="He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",

@@ -20,6 +20,7 @@ BACKBONES.add(
             ),
         ),
         parameters=14_714_688,
+        layers=19,
         gmacs=15.35,
         preprocessed_range=(-123.68, 151.061),
         reference="Simonyan and Zisserman, Very Deep Convolutional Networks, 2014, arXiv:1409.1556",
