@@ -24,6 +24,7 @@ BACKBONES.add(
             WeightsFile(
                 f"{FOLDER}mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5",
                 input_size=size,
+                nbytes=9_406_464,  # Keras publishes no checksum of these
             )
             for size in (96, 128, 160, 192, 224)
         ),

@@ -26,6 +26,7 @@ class WeightsFile:
     url: str
     md5: str | None = None
     input_size: int | None = None  # the size it was trained at, where there is a file per size
+    nbytes: int | None = None  # its length: tells an altered file where no MD5 is published
 
     @property
     def filename(self) -> str:
