@@ -29,7 +29,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int:
     """Run one command; `packages` hold backbones that are there without being installed."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+    if not words or words[0] not in (*COMMANDS, "--version"):
         words = ["run", *words]
     arguments = _parser().parse_args(words)
     arguments.packages = tuple(packages)
@@ -67,15 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="backbone-bench",
         description="One freeze-then-fine-tune protocol over every pretrained backbone.",
-        epilog="`run` is the default: `run_bench.py --backbones all` is `run_bench.py run ...`. "
-        "`run_bench.py run --help` lists its options.",
     )
     parser.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     added = {
-        name: commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        name: commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for name, text in COMMANDS.items()
     }
+    others = [f"{name} ({text})" for name, text in COMMANDS.items() if name != "run"]
+    added["run"].epilog = f"Other commands: {'; '.join(others)}. COMMAND --help tells more."
     for command in added.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     for name in ("run", "list", "check"):

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from bench.metrics import METRICS
+from bench.metrics.base import METRICS
 from bench.plan import Plan
 from bench.records import Evidence
 from bench.types import Epoch, Record, Trial

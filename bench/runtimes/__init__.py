@@ -1,0 +1,12 @@
+"""Runtimes: ways of running a trained model whose latency is timed, one a file.
+
+A new file in this folder is found by itself: importing `bench.runtimes` registers every runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in sorted(iter_modules(__path__), key=lambda module: module.name):
+    import_module(f"{__name__}.{_module.name}")

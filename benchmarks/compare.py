@@ -1,0 +1,179 @@
+"""Ours against the plain Keras loop: the same folder and protocol, whole processes in turn.
+
+    python benchmarks/compare.py FOLDER --backbone mobilenetv2 --input-size 160 --rounds 3
+
+FOLDER is any folder that the harness reads. Both sides get the same three splits, batch size,
+precision, threads and epochs; ours starts from an empty cache every round. Times run from the start
+of the process, imports included, to its end; ours without the latency measurement, which the plain
+loop does not make (its own seconds are shown).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import datasets
+from bench.records import load_run
+from bench.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOL = """
+[head]
+pooling = "average"
+dropout = 0.2
+[[phases]]
+name = "head"
+epochs = {head}
+learning_rate = 1e-3
+augment = {{ flip = {flip} }}
+"""
+FINE_TUNE = """
+[[phases]]
+name = "fine-tune"
+epochs = {epochs}
+learning_rate = 1e-5
+unfreeze = {{ stages = 1 }}
+augment = {{ flip = {flip} }}
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One process, from its start to its end."""
+
+    seconds: float
+    accuracy: float
+    val_accuracy: float
+    peak_mb: float
+    latency_seconds: float = 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--backbone", default="mobilenetv2")
+    parser.add_argument("--weights", choices=("imagenet", "random"), default="imagenet")
+    parser.add_argument("--input-size", type=int, default=160)
+    parser.add_argument("--head-epochs", type=int, default=10)
+    parser.add_argument("--fine-tune-epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--flip", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--vary-seed", action="store_true", help="another seed every round")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        _three_splits(arguments.folder, work / "data", work)
+        plain, ours = [], []
+        for number in range(arguments.rounds):
+            seed = number if arguments.vary_seed else 0
+            plain.append(_plain(arguments, work, seed))
+            ours.append(_ours(arguments, work, number, seed))
+            print(f"round {number + 1}: plain {plain[-1]}\n         ours  {ours[-1]}", flush=True)
+    _summary(plain, ours)
+
+
+def _three_splits(folder: Path, target: Path, work: Path) -> None:
+    """Links to the images in the harness' own three splits, so that both sides see the same."""
+    listing = datasets.list_dataset(str(folder), store=Store(work / "listing"))
+    for split, images in listing.splits.items():
+        for image in images:
+            link = target / split / listing.classes[image.label] / Path(image.id).name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to((folder / image.id).resolve())
+
+
+def _plain(arguments: argparse.Namespace, work: Path, seed: int) -> Round:
+    command = [sys.executable, str(ROOT / "benchmarks" / "plain_keras.py"), str(work / "data")]
+    for name in ("backbone", "weights", "input_size", "head_epochs", "fine_tune_epochs"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
+    command += ["--batch-size", str(arguments.batch_size), "--seed", str(seed)]
+    command += ["--flip"] if arguments.flip else []
+    seconds, peak, output = _run(command)
+    result = json.loads(output.splitlines()[-1])
+    return Round(seconds, result["accuracy"], result["val_accuracy"], peak)
+
+
+def _ours(arguments: argparse.Namespace, work: Path, number: int, seed: int) -> Round:
+    flip = "true" if arguments.flip else "false"
+    text = PROTOCOL.format(head=arguments.head_epochs, flip=flip)
+    if arguments.fine_tune_epochs:
+        text += FINE_TUNE.format(epochs=arguments.fine_tune_epochs, flip=flip)
+    protocol = work / "plain.toml"
+    protocol.write_text(text)
+    command = [sys.executable, str(ROOT / "run_bench.py"), "--quiet"]
+    command += ["--backbones", arguments.backbone, "--weights", _weights(arguments.weights)]
+    command += ["--dataset", str(work / "data"), "--protocol", str(protocol)]
+    command += ["--input-size", str(arguments.input_size), "--seed", str(seed)]
+    command += ["--batch-size", str(arguments.batch_size), "--latency-seconds", "0.1"]
+    command += ["--cache", str(work / f"cache{number}"), "--run", f"round{number}"]
+    command += ["--results", str(work / "results")]
+    seconds, peak, _ = _run(command)
+    run = load_run(work / "results" / f"round{number}")
+    record = run.records[0]
+    if record.status != "ok":
+        sys.exit(f"ours failed: {record.reason}")
+    epoch = record.phases[-1].epochs[-1]
+    arrays = run.evidence[0].arrays
+    right = arrays["test_probabilities"].argmax(axis=1) == arrays["test_labels"]
+    measured = record.seconds["measure"]
+    return Round(seconds - measured, float(right.mean()), epoch.val_accuracy, peak, measured)
+
+
+def _weights(choice: str) -> str:
+    # A file in Keras' cache counts as pretrained for the plain loop, whatever its checksum.
+    return "auto" if choice == "imagenet" else choice
+
+
+def _run(command: list[str]) -> tuple[float, float, str]:
+    """Seconds, peak memory of the process and its children together in MB, and the output."""
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    peak = [0.0]
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watcher.start()
+    output, _ = process.communicate()
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
+    return seconds, peak[0], output
+
+
+def _watch(pid: int, peak: list[float]) -> None:
+    try:
+        process = psutil.Process(pid)
+        while process.is_running():
+            family = [process, *process.children(recursive=True)]
+            peak[0] = max(peak[0], sum(p.memory_info().rss for p in family) / 1e6)
+            time.sleep(0.2)
+    except psutil.Error:
+        return
+
+
+def _summary(plain: list[Round], ours: list[Round]) -> None:
+    def median(rounds: list[Round], field: str) -> float:
+        return statistics.median(getattr(r, field) for r in rounds)
+
+    print(f"{'median of ' + str(len(plain)):24}{'plain':>10}{'ours':>10}{'plain/ours':>12}")
+    for field in ("seconds", "accuracy", "val_accuracy", "peak_mb"):
+        a, b = median(plain, field), median(ours, field)
+        print(f"{field:24}{a:10.3f}{b:10.3f}{a / b:12.2f}")
+    ratios = sorted(p.seconds / o.seconds for p, o in zip(plain, ours, strict=True))
+    print("ratio by round          " + "  ".join(f"{r:.2f}" for r in ratios))
+
+
+if __name__ == "__main__":
+    main()
