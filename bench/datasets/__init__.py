@@ -69,6 +69,10 @@ def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry
 
 
 def _list(spec: str, store: Store, split_seed: int, say: Callable[[str], None]) -> Listing:
+    if spec == "demo":
+        from bench.datasets.demo import list_demo
+
+        return list_demo()
     path = Path(spec).expanduser()
     if path.is_dir():
         from bench.datasets.folder import list_folder
