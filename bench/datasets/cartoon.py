@@ -1,4 +1,4 @@
-"""Cartoon cats and dogs: drawn traits by species, and the animal drawn from its traits.
+"""Cartoon cats and dogs: traits drawn at random by species, and the animal made of them.
 
 The species differ as in life: in shape, mostly, and by degrees. Cats tend to upright ears, a short
 muzzle, whiskers and slit pupils, dogs to hanging ears, a long muzzle and a big nose; but there are
@@ -52,32 +52,33 @@ class Traits:
 
 
 def traits(species: str, random: Random) -> Traits:
-    """An animal of one species; `blur` of its traits lean towards the other species."""
+    """An animal of one species: most traits lean one way, none gives the species away."""
     dog = species == "dogs"
 
-    def lean(cat: float, dog_: float, spread: float) -> float:
-        value = (dog_ if dog else cat) + random.gauss(0, spread)
-        return max(0.02, value)
+    def lean(for_cats: float, for_dogs: float, spread: float) -> float:
+        return max(0.02, random.gauss(for_dogs if dog else for_cats, spread))
 
     coat = random.choice(COATS)
     second = mixed(coat, WHITE, random.choice((0.0, 0.45, 0.8)))
-    upright = random.random() < (0.36 if dog else 0.74)
+    upright = random.random() < (0.1 if dog else 0.93)
     return Traits(
         coat=coat,
         second=second,
         marking=random.choice(("plain", "stripes", "patches", "mask")),
         iris=random.choice(EYES),
-        ears="upright" if upright else random.choice(("folded", "hanging") if dog else ("folded",)),
-        ear_length=lean(0.85, 0.95, 0.16),
+        ears="upright"
+        if upright
+        else random.choice(("folded", "hanging", "hanging", "hanging") if dog else ("folded",)),
+        ear_length=lean(0.9, 1.0, 0.12),
         ear_width=lean(0.52, 0.50, 0.08),
-        head_width=lean(1.08, 0.96, 0.08),
-        muzzle_width=lean(0.48, 0.54, 0.07),
-        muzzle_length=lean(0.32, 0.50, 0.10),
-        nose=lean(0.13, 0.20, 0.04),
+        head_width=lean(1.1, 0.92, 0.07),
+        muzzle_width=lean(0.46, 0.56, 0.06),
+        muzzle_length=lean(0.30, 0.54, 0.08),
+        nose=lean(0.12, 0.22, 0.035),
         nose_colour=PINK if random.random() < (0.25 if dog else 0.6) else BLACK,
         eye=lean(0.23, 0.19, 0.04),
-        pupil=min(1.0, lean(0.45, 0.8, 0.25)),
-        whiskers=random.random() if random.random() < (0.25 if dog else 0.8) else 0.0,
+        pupil=min(1.0, lean(0.4, 0.85, 0.2)),
+        whiskers=random.random() if random.random() < (0.12 if dog else 0.9) else 0.0,
         tongue=random.random() < (0.3 if dog else 0.06),
         collar=random.choice(((200, 50, 50), (50, 90, 190), (240, 190, 40)))
         if random.random() < 0.35
@@ -212,7 +213,8 @@ def _eye(pen: Pen, a: Traits) -> None:
 def _muzzle(pen: Pen, a: Traits) -> None:
     w, h, n = a.muzzle_width, a.muzzle_length, a.nose
     if a.tongue:
-        pen.leaf((-0.14 + 0.6j * h, 0.14 + 0.6j * h, 0.15 + 1j * (h + 0.2), -0.15 + 1j * (h + 0.2)), PINK)
+        root, tip = 0.6j * h, 1j * (h + 0.2)
+        pen.leaf((root - 0.14, root + 0.14, tip + 0.15, tip - 0.15), PINK)
     pen.blob(0.1j, w, h, a.second)
     top = complex(0, 0.1 - h * 0.55)
     mouth = darker(a.second, 0.4)

@@ -5,9 +5,9 @@ All that makes the task hard without telling the species apart is here.
 
 from __future__ import annotations
 
-import numpy as np
 from random import Random
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from bench.datasets.cartoon import draw_animal, traits
@@ -22,7 +22,7 @@ def draw_scene(species: str, random: Random) -> Image.Image:
     draw = ImageDraw.Draw(canvas)
     _background(draw, random)
     pose = random.choice(("sitting", "standing", "close"))
-    scale = {"sitting": 0.16, "standing": 0.15, "close": 0.27}[pose] * random.uniform(0.6, 1.15)
+    scale = {"sitting": 0.16, "standing": 0.15, "close": 0.27}[pose] * random.uniform(0.85, 1.3)
     pixels = 2 * SIDE * scale
     place = complex(random.uniform(0.34, 0.66), random.uniform(0.3, 0.5)) * 2 * SIDE
     mirrored = random.random() < 0.5
@@ -49,7 +49,7 @@ def _background(draw: ImageDraw.ImageDraw, random: Random) -> None:
         draw.rectangle((0, top, side, horizon), fill=mixed(wall, (255, 255, 255), 0.4 * k / bands))
         low = horizon + (side - horizon) * k // bands
         draw.rectangle((0, low, side, side), fill=darker(floor, 1 - 0.35 * k / bands))
-    for _ in range(random.randrange(5, 14)):
+    for _ in range(random.randrange(3, 10)):
         _thing(draw, random, 0.03, 0.16)
 
 
@@ -63,7 +63,9 @@ def _thing(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float)
     kind = random.randrange(5)
     if kind == 0:
         pen.blob(0, 1, 1, fill)
-        pen.stroke((-0.7 - 0.5j, 0.2j, 0.7 - 0.5j), 0.15, darker(fill, 0.7))
+        pen.stroke(
+            (-0.85 - 0.3j, -0.45 + 0.12j, 0.25j, 0.45 + 0.12j, 0.85 - 0.3j), 0.12, darker(fill, 0.7)
+        )
     elif kind == 1:
         pen.shape(np.array((-1 - 0.6j, 1 - 0.6j, 1 + 0.6j, -1 + 0.6j)), fill)
     elif kind == 2:
@@ -71,7 +73,7 @@ def _thing(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float)
     elif kind == 3:
         pen.leaf((-0.4 - 1j, 0.4 - 1j, 0.5 + 0.8j, 1j, -0.5 + 0.8j), fill)
     else:
-        pen.stroke((-1.2, -0.4 + 0.5j, 0.4 - 0.5j, 1.2), 0.25, fill)
+        pen.stroke((-1.2, -0.75 + 0.4j, -0.3, 0.15 - 0.4j, 0.6, 1.05 + 0.4j), 0.22, fill)
 
 
 def _foreground(draw: ImageDraw.ImageDraw, random: Random) -> None:
@@ -80,27 +82,28 @@ def _foreground(draw: ImageDraw.ImageDraw, random: Random) -> None:
     if kind == 0:  # grass
         green = mixed((70, 140, 60), _colour(random), 0.3)
         for _ in range(random.randrange(10, 40)):
-            x = random.uniform(0, side)
-            blade = Pen(draw, complex(x, side), side * random.uniform(0.1, 0.4), random.gauss(0, 0.15))
-            blade.shape(np.array((-0.08, 0.08, 0.06 - 0.6j, -1j)), mixed(green, _colour(random), 0.2))
+            root = complex(random.uniform(0, side), side)
+            blade = Pen(draw, root, side * random.uniform(0.1, 0.4), random.gauss(0, 0.15))
+            shade = mixed(green, _colour(random), 0.2)
+            blade.shape(np.array((-0.08, 0.08, 0.06 - 0.6j, -1j)), shade)
     elif kind == 1:  # a fence
         wood, gap = _colour(random), side / random.randrange(4, 8)
         x = random.uniform(0, gap)
         while x < side:
-            draw.rectangle((x, 0, x + gap * 0.2, side), fill=wood)
+            draw.rectangle((x, 0, x + gap * 0.13, side), fill=wood)
             x += gap
-    for _ in range(random.randrange(0, 5)):
-        _thing(draw, random, 0.04, 0.11)
+    for _ in range(random.randrange(0, 3)):
+        _thing(draw, random, 0.03, 0.08)
 
 
 def _camera(image: Image.Image, random: Random) -> Image.Image:
     if random.random() < 0.15:
         image = image.convert("L").convert("RGB")
-    image = ImageEnhance.Contrast(image).enhance(random.uniform(0.45, 1.15))
-    image = ImageEnhance.Brightness(image).enhance(random.uniform(0.6, 1.25))
+    image = ImageEnhance.Contrast(image).enhance(random.uniform(0.7, 1.15))
+    image = ImageEnhance.Brightness(image).enhance(random.uniform(0.75, 1.2))
     if random.random() < 0.5:
-        image = image.filter(ImageFilter.BoxBlur(random.uniform(0.5, 2.0)))
-    strength = random.uniform(0.04, 0.25)
+        image = image.filter(ImageFilter.BoxBlur(random.uniform(0.4, 1.2)))
+    strength = random.uniform(0.0, 0.12)
     # The generator's own bytes: unlike numpy's distributions, they are the same in every version.
     grain = Image.frombytes("L", image.size, random.randbytes(SIDE * SIDE)).convert("RGB")
     return Image.blend(image, grain, strength)
