@@ -91,8 +91,13 @@ class _Book:
         self.listener.note(text)
 
     def record(self, record: Record) -> None:
-        self.heard.add(record.trial.key)
-        self.records[record.trial.key] = record
+        trial = record.trial
+        self.heard.add(trial.key)
+        # A trial whose weights have changed since has another key: the new one takes its place.
+        for key, old in list(self.records.items()):
+            if (old.trial.backbone, old.trial.seed) == (trial.backbone, trial.seed):
+                del self.records[key]
+        self.records[trial.key] = record
         write_records(self.folder, self.records.values())
         self.listener.record(record)
 

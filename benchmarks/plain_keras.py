@@ -1,7 +1,7 @@
 """The same protocol as the official Keras tutorials write it: what ours is held against.
 
 `image_dataset_from_directory`, `fit` on the frozen base, unfreeze, recompile, `fit`. It is written
-to be fast where a careful user would be: decoded images are kept in memory (`cache`), the next batch
+to be fast where a careful user would be: decoded images stay in memory (`cache`), the next batch
 is prepared while one trains (`prefetch`), XLA is off, where it is slower. It times no latency.
 
     python benchmarks/plain_keras.py FOLDER --backbone mobilenetv2 --input-size 160

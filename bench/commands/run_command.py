@@ -139,7 +139,7 @@ def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> 
         table.add_row(
             planned.backbone,
             str(planned.input_size),
-            planned.weights,
+            planned.weights.partition(":")[0],
             str(len(planned.trials)),
             str(len(todo)),
             human_seconds(seconds) if todo and seconds else "-",
