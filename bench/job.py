@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench.protocol import TrainingProtocol
 from bench.types import Dataset, Epoch, Record, Trial
+from bench.weights import LocatedWeights
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Job:
     trials: tuple[Trial, ...]
     protocol: TrainingProtocol
     dataset: Dataset
+    weights: LocatedWeights | None  # as the plan found them; None: random
     folder: str  # the run's
     store: str
     store_limit_bytes: int

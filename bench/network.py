@@ -89,10 +89,12 @@ class Network:
 
     def unfreeze(self, phase: Phase) -> str:
         """Make trainable what the phase trains, and nothing else; returns the phase's cut."""
-        self.base.trainable = False
-        for layer in trained_layers(self.backbone, self.base, phase.unfreeze):
-            if phase.batchnorm == "trained" or not isinstance(layer, layers.BatchNormalization):
-                layer.trainable = True
+        trained = {id(x) for x in trained_layers(self.backbone, self.base, phase.unfreeze)}
+        for layer in self.base.layers:
+            # Layer by layer: setting the whole model's flag a second time reaches none of them.
+            norm = isinstance(layer, layers.BatchNormalization)
+            allowed = phase.batchnorm == "trained" or not norm
+            layer.trainable = id(layer) in trained and allowed
         return cut_for(self.backbone, self.base, phase.unfreeze)
 
     def _tensor(self, cut: str) -> Any:

@@ -20,6 +20,7 @@ from bench.protocol import TrainingProtocol
 from bench.records import SCHEMA
 from bench.registry import BACKBONES
 from bench.types import Backbone, Dataset, Settings, Trial
+from bench.weights import LocatedWeights
 
 Say = Callable[[str], None]
 
@@ -38,7 +39,7 @@ class Planned:
 
     backbone: str
     input_size: int
-    weights: str  # what was found, in words
+    weights: LocatedWeights | None  # None: random
     trials: tuple[Trial, ...]
     seconds: float | None  # estimated, for one seed from cold caches
 
@@ -88,7 +89,7 @@ def make_plan(
     input_size: int | None,
     keras_backend: str,
     rate: float,
-    located: Mapping[str, str],
+    located: Mapping[str, LocatedWeights | None],
 ) -> Plan:
     """Lay out the trials; `located` says for each backbone which weights were found."""
     shared = {
@@ -109,7 +110,8 @@ def make_plan(
             skipped.append(Skipped(backbone.name, str(error)))
             continue
         facts = shared | {"backbone": backbone.name, "size": size}
-        facts |= {"weights": located[backbone.name]}
+        found = located[backbone.name]
+        facts |= {"weights": found and [found.source, found.location]}
         trials = tuple(
             Trial(
                 backbone=backbone.name,
@@ -125,7 +127,7 @@ def make_plan(
             for seed in seeds
         )
         seconds = trial_seconds(backbone, size, protocol, dataset, rate)
-        planned.append(Planned(backbone.name, size, located[backbone.name], trials, seconds))
+        planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
     return Plan(name, dataset, protocol, settings, tuple(planned), tuple(skipped))
 
@@ -151,21 +153,25 @@ def check_trainable(
 def find_weights(
     backbones: Sequence[Backbone],
     protocol: TrainingProtocol,
-    settings: Settings,
-    *,
+    choice: str,
     input_size: int | None,
+    *,
     say: Say,
     progress: Callable[[int, int], None],
-) -> dict[str, str]:
-    """Fetch the weights of each backbone now, so that none is missing after hours of training."""
-    found = {}
-    for backbone in backbones:
-        size = size_of(backbone, protocol, input_size)
-        located = weights.locate(backbone, settings.weights, size, say=say, progress=progress)
-        found[backbone.name] = (
-            "random init" if located is None else f"{located.source}: {located.location}"
+    fetching: bool,
+) -> dict[str, LocatedWeights | None]:
+    """Find the weights of each backbone, and fetch them, so that none is missing later."""
+    return {
+        backbone.name: weights.locate(
+            backbone,
+            choice,
+            size_of(backbone, protocol, input_size),
+            say=say,
+            progress=progress,
+            fetching=fetching,
         )
-    return found
+        for backbone in backbones
+    }
 
 
 def run_folder(results: Path, name: str, *, fresh: bool) -> Path:

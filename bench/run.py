@@ -24,6 +24,7 @@ from bench.plan import Plan
 from bench.records import SCHEMA, read_records, write_records
 from bench.store import Store
 from bench.types import Epoch, Record, Trial
+from bench.weights import LocatedWeights
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,10 @@ def execute(
 ) -> tuple[Record, ...]:
     """Run what is missing of `plan` into `folder`; returns the records of the plan's trials."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BenchError(
-            f"run {folder.name} is being made by another process; wait for it."
-        ) from None
+        lock = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout as error:
+        raise BenchError(f"another process is making run {folder.name}; wait for it.") from error
     with lock:
         _check_same(plan, folder)
         _describe(plan, folder, request)
@@ -108,19 +106,28 @@ def _run_jobs(
     waiting = {trial.key for trial in pending(plan, folder)}
     for planned in plan.planned:
         while todo := [t for t in planned.trials if t.key in waiting - book.heard]:
+            job = _job(plan, planned.weights, todo, folder, request, store)
             try:
-                executor.run(_job(plan, todo, folder, request, store), book)
+                executor.run(job, book)
             except WorkerDiedError as error:
                 # The first without a record is the one that died; those after it never began.
                 died = next(trial for trial in todo if trial.key not in book.heard)
                 book.record(_failed(died, str(error)))
 
 
-def _job(plan: Plan, trials: Sequence[Trial], folder: Path, request: Request, store: Store) -> Job:
+def _job(
+    plan: Plan,
+    weights: LocatedWeights | None,
+    trials: Sequence[Trial],
+    folder: Path,
+    request: Request,
+    store: Store,
+) -> Job:
     return Job(
         trials=tuple(trials),
         protocol=plan.protocol,
         dataset=plan.dataset,
+        weights=weights,
         folder=str(folder.resolve()),
         store=str(store.root.resolve()),
         store_limit_bytes=store.limit_bytes,

@@ -85,7 +85,7 @@ class _Setup:
         begun = time.perf_counter()
         listener.stage(trial, "building")
         self.network = Network(self.backbone, trial.input_size, job.protocol.head.pooling)
-        self.weights = self._load_weights(trial)
+        self.weights: WeightsUsed = weights.load(self.network.base, self.backbone, job.weights)
         self.head = build_head(
             job.protocol.head, self.network.features_shape, len(job.dataset.classes)
         )
@@ -149,17 +149,6 @@ class _Setup:
             notes=tuple(self.frozen.notes)
             + (() if first else ("timed once, with the first seed of this backbone",)),
         )
-
-    def _load_weights(self, trial: Trial) -> WeightsUsed:
-        located = weights.locate(
-            self.backbone,
-            trial.settings.weights,
-            trial.input_size,
-            say=self.listener.note,
-            progress=lambda done, total: self.listener.stage(trial, "weights", done, total),
-        )
-        used: WeightsUsed = weights.load(self.network.base, located)
-        return used
 
     def _rows(self, trial: Trial) -> dict[tuple[SplitName, View], dict[str, Rows]]:
         """All rows that do not change from epoch to epoch, in as few passes as possible."""

@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from bench.registry import resolve
 from bench.types import (
     Backbone,
     PackagedWeights,
-    Reference,
     WeightsChoice,
     WeightsFile,
     WeightsUsed,
@@ -41,12 +39,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file of weights that is on this machine, and how to put it into a network."""
+    """A file of weights that is on this machine; plain data, so that a worker can be told of it."""
 
     source: str  # "imagenet": as published; "file": given by the user, or altered
-    path: Path
+    path: str
     location: str  # what the record says: a file's or a package's name
-    load: Callable[[Any], None]
 
 
 def locate(
@@ -97,12 +94,13 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
     return f"{place}: {files[0].filename}"
 
 
-def load(model: Any, located: LocatedWeights | None) -> WeightsUsed:
+def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> WeightsUsed:
     """Put the weights into a network (or leave it as it was made), and say what it now holds."""
     if located is None:
         return WeightsUsed("random init", "", digest(model))
     try:
-        located.load(model)
+        path = Path(located.path)
+        _reader(backbone, path)(model, path)
     except BenchError:
         raise
     except Exception as error:
@@ -138,7 +136,7 @@ def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> Locate
         )
     for name in _names(backbone, input_size):
         if (path := folder / name).is_file():
-            return LocatedWeights("file", path, name, _reader(backbone, path))
+            return LocatedWeights("file", str(path), name)
     return None
 
 
@@ -156,7 +154,7 @@ def _packaged(weights: PackagedWeights) -> LocatedWeights:
     path = _package_file(weights)
     if path is None:
         raise WeightsError(f"the package {weights.package} is not installed.")
-    return LocatedWeights("imagenet", path, weights.package, partial(_read, weights.load, path))
+    return LocatedWeights("imagenet", str(path), weights.package)
 
 
 def _package_file(weights: PackagedWeights) -> Path | None:
@@ -192,13 +190,12 @@ def _obtain(
         if progress is None:
             raise WeightsError(f"{file.filename} is not on this machine.")
         path = download(file, say, progress)
-    reader = _reader(backbone, path)
     if (fault := alteration(file, path)) is None:
-        return LocatedWeights("imagenet", path, file.filename, reader)
+        return LocatedWeights("imagenet", str(path), file.filename)
     if strict:
         raise WeightsError(f"{path} is not the file that was published ({fault}).")
     say(f"{file.filename} is not the file that was published ({fault}); taken as a file of yours.")
-    return LocatedWeights("file", path, file.filename, reader)
+    return LocatedWeights("file", str(path), file.filename)
 
 
 def _remedy(backbone: Backbone, input_size: int) -> str:
@@ -213,15 +210,11 @@ def _remedy(backbone: Backbone, input_size: int) -> str:
     )
 
 
-def _reader(backbone: Backbone, path: Path) -> Callable[[Any], None]:
+def _reader(backbone: Backbone, path: Path) -> Callable[..., Any]:
     packaged = backbone.weights
     if isinstance(packaged, PackagedWeights) and path.suffix == Path(packaged.path).suffix:
-        return partial(_read, packaged.load, path)
-    return partial(_read, _load_keras, path)
-
-
-def _read(reference: Reference, path: Path, model: Any) -> None:
-    resolve(reference)(model, path)
+        return resolve(packaged.load)
+    return _load_keras
 
 
 def _load_keras(model: Any, path: Path) -> None:

@@ -84,7 +84,7 @@ def test_random_is_no_weights_and_says_nothing() -> None:
     asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), "random")
     model = network(3)
 
-    used = weights.load(model, asked.located)
+    used = weights.load(model, backbone(), asked.located)
 
     assert (asked.located, asked.said) == (None, [])
     assert used == WeightsUsed("random init", "", weights.digest(network(3)))
@@ -98,7 +98,7 @@ def test_the_cache_of_keras_comes_before_a_download(
     shutil.copy(published, home)
 
     asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5", md5(published))), choice)
-    used = weights.load(network(2), asked.located)
+    used = weights.load(network(2), backbone(), asked.located)
 
     assert asked.said == []
     assert used == WeightsUsed("imagenet", "tiny_notop.h5", weights.digest(network(1)))
@@ -151,7 +151,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_ours_is_used(
     ]
     assert second.said == []
     assert second.located is not None
-    assert second.located.path == own / "tiny_notop.h5"
+    assert second.located.path == str(own / "tiny_notop.h5")
 
 
 def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_given_folder_comes_first(
     asked = Asked(wanted, str(tmp_path / "mine"))
 
     assert asked.found == ("file", name)
-    assert weights.load(network(2), asked.located).sha256 == weights.digest(network(1))
+    assert weights.load(network(2), backbone(), asked.located).sha256 == weights.digest(network(1))
     assert weights.available(wanted, str(tmp_path / "mine"), 32) == f"given: {name}"
 
 
@@ -256,7 +256,7 @@ def test_weights_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "tiny_weights" / "data" / "tiny.bin").write_bytes(numbers.tobytes())
     monkeypatch.syspath_prepend(tmp_path)
     model = network(1)
-    used = weights.load(model, Asked(wanted, "imagenet").located)
+    used = weights.load(model, wanted, Asked(wanted, "imagenet").located)
 
     assert weights.available(wanted, "auto", 32) == "package tiny-weights"
     assert (used.source, used.location) == ("imagenet", "tiny-weights")
@@ -269,12 +269,12 @@ def test_weights_of_another_network_or_half_a_file_are_one_line(
     dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="dense")
     located = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), str(published.parent)).located
     with pytest.raises(WeightsError, match=r"^tiny_notop.h5 cannot be put into dense: .*layers.*$"):
-        weights.load(dense, located)
+        weights.load(dense, backbone(), located)
 
     (tmp_path / "tiny.h5").write_bytes(published.read_bytes()[:5000])
     located = Asked(backbone(), str(tmp_path)).located
     with pytest.raises(WeightsError, match=r"^tiny.h5 cannot be put into tiny: .*truncated.*$"):
-        weights.load(network(1), located)
+        weights.load(network(1), backbone(), located)
 
 
 def test_the_digest_is_of_shapes_and_numbers_in_order() -> None:

@@ -64,10 +64,11 @@ def main(arguments: argparse.Namespace) -> int:
         found = find_weights(
             backbones,
             protocol,
-            settings,
-            input_size=arguments.input_size,
+            settings.weights,
+            arguments.input_size,
             say=say,
             progress=lambda done, total: bars.update(fetching, completed=done, total=total),
+            fetching=not arguments.dry_run,
         )
         bars.remove_task(fetching)
         decoding = bars.add_task("decoding images", total=None)
@@ -139,7 +140,7 @@ def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> 
         table.add_row(
             planned.backbone,
             str(planned.input_size),
-            planned.weights.partition(":")[0],
+            "random init" if planned.weights is None else planned.weights.source,
             str(len(planned.trials)),
             str(len(todo)),
             human_seconds(seconds) if todo and seconds else "-",

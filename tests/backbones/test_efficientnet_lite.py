@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -35,7 +36,7 @@ def located() -> Any:
 
 @pytest.fixture(scope="module")
 def used(network: Any, located: Any) -> WeightsUsed:
-    return weights.load(network, located)
+    return weights.load(network, LITE0, located)
 
 
 @pytest.mark.parametrize(("picture", "expected"), [("china.jpg", 698), ("flower.jpg", 985)])
@@ -43,7 +44,7 @@ def test_photographs_are_recognised(
     network: Any, located: Any, used: WeightsUsed, picture: str, expected: int
 ) -> None:
     """A palace and a daisy, among ImageNet's thousand, by the classifier of the same file."""
-    saved = read_torch(located.path)
+    saved = read_torch(Path(located.path))
     photograph = Image.fromarray(load_sample_image(picture)).resize((342, 228))
     pixels = np.asarray(photograph.crop((59, 2, 283, 226)), "float32")[None]
 
@@ -59,7 +60,7 @@ def test_the_record_names_the_package(used: WeightsUsed) -> None:
 
 
 def test_every_array_but_the_classifier_is_used(network: Any, located: Any) -> None:
-    saved = read_torch(located.path)
+    saved = read_torch(Path(located.path))
     numbers = sum(a.size for n, a in saved.items() if not n.endswith("num_batches_tracked"))
 
     assert numbers - network.count_params() == 1280 * 1000 + 1000
@@ -70,4 +71,4 @@ def test_a_file_of_another_network_is_refused(located: Any) -> None:
     other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 5)], name="other")
 
     with pytest.raises(WeightsError, match=r"^efficientnet-lite0-.* cannot be put into other"):
-        weights.load(other, located)
+        weights.load(other, LITE0, located)

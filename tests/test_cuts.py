@@ -1,0 +1,64 @@
+"""Cuts: found in the graph, and each phase's is the deepest that keeps its training after it."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+import tiny
+from keras import layers
+
+from bench.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_layers
+from bench.errors import TrialError
+from bench.network import Network
+from bench.protocol import BatchNorm, Phase, Unfreeze
+
+
+def test_clean_cuts_by_hand() -> None:
+    # a -> b -> (c, d) -> e: after c or d alone, the other branch still needs b.
+    a = keras.Input((4,), name="a")
+    b = layers.Dense(4, name="b")(a)
+    c = layers.Dense(4, name="c")(b)
+    d = layers.Dense(4, name="d")(b)
+    e = layers.Add(name="e")([c, d])
+    assert clean_cuts(keras.Model(a, e)) == ["a", "b", "e"]
+    # A shortcut from the input leaves nothing between to cut.
+    f = layers.Add(name="f")([e, a])
+    assert clean_cuts(keras.Model(a, f)) == ["a", "f"]
+
+
+def test_where_each_phase_is_cut() -> None:
+    model = Network(tiny.TINY, tiny.SIZE).base
+    names = [layer.name for layer in model.layers]
+
+    def cut(kind: str, count: int = 0) -> str:
+        return cut_for(tiny.TINY, model, Unfreeze(kind, count))  # type: ignore[arg-type]
+
+    assert cut("none") == FEATURES
+    assert cut("all") == PIXELS
+    assert cut("stages", 1) == "three_join"
+    assert cut("stages", 3) == "one_add"
+    assert cut("stages", 4) == cut("stages", 9) == PIXELS
+    # The second branch of stage three is trained, so the cut lies before both branches.
+    assert cut("from_layer", names.index("three_right")) == "two_add"
+    assert cut("from_layer", names.index("four_conv")) == "three_join"
+    assert cut("from_layer", 0) == PIXELS
+    with pytest.raises(TrialError, match="leaves nothing to train"):
+        cut("from_layer", len(names))
+
+
+@pytest.mark.parametrize("batchnorm", ["frozen", "trained"])
+def test_unfreezing_changes_just_that(batchnorm: BatchNorm) -> None:
+    network = Network(tiny.TINY, tiny.SIZE)
+    phase = Phase("p", 1, 0.1, unfreeze=Unfreeze("stages", 1), batchnorm=batchnorm)
+    network.unfreeze(phase)
+    trained = {layer.name for layer in network.base.layers if layer.trainable_variables}
+    convolutions = {"four_conv", "four_depthwise"}
+    norms = {"four_bn", "four_bn2"} if batchnorm == "trained" else set()
+    assert trained == convolutions | norms
+    network.unfreeze(Phase("p", 1, 0.1))
+    assert not any(layer.trainable_variables for layer in network.base.layers)
+
+
+def test_trained_layers_of_a_layer_number() -> None:
+    model = Network(tiny.TINY, tiny.SIZE).base
+    assert trained_layers(tiny.TINY, model, Unfreeze("from_layer", 5)) == model.layers[5:]

@@ -1,0 +1,197 @@
+"""Carrying out a plan: resume, failure, death of a worker, and what may not be mixed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError, UsageError
+from bench.executors.base import WorkerDiedError
+from bench.job import Job, Listener
+from bench.plan import Plan, make_plan, run_folder
+from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
+from bench.records import SCHEMA, load_run, read_records, write_records
+from bench.run import Request, execute, pending
+from bench.store import Store
+from bench.types import Backbone, Dataset, Epoch, Record, Settings, Split, Trial
+from bench.weights import LocatedWeights
+
+PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
+DATASET = Dataset(
+    name="data",
+    description="",
+    classes=("a", "b"),
+    splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
+    fingerprint="f" * 64,
+)
+REQUEST = Request(command=("run_bench.py",))
+
+
+def backbone(name: str, **changes: object) -> Backbone:
+    return replace(Backbone(name, "a:b", "a:b", 64, ("one", "two")), **changes)  # type: ignore[arg-type]
+
+
+def plan(
+    *names: str,
+    seeds: tuple[int, ...] = (0,),
+    protocol: TrainingProtocol = PROTOCOL,
+    settings: Settings | None = None,
+    weights: LocatedWeights | None = None,
+) -> Plan:
+    return make_plan(
+        [backbone(name) for name in names],
+        DATASET,
+        protocol,
+        settings or Settings(),
+        seeds,
+        input_size=None,
+        keras_backend="tensorflow",
+        rate=1e11,
+        located=dict.fromkeys(names, weights),
+    )
+
+
+class Silent:
+    """Hears everything, says nothing."""
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
+
+    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def record(self, record: Record) -> None: ...
+
+
+class Scripted:
+    """An executor that answers each trial as it is told to: a status, or death."""
+
+    def __init__(self, answer: Callable[[Trial], str]) -> None:
+        self.answer = answer
+        self.ran: list[tuple[str, int]] = []
+
+    def run(self, job: Job, listener: Listener) -> None:
+        for trial in job.trials:
+            self.ran.append((trial.backbone, trial.seed))
+            status = self.answer(trial)
+            if status == "dies":
+                raise WorkerDiedError("killed by SIGKILL")
+            if status == "interrupt":
+                raise KeyboardInterrupt
+            listener.record(Record(SCHEMA, trial, status))  # type: ignore[arg-type]
+
+
+def run(p: Plan, folder: Path, store: Store, answer: Callable[[Trial], str]) -> Scripted:
+    executor = Scripted(answer)
+    execute(p, folder, REQUEST, store, executor, Silent())
+    return executor
+
+
+def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    assert again.ran == [("two", 0)]
+    assert [r.trial.backbone for r in read_records(tmp_path / "r")] == ["one", "two"]
+    assert pending(plan("one", "two"), tmp_path / "r") == []
+
+
+def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store) -> None:
+    run(plan("one", "two"), tmp_path / "r", store, lambda t: "failed" if t.seed == 0 else "ok")
+    again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    assert len(again.ran) == 2
+    assert [r.status for r in read_records(tmp_path / "r")] == ["ok", "ok"]
+
+
+def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store) -> None:
+    answer = {0: "ok", 1: "dies", 2: "ok"}
+    p = plan("one", "two", seeds=(0, 1, 2))
+    executor = run(p, tmp_path / "r", store, lambda t: answer[t.seed])
+    assert executor.ran == [(b, s) for b in ("one", "two") for s in (0, 1, 2)]
+    records = {(r.trial.backbone, r.trial.seed): r for r in read_records(tmp_path / "r")}
+    assert len(records) == 6
+    assert records["one", 1].status == "failed"
+    assert records["one", 1].reason == "killed by SIGKILL"
+    assert records["two", 2].status == "ok"
+
+
+def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> None:
+    p = plan("one", "two", "three")
+    with pytest.raises(KeyboardInterrupt):
+        run(p, tmp_path / "r", store, lambda t: "interrupt" if t.backbone == "two" else "ok")
+    assert [t.backbone for t in pending(p, tmp_path / "r")] == ["two", "three"]
+    assert load_run(tmp_path / "r").meta["name"] == "r"
+
+
+def test_other_weights_replace_the_earlier_record(tmp_path: Path, store: Store) -> None:
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    run(
+        plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5")),
+        tmp_path / "r",
+        store,
+        lambda t: "ok",
+    )
+    assert len(read_records(tmp_path / "r")) == 1
+
+
+def test_a_folder_holds_one_kind_of_run(tmp_path: Path, store: Store) -> None:
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    other = plan("one", settings=Settings(batch_size=8))
+    with pytest.raises(UsageError, match="made with --batch-size 32, now it is 8"):
+        run(other, tmp_path / "r", store, lambda t: "ok")
+    assert other.name != plan("one").name
+
+
+def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:
+    def answer(trial: Trial) -> str:
+        with pytest.raises(BenchError, match="another process is making run r"):
+            run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+        return "ok"
+
+    assert run(plan("one"), tmp_path / "r", store, answer).ran == [("one", 0)]
+
+
+def test_fresh_moves_the_earlier_run_aside(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        folder = run_folder(tmp_path, "r", fresh=True)
+        folder.mkdir()
+        (folder / "mark").write_text(content)
+    assert (tmp_path / "r" / "mark").read_text() == "second"
+    assert (tmp_path / "r.1" / "mark").read_text() == "first"
+
+
+def test_what_cannot_be_trained_is_refused_in_the_plan() -> None:
+    late = Phase("late", 1, 0.1, unfreeze=Unfreeze("from_layer", 100))
+    p = make_plan(
+        [
+            backbone("small", layers=19),
+            backbone("large", layers=200),
+            backbone("px", minimum_size=75),
+        ],
+        DATASET,
+        replace(PROTOCOL, phases=(late,)),
+        Settings(),
+        (0,),
+        input_size=None,
+        keras_backend="tensorflow",
+        rate=1e11,
+        located=dict.fromkeys(("small", "large", "px")),
+    )
+    assert [x.backbone for x in p.planned] == ["large"]
+    reasons = {s.backbone: s.reason for s in p.skipped}
+    assert "small has 19 layers" in reasons["small"]
+    assert "takes images of 75 px or more, got 64 px" in reasons["px"]
+
+
+def test_records_survive_the_disk(tmp_path: Path) -> None:
+    trial = plan("one").trials[0]
+    record = Record(SCHEMA, trial, "failed", reason='näh "no"\n', seconds={"train": 1.5})
+    write_records(tmp_path, [record])
+    assert read_records(tmp_path) == (record,)
+    newer = json.loads((tmp_path / "records.jsonl").read_text()) | {"schema": SCHEMA + 1}
+    (tmp_path / "records.jsonl").write_text(json.dumps(newer))
+    with pytest.raises(BenchError, match="line 1 has format 2"):
+        read_records(tmp_path)
