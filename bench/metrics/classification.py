@@ -85,6 +85,11 @@ def _accuracy(split: ScoredSplit) -> Callable[[Evidence], float | None]:
     return compute
 
 
+def _test_images(evidence: Evidence) -> float | None:
+    count = correct(evidence, "test")
+    return None if count is None else count[1]
+
+
 def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
     def compute(evidence: Evidence) -> float | None:
         count = correct(evidence, "test")
@@ -120,8 +125,9 @@ def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence],
 
 for _metric in (
     Metric("accuracy", "test accuracy", "share", "higher", _accuracy("test")),
-    Metric("accuracy_low", "95% interval, low end", "share", "higher", _interval(0)),
-    Metric("accuracy_high", "95% interval, high end", "share", "higher", _interval(1)),
+    Metric("accuracy_low", "95% interval, low end", "share", "neither", _interval(0)),
+    Metric("accuracy_high", "95% interval, high end", "share", "neither", _interval(1)),
+    Metric("test_images", "images behind it", "images", "neither", _test_images),
     Metric("loss", "test cross-entropy", "nats", "lower", _loss("test")),
     Metric("val_accuracy", "validation accuracy", "share", "higher", _accuracy("validation")),
     Metric("val_loss", "validation cross-entropy", "nats", "lower", _loss("validation")),

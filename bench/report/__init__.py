@@ -1,0 +1,58 @@
+"""Reports of a run, rendered from its records alone: nothing here trains or imports Keras.
+
+    labels, table, findings     what the records say, as data frames, derived once
+    format, escape, columns     how a figure or a name is written, whatever the format
+    facts                       the lines above every table, and the warnings
+    terminal, markdown, csv, latex, figures     one format each
+
+A new format is one more file and a line in `render`. Importing this package is cheap; what pandas
+and matplotlib cost is paid by its functions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.report.latest import point_latest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["point_latest", "render", "show"]
+
+
+def render(folder: Path, *, latex: bool = False) -> list[Path]:
+    """Write every report of the run in `folder`; returns the files."""
+    from bench.files import write_atomic
+    from bench.records import load_run
+    from bench.report import csv, markdown
+    from bench.report import latex as tex
+    from bench.report.figures import pictures
+    from bench.report.findings import find
+
+    findings = find(load_run(folder))
+    drawn = pictures(findings)
+    written = []
+
+    def write(path: str, content: str | bytes) -> None:
+        write_atomic(folder / path, content)
+        written.append(folder / path)
+
+    write("summary.csv", csv.summary(findings))
+    write("per_class.csv", csv.per_class(findings))
+    if latex:
+        write("table.tex", tex.text(findings))
+    for picture in drawn:
+        write(picture.path, picture.png())
+    # Last, so that it never links to a picture that is not there yet.
+    write("report.md", markdown.text(findings, drawn))
+    return written
+
+
+def show(folder: Path, console: Console) -> None:
+    """Print the ranked table, under what was run and what a reader must be warned of."""
+    from bench.records import load_run
+    from bench.report import terminal
+
+    terminal.show(load_run(folder), console)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-import bench.metrics  # noqa: F401  (registers the metrics)
 from bench.metrics.base import METRICS
 from bench.metrics.classification import class_scores, confusion_matrix
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import bench.metrics  # noqa: F401  (registers the metrics)
 from bench.metrics.base import METRICS
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import bench.metrics  # noqa: F401  (registers the metrics)
 from bench.metrics.base import METRICS
 from bench.types import RuntimeResult
 

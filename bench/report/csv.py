@@ -1,0 +1,35 @@
+"""`summary.csv`, one row a trial, and `per_class.csv`, one row a class of a backbone.
+
+Figures are whole, not rounded for reading. No cell starts a spreadsheet formula.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.metrics.classification import class_scores
+from bench.report.escape import csv_cell
+from bench.report.findings import Findings
+
+
+def summary(findings: Findings) -> str:
+    """Every figure of every trial, the best first."""
+    return _text(findings.trials)
+
+
+def per_class(findings: Findings) -> str:
+    """How each class fared with each backbone, over the test answers of all its seeds."""
+    rows = [
+        (label, name, score.precision, score.recall, score.f1, score.images)
+        for label, confusion in findings.confusions.items()
+        for name, score in zip(findings.run.dataset.classes, class_scores(confusion), strict=True)
+    ]
+    titles = ["label", "class", "precision", "recall", "f1", "images"]
+    return _text(pd.DataFrame(rows, columns=titles))
+
+
+def _text(table: pd.DataFrame) -> str:
+    table = table.copy()
+    for name in table.select_dtypes(exclude="number"):
+        table[name] = table[name].map(csv_cell)
+    return table.to_csv(index=False, float_format="%.12g", lineterminator="\n")

@@ -1,0 +1,103 @@
+"""How every picture looks: colours that colour-blind readers can tell apart, fonts, safe labels.
+
+Pictures are drawn through matplotlib's objects, never through pyplot, whose hidden current figure
+would make one report depend on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from io import BytesIO
+from typing import Any, cast
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+
+from bench.report.escape import one_line, shorten
+
+INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
+# Okabe and Ito's palette, without its yellow, which is too faint on white.
+BLUE, ORANGE, GREEN, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
+TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
+DPI = 144
+
+# Names in other scripts: the first of these that is installed serves where DejaVu has no glyph.
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+)
+_NO_GLYPH = "□"
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty white picture, in inches."""
+    drawn = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(drawn)
+    return drawn
+
+
+def png(drawn: Figure) -> bytes:
+    """The picture's file."""
+    buffer = BytesIO()
+    drawn.savefig(buffer, format="png", pil_kwargs={"compress_level": 4})
+    return buffer.getvalue()
+
+
+def heading(drawn: Figure, x: float, title: str, about: str) -> None:
+    """A title, already a `label`, and a line of what is shown, `x` inches from the left."""
+    across, inch = x / drawn.get_figwidth(), 1 / drawn.get_figheight()
+    font: dict[str, Any] = {"va": "top", "family": families()}
+    drawn.text(across, 1 - 0.18 * inch, title, fontsize=TITLE, weight="bold", color=INK, **font)
+    drawn.text(across, 1 - 0.43 * inch, about, fontsize=SMALL, color=SOFT_INK, **font)
+
+
+def plain(axes: Axes) -> None:
+    """Quiet axes: no box, thin rules behind the data, soft tick labels."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(RULE)
+    axes.tick_params(colors=SOFT_INK, labelsize=SMALL, length=0)
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def label(text: str, most: int = 28) -> str:
+    """A name as matplotlib can draw it: one line, no formula, a box for what no font holds."""
+    known = _characters()
+    drawn = (c if ord(c) in known else _NO_GLYPH for c in shorten(one_line(text), most))
+    return "".join(drawn).replace("$", r"\$")
+
+
+def widest(names: Iterable[str], size: float) -> float:
+    """Inches that the longest of these labels takes at a font size."""
+    font = font_manager.FontProperties(family=families(), size=size)
+    measure: Any = _renderer()
+    sizes = (measure.get_text_width_height_descent(name, font, ismath=False) for name in names)
+    return max((width for width, _, _ in sizes), default=0.0) / DPI
+
+
+@cache
+def _renderer() -> RendererAgg:
+    return cast(Any, RendererAgg)(8, 8, DPI)  # type: ignore[no-any-return]
+
+
+@cache
+def families() -> list[str]:
+    """Fonts to try for each character, in order."""
+    installed = set(font_manager.fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+
+
+@cache
+def _characters() -> frozenset[int]:
+    found: set[int] = set()
+    for name in families():
+        path = font_manager.findfont(name)
+        found |= font_manager.get_font(path).get_charmap().keys()
+    return frozenset(found)

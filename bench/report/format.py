@@ -1,0 +1,63 @@
+"""Figures as people read them: enough digits to compare, none that pretend."""
+
+from __future__ import annotations
+
+from math import floor, log10
+
+MISSING = "–"
+
+
+def percent(share: float) -> str:
+    """97.33%."""
+    return f"{100 * share:.2f}%"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of shares: 94.8–98.6%."""
+    return f"{100 * low:.1f}–{100 * high:.1f}%"
+
+
+def decimals(value: float) -> str:
+    """Three decimals, for losses: 0.082."""
+    return f"{value:.3f}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits and never an exponent: 1.23, 14.3, 135, 1,350."""
+    if value == 0:
+        return "0"
+    # Rounded first, because 9.996 has one digit before the point and its rounded form has two.
+    exponent = floor(log10(abs(float(f"{value:.2e}"))))
+    return f"{value:,.{max(0, 2 - exponent)}f}"
+
+
+def milliseconds(value: float) -> str:
+    """14.3 ms."""
+    return f"{significant(value)} ms"
+
+
+def duration(seconds: float) -> str:
+    """8.3 s, 42 s, 1 min 23 s, 2 h 5 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(value: float) -> str:
+    """25.6 M, 890 k, 42."""
+    if value < 999.5:
+        return f"{value:.0f}"
+    if value < 999_500:
+        return f"{significant(value / 1e3)} k"
+    return f"{significant(value / 1e6)} M"
+
+
+def megabytes(value: float) -> str:
+    """9.04 MB, of a million bytes each."""
+    return f"{significant(value)} MB"
