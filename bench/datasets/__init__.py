@@ -73,11 +73,23 @@ def _list(spec: str, store: Store, split_seed: int, say: Callable[[str], None]) 
         from bench.datasets.demo import list_demo
 
         return list_demo()
+    if spec == "auto":
+        from bench.datasets.auto import list_auto
+
+        return list_auto(store=store, split_seed=split_seed, say=say)
+    if spec.startswith("tfds:"):
+        from bench.datasets.tfds import list_tfds
+
+        return list_tfds(spec[5:], store=store, split_seed=split_seed, say=say)
     path = Path(spec).expanduser()
     if path.is_dir():
         from bench.datasets.folder import list_folder
 
         return list_folder(path, split_seed=split_seed)
+    if path.is_file():
+        from bench.datasets.archive import list_archive
+
+        return list_archive(path, store=store, split_seed=split_seed, say=say)
     near = get_close_matches(spec.lower(), ("auto", "demo"), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise DatasetError(

@@ -1,0 +1,118 @@
+"""A zip archive of images: extracted once, safely, then read as the folder it holds.
+
+An archive is a stranger's file. Anything in it that would write outside its own folder, or far more
+than its size promises, stops the extraction before a single file is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from bench.datasets.folder import LITTER, list_folder
+from bench.datasets.listing import Listing, safe_name
+from bench.errors import DatasetError
+from bench.store import Store
+
+MAX_FILES = 3_000_000
+MAX_BYTES = 400 * 10**9
+MAX_RATIO = 100  # images hardly shrink in an archive; below HARMLESS_BYTES nobody cares
+HARMLESS_BYTES = 256 * 10**6
+
+
+def list_archive(
+    path: Path, *, store: Store, split_seed: int, say: Callable[[str], None]
+) -> Listing:
+    """The images in the archive; it is extracted into the store's folder unless it already is."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = store.root / "extracted" / digest
+    with store.lock("extracted", {"sha256": digest}):
+        if not folder.is_dir():
+            _extract(path, folder, store.root / "drafts", say)
+    return list_folder(
+        folder, split_seed=split_seed, name=safe_name(path.stem), identity=f"zip {digest}"
+    )
+
+
+def _extract(path: Path, folder: Path, drafts: Path, say: Callable[[str], None]) -> None:
+    # Where the store looks for what a killed process left behind, and under the same kind of name.
+    aside = drafts / f"{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _checked(archive, path)
+            total = sum(member.file_size for member, _ in members)
+            aside.mkdir(parents=True)
+            free = shutil.disk_usage(aside).free
+            if total > 0.9 * free:
+                raise DatasetError(
+                    f"{path.name} unpacks to {total:,} bytes, but {drafts.parent} has {free:,} "
+                    "free; make room or name another cache folder."
+                )
+            say(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
+            for member, place in members:
+                _write(archive, member, aside / place)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside.rename(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
+    except OSError as error:
+        raise DatasetError(f"{path} could not be extracted: {error}.") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _checked(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    """The files to extract and where to; an error if any member of the archive is suspicious."""
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    if len(members) > MAX_FILES or total > MAX_BYTES:
+        raise DatasetError(
+            f"{path.name} holds {len(members):,} files of {total:,} bytes; the bounds are "
+            f"{MAX_FILES:,} and {MAX_BYTES:,}. Extract it yourself and give the folder."
+        )
+    if total > max(HARMLESS_BYTES, MAX_RATIO * path.stat().st_size):
+        raise DatasetError(
+            f"{path.name} would grow from {path.stat().st_size:,} to {total:,} bytes, which no "
+            "archive of images does. If you trust it, extract it yourself and give the folder."
+        )
+    found = []
+    for member in members:
+        if member.is_dir():
+            continue  # made when something is put into it
+        place = _place(member, path)
+        if not _is_litter(place):
+            found.append((member, place))
+    return found
+
+
+def _place(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
+    name = member.filename.replace("\\", "/")  # as written by some programs on Windows
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or name[1:2] == ":" or not place.parts:
+        raise DatasetError(f"{path.name} names a file outside itself: {member.filename!r}.")
+    if member.flag_bits & 1:
+        raise DatasetError(f"{path.name} is encrypted; extract it yourself and give the folder.")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise DatasetError(f"{path.name} holds a link or device: {member.filename!r}.")
+    return place
+
+
+def _is_litter(place: PurePosixPath) -> bool:
+    return any(part.lower() in LITTER or part.startswith(".") for part in place.parts)
+
+
+def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # "x": two members of one name would leave it to chance which of them is seen. Reading stops
+    # at the size that the archive stated, which is the size that was checked.
+    with archive.open(member) as source, target.open("xb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)

@@ -1,0 +1,47 @@
+"""Random access to TFRecord files without TensorFlow.
+
+A record is its length (8 bytes, little endian), a checksum (4), the data, and another checksum (4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+LENGTH, CHECKSUM = 8, 4
+
+
+class TFRecords:
+    """The records of some files, one after the other."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._places = [(path, start, size) for path in paths for start, size in _places(path)]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> bytes:
+        path, start, size = self._places[index]
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(size)
+        if len(data) != size:
+            raise OSError(f"{path.name} is cut off")
+        return data
+
+
+def _places(path: Path) -> list[tuple[int, int]]:
+    """Where each record's data starts, and its size."""
+    found = []
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        place = 0
+        while place < end:
+            file.seek(place)
+            size = int.from_bytes(file.read(LENGTH), "little")
+            start = place + LENGTH + CHECKSUM
+            place = start + size + CHECKSUM
+            if place > end:
+                raise OSError(f"{path.name} is cut off")
+            found.append((start, size))
+    return found
