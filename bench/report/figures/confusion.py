@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.metrics.classification import Counts, Floats
 from bench.report.figures import style
+from bench.report.figures.labelling import Box
 from bench.report.figures.style import label
 from bench.report.labels import RANDOM_INIT
 
@@ -47,7 +48,7 @@ def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Fi
     width, height = max(left + side + right, title_width + 0.6), bottom + side + top
 
     drawn = style.figure(width, height)
-    axes = drawn.add_axes((left / width, bottom / height, side / width, side / height))
+    axes = style.panel(drawn, Box(left, bottom, left + side, bottom + side))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # Rare mix-ups among many classes would be invisible on a linear scale.
     shown = np.sqrt(shares) if many else shares
@@ -56,9 +57,11 @@ def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Fi
     axes.imshow(shown, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     _ticks(axes, names, size, 0 if upright else 90)
     if many:
-        _list(drawn, (left + side + 0.3) / width, 1 - top / height, mixed_up)
+        _list(drawn, left + side + 0.3, bottom + side, mixed_up)
     else:
         _numbers(axes, counts, shares)
+    style.write(drawn, left + side / 2, 0.18, "predicted", ha="center")
+    style.write(drawn, 0.2, bottom + side / 2, "true", rotation=90, va="center")
     about = f"{np.trace(counts):,} of {counts.sum():,} test images right"
     about += f", sum of {seeds} seeds" if seeds > 1 else ""
     about += "; colour: share of a row, square-root scale" if many else ""
@@ -78,16 +81,13 @@ def _ticks(axes: Axes, names: list[str], size: float, turn: float) -> None:
     else:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set_xlabel("predicted", fontsize=style.TEXT, color=style.SOFT_INK, labelpad=6)
-    axes.set_ylabel("true", fontsize=style.TEXT, color=style.SOFT_INK, labelpad=6)
     axes.tick_params(length=0, labelcolor=style.INK, labelsize=size)
     axes.spines[:].set_visible(False)
     if len(names) <= MOST_WRITTEN:
         # White seams between the cells.
-        axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=1.5)
-        axes.tick_params(which="minor", length=0)
+        seams, ends = np.arange(1, len(names)) - 0.5, (-0.5, len(names) - 0.5)
+        axes.hlines(seams, *ends, color="white", linewidth=1.5)
+        axes.vlines(seams, *ends, color="white", linewidth=1.5)
     else:
         axes.spines[:].set(visible=True, color=style.RULE)
 
@@ -118,9 +118,8 @@ def _mixed_up(counts: Counts, classes: tuple[str, ...]) -> list[str]:
 
 
 def _list(drawn: Figure, x: float, y: float, lines: list[str]) -> None:
-    inch = 1 / drawn.get_figheight()
-    font: dict[str, Any] = {"fontsize": style.SMALL, "va": "top", "family": style.families()}
-    drawn.text(x, y, "Most mixed up", weight="bold", color=style.INK, **font)
-    drawn.text(x, y - 0.2 * inch, HEADING, color=style.SOFT_INK, **font)
+    how: dict[str, Any] = {"fontsize": style.SMALL, "va": "top"}
+    style.write(drawn, x, y, "Most mixed up", weight="bold", color=style.INK, **how)
+    style.write(drawn, x, y - 0.2, HEADING, **how)
     for place, line in enumerate(lines):
-        drawn.text(x, y - (0.48 + 0.21 * place) * inch, line, color=style.INK, **font)
+        style.write(drawn, x, y - 0.48 - 0.21 * place, line, color=style.INK, **how)

@@ -1,13 +1,14 @@
 """How training went: loss and accuracy of each epoch, on train and validation, phase by phase.
 
 Phases stand side by side under their names; each starts at the same epoch for every seed, so that
-one that stopped early leaves a gap rather than shifting what follows. A dot marks the epoch whose
+one that stopped early leaves a gap rather than shifting what follows. A ring marks the epoch whose
 weights were kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,11 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.report.figures import style
+from bench.report.figures.labelling import Box
 from bench.report.figures.style import label
 from bench.types import PhaseResult, Record
 
 WIDTH, HEIGHT = 8.6, 3.7
-LEFT, BOTTOM, PANEL_WIDTH, PANEL_HEIGHT, BETWEEN = 0.62, 0.5, 3.6, 2.2, 0.62
+LEFT, BOTTOM, PANEL_WIDTH, PANEL_HEIGHT, BETWEEN = 0.62, 0.55, 3.6, 2.15, 0.62
 TRAIN, VALIDATION = style.BLUE, style.ORANGE
 
 
@@ -27,26 +29,19 @@ def draw(title: str, records: Sequence[Record]) -> Figure:
     """The curves of one backbone, a line for each seed."""
     drawn = style.figure(WIDTH, HEIGHT)
     starts = _starts(records)
-    for panel, what in enumerate(("loss", "accuracy")):
-        x = LEFT + panel * (PANEL_WIDTH + BETWEEN)
-        axes = drawn.add_axes(
-            (x / WIDTH, BOTTOM / HEIGHT, PANEL_WIDTH / WIDTH, PANEL_HEIGHT / HEIGHT)
-        )
+    for index, what in enumerate(("loss", "accuracy")):
+        left = LEFT + index * (PANEL_WIDTH + BETWEEN)
+        frame = Box(left, BOTTOM, left + PANEL_WIDTH, BOTTOM + PANEL_HEIGHT)
+        axes = style.panel(drawn, frame)
         style.plain(axes)
         axes.grid(axis="x", visible=False)
-        for record in records:
-            for phase, start in zip(record.phases, starts, strict=False):
-                _lines(axes, phase, start, what, 1.6 if len(records) == 1 else 1.0)
-        _phases(axes, records, starts)
-        axes.set_title(what.capitalize(), loc="left", fontsize=style.TEXT, color=style.INK, pad=16)
-        axes.set_xlabel("epoch", fontsize=style.SMALL, color=style.SOFT_INK)
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        if what == "accuracy":
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        else:
-            axes.set_ylim(bottom=0)
+        _curves(axes, records, starts, what)
+        _phases(drawn, axes, frame, records, starts)
+        style.write(drawn, left, frame.top + 0.24, what.capitalize(), color=style.INK)
+        middle = (frame.left + frame.right) / 2
+        style.write(drawn, middle, 0.16, "epoch", fontsize=style.SMALL, ha="center")
     seeds = f"{len(records)} seeds, a line each; " if len(records) > 1 else ""
-    about = f"{seeds}the dot marks the epoch whose weights were kept"
+    about = f"{seeds}a ring marks the epoch whose weights were kept"
     style.heading(drawn, LEFT, label(title, 60), about)
     _legend(drawn)
     return drawn
@@ -61,30 +56,55 @@ def _starts(records: Sequence[Record]) -> list[int]:
     return starts
 
 
-def _lines(axes: Axes, phase: PhaseResult, start: int, what: str, thick: float) -> None:
-    epochs = range(start + 1, start + 1 + len(phase.epochs))
+def _curves(axes: Axes, records: Sequence[Record], starts: Sequence[int], what: str) -> None:
+    thick = 1.6 if len(records) == 1 else 1.0
+    placed = [p for record in records for p in zip(record.phases, starts, strict=False)]
     for name, colour in ((what, TRAIN), (f"val_{what}", VALIDATION)):
-        values = [getattr(epoch, name) for epoch in phase.epochs]
-        marker = "o" if len(values) == 1 else ""
-        axes.plot(epochs, values, color=colour, linewidth=thick, marker=marker, markersize=3)
-        kept = phase.best_epoch - 1
-        if name.startswith("val_") and 0 <= kept < len(values):
-            axes.plot(
-                epochs[kept],
-                values[kept],
-                marker="o",
-                markersize=3 + 2 * thick,
-                markerfacecolor="white",
-                markeredgecolor=colour,
-                markeredgewidth=thick,
-            )
+        x, y, alone = _line(placed, name)
+        axes.plot(x, y, color=colour, linewidth=thick, marker="o", markersize=3, markevery=alone)
+    kept = [(p, start) for p, start in placed if 1 <= p.best_epoch <= len(p.epochs)]
+    axes.plot(
+        [start + phase.best_epoch for phase, start in kept],
+        [getattr(phase.epochs[phase.best_epoch - 1], f"val_{what}") for phase, _ in kept],
+        linestyle="",
+        marker="o",
+        markersize=3 + 2 * thick,
+        markerfacecolor="white",
+        markeredgecolor=VALIDATION,
+        markeredgewidth=thick,
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    if what == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    else:
+        axes.set_ylim(bottom=0)
 
 
-def _phases(axes: Axes, records: Sequence[Record], starts: Sequence[int]) -> None:
+def _line(
+    placed: Sequence[tuple[PhaseResult, int]], name: str
+) -> tuple[list[float], list[float], list[int]]:
+    """All phases as one line, broken between them, and which of its points stand alone.
+
+    One line, because drawing costs a fixed amount for each, however short.
+    """
+    x: list[float] = []
+    y: list[float] = []
+    alone: list[int] = []
+    for phase, start in placed:
+        if len(phase.epochs) == 1:
+            alone.append(len(x))
+        x += [*range(start + 1, start + 1 + len(phase.epochs)), nan]
+        y += [*(getattr(epoch, name) for epoch in phase.epochs), nan]
+    return x, y, alone
+
+
+def _phases(
+    drawn: Figure, axes: Axes, frame: Box, records: Sequence[Record], starts: Sequence[int]
+) -> None:
     """A band behind every second phase, and each phase's name above its band."""
     longest = max(records, key=lambda record: len(record.phases))
-    total = max(starts[-1], 1)
-    axes.set_xlim(0.5, total + 0.5)
+    inches = (frame.right - frame.left) / starts[-1]
+    axes.set_xlim(0.5, starts[-1] + 0.5)
     for index, (phase, start, end) in enumerate(
         zip(longest.phases, starts, starts[1:], strict=False)
     ):
@@ -92,34 +112,25 @@ def _phases(axes: Axes, records: Sequence[Record], starts: Sequence[int]) -> Non
             axes.axvspan(start + 0.5, end + 0.5, color=style.BAND, zorder=0, linewidth=0)
         if index:
             axes.axvline(start + 0.5, color=style.FAINT, linewidth=0.8, linestyle=(0, (3, 3)))
-        room = PANEL_WIDTH * (end - start) / total - 0.08
-        name = label(phase.name, 40)
-        while len(name) > 1 and style.widest([name], style.SMALL) > room:
-            name = label(phase.name, len(name) - 1)
-        axes.annotate(
-            name,
-            ((start + end + 1) / 2, 1),
-            (0, 4),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            fontsize=style.SMALL,
-            color=style.SOFT_INK,
-            family=style.families(),
-        )
+        name = _fitting(phase.name, inches * (end - start) - 0.08)
+        middle = frame.left + inches * (start + end) / 2
+        style.write(drawn, middle, frame.top + 0.05, name, fontsize=style.SMALL, ha="center")
+
+
+def _fitting(name: str, room: float) -> str:
+    """The phase's name, shortened to the width of its band."""
+    for most in range(min(len(name), 40), 0, -1):
+        shown = label(name, most)
+        if style.widest([shown], style.SMALL) <= room:
+            return shown
+    return ""
 
 
 def _legend(drawn: Figure) -> None:
-    handles = [
-        Line2D([], [], color=TRAIN, linewidth=2, label="train"),
-        Line2D([], [], color=VALIDATION, linewidth=2, label="validation"),
-    ]
-    drawn.legend(
-        handles=handles,
-        loc="upper right",
-        bbox_to_anchor=(1 - 0.2 / WIDTH, 1 - 0.1 / HEIGHT),
-        ncols=2,
-        frameon=False,
-        fontsize=style.SMALL,
-        labelcolor=style.INK,
-    )
+    y = HEIGHT - 0.24
+    for x, name, colour in ((6.6, "train", TRAIN), (7.45, "validation", VALIDATION)):
+        across = [x / WIDTH, (x + 0.25) / WIDTH]
+        drawn.add_artist(Line2D(across, [y / HEIGHT] * 2, color=colour, linewidth=2))
+        style.write(
+            drawn, x + 0.32, y, name, fontsize=style.SMALL, color=style.INK, va="center_baseline"
+        )

@@ -57,20 +57,18 @@ def draw(findings: Findings) -> Figure:
     panels = []
     if len(strip):
         frame = Box(LEFT, BOTTOM, LEFT + across, BOTTOM + low)
-        panels.append(_Panel(_axes(drawn, frame), frame, strip, lambda row: (0.5, 0.5, 0.5)))
+        panels.append(_Panel(style.panel(drawn, frame), frame, strip, lambda row: (0.5, 0.5, 0.5)))
         _as_strip(panels[-1].axes)
     if len(ranked):
         frame = Box(LEFT, BOTTOM + low + gap, LEFT + across, BOTTOM + low + gap + up)
-        panels.append(_Panel(_axes(drawn, frame), frame, ranked, _accuracy))
+        panels.append(_Panel(style.panel(drawn, frame), frame, ranked, _accuracy))
         _as_accuracy(panels[-1].axes, ranked)
+        middle = (frame.bottom + frame.top) / 2
+        style.write(drawn, 0.12, middle, "test accuracy", rotation=90, va="center")
     left_out = sum(_draw_panel(drawn, panel, rows) for panel in panels)
 
-    panels[0].axes.set_xlabel(
-        "median latency of one image, ms (further left is faster)",
-        fontsize=style.TEXT,
-        color=style.SOFT_INK,
-        labelpad=6,
-    )
+    about = "median latency of one image, ms (further left is faster)"
+    style.write(drawn, LEFT + across / 2, 0.14, about, ha="center")
     for panel in panels[1:]:
         panel.axes.tick_params(labelbottom=False)
     style.heading(drawn, LEFT, *_words(findings, len(ranked), left_out))
@@ -85,21 +83,8 @@ def _words(findings: Findings, ranked: int, left_out: int) -> tuple[str, str]:
     return "Accuracy against latency", f"bars: 95% interval over the test images{over}{missing}"
 
 
-def _axes(drawn: Figure, frame: Box) -> Axes:
-    width, height = drawn.get_size_inches()
-    axes = drawn.add_axes(
-        (
-            frame.left / width,
-            frame.bottom / height,
-            (frame.right - frame.left) / width,
-            (frame.top - frame.bottom) / height,
-        )
-    )
-    style.plain(axes)
-    return axes
-
-
 def _as_strip(axes: Axes) -> None:
+    style.plain(axes)
     axes.set_ylim(0, 1)
     axes.set_facecolor(style.BAND)
     axes.yaxis.set_major_locator(FixedLocator([0.5]))
@@ -109,11 +94,11 @@ def _as_strip(axes: Axes) -> None:
 
 
 def _as_accuracy(axes: Axes, rows: pd.DataFrame) -> None:
+    style.plain(axes)
     bottom, top = rows["accuracy_low"].min(), rows["accuracy_high"].max()
     margin = max(0.005, 0.08 * (top - bottom))
     axes.set_ylim(max(0.0, bottom - margin), min(1.0, top) + margin)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylabel("test accuracy", fontsize=style.TEXT, color=style.SOFT_INK)
 
 
 def _accuracy(row: pd.Series) -> tuple[float, float, float]:
@@ -182,11 +167,8 @@ def _point(axes: Axes, x: float, heights: tuple[float, float, float], hollow: bo
 
 def _name(drawn: Figure, name: str, point: tuple[float, float], box: Box) -> None:
     width, height = drawn.get_size_inches()
-    font: dict[str, Any] = {"fontsize": LABEL_SIZE, "family": style.families()}
-    middle = (box.bottom + box.top) / 2
-    drawn.text(
-        box.left / width, middle / height, name, color=style.INK, va="center_baseline", **font
-    )
+    how: dict[str, Any] = {"fontsize": LABEL_SIZE, "color": style.INK, "va": "center_baseline"}
+    style.write(drawn, box.left, (box.bottom + box.top) / 2, name, **how)
     x, y = box.nearest(point)
     if abs(x - point[0]) + abs(y - point[1]) > 2.5 * POINT:
         drawn.add_artist(
