@@ -94,7 +94,7 @@ class Display:
         )
         self._update_overall()
 
-    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None:
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
         """An epoch has ended."""
         self._epochs_done += 1
         text = (

@@ -82,8 +82,8 @@ class _Book:
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         self.listener.stage(trial, stage, done, total)
 
-    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None:
-        self.listener.epoch(trial, phase, number, of, epoch)
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
+        self.listener.epoch(trial, phase, of, number, epoch)
 
     def note(self, text: str) -> None:
         self.listener.note(text)

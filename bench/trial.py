@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -163,12 +164,8 @@ class _Setup:
         rows: dict[tuple[SplitName, View], dict[str, Rows]] = {}
         for (split, view), needed in wanted.items():
             stage = f"frozen part, {split}" + ("" if view == PLAIN else f" ({view.name})")
-            rows[split, view] = self.frozen.rows(
-                split,
-                view,
-                sorted(needed),
-                lambda d, t, s=stage: self.listener.stage(trial, s, d, t),
-            )
+            progress = partial(self.listener.stage, trial, stage)
+            rows[split, view] = self.frozen.rows(split, view, sorted(needed), progress)
         return rows
 
     def _views(self, phase: Phase) -> Sequence[View]:
@@ -191,10 +188,8 @@ class _Setup:
             self._labels("validation"),
             seed=trial.seed,
             batch_size=self.settings.batch_size,
-            on_batch=lambda done, total: self.listener.stage(trial, phase.name, done, total),
-            on_epoch=lambda number, epoch: self.listener.epoch(
-                trial, phase.name, number, phase.epochs, epoch
-            ),
+            on_batch=partial(self.listener.stage, trial, phase.name),
+            on_epoch=partial(self.listener.epoch, trial, phase.name, phase.epochs),
         )
         return PhaseResult(
             name=phase.name,

@@ -41,7 +41,7 @@ class _Pipe:
         self._told = now
         self._send("stage", key=trial.key, stage=stage, done=done, total=total)
 
-    def epoch(self, trial: Trial, phase: str, number: int, of: int, epoch: Epoch) -> None:
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
         self._send("epoch", key=trial.key, phase=phase, number=number, of=of, epoch=asdict(epoch))
 
     def note(self, text: str) -> None:

@@ -165,7 +165,7 @@ def _watch(pid: int, peak: list[float]) -> None:
 
 def _summary(plain: list[Round], ours: list[Round]) -> None:
     def median(rounds: list[Round], field: str) -> float:
-        return statistics.median(getattr(r, field) for r in rounds)
+        return float(statistics.median(getattr(r, field) for r in rounds))
 
     print(f"{'median of ' + str(len(plain)):24}{'plain':>10}{'ours':>10}{'plain/ours':>12}")
     for field in ("seconds", "accuracy", "val_accuracy", "peak_mb"):

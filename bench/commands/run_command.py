@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         say=say,
     )
-    console.print(f"dataset   {listing.name}: {listing.description}", markup=False, soft_wrap=True)
+    console.print(f"dataset   {listing.description}", markup=False, soft_wrap=True)
     sizes = sorted({size_of(b, protocol, arguments.input_size) for b in backbones})
     with Progress(console=console, transient=True) as bars:
         fetching = bars.add_task("weights", total=None)

@@ -62,7 +62,7 @@ def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str
     elif kind == "epoch":
         epoch = structure(Epoch, event["epoch"])
         trial = trials[event["key"]]
-        listener.epoch(trial, event["phase"], event["number"], event["of"], epoch)
+        listener.epoch(trial, event["phase"], event["of"], event["number"], epoch)
     elif kind == "note":
         listener.note(event["text"])
     elif kind == "record":
