@@ -53,24 +53,35 @@ def prepare(
     `progress(done, total)` counts images; it is not called where nothing has to be read.
     """
     _check_classes(listing)
+    wanted = sorted(set(sizes))
     with store.lock(KIND, _manifest_parts(listing)):
+        # A pass may find that files changed behind an old date; then the sizes made before are
+        # stale as well, and a second pass makes them anew.
         for _ in range(2):
-            outcomes = _remembered(listing, store)
-            dataset = None if outcomes is None else _dataset(listing, outcomes)
-            missing = [size for size in sorted(set(sizes)) if not _stored(dataset, size, store)]
+            dataset, missing = _look(listing, wanted, store)
             if dataset is not None and not missing:
                 return dataset
-            _decode_all(listing, missing or sorted(set(sizes))[:1], store, progress)
-    raise DatasetError(
-        f"the cache {store.root} may hold {store.limit_bytes:,} bytes, too few to keep the images "
-        f"of {listing.name} at {', '.join(map(str, sizes))} px; allow it more, or use --limit."
-    )
+            _decode_all(listing, missing, store, progress)
+        dataset, missing = _look(listing, wanted, store)
+    if dataset is None or missing:
+        raise DatasetError(
+            f"the cache {store.root} may hold {store.limit_bytes:,} bytes, too few for the images "
+            f"of {listing.name} at {', '.join(map(str, wanted))} px; allow it more or use --limit."
+        )
+    return dataset
 
 
-def _stored(dataset: Dataset | None, size: int, store: Store) -> bool:
-    return dataset is not None and all(
-        find(dataset.splits[split], size, store) is not None for split in SPLITS
-    )
+def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
+    """The data set as it is remembered, and the sizes that are not in the store."""
+    outcomes = _remembered(listing, store)
+    if outcomes is None:
+        return None, sizes
+    dataset = _dataset(listing, outcomes)
+    return dataset, [size for size in sizes if not _stored(dataset, size, store)]
+
+
+def _stored(dataset: Dataset, size: int, store: Store) -> bool:
+    return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
 
 
 def _decode_all(

@@ -144,7 +144,7 @@ def _prepare(builder: Any, name: str, say: Say) -> None:
 def _check_features(features: Any, name: str) -> None:
     import tensorflow_datasets as tfds
 
-    there = dict(features) if isinstance(features, Mapping) else {}
+    there = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     image, label = there.get("image"), there.get("label")
     usable = isinstance(image, tfds.features.Image) and np.dtype(image.np_dtype).kind == "u"
     if not usable or not isinstance(label, tfds.features.ClassLabel):

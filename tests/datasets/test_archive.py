@@ -1,0 +1,153 @@
+"""Zip archives: the good ones are read once, the bad ones write nothing."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from conftest import Tree
+
+from bench.datasets import archive, list_dataset, prepare
+from bench.errors import DatasetError
+from bench.store import Store
+from bench.types import SPLITS
+
+
+def zipped(path: Path, members: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+def listed(path: Path, store: Store) -> None:
+    list_dataset(str(path), store=store)
+
+
+@pytest.fixture
+def members(tmp_path: Path, tree: Tree) -> dict[str, bytes]:
+    """Two classes of four images, wrapped in a folder as archives tend to be."""
+    root = tree(tmp_path / "source", {"pets/cats": 4, "pets/dogs": 4})
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.png")}
+
+
+def assert_nothing_written(store: Store) -> None:
+    assert not (store.root / "extracted").exists()
+    assert not list(store.root.glob("drafts/*"))
+
+
+def test_an_archive_is_extracted_once_and_read_as_its_folder(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    litter = {"__MACOSX/pets/cats/._000.png": b"x", "pets/.DS_Store": b"x", "pets/read.me": b"x"}
+    path = zipped(tmp_path / "my pets.zip", {**members, **litter})
+    said: list[str] = []
+    first, again = (list_dataset(str(path), store=store, say=said.append) for _ in range(2))
+    assert said == ["extracting my pets.zip: 9 files, 0 MB"]
+    assert first.name == "my-pets"
+    assert first.classes == ("cats", "dogs")
+    assert [len(first.splits[s]) for s in SPLITS] == [4, 2, 2]
+    assert first.notes == ("1 file(s) were left aside (.me: 1)",)
+    assert again.identity == first.identity
+    assert not list((store.root / "extracted").rglob("*MACOSX*"))
+    dataset = prepare(first, [4], store=store)
+
+    # Extracted anew, the files have other dates; the archive is what counts.
+    shutil.rmtree(store.root / "extracted")
+    steps: list[int] = []
+    once_more = list_dataset(str(path), store=store)
+    assert prepare(once_more, [4], store=store, progress=lambda n, _: steps.append(n)) == dataset
+    assert steps == []
+
+
+def test_names_written_on_windows(tmp_path: Path, store: Store, members: dict[str, bytes]) -> None:
+    path = tmp_path / "w.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            info = zipfile.ZipInfo("x")
+            info.filename = name.replace("/", "\\")
+            file.writestr(info, data)
+    assert list_dataset(str(path), store=store).classes == ("cats", "dogs")
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.png", "pets/../../out.png", "/out.png", "C:/out.png", "..\\out.png"]
+)
+def test_no_path_escapes(
+    tmp_path: Path, store: Store, members: dict[str, bytes], name: str
+) -> None:
+    path = zipped(tmp_path / "evil.zip", {**members, name: b"x"})
+    with pytest.raises(DatasetError, match="names a file outside itself"):
+        listed(path, store)
+    assert_nothing_written(store)
+    assert not list(tmp_path.rglob("out.png"))
+
+
+def test_links_are_refused(tmp_path: Path, store: Store, members: dict[str, bytes]) -> None:
+    path = zipped(tmp_path / "links.zip", members)
+    link = zipfile.ZipInfo("pets/cats/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(link, "/etc")
+    with pytest.raises(DatasetError, match=r"link or device: 'pets/cats/link'"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
+def test_encrypted_archives_are_refused(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    path = zipped(tmp_path / "secret.zip", members)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag in the archive's directory
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match="encrypted"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
+def test_archives_that_grow_beyond_reason_are_refused(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/a.png", bytes(1_000_000))
+    monkeypatch.setattr(archive, "HARMLESS_BYTES", 999_999)
+    with pytest.raises(DatasetError, match="to 1,000,000 bytes, which no archive of images"):
+        listed(path, store)
+    monkeypatch.setattr(archive, "MAX_BYTES", 999_999)
+    with pytest.raises(DatasetError, match=r"1 files of 1,000,000 bytes; the bounds"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
+def test_two_members_of_one_name_are_refused(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    path = zipped(tmp_path / "twice.zip", members)
+    with (
+        zipfile.ZipFile(path, "a") as file,
+        pytest.warns(UserWarning, match="Duplicate name"),
+    ):
+        file.writestr("pets/cats/000.png", b"another")
+    with pytest.raises(DatasetError, match=r"could not be extracted.*File exists"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
+def test_damaged_archives_are_refused(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    whole = zipped(tmp_path / "whole.zip", members).read_bytes()
+    flipped = bytearray(whole)
+    flipped[60] ^= 0xFF  # inside the first image: its checksum no longer fits
+    for name, data in (("cut", whole[:-40]), ("flipped", flipped), ("text", b"no archive")):
+        path = tmp_path / f"{name}.zip"
+        path.write_bytes(data)
+        with pytest.raises(DatasetError, match=rf"{name}.zip is damaged or not a usable zip"):
+            listed(path, store)
+        assert_nothing_written(store)

@@ -1,0 +1,93 @@
+"""What `auto` becomes, and that it says why. The photographs are played by a tiny set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.datasets import Listing, auto
+from bench.store import Store
+from bench.types import SPLITS
+
+tfds = pytest.importorskip("tensorflow_datasets")
+
+
+class FewPhotographs(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
+    """40 images of 2 classes; or, where `away` is set, none that could be had."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    url_infos: dict[str, None] = {}  # noqa: RUF012
+
+    def _info(self) -> Any:
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for k in range(40):
+            yield k, {"image": np.full((4, 4, 3), k, np.uint8), "label": k % 2}
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(auto, "PHOTOGRAPHS", "few_photographs")
+    monkeypatch.setattr(auto, "WITHOUT_GPU", {"train": 10, "validation": 4, "test": 2})
+    monkeypatch.setattr(auto, "has_gpu", lambda: False)
+    return tmp_path / "prepared"
+
+
+def chosen(store: Store, folder: Path) -> Listing:
+    return auto.list_auto(store=store, split_seed=0, say=lambda _: None, data_dir=folder)
+
+
+def sizes(listing: Listing) -> list[int]:
+    return [len(listing.splits[split]) for split in SPLITS]
+
+
+def test_photographs_that_are_prepared_in_a_balanced_subset(store: Store, prepared: Path) -> None:
+    first = chosen(store, prepared)
+    assert "auto: it could be downloaded; no GPU, so 10 / 4 / 2 images of it" in first.description
+    listing = chosen(store, prepared)
+    assert listing.name == "tfds-few_photographs"
+    assert "auto: it is prepared here; no GPU, so 10 / 4 / 2 images of it" in listing.description
+    assert sizes(listing) == [10, 4, 2]
+    assert [image.label for image in listing.splits["train"]].count(0) == 5
+
+
+def test_all_of_them_with_a_gpu(
+    store: Store, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto, "has_gpu", lambda: True)
+    listing = chosen(store, prepared)
+    assert sizes(listing) == [28, 6, 6]
+    assert listing.description.endswith("(auto: it could be downloaded)")
+
+
+def test_the_demo_where_no_host_answers(
+    store: Store, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FewPhotographs, "url_infos", {"http://nowhere.invalid/a.zip": None})
+    listing = chosen(store, prepared)
+    assert listing.name == "demo"
+    assert "tfds:few_photographs is not prepared here and its download" in listing.description
+
+
+def test_the_demo_where_the_download_breaks(
+    store: Store, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object) -> Iterator[Any]:
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(FewPhotographs, "_generate_examples", fail)
+    listing = chosen(store, prepared)
+    assert listing.name == "demo"
+    assert "connection reset" in listing.description

@@ -1,0 +1,206 @@
+"""Decoding once, remembering, leaving out the bad ones, and noticing what changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Tree
+from PIL import Image
+
+from bench.datasets import Listing, Reader, images, list_dataset, prepare
+from bench.errors import DatasetError
+from bench.records import structure
+from bench.store import Store
+from bench.types import SPLITS, Dataset
+
+
+class Counting:
+    """Reads through another reader and counts."""
+
+    def __init__(self, inner: Reader) -> None:
+        self.inner = inner
+        self.reads: list[str] = []
+
+    def read(self, id: str) -> bytes:
+        self.reads.append(id)
+        return self.inner.read(id)
+
+
+@pytest.fixture
+def root(tmp_path: Path, tree: Tree) -> Path:
+    """8 images a class: 6 to train, 1 to validate, 1 to test."""
+    return tree(tmp_path / "pets", {"cats": 8, "dogs": 8})
+
+
+def counting(root: Path, store: Store) -> tuple[Listing, Counting]:
+    listing = list_dataset(str(root), store=store)
+    reader = Counting(listing.reader)
+    return replace(listing, reader=reader), reader
+
+
+def test_pixels_are_stored_in_the_order_of_the_ids(root: Path, store: Store) -> None:
+    dataset = prepare(list_dataset(str(root), store=store), [4, 6], store=store)
+    assert [len(dataset.splits[s]) for s in SPLITS] == [12, 2, 2]
+    for split in SPLITS:
+        for size in (4, 6):
+            array = images(dataset, split, size, store).array()
+            assert array.shape == (len(dataset.splits[split]), size, size, 3)
+            assert array.dtype == np.uint8
+            for row, id in zip(array, dataset.splits[split].ids, strict=True):
+                with Image.open(root / id) as image:
+                    assert row[0, 0].tolist() == list(image.getpixel((0, 0)))
+                assert (row == row[0, 0]).all()
+
+
+def test_a_second_time_nothing_is_read(root: Path, store: Store) -> None:
+    listing, reader = counting(root, store)
+    steps: list[tuple[int, int]] = []
+    first = prepare(listing, [4], store=store, progress=lambda *step: steps.append(step))
+    assert sorted(reader.reads) == sorted(i.id for s in SPLITS for i in listing.splits[s])
+    assert steps == [(n, 16) for n in range(1, 17)]
+
+    again, reader = counting(root, Store(store.root))
+    assert prepare(again, [4, 4], store=Store(store.root)) == first
+    assert reader.reads == []
+    assert prepare(again, [4, 5], store=store) == first  # a new size is one more pass
+    assert len(reader.reads) == 16
+
+
+def test_a_process_that_holds_the_data_set_alone_finds_the_pixels(root: Path, store: Store) -> None:
+    dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
+    read_back = structure(Dataset, json.loads(json.dumps(asdict(dataset))))
+    assert read_back == dataset
+    assert images(read_back, "test", 4, Store(store.root)).array().shape == (2, 4, 4, 3)
+    with pytest.raises(
+        DatasetError, match="test images of pets at 5 px are no longer in the cache"
+    ):
+        images(dataset, "test", 5, store)
+
+
+def test_a_changed_file_is_noticed(root: Path, store: Store) -> None:
+    before = prepare(list_dataset(str(root), store=store), [4], store=store)
+    id = before.splits["train"].ids[0]
+    Image.new("RGB", (5, 5), "white").save(root / id)
+    after = prepare(list_dataset(str(root), store=store), [4], store=store)
+    assert after.fingerprint != before.fingerprint
+    assert after.splits["test"] == before.splits["test"]
+    assert (images(after, "train", 4, store).array()[0] == 255).all()
+    assert not (images(before, "train", 4, store).array()[0] == 255).all()
+
+
+def test_a_change_that_left_the_date_alone_is_noticed_by_the_next_pass(
+    root: Path, store: Store
+) -> None:
+    before = prepare(list_dataset(str(root), store=store), [4], store=store)
+    path = root / before.splits["train"].ids[0]
+    status, size = path.stat(), path.stat().st_size
+    Image.new("RGB", (12, 8), (9, 9, 9)).save(path)
+    assert path.stat().st_size <= size
+    path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = prepare(list_dataset(str(root), store=store), [4, 5], store=store)
+    assert after.fingerprint != before.fingerprint
+    for size in (4, 5):
+        assert (images(after, "train", size, store).array()[0] == 9).all()
+
+
+def test_bad_images_are_left_out_and_change_nothing_else(root: Path, store: Store) -> None:
+    good = prepare(list_dataset(str(root), store=store), [4], store=store)
+    ids = good.splits["train"].ids
+    (root / ids[1]).write_bytes(b"")
+    (root / ids[4]).write_bytes(b"<html>404</html>" * 9)
+    (root / ids[7]).unlink()
+    (root / ids[7]).symlink_to(root / "nowhere.png")
+    dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
+    kept = [k for k in range(12) if k not in (1, 4, 7)]
+    assert dataset.splits["train"].ids == tuple(ids[k] for k in kept)
+    assert [(bad.id, bad.reason) for bad in dataset.excluded] == [
+        (ids[1], "the file is empty"),
+        (ids[4], "not an image"),
+        (ids[7], "cannot be read: No such file or directory"),
+    ]
+    assert dataset.splits["test"] == good.splits["test"]
+    assert dataset.splits["validation"] == good.splits["validation"]
+    before, after = (images(d, "train", 4, store).array() for d in (good, dataset))
+    assert np.array_equal(before[kept], after)
+    again, reader = counting(root, store)
+    assert prepare(again, [4], store=store) == dataset
+    assert reader.reads == []
+
+
+def test_a_class_without_a_usable_image_stops_it(root: Path, store: Store) -> None:
+    listing, reader = counting(root, store)
+    (lost,) = (image.id for image in listing.splits["test"] if image.label == 1)
+    (root / lost).write_bytes(b"")
+    for _ in range(2):  # the second time, from what was remembered
+        listing = list_dataset(str(root), store=store)
+        with pytest.raises(
+            DatasetError, match=r"'dogs' has no usable image in test: all 1 .*empty"
+        ):
+            prepare(listing, [4], store=store)
+    assert [entry.kind for entry in store.entries()] == ["manifest"]
+    assert not list(store.root.glob("drafts/*"))
+    assert reader.reads == []
+
+
+def test_a_class_missing_from_a_split_stops_it(root: Path, store: Store) -> None:
+    listing, reader = counting(root, store)
+    cats = tuple(image for image in listing.splits["validation"] if image.label == 0)
+    broken = replace(listing, splits={**listing.splits, "validation": cats})
+    with pytest.raises(DatasetError, match="no image of class 'dogs' in validation"):
+        prepare(broken, [4], store=store)
+    with pytest.raises(DatasetError, match="at least 2 are needed"):
+        prepare(replace(listing, classes=("cats",)), [4], store=store)
+    assert reader.reads == []
+
+
+def test_fingerprint_is_of_content_not_of_names(root: Path, store: Store, tmp_path: Path) -> None:
+    first = prepare(list_dataset(str(root), store=store), [4], store=store)
+    root.rename(tmp_path / "renamed")
+    second = prepare(list_dataset(str(tmp_path / "renamed"), store=store), [4], store=store)
+    assert second.name == "renamed"
+    assert second.fingerprint == first.fingerprint
+
+
+def test_the_same_file_in_train_and_test_is_noted(root: Path, store: Store) -> None:
+    dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
+    assert dataset.notes == ()
+    test, train = (root / dataset.splits[s].ids[0] for s in ("test", "train"))
+    test.write_bytes(train.read_bytes())
+    dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
+    assert dataset.notes == ("1 test image(s) are byte for byte also in train or validation",)
+
+
+def test_no_room_says_what_to_do(root: Path, tmp_path: Path) -> None:
+    small = Store(tmp_path / "small", limit_bytes=16 * 8 * 8 * 3 - 1)
+    with pytest.raises(DatasetError, match=r"no room .* fewer or smaller images"):
+        prepare(list_dataset(str(root), store=small), [8], store=small)
+    assert not list(small.root.glob("drafts/*"))
+
+
+def test_sizes_that_fit_one_by_one_but_not_together(root: Path, tmp_path: Path) -> None:
+    """16 images of 8 px take 3,072 bytes, of 9 px 3,888; headers and the manifest some more."""
+    small = Store(tmp_path / "small", limit_bytes=6000)
+    listing = list_dataset(str(root), store=small)
+    prepare(listing, [8], store=small)
+    prepare(listing, [9], store=small)
+    with pytest.raises(DatasetError, match="too few for the images of pets at 8, 9 px"):
+        prepare(listing, [8, 9], store=small)
+
+
+def test_an_interruption_leaves_nothing_half_done(root: Path, store: Store) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(list_dataset(str(root), store=store), [4], store=store, progress=interrupt)
+    assert not list(store.entries())
+    assert not list(store.root.glob("drafts/*"))
+    dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
+    assert images(dataset, "train", 4, store).array().shape == (12, 4, 4, 3)
