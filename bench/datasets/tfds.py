@@ -71,7 +71,7 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
             f"TensorFlow Datasets {tfds.__version__} knows no data set {name!r}.{hint}"
         ) from error
     except (ValueError, AssertionError) as error:  # a version or configuration that there is not
-        raise DatasetError(f"tfds:{name} cannot be used: {_first_line(error)}") from error
+        raise DatasetError(f"tfds:{name} cannot be used: {_cause(error)}") from error
 
 
 def can_download(builder: Any) -> bool:
@@ -135,9 +135,14 @@ def _prepare(builder: Any, name: str, say: Say) -> None:
     say(f"preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
     try:
         builder.download_and_prepare(file_format="array_record" if random_access else "tfrecord")
+    except ImportError as error:
+        raise DatasetError(
+            f"tfds:{name} can be read but not prepared with what is installed: {_cause(error)}. "
+            "Most sets need TensorFlow for that: pip install tensorflow"
+        ) from error
     except Exception as error:  # whatever any of a thousand download scripts may raise
         raise DatasetError(
-            f"tfds:{name} could not be prepared: {type(error).__name__}: {_first_line(error)}"
+            f"tfds:{name} could not be prepared: {type(error).__name__}: {_cause(error)}"
         ) from error
 
 
@@ -231,5 +236,8 @@ def _identity(builder: Any) -> str:
     return digest_of(lines)
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
+    """What went wrong at the bottom, in a line: each layer above wraps it in a longer message."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
