@@ -148,7 +148,7 @@ class _Best:
     """The epoch to keep: the best by the monitored figure, or the last without early stopping."""
 
     def __init__(self, phase: Phase, tail: Tail) -> None:
-        self._rule, self._tail = phase.early_stopping, tail
+        self._rule, self._epochs, self._tail = phase.early_stopping, phase.epochs, tail
         self._score = -np.inf
         self._weights: list[Array] | None = None
         self._seen = 0
@@ -165,7 +165,7 @@ class _Best:
         if score > self._score:
             self._score, self.epoch = score, number
             self._weights = snapshot(self._variables())
-        self.stopped = number - self.epoch >= self._rule.patience
+        self.stopped = number < self._epochs and number - self.epoch >= self._rule.patience
         return self.stopped
 
     def restore(self) -> None:

@@ -26,10 +26,9 @@ class LocalProcess:
     def run(self, job: Job, listener: Listener) -> None:
         first = job.trials[0]
         folder = Path(job.folder)
-        job_path = folder / "jobs" / f"{first.key}.json"
+        job_path = folder / "logs" / f"{first.backbone}-{first.key}.job.json"
         write_atomic(job_path, to_json(asdict(job)))
         log_path = folder / "logs" / f"{first.backbone}-{first.key}.log"
-        log_path.parent.mkdir(parents=True, exist_ok=True)
         recorded: set[str] = set()
         with log_path.open("ab") as log:
             worker = subprocess.Popen(

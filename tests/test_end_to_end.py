@@ -1,0 +1,254 @@
+"""The command as a user gives it, in processes of its own, on photographs' smaller cousins."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+from PIL import Image
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+
+from bench.metrics.base import METRICS
+from bench.records import Run, load_run, read_records
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGINS = Path(__file__).parent / "plugins"
+PROTOCOL = """
+[head]
+dropout = 0.2
+[[phases]]
+name = "head"
+epochs = 3
+learning_rate = 1e-2
+augment = { flip = true }
+[[phases]]
+name = "fine-tune"
+epochs = 2
+learning_rate = 1e-3
+unfreeze = { stages = 1 }
+"""
+
+
+class User:
+    """Somebody at a terminal, with a folder of images and a protocol of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.results = home / "results"
+        for split, count, seed in (("train", 48, 1), ("test", 24, 2)):
+            pixels, labels = tiny.images(count, seed)
+            for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+                path = home / "data" / split / ("cat", "dog")[label] / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image).save(path)
+        (home / "mine.toml").write_text(PROTOCOL)
+
+    def words(self, *more: str, backbones: str = "tiny") -> list[str]:
+        return [
+            *(sys.executable, str(ROOT / "run_bench.py"), "--backbones", backbones),
+            *("--plugin", str(PLUGINS), "--dataset", str(self.home / "data")),
+            *("--protocol", str(self.home / "mine.toml"), "--batch-size", "8"),
+            *("--results", str(self.results), "--cache", str(self.home / "cache")),
+            *("--latency-seconds", "0.05", "--run", "r", *more),
+        ]
+
+    def run(self, *more: str, backbones: str = "tiny") -> subprocess.CompletedProcess[str]:
+        words = self.words(*more, backbones=backbones)
+        return subprocess.run(words, cwd=self.home, capture_output=True, text=True, check=False)
+
+    def load(self, name: str = "r") -> Run:
+        return load_run(self.results / name)
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> User:
+    return User(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def finished(user: User) -> Run:
+    result = user.run("--seeds", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return user.load()
+
+
+def test_what_a_run_leaves(user: User, finished: Run) -> None:
+    folder = user.results / "latest"
+    for name in ("report.md", "summary.csv", "records.jsonl", "run.json", "dataset.json"):
+        assert (folder / name).stat().st_size > 0
+    assert len(list((folder / "figures").glob("*.png"))) >= 3
+    table = pd.read_csv(folder / "summary.csv")
+    expected = (
+        "backbone status weights input_size seed accuracy loss val_accuracy train_seconds "
+        "latency_p50_ms latency_p90_ms throughput_images_per_second params"
+    )
+    assert " ".join(table.columns[:13]) == expected
+    assert table["seed"].tolist() == [0, 1]
+    assert table["weights"].tolist() == ["random init"] * 2
+    assert table["rank"].isna().all()
+    assert "random init" in (folder / "report.md").read_text()
+
+
+def test_figures_agree_with_scikit_learn(finished: Run) -> None:
+    for evidence in finished.evidence:
+        labels = evidence.arrays["test_labels"]
+        probabilities = evidence.arrays["test_probabilities"]
+        guesses = probabilities.argmax(axis=1)
+        expected = accuracy_score(labels, guesses)
+        assert METRICS["accuracy"].compute(evidence) == pytest.approx(expected, abs=1e-6)
+        expected = log_loss(labels, probabilities)
+        assert METRICS["loss"].compute(evidence) == pytest.approx(expected, abs=1e-6)
+        assert confusion_matrix(labels, guesses).sum() == 24
+        # The last phase's probabilities are the trial's.
+        phases = evidence.arrays["phase_test_probabilities"]
+        np.testing.assert_array_equal(phases[-1], probabilities)
+
+
+def test_test_images_chose_nothing(finished: Run) -> None:
+    splits = finished.dataset.splits
+    assert (len(splits["train"]), len(splits["validation"]), len(splits["test"])) == (40, 8, 24)
+    assert all(name.startswith("test/") for name in splits["test"].ids)
+    assert all(name.startswith("train/") for name in splits["validation"].ids)
+
+
+def test_seconds_add_up(finished: Run) -> None:
+    first, second = finished.records
+    for record in (first, second):
+        parts = {k: v for k, v in record.seconds.items() if k not in ("total", "reused")}
+        assert sum(parts.values()) == pytest.approx(record.seconds["total"])
+        assert 0 < record.seconds["reused"] < record.seconds["total"]
+    # The second seed found the images, the activations and the compiled steps done.
+    assert second.seconds["features"] == pytest.approx(first.seconds["features"])
+    assert second.seconds["reused"] > first.seconds["reused"] + first.seconds["features"]
+
+
+def test_a_seed_gives_identical_probabilities(user: User, finished: Run) -> None:
+    for words in (
+        ["--seed", "1", "--run", "again"],
+        ["--seed", "1", "--run", "plain", "--no-cache"],
+    ):
+        result = user.run(*words)
+        assert result.returncode == 0, result.stderr
+
+    def probabilities(name: str, seed: int) -> np.ndarray:
+        (evidence,) = (e for e in user.load(name).evidence if e.record.trial.seed == seed)
+        return evidence.arrays["test_probabilities"]
+
+    np.testing.assert_array_equal(probabilities("r", 1), probabilities("again", 1))
+    np.testing.assert_allclose(probabilities("r", 1), probabilities("plain", 1), rtol=1e-4)
+    assert not np.allclose(probabilities("r", 0), probabilities("r", 1), rtol=1e-2)
+
+
+def test_failures_are_records_and_exit_code_3(user: User) -> None:
+    result = user.run("--run", "faulty", backbones="raises,dies,tiny")
+    assert result.returncode == 3, result.stderr
+    records = {r.trial.backbone: r for r in user.load("faulty").records}
+    assert records["raises"].reason == "ValueError: this network cannot be built"
+    assert "killed by SIGKILL" in records["dies"].reason
+    assert records["tiny"].status == "ok"
+    report = (user.results / "faulty" / "report.md").read_text()
+    assert "this network cannot be built" in report
+
+
+def test_killed_at_any_instant_it_goes_on(user: User, finished: Run) -> None:
+    """As `kill -9` does: the run is started until it ends; nothing is lost or counted twice."""
+    rng = np.random.default_rng(0)
+    kills = 0
+    for _ in range(8):
+        process = subprocess.Popen(
+            user.words("--seeds", "2", "--run", "killed"), stdout=subprocess.DEVNULL
+        )
+        try:
+            process.wait(timeout=rng.uniform(2, 9))
+            break
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    else:
+        assert user.run("--seeds", "2", "--run", "killed").returncode == 0
+    assert kills > 0
+    records = read_records(user.results / "killed")
+    assert sorted(r.trial.seed for r in records) == [0, 1]
+    for one, other in zip(finished.evidence, user.load("killed").evidence, strict=True):
+        assert one.record.trial.seed == other.record.trial.seed
+        np.testing.assert_array_equal(
+            one.arrays["test_probabilities"], other.arrays["test_probabilities"]
+        )
+    assert not list((user.results / "killed").glob(".*.*"))
+
+
+def test_a_worker_ends_with_its_parent(user: User) -> None:
+    process = subprocess.Popen(
+        user.words("--run", "orphan"), stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "tiny: " in line:
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 20
+    job = str(user.results / "orphan")
+    while job in _command_lines():
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.2)
+
+
+def test_interrupted_politely(user: User) -> None:
+    process = subprocess.Popen(
+        user.words("--run", "polite"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "tiny: " in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().endswith("interrupted; the same command goes on from here.")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--backbones", "tinny"], 2, "unknown backbone 'tinny'. Did you mean 'tiny'? Known:"),
+        (["--protocol", "defalt"], 2, "unknown protocol 'defalt'. Did you mean 'default'?"),
+        (["--dataset", "nowhere"], 1, "no data set 'nowhere'"),
+        (["--weights", "imagenet"], 1, "tiny has no ImageNet weights here"),
+        (["--batch-size", "0"], 2, "must be 1 or more, got 0"),
+        (["--run", "../r"], 2, "--run must be a plain folder name"),
+        (["--batch-size", "16"], 2, "run r was made with --batch-size 8, now it is 16"),
+    ],
+)
+def test_errors_are_short_and_say_what_to_do(
+    user: User, finished: Run, words: list[str], code: int, message: str
+) -> None:
+    result = user.run(*words)
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()[-2:]) <= 2
+
+
+def test_dry_run_trains_nothing(user: User) -> None:
+    result = user.run("--dry-run", "--run", "dry")
+    assert result.returncode == 0
+    assert "40 train / 8 validation / 24 test" in result.stdout
+    assert not (user.results / "dry").exists()
+
+
+def _command_lines() -> str:
+    import psutil
+
+    return "\n".join(" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"]))
