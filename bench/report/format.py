@@ -40,12 +40,12 @@ def duration(seconds: float) -> str:
     """8.3 s, 42 s, 1 min 23 s, 2 h 5 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    rounded = round(seconds)
+    rounded = int(seconds + 0.5)
     if rounded < 60:
         return f"{rounded} s"
     if rounded < 3600:
         return f"{rounded // 60} min {rounded % 60} s"
-    minutes = round(seconds / 60)
+    minutes = int(seconds / 60 + 0.5)
     return f"{minutes // 60} h {minutes % 60} min"
 
 

@@ -135,7 +135,7 @@ def _meta(name: str, dataset: Dataset) -> dict[str, Any]:
 
 
 def _record(net: Net, dataset: Dataset, seed: int) -> Record:
-    key = hashlib.sha256(f"{net} {dataset.classes} {seed}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{net.name} {seed}".encode()).hexdigest()[:16]
     trial = Trial(
         backbone=net.name,
         input_size=224,

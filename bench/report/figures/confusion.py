@@ -25,7 +25,6 @@ MOST_NAMED = 50
 MOST_LISTED = 14
 FEW = 4  # classes whose cells have room for a share, too
 HEADING = "images, true → predicted"
-BOLD = 1.12  # how much wider bold type is
 DARK = 0.55  # the share from which white text reads better than dark
 
 
@@ -44,7 +43,7 @@ def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Fi
     upright = number > MOST_NAMED or longest < side / number - 0.1
     left, top, bottom = 0.62 + longest, 0.72, 0.55 + (0.14 if upright else longest)
     right = 0.5 + style.widest([HEADING, *mixed_up], style.SMALL) if many else 0.3
-    title_width = style.widest([title], style.TITLE) * BOLD
+    title_width = style.widest([title], style.TITLE, "bold")
     width, height = max(left + side + right, title_width + 0.6), bottom + side + top
 
     drawn = style.figure(width, height)

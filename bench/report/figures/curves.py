@@ -17,11 +17,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.report.figures import style
 from bench.report.figures.labelling import Box
-from bench.report.figures.style import label
 from bench.types import PhaseResult, Record
 
 WIDTH, HEIGHT = 8.6, 3.7
 LEFT, BOTTOM, PANEL_WIDTH, PANEL_HEIGHT, BETWEEN = 0.62, 0.55, 3.6, 2.15, 0.62
+KEY_LEFT = 6.6
 TRAIN, VALIDATION = style.BLUE, style.ORANGE
 
 
@@ -42,8 +42,9 @@ def draw(title: str, records: Sequence[Record]) -> Figure:
         style.write(drawn, middle, 0.16, "epoch", fontsize=style.SMALL, ha="center")
     seeds = f"{len(records)} seeds, a line each; " if len(records) > 1 else ""
     about = f"{seeds}a ring marks the epoch whose weights were kept"
-    style.heading(drawn, LEFT, label(title, 60), about)
-    _legend(drawn)
+    room = KEY_LEFT - LEFT - 0.2
+    style.heading(drawn, LEFT, style.fitting(title, 60, room, style.TITLE, "bold"), about)
+    _key(drawn)
     return drawn
 
 
@@ -112,23 +113,17 @@ def _phases(
             axes.axvspan(start + 0.5, end + 0.5, color=style.BAND, zorder=0, linewidth=0)
         if index:
             axes.axvline(start + 0.5, color=style.FAINT, linewidth=0.8, linestyle=(0, (3, 3)))
-        name = _fitting(phase.name, inches * (end - start) - 0.08)
+        name = style.fitting(phase.name, 40, inches * (end - start) - 0.08, style.SMALL)
         middle = frame.left + inches * (start + end) / 2
         style.write(drawn, middle, frame.top + 0.05, name, fontsize=style.SMALL, ha="center")
 
 
-def _fitting(name: str, room: float) -> str:
-    """The phase's name, shortened to the width of its band."""
-    for most in range(min(len(name), 40), 0, -1):
-        shown = label(name, most)
-        if style.widest([shown], style.SMALL) <= room:
-            return shown
-    return ""
-
-
-def _legend(drawn: Figure) -> None:
+def _key(drawn: Figure) -> None:
     y = HEIGHT - 0.24
-    for x, name, colour in ((6.6, "train", TRAIN), (7.45, "validation", VALIDATION)):
+    for x, name, colour in (
+        (KEY_LEFT, "train", TRAIN),
+        (KEY_LEFT + 0.85, "validation", VALIDATION),
+    ):
         across = [x / WIDTH, (x + 0.25) / WIDTH]
         drawn.add_artist(Line2D(across, [y / HEIGHT] * 2, color=colour, linewidth=2))
         style.write(

@@ -95,9 +95,18 @@ def label(text: str, most: int = 28) -> str:
     return "".join(drawn).replace("$", r"\$")
 
 
-def widest(names: Iterable[str], size: float) -> float:
-    """Inches that the longest of these labels takes at a font size."""
-    font = font_manager.FontProperties(family=families(), size=size)
+def fitting(name: str, most: int, room: float, size: float, weight: str = "normal") -> str:
+    """The `label` of a name, shortened until it is at most `room` inches wide."""
+    for length in range(min(len(name), most), 0, -1):
+        shown = label(name, length)
+        if widest([shown], size, weight) <= room:
+            return shown
+    return ""
+
+
+def widest(names: Iterable[str], size: float, weight: str = "normal") -> float:
+    """Inches that the longest of these labels takes."""
+    font = font_manager.FontProperties(family=families(), size=size, weight=weight)
     measure: Any = _renderer()
     sizes = (measure.get_text_width_height_descent(name, font, ismath=False) for name in names)
     return max((width for width, _, _ in sizes), default=0.0) / DPI

@@ -1,0 +1,285 @@
+"""From records on disk to files on disk: complete, safe, quick, and never in need of Keras."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from synthetic import SIX, Net, make_run
+
+from bench import report
+from bench.errors import BenchError
+from bench.records import load_run, read_records, write_arrays, write_records
+from bench.types import Epoch, Excluded, PhaseResult
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPECTED = Path(__file__).parent / "expected"
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"quoted\", 'twice'",
+    "line\nbreak\r\n| and | pipes |",
+    "😀 emoji",
+    "שלום עולם",
+    "\u202ereversed",
+    "x" * 300,
+    "=cmd()|' /C calc'!A0",
+    "_under_score\\",
+    "$\\frac{x}{y}$ & 100% #1 ~^",
+    "猫の写真",
+    "\x1b[31mred\x07",
+)
+
+
+def tiny_run(folder: Path) -> Path:
+    """Eight test images, two backbones and a failure, with figures that a reader can check.
+
+    alpha: 7 of 8 right, each time with certainty 0.8, so its loss is -(7 ln 0.8 + ln 0.2) / 8.
+    beta has random weights and says 50:50, which counts as class 0.
+    """
+    alpha = Net("alpha", parameters=1_000_000)
+    beta = Net("beta", parameters=25_000, source="random init")
+    gamma = Net("gamma", fails="killed by the system: out of memory?")
+    make_run(
+        folder,
+        [alpha, beta, gamma],
+        images=8,
+        excluded=[Excluded("train/dogs/7.jpg", "truncated: the file ends early")],
+        skipped=[{"backbone": "vgg16", "reason": "nothing of it is left to train"}],
+    )
+    first, second, failed = read_records(folder)
+    labels = np.array([0, 1] * 4)
+    certain = np.where(np.eye(2)[labels] == 1, 0.8, 0.2)
+    certain[0] = [0.2, 0.8]
+    for record, probabilities in ((first, certain), (second, np.full((8, 2), 0.5))):
+        arrays = {
+            "test_labels": labels,
+            "test_probabilities": probabilities,
+            "validation_labels": labels,
+            "validation_probabilities": probabilities,
+            "latency_keras_b1": np.full(64, record.parameters / 1e8),
+            "latency_keras_b8": np.full(3, 0.1),
+        }
+        write_arrays(folder, record.trial.key, arrays)
+    epochs = tuple(Epoch(0.5 / i, 0.7, 0.6 / i, 0.75, 1.0) for i in (1, 2))
+    head = PhaseResult("head", "features", "one view, cached", 513, 2, False, epochs, 0.5, 2.0)
+    seconds = {"data": 1.0, "build": 2.0, "features": 30.0, "compile": 0.5, "train": 50.0}
+    seconds |= {"measure": 5.0, "total": 88.5, "reused": 31.0}
+    measured = [replace(r, phases=(head,), seconds=seconds, notes=()) for r in (first, second)]
+    write_records(folder, [*measured, failed])
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_stored_records_give_the_stored_report(tmp_path: Path) -> None:
+    folder = tiny_run(tmp_path / "tiny")
+    report.render(folder, latex=True)
+    for name in ("report.md", "summary.csv", "per_class.csv", "table.tex"):
+        written = (folder / name).read_text(encoding="utf-8")
+        assert written == (EXPECTED / name).read_text(encoding="utf-8"), name
+    out = io.StringIO()
+    report.show(folder, Console(file=out, width=100))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert lines == (EXPECTED / "terminal.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    written = report.render(folder)
+    names = {path.relative_to(folder).as_posix() for path in written}
+    assert names == {
+        "report.md",
+        "summary.csv",
+        "per_class.csv",
+        "figures/accuracy_latency.png",
+        *(
+            f"figures/{kind}_{name}.png"
+            for kind in ("confusion", "curves")
+            for name in (
+                "mobilenetv2",
+                "resnet50",
+                "efficientnet_lite0",
+                "inceptionv3-random-init",
+                "efficientnetb0-random-init",
+            )
+        ),
+    }
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    for path in written:
+        assert path.is_file()
+        if path.suffix == ".png":
+            assert f"]({path.relative_to(folder).as_posix()})" in text
+            with Image.open(path) as image:
+                image.load()
+                assert image.width >= 400
+    assert not list(folder.rglob(".*"))  # nothing half-written is left behind
+
+
+def test_rendering_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:1])
+    first = {path: path.read_bytes() for path in report.render(folder)}
+    assert {path: path.read_bytes() for path in report.render(folder)} == first
+
+
+@pytest.mark.parametrize(
+    "nets", [[], [Net("a", fails="no"), Net("b", fails="no")]], ids=["none", "all failed"]
+)
+def test_a_run_without_results_is_reported(tmp_path: Path, nets: list[Net]) -> None:
+    folder = make_run(tmp_path, nets)
+    written = report.render(folder, latex=True)
+    assert {path.name for path in written} == {
+        "report.md",
+        "summary.csv",
+        "per_class.csv",
+        "table.tex",
+    }
+    assert [row["status"] for row in rows(folder / "summary.csv")] == ["failed"] * len(nets)
+
+
+def test_missing_arrays_leave_the_rest(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:2])
+    for file in (folder / "arrays").iterdir():
+        file.unlink()
+    names = {path.name for path in report.render(folder)}
+    assert names == {
+        "report.md",
+        "summary.csv",
+        "per_class.csv",
+        "curves_mobilenetv2.png",
+        "curves_resnet50.png",
+    }
+    assert "no usable test probabilities" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_run_whose_description_is_bare_is_reported(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:1])
+    (folder / "run.json").write_text(json.dumps({"schema": 1}))
+    report.render(folder)
+    assert "mobilenetv2" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="holds no run"):
+        report.render(tmp_path)
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    excluded = [Excluded(f"train/{name}.jpg", name) for name in HOSTILE]
+    nets = [SIX[0], Net("=evil|`net`\n<b>"), Net("broken", fails=HOSTILE[0] + HOSTILE[2])]
+    folder = make_run(tmp_path, nets, classes=HOSTILE, images=48, excluded=excluded)
+    report.render(folder, latex=True)
+
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "<" not in text.replace("&lt;", "")
+    assert not {c for c in text if c != "\n" and not c.isprintable()}
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    for line in table:  # no name adds a column
+        assert line.replace("\\\\", "").replace("\\|", "").count("|") in (3, 6, 11, 12, 14)
+
+    fared = rows(folder / "per_class.csv")
+    assert len(fared) == 2 * len(HOSTILE)
+    assert all(
+        list(row) == ["label", "class", "precision", "recall", "f1", "images"] for row in fared
+    )
+    for row in [*fared, *rows(folder / "summary.csv")]:
+        assert not any(cell.startswith(("=", "+", "@", "\t", "\r")) for cell in row.values())
+
+    tex = (folder / "table.tex").read_text(encoding="utf-8")
+    assert tex.count("\\\\") == 1 + len(nets)  # one line a backbone, and the titles
+
+
+def test_seeds_are_averaged_in_every_format(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:2], seeds=(0, 1, 2))
+    report.render(folder, latex=True)
+    assert " ± " in (folder / "report.md").read_text(encoding="utf-8")
+    assert " ± " in (folder / "table.tex").read_text(encoding="utf-8")
+    assert len(rows(folder / "summary.csv")) == 6  # one line a trial all the same
+
+
+def test_two_hundred_trials_take_less_than_five_seconds_and_no_keras(tmp_path: Path) -> None:
+    nets = [Net(f"net{i}", 2 + i / 10, 10 + 3 * i) for i in range(20)]
+    folder = make_run(tmp_path, nets, seeds=range(10))
+    assert len(read_records(folder)) == 200
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from bench import report\n"
+        "report.render(Path(sys.argv[1]))\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        # The processor's time: what else the machine is doing is not the report's doing.
+        "print(time.process_time())\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(result.stdout) < 5
+
+
+def test_the_guide_explains_every_column_and_file(tmp_path: Path) -> None:
+    guide = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    folder = make_run(tmp_path)
+    for path in report.render(folder, latex=True):
+        name = path.name.partition("_")[0] if path.parent.name == "figures" else path.name
+        assert name in guide
+        if path.suffix == ".csv":
+            for column in rows(path)[0]:
+                assert f"`{column}`" in guide, column
+    for path in folder.iterdir():
+        assert path.name in guide
+
+
+def test_latest_names_the_newest_run(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        make_run(tmp_path / name, [])
+        report.point_latest(tmp_path, name)
+        assert load_run(tmp_path / "latest").meta["name"] == name
+        assert not (tmp_path / "latest").readlink().is_absolute()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "latest", "second"]
+
+
+def test_latest_replaces_a_text_file_and_never_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "latest").write_text("first\n")
+    report.point_latest(tmp_path, "second")
+    assert (tmp_path / "latest").readlink() == Path("second")
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(BenchError, match="is a folder"):
+        report.point_latest(tmp_path, "second")
+    assert (tmp_path / "latest").is_dir()
+
+
+def test_latest_is_a_text_file_where_links_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("a required privilege is not held")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    report.point_latest(tmp_path, "first")
+    assert (tmp_path / "latest").read_text() == "first\n"
+
+
+def test_importing_the_reports_is_cheap() -> None:
+    code = "import sys, bench.report\nprint({'pandas', 'matplotlib', 'numpy'} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

@@ -1,0 +1,112 @@
+"""What is printed: it fits, nothing is wrapped inside the table, and nothing is hidden."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from synthetic import SIX, Net, make_run
+
+from bench import report
+from bench.records import read_records, write_records
+from bench.types import Excluded
+
+
+def printed(folder: Path, width: int, *, terminal: bool = False) -> str:
+    out = io.StringIO()
+    report.show(folder, Console(file=out, width=width, force_terminal=terminal, highlight=False))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_the_table_fits_with_a_line_for_each_backbone(
+    tmp_path: Path, width: int, seeds: tuple[int, ...]
+) -> None:
+    text = printed(make_run(tmp_path, seeds=seeds), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("#")) + 1 :]
+    assert [line.split()[:2] for line in table] == [
+        ["1", "resnet50"],
+        ["2", "efficientnet_lite0"],
+        ["3", "mobilenetv2"],
+        ["–", "efficientnetb0"],
+        ["–", "inceptionv3"],
+        ["–", "vgg16"],
+    ]
+    assert "…" not in "".join(table)  # no figure was cut
+
+
+def test_narrow_terminals_lose_the_least_important_columns(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+
+    def titles(width: int) -> list[str]:
+        lines = printed(folder, width).splitlines()
+        return next(line for line in lines if line.startswith("#")).split()
+
+    assert titles(60) == ["#", "Backbone", "Accuracy", "p50"]
+    assert titles(80) == ["#", "Backbone", "Accuracy", "95%", "interval", "Training", "p50"]
+    assert titles(200)[-1] == "Size"
+
+
+def test_it_says_what_was_run_and_what_to_beware_of(tmp_path: Path) -> None:
+    folder = make_run(
+        tmp_path,
+        excluded=[Excluded("train/a.jpg", "truncated")],
+        skipped=[{"backbone": "vgg19", "reason": "nothing to train"}],
+        broken_plugins=["plugin p.py could not be loaded: SyntaxError"],
+        notes=["tfds is not prepared, so `auto` became demo"],
+    )
+    text = " ".join(printed(folder, 400).split())
+    for said in (
+        "Dataset demo: made-up images; no photographs were found on this machine",
+        "Images 120 train · 60 validation · 60 test; 2 classes: cats, dogs",
+        "Protocol default",
+        "head (6 epochs, adam 0.001, backbone frozen) → fine-tune (4 epochs, adam 1e-05, "
+        "last stage unfrozen, flip)",
+        "Weights auto → 3 imagenet, 2 random init",
+        "Trials 5 finished, 1 failed; seed 0",
+        "! Random init, so not ranked: efficientnetb0, inceptionv3.",
+        "! vgg16 failed: 'from layer 100' leaves nothing of vgg16 to train",
+        "! vgg19 was skipped: nothing to train",
+        "! Not loaded: plugin p.py could not be loaded: SyntaxError",
+        "! 1 image could not be used",
+        "! tfds is not prepared, so `auto` became demo",
+        "efficientnetb0 (random init)",
+        "vgg16 (failed)",
+    ):
+        assert said in text
+
+
+def test_names_are_text_not_markup_or_terminal_codes(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:1], classes=("[red]cats[/red]", "\x1b[31mdogs"))
+    text = printed(folder, 200, terminal=True)
+    assert "[red]cats[/red]" in text
+    assert "\x1b[31mdogs" not in text
+
+
+def test_a_run_without_trials_says_so(tmp_path: Path) -> None:
+    text = printed(make_run(tmp_path, []), 80)
+    assert "Trials    none has finished" in text
+    assert "#" not in text
+
+
+def test_backbones_that_failed_in_some_seeds_say_how_many(tmp_path: Path) -> None:
+    net = Net("resnet50", fails="out of memory", fails_seeds=(1,))
+    text = printed(make_run(tmp_path, [net], seeds=(0, 1, 2)), 200)
+    assert "resnet50 (1 of 3 seeds failed)" in text
+    assert "! resnet50, seed 1 failed: out of memory" in text
+
+
+def test_trials_of_different_machines_are_told(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:2])
+    first, second = read_records(folder)
+    here, there = {"processor": "one", "cores": 2}, {"processor": "another", "cores": 2}
+    write_records(folder, [replace(first, environment=here), replace(second, environment=there)])
+    text = printed(folder, 200)
+    assert "one / another, 2 cores" in text
+    assert "! Trials differ in processor: compare their times with care." in text
