@@ -11,10 +11,12 @@ Importing this package is cheap: what needs numpy, Pillow or more is imported wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.datasets.cautions import cautions
 from bench.datasets.listing import Listed, Listing, Reader
 from bench.errors import DatasetError
 from bench.types import Dataset, SplitName
@@ -40,12 +42,12 @@ def list_dataset(
     most that many training images and cuts the other splits in the same proportion; classes are
     balanced. `say` hears of what may take a while.
     """
-    listing = _list(spec, store, split_seed, say)
-    if limit is None:
-        return listing
     from bench.datasets.splits import with_limit
 
-    return with_limit(listing, limit, split_seed)
+    listing = _list(spec, store, split_seed, say)
+    if limit is not None:
+        listing = with_limit(listing, limit, split_seed)
+    return replace(listing, warnings=cautions(listing))
 
 
 def prepare(

@@ -39,6 +39,7 @@ class _Outcome:
 
 
 Outcomes = Mapping[str, _Outcome]
+Examined = tuple[_Outcome, Mapping[int, Pixels]]
 
 
 def prepare(
@@ -94,16 +95,18 @@ def _decode_all(
     writers: dict[SplitName, dict[int, Writer]] = {split: {} for split in SPLITS}
     outcomes: dict[str, _Outcome] = {}
     try:
-        for split in SPLITS:
-            for size in sizes:
-                title = f"{listing.name} {split} {size} px"
-                writers[split][size] = Writer(store, size, room, title)
-            ids = [image.id for image in listing.splits[split]]
-            for id, (outcome, pixels) in zip(ids, _ahead(ids, listing.reader, sizes), strict=True):
-                outcomes[id] = outcome
-                for size, square in pixels.items():
-                    writers[split][size].add(square)
-                progress(len(outcomes), total)
+        with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
+            for split in SPLITS:
+                for size in sizes:
+                    title = f"{listing.name} {split} {size} px"
+                    writers[split][size] = Writer(store, size, room, title)
+                ids = [image.id for image in listing.splits[split]]
+                found = _ahead(pool, lambda id: _examine(id, listing.reader, sizes), ids)
+                for id, (outcome, pixels) in zip(ids, found, strict=True):
+                    outcomes[id] = outcome
+                    for size, square in pixels.items():
+                        writers[split][size].add(square)
+                    progress(len(outcomes), total)
         _remember(listing, outcomes, store, time.perf_counter() - start)
         dataset = _dataset(listing, outcomes)
         seconds = time.perf_counter() - start
@@ -118,26 +121,19 @@ def _decode_all(
 
 
 def _ahead(
-    ids: Iterable[str], reader: Reader, sizes: Sequence[int]
-) -> Iterator[tuple[_Outcome, Mapping[int, Pixels]]]:
-    """Decode in threads (Pillow lets go of the interpreter while it works), a little ahead."""
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
-    waiting: deque[Future[tuple[_Outcome, Mapping[int, Pixels]]]] = deque()
-    try:
-        with quiet_pillow():
-            for id in ids:
-                waiting.append(pool.submit(_examine, id, reader, sizes))
-                if len(waiting) > WINDOW:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    pool: ThreadPoolExecutor, work: Callable[[str], Examined], ids: Iterable[str]
+) -> Iterator[Examined]:
+    """Results in order, a few worked on ahead: Pillow lets other threads run while it decodes."""
+    waiting: deque[Future[Examined]] = deque()
+    for id in ids:
+        waiting.append(pool.submit(work, id))
+        if len(waiting) > WINDOW:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
-def _examine(
-    id: str, reader: Reader, sizes: Sequence[int]
-) -> tuple[_Outcome, Mapping[int, Pixels]]:
+def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
     try:
         data = reader.read(id)
         pixels = decode(data, sizes)

@@ -1,0 +1,34 @@
+"""What is said about a data set that is too small or too uneven."""
+
+from __future__ import annotations
+
+from bench.datasets.cautions import cautions
+from bench.datasets.demo import list_demo
+from bench.datasets.listing import Listed, Listing
+
+
+def with_counts(train: tuple[int, int], test: int) -> Listing:
+    def some(*counts: int) -> tuple[Listed, ...]:
+        return tuple(Listed(f"{c}/{k}", c) for c, n in enumerate(counts) for k in range(n))
+
+    splits = {"train": some(*train), "validation": some(1, 1), "test": some(test, 0)}
+    return Listing("x", "x", ("cats", "dogs"), splits, list_demo().reader, "x")
+
+
+def test_nothing_to_say() -> None:
+    assert cautions(list_demo()) == ()
+    assert cautions(with_counts((99, 10), 100)) == ()
+
+
+def test_few_test_images() -> None:
+    (said,) = cautions(with_counts((10, 10), 40))
+    assert said == "only 40 test images: each is 2.5 points of accuracy"
+
+
+def test_few_training_images() -> None:
+    assert cautions(with_counts((900, 9), 100)) == ("only 9 training images of class 'dogs'",)
+
+
+def test_uneven_classes() -> None:
+    (said,) = cautions(with_counts((10, 1000), 100))
+    assert said.startswith("classes are uneven: 1,000 training images of 'dogs', 10 of 'cats'")
