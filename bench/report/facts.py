@@ -96,7 +96,8 @@ def notes(records: Sequence[Record]) -> list[str]:
 
 def _dataset(findings: Findings) -> str:
     dataset = findings.run.dataset
-    return f"{dataset.name}: {'; '.join([dataset.description, *dataset.notes])}"
+    text = "; ".join([dataset.description, *dataset.notes])
+    return text if text.startswith(dataset.name) else f"{dataset.name}: {text}"
 
 
 def _images(findings: Findings) -> str:
@@ -153,7 +154,7 @@ def _machine(findings: Findings) -> str:
     parts = [
         about.get("processor", ""),
         f"{about['cores']} cores" if "cores" in about else "",
-        about.get("device name", ""),
+        about.get("device name") or about.get("device kind", ""),
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]
     return ", ".join(dict.fromkeys(filter(None, parts)))

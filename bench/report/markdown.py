@@ -109,7 +109,7 @@ def _seeds(trials: pd.DataFrame) -> str:
         [str(row["seed"]), *(column.cell(row) for column in COLUMNS)]
         for _, row in trials.sort_values("seed").iterrows()
     ]
-    return _table(["Seed", *(column.title for column in COLUMNS)], rows)
+    return _table(["Seed", *(column.title for column in COLUMNS)], rows, left=())
 
 
 def _classes(findings: Findings, label: str) -> str:

@@ -25,7 +25,7 @@ MOST_NAMED = 50
 MOST_LISTED = 14
 FEW = 4  # classes whose cells have room for a share, too
 HEADING = "images, true → predicted"
-DARK = 0.55  # the share from which white text reads better than dark
+LUMINANCE = np.array([0.21, 0.72, 0.07])  # how bright red, green and blue look
 
 
 def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Figure:
@@ -53,13 +53,15 @@ def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Fi
     shown = np.sqrt(shares) if many else shares
     # Grey, because what random weights mistake for what means nothing.
     colours = "Greys" if title.endswith(f"({RANDOM_INIT})") else "Blues"
-    axes.imshow(shown, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    image = axes.imshow(
+        shown, cmap=colours, vmin=-0.03, vmax=1.1, aspect="auto", interpolation="nearest"
+    )
     _ticks(axes, names, size, 0 if upright else 90)
     if many:
         _list(drawn, left + side + 0.3, bottom + side, mixed_up)
     else:
-        _numbers(axes, counts, shares)
-    style.write(drawn, left + side / 2, 0.18, "predicted", ha="center")
+        _numbers(axes, counts, shares, image.to_rgba(shown))
+    style.write(drawn, left + side / 2, 0.22, "predicted", ha="center")
     style.write(drawn, 0.2, bottom + side / 2, "true", rotation=90, va="center")
     about = f"{np.trace(counts):,} of {counts.sum():,} test images right"
     about += f", sum of {seeds} seeds" if seeds > 1 else ""
@@ -91,14 +93,15 @@ def _ticks(axes: Axes, names: list[str], size: float, turn: float) -> None:
         axes.spines[:].set(visible=True, color=style.RULE)
 
 
-def _numbers(axes: Axes, counts: Counts, shares: Floats) -> None:
+def _numbers(axes: Axes, counts: Counts, shares: Floats, cells: Floats) -> None:
     few = len(counts) <= FEW
     for row, column in np.ndindex(*counts.shape):
         count = counts[row, column]
         if not count and not few:
             continue  # zeros are the rule among many classes, and hide the rest
         text = f"{count:,}\n{shares[row, column]:.1%}" if few else f"{count:,}"
-        colour = "white" if shares[row, column] > DARK else style.INK if count else style.FAINT
+        dark = cells[row, column, :3] @ LUMINANCE < 0.5
+        colour = "white" if dark else style.INK if count else style.FAINT
         size = 11.0 if few else style.TEXT if len(counts) <= 12 else style.SMALL
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
 

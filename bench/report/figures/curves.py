@@ -62,7 +62,9 @@ def _curves(axes: Axes, records: Sequence[Record], starts: Sequence[int], what: 
     placed = [p for record in records for p in zip(record.phases, starts, strict=False)]
     for name, colour in ((what, TRAIN), (f"val_{what}", VALIDATION)):
         x, y, alone = _line(placed, name)
-        axes.plot(x, y, color=colour, linewidth=thick, marker="o", markersize=3, markevery=alone)
+        (line,) = axes.plot(x, y, color=colour, linewidth=thick, clip_on=False)
+        # A phase of one epoch is a point; a line through it would not be seen.
+        line.set(marker="o", markersize=3, markevery=alone)
     kept = [(p, start) for p, start in placed if 1 <= p.best_epoch <= len(p.epochs)]
     axes.plot(
         [start + phase.best_epoch for phase, start in kept],
@@ -73,12 +75,16 @@ def _curves(axes: Axes, records: Sequence[Record], starts: Sequence[int], what: 
         markerfacecolor="white",
         markeredgecolor=VALIDATION,
         markeredgewidth=thick,
+        clip_on=False,
     )
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    values = [getattr(e, n) for p, _ in placed for e in p.epochs for n in (what, f"val_{what}")]
     if what == "accuracy":
+        margin = max(0.01, 0.06 * (max(values) - min(values)))
+        axes.set_ylim(max(0.0, min(values) - margin), min(1.0, max(values) + margin))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.06 * max(values) or 1.0)
 
 
 def _line(

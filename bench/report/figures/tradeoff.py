@@ -15,7 +15,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+)
 
 from bench.report.figures import style
 from bench.report.figures.labelling import Box, place
@@ -97,7 +103,7 @@ def _as_accuracy(axes: Axes, rows: pd.DataFrame) -> None:
     style.plain(axes)
     bottom, top = rows["accuracy_low"].min(), rows["accuracy_high"].max()
     margin = max(0.005, 0.08 * (top - bottom))
-    axes.set_ylim(max(0.0, bottom - margin), min(1.0, top) + margin)
+    axes.set_ylim(max(0.0, bottom - margin), min(1.0, top + margin))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
@@ -140,20 +146,19 @@ def _draw_panel(drawn: Figure, panel: _Panel, all_rows: pd.DataFrame) -> int:
 
 def _round_numbers(lower: float, upper: float) -> list[float]:
     """Ticks at round numbers on a logarithmic axis, four of them or more."""
-    within: list[float] = []
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8)):
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         decades = range(int(log10(lower)) - 2, int(log10(upper)) + 2)
         ticks = [step * 10.0**decade for decade in decades for step in steps]
         within = [tick for tick in ticks if lower <= tick <= upper]
         if len(within) >= 4:
-            break
-    return within
+            return within
+    return [float(tick) for tick in MaxNLocator(6).tick_values(lower, upper)]
 
 
 def _point(axes: Axes, x: float, heights: tuple[float, float, float], hollow: bool) -> None:
     low, middle, high = heights
     colour = style.SOFT_INK if hollow else style.BLUE
-    axes.plot([x, x], [low, high], color=colour, linewidth=1.3, alpha=0.7)
+    axes.plot([x, x], [low, high], color=colour, linewidth=1.3, alpha=0.7, clip_on=False)
     axes.plot(
         x,
         middle,
@@ -162,6 +167,7 @@ def _point(axes: Axes, x: float, heights: tuple[float, float, float], hollow: bo
         markerfacecolor="white" if hollow else colour,
         markeredgecolor=colour,
         markeredgewidth=1.4,
+        clip_on=False,
     )
 
 
