@@ -22,8 +22,8 @@ from bench.report.escape import one_line, shorten
 from bench.report.figures.labelling import Box
 
 INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
-# Okabe and Ito's palette, without its yellow, which is too faint on white.
-BLUE, ORANGE, GREEN, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
+# Of Okabe and Ito's palette: told apart by colour-blind readers, and in grey by their brightness.
+BLUE, ORANGE = "#0072b2", "#d55e00"
 TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
 DPI = 144
 
