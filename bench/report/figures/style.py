@@ -22,7 +22,7 @@ from bench.report.escape import one_line, shorten
 from bench.report.figures.labelling import Box
 
 INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
-# Of Okabe and Ito's palette: told apart by colour-blind readers, and in grey by their brightness.
+# Of Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, ORANGE = "#0072b2", "#d55e00"
 TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
 DPI = 144
