@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,10 +21,11 @@ from bench.augment import PLAIN, View
 from bench.backends.base import Array, Backend, Forward
 from bench.cuts import PIXELS
 from bench.network import Network
-from bench.store import Draft, Entry, NoRoomError, Store
+from bench.store import Draft, Entry, NoRoomError, Store, forget_pages
 from bench.types import SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
+PAGES_KEPT_BYTES = 64 * 2**20
 FORWARD_BATCH = 32  # fixed, so that what is stored does not depend on the training batch
 Progress = Callable[[int, int], None]
 
@@ -37,17 +38,23 @@ class Rows(Protocol):
     def take(self, indices: Array) -> Array: ...
 
 
-@dataclass(frozen=True)
 class Stored:
-    """Rows that are on disk or in memory."""
+    """Rows that are on disk. What was read is let go of now and then, so that memory does not grow
+    with the number of images."""
 
-    array: Array
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self._read = 0
 
     def __len__(self) -> int:
         return len(self.array)
 
     def take(self, indices: Array) -> Array:
         rows: Array = self.array[indices]
+        self._read += rows.nbytes
+        if self._read > PAGES_KEPT_BYTES:
+            forget_pages(self.array)
+            self._read = 0
         return rows
 
 
@@ -55,7 +62,7 @@ class Stored:
 class Streamed:
     """Rows computed whenever they are asked for: the frozen part runs each time."""
 
-    images: Array
+    images: Stored
     view: View
     forward: Forward | None  # None: the cut is at the pixels
 
@@ -63,7 +70,7 @@ class Streamed:
         return len(self.images)
 
     def take(self, indices: Array) -> Array:
-        pixels = self.view.apply(self.images[indices], indices)
+        pixels = self.view.apply(self.images.take(indices), indices)
         return pixels if self.forward is None else self.forward(pixels)[0]
 
 
@@ -151,12 +158,12 @@ class Frozen:
         return self._forwards[key]
 
     def _pixels(self, split: SplitName, view: View) -> Rows:
-        images = self.images[split].array()
-        return Stored(images) if view == PLAIN else Streamed(images, view, None)
+        images = Stored(self.images[split].array())
+        return images if view == PLAIN else Streamed(images, view, None)
 
     def _stream(self, split: SplitName, view: View, cut: str) -> Rows:
         forward = self.forward(PIXELS, [cut])
-        return Streamed(self.images[split].array(), view, _in_full_batches(forward))
+        return Streamed(Stored(self.images[split].array()), view, _in_full_batches(forward))
 
     def _stored(
         self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
@@ -194,24 +201,25 @@ class Frozen:
     ) -> dict[str, Entry]:
         start_cut = PIXELS if source is None else source.extra["cut"]
         forward = self.forward(start_cut, list(missing))
-        rows = self.images[split].array() if source is None else source.array()
+        rows = Stored((self.images[split] if source is None else source).array())
         start = time.perf_counter()
         drafts = self._drafts(store, split, view, len(rows), missing)
         try:
             for first in range(0, len(rows), FORWARD_BATCH):
-                batch = rows[first : first + FORWARD_BATCH]
+                indices = np.arange(first, min(first + FORWARD_BATCH, len(rows)))
+                batch = rows.take(indices)
                 if source is None:
-                    batch = view.apply(batch, np.arange(first, first + len(batch)))
+                    batch = view.apply(batch, indices)
                 outputs = forward(_full(batch))
                 for draft, output in zip(drafts.values(), outputs, strict=True):
-                    draft.array[first : first + len(batch)] = output[: len(batch)]
+                    draft.append(output[: len(batch)])
                 progress(first + len(batch), len(rows))
             seconds = time.perf_counter() - start
             this = {uuid.uuid4().hex: seconds}
             self.ledger.spent |= this
             earlier = {} if source is None else dict(self.ledger.passes(source))
             return {
-                cut: draft.commit(seconds, {"cut": cut, "passes": earlier | this})
+                cut: draft.commit(missing[cut], seconds, {"cut": cut, "passes": earlier | this})
                 for cut, draft in drafts.items()
             }
         finally:
@@ -224,17 +232,16 @@ class Frozen:
         split: SplitName,
         view: View,
         count: int,
-        missing: Mapping[str, Mapping[str, Any]],
+        missing: Iterable[str],
     ) -> dict[str, Draft]:
         drafts: dict[str, Draft] = {}
         try:
-            for cut, parts in missing.items():
+            for cut in missing:
                 shape = (count, *self.network.shape(cut))
                 nbytes = int(np.prod(shape)) * 4
                 name = self.network.backbone.name
                 what = f"{name} {self.network.input_size}px {split} {view.name} to {cut}"
-                drafts[cut] = store.draft("features", parts, what, nbytes)
-                drafts[cut].allocate(shape, "float32")
+                drafts[cut] = store.draft("features", what, nbytes)
         except BaseException:
             for draft in drafts.values():
                 draft.discard()

@@ -18,6 +18,8 @@ import io
 import json
 import types
 import typing
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -55,8 +57,14 @@ class Evidence:
         path = self.folder / "arrays" / f"{self.record.trial.key}.npz"
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise BenchError(
+                f"{path} is damaged ({error}); remove it and its line in records.jsonl, and start "
+                f"the run again."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import time
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bench.files import to_json, write_atomic
@@ -60,50 +61,71 @@ class Entry:
 
 
 class Draft:
-    """An entry being written; invisible to others until `commit`."""
+    """An entry being written, row by row; invisible to others until `commit`.
 
-    def __init__(self, store: Store, kind: str, parts: Parts, description: str) -> None:
-        self._store, self._kind, self._parts = store, kind, parts
-        self._description = description
+    Rows go through a plain file: written pages of a memory map would count as this process' memory,
+    and a full disk would kill it without a word.
+    """
+
+    def __init__(self, store: Store, kind: str, description: str) -> None:
+        self._store, self._kind, self._description = store, kind, description
         self.path = store.root / "drafts" / f"{os.getpid()}-{uuid.uuid4().hex}"
         self.path.mkdir(parents=True)
-        self.array: NDArray[Any] = np.empty(0, np.uint8)
+        self._file = (self.path / "data.npy").open("wb")
+        self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._rows = 0
+        self._crc32 = 0
 
-    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Room for the data, as a writable memory map."""
-        self.array = np.lib.format.open_memmap(
-            self.path / "data.npy", mode="w+", dtype=np.dtype(dtype), shape=shape
-        )
-        return self.array
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows; all must be alike in shape and type."""
+        row = (rows.shape[1:], rows.dtype)
+        if self._row is None:
+            self._row = row
+            self._write_header()
+        elif row != self._row:
+            raise ValueError(f"rows of {row} cannot follow rows of {self._row}")
+        data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
+        self._crc32 = zlib.crc32(data.data, self._crc32)
+        self._file.write(data.data)
+        self._rows += len(rows)
 
-    def commit(self, cost_seconds: float, extra: Mapping[str, Any] | None = None) -> Entry:
-        """Publish what was written."""
-        data = self.path / "data.npy"
-        if isinstance(self.array, np.memmap):
-            self.array.flush()
-        else:
-            np.save(data, self.array)
-        self.array = np.empty(0, np.uint8)
+    def commit(
+        self, parts: Parts, cost_seconds: float, extra: Mapping[str, Any] | None = None
+    ) -> Entry:
+        """Publish what was written under the address of `parts`."""
+        if self._row is None:
+            self._row = ((), np.dtype("uint8"))
+        self._write_header()
+        self._file.close()
         meta = {
             "kind": self._kind,
-            "parts": dict(self._parts),
+            "parts": dict(parts),
             "description": self._description,
             "cost_seconds": cost_seconds,
-            "nbytes": data.stat().st_size,
-            "crc32": _checksum(data),
+            "nbytes": (self.path / "data.npy").stat().st_size,
+            "crc32": self._crc32,
             "extra": dict(extra or {}),
         }
         meta["meta_crc32"] = zlib.crc32(to_json(meta).encode())
         write_atomic(self.path / "meta.json", to_json(meta))
-        entry = self._store.publish(self.path, self._kind, self._parts)
+        entry = self._store.publish(self.path, self._kind, parts)
         if entry is None:
             raise OSError(f"cache entry {self._description} could not be read back")
         return entry
 
     def discard(self) -> None:
-        """Give up: nothing of it remains."""
-        self.array = np.empty(0, np.uint8)
+        """Remove what is left; nothing is, once it was committed."""
+        self._file.close()
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _write_header(self) -> None:
+        # Padded by numpy such that the number of rows can be rewritten in place.
+        assert self._row is not None  # the callers have seen to it
+        shape, dtype = self._row
+        descr = np.lib.format.dtype_to_descr(dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)}
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 class Store:
@@ -127,10 +149,10 @@ class Store:
         (path / "used").touch()
         return entry
 
-    def draft(self, kind: str, parts: Parts, description: str, nbytes: int) -> Draft:
+    def draft(self, kind: str, description: str, nbytes: int) -> Draft:
         """Begin an entry of about `nbytes`; raises `NoRoomError` where it cannot fit."""
         self._make_room(nbytes)
-        return Draft(self, kind, parts, description)
+        return Draft(self, kind, description)
 
     def lock(self, kind: str, parts: Parts) -> FileLock:
         """Held while an entry is looked up and made, so that two processes do not both make it."""
@@ -151,11 +173,11 @@ class Store:
             found = self.find(kind, parts)
             if found is not None:
                 return found
-            draft = self.draft(kind, parts, description, nbytes)
+            draft = self.draft(kind, description, nbytes)
             start = time.perf_counter()
             try:
                 extra = fill(draft)
-                return draft.commit(time.perf_counter() - start, extra)
+                return draft.commit(parts, time.perf_counter() - start, extra)
             except BaseException:
                 draft.discard()
                 raise
@@ -188,7 +210,8 @@ class Store:
         for entry in list(self.entries()):
             freed += entry.nbytes
             self.remove(entry)
-        shutil.rmtree(self.root / "drafts", ignore_errors=True)
+        for folder in ("drafts", "extracted"):  # the second: what archives held
+            shutil.rmtree(self.root / folder, ignore_errors=True)
         return freed
 
     def _path(self, kind: str, parts: Parts) -> Path:
@@ -223,6 +246,14 @@ class Store:
                 shutil.rmtree(draft, ignore_errors=True)
 
 
+def forget_pages(array: NDArray[Any]) -> None:
+    """Let go of the pages of a memory-mapped array that were read: they stay in the system's cache,
+    and no longer count as this process' memory."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def default_root() -> Path:
     """The user's cache folder for this program; `BACKBONE_BENCH_CACHE` names another."""
     named = os.environ.get("BACKBONE_BENCH_CACHE")
@@ -245,8 +276,11 @@ def _alive(pid: int) -> bool:
 
 
 def _checksum(path: Path) -> int:
+    """CRC-32 of an array's data; its header is checked by reading it."""
     value = 0
     with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
         while chunk := file.read(CHUNK_BYTES):
             value = zlib.crc32(chunk, value)
     return value

@@ -1,8 +1,9 @@
-"""The process that trains: `python -m bench.worker JOB.json`.
+"""The process that trains: `python -m bench.worker`, started by an executor.
 
-It reads a job, runs its trials and tells its parent of it, one JSON line an event, on what was its
-standard output; whatever else is printed goes to the log. When the parent is gone, so is it: its
-standard input closes, and it ends at once.
+It loads Keras at once, so that this can go on while the parent still reads the data; then it is
+told on its standard input which job file and log are its own. It tells its parent of the work, one
+JSON line an event, on what was its standard output; whatever else is printed goes to the log. When
+the parent is gone, so is it: its standard input closes, and it ends at once.
 """
 
 from __future__ import annotations
@@ -56,30 +57,29 @@ class _Pipe:
 
 
 def main() -> None:
-    """Run the job named on the command line."""
-    stream = _claim_stdout()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    job_path = Path(sys.argv[1])
-
+    """Run the job that the parent names."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     # Keras, and the framework under it, load here: this is the only process that pays for them.
     from bench.trial import run_trials
 
-    job = structure(Job, json.loads(job_path.read_text(encoding="utf-8")))
+    imports_seconds = time.time() - psutil.Process().create_time()
+    line = sys.stdin.readline()
+    if not line:  # the parent had nothing to do after all
+        return
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    order = json.loads(line)
+    with Path(order["log"]).open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    job = structure(Job, json.loads(Path(order["job"]).read_text(encoding="utf-8")))
     for broken in load_plugins([Path(p) for p in job.plugins], job.packages):
         print(broken, file=sys.stderr)
-    imports_seconds = time.time() - psutil.Process().create_time()
     run_trials(job, _Pipe(stream), imports_seconds)
 
 
-def _claim_stdout() -> TextIO:
-    """Keep the pipe to the parent for events alone; libraries that print, print to the log."""
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return events
-
-
 def _end_with_parent() -> None:
-    while os.read(0, 1024):
+    while sys.stdin.readline():
         pass
     os._exit(1)
 

@@ -17,7 +17,7 @@ PARTS = {"what": "numbers"}
 
 def _fill(value: int, shape: tuple[int, ...] = (4, 3)) -> Any:
     def fill(draft: Draft) -> dict[str, Any]:
-        draft.allocate(shape, "float32")[:] = value
+        draft.append(np.full(shape, value, "float32"))
         return {"note": value}
 
     return fill
@@ -60,7 +60,7 @@ def test_damage_is_rebuilt(store: Store, damage: str) -> None:
 
 def test_failed_maker_leaves_nothing(store: Store) -> None:
     def fill(draft: Draft) -> None:
-        draft.allocate((2,), "float32")
+        draft.append(np.zeros((2,), "float32"))
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):

@@ -70,6 +70,6 @@ def store_images(store: Store, name: str, pixels: Array) -> Entry:
     """Put pixels into the store as the data preparation does."""
 
     def fill(draft: Any) -> None:
-        draft.allocate(pixels.shape, "uint8")[:] = pixels
+        draft.append(pixels)
 
     return store.make("images", {"name": name}, name, pixels.nbytes, fill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,11 +18,11 @@ from bench.estimate import matrix_rate
 from bench.executors.local_process import LocalProcess
 from bench.files import is_file_name
 from bench.plan import Plan, choose_backbones, find_weights, make_plan, run_folder, size_of
-from bench.protocol import load_protocol
+from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.run import Request, execute, pending
 from bench.store import Store
-from bench.types import Dataset, Settings
+from bench.types import Backbone, Dataset, Settings
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -44,6 +45,25 @@ def main(arguments: argparse.Namespace) -> int:
         latency_seconds=arguments.latency_seconds,
     )
 
+    executor = LocalProcess(settings.device)
+    if not arguments.dry_run:
+        executor.warm_up()
+    try:
+        return _run(arguments, console, backbones, protocol, settings, store, executor, broken)
+    finally:
+        executor.close()
+
+
+def _run(
+    arguments: argparse.Namespace,
+    console: Console,
+    backbones: Sequence[Backbone],
+    protocol: TrainingProtocol,
+    settings: Settings,
+    store: Store,
+    executor: LocalProcess,
+    broken: Sequence[str],
+) -> int:
     notes: list[str] = []
 
     def say(text: str) -> None:
@@ -109,7 +129,7 @@ def main(arguments: argparse.Namespace) -> int:
     todo = pending(plan, folder)
     try:
         with Display(console, plan, todo, folder, quiet=arguments.quiet) as display:
-            records = execute(plan, folder, request, store, LocalProcess(), display)
+            records = execute(plan, folder, request, store, executor, display)
     finally:
         # An interrupted run is reported too, as far as it went.
         if (folder / "run.json").exists():

@@ -20,9 +20,9 @@ import numpy as np
 
 from bench.datasets.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
 from bench.datasets.listing import Listing, Reader, digest_of
-from bench.datasets.pixels import Writer, find, nbytes
+from bench.datasets.pixels import draft, find, nbytes, parts
 from bench.errors import DatasetError
-from bench.store import Store
+from bench.store import Draft, Store
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName
 
 KIND = "manifest"
@@ -92,20 +92,20 @@ def _decode_all(
     start = time.perf_counter()
     counts = {split: len(listing.splits[split]) for split in SPLITS}
     total, room = sum(counts.values()), nbytes(counts, sizes)
-    writers: dict[SplitName, dict[int, Writer]] = {split: {} for split in SPLITS}
+    writers: dict[SplitName, dict[int, Draft]] = {split: {} for split in SPLITS}
     outcomes: dict[str, _Outcome] = {}
     try:
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
             for split in SPLITS:
                 for size in sizes:
                     title = f"{listing.name} {split} {size} px"
-                    writers[split][size] = Writer(store, size, room, title)
+                    writers[split][size] = draft(store, room, title)
                 ids = [image.id for image in listing.splits[split]]
                 found = _ahead(pool, lambda id: _examine(id, listing.reader, sizes), ids)
                 for id, (outcome, pixels) in zip(ids, found, strict=True):
                     outcomes[id] = outcome
                     for size, square in pixels.items():
-                        writers[split][size].add(square)
+                        writers[split][size].append(square[None])
                     progress(len(outcomes), total)
         _remember(listing, outcomes, store, time.perf_counter() - start)
         dataset = _dataset(listing, outcomes)
@@ -114,7 +114,7 @@ def _decode_all(
             for size in sizes:
                 # Decoding dominates and is shared: alone, each size would have cost nearly this.
                 cost = seconds * counts[split] / total
-                writers[split][size].commit(dataset.splits[split], cost)
+                writers[split][size].commit(parts(dataset.splits[split], size), cost)
     finally:
         for writer in (w for each in writers.values() for w in each.values()):
             writer.discard()
@@ -169,15 +169,14 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
 
 
 def _remember(listing: Listing, outcomes: Outcomes, store: Store, seconds: float) -> None:
-    parts = _manifest_parts(listing)
-    stale = store.find(KIND, parts)
+    stale = store.find(KIND, _manifest_parts(listing))
     if stale is not None:
         store.remove(stale)
     reasons = {id: outcome.reason for id, outcome in outcomes.items() if outcome.reason}
     digests = [bytes.fromhex(outcome.digest or "00" * 32) for outcome in outcomes.values()]
-    draft = store.draft(KIND, parts, f"{listing.name} manifest", 32 * len(digests))
-    draft.array = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-    draft.commit(seconds, {"excluded": reasons})
+    manifest = store.draft(KIND, f"{listing.name} manifest", 32 * len(digests))
+    manifest.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
+    manifest.commit(_manifest_parts(listing), seconds, {"excluded": reasons})
 
 
 def _check_classes(listing: Listing) -> None:

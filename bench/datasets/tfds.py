@@ -193,12 +193,12 @@ def _labels(
     def fill(draft: Any) -> None:
         say(f"reading the labels of {builder.info.full_name}: {total:,} images")
         features = builder.info.features
-        values = draft.allocate((total,), np.int64)
-        values[:] = [
+        labels = [
             _parsed(features, records[name][position])["label"]
             for name in names
             for position in range(len(records[name]))
         ]
+        draft.append(np.asarray(labels, np.int64))
 
     title = f"{builder.info.full_name} labels"
     parts = {"identity": _identity(builder)}

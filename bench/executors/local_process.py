@@ -7,6 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,36 +24,94 @@ ENDING_SECONDS = 5.0
 
 
 class LocalProcess:
-    """A worker process on this machine."""
+    """Worker processes on this machine, one a job."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._warm: _Worker | None = None
+
+    def warm_up(self) -> None:
+        """Start the next worker now: it loads its framework while the data are still read."""
+        self._warm = self._warm or _Worker(self._device)
+
+    def close(self) -> None:
+        """End a worker that was started and not needed."""
+        if self._warm is not None:
+            self._warm.end()
+            self._warm = None
 
     def run(self, job: Job, listener: Listener) -> None:
         first = job.trials[0]
-        folder = Path(job.folder)
-        job_path = folder / "logs" / f"{first.backbone}-{first.key}.job.json"
+        logs = Path(job.folder) / "logs"
+        job_path = logs / f"{first.backbone}-{first.key}.job.json"
+        log_path = logs / f"{first.backbone}-{first.key}.log"
         write_atomic(job_path, to_json(asdict(job)))
-        log_path = folder / "logs" / f"{first.backbone}-{first.key}.log"
+        self.warm_up()
+        worker, self._warm = self._warm, None
+        assert worker is not None  # it was just started, if it had not been
         recorded: set[str] = set()
-        with log_path.open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", str(job_path)],
-                stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(first.settings.device),
-                # Ctrl-C reaches this process, which then ends the worker; not both at once.
-                start_new_session=True,
-            )
-            try:
-                assert worker.stdout is not None  # it was asked for
-                for line in worker.stdout:
-                    _hear(json.loads(line), job, listener, recorded)
-                code = worker.wait()
-            except BaseException:
-                _end(worker)
-                raise
+        try:
+            for event in worker.work(job_path, log_path):
+                _hear(event, job, listener, recorded)
+            code = worker.wait()
+        except BaseException:
+            worker.end()
+            raise
         job_path.unlink(missing_ok=True)
         if len(recorded) < len(job.trials):
             raise WorkerDiedError(f"{_how(code)}; its log is logs/{log_path.name}.")
+
+
+class _Worker:
+    """One process of `bench.worker`."""
+
+    def __init__(self, device: str) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.worker"],
+            stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=_environment(device),
+            # Ctrl-C reaches this process, which then ends the worker; not both at once.
+            start_new_session=True,
+        )
+
+    def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
+        """Give it its job, and hear its events until it ends."""
+        assert self._process.stdin is not None  # both were asked for
+        assert self._process.stdout is not None
+        order = {"job": str(job_path.resolve()), "log": str(log_path.resolve())}
+        try:
+            self._process.stdin.write(to_json(order).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            # It died while it was loading; what it said goes to its log.
+            self._errors.seek(0)
+            log_path.write_bytes(self._errors.read())
+        for line in self._process.stdout:
+            yield json.loads(line)
+
+    def wait(self) -> int:
+        code = self._process.wait()
+        self._close()
+        return code
+
+    def end(self) -> None:
+        """End it, politely first."""
+        self._process.terminate()
+        try:
+            self._process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()
 
 
 def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str]) -> None:
@@ -80,15 +141,6 @@ def _environment(device: str) -> dict[str, str]:
         env["CUDA_VISIBLE_DEVICES"] = ""
         env["JAX_PLATFORMS"] = "cpu"
     return env
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.terminate()
-    try:
-        worker.wait(ENDING_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
 
 
 def _how(code: int) -> str:
