@@ -7,6 +7,7 @@
       DatasetError             exit 1   the images cannot be used as asked
       WeightsError             exit 1   pretrained weights are missing or damaged
       PluginError              exit 1   a backbone plugin could not be loaded
+      CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
 
 Messages say what was wrong, what was received and what to do, and carry no traceback. Anything
@@ -58,6 +59,10 @@ class WeightsError(BenchError):
 
 class PluginError(BenchError):
     """A backbone plugin could not be loaded; the message names the file and the cause."""
+
+
+class CheckError(BenchError):
+    """A backbone is not what its declaration says; the message is one check's reason."""
 
 
 class TrialError(BenchError):

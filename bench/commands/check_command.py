@@ -1,0 +1,56 @@
+"""`check`: proves backbones' adapters, a line a check, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import traceback
+from collections.abc import Iterable
+from textwrap import indent
+
+from rich.console import Console
+
+from bench.plan import choose_backbones
+from bench.registry import load_plugins
+from bench.types import Backbone
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Check the backbones that are named; 0 when all is right, 1 when anything is not."""
+    console = Console(highlight=False, soft_wrap=True)
+    broken = load_plugins(arguments.plugin, arguments.packages)
+    for error in broken:
+        console.print(f"✗ {error}", style="red", markup=False)
+    backbones = choose_backbones(arguments.name)
+    return 1 if _check_all(console, backbones, arguments.debug) or broken else 0
+
+
+def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> int:
+    """How many of the backbones have something wrong."""
+    # Before TensorFlow is loaded, which reads it once.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # It warns of functions compiled again and again, which is what checking them takes.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from bench.check import run_checks
+
+    wrong = 0
+    for backbone in backbones:
+        console.print(backbone.name, style="bold", markup=False)
+        results = []
+        for result in run_checks(backbone):
+            results.append(result)
+            mark = {"passed": "✓", "failed": "✗", "not tried": "-"}[result.status]
+            style = {"passed": "none", "failed": "red", "not tried": "dim"}[result.status]
+            line = f"  {mark} {result.check.name:<12} {result.seconds:5.1f} s  "
+            line += result.check.explains
+            reason = f"\n{indent(result.text, ' ' * 6)}" if result.status == "failed" else ""
+            found = "" if reason else f": {result.text}"
+            console.print(line + found + reason, style=style, markup=False)
+            if debug and result.error is not None:
+                traceback.print_exception(result.error)
+        passed = sum(result.status == "passed" for result in results)
+        seconds = sum(result.seconds for result in results)
+        console.print(f"  {passed} of {len(results)} passed in {seconds:.0f} s\n", markup=False)
+        wrong += passed < len(results)
+    return wrong
