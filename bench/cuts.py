@@ -50,12 +50,14 @@ def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
         kept = len(backbone.stages) - unfreeze.count
         return backbone.stages[kept - 1] if kept > 0 else PIXELS
     check_layers(backbone.name, unfreeze, len(model.layers))
-    frozen = {layer.name for layer in model.layers[: unfreeze.count]}
-    first = next(
-        i
-        for i, operation in enumerate(model.operations)
-        if operation.name not in frozen and operation.weights
-    )
+    trained = {layer.name for layer in model.layers[unfreeze.count :] if layer.weights}
+    if not trained:
+        raise TrialError(
+            f"{backbone.name} has no weights from layer {unfreeze.count} on, so there is nothing "
+            f"to train; choose a protocol that unfreezes by stages."
+        )
+    names = [operation.name for operation in model.operations]
+    first = min(names.index(name) for name in trained)
     before = {operation.name for operation in model.operations[:first]}
     inputs = {layer.name for layer in model.layers if not layer.weights and not _inputs(layer)}
     cuts = [name for name in clean_cuts(model) if name in before and name not in inputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 import tiny
-from keras import layers
+from keras import layers, ops
 
 from bench.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_layers
 from bench.errors import TrialError
@@ -44,6 +44,23 @@ def test_where_each_phase_is_cut() -> None:
     assert cut("from_layer", 0) == PIXELS
     with pytest.raises(TrialError, match="leaves nothing to train"):
         cut("from_layer", len(names))
+
+
+def test_operations_that_are_no_layers_and_ends_without_weights() -> None:
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(2, 1, name="first")(image)
+    x = ops.relu(x)
+    x = layers.Conv2D(2, 1, name="second")(x)
+    model = keras.Model(image, layers.ReLU(name="end")(x))
+
+    def cut(count: int) -> str:
+        return cut_for(tiny.TINY, model, Unfreeze("from_layer", count))
+
+    relu = model.operations[2].name
+    assert [layer.name for layer in model.layers] == ["image", "first", "second", "end"]
+    assert cut(2) == relu
+    with pytest.raises(TrialError, match="no weights from layer 3 on"):
+        cut(3)
 
 
 @pytest.mark.parametrize("batchnorm", ["frozen", "trained"])
