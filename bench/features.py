@@ -149,7 +149,8 @@ class Frozen:
         """The compiled pass from one cut to others, compiled once."""
         key = (source, *targets)
         if key not in self._forwards:
-            forward = self.backend.forward(self.network.between(source, targets))
+            model = self.network.between(source, targets, fold=self.backend.gains_from_folding)
+            forward = self.backend.forward(model)
             dtype = "uint8" if source == PIXELS else "float32"
             start = time.perf_counter()
             forward(np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype))

@@ -17,6 +17,7 @@ from keras import layers, ops
 from bench.backends.base import Array
 from bench.cuts import FEATURES, PIXELS, cut_for, trained_layers
 from bench.errors import TrialError
+from bench.folding import folded
 from bench.protocol import Head, Phase
 from bench.registry import resolve
 from bench.types import Backbone
@@ -59,12 +60,16 @@ class Network:
             return (self.input_size, self.input_size, 3)
         return self.features_shape if cut == FEATURES else tuple(self._tensor(cut).shape[1:])
 
-    def between(self, source: str, targets: Sequence[str]) -> Any:
-        """The model from one cut to one or more deeper ones, sharing this network's layers."""
+    def between(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
+        """The model from one cut to one or more deeper ones, sharing this network's layers.
+
+        With `fold`, for what stays frozen, BatchNorm is folded into the convolutions.
+        """
         start = keras.Input(self.shape(source), dtype="uint8" if source == PIXELS else None)
         value = self.preprocess(start) if source == PIXELS else start
         inner_input = self.base.input if source == PIXELS else self._tensor(source)
         inner = keras.Model(inner_input, [self._tensor(target) for target in targets])
+        inner = folded(inner) if fold else inner
         values = inner(value)
         values = values if isinstance(values, list | tuple) else [values]
         outputs = [

@@ -54,7 +54,14 @@ class TrainStep(Protocol):
 
 
 class Backend(Protocol):
-    """One Keras backend."""
+    """One Keras backend.
+
+    `gains_from_folding`: whether BatchNorm is worth folding into convolutions. A compiler that
+    fuses across operations by itself does not gain, and loses a little on CPU.
+    """
+
+    @property
+    def gains_from_folding(self) -> bool: ...
 
     def forward(self, model: Any) -> Forward: ...
 

@@ -13,6 +13,8 @@ from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correc
 
 
 class _Backend:
+    gains_from_folding = False
+
     def forward(self, model: Any) -> Forward:
         # Weights are arguments, not constants: a later training step must be seen, and compiling
         # them in would copy them into the program.

@@ -12,6 +12,8 @@ from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correc
 
 
 class _Backend:
+    gains_from_folding = True
+
     def forward(self, model: Any) -> Forward:
         # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA
         # is a runtime of its own.

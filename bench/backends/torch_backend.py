@@ -13,6 +13,8 @@ from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correc
 
 
 class _Backend:
+    gains_from_folding = True
+
     def forward(self, model: Any) -> Forward:
         def call(batch: Array) -> list[Array]:
             with torch.no_grad():

@@ -1,0 +1,88 @@
+"""A convolution and the frozen BatchNorm after it, as one operation.
+
+In inference BatchNorm multiplies and adds per channel; folded into the kernel and a bias it costs
+nothing, and a framework can fuse what is left with the activation. The values are the same up to
+the rounding of float32. Only the frozen part is folded: what trains stays as it was built.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+def folded(model: Any) -> Any:
+    """The same function over the same weights, its foldable pairs folded."""
+    pairs = _pairs(model)
+    swallowed = {id(convolution) for convolution in pairs.values()}
+
+    def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
+        if id(layer) in swallowed:
+            return arguments[0]  # the folded operation takes the convolution's input
+        if layer.name in pairs:
+            return _Folded(pairs[layer.name], layer)(arguments[0])
+        return layer(*arguments, **keywords)
+
+    return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
+
+
+def _pairs(model: Any) -> dict[str, Any]:
+    """BatchNorm's name -> the convolution that feeds it and nothing else."""
+    used = Counter(id(t) for op in model.operations for t in _inputs(op))
+    used.update(id(t) for t in _flat(model.outputs))
+    makers = {id(t): op for op in model.operations for t in _flat(op.output)}
+    pairs = {}
+    for op in model.operations:
+        if isinstance(op, layers.BatchNormalization):
+            maker = makers.get(id(op.input))
+            if _is_plain_convolution(maker) and used[id(op.input)] == 1 and op.axis in (-1, 3):
+                pairs[op.name] = maker
+    return pairs
+
+
+def _is_plain_convolution(layer: Any) -> bool:
+    return (
+        type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
+        and layer.activation is keras.activations.linear
+        and layer.data_format == "channels_last"
+        and getattr(layer, "groups", 1) == 1
+    )
+
+
+class _Folded(layers.Layer):  # type: ignore[misc]
+    """The convolution with BatchNorm's scale in its kernel and the rest in its bias."""
+
+    def __init__(self, convolution: Any, norm: Any) -> None:
+        super().__init__(name=f"{convolution.name}_folded")
+        self.convolution, self.norm = convolution, norm
+
+    def call(self, inputs: Any) -> Any:
+        layer, norm = self.convolution, self.norm
+        scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
+        scale = scale if norm.gamma is None else scale * norm.gamma
+        shift = -norm.moving_mean * scale
+        shift = shift if norm.beta is None else shift + norm.beta
+        shift = shift + layer.bias * scale if layer.use_bias else shift
+        depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        if depthwise:
+            scale = ops.reshape(scale, (1, 1, -1, layer.depth_multiplier))
+        convolve = ops.depthwise_conv if depthwise else ops.conv
+        outputs = convolve(
+            inputs,
+            layer.kernel * scale,
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation_rate=layer.dilation_rate,
+        )
+        return ops.add(outputs, shift)
+
+
+def _inputs(operation: Any) -> list[Any]:
+    return [] if isinstance(operation, layers.InputLayer) else _flat(operation.input)
+
+
+def _flat(tensors: Any) -> list[Any]:
+    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]

@@ -1,0 +1,59 @@
+"""Folding BatchNorm into convolutions changes no value beyond rounding, and shares the weights."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tiny
+from keras import layers
+
+from bench.backends.base import current
+from bench.folding import folded
+from bench.network import Network
+
+
+def test_by_hand() -> None:
+    image = keras.Input((1, 1, 1))
+    x = layers.Conv2D(1, 1, name="conv")(image)
+    model = keras.Model(image, layers.BatchNormalization(epsilon=0, name="norm")(x))
+    model.get_layer("conv").set_weights([np.full((1, 1, 1, 1), 3.0), np.array([1.0])])
+    # gamma 2, beta 5, mean 4, variance 4: (3x + 1 - 4) / 2 * 2 + 5 = 3x + 2
+    model.get_layer("norm").set_weights([np.array([v]) for v in (2.0, 5.0, 4.0, 4.0)])
+    both = folded(model)
+    output = current().forward(both)(np.full((1, 1, 1, 1), 10.0, "float32"))[0]
+    assert output.item() == 32.0
+    assert "conv" not in {layer.name for layer in both.layers}
+    # The weights are shared: what is loaded later is seen.
+    model.get_layer("norm").set_weights([np.array([v]) for v in (0.0, 7.0, 4.0, 4.0)])
+    output = current().forward(both)(np.full((1, 1, 1, 1), 10.0, "float32"))[0]
+    assert output.item() == 7.0
+
+
+def test_a_whole_network_and_its_parts() -> None:
+    network = Network(tiny.TINY, tiny.SIZE)
+    rng = np.random.default_rng(0)
+    for weight in network.base.weights:
+        weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    pixels, _ = tiny.images(8, seed=0)
+    backend = current()
+    cuts = ["one_add", "two_add", "features"]
+    plain = backend.forward(network.between("pixels", cuts))(pixels)
+    fold = backend.forward(network.between("pixels", cuts, fold=True))(pixels)
+    for expected, found in zip(plain, fold, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    later = backend.forward(network.between("two_add", ["features"], fold=True))(plain[1])[0]
+    np.testing.assert_allclose(later, plain[2], rtol=1e-4, atol=1e-4)
+
+
+def test_what_must_not_be_folded() -> None:
+    image = keras.Input((4, 4, 2))
+    seen_twice = layers.Conv2D(2, 1, name="seen_twice")(image)
+    norm = layers.BatchNormalization(name="norm")(seen_twice)
+    active = layers.Conv2D(2, 1, activation="relu", name="active")(norm)
+    after = layers.BatchNormalization(name="after")(active)
+    model = keras.Model(image, layers.Add(name="end")([after, seen_twice]))
+    kept = {layer.name for layer in folded(model).layers}
+    assert {"seen_twice", "norm", "active", "after"} <= kept
+    # A convolution that is itself asked for stays as well.
+    cut = keras.Model(image, [seen_twice, norm])
+    assert {"seen_twice", "norm"} <= {layer.name for layer in folded(cut).layers}
