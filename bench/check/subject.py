@@ -105,9 +105,11 @@ def preprocess(reference: Reference, images: Any) -> Any:
 
 
 def cause(error: Exception) -> str:
-    """An exception in one line."""
+    """An exception in one line; of a long one the ends, where what and why are said."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text if len(text) <= 200 else text[:197] + '...'}"
+    if len(text) > 240:
+        text = f"{text[:120]} ... {text[-120:]}"
+    return f"{type(error).__name__}: {text}"
 
 
 def named(names: Iterable[str]) -> str:
@@ -134,11 +136,9 @@ def _build(reference: Reference, *, input_shape: tuple[int, int, int], **options
             f"build raised {cause(error)}\n"
             f"It was called with input_shape={input_shape}, include_top=False, weights=None."
         ) from error
-    if not isinstance(model, keras.Model) or not isinstance(
-        # A Sequential or a subclass has no graph, so there is nothing to be cut.
-        getattr(model, "operations", None),
-        list,
-    ):
+    # A Sequential or a subclass has no graph of operations, so there is nothing to be cut.
+    graph = getattr(model, "operations", None)
+    if not isinstance(model, keras.Model) or graph is None:
         raise CheckError(
             f"build returned {type(model).__name__}; it must return a functional keras.Model, "
             f"as keras.Model(inputs, outputs) is."
@@ -162,6 +162,15 @@ def _build(reference: Reference, *, input_shape: tuple[int, int, int], **options
             f"the output is {output.dtype} {output.shape}, not floats of (batch, height, width, "
             f"channels); leave pooling and classifier out when include_top=False."
         )
+    # Keras knows what the first call of a layer made and took; what a second one did is lost.
+    made = {id(tensor) for operation in graph for tensor in keras.tree.flatten(operation.output)}
+    taken = {op.name: keras.tree.flatten(op.input) for op in graph} | {"output": model.outputs}
+    for name, tensors in taken.items():
+        if any(id(tensor) not in made for tensor in tensors):
+            raise CheckError(
+                f"{name!r} takes what the second call of a layer made; a network that is cut must "
+                f"call each layer once, and in no other network before."
+            )
     return model
 
 

@@ -8,12 +8,19 @@ import os
 import traceback
 from collections.abc import Iterable
 from textwrap import indent
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from bench.plan import choose_backbones
 from bench.registry import load_plugins
 from bench.types import Backbone
+
+if TYPE_CHECKING:
+    from bench.check import Result
+
+MARKS = {"passed": "✓", "failed": "✗", "not tried": "-"}
+STYLES = {"passed": "none", "failed": "red", "not tried": "dim"}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -40,13 +47,7 @@ def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> 
         results = []
         for result in run_checks(backbone):
             results.append(result)
-            mark = {"passed": "✓", "failed": "✗", "not tried": "-"}[result.status]
-            style = {"passed": "none", "failed": "red", "not tried": "dim"}[result.status]
-            line = f"  {mark} {result.check.name:<12} {result.seconds:5.1f} s  "
-            line += result.check.explains
-            reason = f"\n{indent(result.text, ' ' * 6)}" if result.status == "failed" else ""
-            found = "" if reason else f": {result.text}"
-            console.print(line + found + reason, style=style, markup=False)
+            console.print(_line(result), style=STYLES[result.status], markup=False)
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
         passed = sum(result.status == "passed" for result in results)
@@ -54,3 +55,14 @@ def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> 
         console.print(f"  {passed} of {len(results)} passed in {seconds:.0f} s\n", markup=False)
         wrong += passed < len(results)
     return wrong
+
+
+def _line(result: Result) -> str:
+    """What should be so and what was found; a failure's reason has lines of its own."""
+    line = f"  {MARKS[result.status]} {result.check.name:<12}"
+    if result.status == "not tried":
+        return f"{line} not tried: {result.text}"
+    line += f" {result.seconds:5.1f} s  {result.check.explains}"
+    if result.status == "failed":
+        return f"{line}\n{indent(result.text, ' ' * 6)}"
+    return f"{line}: {result.text}"

@@ -1,0 +1,339 @@
+"""`check` against adapters that are wrong in one way each: the right check says the right reason.
+
+All are made from the small backbone of `tiny.py`, whose every check passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import keras
+import pytest
+import tiny
+from keras import layers, ops
+
+from bench import cli
+from bench.check import CHECKS, run_checks
+from bench.check.macs import macs
+from bench.registry import BACKBONES
+from bench.types import Backbone
+
+RIGHT = replace(tiny.TINY, parameters=1_490, layers=22, gmacs=79_872e-9)
+IMAGE = (32, 32, 3)
+
+
+def _reason(check: str, **changes: Any) -> str:
+    """Why `check` fails a backbone with these changes, the checks before it having passed."""
+    for result in run_checks(replace(RIGHT, **changes)):
+        if result.check.name == check:
+            assert result.status == "failed", result.text
+            assert len(result.text.splitlines()) <= 2
+            return result.text
+        assert result.status == "passed", f"{result.check.name}: {result.text}"
+    raise AssertionError(f"no check {check!r}")
+
+
+def _builder(change: Callable[[Any], Any]) -> Callable[..., keras.Model]:
+    """Builds the small network with something done to its output."""
+
+    def build(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
+        model = tiny.build(input_shape)
+        return keras.Model(model.input, change(model.output))
+
+    return build
+
+
+def test_a_right_adapter_passes_every_check() -> None:
+    results = list(run_checks(RIGHT))
+
+    assert {r.check.name: r.text for r in results if r.status != "passed"} == {}
+    assert [r.check for r in results] == list(CHECKS)
+
+
+def test_macs_by_hand() -> None:
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same")(image)  # 4 * 4 positions, 3 * 3 * 3 * 4
+    x = layers.BatchNormalization()(x)
+    x = layers.DepthwiseConv2D(3, padding="same")(x)  # 4 * 4 positions, 3 * 3 * 4
+    x = layers.Conv2D(4, 1, groups=2)(x)  # 4 * 4 positions, 2 * 4
+    x = layers.SeparableConv2D(6, 3)(x)  # 2 * 2 positions, 3 * 3 * 4 and 4 * 6
+    x = layers.Dense(5)(x)  # 2 * 2 positions, 6 * 5
+    expected = 16 * 108 + 16 * 36 + 16 * 8 + 4 * (36 + 24) + 4 * 30
+    assert macs(keras.Model(image, x)) == expected
+
+
+def _raises(*arguments: Any, **options: Any) -> Any:
+    raise ValueError("no such thing")
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "expected"),
+    [
+        (_raises, "preprocess raised ValueError: no such thing"),
+        ("nowhere:preprocess", "cannot be found: ModuleNotFoundError"),
+        ("keras:no_such_function", "cannot be found: AttributeError"),
+        (lambda x: None, "returned NoneType"),
+        (lambda x: x[..., :1], "(None, 16, 16, 1)"),
+        (lambda x: ops.cast(x, "uint8"), "return floats"),
+        (lambda x: ops.log(x), "not finite"),
+        (lambda x: layers.GaussianNoise(1.0)(x, training=True), "must not be random"),
+        (lambda x: x - ops.mean(x), "treat each image alone"),
+    ],
+)
+def test_wrong_preprocessing(preprocess: Any, expected: str) -> None:
+    assert expected in _reason("preprocess", preprocess=preprocess)
+
+
+def test_wrong_range() -> None:
+    assert "became -1..1, where preprocessed_range says 0..1" in _reason(
+        "range", preprocessed_range=(0.0, 1.0)
+    )
+
+
+def _nested(x: Any) -> Any:
+    return keras.Sequential([keras.Input(x.shape[1:]), layers.ReLU()], name="inner")(x)
+
+
+def _twice(x: Any) -> Any:
+    relu = layers.ReLU(name="again")
+    return relu(relu(x))
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (_raises, "build raised ValueError: no such thing\nIt was called with input_shape=(32,"),
+        ("nowhere:build", "cannot be found: ModuleNotFoundError"),
+        (lambda **options: None, "returned NoneType"),
+        (lambda input_shape, **options: keras.Sequential(), "a functional keras.Model"),
+        (
+            lambda **options: tiny.build(IMAGE),
+            "asked for (16, 16, 3) and its network takes (None, 32, 32, 3)",
+        ),
+        (_builder(layers.GlobalAveragePooling2D()), "leave pooling and classifier out"),
+        (_builder(lambda x: ops.cast(x, "int32")), "not floats"),
+        (_builder(lambda x: [x, layers.ReLU()(x)]), "has 2 outputs"),
+        (_builder(_nested), "'inner' is a whole model"),
+        (_builder(_twice), "'output' takes what the second call of a layer made"),
+        (
+            # As many weights as there are positions in the output.
+            _builder(lambda x: layers.LayerNormalization(axis=(1, 2, 3))(x)),
+            "1,746 parameters at 32 px and 1,554 at 16 px",
+        ),
+    ],
+)
+def test_wrong_builder(build: Any, expected: str) -> None:
+    assert expected in _reason("build", build=build)
+
+
+def test_sizes_that_contradict() -> None:
+    assert "minimum_size 64 is above input_size 32" in _reason("build", minimum_size=64)
+
+
+def test_wrong_figures() -> None:
+    assert "parameters=1_489, built 1_490. Declare" in _reason("declaration", parameters=1_489)
+    assert "layers=21, built 22. Declare" in _reason("declaration", layers=21)
+    both = _reason("declaration", layers=21, gmacs=RIGHT.gmacs * 1.03)  # type: ignore[operator]
+    assert "layers=21, built 22; gmacs=8.22682e-05, counted 7.99e-05" in both
+
+
+def _rescaling(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
+    """The small network with the rescaling inside, as EfficientNet has it."""
+    image = keras.Input(input_shape)
+    x = layers.ZeroPadding2D(2)(layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(image))
+    return keras.Model(image, layers.Conv2D(4, 3, name="end")(x))
+
+
+INSIDE = replace(
+    tiny.TINY, build=_rescaling, preprocess=ops.copy, stages=("end",), preprocessed_range=(0, 255)
+)
+
+
+def test_double_rescaling() -> None:
+    inside = {"build": _rescaling, "parameters": None, "layers": None, "gmacs": None}
+    assert "rescales its own input (layer 'rescale') and preprocess does so" in _reason(
+        "rescaling", **inside
+    )
+    twice = _reason(
+        "rescaling",
+        preprocess=lambda x: tiny.preprocess(tiny.preprocess(x)),
+        preprocessed_range=(-2 / 127.5 + 2 - 3 + 1 / 127.5, -1 + 1 / 127.5),
+    )
+    assert "as -1.008..-0.9922: pixels are rescaled more than once" in twice
+
+
+def test_rescaling_inside_alone_is_right() -> None:
+    results = {result.check.name: result for result in run_checks(INSIDE)}
+
+    assert results["rescaling"].text == "-1..1 at 'end'"
+    assert {result.status for result in results.values()} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        ((), "name at least the last layer, 'four_add'"),
+        (("one_ad", "four_add"), "'one_ad' is no layer of this network; the nearest is 'one_add'"),
+        (("zzz", "four_add"), "the last is 'four_add'"),
+        (
+            ("two_add", "three_left", "four_add"),
+            "'three_left' is no clean cut: another branch goes past it. "
+            "The clean cuts next to it: 'two_add', 'three_join'.",
+        ),
+        (("two_add", "one_add", "four_add"), "'one_add' comes before 'two_add' in the network"),
+        (("one_add", "one_add", "four_add"), "'one_add' is named twice"),
+        (("one_add", "two_add"), "last stage is 'two_add', but the network ends in 'four_add'"),
+        (("one_bn", "one_relu", "four_add"), "'one_relu' holds no weights"),
+    ],
+)
+def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
+    assert expected in _reason("stages", stages=stages)
+
+
+@pytest.mark.parametrize("built", [0, 1])
+def test_a_stage_without_a_name_of_its_own(built: int) -> None:
+    numbers = count()
+    build = _builder(lambda x: layers.ReLU(name=f"relu_{next(numbers)}")(x))
+
+    reason = _reason("stages", build=build, layers=23, stages=("one_add", f"relu_{built}"))
+
+    assert f"'relu_{built}' has another name when the network is built again" in reason
+
+
+def _dead(x: Any) -> Any:
+    return layers.Conv2D(8, 1, kernel_initializer="zeros", name="end")(x)
+
+
+def test_an_output_that_says_nothing() -> None:
+    changes = {"build": _builder(_dead), "parameters": None, "layers": None, "gmacs": None}
+    changes["stages"] = ("one_add", "end")
+    assert "the same for all images" in _reason("cuts", **changes)
+    results = {r.check.name: r.text for r in run_checks(replace(RIGHT, **changes))}
+    assert "left the head as it was" in results["frozen"]
+    assert results["unfreeze"] == "cuts must pass first"
+
+
+class Restless(layers.Layer):  # type: ignore[misc]
+    """Random, also in inference."""
+
+    def __init__(self) -> None:
+        super().__init__(name="end")
+        self.seed = keras.random.SeedGenerator(0)
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal(ops.shape(x), seed=self.seed)
+
+
+class Counting(layers.Layer):  # type: ignore[misc]
+    """Updates itself, also in inference."""
+
+    def build(self, shape: Any) -> None:
+        self.calls = self.add_weight(name="calls", initializer="zeros", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        self.calls.assign_add(1.0)
+        return x + 0.0 * self.calls
+
+
+class Tied(layers.Layer):  # type: ignore[misc]
+    """Uses the weights of a layer of an earlier stage."""
+
+    def __init__(self, earlier: Any) -> None:
+        super().__init__(name="end")
+        self.earlier = earlier
+
+    def call(self, x: Any) -> Any:
+        return x * ops.mean(self.earlier.kernel) + ops.mean(self.earlier.bias)
+
+
+class Scaled(layers.Layer):  # type: ignore[misc]
+    """Multiplies by what only its builder knows."""
+
+    def __init__(self, factor: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgetful(Scaled):
+    """Is saved without its factor."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def _tied(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
+    model = tiny.build(input_shape)
+    return keras.Model(model.input, Tied(model.get_layer("one_conv"))(model.output))
+
+
+def _idle(x: Any) -> Any:
+    nothing = layers.Rescaling(0.0)(layers.Conv2D(8, 1, name="idle")(x))
+    return layers.Add(name="end")([x, nothing])
+
+
+@pytest.mark.parametrize(
+    ("check", "build", "expected"),
+    [
+        ("cuts", _builder(lambda x: Restless()(x)), "must not be random in inference"),
+        ("frozen", _builder(lambda x: Counting(name="end")(x)), "changed 'end/calls'"),
+        ("unfreeze", _tied, "also changed 'one_conv'"),
+        ("unfreeze", _builder(_idle), "left 'idle' unchanged: no gradient"),
+        (
+            "save",
+            _builder(lambda x: Scaled(2.0, name="end")(x)),
+            "register_keras_serializable() and get_config()",
+        ),
+        (
+            "save",
+            _builder(lambda x: Forgetful(2.0, name="end")(x)),
+            "a layer does not save all that it computes with",
+        ),
+    ],
+)
+def test_layers_that_do_what_they_should_not(check: str, build: Any, expected: str) -> None:
+    open_figures = {"parameters": None, "layers": None, "gmacs": None}
+    stages = ("one_add", "three_join", "end")
+
+    assert expected in _reason(check, build=build, stages=stages, **open_figures)
+
+
+@pytest.fixture
+def registered() -> Iterator[Callable[[Backbone], str]]:
+    names: list[str] = []
+
+    def add(backbone: Backbone) -> str:
+        names.append(BACKBONES.add(replace(backbone, name=f"checked{len(names)}")).name)
+        return names[-1]
+
+    yield add
+    for name in names:
+        BACKBONES.remove(name)
+
+
+def test_the_command(
+    registered: Callable[[Backbone], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = registered(RIGHT)
+    wrong = registered(replace(RIGHT, stages=("one_ad", "four_add")))
+
+    assert cli.main(["check", right]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == right
+    assert [line.split()[:2] for line in lines[1:11]] == [["✓", check.name] for check in CHECKS]
+    assert lines[11].startswith("  10 of 10 passed in ")
+
+    assert cli.main(["check", wrong]) == 1
+    printed = capsys.readouterr().out
+    assert "  ✗ stages " in printed
+    assert "      stage 'one_ad' is no layer of this network; the nearest is 'one_add'." in printed
+    assert "  - cuts         not tried: stages must pass first" in printed
+
+    assert cli.main(["check", "chekced0"]) == 2
+    assert "Did you mean 'checked0'?" in capsys.readouterr().err
