@@ -60,7 +60,7 @@ def test_macs_by_hand() -> None:
     x = layers.DepthwiseConv2D(3, padding="same")(x)  # 4 * 4 positions, 3 * 3 * 4
     x = layers.Conv2D(4, 1, groups=2)(x)  # 4 * 4 positions, 2 * 4
     x = layers.SeparableConv2D(6, 3)(x)  # 2 * 2 positions, 3 * 3 * 4 and 4 * 6
-    x = layers.Dense(5)(x)  # 2 * 2 positions, 6 * 5
+    x = keras.Sequential([layers.Dense(5)])(x)  # 2 * 2 positions, 6 * 5
     expected = 16 * 108 + 16 * 36 + 16 * 8 + 4 * (36 + 24) + 4 * 30
     assert macs(keras.Model(image, x)) == expected
 
@@ -94,7 +94,8 @@ def test_wrong_range() -> None:
 
 
 def _nested(x: Any) -> Any:
-    return keras.Sequential([keras.Input(x.shape[1:]), layers.ReLU()], name="inner")(x)
+    inner = [keras.Input(x.shape[1:]), layers.BatchNormalization()]
+    return keras.Sequential(inner, name="inner")(x)
 
 
 def _twice(x: Any) -> Any:
@@ -116,7 +117,7 @@ def _twice(x: Any) -> Any:
         (_builder(layers.GlobalAveragePooling2D()), "leave pooling and classifier out"),
         (_builder(lambda x: ops.cast(x, "int32")), "not floats"),
         (_builder(lambda x: [x, layers.ReLU()(x)]), "has 2 outputs"),
-        (_builder(_nested), "'inner' is a whole model"),
+        (_builder(_nested), "'inner' is a model with BatchNorm in it"),
         (_builder(_twice), "'output' takes what the second call of a layer made"),
         (
             # As many weights as there are positions in the output.
@@ -177,7 +178,7 @@ def test_rescaling_inside_alone_is_right() -> None:
     [
         ((), "name at least the last layer, 'four_add'"),
         (("one_ad", "four_add"), "'one_ad' is no layer of this network; the nearest is 'one_add'"),
-        (("zzz", "four_add"), "the last is 'four_add'"),
+        (("zzz", "four_add"), "the nearest is 'four_add'"),
         (
             ("two_add", "three_left", "four_add"),
             "'three_left' is no clean cut: another branch goes past it. "
@@ -193,7 +194,7 @@ def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
     assert expected in _reason("stages", stages=stages)
 
 
-@pytest.mark.parametrize("built", [0, 1])
+@pytest.mark.parametrize("built", [0, 1, 7])
 def test_a_stage_without_a_name_of_its_own(built: int) -> None:
     numbers = count()
     build = _builder(lambda x: layers.ReLU(name=f"relu_{next(numbers)}")(x))

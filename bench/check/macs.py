@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
+
 
 def macs(model: Any) -> int:
     """Multiply-accumulates for one image.
@@ -12,11 +14,14 @@ def macs(model: Any) -> int:
     Each weight of a kernel is used once at every position of its layer's output; biases,
     normalization, activations and pooling are not counted, as is usual.
     """
-    return sum(
-        math.prod(layer.output.shape[1:-1]) * math.prod(kernel.shape)
-        for layer in model.layers
-        for kernel in kernels(layer)
-    )
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            total += macs(layer)
+            continue
+        positions = math.prod(layer.output.shape[1:-1])
+        total += sum(positions * math.prod(kernel.shape) for kernel in kernels(layer))
+    return total
 
 
 def kernels(layer: Any) -> list[Any]:

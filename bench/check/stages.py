@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
@@ -24,9 +24,11 @@ def check_stages(subject: Subject) -> str:
     names = [operation.name for operation in model.operations]
     if not stages:
         raise CheckError(f"no stage is declared; name at least the last layer, {names[-1]!r}.")
+    again = {operation.name for operation in subject.own_size.operations}
+    clean = [name for name in clean_cuts(model) if name in again]
     for stage in stages:
-        _check_known(stage, names, [operation.name for operation in subject.own_size.operations])
-        _check_clean(stage, names, clean_cuts(model))
+        _check_known(stage, names, again)
+        _check_clean(stage, names, clean)
     for earlier, later in pairwise(stages):
         if earlier == later:
             raise CheckError(f"stage {later!r} is named twice; name each end once.")
@@ -76,18 +78,17 @@ def check_cuts(subject: Subject) -> str:
     return f"greatest difference {max(differences):.1e}"
 
 
-def _check_known(stage: str, names: Sequence[str], again: Sequence[str]) -> None:
+def _check_known(stage: str, names: Sequence[str], again: Set[str]) -> None:
     """By the same name in both builds of the network."""
     if stage in names and stage in again:
         return
-    if stage in names or stage in again:
+    nearest = (get_close_matches(stage, names, n=1, cutoff=0.5) or names[-1:])[0]
+    if stage in names or stage in again or nearest not in again:
         raise CheckError(
             f"stage {stage!r} has another name when the network is built again: Keras numbers "
             f"layers that have no name; give it one in the builder."
         )
-    nearest = get_close_matches(stage, names, n=1, cutoff=0.5)
-    hint = f"the nearest is {nearest[0]!r}" if nearest else f"the last is {names[-1]!r}"
-    raise CheckError(f"stage {stage!r} is no layer of this network; {hint}.")
+    raise CheckError(f"stage {stage!r} is no layer of this network; the nearest is {nearest!r}.")
 
 
 def _check_clean(stage: str, names: Sequence[str], clean: Sequence[str]) -> None:

@@ -148,11 +148,11 @@ def _build(reference: Reference, *, input_shape: tuple[int, int, int], **options
             f"build was asked for {input_shape} and its network takes {model.input_shape}; "
             f"it must use the input_shape that it is given."
         )
-    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    nested = [x.name for x in model.layers if isinstance(x, keras.Model) and _has_norm(x)]
     if nested:
         raise CheckError(
-            f"layer {named(nested)} is a whole model: what is in it can be neither cut nor "
-            f"frozen layer by layer; call its layers one by one instead."
+            f"{named(nested)} is a model with BatchNorm in it, which cannot be frozen there; call "
+            f"its layers one by one instead."
         )
     if len(model.outputs) != 1:
         raise CheckError(f"the network has {len(model.outputs)} outputs; it must have one.")
@@ -172,6 +172,12 @@ def _build(reference: Reference, *, input_shape: tuple[int, int, int], **options
                 f"call each layer once, and in no other network before."
             )
     return model
+
+
+def _has_norm(layer: Any) -> bool:
+    if isinstance(layer, keras.Model):
+        return any(_has_norm(inner) for inner in layer.layers)
+    return isinstance(layer, layers.BatchNormalization)
 
 
 def _is_float(tensor: Any) -> bool:
