@@ -1,0 +1,124 @@
+"""Which images belong together (the same animal, the same video), as a user's file says.
+
+A CSV or TSV file with the columns `image` and `group`, or a JSON file that maps images to groups.
+Images that it does not name stand alone. How splits are carved by groups is in `group_splits.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bench.errors import UsageError
+
+COLUMNS = ("image", "group")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+LISTED = 3  # names that an error gives as examples
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """The group of each image named in the file, the images as they are written there."""
+    suffix = path.suffix.lower()
+    if suffix not in (*DELIMITERS, ".json"):
+        raise UsageError(f"groups file {path} must end in .csv, .tsv or .json.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"groups file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"groups file {path} is not UTF-8 text; save it as such.") from error
+    rows = _json_rows(path, text) if suffix == ".json" else _table_rows(path, text)
+    groups: dict[str, str] = {}
+    for where, image, group in rows:
+        if not image or not group:
+            empty = COLUMNS[1] if image else COLUMNS[0]
+            raise UsageError(f"groups file {path}, {where}: the {empty} is empty.")
+        if groups.setdefault(image, group) != group:
+            raise UsageError(
+                f"groups file {path}, {where}: {image} is in group {group!r} here and in "
+                f"{groups[image]!r} before; an image has one group."
+            )
+    if not groups:
+        raise UsageError(f"groups file {path} names no image.")
+    return groups
+
+
+def match_groups(groups: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:
+    """The group of each of the data set's images that the file names.
+
+    An image may be named by its whole path within the data set or by the end of it, as the bare
+    file name, where that fits one image only.
+    """
+    ends: dict[str, list[str]] = defaultdict(list)
+    for id in ids:
+        parts = PurePosixPath(id).parts
+        for start in range(len(parts)):
+            ends["/".join(parts[start:])].append(id)
+    found: dict[str, str] = {}
+    unknown = []
+    for image, group in groups.items():
+        name = image.replace("\\", "/").removeprefix("./")
+        # A whole path is the end of other paths only where a folder repeats itself.
+        fitting = [id for id in ends.get(name, ()) if id == name] or ends.get(name, [])
+        if not fitting:
+            unknown.append(image)
+            continue
+        if len(fitting) > 1:
+            raise UsageError(
+                f"the groups file's image {image!r} fits {len(fitting)} images, as {fitting[0]} "
+                f"and {fitting[1]}; give more of its path."
+            )
+        if found.setdefault(fitting[0], group) != group:
+            raise UsageError(
+                f"the groups file puts {fitting[0]} into {found[fitting[0]]!r} and into {group!r}; "
+                "an image has one group."
+            )
+    if unknown:
+        named = ", ".join(repr(image) for image in unknown[:LISTED])
+        example = next(iter(ends.values()), ["none"])[0]
+        raise UsageError(
+            f"the groups file names {len(unknown):,} image(s) that the data set does not have: "
+            f"{named}{', ...' if len(unknown) > LISTED else ''}. Its images are named as {example}."
+        )
+    return found
+
+
+def _table_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=DELIMITERS[path.suffix.lower()]
+    )
+    header = [(name or "").strip() for name in reader.fieldnames or ()]
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise UsageError(
+            f"groups file {path} has no column {' and no column '.join(map(repr, missing))}; "
+            f"its first line is {', '.join(header) or 'empty'}."
+        )
+    reader.fieldnames = header
+    for row in reader:
+        image, group = ((row[name] or "").strip() for name in COLUMNS)
+        yield f"line {reader.line_num}", image, group
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
+    def pairs(items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        return items  # a dict would swallow an image that is named twice
+
+    try:
+        content = json.loads(text, object_pairs_hook=pairs)
+    except ValueError as error:
+        raise UsageError(f"groups file {path} is not JSON: {error}.") from error
+    if not isinstance(content, list) or not all(isinstance(item, tuple) for item in content):
+        raise UsageError(f'groups file {path} must map images to groups: {{"a.jpg": "rex", ...}}.')
+    for number, (image, group) in enumerate(content, 1):
+        if isinstance(group, bool) or not isinstance(group, str | int):
+            raise UsageError(
+                f"groups file {path}, entry {number}: the group of {image!r} must be a name or a "
+                f"number, got {json.dumps(group)[:40]}."
+            )
+        yield f"entry {number}", image.strip(), str(group).strip()

@@ -1,0 +1,63 @@
+"""Pictures with texture, each of its own, and folders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import datasets
+from bench.datasets.listing import Listing
+from bench.store import Store
+from bench.types import Dataset
+
+SIZE = 64
+
+Picture = Callable[[int], Image.Image]
+Prepared = Callable[[Path], tuple[Dataset, Listing]]
+
+
+def draw_picture(seed: int) -> Image.Image:
+    """Soft blobs of colour with finer ones over them: no two seeds are alike."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8)).resize(
+            (96, 96), Image.Resampling.BICUBIC
+        )
+        for cells in (4, 12)
+    ]
+    return Image.blend(*layers, 0.4)
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return draw_picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """train (6 + 6), validation (2 + 2) and test (3 + 3) of cats and dogs, all honest."""
+    counts = {"train": 6, "validation": 2, "test": 3}
+    seed = 0
+    for split, count in counts.items():
+        for title in ("cats", "dogs"):
+            place = tmp_path / "images" / split / title
+            place.mkdir(parents=True)
+            for number in range(count):
+                draw_picture(seed).save(place / f"{number}.png")
+                seed += 1
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def prepared(store: Store) -> Prepared:
+    """A folder as the audit gets it."""
+
+    def prepare(folder: Path) -> tuple[Dataset, Listing]:
+        listing = datasets.list_dataset(str(folder), store=store)
+        return datasets.prepare(listing, [SIZE], store=store), listing
+
+    return prepare

@@ -1,0 +1,114 @@
+"""Copies are found, strangers are not: on generated pictures, all the way from thumbnails."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance, ImageOps
+
+from bench.audit.confirmation import LEAST, MARGIN, Chance, chance_of, confirmed
+from bench.audit.copies import Copies, near_copies
+from bench.audit.search import Candidates
+from bench.audit.thumbnails import thumbnails
+
+STRANGERS = 30
+
+
+def encoded(image: Image.Image, quality: int) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return Image.open(data)
+
+
+ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "JPEG at quality 50": lambda image: encoded(image, 50),
+    "half the size": lambda image: image.resize((48, 48)),
+    "twice the size": lambda image: image.resize((192, 192)),
+    "5 % off every side": lambda image: ImageOps.crop(image, 5),
+    "5 % off one corner": lambda image: image.crop((5, 5, 96, 96)),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.85),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.15),
+    "mirrored": ImageOps.mirror,
+    "grey": lambda image: image.convert("L"),
+}
+
+
+def search(images: list[Image.Image], embeddings: NDArray[np.floating] | None = None) -> Copies:
+    squares = [np.asarray(image.convert("RGB").resize((64, 64))) for image in images]
+    small = np.concatenate([chunk for _, chunk in thumbnails(np.stack(squares))])
+    return near_copies(small, embeddings, lambda stage, done, total: None)
+
+
+def pairs_of(copies: Copies) -> list[tuple[int, int]]:
+    return list(zip(copies.pairs.query.tolist(), copies.pairs.target.tolist(), strict=True))
+
+
+def test_every_altered_copy_is_found_and_no_stranger(picture):
+    strangers = [picture(seed) for seed in range(STRANGERS)]
+    altered = [alter(picture(seed)) for seed, alter in enumerate(ALTERED.values())]
+    found = search(strangers + altered)
+    assert pairs_of(found) == [(n, STRANGERS + n) for n in range(len(ALTERED))]
+    assert found.pairs.mirrored.tolist() == [name == "mirrored" for name in ALTERED]
+    assert found.bar == LEAST
+
+
+def test_a_copy_altered_in_every_way_at_once(picture):
+    image = ImageOps.mirror(picture(3)).crop((4, 2, 96, 94)).convert("L").resize((60, 60))
+    altered = encoded(ImageEnhance.Brightness(image).enhance(0.85), 60)
+    assert pairs_of(search([picture(seed) for seed in range(8)] + [altered])) == [(3, 8)]
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Small in the middle of a white page, as in a catalogue: strangers look much alike."""
+    page = Image.new("RGB", (96, 96), "white")
+    page.paste(image.resize((40, 40)), (28, 28))
+    return page
+
+
+def test_where_all_images_are_alike_the_bar_rises_and_copies_are_still_found(picture):
+    pages = [on_white(picture(seed)) for seed in range(STRANGERS)]
+    found = search([*pages, encoded(pages[0], 95)])
+    assert found.bar > LEAST
+    assert pairs_of(found) == [(0, STRANGERS)]
+
+
+def test_images_turned_upside_down_do_not_raise_the_bar(picture):
+    upright = [picture(seed) for seed in range(STRANGERS)]
+    turned = [ImageOps.flip(image) for image in upright[:10]]
+    found = search([*upright, *turned, encoded(upright[0], 80)])
+    assert found.bar == LEAST
+    assert found.upside_down >= 20  # both of each ten
+    assert pairs_of(found) == [(0, STRANGERS + 10)]
+
+
+def test_the_bar_stands_above_what_strangers_reach():
+    best = np.linspace(0, 0.85, 100, dtype=np.float32)
+    none = np.zeros(100, np.intp)
+    assert chance_of(best, none).bar == pytest.approx(0.85 + MARGIN)
+    assert chance_of(best / 2, none).bar == LEAST
+    # Twenty more have a twin upside down, or else a crowd of them.
+    best = np.concatenate([best / 2, np.full(20, 0.97, np.float32)])
+    twins, crowds = (np.concatenate([none, np.full(20, sure)]) for sure in (1, 9))
+    assert chance_of(best, twins) == Chance(LEAST, upside_down=20)
+    assert chance_of(best, crowds).bar == pytest.approx(0.97 + MARGIN)
+
+
+def test_embeddings_decide_where_pixels_leave_a_doubt():
+    # Of 40 images, in pairs: sure, doubtful and near, doubtful and far, not even doubtful.
+    pairs = Candidates(np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]), np.zeros(4, bool))
+    similar = np.array([0.95, 0.7, 0.8, 0.5], np.float32)
+    embeddings = np.random.default_rng(0).normal(size=(40, 64))
+    embeddings[3] = embeddings[2] + 0.01
+    embeddings[7] = embeddings[6]
+    assert confirmed(pairs, similar, LEAST, embeddings).tolist() == [True, True, False, False]
+    assert confirmed(pairs, similar, LEAST, None).tolist() == [True, False, True, False]
+
+
+def test_one_image_or_none_has_no_copies(picture):
+    assert pairs_of(search([picture(0)])) == []
+    nothing = np.empty((0, 48, 48), np.uint8)
+    assert pairs_of(near_copies(nothing, None, lambda stage, done, total: None)) == []

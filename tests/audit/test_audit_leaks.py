@@ -1,0 +1,84 @@
+"""What follows from pairs: clusters, leaked images, images to drop. Counted by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.audit import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
+from bench.audit.clusters import clusters
+from bench.audit.findings import SCHEMA, Audit, Balance, Located, Pair
+
+TRAIN = [Located(f"train/{n}", "train", n % 2) for n in range(4)]
+VALIDATION = [Located(f"validation/{n}", "validation", n % 2) for n in range(3)]
+TEST = [Located(f"test/{n}", "test", n % 2) for n in range(4)]
+
+
+def audit_of(*pairs: Pair) -> Audit:
+    return Audit(
+        schema=SCHEMA,
+        dataset="made up",
+        fingerprint="",
+        classes=("cats", "dogs"),
+        images={"train": 4, "validation": 3, "test": 4},
+        threshold=0.75,
+        compared=0,
+        pairs=pairs,
+        balance=(),
+        excluded=(),
+        wrong_extensions=None,
+    )
+
+
+def near(first: Located, second: Located) -> Pair:
+    return Pair(first, second, "near", 0.9)
+
+
+def exact(first: Located, second: Located) -> Pair:
+    return Pair(first, second, "exact", 1.0)
+
+
+def test_clusters_join_what_hangs_together():
+    found = clusters([near(TRAIN[0], TEST[0]), near(TRAIN[1], TEST[1]), near(TEST[0], TEST[2])])
+    assert found == [[TRAIN[0], TEST[0], TEST[2]], [TRAIN[1], TEST[1]]]
+
+
+def test_a_long_chain_is_one_cluster():
+    chain = [Located(str(n), "train", 0) for n in range(5000)]
+    assert clusters(map(near, chain, chain[1:])) == [chain]
+
+
+def test_no_pairs_no_leaks():
+    assert leaked_test_ids(audit_of()) == ()
+    assert train_ids_to_drop(audit_of()) == ()
+
+
+def test_a_split_may_not_share_images_with_those_after_it():
+    found = audit_of(
+        exact(TRAIN[0], TEST[0]),
+        near(VALIDATION[1], TEST[1]),
+        near(TRAIN[2], VALIDATION[2]),
+        near(TEST[2], TEST[3]),  # twice in test: no leak
+    )
+    assert leaked_test_ids(found) == ("test/0", "test/1")
+    assert train_ids_to_drop(found) == ("train/0", "train/2")
+    assert validation_ids_to_drop(found) == ("validation/1",)
+
+
+def test_copies_of_a_leaked_image_are_leaked():
+    # test/1 is the same file as test/0, which is near train/0; so is train/3 the same as train/0.
+    found = audit_of(exact(TRAIN[0], TRAIN[3]), exact(TEST[0], TEST[1]), near(TRAIN[0], TEST[0]))
+    assert leaked_test_ids(found) == ("test/0", "test/1")
+    assert train_ids_to_drop(found) == ("train/0", "train/3")
+
+
+def test_pairs_sorted_by_what_they_mean():
+    same, other = exact(TRAIN[0], TRAIN[2]), exact(TRAIN[0], TEST[1])
+    alike, crossed = near(TRAIN[0], TRAIN[1]), near(TRAIN[1], TEST[1])
+    found = audit_of(same, other, alike, crossed)
+    assert (found.exact_within, found.exact_across) == ((same,), (other,))
+    assert (found.near_within, found.near_across) == ((alike,), (crossed,))
+    assert found.conflicts == (other, alike)  # label 0 against label 1
+
+
+def test_balance_is_the_largest_class_over_the_smallest():
+    assert Balance("train", (30, 10, 20)).ratio == pytest.approx(3.0)
