@@ -71,7 +71,7 @@ class Streamed:
 
     def take(self, indices: Array) -> Array:
         pixels = self.view.apply(self.images.take(indices), indices)
-        return pixels if self.forward is None else self.forward(pixels)[0]
+        return pixels if self.forward is None else _piecewise(self.forward, pixels)
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Frozen:
             forward = self.backend.forward(model)
             dtype = "uint8" if source == PIXELS else "float32"
             start = time.perf_counter()
-            forward(np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype))
+            forward.compile(np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype))
             self.compile_seconds += time.perf_counter() - start
             self._forwards[key] = forward
         return self._forwards[key]
@@ -164,7 +164,7 @@ class Frozen:
 
     def _stream(self, split: SplitName, view: View, cut: str) -> Rows:
         forward = self.forward(PIXELS, [cut])
-        return Streamed(Stored(self.images[split].array()), view, _in_full_batches(forward))
+        return Streamed(Stored(self.images[split].array()), view, forward)
 
     def _stored(
         self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
@@ -211,7 +211,7 @@ class Frozen:
                 batch = rows.take(indices)
                 if source is None:
                     batch = view.apply(batch, indices)
-                outputs = forward(_full(batch))
+                outputs = forward(full_batch(batch))
                 for draft, output in zip(drafts.values(), outputs, strict=True):
                     draft.append(output[: len(batch)])
                 progress(first + len(batch), len(rows))
@@ -268,22 +268,19 @@ def predict(forward: Forward, rows: Rows) -> Array:
     outputs = []
     for first in range(0, len(rows), FORWARD_BATCH):
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-        outputs.append(forward(_full(batch))[0][: len(batch)])
+        outputs.append(forward(full_batch(batch))[0][: len(batch)])
     return np.concatenate(outputs)
 
 
-def _in_full_batches(forward: Forward) -> Forward:
-    def call(batch: Array) -> list[Array]:
-        parts = [
-            forward(_full(batch[i : i + FORWARD_BATCH]))[0][: len(batch) - i]
-            for i in range(0, len(batch), FORWARD_BATCH)
-        ]
-        return [np.concatenate(parts)]
-
-    return call
+def _piecewise(forward: Forward, batch: Array) -> Array:
+    parts = [
+        forward(full_batch(batch[i : i + FORWARD_BATCH]))[0][: len(batch) - i]
+        for i in range(0, len(batch), FORWARD_BATCH)
+    ]
+    return np.concatenate(parts)
 
 
-def _full(batch: Array) -> Array:
+def full_batch(batch: Array) -> Array:
     """A batch filled up with copies of its first row, so that every call has the same shape."""
     short = FORWARD_BATCH - len(batch)
     if short <= 0:

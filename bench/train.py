@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.backends.base import Array, Backend, Forward, TrainStep
 from bench.errors import TrialError
-from bench.features import Rows, predict
+from bench.features import Rows, full_batch, predict
 from bench.network import Tail, probabilities, weighted_loss
 from bench.protocol import Phase
 from bench.types import Epoch
@@ -51,7 +51,7 @@ class PhaseTrainer:
         start = time.perf_counter()
         batch = next(_batches(np.arange(len(rows)), [rows], None, np.zeros(len(rows)), batch_size))
         self.step.compile(*batch)
-        predict(self.evaluate, _First(rows))
+        self.evaluate.compile(full_batch(rows.take(np.arange(1))))
         self._compiled = True
         return time.perf_counter() - start
 
@@ -188,19 +188,6 @@ def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
     """Put a snapshot back."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-@dataclass(frozen=True)
-class _First:
-    """The first batch of some rows: enough to compile with."""
-
-    rows: Rows
-
-    def __len__(self) -> int:
-        return 1
-
-    def take(self, indices: Array) -> Array:
-        return self.rows.take(indices)
 
 
 def _batches(

@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from bench.errors import UsageError
 
 Array = NDArray[Any]
-Forward = Callable[[Array], list[Array]]
-"""A compiled inference pass: one host batch in, every output fetched to the host."""
-
 LossFunction = Callable[[Any, Any, Any], Any]
 """(labels, logits, weights) -> the weighted mean loss of the batch, in backend tensors."""
 
@@ -32,6 +29,15 @@ class DeviceInfo:
     name: str
     count: int
     framework: str  # such as "tensorflow 2.21.0"
+
+
+class Forward(Protocol):
+    """A compiled inference pass: one host batch in, every output fetched to the host."""
+
+    def compile(self, batch: Array) -> None:
+        """Trace and compile for batches shaped like this one, without computing anything."""
+
+    def __call__(self, batch: Array) -> list[Array]: ...
 
 
 class TrainStep(Protocol):

@@ -16,21 +16,7 @@ class _Backend:
     gains_from_folding = False
 
     def forward(self, model: Any) -> Forward:
-        # Weights are arguments, not constants: a later training step must be seen, and compiling
-        # them in would copy them into the program.
-        @jax.jit  # type: ignore[untyped-decorator]
-        def call(trained: Any, other: Any, x: Any) -> Any:
-            return model.stateless_call(trained, other, x, training=False)[0]
-
-        # Which variables are trainable changes between phases; the compiled call keeps to the
-        # division it was traced with.
-        trained = list(model.trainable_variables)
-        other = list(model.non_trainable_variables)
-
-        def forward(batch: Array) -> list[Array]:
-            return host(call([v.value for v in trained], [v.value for v in other], batch))
-
-        return forward
+        return _Forward(model)
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
         return _Step(model, optimizer, loss)
@@ -40,6 +26,32 @@ class _Backend:
         kind = "cpu" if devices[0].platform == "cpu" else "gpu"
         name = "" if kind == "cpu" else devices[0].device_kind
         return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
+
+
+class _Forward:
+    def __init__(self, model: Any) -> None:
+        # Weights are arguments, not constants: a later training step must be seen, and compiling
+        # them in would copy them into the program.
+        @jax.jit  # type: ignore[untyped-decorator]
+        def call(trained: Any, other: Any, x: Any) -> Any:
+            return model.stateless_call(trained, other, x, training=False)[0]
+
+        self._call = call
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        # Which variables are trainable changes between phases; the compiled call keeps to the
+        # division it was traced with.
+        self._trained = list(model.trainable_variables)
+        self._other = list(model.non_trainable_variables)
+
+    def compile(self, batch: Array) -> None:
+        self._compiled[batch.shape] = self._call.lower(*self._weights(), batch).compile()
+
+    def __call__(self, batch: Array) -> list[Array]:
+        call = self._compiled.get(batch.shape, self._call)
+        return host(call(*self._weights(), batch))
+
+    def _weights(self) -> tuple[Any, Any]:
+        return [v.value for v in self._trained], [v.value for v in self._other]
 
 
 class _Step:

@@ -15,13 +15,7 @@ class _Backend:
     gains_from_folding = True
 
     def forward(self, model: Any) -> Forward:
-        # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA
-        # is a runtime of its own.
-        @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def call(x: Any) -> Any:
-            return model(x, training=False)
-
-        return lambda batch: host(call(tf.convert_to_tensor(batch)))
+        return _Forward(model)
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
         return _Step(model, optimizer, loss)
@@ -33,6 +27,23 @@ class _Backend:
             name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "")
         framework = f"tensorflow {tf.__version__}"
         return DeviceInfo("gpu" if gpus else "cpu", name, max(1, len(gpus)), framework)
+
+
+class _Forward:
+    def __init__(self, model: Any) -> None:
+        # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA
+        # is a runtime of its own.
+        @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+        def call(x: Any) -> Any:
+            return model(x, training=False)
+
+        self._call = call
+
+    def compile(self, batch: Array) -> None:
+        self._call.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
+
+    def __call__(self, batch: Array) -> list[Array]:
+        return host(self._call(tf.convert_to_tensor(batch)))
 
 
 class _Step:

@@ -16,13 +16,7 @@ class _Backend:
     gains_from_folding = True
 
     def forward(self, model: Any) -> Forward:
-        def call(batch: Array) -> list[Array]:
-            with torch.no_grad():
-                outputs = model(keras.ops.convert_to_tensor(batch), training=False)
-            items = outputs if isinstance(outputs, list | tuple) else [outputs]
-            return [keras.ops.convert_to_numpy(item) for item in items]
-
-        return call
+        return _Forward(model)
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
         return _Step(model, optimizer, loss)
@@ -32,6 +26,20 @@ class _Backend:
         name = torch.cuda.get_device_name(0) if gpu else ""
         count = torch.cuda.device_count() if gpu else 1
         return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
+
+
+class _Forward:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def compile(self, batch: Array) -> None:
+        """PyTorch runs eagerly: there is nothing to compile."""
+
+    def __call__(self, batch: Array) -> list[Array]:
+        with torch.no_grad():
+            outputs = self._model(keras.ops.convert_to_tensor(batch), training=False)
+        items = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return [keras.ops.convert_to_numpy(item) for item in items]
 
 
 class _Step:

@@ -1,0 +1,25 @@
+"""Packages that are hidden for the time of one import."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+from bench.lean_imports import without
+
+
+def test_what_is_hidden_cannot_be_imported_inside_and_can_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with without("colorsys"), pytest.raises(ImportError):
+        importlib.import_module("colorsys")
+    assert importlib.import_module("colorsys").rgb_to_hsv(1, 0, 0) == (0, 1, 1)
+
+
+def test_what_was_there_before_stays() -> None:
+    with without("json"):
+        assert importlib.import_module("json").loads("[1]") == [1]
+    assert sys.modules["json"] is not None
