@@ -32,6 +32,15 @@ class ClassScores:
     images: int
 
 
+@dataclass(frozen=True)
+class Guesses:
+    """What a model took each test image for, and the probability that it gave to that."""
+
+    labels: Counts  # the true classes
+    predicted: Counts
+    confidence: Floats
+
+
 def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | None:
     """True labels and probabilities (images x classes) of a split, where there are usable ones."""
     labels = evidence.arrays.get(f"{split}_labels")
@@ -41,6 +50,15 @@ def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | N
     if not np.isfinite(probabilities).all():
         return None
     return labels.astype(np.int64), probabilities.astype(np.float64)
+
+
+def guesses(evidence: Evidence) -> Guesses | None:
+    """The most probable class of each test image: all that is left to know without the rest."""
+    found = answers(evidence, "test")
+    if found is None:
+        return None
+    labels, probabilities = found
+    return Guesses(labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
 
 
 def confusion_matrix(evidence: Evidence, split: ScoredSplit = "test") -> Counts | None:
@@ -133,6 +151,7 @@ for _metric in (
     Metric("val_loss", "validation cross-entropy", "nats", "lower", _loss("validation")),
     Metric("macro_precision", "mean precision", "share", "higher", _macro("precision")),
     Metric("macro_recall", "mean recall", "share", "higher", _macro("recall")),
+    Metric("balanced_accuracy", "balanced accuracy", "share", "higher", _macro("recall")),
     Metric("macro_f1", "mean F1", "share", "higher", _macro("f1")),
 ):
     METRICS.add(_metric)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench.metrics.base import METRICS
-from bench.metrics.classification import Counts, confusion_matrix
+from bench.metrics.classification import Counts, Guesses, confusion_matrix, guesses
 from bench.records import Evidence, Run
 from bench.report.labels import RANDOM_INIT, labels
 from bench.statistics import wilson
@@ -51,6 +51,7 @@ class Score:
     label: str
     figures: Mapping[str, float | None]
     confusion: Counts | None
+    guesses: Guesses | None
 
 
 def score(run: Run) -> tuple[Score, ...]:
@@ -85,10 +86,10 @@ def backbone_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _score(run: Run, record: Record, label: str) -> Score:
     if record.status != "ok":
-        return Score(record, label, dict.fromkeys(METRICS.names), None)
+        return Score(record, label, dict.fromkeys(METRICS.names), None, None)
     evidence = Evidence(record, run.dataset.classes, run.folder)
     figures = {metric.name: metric.compute(evidence) for metric in METRICS}
-    return Score(record, label, figures, confusion_matrix(evidence))
+    return Score(record, label, figures, confusion_matrix(evidence), guesses(evidence))
 
 
 def _columns() -> list[str]:
