@@ -179,4 +179,6 @@ def human_seconds(seconds: float) -> str:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.backbone} seed {trial.seed}" if trial.seed else trial.backbone
+    seed = f" seed {trial.seed}" if trial.seed else ""
+    share = f" {100 * trial.fraction:g}% of train" if trial.fraction < 1 else ""
+    return trial.backbone + seed + share

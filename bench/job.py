@@ -13,7 +13,8 @@ from bench.weights import LocatedWeights
 
 @dataclass(frozen=True)
 class Job:
-    """Trials that differ in nothing but the seed, with all that is needed to run them."""
+    """Trials of one backbone, which differ in the seed and the share of training images, with all
+    that is needed to run them."""
 
     trials: tuple[Trial, ...]
     protocol: TrainingProtocol
@@ -24,6 +25,8 @@ class Job:
     store_limit_bytes: int
     plugins: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()  # as it was given, for the records
+    split_seed: int | None = None
 
 
 class Listener(Protocol):

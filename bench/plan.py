@@ -24,6 +24,8 @@ from bench.weights import LocatedWeights
 
 Say = Callable[[str], None]
 
+LATER_SETTINGS = ("tune", "deterministic")
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -35,7 +37,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Planned:
-    """All trials of one backbone: they differ in nothing but the seed."""
+    """All trials of one backbone: they differ in the seed and the share of training images."""
 
     backbone: str
     input_size: int
@@ -90,13 +92,17 @@ def make_plan(
     keras_backend: str,
     rate: float,
     located: Mapping[str, LocatedWeights | None],
+    fractions: Sequence[float] = (1.0,),
 ) -> Plan:
-    """Lay out the trials; `located` says for each backbone which weights were found."""
+    """Lay out the trials; `located` says for each backbone which weights were found.
+
+    The largest fraction comes first: the ranking is over it, and a run may be interrupted.
+    """
     shared = {
         "schema": SCHEMA,
         "dataset": dataset.fingerprint,
         "protocol": protocol.digest,
-        "settings": asdict(settings),
+        "settings": _asked(settings),
         "input_size": input_size,
         "keras_backend": keras_backend,
     }
@@ -122,8 +128,10 @@ def make_plan(
                 protocol_digest=protocol.digest,
                 seed=seed,
                 settings=settings,
-                key=_hash(facts | {"seed": seed})[:16],
+                key=_hash(facts | {"seed": seed} | _part(fraction))[:16],
+                fraction=fraction,
             )
+            for fraction in sorted(fractions, reverse=True)
             for seed in seeds
         )
         seconds = trial_seconds(backbone, size, protocol, dataset, rate)
@@ -183,6 +191,20 @@ def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
             number += 1
         folder.rename(aside)
     return folder
+
+
+def _asked(settings: Settings) -> dict[str, object]:
+    """The settings that make a trial another one. Those that came later count only where they were
+    asked for, so that earlier records keep their keys."""
+    facts = asdict(settings)
+    for name in LATER_SETTINGS:
+        if facts[name] == getattr(Settings(), name):
+            del facts[name]
+    return facts
+
+
+def _part(fraction: float) -> dict[str, float]:
+    return {} if fraction == 1 else {"fraction": fraction}
 
 
 def _hash(facts: Mapping[str, object]) -> str:

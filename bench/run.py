@@ -36,6 +36,7 @@ class Request:
     broken_plugins: Sequence[str] = ()
     plugins: Sequence[str] = ()
     packages: Sequence[str] = ()
+    split_seed: int | None = None
 
 
 def execute(
@@ -93,7 +94,7 @@ class _Book:
         self.heard.add(trial.key)
         # A trial whose weights have changed since has another key: the new one takes its place.
         for key, old in list(self.records.items()):
-            if (old.trial.backbone, old.trial.seed) == (trial.backbone, trial.seed):
+            if _place(old.trial) == _place(trial):
                 del self.records[key]
         self.records[trial.key] = record
         write_records(self.folder, self.records.values())
@@ -133,7 +134,14 @@ def _job(
         store_limit_bytes=store.limit_bytes,
         plugins=tuple(str(Path(p).resolve()) for p in request.plugins),
         packages=tuple(request.packages),
+        command=tuple(request.command),
+        split_seed=request.split_seed,
     )
+
+
+def _place(trial: Trial) -> tuple[str, int, float]:
+    """What a run holds one record of."""
+    return trial.backbone, trial.seed, trial.fraction
 
 
 def _failed(trial: Trial, reason: str) -> Record:

@@ -116,6 +116,8 @@ class Settings:
     device: str = "auto"
     cache: bool = True
     latency_seconds: float = 2.0
+    tune: int = 0  # how many learning rates each backbone may try; 0: the protocol's own only
+    deterministic: bool = False  # ask the framework for operations that always add up alike
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class Trial:
     protocol_digest: str
     seed: int
     settings: Settings
-    key: str  # content hash of all of the above
+    key: str  # content hash of all the others
+    fraction: float = 1.0  # of the training images, for a learning curve
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,22 @@ class PhaseResult:
     epochs: tuple[Epoch, ...]
     compile_seconds: float
     train_seconds: float
+
+
+@dataclass(frozen=True)
+class TriedRate:
+    """One learning rate of a trial's budget, as it went; what it answered is in the arrays.
+
+    The figures are on the validation images, the loss being what chose; `None` where the loss
+    was no longer a number.
+    """
+
+    multiplier: float  # of the learning rate of every phase of the protocol
+    chosen: bool
+    val_loss: float | None
+    val_accuracy: float | None
+    phases: tuple[PhaseResult, ...]  # those that were finished
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -190,8 +209,8 @@ class Record:
     Raw arrays (labels, probabilities, durations) lie beside it in `arrays/<key>.npz`; what can be
     derived from them is derived by the metrics, when it is asked for. `seconds` splits the trial:
     `imports`, `data` (decoding), `build`, `features` (the frozen part), `compile`, `train`,
-    `measure`; `total` is their sum, what the trial takes from cold caches, and `reused` is how much
-    of it was work done before and not repeated.
+    `tuning` (rates that were tried and not chosen), `measure`; `total` is their sum, what the trial
+    takes from cold caches, and `reused` is how much of it was work done before and not repeated.
     """
 
     schema: int
@@ -208,3 +227,7 @@ class Record:
     seconds: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    train_images: int = 0  # how many the trial trained on; 0 in records that did not count them
+    tuning: tuple[TriedRate, ...] = ()  # every rate tried, the lowest first
+    command: tuple[str, ...] = ()  # that asked for this trial
+    split_seed: int | None = None
