@@ -116,16 +116,18 @@ def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
     return compute
 
 
+def cross_entropy(labels: Counts, probabilities: Floats) -> float:
+    """The mean of -ln(probability of the true class)."""
+    # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
+    smallest = np.finfo(np.float64).eps
+    of_true = np.clip(probabilities[np.arange(len(labels)), labels], smallest, 1 - smallest)
+    return float(-np.log(of_true).mean())
+
+
 def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:
     def compute(evidence: Evidence) -> float | None:
         found = answers(evidence, split)
-        if found is None:
-            return None
-        labels, probabilities = found
-        # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
-        smallest = np.finfo(np.float64).eps
-        of_true = np.clip(probabilities[np.arange(len(labels)), labels], smallest, 1 - smallest)
-        return float(-np.log(of_true).mean())
+        return None if found is None else cross_entropy(*found)
 
     return compute
 

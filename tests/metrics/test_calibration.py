@@ -1,0 +1,178 @@
+"""Calibration: against hand-worked figures, scikit-learn and simulation."""
+
+from __future__ import annotations
+
+from math import log, pi, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from bench.metrics.base import METRICS
+from bench.metrics.calibration import (
+    brier,
+    chance_ece,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    scaled,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+def sure(confidence: list[float]) -> Array:
+    """Two classes, the first always the more probable."""
+    return np.array([[c, 1 - c] for c in confidence])
+
+
+def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> tuple[Array, Array]:
+    """Answers of a model whose probabilities are right, then made too sure by `temperature`."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(scale=2, size=(count, classes))
+    powers = np.exp(logits)
+    true = powers / powers.sum(axis=1, keepdims=True)
+    labels = np.array([random.choice(classes, p=p) for p in true])
+    return labels, scaled(true, 1 / temperature)
+
+
+def test_calibration_error_by_hand() -> None:
+    # Of two images at 90% one is right, |0.9 - 0.5|; of two at 60% both, |0.6 - 1|.
+    bins = reliability(np.array([0, 1, 0, 0]), sure([0.9, 0.9, 0.6, 0.6]))
+    assert [(b.images, b.confidence, b.right) for b in bins] == [(2, 0.6, 1.0), (2, 0.9, 0.5)]
+    assert expected_calibration_error(bins) == pytest.approx(0.4)
+    # Three images at 70% and one at 95%, all right: (3 * 0.3 + 0.05) / 4.
+    bins = reliability(np.zeros(4, int), sure([0.7, 0.7, 0.7, 0.95]))
+    assert expected_calibration_error(bins) == pytest.approx(0.2375)
+
+
+def test_bins_are_fifteenths_and_hold_their_upper_end() -> None:
+    edges = [12 / 15, 12 / 15 + 1e-6, 13 / 15, 1.0]
+    assert [b.images for b in reliability(np.zeros(4, int), sure(edges))] == [1, 2, 1]
+
+
+def test_chance_by_hand_and_as_simulated() -> None:
+    # Right answers of 100 images at 80% scatter by sqrt(100 * 0.8 * 0.2) = 4.
+    assert chance_ece(sure([0.8] * 100)) == pytest.approx(sqrt(2 / pi) * 4 / 100)
+    errors, expected = [], []
+    for seed in range(200):
+        labels, probabilities = simulated(150, 3, seed)
+        errors.append(expected_calibration_error(reliability(labels, probabilities)))
+        expected.append(chance_ece(probabilities))
+    assert np.mean(errors) == pytest.approx(np.mean(expected), rel=0.05)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_brier_agrees_with_scikit_learn(classes: int) -> None:
+    labels, probabilities = simulated(200, classes, 0)
+    if classes == 2:
+        expected = sklearn_metrics.brier_score_loss(labels, probabilities[:, 1])
+    else:
+        expected = ((probabilities - np.eye(classes)[labels]) ** 2).sum() / 200 / 2
+    assert brier(labels, probabilities) == pytest.approx(expected)
+    assert brier(np.array([0]), sure([0.7])) == pytest.approx(0.09)
+
+
+def test_temperature_by_hand() -> None:
+    # Always 90% sure and 80% right: ln 9 / T must be ln 4.
+    labels = np.array([0] * 80 + [1] * 20)
+    fitted = fit_temperature(labels, sure([0.9] * 100)).value
+    assert fitted == pytest.approx(log(9) / log(4))
+    assert scaled(sure([0.9]), fitted)[0, 0] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("classes", "temperature"), [(2, 2.5), (4, 2.5), (4, 0.5)])
+def test_scaling_undoes_what_made_a_model_too_sure(classes: int, temperature: float) -> None:
+    labels, probabilities = simulated(5000, classes, 1, temperature)
+    fitted = fit_temperature(labels, probabilities).value
+    assert fitted == pytest.approx(temperature, rel=0.06)
+    after = scaled(probabilities, fitted)
+    assert (after.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+    assert expected_calibration_error(reliability(labels, after)) < 0.02
+    assert expected_calibration_error(reliability(labels, probabilities)) > 0.05
+
+
+def test_a_sigmoid_is_divided_before_it_is_taken() -> None:
+    logit = 1.7
+    positive = 1 / (1 + np.exp(-logit))
+    assert scaled(np.array([[1 - positive, positive]]), 2)[0, 1] == pytest.approx(
+        1 / (1 + np.exp(-logit / 2))
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "confidence", "reason"),
+    [
+        ([0] * 45 + [1] * 4, 0.9, "49 validation images, fewer than 50"),
+        ([0] * 60, 0.9, "0 of 60 validation images wrong, no optimum"),
+        ([0] * 30 + [1] * 40, 0.9, "40 of 70 validation images wrong, no optimum"),
+        ([0] * 31 + [1] * 29, 0.6, "uncertain by"),
+    ],
+)
+def test_a_temperature_that_cannot_be_known_is_not_given(
+    labels: list[int], confidence: float, reason: str
+) -> None:
+    fitted = fit_temperature(np.array(labels), sure([confidence] * len(labels)))
+    assert fitted.value is None
+    assert reason in fitted.reason
+
+
+def test_certain_mistakes_are_scaled_too() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    fitted = fit_temperature(labels, sure([1.0] * 100)).value
+    assert fitted is None or fitted > 10
+
+
+def test_metrics_use_validation_for_the_fit_and_test_for_the_figure(make_evidence: Any) -> None:
+    evidence = make_evidence(
+        {
+            "validation_labels": [0] * 80 + [1] * 20,
+            "validation_probabilities": sure([0.9] * 100),
+            "test_labels": [0, 0, 0, 1],
+            "test_probabilities": sure([0.9] * 4),
+        }
+    )
+
+    def value(name: str) -> Any:
+        return METRICS[name].compute(evidence)
+
+    assert value("temperature") == pytest.approx(log(9) / log(4))
+    assert value("ece") == pytest.approx(0.15)
+    assert value("scaled_ece") == pytest.approx(0.05)
+    assert value("brier") == pytest.approx((3 * 0.01 + 0.81) / 4)
+    assert value("scaled_brier") == pytest.approx((3 * 0.04 + 0.64) / 4)
+    assert value("scaled_loss") == pytest.approx(-(3 * log(0.8) + log(0.2)) / 4)
+
+
+def test_nothing_is_said_without_evidence(make_evidence: Any) -> None:
+    bare = make_evidence()
+    for name in ("ece", "ece_chance", "brier", "temperature", "scaled_loss", "roc_auc"):
+        assert METRICS[name].compute(bare) is None
+
+
+@pytest.mark.parametrize("classes", [2, 3, 9])
+def test_area_under_roc_agrees_with_scikit_learn(make_evidence: Any, classes: int) -> None:
+    labels, probabilities = simulated(300, classes, 4)
+    probabilities = np.round(probabilities, 1) + 0.01  # ties count half
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    evidence = make_evidence(
+        {"test_labels": labels, "test_probabilities": probabilities},
+        classes=tuple(f"class {i}" for i in range(classes)),
+    )
+    if classes == 2:
+        expected = sklearn_metrics.roc_auc_score(labels, probabilities[:, 1])
+    else:
+        expected = sklearn_metrics.roc_auc_score(labels, probabilities, multi_class="ovr")
+    assert METRICS["roc_auc"].compute(evidence) == pytest.approx(expected)
+    balanced = sklearn_metrics.balanced_accuracy_score(labels, probabilities.argmax(axis=1))
+    assert METRICS["balanced_accuracy"].compute(evidence) == pytest.approx(balanced)
+
+
+def test_area_by_hand(make_evidence: Any) -> None:
+    # Dogs at 0.8 and 0.4, cats at 0.6, 0.4 and 0.1: of six pairs four in order, one tied, one not.
+    dog = np.array([0.8, 0.4, 0.6, 0.4, 0.1])
+    evidence = make_evidence(
+        {"test_labels": [1, 1, 0, 0, 0], "test_probabilities": np.stack([1 - dog, dog], axis=1)}
+    )
+    assert METRICS["roc_auc"].compute(evidence) == pytest.approx(4.5 / 6)
