@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import __version__
 from bench.errors import BenchError
+from bench.types import KEEP_MODELS
 
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
@@ -182,6 +183,13 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         default=2.0,
         metavar="S",
         help="how long to time each batch size (2)",
+    )
+    how.add_argument(
+        "--keep-models",
+        choices=KEEP_MODELS,
+        default="best",
+        help="whose trained weights to keep: of each backbone the best seed's, by validation "
+        "(best), every trial's, or none; `predict` and `export` need them",
     )
     how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
     how.add_argument(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bench.protocol import TrainingProtocol
-from bench.types import Dataset, Epoch, Record, Trial
+from bench.types import Dataset, Epoch, KeepModels, Record, Trial
 from bench.weights import LocatedWeights
 
 
@@ -27,6 +27,7 @@ class Job:
     packages: tuple[str, ...] = ()
     command: tuple[str, ...] = ()  # as it was given, for the records
     split_seed: int | None = None
+    keep_models: KeepModels = "none"
 
 
 class Listener(Protocol):

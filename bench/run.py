@@ -23,7 +23,8 @@ from bench.job import Job, Listener
 from bench.plan import Plan
 from bench.records import SCHEMA, read_records, write_records
 from bench.store import Store
-from bench.types import Epoch, Record, Trial
+from bench.trained import keep_best
+from bench.types import Epoch, KeepModels, Record, Trial
 from bench.weights import LocatedWeights
 
 
@@ -37,6 +38,7 @@ class Request:
     plugins: Sequence[str] = ()
     packages: Sequence[str] = ()
     split_seed: int | None = None
+    keep_models: KeepModels = "none"
 
 
 def execute(
@@ -56,7 +58,7 @@ def execute(
     with lock:
         _check_same(plan, folder)
         _describe(plan, folder, request)
-        book = _Book(folder, listener)
+        book = _Book(folder, listener, request.keep_models)
         _run_jobs(plan, folder, request, store, executor, book)
         keys = {trial.key for trial in plan.trials}
         return tuple(record for key, record in book.records.items() if key in keys)
@@ -74,6 +76,7 @@ class _Book:
 
     folder: Path
     listener: Listener
+    keep: KeepModels
     records: dict[str, Record] = field(init=False)
     heard: set[str] = field(default_factory=set)  # trials that ended in this execution
 
@@ -98,6 +101,9 @@ class _Book:
                 del self.records[key]
         self.records[trial.key] = record
         write_records(self.folder, self.records.values())
+        if self.keep == "best":
+            # Of this execution alone: what an earlier one was asked to keep stays.
+            keep_best(self.folder, (self.records[k] for k in self.heard if k in self.records))
         self.listener.record(record)
 
 
@@ -136,6 +142,7 @@ def _job(
         packages=tuple(request.packages),
         command=tuple(request.command),
         split_seed=request.split_seed,
+        keep_models=request.keep_models,
     )
 
 

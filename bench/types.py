@@ -104,6 +104,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
+KeepModels = Literal["none", "best", "all"]
+KEEP_MODELS: tuple[KeepModels, ...] = ("none", "best", "all")
+"""Whose trained weights a run keeps: of each backbone the best seed's, every trial's, or none."""
+
 WeightsChoice = str  # "auto", "imagenet", "random" or a folder
 
 

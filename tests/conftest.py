@@ -1,8 +1,10 @@
-"""What many tests share: a store in a temporary folder, and no chatter from the frameworks."""
+"""What many tests share: a store in a temporary folder, a small run that was really trained, and
+no chatter from the frameworks."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,30 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "cache")
+
+
+@pytest.fixture
+def tiny_backbone() -> Iterator[None]:
+    """The tiny backbone, registered as a plugin would."""
+    from tiny import TINY
+
+    from bench.registry import BACKBONES
+
+    BACKBONES.add(TINY)
+    yield
+    BACKBONES.remove(TINY.name)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with kept weights; read it, do not change it."""
+    import trained_run as made
+    from tiny import TINY
+
+    from bench.registry import BACKBONES
+
+    BACKBONES.add(TINY)
+    try:
+        return made.make(tmp_path_factory.mktemp("trained"))
+    finally:
+        BACKBONES.remove(TINY.name)

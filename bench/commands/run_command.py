@@ -125,6 +125,7 @@ def _run(
         broken_plugins=broken,
         plugins=[str(p) for p in arguments.plugin],
         packages=arguments.packages,
+        keep_models=arguments.keep_models,
     )
     todo = pending(plan, folder)
     try:

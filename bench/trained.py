@@ -1,0 +1,100 @@
+"""Trained weights on disk: what training changed, from which a trial's model can be made again.
+
+`results/<run>/weights/<key>.npz` holds the head and those arrays of the backbone that training
+changed; the others are those of the pretrained file, which the record names with its checksum.
+Which trials keep theirs is the run's choice. Only the files: `rebuild.py` makes the model.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.files import write_atomic
+from bench.types import Record
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """One trial's: the backbone's changed arrays by their place in the network, and the head's."""
+
+    backbone: Mapping[int, Array]
+    head: tuple[Array, ...]
+
+
+def changed(before: Sequence[Array], after: Sequence[Array]) -> dict[int, Array]:
+    """The arrays that are no longer what they were, by their place."""
+    pairs = enumerate(zip(before, after, strict=True))
+    return {i: new for i, (old, new) in pairs if not np.array_equal(old, new)}
+
+
+def weights_path(folder: Path, key: str) -> Path:
+    """Where a run keeps the trained weights of one trial."""
+    return folder / "weights" / f"{key}.npz"
+
+
+def write_trained(folder: Path, key: str, weights: TrainedWeights) -> None:
+    """Store one trial's weights."""
+    arrays = {f"backbone_{place}": array for place, array in weights.backbone.items()}
+    arrays |= {f"head_{place}": array for place, array in enumerate(weights.head)}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomic(weights_path(folder, key), buffer.getvalue())
+
+
+def read_trained(folder: Path, key: str) -> TrainedWeights:
+    """Read one trial's weights; the error of a run that kept none says how to get them."""
+    path = weights_path(folder, key)
+    if not path.is_file():
+        raise BenchError(
+            f"run {folder.name} did not keep the trained weights of trial {key}; repeat its "
+            f"command (run.json holds it) with --fresh and --keep-models best."
+        )
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            backbone = {_place(n): archive[n] for n in archive.files if n.startswith("backbone_")}
+            heads = sorted((n for n in archive.files if n.startswith("head_")), key=_place)
+            return TrainedWeights(backbone, tuple(archive[n] for n in heads))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BenchError(
+            f"{path} is damaged ({error}); repeat the run's command with --fresh."
+        ) from error
+
+
+def best_first(records: Iterable[Record]) -> list[Record]:
+    """Finished trials, those with the most training images first, and of these by the loss on the
+    validation images: the test images choose nothing."""
+    finished = (record for record in records if record.status == "ok")
+    return sorted(finished, key=lambda r: (-r.trial.fraction, _validation_loss(r)))
+
+
+def keep_best(folder: Path, records: Iterable[Record]) -> None:
+    """Of each backbone, delete the weights of all these trials but the best."""
+    groups: dict[tuple[str, int], list[Record]] = {}
+    for record in best_first(records):
+        trial = record.trial
+        groups.setdefault((trial.backbone, trial.input_size), []).append(record)
+    for others in groups.values():
+        for record in others[1:]:
+            weights_path(folder, record.trial.key).unlink(missing_ok=True)
+
+
+def _validation_loss(record: Record) -> float:
+    if not record.phases or not record.phases[-1].epochs:
+        return float("inf")
+    last = record.phases[-1]
+    return last.epochs[last.best_epoch - 1].val_loss
+
+
+def _place(name: str) -> int:
+    return int(name.rsplit("_", 1)[1])

@@ -1,0 +1,152 @@
+"""A trained model made again: what is kept, that it answers as recorded, and when it cannot."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trained_run as made
+from PIL import Image
+
+from bench.backends.base import current
+from bench.errors import BenchError, WeightsError
+from bench.network import probabilities
+from bench.rebuild import rebuild, record_of
+from bench.records import load_run, read_records, write_records
+from bench.trained import (
+    TrainedWeights,
+    best_first,
+    changed,
+    keep_best,
+    read_trained,
+    weights_path,
+    write_trained,
+)
+from bench.types import WeightsUsed
+
+
+@pytest.fixture
+def copy(trained_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained_run, tmp_path / "r")
+
+
+def test_what_changed_by_place() -> None:
+    before = [np.zeros(2), np.ones(3), np.zeros(1)]
+    after = [np.zeros(2), np.array([1.0, 1.0, 2.0]), np.zeros(1)]
+    assert list(changed(before, after)) == [1]
+
+
+def test_weights_survive_the_disk(tmp_path: Path) -> None:
+    head = tuple(np.full(1, i, "float32") for i in range(12))  # 10 must not sort before 2
+    write_trained(tmp_path, "k", TrainedWeights({7: np.eye(2)}, head))
+    read = read_trained(tmp_path, "k")
+    np.testing.assert_array_equal(read.backbone[7], np.eye(2))
+    assert [int(a[0]) for a in read.head] == list(range(12))
+
+
+def test_only_the_last_stage_and_the_head_are_kept(trained_run: Path) -> None:
+    record = best_first(read_records(trained_run))[0]
+    kept = read_trained(trained_run, record.trial.key)
+    # four_conv and four_depthwise: kernel and bias each; BatchNorm was frozen.
+    assert sorted(a.shape for a in kept.backbone.values()) == [
+        (3, 3, 8, 1),
+        (3, 3, 8, 8),
+        (8,),
+        (8,),
+    ]
+    assert [a.shape for a in kept.head] == [(8, 3), (3,)]
+
+
+def test_of_the_seeds_the_best_by_validation_is_kept(trained_run: Path) -> None:
+    best, other = best_first(read_records(trained_run))
+    losses = [r.phases[-1].epochs[r.phases[-1].best_epoch - 1].val_loss for r in (best, other)]
+    assert losses[0] < losses[1]
+    assert [p.stem for p in (trained_run / "weights").iterdir()] == [best.trial.key]
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+@pytest.mark.parametrize(("keep", "count"), [("none", 0), ("all", 2)])
+def test_none_or_all_are_kept_on_request(tmp_path: Path, keep: str, count: int) -> None:
+    folder = made.make(tmp_path, keep=keep)  # type: ignore[arg-type]
+    assert len(list(folder.glob("weights/*.npz"))) == count
+
+
+def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> None:
+    best, other = best_first(read_records(copy))
+    part = replace(best, trial=replace(best.trial, fraction=0.5))
+    assert best_first([part, other]) == [other, part]
+    write_trained(copy, other.trial.key, TrainedWeights({}, ()))
+    keep_best(copy, [part, other])
+    assert not weights_path(copy, part.trial.key).exists()
+    assert weights_path(copy, other.trial.key).exists()
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_the_model_answers_as_the_record_says(trained_run: Path) -> None:
+    run = load_run(trained_run)
+    record = record_of(run, "tiny")
+    (evidence,) = (e for e in run.evidence if e.record == record)
+    ids = run.dataset.splits["test"].ids
+    data = trained_run.parent.parent / "data"
+    images = np.stack([np.asarray(Image.open(data / name)) for name in ids])
+    model = rebuild(run, record)
+    for fold in (False, True):
+        logits = current().forward(model.logits(fold=fold))(images)[0]
+        np.testing.assert_allclose(
+            probabilities(logits), evidence.arrays["test_probabilities"], atol=1e-5
+        )
+    whole = current().forward(model.classifier())(images)[0]
+    np.testing.assert_allclose(whole, evidence.arrays["test_probabilities"], atol=1e-5)
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_run_without_weights_says_what_to_do(copy: Path) -> None:
+    shutil.rmtree(copy / "weights")
+    run = load_run(copy)
+    with pytest.raises(BenchError, match=r"did not keep the trained weights .* --keep-models best"):
+        rebuild(run, record_of(run, "tiny"))
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_other_pretrained_weights_are_refused(copy: Path) -> None:
+    records = read_records(copy)
+    used = WeightsUsed("random init", "", "0" * 64)
+    write_records(copy, [replace(r, weights=used) for r in records])
+    run = load_run(copy)
+    with pytest.raises(WeightsError, match="was trained from random init, and here are other"):
+        rebuild(run, record_of(run, "tiny"))
+
+
+def test_a_plugin_that_is_not_loaded_is_asked_for(trained_run: Path) -> None:
+    run = load_run(trained_run)
+    with pytest.raises(BenchError, match="from a plugin that is not loaded; name it with --plugin"):
+        rebuild(run, record_of(run, "tiny"))
+
+
+def test_a_damaged_file_is_told(copy: Path) -> None:
+    (path,) = (copy / "weights").iterdir()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BenchError, match="is damaged"):
+        read_trained(copy, path.stem)
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_network_declared_otherwise_since_is_told(copy: Path) -> None:
+    (path,) = (copy / "weights").iterdir()
+    kept = read_trained(copy, path.stem)
+    write_trained(copy, path.stem, replace(kept, head=(np.zeros((9, 3)), np.zeros(3))))
+    run = load_run(copy)
+    with pytest.raises(BenchError, match="do not fit the network as it is declared now"):
+        rebuild(run, record_of(run, "tiny"))
+
+
+def test_names_that_a_run_does_not_have(copy: Path) -> None:
+    run = load_run(copy)
+    with pytest.raises(BenchError, match=r"unknown backbone of run r 'tiney'. Did you mean 'tiny'"):
+        record_of(run, "tiney")
+    write_records(copy, [replace(r, status="failed", reason="boom") for r in run.records])
+    with pytest.raises(BenchError, match="tiny failed in run r: boom"):
+        record_of(load_run(copy), "tiny")

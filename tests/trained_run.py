@@ -1,0 +1,72 @@
+"""A run that was really trained, only very small: three classes, two seeds, weights kept.
+
+It has 51 validation images, so that a temperature can be fitted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tiny
+from PIL import Image
+
+from bench import datasets
+from bench.executors.inline import Inline
+from bench.plan import make_plan
+from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
+from bench.registry import BACKBONES
+from bench.run import Request, execute
+from bench.store import Store
+from bench.types import Epoch, KeepModels, Record, Settings, Trial
+
+CLASSES = ("=cat", "dog & co", "fox")
+COUNTS = {"train": 60, "validation": 51, "test": 24}
+PROTOCOL = TrainingProtocol(
+    "p",
+    "a head, then the last stage",
+    Head(dropout=0.2),
+    (
+        Phase("head", 4, 1e-2),
+        Phase("fine-tune", 2, 1e-3, unfreeze=Unfreeze("stages", 1)),
+    ),
+)
+
+
+class Silent:
+    """Hears everything, says nothing."""
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
+
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def record(self, record: Record) -> None: ...
+
+
+def make(home: Path, *, keep: KeepModels = "best", seeds: tuple[int, ...] = (0, 1)) -> Path:
+    """Train it; the photographs lie in `home/data`, the run in `home/results/r`."""
+    for number, (split, count) in enumerate(COUNTS.items()):
+        pixels, labels = tiny.images(count, seed=number, classes=len(CLASSES))
+        for i, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = home / "data" / split / CLASSES[label] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    store = Store(home / "cache")
+    listing = datasets.list_dataset(str(home / "data"), store=store)
+    plan = make_plan(
+        [BACKBONES["tiny"]],
+        datasets.prepare(listing, [tiny.SIZE], store=store),
+        PROTOCOL,
+        Settings(latency_seconds=0.02),
+        seeds,
+        input_size=None,
+        keras_backend="tensorflow",
+        rate=1e11,
+        located={"tiny": None},
+    )
+    folder = home / "results" / "r"
+    request = Request(command=("run_bench.py", "--run", "r"), keep_models=keep)
+    records = execute(plan, folder, request, store, Inline(), Silent())
+    assert [r.reason for r in records] == [""] * len(seeds)
+    return folder
