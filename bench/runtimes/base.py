@@ -11,10 +11,11 @@ import numpy as np
 
 from bench.backends.base import Array
 from bench.registry import Registry
+from bench.statistics import SAMPLES_FOR_PERCENTILE
 
 WARMUP_QUERIES = 3
 WARMUP_SECONDS = 0.5
-QUERIES_FOR_P90 = 64  # with 99 % confidence, after MLPerf
+QUERIES_FOR_P90 = SAMPLES_FOR_PERCENTILE[90]
 MOST_QUERIES = 2000
 OVERTIME = 4  # how many times its seconds a slow model may take to reach QUERIES_FOR_P90
 

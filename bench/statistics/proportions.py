@@ -1,4 +1,4 @@
-"""How sure a figure is: arithmetic on counts and samples, which knows no records and no files."""
+"""The interval of a proportion: so many right out of so many."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from math import sqrt
 
 Z95 = 1.959963984540054  # the normal distribution's 97.5% point
 
-# The fewest samples that support a percentile with 99% confidence (after MLPerf's inference rules).
-SAMPLES_FOR_PERCENTILE = {50: 1, 90: 64, 99: 662}
-
 
 def wilson(k: float, n: int) -> tuple[float, float]:
     """The 95% Wilson score interval of a proportion, `k` successes out of `n`.
 
-    It stays inside 0..1 and is honest at the ends: 20 right out of 20 is not "exactly 100%". `k`
-    may be a mean of counts, where several seeds answered the same `n` images.
+    It stays inside 0..1 and is honest at the ends: 20 right out of 20 is not "exactly 100%".
     """
     if n < 1 or not 0 <= k <= n:
         raise ValueError(f"wants 0 <= k <= n and n >= 1, got k={k}, n={n}")

@@ -1,0 +1,92 @@
+"""Whether two that answered the same images can be told apart, each pair of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+from scipy.stats import binom
+
+from bench.statistics.intervals import change
+from bench.statistics.spread import difference
+
+Answers = NDArray[np.bool_]
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`first` against `second`, by their places among those compared."""
+
+    first: int
+    second: int
+    difference: float  # how much more often the first is right
+    low: float  # of the difference, 95%, for this pair alone
+    high: float
+    p: float  # how often two equals would lie as far apart, for this pair alone
+    adjusted: float  # the same over all pairs, after Holm
+
+    @property
+    def differ(self) -> bool:
+        return self.adjusted <= LEVEL
+
+
+def compare_all(answers: Answers) -> tuple[Comparison, ...]:
+    """Every pair of `answers` (those compared, seeds, images)."""
+    pairs = list(combinations(range(len(answers)), 2))
+    chances = [chance_if_equal(answers[a], answers[b]) for a, b in pairs]
+    found = []
+    for (a, b), p, adjusted in zip(pairs, chances, holm(chances), strict=True):
+        apart = difference(answers[a], answers[b])
+        low, high = change(apart, answers.shape[-1])
+        found.append(
+            Comparison(a, b, float(apart.mean), float(low), float(high), p, adjusted),
+        )
+    return tuple(found)
+
+
+def chance_if_equal(first: Answers, second: Answers) -> float:
+    """The two-sided p-value of `first` and `second` (seeds, images) being right equally often.
+
+    Were they equal, either could have given either's answers to an image: all exchanges, image by
+    image over all seeds at once, are counted exactly. With one seed that is McNemar's exact test.
+    What seeds differ by on all images alike is added to each exchange, as Student's distribution.
+    """
+    seeds, images = first.shape
+    won = first.sum(axis=0, dtype=np.int64) - second.sum(axis=0, dtype=np.int64)
+    seen = abs(int(won.sum()))
+    steps, chances = _exchanges(won)
+    apart = difference(first, second)
+    # Of two seeds too little is known to take the noise off: equals would be told apart too often.
+    of_seeds = float(apart.seeds_with_noise if seeds == 2 else apart.seeds)
+    if of_seeds <= 0:
+        return min(1.0, float(chances[np.abs(steps) >= seen].sum()))
+    scale = of_seeds**0.5 * seeds * images
+    beyond = stdtr(apart.seeds_freedom, (steps - seen) / scale)
+    beyond = beyond + stdtr(apart.seeds_freedom, (-seen - steps) / scale)
+    return min(1.0, float((chances * beyond).sum()))
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """p-values such that those up to 5% hold together with 95% confidence, after Holm."""
+    adjusted, largest = [0.0] * len(chances), 0.0
+    for done, index in enumerate(np.argsort(chances, kind="stable")):
+        largest = max(largest, min(1.0, (len(chances) - done) * chances[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every sum that exchanges of `won` can have, and its chance."""
+    chances = np.ones(1)
+    for by, images in enumerate(np.bincount(np.abs(won))):
+        if by and images:
+            of_these = np.zeros(2 * by * images + 1)
+            of_these[:: 2 * by] = binom.pmf(np.arange(images + 1), images, 0.5)
+            chances = np.convolve(chances, of_these)
+    furthest = len(chances) // 2
+    return np.arange(-furthest, furthest + 1), chances

@@ -1,0 +1,86 @@
+"""How far a mean over seeds and images may be from what other seeds and images would give.
+
+Every seed answers the same images, so the two are crossed: an image is hard for all seeds, and a
+seed is lucky on all images. The variance of the mean has a part for each. The images' part is that
+of the images' means over the seeds. The seeds' part is how far the seeds' means lie apart, less
+what the single answers' own noise explains of it; with two to five seeds it rests on very little,
+so how little is kept beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean and the parts of its variance; each an array over whatever leads the answers."""
+
+    mean: Values
+    images: Values  # variance of the mean that comes from the choice of images
+    seeds: Values  # the same from the choice of seeds
+    seeds_with_noise: Values  # `seeds` before the noise of single answers was taken off
+    seeds_freedom: Values  # how many independent deviations `seeds_with_noise` rests on
+
+    @property
+    def variance(self) -> Values:
+        return self.images + self.seeds
+
+    @property
+    def freedom(self) -> Values:
+        """Degrees of freedom of the whole, after Satterthwaite; the images' are taken as many."""
+        shaky = np.maximum(self.seeds_with_noise, np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore"):
+            found = self.seeds_freedom * (self.variance / shaky) ** 2
+        many = (self.seeds_with_noise == 0) | (self.seeds_freedom == 0)
+        return np.where(many, np.inf, np.maximum(found, 1.0))
+
+
+def spread(answers: NDArray[np.generic]) -> Spread:
+    """The spread of the mean of `answers` (..., seeds, images), or of differences of answers."""
+    values = answers.astype(np.float64)
+    seeds, images = values.shape[-2:]
+    of_images, of_seeds = values.mean(axis=-2), values.mean(axis=-1)
+    mean = of_seeds.mean(axis=-1)
+    from_images = of_images.var(axis=-1) / images
+    if seeds == 1:
+        none = np.zeros_like(mean)
+        return Spread(mean, from_images, none, none, none)
+    # What is left of each answer when its image and its seed are taken off: its sum of squares is
+    # the whole less the two parts.
+    whole = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
+    by_seed = ((of_seeds - mean[..., None]) ** 2).sum(axis=-1)
+    rest = np.maximum(whole - seeds * images * from_images * images - images * by_seed, 0.0)
+    noise = rest / max((seeds - 1) * (images - 1), 1) / images
+    apart = by_seed / (seeds - 1)
+    return Spread(
+        mean,
+        from_images,
+        np.maximum(apart - noise, 0.0) / seeds,
+        apart / seeds,
+        np.full_like(mean, seeds - 1),
+    )
+
+
+def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Spread:
+    """The spread of how much more often `first` is right than `second`, on the same images.
+
+    Paired by image. Seeds are not paired: one seed does not do the same to two networks.
+    """
+    a, b = spread(first), spread(second)
+    apart = first.mean(axis=-2) - second.mean(axis=-2)
+    shaky = a.seeds_with_noise + b.seeds_with_noise
+    squares = a.seeds_with_noise**2 + b.seeds_with_noise**2
+    ratio = np.divide(shaky**2, squares, out=np.ones_like(shaky), where=squares > 0)
+    return Spread(
+        a.mean - b.mean,
+        apart.var(axis=-1) / apart.shape[-1],
+        a.seeds + b.seeds,
+        shaky,
+        a.seeds_freedom * ratio,
+    )
