@@ -3,7 +3,7 @@
     labels, table, findings     what the records say, as data frames, derived once
     format, escape, columns     how a figure or a name is written, whatever the format
     facts                       the lines above every table, and the warnings
-    terminal, markdown, csv, latex, figures     one format each
+    terminal, markdown, csv, latex, figures, html     one format each
 
 A new format is one more file and a line in `render`. Importing this package is cheap; what pandas
 and matplotlib cost is paid by its functions.
@@ -19,14 +19,14 @@ from bench.report.latest import point_latest
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["point_latest", "render", "show"]
+__all__ = ["point_latest", "render", "show", "shown_images"]
 
 
 def render(folder: Path, *, latex: bool = False) -> list[Path]:
     """Write every report of the run in `folder`; returns the files."""
     from bench.files import write_atomic
     from bench.records import load_run
-    from bench.report import csv, markdown
+    from bench.report import csv, html, markdown
     from bench.report import latex as tex
     from bench.report.figures import pictures
     from bench.report.findings import find
@@ -45,9 +45,19 @@ def render(folder: Path, *, latex: bool = False) -> list[Path]:
         write("table.tex", tex.text(findings))
     for picture in drawn:
         write(picture.path, picture.png())
+    write("report.html", html.page(findings))
     # Last, so that it never links to a picture that is not there yet.
     write("report.md", markdown.text(findings, drawn))
     return written
+
+
+def shown_images(folder: Path) -> tuple[int, ...]:
+    """The test images, by their place in the split, of which the reports show pictures."""
+    from bench.records import load_run
+    from bench.report.findings import find
+    from bench.report.mistakes import shown
+
+    return shown(find(load_run(folder)).mistakes)
 
 
 def show(folder: Path, console: Console) -> None:

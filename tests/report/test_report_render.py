@@ -102,6 +102,7 @@ def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> N
     names = {path.relative_to(folder).as_posix() for path in written}
     assert names == {
         "report.md",
+        "report.html",
         "summary.csv",
         "per_class.csv",
         "figures/accuracy_latency.png",
@@ -142,6 +143,7 @@ def test_a_run_without_results_is_reported(tmp_path: Path, nets: list[Net]) -> N
     written = report.render(folder, latex=True)
     assert {path.name for path in written} == {
         "report.md",
+        "report.html",
         "summary.csv",
         "per_class.csv",
         "table.tex",
@@ -156,6 +158,7 @@ def test_missing_arrays_leave_the_rest(tmp_path: Path) -> None:
     names = {path.name for path in report.render(folder)}
     assert names == {
         "report.md",
+        "report.html",
         "summary.csv",
         "per_class.csv",
         "curves_mobilenetv2.png",

@@ -1,0 +1,66 @@
+"""One self-contained HTML file: styles, scripts and data inside it, nothing loaded from elsewhere.
+
+The data go in as JSON that no browser takes for markup, and a content security policy lets run only
+the very script that stands here: a class named `<script>` is a name. What is large goes into blocks
+of its own, which the page decodes when they are first looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+STATIC = Path(__file__).parent / "static"
+_AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+def document(
+    title: str,
+    data: Mapping[str, Any],
+    blocks: Mapping[str, Any],
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+) -> str:
+    """The page of `data`, drawn by these files of `static/`; `blocks` are decoded on demand."""
+    style, script = _joined(styles), _script(scripts)
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        f"img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    template = Template((STATIC / "page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        policy=html.escape(policy, quote=False),
+        title=html.escape(title),
+        style=style,
+        script=script,
+        data=script_json(data),
+        blocks="\n".join(
+            f'<script type="application/json" id="block-{name}">{script_json(block)}</script>'
+            for name, block in blocks.items()
+        ),
+    )
+
+
+def script_json(value: Any) -> str:
+    """JSON inside a script element: ASCII alone, and no character that could end the element."""
+    dense = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return dense.translate(_AS_CODES)
+
+
+def _script(names: Sequence[str]) -> str:
+    return f'"use strict";\n(() => {{\n{_joined(names)}\n}})();'
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

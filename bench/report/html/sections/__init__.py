@@ -1,0 +1,40 @@
+"""What the page says, one section a file, in the order in which a reader asks.
+
+`data(findings, seen)` is JSON for the file of the same name in `static/`, or `None` where the run
+holds nothing for the section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench.report.findings import Findings
+from bench.report.html.evidence import Seen
+from bench.report.html.sections import (
+    calibration,
+    confusion,
+    curves,
+    latency,
+    leaderboard,
+    left_out,
+    mistakes,
+    reproduction,
+    times,
+    tradeoff,
+)
+from bench.report.html.values import Json
+
+Section = Callable[[Findings, Mapping[str, Seen]], Json | None]
+
+SECTIONS: Mapping[str, Section] = {
+    "leaderboard": leaderboard.data,
+    "tradeoff": tradeoff.data,
+    "confusion": confusion.data,
+    "mistakes": mistakes.data,
+    "calibration": calibration.data,
+    "curves": curves.data,
+    "latency": latency.data,
+    "times": times.data,
+    "left_out": left_out.data,
+    "reproduction": reproduction.data,
+}

@@ -1,0 +1,42 @@
+"""How training went: loss and accuracy of each epoch, phase by phase, a line a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.report.findings import Findings
+from bench.report.html.evidence import Seen
+from bench.report.html.values import Json, numbers, text
+from bench.report.labels import RANDOM_INIT
+from bench.types import PhaseResult, Record
+
+
+def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+    backbones = []
+    for label, records in findings.records.items():
+        trained = [r for r in records if r.status == "ok" and any(p.epochs for p in r.phases)]
+        if trained:
+            backbones.append(
+                {
+                    "label": text(label),
+                    "random": label.endswith(f"({RANDOM_INIT})"),
+                    "seeds": [_seed(record) for record in trained],
+                }
+            )
+    return {"backbones": backbones} if backbones else None
+
+
+def _seed(record: Record) -> Json:
+    return {"seed": record.trial.seed, "phases": [_phase(phase) for phase in record.phases]}
+
+
+def _phase(phase: PhaseResult) -> Json:
+    return {
+        "name": text(phase.name, 40),
+        "best": phase.best_epoch,
+        "stopped": phase.stopped_early,
+        "loss": numbers(e.loss for e in phase.epochs),
+        "val_loss": numbers(e.val_loss for e in phase.epochs),
+        "accuracy": numbers(e.accuracy for e in phase.epochs),
+        "val_accuracy": numbers(e.val_accuracy for e in phase.epochs),
+    }

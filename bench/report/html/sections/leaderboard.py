@@ -1,0 +1,61 @@
+"""The ranked table: a row a backbone, with intervals and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.metrics.base import METRICS
+from bench.report import columns
+from bench.report.columns import COLUMNS
+from bench.report.findings import Findings
+from bench.report.html.evidence import Seen
+from bench.report.html.values import Json, number, text
+from bench.report.labels import RANDOM_INIT
+
+# Of random weights these mean nothing, so such rows never sort among the others by them.
+QUALITY = frozenset({"accuracy", "accuracy_low", "loss", "val_accuracy", "macro_f1"})
+
+
+def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+    table = findings.table
+    if not len(table):
+        return None
+    about = columns.EXPLANATION
+    if findings.several_seeds:
+        about = f"Means over seeds ± standard deviation. {about}"
+    shown = [c for c in COLUMNS if table[c.name].notna().any()]
+    return {
+        "columns": [
+            {
+                "title": column.title,
+                "name": column.name,
+                "about": METRICS[column.name].title,
+                "lower": METRICS[column.name].better == "lower",
+                "quality": column.name in QUALITY,
+            }
+            for column in shown
+        ],
+        "rows": [_row(row, shown) for _, row in table.iterrows()],
+        "about": about,
+    }
+
+
+def _row(row: pd.Series[Any], shown: list[columns.Column]) -> Json:
+    return {
+        "label": text(row["label"].removesuffix(f" ({RANDOM_INIT})")),
+        "rank": None if pd.isna(row["rank"]) else int(row["rank"]),
+        "state": _state(row),
+        "reason": text(row["reason"]),
+        "failed": int(row.get("failed", 0)),
+        "interval": [number(row[n]) for n in ("accuracy_low", "accuracy", "accuracy_high")],
+        "cells": [{"text": c.cell(row), "value": number(row[c.name])} for c in shown],
+    }
+
+
+def _state(row: pd.Series[Any]) -> str:
+    if row["status"] != "ok":
+        return "failed"
+    return "random" if row["weights"] == RANDOM_INIT else "ranked"

@@ -1,0 +1,27 @@
+/* A chart that is drawn anew for each width; printing only scales it. */
+function chart(label, draw) {
+  const frame = element("div", { class: "chart" });
+  let drawn = 0;
+  const update = (width) => {
+    if (!width || Math.abs(width - drawn) < 2) return;
+    drawn = width;
+    const { height, children } = draw(width);
+    frame.replaceChildren(
+      svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label }, children));
+  };
+  new ResizeObserver(([entry]) => {
+    if (!matchMedia("print").matches) update(Math.floor(entry.contentRect.width));
+  }).observe(frame);
+  frame.redraw = () => { const width = drawn; drawn = 0; update(width); };
+  return frame;
+}
+
+function path(points) {
+  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+}
+
+/* What the marks of a chart mean: pairs of a small drawing and its words. */
+function key(entries) {
+  return element("ul", { class: "key" }, entries.map(([mark, words]) =>
+    element("li", {}, svg("svg", { viewBox: "0 0 30 13", "aria-hidden": "true" }, mark), words)));
+}

@@ -1,0 +1,100 @@
+/* Making elements. Text is only ever set as text, so no name from the data can become markup. */
+const DATA = JSON.parse(document.getElementById("data").textContent);
+
+function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (name === "style") Object.entries(value).forEach(([k, v]) => node.style.setProperty(k, v));
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/* A name from the data, kept apart from the direction of the text around it. */
+function named(text) {
+  return element("span", { class: "name", title: text.length > 40 ? text : null }, text);
+}
+
+/* A large part of the page's data, decoded when it is first asked for. */
+const decoded = new Map();
+function block(name) {
+  if (!decoded.has(name)) {
+    const source = document.getElementById(`block-${name}`);
+    decoded.set(name, source ? JSON.parse(source.textContent) : null);
+  }
+  return decoded.get(name);
+}
+
+/* Buttons of which one is pressed; `choose` hears the value of each that is. */
+function choice(about, options, choose) {
+  const buttons = options.map(([value, title]) =>
+    element("button", {
+      class: "button",
+      type: "button",
+      "aria-pressed": String(value === options[0][0]),
+      click: (event) => {
+        buttons.forEach((b) => b.setAttribute("aria-pressed", String(b === event.currentTarget)));
+        choose(value);
+      },
+    }, title));
+  return element("div", { class: "choice", role: "group", "aria-label": about }, buttons);
+}
+
+/* A menu of the backbones of a section. */
+function picker(backbones, choose) {
+  const menu = element("select", { class: "field", change: () => choose(backbones[menu.value]) },
+    backbones.map((b, index) => element("option", { value: index }, shortened(b.label, 60))));
+  return element("label", {}, "Backbone", menu);
+}
+
+/* Figures side by side, the first few of them at once: the others when asked for, or printed. */
+function plates(items, draw, first = 6) {
+  const frame = element("div", { class: "plates" }, items.slice(0, first).map(draw));
+  if (items.length <= first) return frame;
+  const more = element("button", { class: "button more", type: "button" }, `Show all ${items.length}`);
+  const all = () => {
+    if (!more.isConnected) return;
+    more.remove();
+    frame.append(...items.slice(first).map(draw));
+  };
+  more.addEventListener("click", all);
+  window.addEventListener("beforeprint", all);
+  return element("div", {}, frame, more);
+}
+
+/* The middle goes, because names differ at their ends. */
+function shortened(text, most) {
+  if (text.length <= most) return text;
+  const head = Math.floor(most / 2);
+  return `${text.slice(0, head)}…${text.slice(text.length - (most - 1 - head))}`;
+}
+
+function percent(share, digits = 1) {
+  return `${(100 * share).toFixed(digits)}%`;
+}
+
+/* The sections of the page in order: name in the data, title, and what draws its parts. */
+const sections = [];
+function section(name, title, draw) {
+  sections.push({ name, title, draw });
+}
+
+/* Fills a `details` when it is first opened, or printed open. */
+function whenOpened(details, fill) {
+  const once = () => {
+    if (!details.open) return;
+    details.removeEventListener("toggle", once);
+    fill();
+  };
+  details.addEventListener("toggle", once);
+}

@@ -1,0 +1,12 @@
+/* Puts the page together: the top, the contents, a section for all that there are data for. */
+const there = sections.filter(({ name }) => DATA[name]);
+document.body.prepend(
+  element("a", { class: "skip", href: "#main" }, "To the results"),
+  masthead(DATA.overview),
+  element("nav", { class: "contents", "aria-label": "Contents" }, element("ul", { class: "column" },
+    there.map(({ name, title }) => element("li", {}, element("a", { href: `#${name}` }, title))))),
+  element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
+    element("section", { id: name, "aria-labelledby": `title-${name}` },
+      element("h2", { id: `title-${name}` }, title), draw(DATA[name])))),
+  element("footer", { class: "column soft small" },
+    `Rendered from the records of the run${DATA.overview.created ? ` made ${DATA.overview.created}` : ""}. Every figure is in summary.csv, in the same folder.`));

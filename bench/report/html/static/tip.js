@@ -1,0 +1,30 @@
+/* What a mark in a chart stands for: shown while it is pointed at or has the keyboard's focus. */
+const tip = element("div", { id: "tip", role: "tooltip", hidden: true });
+document.body.append(tip);
+
+function explained(node, title, lines) {
+  node.setAttribute("tabindex", "0");
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", [title, ...lines].join("; "));
+  node.classList.add("point");
+  const show = () => showTip(node.getBoundingClientRect(), title, lines);
+  for (const name of ["pointerenter", "focus"]) node.addEventListener(name, show);
+  for (const name of ["pointerleave", "blur"]) node.addEventListener(name, hideTip);
+  return node;
+}
+
+function showTip(box, title, lines) {
+  tip.replaceChildren(element("b", {}, title), ...lines.map((line) => element("div", {}, line)));
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const left = Math.min(Math.max(8, box.left + box.width / 2 - width / 2), innerWidth - width - 8);
+  const top = box.top - height - 10 < 8 ? box.bottom + 10 : box.top - height - 10;
+  tip.style.left = `${left + scrollX}px`;
+  tip.style.top = `${top + scrollY}px`;
+}
+
+function hideTip() {
+  tip.hidden = true;
+}
+
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
