@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import __version__
+from bench.argument_types import positive, positive_float, seed, seeds
 from bench.errors import BenchError
 from bench.types import KEEP_MODELS
 
@@ -122,7 +123,7 @@ def _cache_options(parser: argparse.ArgumentParser) -> None:
         help="where decoded images and frozen activations are kept (the user's cache folder)",
     )
     group.add_argument(
-        "--cache-gb", type=_positive_float, default=50.0, metavar="N", help="its bound (50)"
+        "--cache-gb", type=positive_float, default=50.0, metavar="N", help="its bound (50)"
     )
 
 
@@ -147,23 +148,23 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         help="auto (random where none can be had), imagenet (or stop), random, or a folder",
     )
     what.add_argument(
-        "--limit", type=_positive, metavar="N", help="train on N images, class-balanced by seed"
+        "--limit", type=positive, metavar="N", help="train on N images, class-balanced by seed"
     )
     what.add_argument(
-        "--input-size", type=_positive, metavar="PX", help="the same for all (each one's own)"
+        "--input-size", type=positive, metavar="PX", help="the same for all (each one's own)"
     )
-    what.add_argument("--batch-size", type=_positive, metavar="N", help="images a step (32)")
-    seeds = what.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the training (0)")
-    seeds.add_argument(
+    what.add_argument("--batch-size", type=positive, metavar="N", help="images a step (32)")
+    either = what.add_mutually_exclusive_group()
+    either.add_argument("--seed", type=seed, default=0, metavar="N", help="of the training (0)")
+    either.add_argument(
         "--seeds",
-        type=_seeds,
+        type=seeds,
         metavar="N|A,B,C",
         help="train N seeds from 0 on, or those listed, on the same cached activations",
     )
     what.add_argument(
         "--split-seed",
-        type=_seed,
+        type=seed,
         default=0,
         metavar="N",
         help="which images train, validate and test, the same for all training seeds (0)",
@@ -179,7 +180,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--latency-seconds",
-        type=_positive_float,
+        type=positive_float,
         default=2.0,
         metavar="S",
         help="how long to time each batch size (2)",
@@ -198,43 +199,6 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     how.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
     how.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
-    return value
-
-
-def _positive_float(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 4294967295, got {text}")
-    return value
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """`5` is the seeds 0 to 4; `1,2,3` (or `7,`) are those."""
-    if "," not in text:
-        return tuple(range(_positive(text)))
-    seeds = tuple(_seed(part) for part in text.split(",") if part.strip())
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise argparse.ArgumentTypeError(f"must be different whole numbers, got {text}")
-    return seeds
-
-
-# argparse names the type in its message: "invalid whole number value: 'x'".
-_positive.__name__ = _seed.__name__ = "whole number"
-_positive_float.__name__ = "number"
-_seeds.__name__ = "seeds"
 
 
 if __name__ == "__main__":
