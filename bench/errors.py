@@ -9,6 +9,7 @@
       PluginError              exit 1   a backbone plugin could not be loaded
       CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
+        DivergedError          exit 1   training came to nothing: the loss is no longer a number
 
 Messages say what was wrong, what was received and what to do, and carry no traceback. Anything
 that is not a `BenchError` is a fault of this program.
@@ -67,3 +68,7 @@ class CheckError(BenchError):
 
 class TrialError(BenchError):
     """One trial cannot be run; it becomes a failed record and the others go on."""
+
+
+class DivergedError(TrialError):
+    """Training came to nothing: the loss is no longer a number."""

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from bench.backends.base import Array, Backend, Forward, TrainStep
-from bench.errors import TrialError
+from bench.errors import DivergedError
 from bench.features import Rows, full_batch, predict
 from bench.network import Tail, probabilities, weighted_loss
 from bench.protocol import Phase
@@ -64,11 +64,14 @@ class PhaseTrainer:
         *,
         seed: int,
         batch_size: int,
+        learning_rate: float,
         on_batch: OnBatch,
         on_epoch: OnEpoch,
     ) -> Outcome:
         """Train from the present weights; leaves the kept epoch's weights in the model."""
         restore(self.optimizer.variables, self._fresh)
+        # A variable like the others: another rate needs no other compilation.
+        self.optimizer.learning_rate = learning_rate
         epochs: list[Epoch] = []
         batch_losses: list[float] = []
         best = _Best(self.phase, self.tail)
@@ -81,6 +84,7 @@ class PhaseTrainer:
             loss = self._finite(float((losses * counts).sum() / counts.sum()))
             accuracy = float(right.sum() / counts.sum())
             val_loss, val_accuracy = self._validate(validation, validation_labels)
+            self._finite(val_loss)
             seconds = time.perf_counter() - begun
             epochs.append(Epoch(loss, accuracy, val_loss, val_accuracy, seconds))
             on_epoch(number + 1, epochs[-1])
@@ -121,9 +125,10 @@ class PhaseTrainer:
     def _finite(self, loss: float) -> float:
         if np.isfinite(loss):
             return loss
-        raise TrialError(
-            f"the loss of phase {self.phase.name!r} became {loss}: the learning rate "
-            f"{self.phase.learning_rate:g} is too high for this backbone."
+        rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        raise DivergedError(
+            f"the loss of phase {self.phase.name!r} became {loss}: the learning rate {rate:g} is "
+            f"too high for this backbone."
         )
 
     def _validate(self, rows: Rows, labels: Array) -> tuple[float, float]:

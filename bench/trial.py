@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import replace
-from functools import partial
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np

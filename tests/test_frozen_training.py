@@ -56,6 +56,7 @@ def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] =
             val_labels,
             seed=seed,
             batch_size=BATCH,
+            learning_rate=phase.learning_rate,
             on_batch=lambda done, total: None,
             on_epoch=lambda number, epoch: None,
         )

@@ -72,6 +72,7 @@ def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
         rows,
         LABELS,
         seed=0,
+        learning_rate=phase.learning_rate,
         batch_size=IMAGES,
         on_batch=lambda done, total: None,
         on_epoch=lambda number, epoch: None,

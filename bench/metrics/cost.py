@@ -9,7 +9,7 @@ from bench.records import Evidence
 
 # What must happen before there is a trained model, each as from cold caches. Measuring it is not
 # part of that.
-TRAINING_PARTS = ("data", "build", "features", "compile", "train")
+TRAINING_PARTS = ("data", "build", "features", "compile", "tuning", "train")
 
 
 def train_seconds(evidence: Evidence) -> float | None:

@@ -1,0 +1,125 @@
+"""The budget of learning rates: which there are, which one is taken, and what a trial keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+from workbench import PROTOCOL, SETTINGS, make_dataset, run, with_rate
+
+from bench.backends.base import current
+from bench.protocol import Phase, TrainingProtocol
+from bench.store import Store
+from bench.tuning import best, multipliers
+from bench.types import Dataset, TriedRate
+
+
+def tried(multiplier: float, val_loss: float | None) -> TriedRate:
+    return TriedRate(multiplier, False, val_loss, None, (), 0.0)
+
+
+def test_the_budget_is_half_decades_around_the_protocols_own() -> None:
+    assert multipliers(1) == (1.0,)
+    assert multipliers(2) == pytest.approx((0.316228, 1), rel=1e-5)
+    assert multipliers(5) == pytest.approx((0.1, 0.316228, 1, 3.16228, 10), rel=1e-5)
+    for budget in range(1, 9):
+        assert set(multipliers(budget)) < set(multipliers(budget + 1))
+
+
+def test_least_validation_loss_is_chosen_and_ties_go_to_the_protocol() -> None:
+    low, own, high = multipliers(3)
+    assert best([tried(low, 0.3), tried(own, 0.2), tried(high, 0.1)]) == tried(high, 0.1)
+    assert best([tried(low, 0.1), tried(own, 0.1), tried(high, 0.1)]) == tried(own, 0.1)
+    # Of two equally far from the protocol's rate, the gentler.
+    assert best([tried(low, 0.1), tried(own, 0.2), tried(high, 0.1)]) == tried(low, 0.1)
+    assert best([tried(low, None), tried(own, 0.5)]) == tried(own, 0.5)
+    assert best([tried(low, None), tried(own, None)]) is None
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, store: Store) -> Dataset:
+    return make_dataset(tmp_path / "data", store)
+
+
+def test_every_rate_is_kept_and_each_is_what_the_protocol_would_give_at_it(
+    dataset: Dataset, store: Store, tmp_path: Path
+) -> None:
+    (evidence,), _ = run(dataset, store, tmp_path / "tuned", settings=replace(SETTINGS, tune=3))
+    record, arrays = evidence.record, evidence.arrays
+    assert [rate.multiplier for rate in record.tuning] == list(multipliers(3))
+    assert arrays["tuning_validation_probabilities"].shape == (3, 12, 2)
+    assert arrays["tuning_test_probabilities"].shape == (3, 16, 2)
+    for number, rate in enumerate(record.tuning):
+        # As if nobody had tuned, with a protocol of that rate: compiled once changes nothing.
+        protocol = with_rate(PROTOCOL, rate.multiplier)
+        (alone,), _ = run(dataset, store, tmp_path / str(number), protocol=protocol)
+        for split in ("validation", "test"):
+            np.testing.assert_allclose(
+                arrays[f"tuning_{split}_probabilities"][number],
+                alone.arrays[f"{split}_probabilities"],
+                rtol=1e-5,
+            )
+        assert [p.epochs[-1].loss for p in rate.phases] == pytest.approx(
+            [p.epochs[-1].loss for p in alone.record.phases], rel=1e-5
+        )
+        labels = arrays["validation_labels"]
+        expected = log_loss(labels, arrays["tuning_validation_probabilities"][number])
+        assert rate.val_loss == pytest.approx(expected, abs=1e-9)
+
+    chosen = min(range(3), key=lambda i: record.tuning[i].val_loss or 9)
+    assert [rate.chosen for rate in record.tuning] == [i == chosen for i in range(3)]
+    assert record.phases == record.tuning[chosen].phases
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(
+            arrays[f"{split}_probabilities"], arrays[f"tuning_{split}_probabilities"][chosen]
+        )
+    others = sum(rate.seconds for rate in record.tuning if not rate.chosen)
+    assert record.seconds["tuning"] == pytest.approx(others)
+    parts = {k: v for k, v in record.seconds.items() if k not in ("total", "reused")}
+    assert sum(parts.values()) == pytest.approx(record.seconds["total"])
+
+
+def test_no_rate_compiles_anything_again(
+    dataset: Dataset, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = current()
+    made = []
+    original = type(backend).train_step
+
+    def counted(self: object, *arguments: object) -> object:
+        made.append(arguments)
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(backend), "train_step", counted)
+    (evidence,), _ = run(dataset, store, tmp_path / "r", settings=replace(SETTINGS, tune=4))
+    assert len(made) == len(PROTOCOL.phases)
+    compiled = [[p.compile_seconds > 0 for p in rate.phases] for rate in evidence.record.tuning]
+    assert compiled == [[True, True], [False, False], [False, False], [False, False]]
+
+
+def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
+    dataset: Dataset, store: Store, tmp_path: Path
+) -> None:
+    # The largest 32-bit number is 3.4 10^38: at ten times 10^38 the first step overflows.
+    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 1, 1e38, "sgd"),))
+    settings = replace(SETTINGS, tune=5)
+    (evidence,), _ = run(dataset, store, tmp_path / "r", protocol=protocol, settings=settings)
+    lowest, *_, highest = evidence.record.tuning
+    assert lowest.val_loss is not None
+    assert (highest.val_loss, highest.val_accuracy, highest.phases) == (None, None, ())
+    assert not highest.chosen
+    answers = evidence.arrays["tuning_test_probabilities"]
+    assert np.isnan(answers[-1]).all()
+    assert np.isfinite(answers[0]).all()
+
+
+def test_where_no_rate_leads_anywhere_the_trial_fails(
+    dataset: Dataset, store: Store, tmp_path: Path
+) -> None:
+    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 1, 1e41, "sgd"),))
+    settings = replace(SETTINGS, tune=2)
+    with pytest.raises(AssertionError, match="nothing at each of the 2 learning rates"):
+        run(dataset, store, tmp_path / "r", protocol=protocol, settings=settings)

@@ -1,0 +1,117 @@
+"""A small data set on disk and trials on it, run in this process: what tests of training share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tiny
+from PIL import Image
+
+from bench import datasets
+from bench.job import Job
+from bench.plan import make_plan
+from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
+from bench.records import Evidence
+from bench.registry import BACKBONES
+from bench.store import Store
+from bench.trial import run_trials
+from bench.types import Backbone, Dataset, Epoch, Record, Settings, Trial
+
+PROTOCOL = TrainingProtocol(
+    name="p",
+    summary="",
+    head=Head(dropout=0.2),
+    phases=(
+        Phase("head", 3, 1e-2),
+        Phase("fine-tune", 2, 1e-3, unfreeze=Unfreeze("stages", 1)),
+    ),
+)
+SETTINGS = Settings(weights="random", batch_size=8, latency_seconds=0.01)
+
+
+def write_images(folder: Path, counts: dict[str, int]) -> None:
+    """A folder per split, a folder per class, the classes in turn."""
+    for seed, (split, count) in enumerate(counts.items()):
+        pixels, labels = tiny.images(count, seed)
+        for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = folder / split / ("cat", "dog")[label] / f"{number:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+
+
+def make_dataset(folder: Path, store: Store) -> Dataset:
+    """40 images to train on, 12 to validate and 16 to test, 20, 6 and 8 of each class."""
+    write_images(folder, {"train": 40, "validation": 12, "test": 16})
+    listing = datasets.list_dataset(str(folder), store=store)
+    return datasets.prepare(listing, [tiny.SIZE], store=store)
+
+
+@dataclass
+class Heard:
+    """Hears trials and remembers what it was told."""
+
+    records: list[Record] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+        self.stages.append(stage)
+
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def record(self, record: Record) -> None:
+        self.records.append(record)
+
+
+def run(
+    dataset: Dataset,
+    store: Store,
+    folder: Path,
+    *,
+    settings: Settings = SETTINGS,
+    protocol: TrainingProtocol = PROTOCOL,
+    seeds: tuple[int, ...] = (0,),
+    fractions: tuple[float, ...] = (1.0,),
+    backbone: Backbone = tiny.TINY,
+) -> tuple[list[Evidence], Heard]:
+    """Run one backbone's trials as a worker does; a trial that fails is an error here."""
+    plan = make_plan(
+        [backbone],
+        dataset,
+        protocol,
+        settings,
+        seeds,
+        input_size=None,
+        keras_backend="tensorflow",
+        rate=1e11,
+        located={backbone.name: None},
+        fractions=fractions,
+    )
+    job = Job(
+        trials=plan.trials,
+        protocol=protocol,
+        dataset=dataset,
+        weights=None,
+        folder=str(folder),
+        store=str(store.root),
+        store_limit_bytes=store.limit_bytes,
+        command=("run_bench.py", "run"),
+        split_seed=0,
+    )
+    heard = Heard()
+    BACKBONES.add(backbone)
+    try:
+        run_trials(job, heard, imports_seconds=0.0)
+    finally:
+        BACKBONES.remove(backbone.name)
+    failed = [r.reason for r in heard.records if r.status == "failed"]
+    assert not failed, failed
+    return [Evidence(r, dataset.classes, folder) for r in heard.records], heard
+
+
+def with_rate(protocol: TrainingProtocol, multiplier: float) -> TrainingProtocol:
+    """The protocol with every learning rate multiplied."""
+    phases = (replace(p, learning_rate=p.learning_rate * multiplier) for p in protocol.phases)
+    return replace(protocol, phases=tuple(phases))
