@@ -40,6 +40,11 @@ class Guesses:
     predicted: Counts
     confidence: Floats
 
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.labels == self.predicted
+        return found
+
 
 def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | None:
     """True labels and probabilities (images x classes) of a split, where there are usable ones."""

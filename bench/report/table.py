@@ -6,19 +6,22 @@ stand after them without a rank, because their accuracy means nothing; failed on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.metrics.base import METRICS
-from bench.metrics.classification import Counts, Guesses, confusion_matrix, guesses
+from bench.metrics.calibration import scaled_confidence
+from bench.metrics.classification import Counts, Floats, Guesses, confusion_matrix, guesses
 from bench.records import Evidence, Run
+from bench.report.comparable import contenders, differences
 from bench.report.labels import RANDOM_INIT, labels
-from bench.statistics import wilson
+from bench.statistics import intervals
 from bench.types import Record
 
 FIRST_COLUMNS = (
@@ -52,6 +55,7 @@ class Score:
     figures: Mapping[str, float | None]
     confusion: Counts | None
     guesses: Guesses | None
+    scaled: Floats | None  # how sure the guesses are after temperature scaling
 
 
 def score(run: Run) -> tuple[Score, ...]:
@@ -68,28 +72,37 @@ def leaderboard(run: Run) -> pd.DataFrame:
 def by_backbone(run: Run) -> pd.DataFrame:
     """One row a backbone: means over its seeds, and the standard deviation of what has a better
     and a worse in `*_std`."""
-    return backbone_table(trial_table(score(run)))
+    scores = score(run)
+    return backbone_table(trial_table(scores), scores)
 
 
-def trial_table(scores: Iterable[Score]) -> pd.DataFrame:
+def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
     """`leaderboard` of scores at hand."""
-    return _ranked([_row(s) for s in scores], _columns())
+    return _ranked([_row(s) for s in scores], _columns(), scores)
 
 
-def backbone_table(trials: pd.DataFrame) -> pd.DataFrame:
+def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
     """`by_backbone` of a leaderboard at hand."""
-    rows = [_mean_row(group) for _, group in trials.groupby("label", sort=False)]
+    right = {s.record.trial.key: s.guesses.right for s in scores if s.guesses is not None}
+    rows = [_mean_row(group, right) for _, group in trials.groupby("label", sort=False)]
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
-    return _ranked(rows, [*first, *figures, "reason"])
+    return _ranked(rows, [*first, *figures, "reason"], scores)
 
 
 def _score(run: Run, record: Record, label: str) -> Score:
     if record.status != "ok":
-        return Score(record, label, dict.fromkeys(METRICS.names), None, None)
+        return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
     evidence = Evidence(record, run.dataset.classes, run.folder)
     figures = {metric.name: metric.compute(evidence) for metric in METRICS}
-    return Score(record, label, figures, confusion_matrix(evidence), guesses(evidence))
+    return Score(
+        record,
+        label,
+        figures,
+        confusion_matrix(evidence),
+        guesses(evidence),
+        scaled_confidence(evidence),
+    )
 
 
 def _columns() -> list[str]:
@@ -117,7 +130,7 @@ def _row(score: Score) -> Row:
     return facts | {n: np.nan if v is None else v for n, v in score.figures.items()}
 
 
-def _mean_row(group: pd.DataFrame) -> Row:
+def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Row:
     ok = group[group["status"] == "ok"]
     shown = ok if len(ok) else group
     names = list(METRICS.names)
@@ -134,10 +147,11 @@ def _mean_row(group: pd.DataFrame) -> Row:
     means, spreads = shown[names].mean(), shown[names].std(ddof=1)
     row |= {name: means[name] for name in names}
     row |= {f"{name}_std": spreads[name] for name in _with_spread()}
-    if not np.isnan(means["accuracy"]):
+    answers = [right[key] for key in ok["trial"] if key in right]
+    if answers and len({len(one) for one in answers}) == 1:
         # The seeds answered the same images: they are one sample of images, not several.
-        images = int(means["test_images"])
-        row["accuracy_low"], row["accuracy_high"] = wilson(means["accuracy"] * images, images)
+        low, high = intervals.accuracy(np.stack(answers))
+        row["accuracy_low"], row["accuracy_high"] = float(low), float(high)
     return row
 
 
@@ -145,11 +159,12 @@ def _with_spread() -> list[str]:
     return [metric.name for metric in METRICS if metric.better != "neither"]
 
 
-def _ranked(rows: list[Row], columns: list[str]) -> pd.DataFrame:
-    """The rows in order, with the rank of those that deserve one."""
-    rows = sorted(rows, key=_place)
+def _ranked(rows: list[Row], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
+    """The rows in order, with the rank of those that deserve one: none where they are unlike."""
+    unlike = bool(differences(contenders(scores)))
+    rows = sorted(rows, key=lambda row: _place(row, unlike))
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(METRICS.names, "float64"))
-    ranks = [i + 1 if _group(row) == 0 else None for i, row in enumerate(rows)]
+    ranks = [i + 1 if _group(row) == 0 and not unlike else None for i, row in enumerate(rows)]
     table["rank"] = pd.array(ranks, dtype="Int64")
     return table
 
@@ -163,7 +178,7 @@ def _group(row: Row) -> int:
     return 1 if row["weights"] == RANDOM_INIT else 0
 
 
-def _place(row: Row) -> tuple[int, float, float, str, int]:
+def _place(row: Row, unlike: bool) -> tuple[int, float, float, str, int]:
     group = _group(row)
-    worth = (-row["accuracy"], row["loss"]) if group == 0 else (inf, inf)
+    worth = (-row["accuracy"], row["loss"]) if group == 0 and not unlike else (inf, inf)
     return (group, *worth, row["label"], row.get("seed", 0))

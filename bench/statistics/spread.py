@@ -34,11 +34,14 @@ class Spread:
     @property
     def freedom(self) -> Values:
         """Degrees of freedom of the whole, after Satterthwaite; the images' are taken as many."""
-        shaky = np.maximum(self.seeds_with_noise, np.finfo(np.float64).tiny)
-        with np.errstate(over="ignore"):
-            found = self.seeds_freedom * (self.variance / shaky) ** 2
-        many = (self.seeds_with_noise == 0) | (self.seeds_freedom == 0)
-        return np.where(many, np.inf, np.maximum(found, 1.0))
+        shaky = np.asarray(self.seeds_with_noise)
+        shares = np.divide(self.variance, shaky, out=np.full_like(shaky, np.inf), where=shaky > 0)
+        few = np.isfinite(shares) & (self.seeds_freedom > 0)
+        found = np.multiply(
+            self.seeds_freedom, shares**2, out=np.full_like(shaky, np.inf), where=few
+        )
+        at_least_one: Values = np.maximum(found, 1.0)
+        return at_least_one
 
 
 def spread(answers: NDArray[np.generic]) -> Spread:

@@ -1,0 +1,77 @@
+"""Which trials may stand in one ranking: same images, same protocol, judged on the same test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from bench.metrics.classification import Guesses
+from bench.types import Record
+
+if TYPE_CHECKING:
+    from bench.report.table import Score
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A trial that deserves a rank: pretrained, finished, with answers."""
+
+    record: Record
+    label: str
+    guesses: Guesses
+
+
+def contenders(scores: Iterable[Score]) -> list[Contender]:
+    """Those that are compared: of a learning curve, only the trials on the most images."""
+    found = [
+        Contender(s.record, s.label, s.guesses)
+        for s in scores
+        if s.guesses is not None and s.record.weights is not None and s.record.weights.pretrained
+    ]
+    most = max((c.record.trial.fraction for c in found), default=1.0)
+    return [c for c in found if c.record.trial.fraction == most]
+
+
+def differences(found: Sequence[Contender]) -> list[str]:
+    """What the contenders do not have in common, and who has which; empty where all is well."""
+    told = []
+    for field, value in FIELDS.items():
+        holders: dict[str, list[str]] = {}
+        for contender in found:
+            holders.setdefault(value(contender), []).append(contender.label)
+        if len(holders) > 1:
+            each = [f"{what} for {_named(who)}" for what, who in holders.items()]
+            told.append(f"{field} ({'; '.join(each)})")
+    return told
+
+
+def _protocol(contender: Contender) -> str:
+    trial = contender.record.trial
+    return f"{trial.protocol} {trial.protocol_digest[:8]}"
+
+
+def _dataset(contender: Contender) -> str:
+    trial = contender.record.trial
+    return f"{trial.dataset} {trial.dataset_fingerprint[:8]}"
+
+
+def _test_images(contender: Contender) -> str:
+    labels = contender.guesses.labels
+    return f"{len(labels):,} images {sha256(labels.tobytes()).hexdigest()[:8]}"
+
+
+FIELDS: dict[str, Callable[[Contender], str]] = {
+    "dataset_fingerprint": _dataset,
+    "protocol_digest": _protocol,
+    "test_labels": _test_images,
+}
+
+
+def _named(labels: Sequence[str]) -> str:
+    names = list(dict.fromkeys(labels))
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
