@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import __version__
-from bench.argument_types import positive, positive_float, seed, seeds
+from bench import __version__, finished_run_options
+from bench.argument_types import budget, fractions, positive, positive_float, seed, seeds
 from bench.errors import BenchError
 from bench.types import KEEP_MODELS
 
@@ -23,6 +23,8 @@ COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
     "list": "show the backbones, datasets and protocols there are",
     "report": "render a run's reports again from its records",
+    **finished_run_options.COMMANDS,
+    "audit": "look for copies, leaks and wrong labels among the images of a data set",
     "check": "prove that a backbone's adapter is right, before hours are spent on it",
     "cache": "show or clear what has been computed once and kept",
 }
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     added["run"].epilog = f"Other commands: {'; '.join(others)}. COMMAND --help tells more."
     for command in added.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks")
-    for name in ("run", "list", "check"):
+    for name in ("run", "list", "check", "predict", "export"):
         added[name].add_argument(
             "--plugin",
             action="append",
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PATH",
             help="a .py file, or a folder of them, that registers more backbones (repeatable)",
         )
-    for name in ("run", "report"):
+    for name in ("run", "report", *finished_run_options.COMMANDS):
         added[name].add_argument(
             "--results",
             type=Path,
@@ -97,12 +99,20 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help="where runs are kept",
         )
+    for name in ("run", "report"):
         added[name].add_argument(
             "--latex", action="store_true", help="also write the table as LaTeX (booktabs)"
         )
-    for name in ("run", "cache"):
+        added[name].add_argument(
+            "--open", action="store_true", help="open report.html in the browser at the end"
+        )
+    for name in ("run", "audit", "cache"):
         _cache_options(added[name])
+    for name in ("run", "audit"):
+        _image_options(added[name])
+    _audit_options(added["audit"])
     _run_options(added["run"])
+    finished_run_options.add_options(added)
     added["list"].add_argument("--json", action="store_true", help="as JSON, for programs")
     added["report"].add_argument(
         "run", nargs="?", default="latest", metavar="RUN", help="a run's name or folder"
@@ -127,6 +137,40 @@ def _cache_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _image_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which images")
+    group.add_argument(
+        "--limit", type=positive, metavar="N", help="train on N images, class-balanced by seed"
+    )
+    group.add_argument(
+        "--split-seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="which images train, validate and test, the same for all training seeds (0)",
+    )
+    group.add_argument(
+        "--groups",
+        type=Path,
+        metavar="FILE",
+        help="a CSV (image,group) or JSON file that says which images stay in one split",
+    )
+
+
+def _audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATA", help="as for `run --dataset`")
+    parser.add_argument(
+        "--on-leak",
+        choices=("warn", "fail"),
+        default="warn",
+        help="where test images are also in train or validation: say so, or exit with 1 (warn)",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write audit.md, audit.json and the pairs' pictures"
+    )
+
+
 def _run_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to run")
     what.add_argument(
@@ -148,9 +192,6 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         help="auto (random where none can be had), imagenet (or stop), random, or a folder",
     )
     what.add_argument(
-        "--limit", type=positive, metavar="N", help="train on N images, class-balanced by seed"
-    )
-    what.add_argument(
         "--input-size", type=positive, metavar="PX", help="the same for all (each one's own)"
     )
     what.add_argument("--batch-size", type=positive, metavar="N", help="images a step (32)")
@@ -163,11 +204,27 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         help="train N seeds from 0 on, or those listed, on the same cached activations",
     )
     what.add_argument(
-        "--split-seed",
-        type=seed,
+        "--on-leak",
+        choices=("warn", "drop", "fail"),
+        default="warn",
+        help="where test images are also in train or validation: say so, leave those out of "
+        "training, or stop before it (warn)",
+    )
+    what.add_argument(
+        "--fractions",
+        type=fractions,
+        default=(1.0,),
+        metavar="A,B,1",
+        help="also train on these shares of the training images, for learning curves; each seed "
+        "draws its own, and smaller shares are part of larger ones (1)",
+    )
+    what.add_argument(
+        "--tune",
+        type=budget,
         default=0,
         metavar="N",
-        help="which images train, validate and test, the same for all training seeds (0)",
+        help="train each trial at N learning rates, the protocol's times 1, 0.32, 3.2, 0.1, ..., "
+        "and take the one with the least validation loss (the protocol's alone)",
     )
     how = parser.add_argument_group("how to run")
     how.add_argument(
@@ -177,6 +234,11 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         "--no-cache",
         action="store_true",
         help="run the frozen part in every epoch, as a plain training loop does",
+    )
+    how.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="ask the framework for operations that give the same result every time",
     )
     how.add_argument(
         "--latency-seconds",

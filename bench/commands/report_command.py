@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import report
+from bench.commands.opening import open_report
 from bench.errors import UsageError
 
 
@@ -15,7 +16,12 @@ def main(arguments: argparse.Namespace) -> int:
     """Write the run's reports and show the table."""
     folder = find_run(arguments.results, arguments.run)
     report.render(folder, latex=arguments.latex)
+    # A run elsewhere, given by its path, leaves what is beside it alone.
+    if folder.parent == arguments.results.resolve():
+        report.write_index(arguments.results)
     report.show(folder, Console(highlight=False))
+    if arguments.open:
+        open_report(folder, Console(stderr=True, highlight=False))
     return 0
 
 

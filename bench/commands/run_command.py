@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import datasets, report
+from bench import datasets, report, thumbnails
+from bench.audit import gate, words
+from bench.audit.findings import KeptAudit
+from bench.commands.opening import open_report
 from bench.display import Display, human_seconds
 from bench.errors import UsageError
 from bench.estimate import matrix_rate
@@ -43,9 +46,11 @@ def main(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         cache=not arguments.no_cache,
         latency_seconds=arguments.latency_seconds,
+        tune=arguments.tune,
+        deterministic=arguments.deterministic,
     )
 
-    executor = LocalProcess(settings.device)
+    executor = LocalProcess(settings.device, deterministic=settings.deterministic)
     if not arguments.dry_run:
         executor.warm_up()
     try:
@@ -75,6 +80,7 @@ def _run(
         store=store,
         split_seed=arguments.split_seed,
         limit=arguments.limit,
+        groups=arguments.groups,
         say=say,
     )
     console.print(f"dataset   {listing.description}", markup=False, soft_wrap=True)
@@ -98,9 +104,21 @@ def _run(
             store=store,
             progress=lambda done, total: bars.update(decoding, completed=done, total=total),
         )
+        bars.remove_task(decoding)
+        auditing = bars.add_task("looking for copies", total=None)
+        trained, audited = gate.pass_through(
+            listing,
+            dataset,
+            sizes,
+            store=store,
+            on_leak=arguments.on_leak,
+            progress=lambda stage, done, total: bars.update(
+                auditing, description=stage, completed=done, total=total
+            ),
+        )
     plan = make_plan(
         backbones,
-        dataset,
+        trained,
         protocol,
         settings,
         arguments.seeds or (arguments.seed,),
@@ -108,10 +126,12 @@ def _run(
         keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
         rate=matrix_rate(),
         located=found,
+        fractions=arguments.fractions,
     )
     name = arguments.run or plan.name
     folder = arguments.results / name
     _show_plan(console, plan, folder, verbose=arguments.verbose)
+    _show_audit(console, audited)
     if arguments.dry_run:
         console.print("dry run: nothing was trained.")
         return 0
@@ -125,7 +145,9 @@ def _run(
         broken_plugins=broken,
         plugins=[str(p) for p in arguments.plugin],
         packages=arguments.packages,
+        split_seed=arguments.split_seed,
         keep_models=arguments.keep_models,
+        files=gate.files(audited, dataset, sizes, store=store),
     )
     todo = pending(plan, folder)
     try:
@@ -134,10 +156,14 @@ def _run(
     finally:
         # An interrupted run is reported too, as far as it went.
         if (folder / "run.json").exists():
+            thumbnails.keep(folder, report.shown_images(folder), dataset, sizes, store)
             report.render(folder, latex=arguments.latex)
             report.point_latest(arguments.results, name)
+            report.write_index(arguments.results)
     # The result is printed even with --quiet: it is what was asked for.
     report.show(folder, Console(highlight=False))
+    if arguments.open:
+        open_report(folder, Console(stderr=True, highlight=False))
     incomplete = plan.skipped or broken or any(r.status == "failed" for r in records)
     return 3 if incomplete else 0
 
@@ -174,6 +200,17 @@ def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> 
         "unknown (a backbone declares no cost)" if not known else f"about {human_seconds(total)}"
     )
     console.print(f"run       {folder}, {len(waiting)} trials to do, {about} on this CPU")
+
+
+def _show_audit(console: Console, kept: KeptAudit) -> None:
+    """A line for the leak, and one for all else; where the figures come from is in the report."""
+    leak = words.outcome(kept)
+    took = f"{kept.seconds:.1f} s"
+    text = f"audit     {leak or words.NO_LEAK} ({took})"
+    console.print(text, style="red" if leak else "", markup=False, soft_wrap=True)
+    if others := list(words.others(kept.audit)):
+        text = f"audit     also {', '.join(others)}; report.md tells more"
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def _show_excluded(console: Console, dataset: Dataset, *, verbose: bool) -> None:

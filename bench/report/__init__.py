@@ -19,7 +19,7 @@ from bench.report.latest import point_latest
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["point_latest", "render", "show", "shown_images"]
+__all__ = ["point_latest", "render", "show", "shown_images", "write_index"]
 
 
 def render(folder: Path, *, latex: bool = False) -> list[Path]:
@@ -49,6 +49,13 @@ def render(folder: Path, *, latex: bool = False) -> list[Path]:
     # Last, so that it never links to a picture that is not there yet.
     write("report.md", markdown.text(findings, drawn))
     return written
+
+
+def write_index(results: Path) -> Path:
+    """List all runs of a results folder in its `index.html`; returns the file."""
+    from bench.report.html import index
+
+    return index.write_index(results)
 
 
 def shown_images(folder: Path) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 /* How training went: loss and accuracy of each epoch, phases side by side, a line a seed. */
 section("curves", "Training", (data) => [
-  element("p", { class: "soft" }, "A ring marks the epoch whose weights were kept; point at a chart, or step through it with the arrow keys, for the figures of an epoch."),
+  element("p", { class: "soft" }, "Loss and accuracy by epoch. A ring marks the epoch whose weights were kept; point at a chart, or step through it with the arrow keys, for the figures of an epoch."),
   key([
     [svg("line", { class: "line blue", x1: 0, x2: 30, y1: 6, y2: 6 }), "training"],
     [svg("line", { class: "line orange dashed", x1: 0, x2: 30, y1: 6, y2: 6 }), "validation"],
@@ -44,7 +44,6 @@ function drawCurves(backbone, what, width) {
   for (const tick of roundTicks([1, Math.max(2, starts.at(-1))], Math.min(6, starts.at(-1))).filter(Number.isInteger)) {
     if (tick <= starts.at(-1)) children.push(svg("text", { x: x(tick), y: height - 10, "text-anchor": "middle" }, String(tick)));
   }
-  children.push(svg("text", { x: width - right, y: height - 10, "text-anchor": "end", "font-size": 10 }, "epoch"));
   for (const seed of seeds) {
     seed.phases.forEach((phase, i) => {
       children.push(curveLine(phase, what, "blue", starts[i], x, y), curveLine(phase, `val_${what}`, "orange dashed", starts[i], x, y));

@@ -2,7 +2,7 @@
 function sortable(spec, about) {
   const body = element("tbody", {}, spec.rows.map((row) => element("tr", {}, row.map((cell, index) =>
     element(index === 0 ? "th" : "td", { class: spec.columns[index].left ? "left" : null, scope: index === 0 ? "row" : null },
-      spec.columns[index].left ? named(cell.text) : cell.text)))));
+      cell.link ? element("a", { href: cell.link }, named(cell.text)) : spec.columns[index].left ? named(cell.text) : cell.text)))));
   const rows = [...body.children].map((node, index) => ({ node, cells: spec.rows[index] }));
   const heads = spec.columns.map((column, index) => sortHead(column.title, column.left, (descending) => {
     heads.forEach((head, i) => { if (i !== index) head.removeAttribute("aria-sort"); });

@@ -100,7 +100,7 @@ function tradeoffMark({ point, x, y, low, high, front }, cost) {
     ? svg("rect", { x: x - 5, y: y - 5, width: 10, height: 10, fill: "var(--paper)", stroke: "var(--soft)", "stroke-width": 2 })
     : svg("circle", { cx: x, cy: y, r: 6, fill: front ? "var(--blue)" : "var(--paper)", stroke: "var(--blue)", "stroke-width": 2 });
   const node = svg("g", {},
-    svg("line", { class: "blue whisker", x1: x, x2: x, y1: low, y2: high }),
+    svg("path", { class: "blue whisker", d: low === high ? "" : `M${x} ${low}V${high}M${x - 4} ${low}h8M${x - 4} ${high}h8` }),
     svg("circle", { class: "halo", cx: x, cy: y, r: 11 }), shape,
     svg("circle", { cx: x, cy: y, r: 14, fill: "transparent" }));
   return explained(node, point.label, [point.text, `${cost.title}: ${point.costs[cost.name].text}`, ...(point.notes || [])]);
@@ -119,7 +119,7 @@ function placeNames(marks, [left, right, top, bottom]) {
       .find((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b));
     if (free) {
       taken.push(free);
-      names.push(svg("text", { class: "ink", x: free[0], y: free[3] - 3 }, text));
+      names.push(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, text));
     }
   }
   return names;
