@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from bench.tuning import LARGEST_BUDGET
+
 
 def positive(text: str) -> int:
     value = int(text)
@@ -44,7 +46,24 @@ def share(text: str) -> float:
     return value
 
 
+def fractions(text: str) -> tuple[float, ...]:
+    """`0.1,0.3,1`: different shares, each above 0."""
+    found = tuple(share(part) for part in text.split(",") if part.strip())
+    if not found or 0 in found or len(set(found)) != len(found):
+        raise argparse.ArgumentTypeError(f"must be different shares above 0, up to 1, got {text}")
+    return found
+
+
+def budget(text: str) -> int:
+    """How many learning rates; one alone would be the protocol's own."""
+    value = int(text)
+    if not 2 <= value <= LARGEST_BUDGET:
+        raise argparse.ArgumentTypeError(f"must be from 2 to {LARGEST_BUDGET}, got {text}")
+    return value
+
+
 # argparse names the type in its message: "invalid whole number value: 'x'".
-positive.__name__ = seed.__name__ = "whole number"
+positive.__name__ = seed.__name__ = budget.__name__ = "whole number"
 positive_float.__name__ = share.__name__ = "number"
 seeds.__name__ = "seeds"
+fractions.__name__ = "shares"

@@ -11,7 +11,19 @@ from typing import Any
 
 from bench import __version__
 
-PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "pillow", "tensorflow-datasets")
+# Those that a figure can depend on.
+PACKAGES = (
+    *("keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "ml-dtypes", "scipy", "h5py"),
+    *("pillow", "tensorflow-datasets"),
+)
+VARIABLES = (
+    *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION"),
+    *("JAX_ENABLE_X64", "JAX_PLATFORMS", "MKL_NUM_THREADS", "NVIDIA_TF32_OVERRIDE"),
+    *("OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
+    *("OPENBLAS_NUM_THREADS", "PYTHONHASHSEED", "TF_DETERMINISTIC_OPS"),
+    *("TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_NUM_INTEROP_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+)
 
 
 def environment() -> dict[str, Any]:
@@ -28,6 +40,7 @@ def environment() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "versions": {name: v for name in PACKAGES if (v := _version(name))},
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 

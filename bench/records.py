@@ -69,12 +69,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Run:
-    """One run read back from its folder; all that a report needs."""
+    """One run read back from its folder; all that a report needs.
+
+    `records` are the trials on the largest share of the training images, which alone are ranked;
+    those on smaller shares, for a learning curve, are in `smaller`.
+    """
 
     folder: Path
     meta: Mapping[str, Any]  # run.json
     dataset: Dataset
     records: tuple[Record, ...]
+    smaller: tuple[Record, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,7 +101,15 @@ def load_run(folder: Path) -> Run:
         dataset = structure(Dataset, json.loads((folder / "dataset.json").read_text("utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BenchError(f"{folder} cannot be read: {error}") from error
-    return Run(folder, meta, dataset, read_records(folder))
+    records = read_records(folder)
+    largest = max((record.trial.fraction for record in records), default=1.0)
+    return Run(
+        folder,
+        meta,
+        dataset,
+        records=tuple(record for record in records if record.trial.fraction == largest),
+        smaller=tuple(record for record in records if record.trial.fraction < largest),
+    )
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:

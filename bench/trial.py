@@ -41,7 +41,7 @@ def run_trials(job: Job, listener: Listener, imports_seconds: float) -> None:
         started = _now()
         try:
             if setup is None:
-                _check_device(trial)
+                _prepare_device(trial)
                 setup = _Setup(job, trial, listener, imports_seconds)
             record = setup.run(trial)
         except Exception as error:
@@ -157,7 +157,9 @@ class _Setup:
         return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
 
 
-def _check_device(trial: Trial) -> None:
+def _prepare_device(trial: Trial) -> None:
+    if trial.settings.deterministic:
+        current().make_deterministic()
     found = current().device()
     if trial.settings.device not in ("auto", found.kind):
         raise TrialError(

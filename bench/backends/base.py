@@ -75,6 +75,12 @@ class Backend(Protocol):
 
     def device(self) -> DeviceInfo: ...
 
+    def memory_peak(self) -> int | None:
+        """Bytes taken on the first GPU at most since the process began; `None` without one."""
+
+    def make_deterministic(self) -> None:
+        """Ask for operations that give the same result every time, for the rest of the process."""
+
 
 def current() -> Backend:
     """The backend that Keras runs on in this process."""

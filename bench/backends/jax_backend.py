@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
+from bench.errors import TrialError
+
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 class _Backend:
@@ -26,6 +30,21 @@ class _Backend:
         kind = "cpu" if devices[0].platform == "cpu" else "gpu"
         name = "" if kind == "cpu" else devices[0].device_kind
         return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
+
+    def memory_peak(self) -> int | None:
+        device = jax.devices()[0]
+        if device.platform == "cpu":
+            return None
+        stats = device.memory_stats() or {}
+        return stats.get("peak_bytes_in_use")
+
+    def make_deterministic(self) -> None:
+        # XLA is deterministic on CPU; on a GPU it must have been told before it started.
+        if self.device().kind == "gpu" and DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+            raise TrialError(
+                f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC} when the "
+                f"process starts."
+            )
 
 
 class _Forward:

@@ -28,6 +28,14 @@ class _Backend:
         framework = f"tensorflow {tf.__version__}"
         return DeviceInfo("gpu" if gpus else "cpu", name, max(1, len(gpus)), framework)
 
+    def memory_peak(self) -> int | None:
+        if not tf.config.list_physical_devices("GPU"):
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+    def make_deterministic(self) -> None:
+        tf.config.experimental.enable_op_determinism()
+
 
 class _Forward:
     def __init__(self, model: Any) -> None:

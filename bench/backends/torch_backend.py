@@ -27,6 +27,12 @@ class _Backend:
         count = torch.cuda.device_count() if gpu else 1
         return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
 
+    def memory_peak(self) -> int | None:
+        return torch.cuda.max_memory_allocated(0) if torch.cuda.is_available() else None
+
+    def make_deterministic(self) -> None:
+        torch.use_deterministic_algorithms(True)
+
 
 class _Forward:
     def __init__(self, model: Any) -> None:

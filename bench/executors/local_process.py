@@ -21,18 +21,19 @@ from bench.records import structure
 from bench.types import Epoch, Record, Trial
 
 ENDING_SECONDS = 5.0
+DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 
 
 class LocalProcess:
     """Worker processes on this machine, one a job."""
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, device: str, *, deterministic: bool = False) -> None:
+        self._environment = _environment(device, deterministic=deterministic)
         self._warm: _Worker | None = None
 
     def warm_up(self) -> None:
         """Start the next worker now: it loads its framework while the data are still read."""
-        self._warm = self._warm or _Worker(self._device)
+        self._warm = self._warm or _Worker(self._environment)
 
     def close(self) -> None:
         """End a worker that was started and not needed."""
@@ -65,14 +66,14 @@ class LocalProcess:
 class _Worker:
     """One process of `bench.worker`."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker"],
             stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=_environment(device),
+            env=environment,
             # Ctrl-C reaches this process, which then ends the worker; not both at once.
             start_new_session=True,
         )
@@ -131,7 +132,7 @@ def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str
         listener.record(record)
 
 
-def _environment(device: str) -> dict[str, str]:
+def _environment(device: str, *, deterministic: bool) -> dict[str, str]:
     env = dict(os.environ)
     root = str(Path(__file__).resolve().parent.parent.parent)
     env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
@@ -140,6 +141,11 @@ def _environment(device: str) -> dict[str, str]:
     if device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
         env["JAX_PLATFORMS"] = "cpu"
+    if deterministic:
+        # Read when a framework starts, too early for the backend's own file.
+        flags = [env.get("XLA_FLAGS", ""), DETERMINISTIC_XLA]
+        env["XLA_FLAGS"] = " ".join(filter(None, flags))
+        env.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return env
 
 
