@@ -39,6 +39,7 @@ class Request:
     packages: Sequence[str] = ()
     split_seed: int | None = None
     keep_models: KeepModels = "none"
+    files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
 
 
 def execute(
@@ -205,6 +206,8 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
         "notes": list(request.notes),
         "environment": environment(),
     }
+    for path, content in request.files.items():
+        write_atomic(folder / path, content)
     write_atomic(folder / "dataset.json", to_json(asdict(dataset)))
     write_atomic(folder / "run.json", to_json(meta, indent=2))
 

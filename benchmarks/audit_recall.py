@@ -1,17 +1,17 @@
 """How many planted copies the audit finds, and how many honest images it accuses.
 
-    python benchmarks/audit_recall.py FOLDER [--each 40] [--sheet PAIRS.png]
+    python benchmarks/audit_recall.py FOLDER [--each 40]
 
 FOLDER has train/ and validation/ with a folder per class. Into a temporary copy of it, altered
 copies of training images are put among the validation images, 40 of each kind. A copy is found when
 it is paired with its own original. An honest image is accused when it, or its copy, is paired with
-another image: whether those are real duplicates is for the eyes, so they are drawn with --sheet.
+another image: whether those are real duplicates is for the eyes, so they are named, and
+`audit FOLDER --out DIR` draws them.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import random
 import shutil
@@ -22,9 +22,10 @@ from pathlib import Path
 from PIL import Image, ImageEnhance, ImageOps
 
 from bench import datasets
-from bench.audit import Audit, audit, contact_sheet, leaked_test_ids
+from bench.audit.examination import examine
+from bench.audit.findings import Audit
+from bench.audit.leaks import leaked_test_ids
 from bench.store import Store
-from bench.types import Dataset
 
 SIZE = 160
 CROPPED = 0.05
@@ -96,8 +97,8 @@ def plant(folder: Path, target: Path, each: int, seed: int) -> dict[str, tuple[s
     return planted
 
 
-def report(found: Audit, planted: dict[str, tuple[str, str]]) -> Audit:
-    """Print the figures; what accuses honest images remains."""
+def report(found: Audit, planted: dict[str, tuple[str, str]]) -> None:
+    """Print the figures, and the pairs that accuse honest images."""
     origin = {name: original for name, (_, original) in planted.items()}
     linked = {frozenset((pair.first.id, pair.second.id)): pair.similarity for pair in found.pairs}
     for kind in KINDS:
@@ -120,7 +121,6 @@ def report(found: Audit, planted: dict[str, tuple[str, str]]) -> Audit:
         print(f"  {pair.first.id} = {pair.second.id}  {pair.similarity:.3f}")
     for note in found.notes:
         print(f"note    {note}")
-    return dataclasses.replace(found, pairs=tuple(strangers))
 
 
 def _origin(id: str, origin: dict[str, str]) -> str:
@@ -133,19 +133,20 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=40, help="copies of each kind (40)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=SIZE, help="pixels that images are decoded to")
-    parser.add_argument("--sheet", type=Path, help="draw the pairs that accuse honest images")
-    parser.add_argument("--all", type=Path, help="draw all pairs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         target, store = Path(temporary) / "images", Store(Path(temporary) / "cache")
         planted = plant(arguments.folder, target, arguments.each, arguments.seed)
         listing = datasets.list_dataset(str(target), store=store)
-        dataset: Dataset = datasets.prepare(listing, [arguments.size], store=store)
-        found = audit(dataset, store, size=arguments.size, reader=listing.reader)
-        accusing = report(found, planted)
-        for path, shown in ((arguments.sheet, accusing), (arguments.all, found)):
-            if path is not None:
-                contact_sheet(shown, dataset, store, path, size=arguments.size)
+        dataset = datasets.prepare(listing, [arguments.size], store=store)
+        found = examine(
+            listing,
+            dataset,
+            store,
+            size=arguments.size,
+            progress=lambda stage, done, total: None,
+        )
+        report(found, planted)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,10 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.audit import audit, leaked_test_ids
+from bench.audit.examination import examine
+from bench.audit.leaks import leaked_test_ids
+from bench.datasets.demo import DemoReader
+from bench.datasets.listing import Listing
 from bench.datasets.pixels import draft, parts
 from bench.store import Store
 from bench.types import Dataset, Split, SplitName
@@ -122,6 +125,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         store = Store(Path(temporary))
         dataset, planted = generate(store, arguments.images, arguments.size, arguments.alike)
+        # No file is opened: the names of what was generated say no format.
+        listing = Listing("generated", "", dataset.classes, {}, DemoReader(), "")
         stages: dict[str, float] = {}
         last = time.perf_counter()
 
@@ -134,11 +139,11 @@ def main() -> None:
         processor = time.process_time()
         begun = last = time.perf_counter()
         with Watch() as watch:
-            found = audit(dataset, store, size=arguments.size, progress=progress)
+            found = examine(listing, dataset, store, size=arguments.size, progress=progress)
         seconds = time.perf_counter() - begun
         processor = time.process_time() - processor
         again = time.perf_counter()
-        audit(dataset, store, size=arguments.size)
+        examine(listing, dataset, store, size=arguments.size, progress=progress)
         again = time.perf_counter() - again
     for stage, spent in stages.items():
         print(f"  {stage:12} {spent:7.1f} s")

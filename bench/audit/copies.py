@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.audit.confirmation import chance, confirmed, similarities
+from bench.audit.chance import chance
 from bench.audit.hashing import hashes
 from bench.audit.search import Candidates, candidates, once
+from bench.audit.similarity import similarities
 from bench.audit.thumbnails import Thumbnails
 
 Progress = Callable[[str, int, int], None]
@@ -28,9 +29,7 @@ class Copies:
     upside_down: int  # images with a copy upside down, of a sample
 
 
-def near_copies(
-    images: Thumbnails, embeddings: NDArray[np.floating] | None, progress: Progress
-) -> Copies:
+def near_copies(images: Thumbnails, progress: Progress) -> Copies:
     """All pairs of images of which one may be made from the other."""
     total = len(images)
     upright = hashes(images, lambda done: progress("hashing", done, 2 * total))
@@ -44,7 +43,7 @@ def near_copies(
         images, images, pairs, lambda done: progress("comparing", done, len(pairs))
     )
     luck = chance(images, upright, pairs, lambda done, of: progress("measuring chance", done, of))
-    chosen = confirmed(pairs, similar, luck.bar, embeddings)
+    chosen = similar >= luck.bar
     return Copies(
         pairs=pairs.where(chosen),
         similarity=similar[chosen],

@@ -2,50 +2,41 @@
 
 the same file       by the digests that preparation left
 near copies         thumbnails -> hashes -> candidates -> similarity -> above the bar
-everything else     balance, files that could not be decoded, extensions that are wrong
+everything else     balance, broken groups, files that could not be decoded, wrong extensions
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import datasets
-from bench.audit.balance import balance
-from bench.audit.confirmation import LEAST
+from bench.audit.chance import LEAST
 from bench.audit.copies import Copies, Progress, near_copies
 from bench.audit.extensions import wrong_extensions
-from bench.audit.findings import SCHEMA, Audit, Located, Pair
+from bench.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
 from bench.audit.search import NEAREST
 from bench.audit.thumbnails import EDGE, Thumbnails, blank, thumbnails
-from bench.datasets.listing import Reader, digest_of
+from bench.datasets.listing import Listing, digest_of
 from bench.files import to_json
 from bench.records import structure
 from bench.store import Draft, NoRoomError, Store, forget_pages
-from bench.types import SPLITS, Dataset, SplitName
+from bench.types import SPLITS, Dataset
 
 KIND = "audit"
-VERSION = 1  # raise it with any change that may change a finding: audits kept are made anew
+VERSION = 2  # raise it with any change that may change a finding: audits kept are made anew
 ROOM_FOR_AN_IMAGE = 1000  # bytes of JSON, about, where every image is in a pair
 CROWDED_SHARE = 0.05
 ALIKE_SHARE = 0.2
 
-Embeddings = Mapping[SplitName, NDArray[np.floating]]
-
 
 def examine(
-    dataset: Dataset,
-    store: Store,
-    *,
-    size: int,
-    reader: Reader | None,
-    embeddings: Embeddings | None,
-    progress: Progress,
+    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: Progress
 ) -> Audit:
     """See `bench.audit.audit`."""
     parts = {
@@ -54,12 +45,11 @@ def examine(
         "fingerprint": dataset.fingerprint,
         "images": digest_of(id for split in SPLITS for id in dataset.splits[split].ids),
         "excluded": digest_of(f"{image.id}\t{image.reason}" for image in dataset.excluded),
-        "files": reader is not None,
-        "embeddings": None if embeddings is None else _digest(embeddings),
+        "groups": digest_of(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
     }
 
     def make() -> Audit:
-        return _examine(dataset, store, size, reader, embeddings, progress)
+        return _examine(listing, dataset, store, size, progress)
 
     def fill(draft: Draft) -> None:
         draft.append(np.frombuffer(to_json(dataclasses.asdict(make())).encode(), np.uint8))
@@ -75,12 +65,7 @@ def examine(
 
 
 def _examine(
-    dataset: Dataset,
-    store: Store,
-    size: int,
-    reader: Reader | None,
-    embeddings: Embeddings | None,
-    progress: Progress,
+    listing: Listing, dataset: Dataset, store: Store, size: int, progress: Progress
 ) -> Audit:
     images = [
         Located(id, split, label)
@@ -90,17 +75,8 @@ def _examine(
     firsts, exact = _same_files(images, [d for s in SPLITS for d in dataset.splits[s].digests])
     small = _thumbnails(dataset, store, size, progress)
     telling = firsts[~blank(small[firsts])]
-    vectors = None
-    if embeddings is not None:
-        vectors = np.concatenate([embeddings[split] for split in SPLITS])[telling]
-    copies = near_copies(small[telling], vectors, progress)
+    copies = near_copies(small[telling], progress)
     near = _near_pairs([images[number] for number in telling], copies)
-    misnamed = None
-    if reader is not None:
-        ids = [image.id for image in images]
-        misnamed = wrong_extensions(
-            ids, reader, lambda done, total: progress("reading names", done, total)
-        )
     return Audit(
         schema=SCHEMA,
         dataset=dataset.name,
@@ -109,10 +85,15 @@ def _examine(
         images={split: len(dataset.splits[split]) for split in SPLITS},
         threshold=round(copies.bar, 3),
         compared=copies.compared,
-        pairs=(*exact, *near),
-        balance=balance(dataset),
+        pairs=tuple(sorted((*exact, *near), key=_harm)),
+        broken_groups=_broken_groups(images, listing.groups),
+        balance=tuple(_balance(dataset)),
         excluded=dataset.excluded,
-        wrong_extensions=misnamed,
+        wrong_extensions=wrong_extensions(
+            [image.id for image in images],
+            listing.reader,
+            lambda done, total: progress("reading names", done, total),
+        ),
         notes=tuple(_notes(copies, near, len(telling), len(firsts) - len(telling))),
     )
 
@@ -147,11 +128,38 @@ def _thumbnails(dataset: Dataset, store: Store, size: int, progress: Progress) -
 def _near_pairs(images: Sequence[Located], copies: Copies) -> list[Pair]:
     pairs = copies.pairs
     columns = zip(pairs.query, pairs.target, copies.similarity, pairs.mirrored, strict=True)
-    found = [
+    return [
         Pair(images[first], images[second], "near", round(float(similar), 3), bool(mirrored))
         for first, second, similar, mirrored in columns
     ]
-    return sorted(found, key=lambda pair: (-pair.similarity, pair.first.id, pair.second.id))
+
+
+def _harm(pair: Pair) -> tuple[bool, bool, float, str, str]:
+    return (
+        not pair.conflicting,
+        not pair.across,
+        -pair.similarity,
+        pair.first.id,
+        pair.second.id,
+    )
+
+
+def _broken_groups(images: Sequence[Located], groups: Mapping[str, str]) -> tuple[BrokenGroup, ...]:
+    members: dict[str, list[Located]] = defaultdict(list)
+    for image in images:
+        if image.id in groups:
+            members[groups[image.id]].append(image)
+    return tuple(
+        BrokenGroup(name, tuple(found))
+        for name, found in sorted(members.items())
+        if len({image.split for image in found}) > 1
+    )
+
+
+def _balance(dataset: Dataset) -> Iterator[Balance]:
+    for name, split in dataset.splits.items():
+        counts = Counter(split.labels)
+        yield Balance(name, tuple(counts[label] for label in range(len(dataset.classes))))
 
 
 def _notes(copies: Copies, near: Sequence[Pair], images: int, blanks: int) -> Iterator[str]:
@@ -179,10 +187,3 @@ def _notes(copies: Copies, near: Sequence[Pair], images: int, blanks: int) -> It
             f"{paired / images:.0%} of the images have a near copy: frames of videos, or images "
             "that are alike by nature. Look at the pairs before dropping any"
         )
-
-
-def _digest(embeddings: Embeddings) -> str:
-    total = hashlib.sha256()
-    for split in SPLITS:
-        total.update(np.ascontiguousarray(embeddings[split]).tobytes())
-    return total.hexdigest()

@@ -1,17 +1,29 @@
 """What an audit found: pairs of images that are the same, and what else a reader should know.
 
-Plain data with the questions that are asked of it. How it is found out is in the other files.
+Plain data with the questions that are asked of it, and how it is kept in a run's folder:
+
+    audit.json        a `KeptAudit`
+    audit/NNN.jpg     the pairs that it shows, side by side
+
+How it is found out is in the other files.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from bench.errors import BenchError
+from bench.records import structure
 from bench.types import Excluded, SplitName
 
 SCHEMA = 1  # raise it when a field changes its meaning
+FILE = "audit.json"
+
+OnLeak = Literal["warn", "drop", "fail"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class BrokenGroup:
+    """Images that belong together, as the user says, and that lie in several splits."""
+
+    name: str
+    images: tuple[Located, ...]
+
+
+@dataclass(frozen=True)
 class Balance:
     """How many images of each class a split holds, in the order of the classes."""
 
@@ -57,7 +77,7 @@ class Balance:
 
     @property
     def ratio(self) -> float:
-        """The largest class over the smallest."""
+        """The largest class over the smallest; a split without one of the classes is none."""
         return max(self.counts) / min(self.counts)
 
 
@@ -80,32 +100,48 @@ class Audit:
     images: Mapping[SplitName, int]
     threshold: float  # the similarity from which two images count as near copies
     compared: int  # pairs whose pixels were compared, out of all that there are
-    pairs: tuple[Pair, ...]  # the surest first
+    pairs: tuple[Pair, ...]  # the most harmful first: two labels, then two splits
+    broken_groups: tuple[BrokenGroup, ...]
     balance: tuple[Balance, ...]
     excluded: tuple[Excluded, ...]  # could not be read or decoded
-    wrong_extensions: tuple[WrongExtension, ...] | None  # None: the files were not looked at
+    wrong_extensions: tuple[WrongExtension, ...]
     notes: tuple[str, ...] = ()
-
-    @property
-    def exact_within(self) -> tuple[Pair, ...]:
-        return self._pairs("exact", across=False)
-
-    @property
-    def exact_across(self) -> tuple[Pair, ...]:
-        return self._pairs("exact", across=True)
-
-    @property
-    def near_within(self) -> tuple[Pair, ...]:
-        return self._pairs("near", across=False)
-
-    @property
-    def near_across(self) -> tuple[Pair, ...]:
-        return self._pairs("near", across=True)
 
     @property
     def conflicts(self) -> tuple[Pair, ...]:
         """The same picture under two labels: at least one of them is wrong."""
         return tuple(pair for pair in self.pairs if pair.conflicting)
 
-    def _pairs(self, kind: str, *, across: bool) -> tuple[Pair, ...]:
+    def pairs_of(self, kind: str, *, across: bool) -> tuple[Pair, ...]:
+        """The pairs of one kind that lie in two splits (`across`), or in one."""
         return tuple(p for p in self.pairs if p.kind == kind and p.across == across)
+
+
+@dataclass(frozen=True)
+class KeptAudit:
+    """An audit in a run's folder, with what followed from it. Ids are those before any was dropped.
+
+    `pictures[i]` is the path of the picture of `audit.pairs[i]`, relative to the folder; the later
+    pairs have none.
+    """
+
+    audit: Audit
+    leaked: tuple[str, ...]  # test images that were seen in train or validation
+    on_leak: OnLeak
+    dropped: tuple[str, ...]  # images left out of train and validation for that
+    seconds: float  # what it took; next to nothing where the findings were kept
+    pictures: tuple[str, ...] = ()
+
+
+def load(folder: Path) -> KeptAudit | None:
+    """What a run's folder keeps of its audit; nothing where it was made without one."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return structure(KeptAudit, raw)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BenchError(
+            f"{path} is damaged ({error}); start the run again to remake it."
+        ) from error

@@ -7,14 +7,17 @@ object on white) counts no more than fine texture, which only copies share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.audit.alignment import Pictures, align, standardised, warp
+from bench.audit.search import Candidates
 from bench.audit.thumbnails import Thumbnails
 
+CHUNK = 1024  # pairs between two reports
 BATCH = 32  # pairs worked on at a time: their pictures stay in a core's cache
 COARSE_STEPS, FINE_STEPS = 6, 3
 COARSE_LEAST = 0.6  # agreement at a quarter of the pixels below which none is to be hoped for
@@ -22,6 +25,24 @@ AROUND = 3  # pixels at each side that say what slope is usual
 NOISE = 0.5  # grey levels a pixel: slopes below it are no detail
 
 Floats = NDArray[np.float32]
+
+
+def similarities(
+    images: Thumbnails,
+    others: Thumbnails,
+    pairs: Candidates,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Floats:
+    """How well each query, from `images`, agrees with its target, from `others`."""
+    found = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        target = others[pairs.target[chunk]]
+        turned = pairs.mirrored[chunk]
+        target[turned] = target[turned, :, ::-1]
+        found[chunk] = similarity(images[pairs.query[chunk]], target)
+        progress(min(start + CHUNK, len(pairs)))
+    return found
 
 
 def similarity(first: Thumbnails, second: Thumbnails) -> Floats:

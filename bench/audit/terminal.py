@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.audit.findings import Audit, Located, Pair
-from bench.audit.leaks import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
+from bench.audit import words
+from bench.audit.findings import Audit, Balance, Located, Pair
+from bench.audit.leaks import train_ids_to_drop, validation_ids_to_drop
 from bench.types import SPLITS
 
 SHOWN = 20
-UNEVEN = 1.5  # largest class over smallest: from here on it is worth a word
 
 
 def show(console: Console, found: Audit) -> None:
@@ -21,67 +21,67 @@ def show(console: Console, found: Audit) -> None:
     for note in found.notes:
         _say(console, "note", note, "yellow")
     _show_counts(console, found)
-    for kind, pairs in (("conflicts", found.conflicts), ("pairs", found.pairs)):
-        _show_pairs(console, kind, pairs, found)
+    for pair in found.pairs[:SHOWN]:
+        _show_pair(console, pair, found)
+    _say_more(console, len(found.pairs), "pairs")
+    for group in found.broken_groups[:SHOWN]:
+        images = [_named(image, found.classes) for image in group.images[:3]]
+        more = ", …" if len(group.images) > 3 else ""
+        _say(console, "group", f"{group.name}: {', '.join(images)}{more}", "red")
+    _say_more(console, len(found.broken_groups), "groups")
     for excluded in found.excluded[:SHOWN]:
-        _say(console, "excluded", f"{excluded.id}: {excluded.reason}", "yellow")
-    for wrong in (found.wrong_extensions or ())[:SHOWN]:
+        _say(console, "unusable", f"{excluded.id}: {excluded.reason}", "yellow")
+    for wrong in found.wrong_extensions[:SHOWN]:
         _say(console, "extension", f"{wrong.id} is a {wrong.format} file", "yellow")
     _show_verdict(console, found)
 
 
 def _show_counts(console: Console, found: Audit) -> None:
     """One line for each question that an audit answers, found or not."""
-    wrong = found.wrong_extensions
-    balance = [f"{b.split} {b.ratio:.1f}" for b in found.balance if b.ratio >= UNEVEN]
-    across, within = "in two splits", "in one split"
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title, justify in (("looked for", "left"), (across, "right"), (within, "right")):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
-    table.add_row(
-        "the same file twice", f"{len(found.exact_across):,}", f"{len(found.exact_within):,}"
-    )
-    table.add_row(
-        f"near copies (from {found.threshold:.2f})",
-        f"{len(found.near_across):,}",
-        f"{len(found.near_within):,}",
-    )
-    conflicting = [pair.across for pair in found.conflicts]
-    table.add_row(
-        "one picture, two labels", str(sum(conflicting)), str(len(conflicting) - sum(conflicting))
-    )
+    table.add_column("looked for")
+    table.add_column("in two splits", justify="right")
+    table.add_column("in one split", justify="right")
+    for title, kind in (
+        ("the same file twice", "exact"),
+        (f"near copies (from {found.threshold:.2f})", "near"),
+    ):
+        across, within = (len(found.pairs_of(kind, across=a)) for a in (True, False))
+        table.add_row(title, f"{across:,}", f"{within:,}")
+    across = sum(pair.across for pair in found.conflicts)
+    within = len(found.conflicts) - across
+    table.add_row("one picture, two labels", f"{across:,}", f"{within:,}")
     console.print(table)
-    _say(console, "undecodable", f"{len(found.excluded):,} image(s)")
-    _say(console, "extensions", "not looked at" if wrong is None else f"{len(wrong):,} wrong")
-    _say(
-        console,
-        "balance",
-        f"largest class over smallest: {', '.join(balance)}" if balance else "even classes",
-    )
-    for uneven in found.balance:
-        if uneven.ratio >= UNEVEN:
-            _show_uneven(console, uneven.split, uneven.counts, found.classes)
+    _say(console, "groups", f"{len(found.broken_groups):,} in several splits")
+    _say(console, "unusable", f"{len(found.excluded):,} image(s)")
+    _say(console, "extensions", f"{len(found.wrong_extensions):,} wrong")
+    uneven = [balance for balance in found.balance if balance.ratio >= words.UNEVEN]
+    ratios = ", ".join(f"{balance.split} {balance.ratio:.1f}" for balance in uneven)
+    _say(console, "balance", f"largest over smallest: {ratios}" if uneven else "even classes")
+    for balance in uneven:
+        _show_uneven(console, balance, found.classes)
 
 
-def _show_uneven(
-    console: Console, split: str, counts: tuple[int, ...], classes: tuple[str, ...]
-) -> None:
-    ranked = sorted(zip(counts, classes, strict=True), reverse=True)
+def _show_uneven(console: Console, balance: Balance, classes: tuple[str, ...]) -> None:
+    ranked = sorted(zip(balance.counts, classes, strict=True), reverse=True)
     named = [f"{title} {count:,}" for count, title in ranked]
     if len(named) > 6:
-        named = [*named[:3], "...", *named[-3:]]
-    _say(console, "", f"{split}: {', '.join(named)}")
+        named = [*named[:3], "…", *named[-3:]]
+    _say(console, "", f"{balance.split}: {', '.join(named)}")
 
 
-def _show_pairs(console: Console, kind: str, pairs: tuple[Pair, ...], found: Audit) -> None:
-    for pair in pairs[:SHOWN]:
-        how = "same file" if pair.kind == "exact" else f"near {pair.similarity:.3f}"
-        how += ", mirrored" if pair.mirrored else ""
-        named = " = ".join(_named(image, found.classes) for image in (pair.first, pair.second))
-        style = "red" if pair.conflicting or pair.across else "none"
-        _say(console, kind.removesuffix("s"), f"{named}  ({how})", style)
-    if len(pairs) > SHOWN:
-        _say(console, "", f"... and {len(pairs) - SHOWN:,} more {kind}; --json lists all", "dim")
+def _show_pair(console: Console, pair: Pair, found: Audit) -> None:
+    how = "same file" if pair.kind == "exact" else f"near {pair.similarity:.3f}"
+    how += ", mirrored" if pair.mirrored else ""
+    named = " = ".join(_named(image, found.classes) for image in (pair.first, pair.second))
+    title = "conflict" if pair.conflicting else "pair"
+    style = "red" if pair.conflicting or pair.across else "none"
+    _say(console, title, f"{named}  ({how})", style)
+
+
+def _say_more(console: Console, count: int, what: str) -> None:
+    if count > SHOWN:
+        _say(console, "", f"… and {count - SHOWN:,} more {what}; --json lists all", "dim")
 
 
 def _named(image: Located, classes: tuple[str, ...]) -> str:
@@ -89,26 +89,18 @@ def _named(image: Located, classes: tuple[str, ...]) -> str:
 
 
 def _show_verdict(console: Console, found: Audit) -> None:
-    leaked = leaked_test_ids(found)
-    if not leaked and not found.conflicts:
-        _say(
-            console, "verdict", "no test image was seen before; no picture has two labels", "green"
-        )
-        return
-    if leaked:
-        share = len(leaked) / found.images["test"]
+    leak = words.leak(found)
+    if leak:
         train, validation = train_ids_to_drop(found), validation_ids_to_drop(found)
-        _say(
-            console,
-            "verdict",
-            f"{len(leaked):,} test image(s), {share:.1%}, have a copy in train or validation; "
-            f"--on-leak drop leaves {len(train):,} image(s) out of train and {len(validation):,} "
-            "out of validation",
-            "red",
+        advice = (
+            f"run --on-leak drop leaves {len(train):,} image(s) out of train and "
+            f"{len(validation):,} out of validation"
         )
+        _say(console, "verdict", f"{leak}; {advice}", "red")
     if found.conflicts:
-        text = f"{len(found.conflicts):,} pair(s) show one picture under two labels"
-        _say(console, "verdict", text, "red")
+        _say(console, "verdict", f"{len(found.conflicts):,} pair(s) have two labels", "red")
+    if not leak and not found.conflicts:
+        _say(console, "verdict", f"{words.NO_LEAK}; no picture has two labels", "green")
 
 
 def _say(console: Console, title: str, text: str, style: str = "none") -> None:

@@ -9,24 +9,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import datasets
-from bench.audit import (
-    Audit,
-    audit,
-    contact_sheet,
-    leaked_test_ids,
-    train_ids_to_drop,
-    validation_ids_to_drop,
-)
-from bench.audit.terminal import show
-from bench.files import to_json
+from bench.audit import gate, terminal
+from bench.audit.findings import KeptAudit
+from bench.audit.leaks import train_ids_to_drop, validation_ids_to_drop
+from bench.errors import DatasetError
+from bench.files import to_json, write_atomic
 from bench.store import Store
 
 SIZE = 160  # enough for 48-pixel thumbnails and for looking at the pairs
-LEAKS_FOUND = 3
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Audit a data set and say what was found; 3 where `on_leak` is fail and there is a leak."""
+    """Audit a data set and say what was found; an error where a leak is to be one."""
     errors = Console(stderr=True, highlight=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     listing = datasets.list_dataset(
@@ -34,6 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
         store=store,
         split_seed=arguments.split_seed,
         limit=arguments.limit,
+        groups=arguments.groups,
         say=lambda text: errors.print(text, style="yellow", markup=False, soft_wrap=True),
     )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -52,23 +47,30 @@ def main(arguments: argparse.Namespace) -> int:
             store=store,
             progress=lambda done, total: report("decoding images", done, total),
         )
-        found = audit(dataset, store, size=SIZE, reader=listing.reader, progress=report)
-    if arguments.sheet is not None:
-        drawn = contact_sheet(found, dataset, store, arguments.sheet, size=SIZE)
-        errors.print(f"pairs     {drawn or 'none to draw'}", markup=False, soft_wrap=True)
+        _, kept = gate.pass_through(
+            listing, dataset, [SIZE], store=store, on_leak="warn", progress=report
+        )
     if arguments.json:
-        print(to_json(_for_programs(found), indent=2))
+        print(to_json(_for_programs(kept), indent=2))
     else:
-        show(Console(highlight=False), found)
-    harmful = leaked_test_ids(found) or found.conflicts
-    return LEAKS_FOUND if harmful and arguments.on_leak == "fail" else 0
+        terminal.show(Console(highlight=False), kept.audit)
+    if arguments.out is not None:
+        from bench.report.sections.audit import alone
+
+        for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
+            write_atomic(arguments.out / path, content)
+        write_atomic(arguments.out / "audit.md", alone(kept))
+        errors.print(f"written     {arguments.out / 'audit.md'}", markup=False, soft_wrap=True)
+    if kept.leaked and arguments.on_leak == "fail":
+        raise DatasetError(f"{len(kept.leaked):,} test images were seen in train or validation.")
+    return 0
 
 
-def _for_programs(found: Audit) -> dict[str, object]:
+def _for_programs(kept: KeptAudit) -> dict[str, object]:
     """The findings, and what follows from them."""
     return {
-        **dataclasses.asdict(found),
-        "leaked_test_ids": leaked_test_ids(found),
-        "train_ids_to_drop": train_ids_to_drop(found),
-        "validation_ids_to_drop": validation_ids_to_drop(found),
+        **dataclasses.asdict(kept.audit),
+        "leaked_test_ids": kept.leaked,
+        "train_ids_to_drop": train_ids_to_drop(kept.audit),
+        "validation_ids_to_drop": validation_ids_to_drop(kept.audit),
     }

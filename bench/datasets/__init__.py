@@ -3,6 +3,7 @@
     list_dataset   finds images, classes and splits; decodes nothing
     prepare        decodes every image once at all sizes, leaves out the bad ones
     images         the decoded array of one split at one size, for the process that trains
+    leave_out      the same data set without some images, as copies of test images
 
 One kind of source a file (`folder`, `archive`, `demo`, `tfds`, `auto`); all end in a `Listing`.
 Importing this package is cheap: what needs numpy, Pillow or more is imported when it is called.
@@ -10,7 +11,7 @@ Importing this package is cheap: what needs numpy, Pillow or more is imported wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from bench.datasets.cautions import cautions
 from bench.datasets.listing import Listed, Listing, Reader
-from bench.errors import DatasetError
+from bench.errors import DatasetError, UsageError
 from bench.types import Dataset, SplitName
 
 if TYPE_CHECKING:
     from bench.store import Entry, Store
 
-__all__ = ["Listed", "Listing", "Reader", "images", "list_dataset", "prepare"]
+__all__ = ["Listed", "Listing", "Reader", "images", "leave_out", "list_dataset", "prepare"]
 
 
 def list_dataset(
@@ -33,6 +34,7 @@ def list_dataset(
     store: Store,
     split_seed: int = 0,
     limit: int | None = None,
+    groups: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Listing:
     """The images of `auto`, `demo`, a folder, `FILE.zip` or `tfds:NAME`, each in its split.
@@ -40,11 +42,16 @@ def list_dataset(
     `split_seed` decides what is carved and which images a limit keeps. It is apart from the
     training seed, so that all training seeds are judged on the same test images. `limit` allows at
     most that many training images and cuts the other splits in the same proportion; classes are
-    balanced. `say` hears of what may take a while.
+    balanced. `groups` is a file that says which images belong together: what is carved keeps them
+    on one side. `say` hears of what may take a while.
     """
+    from bench.datasets.groups import read_groups
     from bench.datasets.splits import with_limit
 
-    listing = _list(spec, store, split_seed, say)
+    if groups is not None and spec in ("auto", "demo"):
+        raise UsageError(f"--groups {groups} names images of yours; give them with --dataset.")
+    named = {} if groups is None else read_groups(groups)
+    listing = _list(spec, store, split_seed, named, say)
     if limit is not None:
         listing = with_limit(listing, limit, split_seed)
     return replace(listing, warnings=cautions(listing))
@@ -70,7 +77,22 @@ def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry
     return pixels.images(dataset, split, size, store)
 
 
-def _list(spec: str, store: Store, split_seed: int, say: Callable[[str], None]) -> Listing:
+def leave_out(
+    dataset: Dataset, ids: Collection[str], sizes: Sequence[int], *, store: Store, note: str
+) -> Dataset:
+    """The data set without the images `ids`, also in the store; the user's files stay."""
+    from bench.datasets import leaving_out
+
+    return leaving_out.leave_out(dataset, ids, sizes, store=store, note=note)
+
+
+def _list(
+    spec: str,
+    store: Store,
+    split_seed: int,
+    groups: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Listing:
     if spec == "demo":
         from bench.datasets.demo import list_demo
 
@@ -82,16 +104,16 @@ def _list(spec: str, store: Store, split_seed: int, say: Callable[[str], None]) 
     if spec.startswith("tfds:"):
         from bench.datasets.tfds import list_tfds
 
-        return list_tfds(spec[5:], store=store, split_seed=split_seed, say=say)
+        return list_tfds(spec[5:], store=store, split_seed=split_seed, say=say, groups=groups)
     path = Path(spec).expanduser()
     if path.is_dir():
         from bench.datasets.folder import list_folder
 
-        return list_folder(path, split_seed=split_seed)
+        return list_folder(path, split_seed=split_seed, groups=groups)
     if path.is_file():
         from bench.datasets.archive import list_archive
 
-        return list_archive(path, store=store, split_seed=split_seed, say=say)
+        return list_archive(path, store=store, split_seed=split_seed, say=say, groups=groups)
     near = get_close_matches(spec.lower(), ("auto", "demo"), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise DatasetError(

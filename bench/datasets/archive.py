@@ -13,11 +13,12 @@ import stat
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from bench.datasets.folder import LITTER, list_folder
 from bench.datasets.listing import Listing, safe_name
+from bench.datasets.splits import NO_GROUPS
 from bench.errors import DatasetError
 from bench.store import Store
 
@@ -28,7 +29,12 @@ HARMLESS_BYTES = 256 * 10**6
 
 
 def list_archive(
-    path: Path, *, store: Store, split_seed: int, say: Callable[[str], None]
+    path: Path,
+    *,
+    store: Store,
+    split_seed: int,
+    say: Callable[[str], None],
+    groups: Mapping[str, str] = NO_GROUPS,
 ) -> Listing:
     """The images in the archive; it is extracted into the store's folder unless it already is."""
     with path.open("rb") as file:
@@ -38,7 +44,11 @@ def list_archive(
         if not folder.is_dir():
             _extract(path, folder, store.root / "drafts", say)
     return list_folder(
-        folder, split_seed=split_seed, name=safe_name(path.stem), identity=f"zip {digest}"
+        folder,
+        split_seed=split_seed,
+        groups=groups,
+        name=safe_name(path.stem),
+        identity=f"zip {digest}",
     )
 
 

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from bench.datasets.groups import match_groups
 from bench.datasets.listing import Listed, Listing, digest_of, safe_name
-from bench.datasets.splits import three_splits
+from bench.datasets.splits import NO_GROUPS, three_splits
 from bench.errors import DatasetError
 from bench.types import SPLITS, SplitName
 
@@ -45,9 +46,17 @@ class FolderReader:
 
 
 def list_folder(
-    root: Path, *, split_seed: int, name: str | None = None, identity: str | None = None
+    root: Path,
+    *,
+    split_seed: int,
+    groups: Mapping[str, str] = NO_GROUPS,
+    name: str | None = None,
+    identity: str | None = None,
 ) -> Listing:
-    """The images under `root`; `identity` where something better than dates identifies them."""
+    """The images under `root`; `identity` where something better than dates identifies them.
+
+    `groups` are as a user's file names them.
+    """
     top = unwrap(root)
     name = name or safe_name(root.resolve().name)
     folders, notes = _split_folders(top)
@@ -70,12 +79,14 @@ def list_folder(
     if aside:
         kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
         notes.append(f"{aside.total()} file(s) were left aside ({kinds})")
+    matched = match_groups(groups, paths)
     splits = three_splits(
         listed["train"],
         listed.get("validation"),
         listed.get("test"),
         classes=classes,
         seed=split_seed,
+        groups=matched,
     )
     return Listing(
         name=name,
@@ -85,6 +96,7 @@ def list_folder(
         reader=FolderReader(paths),
         identity=identity or _identity(paths),
         notes=tuple(notes),
+        groups=matched,
     )
 
 
@@ -95,6 +107,11 @@ def unwrap(folder: Path) -> Path:
         if len(inner) != 1 or not _folders(inner[0]) or inner[0].name.lower() in SPLIT_FOLDERS:
             return folder
         folder = inner[0]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files under `folder`, through links too."""
+    return _files(folder, set())
 
 
 def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
@@ -128,7 +145,7 @@ def _classes(folder: Path, aside: Counter[str]) -> dict[str, list[Path]]:
     stray = _images((f for f in _visible(folder) if f.is_file()), aside)
     if stray:
         aside["images outside class folders"] += len(stray)
-    return {_printable(f.name): _images(_files(f, set()), aside) for f in _folders(folder)}
+    return {_printable(f.name): _images(files_below(f), aside) for f in _folders(folder)}
 
 
 def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) -> tuple[str, ...]:
@@ -167,7 +184,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    """All files below `folder`, through links too; `seen` keeps a circle of links from going on."""
+    """`seen` keeps a circle of links from going on."""
     real = folder.resolve()
     if real in seen:
         return

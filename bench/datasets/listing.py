@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.types import SplitName
@@ -43,6 +43,7 @@ class Listing:
     identity: str  # changes when any image may have changed; cheap to find out
     notes: tuple[str, ...] = ()  # facts to report
     warnings: tuple[str, ...] = ()  # what makes the figures weaker than they look
+    groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one
 
 
 def safe_name(text: str) -> str:

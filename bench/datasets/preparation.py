@@ -221,24 +221,16 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
         description=listing.description,
         classes=listing.classes,
         splits=splits,
-        fingerprint=_fingerprint(listing.classes, splits),
+        fingerprint=fingerprint(listing.classes, splits),
         excluded=tuple(excluded),
-        notes=(*listing.notes, *listing.warnings, *_shared_content(splits)),
+        notes=(*listing.notes, *listing.warnings),
     )
 
 
-def _fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
+def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
     """Over all that can change a figure: classes, labels, content, order and how it is decoded."""
     lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
     for split in SPLITS:
         each = zip(splits[split].labels, splits[split].digests, strict=True)
         lines += [f"{split} {label} {digest}" for label, digest in each]
     return digest_of(lines)
-
-
-def _shared_content(splits: Mapping[SplitName, Split]) -> Iterator[str]:
-    """A note where the very same file stands in two splits: a leak that costs nothing to see."""
-    chosen_by = {*splits["train"].digests, *splits["validation"].digests}
-    leaked = sum(digest in chosen_by for digest in splits["test"].digests)
-    if leaked:
-        yield f"{leaked} test image(s) are byte for byte also in train or validation"

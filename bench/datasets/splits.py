@@ -11,11 +11,13 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from bench.datasets.group_splits import split_groups
 from bench.datasets.listing import Listed, Listing
 from bench.errors import DatasetError, UsageError
 from bench.types import SPLITS, SplitName
 
 CARVED_PERCENT = 15
+NO_GROUPS: Mapping[str, str] = {}
 
 Splits = Mapping[SplitName, tuple[Listed, ...]]
 
@@ -27,13 +29,14 @@ def three_splits(
     *,
     classes: Sequence[str],
     seed: int,
+    groups: Mapping[str, str] = NO_GROUPS,
 ) -> Splits:
     """All three splits from those that there are.
 
     The figure that is reported must come from images that chose nothing. So where there are only
     two splits the second one is the test set, whatever its name, and validation is carved from
     train; where there is one, both are carved. Carving takes 15 % of each class, rounded, and at
-    least one image.
+    least one image; the images of one of the `groups` (the group of each that has one) go together.
     """
     if test is None:
         validation, test = None, validation
@@ -47,7 +50,12 @@ def three_splits(
         "validation": validation or (),
         "test": test or (),
     }
-    if carve:
+    if carve and groups:
+        percent = CARVED_PERCENT
+        found.update(
+            split_groups(train, groups, carve, classes=classes, seed=seed, percent=percent)
+        )
+    elif carve:
         found.update(_carved(train, carve, classes, seed))
     return {split: by_name(found[split]) for split in SPLITS}
 

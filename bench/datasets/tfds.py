@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.folder import SPLIT_FOLDERS
+from bench.datasets.groups import match_groups
 from bench.datasets.listing import Listed, Listing, digest_of, safe_name
 from bench.datasets.reachable import answers
-from bench.datasets.splits import three_splits
+from bench.datasets.splits import NO_GROUPS, three_splits
 from bench.datasets.tfrecord import TFRecords
 from bench.errors import DatasetError
 from bench.store import Store
@@ -83,9 +84,15 @@ def can_download(builder: Any) -> bool:
 
 
 def list_tfds(
-    name: str, *, store: Store, split_seed: int, say: Say, data_dir: Path | None = None
+    name: str,
+    *,
+    store: Store,
+    split_seed: int,
+    say: Say,
+    groups: Mapping[str, str] = NO_GROUPS,
+    data_dir: Path | None = None,
 ) -> Listing:
-    """The images of one set; prepared first where it is not."""
+    """The images of one set; prepared first where it is not. Groups name them `split/position`."""
     builder = find_builder(name, data_dir)
     _check_features(builder.info.features, name)
     if not builder.is_prepared():
@@ -104,12 +111,14 @@ def list_tfds(
         ]
         for split, source in given.items()
     }
+    matched = match_groups(groups, (image.id for images in listed.values() for image in images))
     splits = three_splits(
         listed["train"],
         listed.get("validation"),
         listed.get("test"),
         classes=classes,
         seed=split_seed,
+        groups=matched,
     )
     carved = "" if len(given) == 3 else f", the rest carved from train with split seed {split_seed}"
     return Listing(
@@ -121,6 +130,7 @@ def list_tfds(
         reader=TfdsReader(records, builder.info.features),
         identity=_identity(builder),
         notes=tuple(notes),
+        groups=matched,
     )
 
 

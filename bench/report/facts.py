@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.audit import words
 from bench.protocol import Phase
 from bench.records import structure
 from bench.report.escape import shorten
@@ -56,6 +57,8 @@ def warnings(findings: Findings) -> list[str]:
             f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; the "
             f"end of report.md lists them."
         )
+    if findings.audit is not None and (leak := words.outcome(findings.audit)):
+        found.append(f"{leak}.")
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
     return found + [str(note) for note in run.meta.get("notes", ())]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
-from tabulate import tabulate
 
 from bench.metrics.classification import class_scores
 from bench.report import columns, facts
@@ -20,6 +19,8 @@ from bench.report.columns import COLUMNS
 from bench.report.escape import markdown as safe
 from bench.report.figures import Picture
 from bench.report.findings import Findings
+from bench.report.markdown_parts import shown, table
+from bench.report.sections import audit, calibration, suspects
 from bench.types import Record
 
 LONG = 400
@@ -33,6 +34,9 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     sections = [
         _head(findings),
         _results(findings, pictures),
+        audit.text(findings, pictures),
+        calibration.text(findings, pictures),
+        suspects.text(findings, pictures),
         *_backbones(findings, pictures),
         _seconds(findings),
         _left_out(findings),
@@ -63,8 +67,8 @@ def _results(findings: Findings, pictures: Sequence[Picture]) -> str:
     about = columns.EXPLANATION
     if findings.several_seeds:
         about = f"Means over seeds ± standard deviation. {about}"
-    parts = ["## Results", _table(titles, rows, left=(1,)), about]
-    return "\n\n".join([*parts, *_shown(pictures, "tradeoff", "")])
+    parts = ["## Results", table(titles, rows, left=(1,)), about]
+    return "\n\n".join([*parts, *shown(pictures, "tradeoff", "")])
 
 
 def _backbones(findings: Findings, pictures: Sequence[Picture]) -> list[str]:
@@ -85,8 +89,9 @@ def _backbone(
         parts.append(_seeds(findings.trials[findings.trials["label"] == label]))
     if label in findings.confusions:
         parts.append(_classes(findings, label))
-    parts += _shown(pictures, "confusion", label)
-    parts += _shown(pictures, "curves", label)
+    parts += shown(pictures, "confusion", label)
+    parts += shown(pictures, "curves", label)
+    parts += shown(pictures, "mistakes", label)
     if any(record.phases for record in ok):
         parts.append(_phases(ok))
     parts += ["\n".join(f"- {safe(note, LONG)}" for note in facts.notes(ok))]
@@ -109,7 +114,7 @@ def _seeds(trials: pd.DataFrame) -> str:
         [str(row["seed"]), *(column.cell(row) for column in COLUMNS)]
         for _, row in trials.sort_values("seed").iterrows()
     ]
-    return _table(["Seed", *(column.title for column in COLUMNS)], rows, left=())
+    return table(["Seed", *(column.title for column in COLUMNS)], rows, left=())
 
 
 def _classes(findings: Findings, label: str) -> str:
@@ -126,7 +131,7 @@ def _classes(findings: Findings, label: str) -> str:
         [safe(name, 60), *map(_share, (s.precision, s.recall, s.f1)), f"{s.images:,}"]
         for name, s in scored[:MOST_CLASSES]
     ]
-    return _table(["Class", "Precision", "Recall", "F1", "Images"], rows, left=(0,)) + about
+    return table(["Class", "Precision", "Recall", "F1", "Images"], rows, left=(0,)) + about
 
 
 def _phases(records: Sequence[Record]) -> str:
@@ -150,7 +155,7 @@ def _phases(records: Sequence[Record]) -> str:
                     fmt.duration(phase.train_seconds),
                 ]
             )
-    return _table([*titles, "Compile", "Train"], rows, left=(1, 2, 3))
+    return table([*titles, "Compile", "Train"], rows, left=(1, 2, 3))
 
 
 def _seconds(findings: Findings) -> str:
@@ -169,7 +174,7 @@ def _seconds(findings: Findings) -> str:
         "All as from cold caches; `reused` is how much of the total was found done. `features` is "
         "the forward passes of what stays frozen, `data` is decoding."
     )
-    return f"## Where the time went\n\n{_table(['Backbone', 'Seed', *PARTS], rows)}\n\n{about}"
+    return f"## Where the time went\n\n{table(['Backbone', 'Seed', *PARTS], rows)}\n\n{about}"
 
 
 def _left_out(findings: Findings) -> str:
@@ -180,16 +185,16 @@ def _left_out(findings: Findings) -> str:
         ("Images", [(image.id, image.reason) for image in findings.run.dataset.excluded]),
     ):
         if found:
-            shown = [f"- {safe(who)}: {safe(why, LONG)}" for who, why in found[:MOST_EXCLUDED]]
+            listed = [f"- {safe(who)}: {safe(why, LONG)}" for who, why in found[:MOST_EXCLUDED]]
             more = len(found) - MOST_EXCLUDED
-            shown += [f"- and {more:,} more, in `dataset.json`"] if more > 0 else []
-            parts.append(f"**{title}**\n\n" + "\n".join(shown))
+            listed += [f"- and {more:,} more, in `dataset.json`"] if more > 0 else []
+            parts.append(f"**{title}**\n\n" + "\n".join(listed))
     return "\n\n".join(["## Left out", *parts]) if parts else ""
 
 
 def _machine(findings: Findings) -> str:
     rows = [[safe(key), safe(value)] for key, value in facts.environment(findings).items()]
-    return f"## Environment\n\n{_table(['', ''], rows, left=(0, 1))}" if rows else ""
+    return f"## Environment\n\n{table(['', ''], rows, left=(0, 1))}" if rows else ""
 
 
 def _command(argv: Sequence[str]) -> str:
@@ -200,24 +205,5 @@ def _command(argv: Sequence[str]) -> str:
     return f"## To do it again\n\n{lines}"
 
 
-def _shown(pictures: Sequence[Picture], kind: str, label: str) -> list[str]:
-    titles = {
-        "tradeoff": "Accuracy against latency",
-        "confusion": "Confusion matrix",
-        "curves": "Curves",
-    }
-    return [
-        f"![{titles[kind]}{' of ' + safe(label) if label else ''}]({picture.path})"
-        for picture in pictures
-        if picture.kind == kind and picture.label == label
-    ]
-
-
 def _share(value: float) -> str:
     return fmt.MISSING if isnan(value) else fmt.percent(value)
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """A pipe table; figures to the right, the columns `left` to the left."""
-    aligned = ["left" if index in left else "right" for index in range(len(titles))]
-    return tabulate(rows, titles, tablefmt="pipe", colalign=aligned, disable_numparse=True)

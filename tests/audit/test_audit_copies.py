@@ -7,12 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench.audit.confirmation import LEAST, MARGIN, Chance, chance_of, confirmed
+from bench.audit.chance import LEAST, MARGIN, Chance, chance_of
 from bench.audit.copies import Copies, near_copies
-from bench.audit.search import Candidates
 from bench.audit.thumbnails import thumbnails
 
 STRANGERS = 30
@@ -37,10 +35,10 @@ ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def search(images: list[Image.Image], embeddings: NDArray[np.floating] | None = None) -> Copies:
+def search(images: list[Image.Image]) -> Copies:
     squares = [np.asarray(image.convert("RGB").resize((64, 64))) for image in images]
     small = np.concatenate([chunk for _, chunk in thumbnails(np.stack(squares))])
-    return near_copies(small, embeddings, lambda stage, done, total: None)
+    return near_copies(small, lambda stage, done, total: None)
 
 
 def pairs_of(copies: Copies) -> list[tuple[int, int]]:
@@ -97,18 +95,7 @@ def test_the_bar_stands_above_what_strangers_reach():
     assert chance_of(best, crowds).bar == pytest.approx(0.97 + MARGIN)
 
 
-def test_embeddings_decide_where_pixels_leave_a_doubt():
-    # Of 40 images, in pairs: sure, doubtful and near, doubtful and far, not even doubtful.
-    pairs = Candidates(np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]), np.zeros(4, bool))
-    similar = np.array([0.95, 0.7, 0.8, 0.5], np.float32)
-    embeddings = np.random.default_rng(0).normal(size=(40, 64))
-    embeddings[3] = embeddings[2] + 0.01
-    embeddings[7] = embeddings[6]
-    assert confirmed(pairs, similar, LEAST, embeddings).tolist() == [True, True, False, False]
-    assert confirmed(pairs, similar, LEAST, None).tolist() == [True, False, True, False]
-
-
 def test_one_image_or_none_has_no_copies(picture):
     assert pairs_of(search([picture(0)])) == []
     nothing = np.empty((0, 48, 48), np.uint8)
-    assert pairs_of(near_copies(nothing, None, lambda stage, done, total: None)) == []
+    assert pairs_of(near_copies(nothing, lambda stage, done, total: None)) == []

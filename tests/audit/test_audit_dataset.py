@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -13,23 +14,31 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bench.audit import (
-    Audit,
-    audit,
-    contact_sheet,
-    leaked_test_ids,
-    train_ids_to_drop,
-)
+from bench import datasets
+from bench.audit import gate
+from bench.audit.examination import examine
 from bench.audit.extensions import format_of
+from bench.audit.findings import Audit, load
+from bench.audit.leaks import leaked_test_ids, train_ids_to_drop
 from bench.commands import audit_command
 from bench.datasets.listing import Listing
-from bench.files import to_json
+from bench.errors import BenchError, DatasetError
+from bench.files import to_json, write_atomic
 from bench.records import structure
 from bench.store import Store
 from bench.types import Dataset
 
 SIZE = 64
 Prepared = Callable[[Path], tuple[Dataset, Listing]]
+
+
+def look(
+    listing: Listing,
+    dataset: Dataset,
+    store: Store,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Audit:
+    return examine(listing, dataset, store, size=SIZE, progress=progress)
 
 
 @pytest.fixture
@@ -49,8 +58,15 @@ def faulty(folder: Path) -> Path:
 
 def test_an_honest_folder_is_clean(folder: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(folder)
-    found = audit(dataset, store, size=SIZE, reader=listing.reader)
-    assert found.pairs == found.excluded == found.wrong_extensions == found.notes == ()
+    found = look(listing, dataset, store)
+    assert (
+        found.pairs
+        == found.broken_groups
+        == found.excluded
+        == found.wrong_extensions
+        == found.notes
+        == ()
+    )
     assert [(b.split, b.counts) for b in found.balance] == [
         ("train", (6, 6)),
         ("validation", (2, 2)),
@@ -60,19 +76,19 @@ def test_an_honest_folder_is_clean(folder: Path, store: Store, prepared: Prepare
 
 def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
-    found = audit(dataset, store, size=SIZE, reader=listing.reader)
+    found = look(listing, dataset, store)
 
-    def names(pairs: tuple) -> list[tuple[str, str]]:
-        return [(pair.first.id, pair.second.id) for pair in pairs]
+    def names(kind: str, *, across: bool) -> list[tuple[str, str]]:
+        return [(p.first.id, p.second.id) for p in found.pairs_of(kind, across=across)]
 
-    assert names(found.exact_across) == [("train/cats/0.png", "test/cats/same.png")]
-    assert names(found.exact_within) == [("train/dogs/1.png", "train/dogs/twice.png")]
-    assert names(found.near_across) == [("train/cats/2.png", "test/dogs/near.jpg")]
-    assert names(found.near_within) == [("validation/dogs/1.png", "validation/dogs/grey.jpg")]
-    assert names(found.conflicts) == [("train/cats/2.png", "test/dogs/near.jpg")]
-    assert found.conflicts[0].mirrored
+    assert names("exact", across=True) == [("train/cats/0.png", "test/cats/same.png")]
+    assert names("exact", across=False) == [("train/dogs/1.png", "train/dogs/twice.png")]
+    assert names("near", across=True) == [("train/cats/2.png", "test/dogs/near.jpg")]
+    assert names("near", across=False) == [("validation/dogs/1.png", "validation/dogs/grey.jpg")]
+    (conflict,) = found.conflicts
+    assert (conflict.first.id, conflict.second.id) == ("train/cats/2.png", "test/dogs/near.jpg")
+    assert conflict.mirrored
     assert [(e.id, e.reason[:7]) for e in found.excluded] == [("train/cats/broken.jpg", "damaged")]
-    assert found.wrong_extensions is not None
     assert [(w.id, w.format) for w in found.wrong_extensions] == [("train/dogs/4.jpg", "PNG")]
     assert found.notes == ("1 images are blank or nearly so; of these, only equal files are told",)
     assert found.balance[0].counts == (7, 7)
@@ -81,75 +97,137 @@ def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
 
 
 def test_the_second_time_is_free_and_says_the_same(faulty: Path, store: Store, prepared: Prepared):
-    dataset, _ = prepared(faulty)
+    dataset, listing = prepared(faulty)
     stages: list[str] = []
 
     def progress(stage: str, done: int, total: int) -> None:
         stages.append(stage)
 
-    first = audit(dataset, store, size=SIZE, progress=progress)
+    first = look(listing, dataset, store, progress)
     assert {"looking", "hashing", "searching", "comparing"} <= set(stages)
     stages.clear()
-    assert audit(dataset, store, size=SIZE, progress=progress) == first
+    assert look(listing, dataset, store, progress) == first
     assert stages == []
     moved = dataclasses.replace(dataset, name="moved")
-    assert audit(moved, store, size=SIZE) == dataclasses.replace(first, dataset="moved")
+    assert look(listing, moved, store) == dataclasses.replace(first, dataset="moved")
 
 
 def test_another_label_is_another_audit(faulty: Path, store: Store, prepared: Prepared):
-    dataset, _ = prepared(faulty)
-    assert len(audit(dataset, store, size=SIZE).conflicts) == 1
+    dataset, listing = prepared(faulty)
+    assert len(look(listing, dataset, store).conflicts) == 1
     shutil.move(faulty / "test/dogs/near.jpg", faulty / "test/cats/near.jpg")
-    assert audit(prepared(faulty)[0], store, size=SIZE).conflicts == ()
+    assert look(*reversed(prepared(faulty)), store).conflicts == ()
 
 
 def test_without_room_to_keep_it_the_audit_is_made_all_the_same(
     faulty: Path, store: Store, prepared: Prepared
 ):
-    dataset, _ = prepared(faulty)
-    kept = audit(dataset, store, size=SIZE)
+    dataset, listing = prepared(faulty)
+    kept = look(listing, dataset, store)
     full = Store(store.root, limit_bytes=1)
     for entry in store.entries():
         if entry.kind == "audit":
             store.remove(entry)
-    assert audit(dataset, full, size=SIZE) == kept
+    assert look(listing, dataset, full) == kept
     assert "audit" not in {entry.kind for entry in store.entries()}
 
 
 def test_findings_survive_json(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
-    found = audit(dataset, store, size=SIZE, reader=listing.reader)
+    found = look(listing, dataset, store)
     assert structure(Audit, json.loads(to_json(dataclasses.asdict(found)))) == found
 
 
-def test_embeddings_go_with_their_images(faulty: Path, store: Store, prepared: Prepared):
-    dataset, _ = prepared(faulty)
-    rng = np.random.default_rng(0)
-    vectors = {split: rng.normal(size=(len(s), 8)) for split, s in dataset.splits.items()}
-    plain = audit(dataset, store, size=SIZE)
-    # Altered lightly, all pairs are sure: vectors that tell nothing change nothing.
-    assert audit(dataset, store, size=SIZE, embeddings=vectors).pairs == plain.pairs
-
-
-def test_the_sheet_shows_each_pair(faulty: Path, store: Store, prepared: Prepared, tmp_path: Path):
-    dataset, _ = prepared(faulty)
-    found = audit(dataset, store, size=SIZE)
-    path = contact_sheet(found, dataset, store, tmp_path / "pairs.png", size=SIZE)
-    assert path is not None
-    with Image.open(path) as sheet:
-        assert sheet.size == (3 * 330 + 10, 2 * 220 + 10)  # four pairs, three in a row
-        first = np.asarray(sheet.convert("RGB"))[25:175, 10:160]
-        second = np.asarray(sheet.convert("RGB"))[25:175, 170:320]
+def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepared):
+    dataset, listing = prepared(faulty)
+    _, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="warn")
+    files = gate.files(kept, dataset, [SIZE], store=store)
+    assert kept.pictures == tuple(f"audit/00{n}.jpg" for n in (1, 2, 3, 4))
+    assert sorted(files) == sorted(("audit.json", *kept.pictures))
+    with Image.open(io.BytesIO(files["audit/001.jpg"])) as both:
+        assert both.size == (2 * 128 + 4, 128)
+        pixels = np.asarray(both).astype(int)
+    first, second = pixels[:, :128], pixels[:, -128:]
     # The most harmful stands first: two labels, and here mirrored.
-    assert np.abs(first.astype(int) - second[:, ::-1]).mean() < 8
-    assert np.abs(first.astype(int) - second).mean() > 30
+    assert np.abs(first - second[:, ::-1]).mean() < 8
+    assert np.abs(first - second).mean() > 30
 
 
-def test_no_sheet_without_pairs(folder: Path, store: Store, prepared: Prepared, tmp_path: Path):
-    dataset, _ = prepared(folder)
-    found = audit(dataset, store, size=SIZE)
-    assert contact_sheet(found, dataset, store, tmp_path / "pairs.png", size=SIZE) is None
-    assert not (tmp_path / "pairs.png").exists()
+def test_no_pictures_without_pairs(folder: Path, store: Store, prepared: Prepared):
+    dataset, listing = prepared(folder)
+    trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="fail")
+    assert trained is dataset
+    assert list(gate.files(kept, dataset, [SIZE], store=store)) == ["audit.json"]
+
+
+def test_what_a_run_keeps_is_read_back(
+    faulty: Path, store: Store, prepared: Prepared, tmp_path: Path
+):
+    dataset, listing = prepared(faulty)
+    _, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="warn")
+    assert load(tmp_path) is None
+    for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
+        write_atomic(tmp_path / path, content)
+    assert load(tmp_path) == kept
+    (tmp_path / "audit.json").write_text("{")
+    with pytest.raises(BenchError, match=r"audit\.json is damaged"):
+        load(tmp_path)
+
+
+def test_a_leak_may_fail_before_training(faulty: Path, store: Store, prepared: Prepared):
+    dataset, listing = prepared(faulty)
+    with pytest.raises(DatasetError) as error:
+        gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="fail")
+    assert str(error.value) == (
+        "2 of 8 test images (25.0%) have a copy in train or validation, as test/dogs/near.jpg of "
+        "train/cats/2.png. Take them out, or give --on-leak drop to train without them."
+    )
+
+
+def test_dropping_takes_copies_out_of_train_and_leaves_the_files(
+    faulty: Path, store: Store, prepared: Prepared
+):
+    files = sorted(faulty.rglob("*"))
+    dataset, listing = prepared(faulty)
+    trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
+    assert kept.dropped == ("train/cats/0.png", "train/cats/2.png")
+    assert set(dataset.splits["train"].ids) - set(trained.splits["train"].ids) == set(kept.dropped)
+    assert trained.splits["test"] == dataset.splits["test"]
+    assert trained.fingerprint != dataset.fingerprint
+    assert trained.notes[-1].startswith("2 images left out of train and validation")
+    assert sorted(faulty.rglob("*")) == files
+    before = dict(zip(dataset.splits["train"].ids, pixels(dataset, store), strict=True))
+    after = dict(zip(trained.splits["train"].ids, pixels(trained, store), strict=True))
+    assert all((after[id] == before[id]).all() for id in after)
+    # What is left has no leak.
+    _, again = gate.pass_through(listing, trained, [SIZE], store=store, on_leak="fail")
+    assert again.leaked == ()
+
+
+def test_dropping_a_whole_class_is_refused(folder: Path, store: Store, prepared: Prepared):
+    for path in (folder / "train/cats").iterdir():
+        shutil.copy(path, folder / "test/cats" / f"copy-{path.name}")
+    dataset, listing = prepared(folder)
+    with pytest.raises(DatasetError, match="all 6 train images of class 'cats' would be left out"):
+        gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
+
+
+def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: Store):
+    table = folder.parent / "groups.csv"
+    table.write_text(
+        "image,group\ntrain/cats/0.png,tom\ntest/cats/1.png,tom\ntrain/dogs/3.png,rex\n"
+    )
+    listing = datasets.list_dataset(str(folder), store=store, groups=table)
+    dataset = datasets.prepare(listing, [SIZE], store=store)
+    trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
+    assert [group.name for group in kept.audit.broken_groups] == ["tom"]
+    assert kept.leaked == ("test/cats/1.png",)
+    assert kept.dropped == ("train/cats/0.png",)
+    assert "train/cats/0.png" not in trained.splits["train"].ids
+
+
+def pixels(dataset: Dataset, store: Store) -> np.ndarray:
+    return datasets.images(dataset, "train", SIZE, store).array()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +254,8 @@ def arguments(folder: Path, store: Store, **changed: object) -> argparse.Namespa
         "cache_gb": 1.0,
         "json": False,
         "on_leak": "warn",
-        "sheet": None,
+        "out": None,
+        "groups": None,
     }
     return argparse.Namespace(**usual | changed)
 
@@ -184,29 +263,30 @@ def arguments(folder: Path, store: Store, **changed: object) -> argparse.Namespa
 def test_the_command_tells_what_is_wrong(
     faulty: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    sheet = tmp_path / "pairs.png"
-    assert audit_command.main(arguments(faulty, store, sheet=sheet)) == 0
-    assert sheet.exists()
+    out = tmp_path / "out"
+    assert audit_command.main(arguments(faulty, store, out=out)) == 0
     text = capsys.readouterr().out
     assert "train/cats/2.png [train, cats] = test/dogs/near.jpg [test, dogs]  (near " in text
     assert "train/dogs/4.jpg is a PNG file" in text
     assert "train/cats/broken.jpg: damaged" in text
-    assert (
-        "2 test image(s), 25.0%, have a copy in train or validation; --on-leak drop leaves "
-        "2 image(s) out of train and 0 out of validation"
-    ) in text
-    assert "1 pair(s) show one picture under two labels" in text
+    assert "2 of 8 test images (25.0%) have a copy in train or validation" in text
+    assert "run --on-leak drop leaves 2 image(s) out of train and 0 out of validation" in text
+    assert "1 pair(s) have two labels" in text
+    written = (out / "audit.md").read_text()
+    assert "![](audit/001.jpg) | train/cats/2.png (train, cats)" in written
+    assert (out / "audit/001.jpg").exists()
 
 
 def test_the_command_fails_on_leaks_where_it_is_told_to(faulty: Path, store: Store):
-    assert audit_command.main(arguments(faulty, store, on_leak="fail")) == 3
+    with pytest.raises(DatasetError, match="2 test images were seen in train or validation"):
+        audit_command.main(arguments(faulty, store, on_leak="fail"))
 
 
 def test_the_command_is_content_with_an_honest_folder(
     folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ):
     assert audit_command.main(arguments(folder, store, on_leak="fail")) == 0
-    assert "no test image was seen before" in capsys.readouterr().out
+    assert "no test image was seen in train or validation" in capsys.readouterr().out
 
 
 def test_the_command_as_json(faulty: Path, store: Store, capsys: pytest.CaptureFixture[str]):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from bench.audit import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
-from bench.audit.clusters import clusters
-from bench.audit.findings import SCHEMA, Audit, Balance, Located, Pair
+from bench.audit import words
+from bench.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, KeptAudit, Located, Pair
+from bench.audit.leaks import (
+    clusters,
+    leaked_test_ids,
+    train_ids_to_drop,
+    validation_ids_to_drop,
+)
 
 TRAIN = [Located(f"train/{n}", "train", n % 2) for n in range(4)]
 VALIDATION = [Located(f"validation/{n}", "validation", n % 2) for n in range(3)]
 TEST = [Located(f"test/{n}", "test", n % 2) for n in range(4)]
 
 
-def audit_of(*pairs: Pair) -> Audit:
+def audit_of(*pairs: Pair, groups: tuple[BrokenGroup, ...] = ()) -> Audit:
     return Audit(
         schema=SCHEMA,
         dataset="made up",
@@ -23,9 +30,10 @@ def audit_of(*pairs: Pair) -> Audit:
         threshold=0.75,
         compared=0,
         pairs=pairs,
+        broken_groups=groups,
         balance=(),
         excluded=(),
-        wrong_extensions=None,
+        wrong_extensions=(),
     )
 
 
@@ -38,13 +46,13 @@ def exact(first: Located, second: Located) -> Pair:
 
 
 def test_clusters_join_what_hangs_together():
-    found = clusters([near(TRAIN[0], TEST[0]), near(TRAIN[1], TEST[1]), near(TEST[0], TEST[2])])
+    found = clusters([(TRAIN[0], TEST[0]), (TRAIN[1], TEST[1]), (TEST[0], TEST[2])])
     assert found == [[TRAIN[0], TEST[0], TEST[2]], [TRAIN[1], TEST[1]]]
 
 
 def test_a_long_chain_is_one_cluster():
     chain = [Located(str(n), "train", 0) for n in range(5000)]
-    assert clusters(map(near, chain, chain[1:])) == [chain]
+    assert clusters(pairwise(chain)) == [chain]
 
 
 def test_no_pairs_no_leaks():
@@ -75,10 +83,44 @@ def test_pairs_sorted_by_what_they_mean():
     same, other = exact(TRAIN[0], TRAIN[2]), exact(TRAIN[0], TEST[1])
     alike, crossed = near(TRAIN[0], TRAIN[1]), near(TRAIN[1], TEST[1])
     found = audit_of(same, other, alike, crossed)
-    assert (found.exact_within, found.exact_across) == ((same,), (other,))
-    assert (found.near_within, found.near_across) == ((alike,), (crossed,))
+    assert found.pairs_of("exact", across=False) == (same,)
+    assert found.pairs_of("exact", across=True) == (other,)
+    assert found.pairs_of("near", across=False) == (alike,)
+    assert found.pairs_of("near", across=True) == (crossed,)
     assert found.conflicts == (other, alike)  # label 0 against label 1
 
 
 def test_balance_is_the_largest_class_over_the_smallest():
     assert Balance("train", (30, 10, 20)).ratio == pytest.approx(3.0)
+
+
+def test_a_group_in_two_splits_is_a_leak_like_a_copy():
+    group = BrokenGroup("rex", (TRAIN[0], TRAIN[1], TEST[1]))
+    found = audit_of(near(TEST[1], TEST[2]), groups=(group,))
+    # test/2 is near test/1, which is of the group.
+    assert leaked_test_ids(found) == ("test/1", "test/2")
+    assert train_ids_to_drop(found) == ("train/0", "train/1")
+
+
+def kept(audit: Audit, dropped: tuple[str, ...] = ()) -> KeptAudit:
+    on_leak = "drop" if dropped else "warn"
+    return KeptAudit(audit, leaked_test_ids(audit), on_leak, dropped, seconds=0.5)  # type: ignore[arg-type]
+
+
+def test_the_leak_in_words():
+    found = audit_of(exact(TRAIN[0], TEST[3]))
+    what = "1 of 4 test images (25.0%) have a copy in train or validation, as test/3 of train/0"
+    assert words.leak(found) == what
+    assert words.outcome(kept(found)) == f"{what}; --on-leak drop leaves these out of train"
+    told = f"{what}; 1 images were left out of train and validation"
+    assert words.outcome(kept(found, ("train/0",))) == told
+    assert words.outcome(kept(audit_of(near(TEST[0], TEST[2])))) == ""
+
+
+def test_all_else_in_words():
+    pairs = (near(TRAIN[0], TRAIN[1]), near(TRAIN[2], VALIDATION[0]), exact(TEST[0], TEST[2]))
+    assert list(words.others(audit_of(*pairs))) == [
+        "1 picture under two labels",
+        "1 copy between train and validation",
+        "2 copies within a split",
+    ]

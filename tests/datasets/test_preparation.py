@@ -167,17 +167,6 @@ def test_fingerprint_is_of_content_not_of_names(root: Path, store: Store, tmp_pa
     assert second.fingerprint == first.fingerprint
 
 
-def test_the_same_file_in_train_and_test_is_noted(root: Path, store: Store) -> None:
-    listing = list_dataset(str(root), store=store)
-    dataset = prepare(listing, [4], store=store)
-    assert dataset.notes == listing.warnings
-    test, train = (root / dataset.splits[s].ids[0] for s in ("test", "train"))
-    test.write_bytes(train.read_bytes())
-    dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
-    (note,) = set(dataset.notes) - set(listing.warnings)
-    assert note == "1 test image(s) are byte for byte also in train or validation"
-
-
 def test_no_room_says_what_to_do(root: Path, tmp_path: Path) -> None:
     small = Store(tmp_path / "small", limit_bytes=16 * 8 * 8 * 3 - 1)
     with pytest.raises(DatasetError, match=r"no room .* fewer or smaller images"):

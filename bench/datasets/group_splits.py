@@ -1,19 +1,18 @@
-"""Carving splits such that no group lies on two sides, and finding groups that do.
+"""Carving splits such that no group lies on two sides.
 
-Without groups the outcome is the same as without this file: an image that is named nowhere is a
-group of its own, and groups are ordered as single images are.
+An image that is named nowhere is a group of its own, and groups are ordered as single images are:
+so where there are no groups, the outcome is that of `splits.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.datasets.listing import Listed
-from bench.datasets.splits import CARVED_PERCENT
 from bench.errors import DatasetError
-from bench.types import SPLITS, SplitName
+from bench.types import SplitName
 
 Name = tuple[bool, str]  # of a group, or of an image that stands alone: they may be called alike
 Members = dict[Name, list[Listed]]
@@ -26,8 +25,9 @@ def split_groups(
     *,
     classes: Sequence[str],
     seed: int,
+    percent: int,
 ) -> dict[SplitName, list[Listed]]:
-    """`images` as train and the splits to `carve`, each with about 15 % of every class.
+    """`images` as train and the splits to `carve`, each with about `percent` of every class.
 
     Groups are gone through in an order drawn by `seed`; one is taken where that brings the classes
     of the split nearer to their share. What no split takes is train.
@@ -40,29 +40,13 @@ def split_groups(
     totals = Counter(image.label for image in images)
     found: dict[SplitName, list[Listed]] = {"train": []}
     for split in carve:
-        share = {label: max(1, (n * CARVED_PERCENT + 50) // 100) for label, n in totals.items()}
+        share = {label: max(1, (n * percent + 50) // 100) for label, n in totals.items()}
         taken = _taken(waiting, members, share)
         found[split] = [image for group in taken for image in members[group]]
         waiting = [group for group in waiting if group not in taken]
     found["train"] = [image for group in waiting for image in members[group]]
     _check(found, classes)
     return found
-
-
-def straddling_groups(
-    splits: Mapping[SplitName, Iterable[str]], groups: Mapping[str, str]
-) -> dict[str, tuple[SplitName, ...]]:
-    """The groups that have images in several of the splits, and in which: splits given as such."""
-    where: dict[str, set[SplitName]] = defaultdict(set)
-    for split, ids in splits.items():
-        for id in ids:
-            if id in groups:
-                where[groups[id]].add(split)
-    return {
-        group: tuple(split for split in SPLITS if split in found)
-        for group, found in sorted(where.items())
-        if len(found) > 1
-    }
 
 
 def _taken(waiting: Sequence[Name], members: Members, share: Mapping[int, int]) -> set[Name]:

@@ -1,4 +1,4 @@
-"""Which candidates are copies indeed: how alike is alike enough, for this set of images.
+"""How alike is alike enough, for this set of images.
 
 Photographs of different things agree in few details, and 0.75 is far above any two strangers. Where
 all images are of one kind (digits, objects on white) strangers agree far better. So it is measured:
@@ -16,22 +16,15 @@ from numpy.typing import NDArray
 
 from bench.audit.hashing import Hashes, hashes
 from bench.audit.search import Candidates, candidates
-from bench.audit.similarity import similarity
+from bench.audit.similarity import similarities
 from bench.audit.thumbnails import Thumbnails
 
 LEAST = 0.75  # altered copies of 1,200 photographs: 0.86 and more; strangers: 0.67 at most
+SURE = 0.9  # what agrees so well upside down may be a copy made by augmentation
 ACCUSED_BY_CHANCE = 0.002  # of the images, at most
 MARGIN = 0.01
 SAMPLE = 2000  # images sought among those upside down
 FEW = 4  # copies of one image that augmentation makes
-CHUNK = 1024  # pairs between two reports
-
-DOUBTFUL = 0.15  # below the bar, where embeddings may still confirm ...
-SURE = 0.9  # ... and from here on they are not asked
-EMBEDDING_SAMPLE = 20_000
-EMBEDDING_QUANTILE = 0.999
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -40,24 +33,6 @@ class Chance:
 
     bar: float  # the similarity from which on a pair is no chance
     upside_down: int  # images, of those looked at, with what must be a copy upside down
-
-
-def similarities(
-    images: Thumbnails,
-    others: Thumbnails,
-    pairs: Candidates,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Floats:
-    """How well each query, from `images`, agrees with its target, from `others`."""
-    found = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        target = others[pairs.target[chunk]]
-        turned = pairs.mirrored[chunk]
-        target[turned] = target[turned, :, ::-1]
-        found[chunk] = similarity(images[pairs.query[chunk]], target)
-        progress(min(start + CHUNK, len(pairs)))
-    return found
 
 
 def chance(
@@ -85,7 +60,7 @@ def chance(
     return chance_of(best[sample], twins[sample])
 
 
-def chance_of(best: Floats, twins: NDArray[np.intp]) -> Chance:
+def chance_of(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
     """The bar, from how well each image's most similar one upside down agrees with it.
 
     `twins` says how many pass for copies, of images where nothing comes near to passing.
@@ -102,41 +77,6 @@ def chance_of(best: Floats, twins: NDArray[np.intp]) -> Chance:
         return Chance(LEAST, upside_down)
     by_chance = float(np.quantile(best, 1 - ACCUSED_BY_CHANCE, method="higher"))
     return Chance(max(LEAST, by_chance + MARGIN), upside_down)
-
-
-def confirmed(
-    pairs: Candidates, similar: Floats, bar: float, embeddings: NDArray[np.floating] | None
-) -> NDArray[np.bool_]:
-    """Which of the pairs are copies.
-
-    Embeddings, where there are any, decide the doubtful ones: there a pair must be closer than
-    nearly all others, drawn at random. Two crops of a picture may differ in detail and still be
-    told by them; two pictures that share a frame are told apart.
-    """
-    if embeddings is None:
-        return similar >= bar
-    sure = similar >= max(bar, SURE)
-    doubtful = ~sure & (similar >= bar - DOUBTFUL)
-    unit = embeddings / (np.linalg.norm(embeddings, axis=1, keepdims=True) + 1e-12)
-    draw = np.random.default_rng(0).integers(0, len(unit), (EMBEDDING_SAMPLE, 2))
-    low, high = draw.min(axis=1), draw.max(axis=1)
-    draw = draw[
-        (low != high) & ~np.isin(_numbered(low, high), _numbered(pairs.query, pairs.target))
-    ]
-    usual = np.quantile(_cosines(unit, draw[:, 0], draw[:, 1]), EMBEDDING_QUANTILE)
-    closer = np.zeros(len(pairs), bool)
-    closer[doubtful] = _cosines(unit, pairs.query[doubtful], pairs.target[doubtful]) > usual
-    return sure | closer
-
-
-def _cosines(
-    unit: NDArray[np.floating], first: NDArray[np.intp], second: NDArray[np.intp]
-) -> NDArray[np.floating]:
-    found = np.empty(len(first), unit.dtype)
-    for start in range(0, len(first), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        found[chunk] = (unit[first[chunk]] * unit[second[chunk]]).sum(axis=1)
-    return found
 
 
 def _numbered(query: NDArray[np.intp], target: NDArray[np.intp]) -> NDArray[np.int64]:

@@ -1,0 +1,70 @@
+"""The audit at the door: what is found decides whether, and on which images, is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from bench import datasets
+from bench.audit import words
+from bench.audit.examination import examine
+from bench.audit.findings import FILE, KeptAudit, OnLeak
+from bench.audit.leaks import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
+from bench.audit.pictures import draw_pairs
+from bench.datasets.listing import Listing
+from bench.errors import DatasetError
+from bench.files import to_json
+from bench.store import Store
+from bench.types import Dataset
+
+LEAST_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
+SHOWN = 24  # pairs of which a picture is kept
+
+Progress = Callable[[str, int, int], None]
+
+
+def pass_through(
+    listing: Listing,
+    dataset: Dataset,
+    sizes: Sequence[int],
+    *,
+    store: Store,
+    on_leak: OnLeak,
+    progress: Progress = lambda stage, done, total: None,
+) -> tuple[Dataset, KeptAudit]:
+    """What to train on, and what was found; `DatasetError` where a leak is to fail.
+
+    `dataset` is `listing`, prepared at `sizes`.
+    """
+    begun = time.perf_counter()
+    found = examine(listing, dataset, store, size=audited_size(sizes), progress=progress)
+    leaked = leaked_test_ids(found)
+    if leaked and on_leak == "fail":
+        raise DatasetError(
+            f"{words.leak(found)}. Take them out, or give --on-leak drop to train without them."
+        )
+    dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
+    if on_leak == "drop" and dropped:
+        note = f"{len(dropped):,} images left out of train and validation: copies of later splits'"
+        dataset = datasets.leave_out(dataset, dropped, sizes, store=store, note=note)
+    else:
+        dropped = ()
+    seconds = time.perf_counter() - begun
+    pictures = tuple(f"audit/{n:03d}.jpg" for n in range(1, min(SHOWN, len(found.pairs)) + 1))
+    return dataset, KeptAudit(found, leaked, on_leak, dropped, seconds, pictures)
+
+
+def audited_size(sizes: Sequence[int]) -> int:
+    """Of the sizes at which images were decoded, the smallest that is enough to audit."""
+    return min((size for size in sizes if size >= LEAST_SIZE), default=max(sizes))
+
+
+def files(
+    kept: KeptAudit, dataset: Dataset, sizes: Sequence[int], *, store: Store
+) -> Mapping[str, bytes]:
+    """What a run's folder keeps of its audit, by path; `dataset` is the one that was audited."""
+    shown = kept.audit.pairs[: len(kept.pictures)]
+    drawn = draw_pairs(shown, dataset, store, size=audited_size(sizes)) if shown else ()
+    pictures = dict(zip(kept.pictures, drawn, strict=True))
+    return {FILE: to_json(dataclasses.asdict(kept)).encode(), **pictures}

@@ -1,0 +1,85 @@
+"""A data set without some of its images, and their pixels in the store: nothing is decoded again.
+
+The user's files stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.pixels import draft, find, images, parts
+from bench.datasets.preparation import fingerprint
+from bench.errors import DatasetError
+from bench.store import Store, forget_pages
+from bench.types import Dataset, Split, SplitName
+
+ROWS = 256
+
+
+def leave_out(
+    dataset: Dataset, ids: Collection[str], sizes: Sequence[int], *, store: Store, note: str
+) -> Dataset:
+    """`dataset` without the images `ids`, at all `sizes`; `note` tells why.
+
+    `DatasetError` where that would leave a class without images.
+    """
+    unwanted = set(ids)
+    splits = dict(dataset.splits)
+    for name, split in dataset.splits.items():
+        kept = np.array([id not in unwanted for id in split.ids])
+        if kept.all():
+            continue
+        _check(dataset, name, kept)
+        rows = np.flatnonzero(kept)
+        splits[name] = Split(
+            ids=tuple(split.ids[row] for row in rows),
+            labels=tuple(split.labels[row] for row in rows),
+            digests=tuple(split.digests[row] for row in rows),
+        )
+        for size in sizes:
+            _copy(dataset, name, splits[name], rows, size, store)
+    return replace(
+        dataset,
+        splits=splits,
+        fingerprint=fingerprint(dataset.classes, splits),
+        notes=(*dataset.notes, note),
+    )
+
+
+def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
+    labels = np.asarray(dataset.splits[name].labels)
+    for label, title in enumerate(dataset.classes):
+        if not (kept & (labels == label)).any():
+            raise DatasetError(
+                f"all {(labels == label).sum():,} {name} images of class {title!r} would be left "
+                "out, as copies of images in other splits. Give other images, or --on-leak warn."
+            )
+
+
+def _copy(
+    dataset: Dataset,
+    name: SplitName,
+    split: Split,
+    rows: NDArray[np.intp],
+    size: int,
+    store: Store,
+) -> None:
+    whole = images(dataset, name, size, store)
+    with store.lock(whole.kind, parts(split, size)):
+        if find(split, size, store) is not None:
+            return
+        pixels = whole.array()
+        writer = draft(store, len(rows) * size * size * 3, whole.description)
+        try:
+            for start in range(0, len(rows), ROWS):
+                writer.append(pixels[rows[start : start + ROWS]])
+                forget_pages(pixels)
+            # What these images cost to decode: that is what a trial from cold caches would take.
+            cost = whole.cost_seconds * len(rows) / len(pixels)
+            writer.commit(parts(split, size), cost)
+        finally:
+            writer.discard()

@@ -1,0 +1,58 @@
+"""Accuracy without the test images that were seen in training, beside the accuracy with them.
+
+From the stored answers alone: nothing is trained again. An accuracy without them still comes from
+weights that learned the copies, which is what a user wants to know of the very weights at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.audit.findings import KeptAudit
+from bench.metrics.classification import Guesses
+from bench.statistics.intervals import accuracy
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy over some of the test images, and its 95% interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What the leaked test images do to one backbone's accuracy, over its seeds."""
+
+    label: str
+    every: Estimate  # over all test images
+    clean: Estimate | None  # without those that leaked; nothing where all did
+
+
+def leaks(
+    audit: KeptAudit | None, test_ids: Sequence[str], guessed: Mapping[str, Sequence[Guesses]]
+) -> tuple[Leak, ...]:
+    """One for each backbone, where test images leaked and were left as they are."""
+    if audit is None or not audit.leaked or audit.on_leak == "drop":
+        return ()
+    seen = set(audit.leaked)
+    clean = np.array([id not in seen for id in test_ids])
+    found = []
+    for label, each in guessed.items():
+        right = np.stack([guesses.predicted == guesses.labels for guesses in each])
+        without = _estimate(right[:, clean]) if clean.any() else None
+        found.append(Leak(label, _estimate(right), without))
+    return tuple(found)
+
+
+def _estimate(right: NDArray[np.bool_]) -> Estimate:
+    """Of answers (seeds, images)."""
+    low, high = accuracy(right)
+    return Estimate(float(right.mean()), float(low), float(high), right.shape[1])

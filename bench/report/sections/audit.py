@@ -1,0 +1,96 @@
+"""The audit of the images, with its pairs, and what the leaked ones do to each accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.audit import words
+from bench.audit.findings import KeptAudit, Located
+from bench.report import format as fmt
+from bench.report.escape import markdown as safe
+from bench.report.figures import Picture
+from bench.report.findings import Findings
+from bench.report.leaks import Estimate, leaks
+from bench.report.markdown_parts import table
+
+LONG = 400
+
+
+def text(findings: Findings, pictures: Sequence[Picture]) -> str:
+    """Nothing where the run was made without an audit; `pictures` are of other sections."""
+    if findings.audit is None:
+        return ""
+    return "\n\n".join(["## The images", *_parts(findings.audit), *_accuracies(findings)])
+
+
+def alone(kept: KeptAudit) -> str:
+    """An audit without a run."""
+    return "\n\n".join([f"# {safe(kept.audit.dataset)}", *_parts(kept)]) + "\n"
+
+
+def _parts(kept: KeptAudit) -> Iterator[str]:
+    found = kept.audit
+    yield safe(words.outcome(kept) or words.NO_LEAK, LONG) + "."
+    others = [*words.others(found), *found.notes]
+    if others:
+        yield "\n".join(f"- {safe(other, LONG)}" for other in others)
+    rows = [
+        [title, *(f"{len(found.pairs_of(kind, across=across)):,}" for across in (True, False))]
+        for title, kind in (
+            ("The same file twice", "exact"),
+            (f"Near copies (details agree to {found.threshold:.2f} or more)", "near"),
+        )
+    ]
+    total = sum(found.images.values())
+    yield table(["Looked for", "In two splits", "In one split"], rows)
+    yield (
+        f"Of all pairs among {total:,} images, {found.compared:,} that perceptual hashes (pHash "
+        f"and dHash, also mirrored) found alike were laid over each other and compared in detail. "
+        f"The audit took {fmt.duration(kept.seconds)}; what it finds is kept for the next run."
+    )
+    if kept.pictures:
+        yield _pairs(kept)
+
+
+def _pairs(kept: KeptAudit) -> str:
+    shown = list(zip(kept.audit.pairs, kept.pictures, strict=False))
+    classes = kept.audit.classes
+    rows = []
+    for pair, path in shown:
+        how = "the same file" if pair.kind == "exact" else f"near, {pair.similarity:.3f}"
+        how += ", mirrored" if pair.mirrored else ""
+        how += ", **two labels**" if pair.conflicting else ""
+        rows.append(
+            [f"![]({path})", _named(pair.first, classes), _named(pair.second, classes), how]
+        )
+    parts = [table(["", "Left", "Right", "How"], rows, left=(0, 1, 2, 3))]
+    more = len(kept.audit.pairs) - len(shown)
+    if more:
+        parts.append(f"And {more:,} more pairs, in `audit.json`.")
+    return "\n\n".join(parts)
+
+
+def _named(image: Located, classes: Sequence[str]) -> str:
+    return f"{safe(image.id)} ({image.split}, {safe(classes[image.label], 60)})"
+
+
+def _accuracies(findings: Findings) -> Iterator[str]:
+    ids = findings.run.dataset.splits["test"].ids
+    rows = [
+        [safe(leak.label), _cell(leak.every), _cell(leak.clean)]
+        for leak in leaks(findings.audit, ids, findings.guesses)
+    ]
+    if rows:
+        yield "### Accuracy without the images seen before"
+        yield table(["Backbone", "All test images", "Without those seen before"], rows)
+        yield (
+            "From the stored answers, with 95% intervals. The weights are the same: they were "
+            "trained on the copies. `--on-leak drop` trains without them."
+        )
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return fmt.MISSING
+    interval = fmt.interval(estimate.low, estimate.high)
+    return f"{fmt.percent(estimate.accuracy)} ({interval}, {estimate.images:,} images)"
