@@ -20,7 +20,7 @@ from bench.report.escape import one_line
 from bench.report.findings import Findings
 from bench.report.html.document import document
 from bench.report.html.evidence import gather
-from bench.report.html.sections import SECTIONS, confusion, overview
+from bench.report.html.sections import SECTIONS, audit, confusion, overview
 
 STYLES = ("base.css", "report.css")
 SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "sheet.js")
@@ -37,7 +37,11 @@ def page(findings: Findings) -> str:
     return document(
         f"{one_line(findings.run.name)} – backbone-bench",
         data,
-        {"answers": confusion.answers(findings, seen), "pictures": _pictures(findings)},
+        {
+            "answers": confusion.answers(findings, seen),
+            "pictures": _pictures(findings),
+            "audit_pictures": audit.pictures(findings),
+        },
         styles=STYLES,
         scripts=(*SCRIPTS, "overview.js", *(f"{name}.js" for name in SECTIONS), "report.js"),
     )

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.sections import (
+    audit,
     calibration,
+    certainty,
     confusion,
     curves,
     latency,
@@ -28,10 +30,12 @@ Section = Callable[[Findings, Mapping[str, Seen]], Json | None]
 
 SECTIONS: Mapping[str, Section] = {
     "leaderboard": leaderboard.data,
+    "certainty": certainty.data,
     "tradeoff": tradeoff.data,
     "confusion": confusion.data,
     "mistakes": mistakes.data,
     "calibration": calibration.data,
+    "audit": audit.data,
     "curves": curves.data,
     "latency": latency.data,
     "times": times.data,

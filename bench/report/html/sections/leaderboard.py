@@ -14,6 +14,7 @@ from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.values import Json, number, text
 from bench.report.labels import RANDOM_INIT
+from bench.report.verdict import Verdict
 
 # Of random weights these mean nothing, so such rows never sort among the others by them.
 QUALITY = frozenset({"accuracy", "accuracy_low", "loss", "val_accuracy", "macro_f1"})
@@ -27,6 +28,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     if findings.several_seeds:
         about = f"Means over seeds ± standard deviation. {about}"
     shown = [c for c in COLUMNS if table[c.name].notna().any()]
+    # The most important stand where no screen is too narrow for them, the interval beside its mean.
+    shown.sort(key=lambda c: (c.name not in ("accuracy", "accuracy_low"), -c.importance))
     return {
         "columns": [
             {
@@ -38,12 +41,17 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
             }
             for column in shown
         ],
-        "rows": [_row(row, shown) for _, row in table.iterrows()],
+        "rows": [_row(row, shown, findings.verdict) for _, row in table.iterrows()],
         "about": about,
     }
 
 
-def _row(row: pd.Series[Any], shown: list[columns.Column]) -> Json:
+def _row(row: pd.Series[Any], shown: list[columns.Column], verdict: Verdict) -> Json:
+    ties = {standing.label: standing.ties for standing in verdict.standings}
+    cheapest = len(verdict.tied) > 0 and row["label"] == verdict.cheapest
+    about = (
+        f"the cheapest of those that cannot be told apart from the first, by {verdict.cheapest_by}"
+    )
     return {
         "label": text(row["label"].removesuffix(f" ({RANDOM_INIT})")),
         "rank": None if pd.isna(row["rank"]) else int(row["rank"]),
@@ -51,6 +59,8 @@ def _row(row: pd.Series[Any], shown: list[columns.Column]) -> Json:
         "reason": text(row["reason"]),
         "failed": int(row.get("failed", 0)),
         "interval": [number(row[n]) for n in ("accuracy_low", "accuracy", "accuracy_high")],
+        "tie": ties.get(row["label"], ""),
+        "marks": [["cheapest of the best", about]] if cheapest else [],
         "cells": [{"text": c.cell(row), "value": number(row[c.name])} for c in shown],
     }
 

@@ -10,10 +10,17 @@ function masthead(overview) {
     overview.warnings.length > 0 && warnings(overview.warnings));
 }
 
-function verdict({ sentence, certainty }) {
+function verdict({ sentence, certainty, first }) {
   return element("div", { class: "verdict", role: "region", "aria-label": "Verdict" },
     element("p", { class: "sentence" }, sentence),
-    certainty && element("p", { class: "certainty" }, certainty));
+    first.length > 1 && [
+      element("p", { class: "soft small above" }, "How often each would come first, with other test images and seeds"),
+      element("dl", { class: "chances" }, first.map(({ label, share }) => [
+        element("dt", {}, named(shortened(label, 40))),
+        element("dd", {}, element("span", { class: "bar", style: { width: `${100 * share}%` } }), percent(share, 0)),
+      ])),
+    ],
+    certainty && element("p", { class: "certainty small" }, certainty));
 }
 
 function warnings(texts) {

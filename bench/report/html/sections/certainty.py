@@ -1,0 +1,50 @@
+"""Every pair of backbones on the same test images: how far apart, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.report.findings import Findings
+from bench.report.html.evidence import Seen
+from bench.report.html.values import Json, cell, number, table, text
+from bench.report.verdict import Pair
+
+MOST = 300
+
+
+def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+    pairs = findings.verdict.pairs
+    if not pairs:
+        return None
+    titles = ["Ahead", "Behind", "Difference", "95% interval", "p, Holm", "Stays ahead", "Verdict"]
+    return {
+        "pairs": table(titles, [_row(pair) for pair in pairs[:MOST]], left=(0, 1, 6)),
+        "more": max(0, len(pairs) - MOST),
+        "bars": [
+            {
+                "label": f"{text(pair.better, 60)} − {text(pair.other, 60)}",
+                "ends": [number(v) for v in (pair.low, pair.difference, pair.high)],
+                "differ": pair.differ,
+                "text": f"{_points(pair.difference)} ({_points(pair.low)} to {_points(pair.high)})",
+            }
+            for pair in pairs
+            if findings.verdict.best in (pair.better, pair.other)
+        ],
+    }
+
+
+def _row(pair: Pair) -> list[Json | str]:
+    return [
+        text(pair.better),
+        text(pair.other),
+        cell(_points(pair.difference), pair.difference),
+        cell(f"{_points(pair.low)} to {_points(pair.high)}", pair.low),
+        cell(f"{pair.adjusted:.2g}", pair.adjusted),
+        cell(f"{pair.beats:.0%}", pair.beats),
+        "differ" if pair.differ else "cannot be told apart",
+    ]
+
+
+def _points(share: float) -> str:
+    """A difference of shares in percentage points."""
+    return f"{100 * share:+.2f}"
