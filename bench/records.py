@@ -38,7 +38,7 @@ T = TypeVar("T")
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
 class Evidence:
     """One record with its raw arrays, read when first asked for: what a metric looks at."""
 

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, pi, sqrt
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.metrics.base import METRICS, Metric
 from bench.metrics.classification import Counts, Floats, answers, cross_entropy
@@ -50,10 +52,8 @@ class Temperature:
     reason: str = ""
 
 
-def reliability(labels: Counts, probabilities: Floats) -> tuple[Bin, ...]:
-    """The bins that hold images, from unsure to sure."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]:
+    """The bins that hold images, from unsure to sure; `right` says which answers were."""
     place = _bin_of(confidence)
     return tuple(
         Bin(int(here.sum()), float(confidence[here].mean()), float(right[here].mean()))
@@ -116,12 +116,19 @@ def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
     return Temperature(1 / factor)
 
 
+@lru_cache(maxsize=1)  # the figures of one trial are derived one after the other
 def temperature(evidence: Evidence) -> Temperature:
     """As fitted on the trial's validation images."""
     found = answers(evidence, "validation")
     if found is None:
         return Temperature(None, "no usable validation probabilities are stored")
     return fit_temperature(*found)
+
+
+def scaled_confidence(evidence: Evidence) -> Floats | None:
+    """How sure each test answer is after temperature scaling."""
+    found = calibrated(evidence)
+    return None if found is None else found[1].max(axis=1)
 
 
 def calibrated(evidence: Evidence) -> tuple[Counts, Floats] | None:
@@ -133,7 +140,8 @@ def calibrated(evidence: Evidence) -> tuple[Counts, Floats] | None:
 
 def _bin_of(confidence: Floats) -> Counts:
     # A bin holds its upper end, as in the papers; the margin keeps 0.8 = 12/15 on its side of it.
-    return np.clip(np.ceil(confidence * BINS - 1e-9) - 1, 0, BINS - 1).astype(np.int64)
+    place: Counts = np.clip(np.ceil(confidence * BINS - 1e-9) - 1, 0, BINS - 1).astype(np.int64)
+    return place
 
 
 def _logits(probabilities: Floats) -> Floats:
@@ -148,7 +156,8 @@ def _softmax(logits: Floats) -> Floats:
 
 
 def _ece(labels: Counts, probabilities: Floats) -> float:
-    return expected_calibration_error(reliability(labels, probabilities))
+    right = probabilities.argmax(axis=1) == labels
+    return expected_calibration_error(reliability(right, probabilities.max(axis=1)))
 
 
 Figure = Callable[[Counts, Floats], float]

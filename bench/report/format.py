@@ -22,6 +22,11 @@ def decimals(value: float) -> str:
     return f"{value:.3f}"
 
 
+def four_decimals(value: float) -> str:
+    """Four decimals, for what differs in the third: 0.9987."""
+    return f"{value:.4f}"
+
+
 def significant(value: float) -> str:
     """Three significant digits and never an exponent: 1.23, 14.3, 135, 1,350."""
     if value == 0:

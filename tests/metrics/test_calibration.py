@@ -11,6 +11,7 @@ from sklearn import metrics as sklearn_metrics
 
 from bench.metrics.base import METRICS
 from bench.metrics.calibration import (
+    Bin,
     brier,
     chance_ece,
     expected_calibration_error,
@@ -27,6 +28,10 @@ def sure(confidence: list[float]) -> Array:
     return np.array([[c, 1 - c] for c in confidence])
 
 
+def bins_of(labels: Array, probabilities: Array) -> tuple[Bin, ...]:
+    return reliability(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1))
+
+
 def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> tuple[Array, Array]:
     """Answers of a model whose probabilities are right, then made too sure by `temperature`."""
     random = np.random.default_rng(seed)
@@ -39,17 +44,17 @@ def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> 
 
 def test_calibration_error_by_hand() -> None:
     # Of two images at 90% one is right, |0.9 - 0.5|; of two at 60% both, |0.6 - 1|.
-    bins = reliability(np.array([0, 1, 0, 0]), sure([0.9, 0.9, 0.6, 0.6]))
+    bins = bins_of(np.array([0, 1, 0, 0]), sure([0.9, 0.9, 0.6, 0.6]))
     assert [(b.images, b.confidence, b.right) for b in bins] == [(2, 0.6, 1.0), (2, 0.9, 0.5)]
     assert expected_calibration_error(bins) == pytest.approx(0.4)
     # Three images at 70% and one at 95%, all right: (3 * 0.3 + 0.05) / 4.
-    bins = reliability(np.zeros(4, int), sure([0.7, 0.7, 0.7, 0.95]))
+    bins = bins_of(np.zeros(4, int), sure([0.7, 0.7, 0.7, 0.95]))
     assert expected_calibration_error(bins) == pytest.approx(0.2375)
 
 
 def test_bins_are_fifteenths_and_hold_their_upper_end() -> None:
     edges = [12 / 15, 12 / 15 + 1e-6, 13 / 15, 1.0]
-    assert [b.images for b in reliability(np.zeros(4, int), sure(edges))] == [1, 2, 1]
+    assert [b.images for b in bins_of(np.zeros(4, int), sure(edges))] == [1, 2, 1]
 
 
 def test_chance_by_hand_and_as_simulated() -> None:
@@ -58,7 +63,7 @@ def test_chance_by_hand_and_as_simulated() -> None:
     errors, expected = [], []
     for seed in range(200):
         labels, probabilities = simulated(150, 3, seed)
-        errors.append(expected_calibration_error(reliability(labels, probabilities)))
+        errors.append(expected_calibration_error(bins_of(labels, probabilities)))
         expected.append(chance_ece(probabilities))
     assert np.mean(errors) == pytest.approx(np.mean(expected), rel=0.05)
 
@@ -89,8 +94,8 @@ def test_scaling_undoes_what_made_a_model_too_sure(classes: int, temperature: fl
     assert fitted == pytest.approx(temperature, rel=0.06)
     after = scaled(probabilities, fitted)
     assert (after.argmax(axis=1) == probabilities.argmax(axis=1)).all()
-    assert expected_calibration_error(reliability(labels, after)) < 0.02
-    assert expected_calibration_error(reliability(labels, probabilities)) > 0.05
+    assert expected_calibration_error(bins_of(labels, after)) < 0.02
+    assert expected_calibration_error(bins_of(labels, probabilities)) > 0.05
 
 
 def test_a_sigmoid_is_divided_before_it_is_taken() -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from synthetic import SIX, Net, make_run
 
 from bench.records import load_run, read_records
-from bench.report.figures import confusion, curves, tradeoff
+from bench.report.figures import calibration, confusion, curves, tradeoff
 from bench.report.figures.labelling import Box, place
 from bench.report.findings import Findings, find
 from bench.types import Epoch, PhaseResult
@@ -107,6 +107,25 @@ def crowd(count: int) -> list[Net]:
 @pytest.mark.parametrize("count", [1, 2, 6, 60])
 def test_accuracy_against_latency_is_legible(tmp_path: Path, count: int) -> None:
     assert_legible(tradeoff.draw(findings(tmp_path, crowd(count), images=300)))
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+def test_reliability_diagrams_are_legible(tmp_path: Path, count: int) -> None:
+    drawn = calibration.draw(findings(tmp_path, crowd(count + 1)[1:], images=100))
+    assert_legible(drawn)
+    pretrained = sum(net.source == "imagenet" for net in crowd(count + 1)[1:])
+    assert len(drawn.axes) == min(pretrained, calibration.MOST_PANELS)
+
+
+def test_reliability_points_are_the_bins(tmp_path: Path) -> None:
+    found = findings(tmp_path, SIX[:1], seeds=(0, 1))
+    (axes,) = calibration.draw(found).axes
+    seeds = found.guesses["mobilenetv2"]
+    sure = np.concatenate([one.confidence for one in seeds])
+    right = np.concatenate([one.predicted == one.labels for one in seeds])
+    top = sure > 14 / 15
+    points = np.asarray(axes.collections[0].get_offsets())
+    assert points[-1].tolist() == pytest.approx([sure[top].mean(), right[top].mean()])
 
 
 def test_random_init_is_hollow_and_has_no_accuracy(tmp_path: Path) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from synthetic import Net, make_run
 
+from bench import report, thumbnails
+from bench.datasets.pixels import draft, parts
 from bench.metrics.classification import Guesses
-from bench.records import load_run
+from bench.records import load_run, read_records, write_arrays
+from bench.report.figures import sheet
 from bench.report.findings import find
 from bench.report.mistakes import mistakes, shared, shown
+from bench.store import Store
+from bench.types import Split
 
 
 def guesses(labels: list[int], *answers: tuple[int, float]) -> Guesses:
@@ -75,3 +83,77 @@ def test_random_init_accuses_no_image(tmp_path: Path, source: str) -> None:
     for each in found.mistakes.values():
         assert each
         assert all(mistake.seeds == 3 for mistake in each)
+
+
+def mistaken_run(folder: Path) -> Path:
+    """Two backbones; test image 3, called `cats`, is a dog to both, image 5 to `one` alone."""
+    make_run(folder, [Net("one"), Net("two")], images=8)
+    for number, record in enumerate(read_records(folder)):
+        labels = np.array([0, 1] * 4)
+        right = np.where(np.eye(2)[labels] == 1, 0.9, 0.1)
+        wrong = [3] if number else [3, 5]
+        right[wrong] = right[wrong, ::-1]
+        arrays = {"test_labels": labels, "test_probabilities": right}
+        write_arrays(folder, record.trial.key, arrays)
+    return folder
+
+
+def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None:
+    folder = mistaken_run(tmp_path / "run")
+    assert report.shown_images(folder) == (3, 5)
+    report.render(folder)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "1 of 8 test images are wrong with each of the 2 pretrained backbones" in text
+    (line,) = [line for line in text.splitlines() if "test/00003.png" in line]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [
+        *("1", "test/00003.png", "dogs", "cats", "90.00%")
+    ]
+    # No picture of an image was kept, so there is no sheet and no link to one.
+    assert "label_suspects" not in text
+
+
+def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> None:
+    folder = mistaken_run(tmp_path / "run")
+    split = Split(tuple("abcdefgh"), (0, 1) * 4, tuple(f"{i:064x}" for i in range(8)))
+    dataset = replace(load_run(folder).dataset, splits={"test": split})
+    squares = np.repeat(np.arange(8, dtype=np.uint8) * 30, 32 * 32 * 3).reshape(8, 32, 32, 3)
+    writer = draft(store, squares.nbytes, "test images")
+    writer.append(squares)
+    writer.commit(parts(split, 32), 1.0)
+
+    thumbnails.keep(folder, (3, 5), dataset, [16, 32], store)
+    kept = thumbnails.read(folder)
+    assert set(kept) == {3, 5}
+    with Image.open(io.BytesIO(kept[5])) as image:
+        assert image.size == (thumbnails.EDGE, thumbnails.EDGE)
+        assert np.asarray(image).mean() == pytest.approx(150, abs=1)
+    before = {file: file.stat().st_mtime_ns for file in (folder / "thumbnails").iterdir()}
+    thumbnails.keep(folder, (3, 5), dataset, [32], Store(tmp_path / "empty"))
+    assert {f: f.stat().st_mtime_ns for f in (folder / "thumbnails").iterdir()} == before
+
+    names = {path.name for path in report.render(folder)}
+    assert {"mistakes_one.png", "mistakes_two.png", "label_suspects.png"} <= names
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "(figures/label_suspects.png)" in text
+    assert "(figures/mistakes_one.png)" in text
+
+
+def test_without_the_pixels_there_are_no_thumbnails(tmp_path: Path, store: Store) -> None:
+    folder = mistaken_run(tmp_path / "run")
+    thumbnails.keep(folder, (3,), load_run(folder).dataset, [32], store)
+    assert thumbnails.read(folder) == {}
+
+
+def test_a_sheet_says_label_answer_and_file() -> None:
+    cells = [sheet.Cell(None, f"class {i}", f"9{i}.0% other", f"{i}/a\nb.png") for i in range(10)]
+    drawn = sheet.draw("A title", "about", cells)
+    said = [text.get_text() for text in drawn.texts]
+    assert said[:6] == [
+        "class 0",
+        "90.0% other",
+        "0/a b.png",
+        "class 1",
+        "91.0% other",
+        "1/a b.png",
+    ]
+    assert drawn.get_figwidth() > sheet.COLUMNS * sheet.SIDE

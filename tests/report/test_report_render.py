@@ -106,6 +106,7 @@ def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> N
         "summary.csv",
         "per_class.csv",
         "figures/accuracy_latency.png",
+        "figures/calibration.png",
         *(
             f"figures/{kind}_{name}.png"
             for kind in ("confusion", "curves")

@@ -5,19 +5,21 @@ Importing this costs matplotlib, so the command line does it late.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from matplotlib.figure import Figure
 
+from bench import thumbnails
 from bench.report.escape import file_names
-from bench.report.figures import confusion, curves, style, tradeoff
+from bench.report.figures import calibration, confusion, curves, mistake_sheets, style, tradeoff
 from bench.report.findings import Findings
+from bench.report.mistakes import shared
 
 FOLDER = "figures"
-Kind = Literal["tradeoff", "confusion", "curves"]
+Kind = Literal["tradeoff", "confusion", "curves", "calibration", "mistakes", "suspects"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ def pictures(findings: Findings) -> tuple[Picture, ...]:
     if len(tradeoff.drawable(findings)):
         path = f"{FOLDER}/accuracy_latency.png"
         found.append(Picture("tradeoff", "", path, partial(tradeoff.draw, findings)))
+    if findings.guesses:
+        path = f"{FOLDER}/calibration.png"
+        found.append(Picture("calibration", "", path, partial(calibration.draw, findings)))
     names = file_names(findings.records)
     for label, records in findings.records.items():
         ok = [record for record in records if record.status == "ok"]
@@ -51,4 +56,20 @@ def pictures(findings: Findings) -> tuple[Picture, ...]:
         if trained:
             draw = partial(curves.draw, label, trained)
             found.append(Picture("curves", label, f"{FOLDER}/curves_{name}.png", draw))
-    return tuple(found)
+    return (*found, *_sheets(findings, names))
+
+
+def _sheets(findings: Findings, names: Mapping[str, str]) -> Iterator[Picture]:
+    """Contact sheets of mistakes, where the run has kept pictures of the images."""
+    kept = thumbnails.read(findings.run.folder)
+    if not kept:
+        return
+    dataset = findings.run.dataset
+    for label, wrong in findings.mistakes.items():
+        if wrong:
+            draw = partial(mistake_sheets.of_backbone, label, wrong, dataset, kept)
+            yield Picture("mistakes", label, f"{FOLDER}/mistakes_{names[label]}.png", draw)
+    if suspects := shared(findings.mistakes):
+        backbones = len(findings.mistakes)
+        draw = partial(mistake_sheets.of_suspects, suspects, backbones, dataset, kept)
+        yield Picture("suspects", "", f"{FOLDER}/label_suspects.png", draw)

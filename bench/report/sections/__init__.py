@@ -1,0 +1,1 @@
+"""Sections of `report.md` that have a file of their own; `markdown.py` puts them in order."""
