@@ -18,7 +18,6 @@ class Spent:
     train: float
     tuning: float
     predict: float
-    timing: float
 
     def account(self, *, first: bool) -> Mapping[str, float]:
         """`Record.seconds`; only the `first` trial of a backbone spent what is shared."""
@@ -26,12 +25,12 @@ class Spent:
             "features": self.ledger.spent_seconds + self.ledger.reused_seconds,
             "compile": self.compile_seconds,
             "train": self.train,
-            "measure": self.timing + self.predict,
+            "measure": self.predict,
         }
         if self.tuning:
             seconds["tuning"] = self.tuning
         reused = seconds["data"] + self.ledger.reused_seconds
         if not first:
             shared = ("imports", "data", "build", "features", "compile")
-            reused = sum(seconds[name] for name in shared) + self.timing
+            reused = sum(seconds[name] for name in shared)
         return seconds | {"total": sum(seconds.values()), "reused": reused}

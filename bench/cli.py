@@ -245,7 +245,14 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         default=2.0,
         metavar="S",
-        help="how long to time each batch size (2)",
+        help="how long to time one image after another; larger batches a quarter of it (2)",
+    )
+    how.add_argument(
+        "--runtimes",
+        default="keras",
+        metavar="NAMES",
+        help="how trained models are run to be timed: keras (always), or more: xla, litert, "
+        "litert_float16, litert_int8, onnx, onnx_int8, openvino; or `all`",
     )
     how.add_argument(
         "--keep-models",

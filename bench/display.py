@@ -42,8 +42,7 @@ class Display:
         self._results = Table(box=None, pad_edge=False, header_style="dim")
         for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
             self._results.add_column(title, justify=justify)  # type: ignore[arg-type]
-        for title in ("latency p50", "took"):
-            self._results.add_column(title, justify="right")
+        self._results.add_column("took", justify="right")
         self._results.add_column("")
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -112,7 +111,10 @@ class Display:
         self.console.print(Text(text, style="yellow"), soft_wrap=True)
 
     def record(self, record: Record) -> None:
-        """A trial has ended."""
+        """A trial has ended, or has been measured."""
+        if record.runtimes:
+            self._measured(record)
+            return
         self._done_cost += self._costs.get(record.trial.key, 0.0)
         self._fraction, self._epochs_done, self._last = 0.0, 0, ""
         name = _name(record.trial)
@@ -124,17 +126,26 @@ class Display:
             self._line(f"{name}: done, accuracy " + "  ".join(filter(None, cells)))
         self._update_overall()
 
-    def _cells(self, record: Record) -> tuple[str, str, str, str]:
+    def _measured(self, record: Record) -> None:
+        name = _name(record.trial)
+        latency = METRICS["latency_p50_ms"].compute(self._evidence(record))
+        self._line(f"{name}: " + ("not timed" if latency is None else f"p50 {latency:.1f} ms"))
+        for runtime in record.runtimes:
+            if runtime.status == "failed":
+                text = f"{name}, {runtime.name} failed: {runtime.reason}"
+                self.console.print(Text(text, style="red"), soft_wrap=True)
+
+    def _evidence(self, record: Record) -> Evidence:
+        return Evidence(record, self._classes, self._folder)
+
+    def _cells(self, record: Record) -> tuple[str, str, str]:
         if record.status == "failed":
-            return "failed", "", "", ""
-        evidence = Evidence(record, self._classes, self._folder)
-        accuracy = METRICS["accuracy"].compute(evidence)
-        latency = METRICS["latency_p50_ms"].compute(evidence)
+            return "failed", "", ""
+        accuracy = METRICS["accuracy"].compute(self._evidence(record))
         took = record.seconds["total"] - record.seconds["reused"]
         random = record.weights is not None and not record.weights.pretrained
         return (
             "-" if accuracy is None else f"{accuracy:.3f}",
-            "-" if latency is None else f"{latency:.1f} ms",
             f"{took:.0f} s",
             "random init" if random else "",
         )

@@ -72,3 +72,11 @@ class TrialError(BenchError):
 
 class DivergedError(TrialError):
     """Training came to nothing: the loss is no longer a number."""
+
+
+def reason(error: Exception) -> str:
+    """Any error as the reason that a record gives."""
+    if isinstance(error, BenchError):
+        return str(error)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:500]}"

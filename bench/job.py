@@ -4,7 +4,7 @@ libraries."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bench.protocol import TrainingProtocol
 from bench.types import Dataset, Epoch, KeepModels, Record, Trial
@@ -28,10 +28,12 @@ class Job:
     command: tuple[str, ...] = ()  # as it was given, for the records
     split_seed: int | None = None
     keep_models: KeepModels = "none"
+    task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
 
 
 class Listener(Protocol):
-    """Hears how the work goes on."""
+    """Hears how the work goes on. A trial's record comes once it has trained, and again, with a
+    session, once it has been measured."""
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
 

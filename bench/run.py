@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from bench.job import Job, Listener
 from bench.plan import Plan
 from bench.records import SCHEMA, read_records, write_records
 from bench.store import Store
-from bench.trained import keep_best
-from bench.types import Epoch, KeepModels, Record, Trial
+from bench.trained import keep_best, weights_path
+from bench.types import Epoch, KeepModels, Record, RuntimeResult, Trial
 from bench.weights import LocatedWeights
 
 
@@ -61,6 +61,7 @@ def execute(
         _describe(plan, folder, request)
         book = _Book(folder, listener, request.keep_models)
         _run_jobs(plan, folder, request, store, executor, book)
+        _measure(plan, folder, request, store, executor, book)
         keys = {trial.key for trial in plan.trials}
         return tuple(record for key, record in book.records.items() if key in keys)
 
@@ -121,6 +122,38 @@ def _run_jobs(
                 # The first without a record is the one that died; those after it never began.
                 died = next(trial for trial in todo if trial.key not in book.heard)
                 book.record(_failed(died, str(error)))
+
+
+def _measure(
+    plan: Plan, folder: Path, request: Request, store: Store, executor: Executor, book: _Book
+) -> None:
+    """Time all that was trained in one process, so that they can be timed in turns."""
+    todo = unmeasured(plan, folder, book.records)
+    if not todo:
+        return
+    job = replace(_job(plan, None, todo, folder, request, store), task="measure")
+    try:
+        executor.run(job, book)
+    except WorkerDiedError as error:
+        for record in [book.records[trial.key] for trial in todo]:
+            if record.session is None:
+                failed = RuntimeResult("keras", status="failed", reason=str(error))
+                book.record(replace(record, runtimes=(failed,)))
+    if request.keep_models == "none":
+        for trial in todo:
+            if book.records[trial.key].session is not None:
+                weights_path(folder, trial.key).unlink(missing_ok=True)
+
+
+def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[Trial]:
+    """Trials that are trained and were not measured yet, where a model can be made again."""
+    found = []
+    for planned in plan.planned:
+        of_backbone = [records[t.key] for t in planned.trials if t.key in records]
+        waiting = [r.trial for r in of_backbone if r.status == "ok" and r.session is None]
+        if any(weights_path(folder, trial.key).is_file() for trial in waiting):
+            found += waiting
+    return found
 
 
 def _job(

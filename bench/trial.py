@@ -1,7 +1,7 @@
 """The trials of one backbone, from its declaration to their records: the whole method on one page.
 
 Seeds, shares of the training images and learning rates share what does not depend on them: the
-network, the frozen activations, the compiled steps and the timing. Runs in a worker process; knows
+network, the frozen activations and the compiled steps. Runs in a worker process; knows
 nothing of processes, displays or files other than the run's arrays.
 """
 
@@ -20,9 +20,11 @@ from bench import datasets, weights
 from bench.accounting import Spent
 from bench.backends.base import Array, current
 from bench.environment import environment
-from bench.errors import BenchError, TrialError
+from bench.errors import TrialError, reason
 from bench.features import Frozen
 from bench.job import Job, Listener
+from bench.macs import macs
+from bench.measuring.memory import process_peak
 from bench.network import Network, build_head
 from bench.phases import Phases
 from bench.rate_search import Found, search
@@ -30,7 +32,6 @@ from bench.rebuild import keep_trained
 from bench.records import SCHEMA, write_arrays
 from bench.registry import BACKBONES
 from bench.store import Entry, Store
-from bench.timing import Timings, time_model
 from bench.types import SPLITS, Record, SplitName, Trial, WeightsUsed
 
 
@@ -46,8 +47,8 @@ def run_trials(job: Job, listener: Listener, imports_seconds: float) -> None:
             record = setup.run(trial)
         except Exception as error:
             traceback.print_exc()
-            reason = _reason(error)
-            record = Record(SCHEMA, trial, "failed", reason, environment=environment())
+            why = reason(error)
+            record = Record(SCHEMA, trial, "failed", why, environment=environment())
         listener.record(
             replace(
                 record,
@@ -95,24 +96,18 @@ class _Setup:
         self.phases = Phases(
             job, trial, self.network, self.head, self.frozen, self.backend, listener
         )
-        self.timings: Timings | None = None
+        self.runs = 0
 
     def run(self, trial: Trial) -> Record:
         """Train and measure one seed with one share of the training images."""
-        first = self.timings is None
+        first = self.runs == 0
         found = self._train(trial)
+        self.runs += 1
         trained = found.trained
-        if self.job.keep_models != "none":
+        if first or self.job.keep_models != "none":
+            # The measuring that follows all training needs one model of each backbone.
             keep_trained(self.folder, trial.key, self.network.base, self.head, self.phases.initial)
         classifier = self.network.classifier(self.head)
-        if self.timings is None:
-            self.listener.stage(trial, "measuring latency")
-            self.timings = time_model(
-                classifier,
-                self.images["test"].array(),
-                self.device.kind,
-                self.settings.latency_seconds,
-            )
         arrays = {
             "test_labels": self._labels("test"),
             "test_probabilities": trained.test[-1],
@@ -120,7 +115,7 @@ class _Setup:
             "validation_probabilities": trained.validation,
             "phase_test_probabilities": trained.test,
         }
-        write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **self.timings.arrays})
+        write_arrays(self.folder, trial.key, {**arrays, **found.arrays})
         spent = Spent(
             shared=self.seconds,
             ledger=self.frozen.ledger,
@@ -128,7 +123,6 @@ class _Setup:
             train=sum(phase.train_seconds for phase in trained.phases),
             tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
             predict=trained.predict_seconds,
-            timing=self.timings.seconds,
         )
         return Record(
             schema=SCHEMA,
@@ -138,13 +132,14 @@ class _Setup:
             parameters=classifier.count_params(),
             size_bytes=sum(int(np.prod(w.shape)) * 4 for w in classifier.weights),
             phases=trained.phases,
-            runtimes=self.timings.results,
             seconds=spent.account(first=first),
             environment=environment() | {"device": vars(self.device)},
-            notes=tuple(self.frozen.notes)
-            + (() if first else ("timed once, with the first seed of this backbone",)),
+            notes=tuple(self.frozen.notes),
             train_images=trained.train_images,
             tuning=found.tried,
+            flops=2 * macs(classifier),
+            memory_bytes=process_peak(),
+            device_memory_bytes=self.backend.memory_peak(),
         )
 
     def _train(self, trial: Trial) -> Found:
@@ -166,13 +161,6 @@ def _prepare_device(trial: Trial) -> None:
             f"--device {trial.settings.device} was asked for, but {found.framework} finds only a "
             f"{found.kind} here."
         )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, BenchError):
-        return str(error)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:500]}"
 
 
 def _now() -> str:

@@ -121,6 +121,7 @@ class Settings:
     cache: bool = True
     latency_seconds: float = 2.0
     tune: int = 0  # how many learning rates each backbone may try; 0: the protocol's own only
+    runtimes: str = "keras"  # how trained models are run to be timed: `all`, or NAME,NAME
     deterministic: bool = False  # ask the framework for operations that always add up alike
 
 
@@ -197,13 +198,31 @@ class WeightsUsed:
 
 @dataclass(frozen=True)
 class RuntimeResult:
-    """How one way of running the trained model was timed; raw durations are in the arrays."""
+    """How one way of running the trained model did; raw durations are in the arrays, and so are
+    `probabilities_<name>` of every test image where it answered them all."""
 
     name: str
     batches: tuple[int, ...] = ()  # batch sizes timed: arrays `latency_<name>_b<batch>`, seconds
-    compile_seconds: float = 0.0
+    compile_seconds: float = 0.0  # loading, and the first answer
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
+    artefact: str = ""  # the converted model's file name; "" where the Keras model itself runs
+    artefact_bytes: int = 0
+    convert_seconds: float = 0.0
+    memory_bytes: int | None = None  # by which the process grew at most, loading and answering
+    joules: Mapping[str, float] = field(default_factory=dict)  # by batch size, all timed queries
+
+
+@dataclass(frozen=True)
+class Session:
+    """One measuring process: all that it timed was timed in turns, backbone after backbone."""
+
+    started: str
+    backbones: tuple[str, ...]
+    threads: int
+    rounds: int
+    matrix_rate: float  # floating-point operations a second of a matrix product, at best
+    calibration: tuple[float, ...]  # seconds of one fixed piece of work, before, between and after
 
 
 @dataclass(frozen=True)
@@ -235,3 +254,7 @@ class Record:
     tuning: tuple[TriedRate, ...] = ()  # every rate tried, the lowest first
     command: tuple[str, ...] = ()  # that asked for this trial
     split_seed: int | None = None
+    flops: int = 0  # floating-point operations for one image; 0 in records that did not count them
+    memory_bytes: int = 0  # the process that trained, at most; seeds share one
+    device_memory_bytes: int | None = None  # on the GPU, at most, while training
+    session: Session | None = None  # that measured the runtimes

@@ -77,6 +77,11 @@ def main() -> None:
     job = structure(Job, json.loads(Path(order["job"]).read_text(encoding="utf-8")))
     for broken in load_plugins([Path(p) for p in job.plugins], job.packages):
         print(broken, file=sys.stderr)
+    if job.task == "measure":
+        from bench.measuring.stage import measure
+
+        measure(job, _Pipe(stream))
+        return
     run_trials(job, _Pipe(stream), imports_seconds)
 
 

@@ -11,7 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "matplotlib", "scipy"}
-TENSORFLOW_FILES = {"bench/backends/tensorflow_backend.py", "bench/datasets/tfds.py"}
+TENSORFLOW_FILES = {
+    "bench/backends/tensorflow_backend.py",
+    "bench/datasets/tfds.py",
+    "bench/runtimes/litert.py",
+    "bench/runtimes/xla.py",
+}
 
 
 def _imports(path: Path) -> set[str]:

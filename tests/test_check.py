@@ -17,7 +17,7 @@ from keras import layers, ops
 
 from bench import cli
 from bench.check import CHECKS, run_checks
-from bench.check.macs import macs
+from bench.macs import macs
 from bench.registry import BACKBONES
 from bench.types import Backbone
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.check.macs import macs
 from bench.check.subject import Subject
 from bench.errors import CheckError
+from bench.macs import macs
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded
 

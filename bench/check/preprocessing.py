@@ -9,9 +9,9 @@ import numpy as np
 from keras import layers, ops
 
 from bench.backends.base import Array
-from bench.check.macs import kernels
 from bench.check.subject import Subject, preprocess
 from bench.errors import CheckError
+from bench.macs import kernels
 
 LEAST_SPAN = 0.05  # 255 levels squeezed into less were rescaled more than once
 GREATEST_SPAN = 1000.0  # four times what pixels span when they are not rescaled at all

@@ -24,8 +24,9 @@ from bench.plan import Plan, choose_backbones, find_weights, make_plan, run_fold
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.run import Request, execute, pending
+from bench.runtimes import choose_runtimes
 from bench.store import Store
-from bench.types import Backbone, Dataset, Settings
+from bench.types import Backbone, Dataset, Record, Settings
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -46,6 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         cache=not arguments.no_cache,
         latency_seconds=arguments.latency_seconds,
+        runtimes=arguments.runtimes,
         tune=arguments.tune,
         deterministic=arguments.deterministic,
     )
@@ -75,6 +77,8 @@ def _run(
         notes.append(text)
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 
+    for text in choose_runtimes(settings.runtimes)[1]:
+        say(text)
     listing = datasets.list_dataset(
         arguments.dataset,
         store=store,
@@ -164,8 +168,12 @@ def _run(
     report.show(folder, Console(highlight=False))
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
-    incomplete = plan.skipped or broken or any(r.status == "failed" for r in records)
+    incomplete = plan.skipped or broken or any(map(_failed, records))
     return 3 if incomplete else 0
+
+
+def _failed(record: Record) -> bool:
+    return "failed" in (record.status, *(runtime.status for runtime in record.runtimes))
 
 
 def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> None:

@@ -9,6 +9,11 @@ class Inline:
     """No process of its own: a crash takes everything with it, a debugger sees everything."""
 
     def run(self, job: Job, listener: Listener) -> None:
+        if job.task == "measure":
+            from bench.measuring.stage import measure
+
+            measure(job, listener)
+            return
         from bench.trial import run_trials
 
         run_trials(job, listener, imports_seconds=0.0)

@@ -44,8 +44,8 @@ class LocalProcess:
     def run(self, job: Job, listener: Listener) -> None:
         first = job.trials[0]
         logs = Path(job.folder) / "logs"
-        job_path = logs / f"{first.backbone}-{first.key}.job.json"
-        log_path = logs / f"{first.backbone}-{first.key}.log"
+        name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
+        job_path, log_path = logs / f"{name}.job.json", logs / f"{name}.log"
         write_atomic(job_path, to_json(asdict(job)))
         self.warm_up()
         worker, self._warm = self._warm, None

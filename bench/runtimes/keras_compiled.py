@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.backends.base import Array, current
-from bench.runtimes.base import RUNTIMES, Call
+from bench.runtimes.base import REFERENCE, RUNTIMES, Call, Source
 
 
 class _KerasCompiled:
-    name = "keras"
+    name = REFERENCE
+    artefact = ""
+    modules: tuple[str, ...] = ()
+    extra = ""
 
-    def prepare(self, model: Any, batch: int) -> Call:
-        forward = current().forward(model)
+    def convert(self, source: Source) -> None:
+        """It runs the model as it is."""
+
+    def load(self, source: Source) -> Call:
+        forward = current().forward(source.model)
 
         def call(images: Array) -> Array:
             return forward(images)[0]
