@@ -34,18 +34,25 @@ def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def change(found: Spread, images: int) -> tuple[Values, Values]:
+def change(found: Spread, images: int, seeds: int = 1) -> tuple[Values, Values]:
     """The ends of the interval of a difference of two means on the same `images`.
 
-    As if one image more had been won and one more lost, after Bonett and Price: few images are
-    answered differently, and where none is the difference is not thereby known to be nothing.
+    As if one answer more of one seed had been won and one more lost, after Bonett and Price: few
+    images are answered differently, and where none is the difference is not thereby known to be
+    nothing.
     """
     more = images + 2
     mean = found.mean * images / more
-    square = (found.images * images + found.mean**2) * images / more + 2 / more
+    square = (found.images * images + found.mean**2) * images / more + 2 / (seeds**2 * more)
     variance = (square - mean**2) / more + found.seeds
     half = _quantile(found) * np.sqrt(variance)
     return np.maximum(mean - half, -1.0), np.minimum(mean + half, 1.0)
+
+
+def mean_change(found: Spread) -> tuple[Values, Values]:
+    """The same of a figure without bounds, such as a loss: Student's interval."""
+    half = _quantile(found) * np.sqrt(found.variance)
+    return found.mean - half, found.mean + half
 
 
 def _quantile(found: Spread) -> Values:

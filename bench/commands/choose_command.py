@@ -1,0 +1,33 @@
+"""`choose`: which backbone of a run to take under limits; reads records, imports no framework."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from rich.console import Console
+
+from bench.commands.report_command import find_run
+from bench.files import to_json
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the choice and its reasons; 1 where nothing keeps to the limits."""
+    from bench.records import load_run
+    from bench.report import choice_text
+    from bench.report.choice import Limits, choose
+    from bench.report.findings import find
+
+    findings = find(load_run(find_run(arguments.results, arguments.run)))
+    limits = Limits(
+        max_latency_ms=arguments.max_latency_ms,
+        max_mb=arguments.max_mb,
+        min_accuracy=arguments.min_accuracy,
+        runtime=arguments.runtime,
+    )
+    choice = choose(findings, limits)
+    if arguments.json:
+        print(to_json(asdict(choice), indent=2))
+    else:
+        choice_text.show(choice, findings, Console(highlight=False, soft_wrap=True))
+    return 0 if choice.pick is not None else 1

@@ -1,0 +1,104 @@
+"""`predict`: the class of new images by a run's trained model, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.commands.report_command import find_run
+from bench.errors import BenchError, UsageError
+from bench.lean_imports import UNUSED_BY_WORKERS, without
+from bench.prediction import Answer, DecodedAhead, answers, find_images
+from bench.rebuild import rebuild, record_of
+from bench.records import Evidence, Run, load_run
+from bench.registry import load_plugins
+from bench.report import predictions
+from bench.report.predictions import Source
+from bench.trained import best_first
+from bench.types import Record
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Answer for every image that can be read; 3 where some could not."""
+    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    for error in load_plugins(arguments.plugin, arguments.packages):
+        say.print(f"warning: {error}", style="yellow", markup=False)
+    run = load_run(find_run(arguments.results, arguments.run))
+    record, paths = _what(run, arguments.what)
+    source = _source(run, record, arguments.min_confidence, say)
+    found = _answers(run, record, find_images(paths), source.temperature)
+    if arguments.format == "table":
+        predictions.show(found, source, Console(highlight=False))
+    else:
+        write = predictions.to_csv if arguments.format == "csv" else predictions.to_json_text
+        sys.stdout.write(write(found, source))
+    for line in predictions.summary(found, source):
+        say.print(line, style="yellow", markup=False)
+    return 3 if any(answer.reason for answer in found) else 0
+
+
+def _answers(
+    run: Run, record: Record, paths: Sequence[Path], temperature: float | None
+) -> list[Answer]:
+    # The backend that the model was trained on, unless the user names one.
+    backend = record.environment.get("keras_backend", "tensorflow")
+    os.environ.setdefault("KERAS_BACKEND", backend)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with DecodedAhead(paths, record.trial.input_size) as images:
+        with without(*UNUSED_BY_WORKERS):
+            from bench.backends.base import current
+
+            backend = current()
+            model = rebuild(run, record).logits(fold=backend.gains_from_folding)
+        return list(answers(images, backend.forward(model), temperature or 1.0))
+
+
+def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
+    """The first word is a backbone where the run has one of that name and no such file is there."""
+    names = {record.trial.backbone for record in run.records}
+    if words[0] in names and not Path(words[0]).exists():
+        record, images = record_of(run, words[0]), words[1:]
+    else:
+        record, images = _best(run), words
+    if not images:
+        raise UsageError("name at least one image or folder to predict.")
+    return record, [Path(word) for word in images]
+
+
+def _best(run: Run) -> Record:
+    """The winner's best seed."""
+    from bench.report.choice import Limits, choose
+    from bench.report.findings import find
+
+    choice = choose(find(run), Limits())
+    if choice.pick is None:
+        raise BenchError(
+            f"run {run.name} ranks no backbone; name one to predict with "
+            f"({', '.join(sorted({r.trial.backbone for r in best_first(run.records)}))})."
+        )
+    return record_of(run, choice.pick.backbone)
+
+
+def _source(run: Run, record: Record, min_confidence: float, say: Console) -> Source:
+    from bench.metrics.calibration import temperature
+
+    fitted = temperature(Evidence(record, run.dataset.classes, run.folder))
+    trial = record.trial
+    say.print(f"model     {trial.backbone}, seed {trial.seed}, of run {run.name}", markup=False)
+    if record.weights is not None and not record.weights.pretrained:
+        say.print("It began with random weights: its answers mean nothing.", style="yellow")
+    if fitted.value is None:
+        say.print(f"Confidence is not calibrated: {fitted.reason}.", style="yellow", markup=False)
+    return Source(
+        run=run.name,
+        backbone=trial.backbone,
+        trial=trial.key,
+        classes=run.dataset.classes,
+        temperature=fitted.value,
+        min_confidence=min_confidence,
+    )

@@ -1,0 +1,283 @@
+"""Which backbone to take under limits: the pick, the others, and what a higher limit would buy.
+
+From records alone. Of those within the limits the most accurate wins; of those that the verdict
+cannot tell from it, the one that answers soonest. Random init is never picked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import BenchError, UsageError
+from bench.records import Evidence
+from bench.report import format as fmt
+from bench.report.findings import Findings
+from bench.report.labels import RANDOM_INIT
+from bench.report.verdict import Standing, Verdict, verdict
+from bench.types import Record, RuntimeResult
+
+Limit = Literal["latency", "size", "accuracy"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the model must keep to; None is no limit."""
+
+    max_latency_ms: float | None = None
+    max_mb: float | None = None
+    min_accuracy: float | None = None
+    runtime: str | None = None  # None: the reference runtime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a backbone was not taken; `limit` where another limit would let it in."""
+
+    reason: str
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How much more accurate one is than another, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+    may_be_chance: bool  # the two cannot be told apart
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One backbone of the run, by the figures that decide."""
+
+    label: str
+    backbone: str
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    latency_ms: float | None
+    size_mb: float | None  # of the converted file, where the runtime has one
+    converted_accuracy: float | None = None  # as the runtime answers, of the trial it was made from
+    refusals: tuple[Refusal, ...] = ()
+    lead: Lead | None = None  # its accuracy over the pick's
+    tied: bool = False  # it cannot be told from the most accurate within the limits
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What a higher limit would buy."""
+
+    limit: Limit
+    to: float
+    more: float
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer; `pick` is None where nothing keeps to the limits."""
+
+    limits: Limits
+    pick: Candidate | None
+    runners_up: tuple[Candidate, ...]
+    refused: tuple[Candidate, ...]
+    purchases: tuple[Purchase, ...]
+
+
+def choose(findings: Findings, limits: Limits) -> Choice:
+    """Apply the limits to every backbone of the run."""
+    _check_runtime(findings, limits.runtime)
+    judged = verdict(findings)
+    if judged.differences:
+        raise BenchError(judged.sentence)
+    standings = {standing.label: standing for standing in judged.standings}
+    candidates = [
+        _candidate(findings, row, standings.get(row["label"]), limits)
+        for _, row in findings.backbones.iterrows()
+    ]
+    fitting = [c for c in candidates if not c.refusals]
+    refused = [c for c in candidates if c.refusals]
+    if not fitting:
+        return Choice(limits, None, (), tuple(refused), _purchases(None, refused, limits))
+    best = max(fitting, key=_accuracy)
+    against_best = (_against(judged, best, other) for other in fitting)
+    fitting = [
+        replace(c, tied=lead is None or lead.may_be_chance)
+        for c, lead in zip(fitting, against_best, strict=True)
+    ]
+    pick = min((c for c in fitting if c.tied), key=_cost)
+    others = [replace(c, lead=_against(judged, pick, c)) for c in fitting if c.label != pick.label]
+    others.sort(key=lambda c: (not c.tied, -_accuracy(c)))
+    refused = [replace(c, lead=_against(judged, pick, c)) for c in refused]
+    bought = _purchases(pick, refused, limits)
+    return Choice(limits, pick, tuple(others), tuple(refused), bought)
+
+
+def runtimes(findings: Findings) -> tuple[str, ...]:
+    """The runtimes that any trial of the run was timed with, the reference first."""
+    each = (r.name for record in findings.run.records for r in record.runtimes)
+    return tuple(dict.fromkeys(each))
+
+
+def _check_runtime(findings: Findings, name: str | None) -> None:
+    known = runtimes(findings)
+    if name is not None and name not in known:
+        listed = ", ".join(known) if known else "none"
+        raise UsageError(
+            f"run {findings.run.name} was not timed with runtime {name!r}. Known: {listed}; "
+            f"--runtimes of `run` adds others."
+        )
+
+
+def _candidate(
+    findings: Findings, row: pd.Series, standing: Standing | None, limits: Limits
+) -> Candidate:
+    records = [r for r in findings.records[row["label"]] if r.status == "ok"]
+    runtime = _runtime(records, limits.runtime)
+    found = Candidate(
+        label=row["label"],
+        backbone=row["backbone"],
+        accuracy=standing.accuracy if standing is not None else None,
+        low=standing.low if standing is not None else None,
+        high=standing.high if standing is not None else None,
+        latency_ms=_latency(findings, records, runtime),
+        size_mb=_size(row, runtime),
+        converted_accuracy=_converted_accuracy(findings, records, runtime),
+    )
+    return replace(found, refusals=tuple(_refusals(found, row, runtime, limits)))
+
+
+def _refusals(
+    candidate: Candidate, row: pd.Series, runtime: RuntimeResult | None, limits: Limits
+) -> list[Refusal]:
+    if row["status"] != "ok":
+        return [Refusal(f"failed: {row['reason']}")]
+    if row["weights"] == RANDOM_INIT:
+        return [Refusal("random init: its accuracy means nothing")]
+    if candidate.accuracy is None:
+        return [Refusal("it has no test answers that could be held against the others'")]
+    if limits.runtime is not None and (runtime is None or runtime.status != "ok"):
+        why = f": {runtime.reason}" if runtime is not None and runtime.reason else ""
+        return [Refusal(f"it does not run on {limits.runtime}{why}")]
+    found: list[Refusal] = []
+    if limits.max_latency_ms is not None:
+        found += _above("latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds)
+    if limits.max_mb is not None:
+        found += _above("size", candidate.size_mb, limits.max_mb, fmt.megabytes)
+    converted = candidate.converted_accuracy
+    accuracy = candidate.accuracy if converted is None else converted
+    if limits.min_accuracy is not None and accuracy < limits.min_accuracy:
+        short = f"{fmt.percent(accuracy)} accuracy, {fmt.percent(limits.min_accuracy)}"
+        found.append(Refusal(f"{short} is asked for", "accuracy"))
+    return found
+
+
+def _above(
+    limit: Limit, value: float | None, most: float, show: Callable[[float], str]
+) -> list[Refusal]:
+    if value is None:
+        return [Refusal(f"its {limit} was not measured")]
+    if value <= most:
+        return []
+    return [Refusal(f"{show(value)} {limit}, {show(value - most)} above {show(most)}", limit)]
+
+
+def _runtime(records: Sequence[Record], name: str | None) -> RuntimeResult | None:
+    """The runtime of that name, or the reference; a seed on which it worked goes before others."""
+    found = [r for record in records for r in record.runtimes if name in (None, r.name)]
+    return min(found, key=lambda r: r.status != "ok", default=None)
+
+
+def _latency(
+    findings: Findings, records: Sequence[Record], runtime: RuntimeResult | None
+) -> float | None:
+    """The median for one image. Timed once for all seeds, so the first that has it will do."""
+    if runtime is None or runtime.status != "ok":
+        return None
+    for record in records:
+        evidence = Evidence(record, findings.run.dataset.classes, findings.run.folder)
+        durations = evidence.arrays.get(f"latency_{runtime.name}_b1")
+        if durations is not None and len(durations):
+            return 1000 * float(np.median(durations))
+    return None
+
+
+def _size(row: pd.Series, runtime: RuntimeResult | None) -> float | None:
+    if runtime is not None and runtime.artefact_bytes:
+        return runtime.artefact_bytes / 1e6
+    return _number(row["size_mb"])
+
+
+def _converted_accuracy(
+    findings: Findings, records: Sequence[Record], runtime: RuntimeResult | None
+) -> float | None:
+    """How many test images the runtime's own answers get right; None where it is the reference."""
+    if runtime is None or not runtime.artefact:
+        return None
+    for record in records:
+        arrays = Evidence(record, findings.run.dataset.classes, findings.run.folder).arrays
+        answered = arrays.get(f"probabilities_{runtime.name}")
+        if answered is not None:
+            return float((answered.argmax(axis=1) == arrays["test_labels"]).mean())
+    return None
+
+
+def _against(judged: Verdict, pick: Candidate, other: Candidate) -> Lead | None:
+    """How far `other` is ahead of the pick, as the verdict has it."""
+    for pair in judged.pairs:
+        if (pair.better, pair.other) == (other.label, pick.label):
+            return Lead(pair.difference, pair.low, pair.high, not pair.differ)
+        if (pair.better, pair.other) == (pick.label, other.label):
+            return Lead(-pair.difference, -pair.high, -pair.low, not pair.differ)
+    return None
+
+
+def _purchases(
+    pick: Candidate | None, refused: Sequence[Candidate], limits: Limits
+) -> tuple[Purchase, ...]:
+    """For each limit, the smallest raise that lets in something better than the pick."""
+    found = []
+    for limit, most in _upper(limits).items():
+        within = [
+            c
+            for c in refused
+            if all(refusal.limit == limit for refusal in c.refusals)
+            and (pick is None or _accuracy(c) > _accuracy(pick))
+        ]
+        if within:
+            to, cheapest = min(((_figure(c, limit), c) for c in within), key=itemgetter(0))
+            found.append(Purchase(limit, to, to - most, cheapest))
+    return tuple(found)
+
+
+def _upper(limits: Limits) -> dict[Limit, float]:
+    given: dict[Limit, float | None] = {"latency": limits.max_latency_ms, "size": limits.max_mb}
+    return {limit: most for limit, most in given.items() if most is not None}
+
+
+def _figure(candidate: Candidate, limit: Limit) -> float:
+    value = candidate.latency_ms if limit == "latency" else candidate.size_mb
+    assert value is not None  # it was refused for being above a limit
+    return value
+
+
+def _accuracy(candidate: Candidate) -> float:
+    assert candidate.accuracy is not None  # without one it would have been refused
+    return candidate.accuracy
+
+
+def _cost(candidate: Candidate) -> tuple[float, float]:
+    infinity = float("inf")
+    latency = infinity if candidate.latency_ms is None else candidate.latency_ms
+    return latency, infinity if candidate.size_mb is None else candidate.size_mb
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -1,0 +1,104 @@
+"""A choice in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+
+from bench.report import format as fmt
+from bench.report.choice import Candidate, Choice, Lead, Limits, Purchase
+from bench.report.escape import one_line
+from bench.report.findings import Findings
+
+
+def show(choice: Choice, findings: Findings, console: Console) -> None:
+    """Print it."""
+    for line in lines(choice, findings.run.name):
+        console.print(line)
+
+
+def lines(choice: Choice, run: str) -> Iterator[str]:
+    """The pick, the runners-up, the refused with their reasons, and what more would buy."""
+    asked = _limits(choice.limits)
+    if choice.pick is None:
+        yield f"[bold]No backbone of {escape(run)} keeps to {asked or 'what is asked'}.[/bold]"
+    else:
+        yield f"[bold]Take {_name(choice.pick)}[/bold]: {_figures(choice.pick)}."
+        yield _why(choice)
+    if choice.runners_up:
+        yield "\nRunners-up"
+        for other in choice.runners_up:
+            yield f"  {_name(other)}: {_figures(other)}{_lead(other.lead)}"
+    if choice.refused:
+        yield "\nRefused"
+        for other in choice.refused:
+            reasons = "; ".join(one_line(refusal.reason) for refusal in other.refusals)
+            yield f"  {_name(other)}: {escape(reasons)}"
+    if choice.limits.max_latency_ms is not None or choice.limits.max_mb is not None:
+        yield "\nWhat more would buy"
+        for purchase in choice.purchases:
+            yield f"  {_purchase(purchase)}"
+        if not choice.purchases:
+            yield "  Nothing more accurate waits above one limit alone."
+
+
+def _why(choice: Choice) -> str:
+    tied = [other for other in choice.runners_up if other.tied]
+    asked = _limits(choice.limits)
+    within = f"Within {asked}" if asked else "Of all that are ranked"
+    if tied:
+        return (
+            f"{within}, it cannot be told from {', '.join(map(_name, tied))}; "
+            f"it answers soonest of these."
+        )
+    if not choice.runners_up:
+        return f"{within}, there is no other."
+    return f"{within}, it is the most accurate, beyond what chance explains."
+
+
+def _limits(limits: Limits) -> str:
+    parts = []
+    if limits.max_latency_ms is not None:
+        parts.append(f"at most {fmt.milliseconds(limits.max_latency_ms)}")
+    if limits.max_mb is not None:
+        parts.append(f"at most {fmt.megabytes(limits.max_mb)}")
+    if limits.min_accuracy is not None:
+        parts.append(f"at least {fmt.percent(limits.min_accuracy)} accuracy")
+    if limits.runtime is not None:
+        parts.append(f"on {limits.runtime}")
+    return escape(", ".join(parts))
+
+
+def _figures(candidate: Candidate) -> str:
+    parts = []
+    if candidate.accuracy is not None and candidate.low is not None and candidate.high is not None:
+        interval = fmt.interval(candidate.low, candidate.high)
+        parts.append(f"{fmt.percent(candidate.accuracy)} accuracy ({interval})")
+    if candidate.converted_accuracy is not None:
+        parts.append(f"{fmt.percent(candidate.converted_accuracy)} once converted")
+    if candidate.latency_ms is not None:
+        parts.append(f"{fmt.milliseconds(candidate.latency_ms)} median latency")
+    if candidate.size_mb is not None:
+        parts.append(fmt.megabytes(candidate.size_mb))
+    return ", ".join(parts)
+
+
+def _purchase(purchase: Purchase) -> str:
+    show = fmt.milliseconds if purchase.limit == "latency" else fmt.megabytes
+    found = purchase.candidate
+    text = f"{show(purchase.more)} more ({show(purchase.to)}): {_name(found)}, {_figures(found)}"
+    return f"{text}{_lead(found.lead)}"
+
+
+def _lead(lead: Lead | None) -> str:
+    if lead is None:
+        return ""
+    value, low, high = (100 * x for x in (lead.value, lead.low, lead.high))
+    chance = ", which may be chance" if lead.may_be_chance else ""
+    return f"; {value:+.2f} points ({low:+.2f} to {high:+.2f}) against the pick{chance}"
+
+
+def _name(candidate: Candidate) -> str:
+    return escape(one_line(candidate.label))
