@@ -42,7 +42,7 @@ def compare_all(answers: Answers) -> tuple[Comparison, ...]:
     found = []
     for (a, b), p, adjusted in zip(pairs, chances, holm(chances), strict=True):
         apart = difference(answers[a], answers[b])
-        low, high = change(apart, answers.shape[-1])
+        low, high = change(apart, answers.shape[-1], answers.shape[-2])
         found.append(
             Comparison(a, b, float(apart.mean), float(low), float(high), p, adjusted),
         )

@@ -73,17 +73,18 @@ def spread(answers: NDArray[np.generic]) -> Spread:
 def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Spread:
     """The spread of how much more often `first` is right than `second`, on the same images.
 
-    Paired by image. Seeds are not paired: one seed does not do the same to two networks.
+    Paired by image. Seeds are not: one seed does not do the same to two networks, and there may be
+    more of the one than of the other.
     """
     a, b = spread(first), spread(second)
     apart = first.mean(axis=-2) - second.mean(axis=-2)
     shaky = a.seeds_with_noise + b.seeds_with_noise
-    squares = a.seeds_with_noise**2 + b.seeds_with_noise**2
-    ratio = np.divide(shaky**2, squares, out=np.ones_like(shaky), where=squares > 0)
+    # Satterthwaite's freedom of a sum: the parts' squares, each over its own.
+    squares = sum(s.seeds_with_noise**2 / np.maximum(s.seeds_freedom, 1.0) for s in (a, b))
     return Spread(
         a.mean - b.mean,
         apart.var(axis=-1) / apart.shape[-1],
         a.seeds + b.seeds,
         shaky,
-        a.seeds_freedom * ratio,
+        np.divide(shaky**2, squares, out=np.zeros_like(shaky), where=shaky > 0),
     )

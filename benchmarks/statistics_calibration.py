@@ -1,0 +1,203 @@
+"""Do the report's intervals and tests keep what they promise? Simulated, where the truth is known.
+
+    python benchmarks/statistics_calibration.py [--simulations 2000]
+
+Whether an answer is right is the sign of a sum of normal draws: how hard the image is for everyone,
+how this backbone takes to it, what one seed makes of it, and how lucky that seed is on all images.
+So a backbone's true accuracy is known. Accuracies are drawn from 85 to 99%, and the standard
+deviation of one seed's true accuracy from 0 to 0.8 points, anew for each simulation. With one seed
+the truth is that of the trained network; with several it is the backbone's, over all seeds.
+
+Coverage of the 95% intervals should be from 93 to 97%, and equal backbones should be told apart in
+at most 5% of the families.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from bench.statistics import intervals
+from bench.statistics.pairwise import compare_all
+from bench.statistics.ranking import stability
+from bench.statistics.spread import difference, spread
+
+IMAGES = (200, 400, 1000)
+SEEDS = (1, 2, 3, 5, 10)
+IMAGE, TASTE, WHIM = 0.77, 0.5, 0.4  # standard deviations; their squares sum to one
+CHUNK = 100  # simulations in memory at a time
+FAMILY = 5
+DRAWS = 400  # of the plain bootstrap
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Answers (simulations, backbones, seeds, images), and the truth (simulations, backbones)."""
+
+    answers: NDArray[np.bool_]
+    truth: Floats
+
+
+def simulate(
+    random: np.random.Generator, accuracy: Floats, points: Floats, seeds: int, images: int
+) -> Simulated:
+    """`accuracy` and `points` (how far seeds lie apart) are (simulations, backbones)."""
+    many, backbones = accuracy.shape
+    where = ndtri(accuracy)
+    slope = np.exp(-(where**2) / 2) / np.sqrt(2 * np.pi)
+    luck = (points / 100 / slope)[..., None] * random.standard_normal((many, backbones, seeds))
+    spread_of_luck = points / 100 / slope
+    level = where * np.sqrt(1 + spread_of_luck**2)
+
+    def normal(*shape: int) -> Floats:
+        return random.standard_normal(shape, dtype=np.float32)
+
+    total = IMAGE * normal(many, 1, 1, images) + TASTE * normal(many, backbones, 1, images)
+    total = total + WHIM * normal(many, backbones, seeds, images)
+    answers = total + (level[..., None] + luck)[..., None] > 0
+    truth = accuracy if seeds > 1 else ndtr(level + luck[..., 0])
+    return Simulated(answers, truth)
+
+
+def coverage(simulations: int, seeds: int, images: int, seed: int = 0) -> tuple[float, float]:
+    """How often the interval of an accuracy, and that of a difference of two, hold the truth."""
+    random = np.random.default_rng([seed, seeds, images])
+    held, held_apart = 0, 0
+    for _ in range(simulations // CHUNK):
+        drawn = simulate(random, *_circumstances(random, 2), seeds, images)
+        low, high = intervals.accuracy(drawn.answers[:, 0])
+        held += _inside(low, drawn.truth[:, 0], high)
+        apart = difference(drawn.answers[:, 0], drawn.answers[:, 1])
+        low, high = intervals.change(apart, images, seeds)
+        held_apart += _inside(low, drawn.truth[:, 0] - drawn.truth[:, 1], high)
+    done = simulations // CHUNK * CHUNK
+    return held / done, held_apart / done
+
+
+def change_coverage(simulations: int, seeds: int, images: int, seed: int = 0) -> float:
+    """The same for the change from one phase to the next of the same trained networks.
+
+    The first phase is the answer without the seed's whim, the second with it and 1 point better.
+    """
+    random = np.random.default_rng([seed, seeds, images, 1])
+    held = 0
+    for _ in range(simulations // CHUNK):
+        accuracy, points = _circumstances(random, 1)
+        both = np.concatenate([accuracy - 0.01, accuracy], axis=1)
+        drawn = simulate(random, both, np.repeat(points / 2, 2, axis=1), seeds, images)
+        change = drawn.answers[:, 1].astype(np.int8) - drawn.answers[:, 0]
+        low, high = intervals.change(spread(change), images, seeds)
+        held += _inside(low, drawn.truth[:, 1] - drawn.truth[:, 0], high)
+    return held / (simulations // CHUNK * CHUNK)
+
+
+def plain_bootstrap_coverage(simulations: int, seeds: int, images: int, seed: int = 0) -> float:
+    """What drawing seeds and images with replacement, and no more, would hold."""
+    random = np.random.default_rng([seed, seeds, images, 2])
+    held = 0
+    for _ in range(simulations // CHUNK):
+        drawn = simulate(random, *_circumstances(random, 1), seeds, images)
+        for answers, truth in zip(drawn.answers[:, 0], drawn.truth[:, 0], strict=True):
+            of_images = random.multinomial(images, np.full(images, 1 / images), DRAWS) / images
+            of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
+            means = np.einsum("ds,dn,sn->d", of_seeds, of_images, answers, optimize=True)
+            low, high = np.quantile(means, (0.025, 0.975))
+            held += int(low <= truth <= high)
+    return held / (simulations // CHUNK * CHUNK)
+
+
+def called_different(
+    simulations: int, seeds: int, images: int, points: float | None = None, seed: int = 0
+) -> float:
+    """The share of families of equal backbones in which any two are told apart.
+
+    With `points` the seeds' standard deviation is that; otherwise it is drawn.
+    """
+    random = np.random.default_rng([seed, seeds, images, 3])
+    found = 0
+    for _ in range(simulations):
+        accuracy, drawn_points = (part[:1, :1] for part in _circumstances(random, 1))
+        each = drawn_points if points is None else np.full((1, 1), points)
+        # One trained network's accuracy is its own: equals of one seed have no luck.
+        each = each if seeds > 1 else np.zeros((1, 1))
+        family = simulate(
+            random, np.repeat(accuracy, FAMILY, 1), np.repeat(each, FAMILY, 1), seeds, images
+        )
+        found += any(c.differ for c in compare_all(family.answers[0]))
+    return found / simulations
+
+
+def order_calibration(simulations: int, seeds: int, images: int, seed: int = 0) -> list[str]:
+    """Of pairs said to be in order with so much confidence, how many truly are."""
+    random = np.random.default_rng([seed, seeds, images, 4])
+    said, true = [], []
+    for _ in range(simulations):
+        accuracy, points = (part[:1, :1] for part in _circumstances(random, 1))
+        both = np.concatenate([accuracy, accuracy + random.normal(0, 0.01, (1, 1))], axis=1)
+        drawn = simulate(random, np.minimum(both, 0.995), np.repeat(points, 2, 1), seeds, images)
+        beats = stability(drawn.answers[0], draws=1000).beats[0, 1]
+        better = drawn.truth[0, 0] > drawn.truth[0, 1]
+        said.append(max(beats, 1 - beats))
+        true.append(better == (beats > 0.5))
+    steps = (0.5, 0.7, 0.9, 0.99, 1.001)
+    shown = []
+    for low, high in pairwise(steps):
+        inside = [t for s, t in zip(said, true, strict=True) if low <= s < high]
+        share = f"{100 * float(np.mean(inside)):.0f}%" if inside else "none"
+        shown.append(f"{low:.0%}+: {share} of {len(inside)}")
+    return shown
+
+
+def _circumstances(random: np.random.Generator, backbones: int) -> tuple[Floats, Floats]:
+    accuracy = random.uniform(0.85, 0.99, (CHUNK, 1)) + np.zeros((CHUNK, backbones))
+    if backbones > 1:
+        accuracy[:, 1] = np.clip(accuracy[:, 0] + random.normal(0, 0.01, CHUNK), 0.8, 0.995)
+    return accuracy, np.repeat(random.uniform(0, 0.8, (CHUNK, 1)), backbones, 1)
+
+
+def _inside(low: Floats, truth: Floats, high: Floats) -> int:
+    return int(((low <= truth) & (truth <= high)).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--simulations", type=int, default=2000)
+    simulations = parser.parse_args().simulations
+    begun = time.perf_counter()
+    print(f"{simulations:,} simulations a figure\n")
+    print("Coverage of 95% intervals: seeds, images | accuracy, difference, change of phase")
+    for seeds in SEEDS:
+        for images in IMAGES:
+            accuracy, apart = coverage(simulations, seeds, images)
+            phase = change_coverage(simulations, seeds, images)
+            print(f"{seeds:3} {images:6} | {accuracy:6.1%} {apart:6.1%} {phase:6.1%}", flush=True)
+    print("\nThe same of a plain bootstrap of seeds and images, accuracy only")
+    for seeds in SEEDS[:4]:
+        for images in (IMAGES[0], IMAGES[-1]):
+            share = plain_bootstrap_coverage(simulations, seeds, images)
+            print(f"{seeds:3} {images:6} | {share:6.1%}", flush=True)
+    print(f"\nFamilies of {FAMILY} equal backbones in which any two are called different")
+    for seeds in SEEDS[:4]:
+        for images in (200, 1000):
+            share = called_different(simulations, seeds, images)
+            print(f"{seeds:3} {images:6} | {share:6.1%}", flush=True)
+    for seeds in SEEDS[1:4]:
+        share = called_different(simulations, seeds, 1000, points=1.0)
+        print(f"{seeds:3} {1000:6} | {share:6.1%}, seeds 1 point apart", flush=True)
+    print("\nPairs truly in the order said, by how sure P(A beats B) was")
+    for seeds in (1, 3, 5):
+        print(f"{seeds:3} {400:6} | {', '.join(order_calibration(simulations, seeds, 400))}")
+    print(f"\n{time.perf_counter() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
