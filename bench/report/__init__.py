@@ -11,6 +11,7 @@ and matplotlib cost is paid by its functions.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ __all__ = ["point_latest", "render", "show", "shown_images", "write_index"]
 
 def render(folder: Path, *, latex: bool = False) -> list[Path]:
     """Write every report of the run in `folder`; returns the files."""
-    from bench.files import write_atomic
+    from bench.files import to_json, write_atomic
     from bench.records import load_run
     from bench.report import csv, html, markdown
     from bench.report import latex as tex
@@ -39,8 +40,11 @@ def render(folder: Path, *, latex: bool = False) -> list[Path]:
         write_atomic(folder / path, content)
         written.append(folder / path)
 
+    write("verdict.json", to_json(asdict(findings.verdict), indent=2))
     write("summary.csv", csv.summary(findings))
     write("per_class.csv", csv.per_class(findings))
+    if findings.learning is not None:
+        write("learning_curve.csv", csv.learning_curve(findings.learning))
     if latex:
         write("table.tex", tex.text(findings))
     for picture in drawn:

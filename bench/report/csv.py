@@ -10,11 +10,12 @@ import pandas as pd
 from bench.metrics.classification import class_scores
 from bench.report.escape import csv_cell
 from bench.report.findings import Findings
+from bench.report.learning import Curves, frame
 
 
 def summary(findings: Findings) -> str:
     """Every figure of every trial, the best first."""
-    return _text(findings.trials)
+    return _text(findings.with_standings(findings.trials))
 
 
 def per_class(findings: Findings) -> str:
@@ -26,6 +27,11 @@ def per_class(findings: Findings) -> str:
     ]
     titles = ["label", "class", "precision", "recall", "f1", "images"]
     return _text(pd.DataFrame(rows, columns=titles))
+
+
+def learning_curve(curves: Curves) -> str:
+    """Accuracy of each pretrained backbone at each number of training images."""
+    return _text(frame(curves))
 
 
 def _text(table: pd.DataFrame) -> str:

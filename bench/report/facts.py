@@ -22,6 +22,7 @@ from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
 PACKAGES = ("keras", "tensorflow", "jax", "torch")
+MOST_PAIRS = 3
 
 
 def facts(findings: Findings) -> list[Fact]:
@@ -31,6 +32,7 @@ def facts(findings: Findings) -> list[Fact]:
         ("Images", _images(findings)),
         ("Protocol", _protocol(findings.run.meta)),
         ("Phases", _phases(findings.run.meta)),
+        ("Learning rates", _tuning(findings.run.meta)),
         ("Weights", _weights(findings)),
         ("Trials", _trials(findings)),
         ("Machine", _machine(findings)),
@@ -59,6 +61,8 @@ def warnings(findings: Findings) -> list[str]:
         )
     if findings.audit is not None and (leak := words.outcome(findings.audit)):
         found.append(f"{leak}.")
+    found += _depending_on_the_rate(findings)
+    found += _failed_on_smaller_shares(findings)
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
     return found + [str(note) for note in run.meta.get("notes", ())]
@@ -134,6 +138,37 @@ def _phase(phase: Phase) -> str:
     ]
     changes = [name for name, value in asdict(phase.augment).items() if value and name != "views"]
     return f"{phase.name} ({', '.join(parts + changes)})"
+
+
+def _tuning(meta: Mapping[str, Any]) -> str:
+    budget = meta.get("settings", {}).get("tune", 0)
+    if not budget:
+        return ""
+    return f"{budget} tried by each trial, the least validation loss chose"
+
+
+def _depending_on_the_rate(findings: Findings) -> list[str]:
+    """Pairs of backbones whose order on the test images changes with the learning rate."""
+    flips = findings.sensitivity.flips if findings.sensitivity is not None else ()
+    pairs = [
+        f"{flip.first} or {flip.second}"
+        for flip in flips
+        if flip.split == "test" and flip.beyond_chance
+    ]
+    if not pairs:
+        return []
+    more = f" and {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS else ""
+    return [
+        f"The learning rate decides who is ahead of {'; '.join(pairs[:MOST_PAIRS])}{more}: the "
+        f"section on learning rates in report.md shows how."
+    ]
+
+
+def _failed_on_smaller_shares(findings: Findings) -> list[str]:
+    failed = sum(record.status == "failed" for record in findings.run.smaller)
+    if not failed:
+        return []
+    return [f"{_counted(failed, 'trial')} on fewer training images failed; report.md says why."]
 
 
 def _weights(findings: Findings) -> str:

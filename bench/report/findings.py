@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bench.audit.findings import KeptAudit, load
@@ -17,6 +18,8 @@ from bench.report.table import Score, backbone_table, score, trial_table
 from bench.types import Record
 
 if TYPE_CHECKING:
+    from bench.report.learning import Curves
+    from bench.report.sensitivity import Sensitivity
     from bench.report.verdict import Verdict
 
 
@@ -49,14 +52,39 @@ class Findings:
         """What was found about the images before training; older runs have none."""
         return load(self.run.folder)
 
+    @cached_property
+    def learning(self) -> Curves | None:
+        """Accuracy at each number of training images, where there was more than one."""
+        from bench.report.learning import curves
+
+        return curves(self.run)
+
+    @cached_property
+    def sensitivity(self) -> Sensitivity | None:
+        """What each learning rate gave, where more than one was tried."""
+        from bench.report.sensitivity import sensitivity
+
+        return sensitivity(self.run, self.records)
+
     @property
     def several_seeds(self) -> bool:
         return self.trials["seed"].nunique() > 1
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
         """What a reader is shown first: means over the seeds where there are several."""
-        return self.backbones if self.several_seeds else self.trials
+        # Trials that must not be ranked together must not be averaged either.
+        means = self.several_seeds and not self.verdict.differences
+        return self.with_standings(self.backbones if means else self.trials)
+
+    def with_standings(self, table: pd.DataFrame) -> pd.DataFrame:
+        """How each stands among those compared, in two more columns: `ties` and `p_first`."""
+        standings = {standing.label: standing for standing in self.verdict.standings}
+        found = [standings.get(label) for label in table["label"]]
+        return table.assign(
+            ties=[s.ties if s else "" for s in found],
+            p_first=[np.nan if s is None or s.first is None else s.first for s in found],
+        )
 
 
 def find(run: Run) -> Findings:

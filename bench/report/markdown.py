@@ -17,16 +17,17 @@ from bench.report import columns, facts
 from bench.report import format as fmt
 from bench.report.columns import COLUMNS
 from bench.report.escape import markdown as safe
-from bench.report.figures import Picture
+from bench.report.figures import MOST_BACKBONES, Picture
 from bench.report.findings import Findings
 from bench.report.markdown_parts import shown, table
-from bench.report.sections import audit, calibration, suspects
+from bench.report.sections import audit, calibration, learning, pairs, sensitivity, suspects
 from bench.types import Record
 
 LONG = 400
+LONGEST = 1000
 MOST_CLASSES = 20
 MOST_EXCLUDED = 100
-PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", "total", "reused")
+PARTS = ("imports", "data", "build", "features", "compile", "train", "tuning", "measure", "total")
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
@@ -34,9 +35,12 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     sections = [
         _head(findings),
         _results(findings, pictures),
+        pairs.text(findings),
         audit.text(findings, pictures),
         calibration.text(findings, pictures),
         suspects.text(findings, pictures),
+        learning.text(findings, pictures),
+        sensitivity.text(findings, pictures),
         *_backbones(findings, pictures),
         _seconds(findings),
         _left_out(findings),
@@ -48,7 +52,9 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
 
 def _head(findings: Findings) -> str:
     created = str(findings.run.meta.get("created", ""))
-    lines = [f"# {safe(findings.run.name)}", ""]
+    lines = [f"# {safe(findings.run.name)}", "", f"**{safe(findings.verdict.sentence, LONGEST)}**"]
+    lines += ["", safe(findings.verdict.certainty, LONGEST)] if findings.verdict.certainty else []
+    lines += [""]
     lines += [f"- **{title}:** {safe(what, LONG)}" for title, what in facts.facts(findings)]
     lines += [f"- **Made:** {safe(created)}"] if created else []
     warnings = facts.warnings(findings)
@@ -59,12 +65,15 @@ def _head(findings: Findings) -> str:
 def _results(findings: Findings, pictures: Sequence[Picture]) -> str:
     if not len(findings.table):
         return "## Results\n\nNo trial has finished."
-    titles = ["#", "Backbone", *(column.title for column in COLUMNS)]
+    every = columns.of(findings.table)
+    titles = ["#", "Backbone", *(column.title for column in every)]
     rows = [
-        [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in COLUMNS)]
+        [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in every)]
         for _, row in findings.table.iterrows()
     ]
     about = columns.EXPLANATION
+    if findings.verdict.pairs:
+        about = f"{about} {columns.STANDING_EXPLANATION}"
     if findings.several_seeds:
         about = f"Means over seeds ± standard deviation. {about}"
     parts = ["## Results", table(titles, rows, left=(1,)), about]
@@ -78,6 +87,9 @@ def _backbones(findings: Findings, pictures: Sequence[Picture]) -> list[str]:
         ok = [record for record in records if record.status == "ok"]
         if ok:
             sections.append(_backbone(findings, label, ok, pictures))
+    if len(findings.records) > MOST_BACKBONES:
+        about = f"Pictures of the first {MOST_BACKBONES}; `report.html` draws those of all."
+        sections.insert(0, about)
     return ["## Backbones", *sections] if sections else []
 
 
@@ -162,11 +174,13 @@ def _seconds(findings: Findings) -> str:
     ok = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
     if not ok:
         return ""
+    tuned = any(record.tuning for _, record in ok)
+    parts = [*(part for part in PARTS if tuned or part != "tuning"), "reused"]
     rows = [
         [safe(label), str(record.trial.seed)]
         + [
             fmt.duration(record.seconds[part]) if part in record.seconds else fmt.MISSING
-            for part in PARTS
+            for part in parts
         ]
         for label, record in ok
     ]
@@ -174,7 +188,7 @@ def _seconds(findings: Findings) -> str:
         "All as from cold caches; `reused` is how much of the total was found done. `features` is "
         "the forward passes of what stays frozen, `data` is decoding."
     )
-    return f"## Where the time went\n\n{table(['Backbone', 'Seed', *PARTS], rows)}\n\n{about}"
+    return f"## Where the time went\n\n{table(['Backbone', 'Seed', *parts], rows)}\n\n{about}"
 
 
 def _left_out(findings: Findings) -> str:

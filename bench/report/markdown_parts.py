@@ -13,6 +13,7 @@ TITLES = {
     "tradeoff": "Accuracy against latency",
     "confusion": "Confusion matrix",
     "curves": "Curves",
+    "learning": "Learning curves",
     "calibration": "Reliability diagrams",
     "mistakes": "Most confident mistakes",
     "suspects": "Images that every backbone gets wrong",

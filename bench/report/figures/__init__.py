@@ -14,12 +14,21 @@ from matplotlib.figure import Figure
 
 from bench import thumbnails
 from bench.report.escape import file_names
-from bench.report.figures import calibration, confusion, curves, mistake_sheets, style, tradeoff
+from bench.report.figures import (
+    calibration,
+    confusion,
+    curves,
+    learning,
+    mistake_sheets,
+    style,
+    tradeoff,
+)
 from bench.report.findings import Findings
 from bench.report.mistakes import shared
 
 FOLDER = "figures"
-Kind = Literal["tradeoff", "confusion", "curves", "calibration", "mistakes", "suspects"]
+MOST_BACKBONES = 10  # that have pictures of their own, the first of the table; report.html has all
+Kind = Literal["tradeoff", "confusion", "curves", "learning", "calibration", "mistakes", "suspects"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,11 @@ def pictures(findings: Findings) -> tuple[Picture, ...]:
     if findings.guesses:
         path = f"{FOLDER}/calibration.png"
         found.append(Picture("calibration", "", path, partial(calibration.draw, findings)))
+    if findings.learning is not None and findings.learning.points:
+        path = f"{FOLDER}/learning_curves.png"
+        found.append(Picture("learning", "", path, partial(learning.draw, findings.learning)))
     names = file_names(findings.records)
-    for label, records in findings.records.items():
+    for label, records in list(findings.records.items())[:MOST_BACKBONES]:
         ok = [record for record in records if record.status == "ok"]
         name = names[label]
         if label in findings.confusions:
@@ -65,7 +77,7 @@ def _sheets(findings: Findings, names: Mapping[str, str]) -> Iterator[Picture]:
     if not kept:
         return
     dataset = findings.run.dataset
-    for label, wrong in findings.mistakes.items():
+    for label, wrong in list(findings.mistakes.items())[:MOST_BACKBONES]:
         if wrong:
             draw = partial(mistake_sheets.of_backbone, label, wrong, dataset, kept)
             yield Picture("mistakes", label, f"{FOLDER}/mistakes_{names[label]}.png", draw)

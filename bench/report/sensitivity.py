@@ -1,0 +1,162 @@
+"""What the learning rate does to each backbone, and whether it decides who is ahead.
+
+From the rates that `--tune` tried. Only pretrained backbones: the others' accuracy means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import Evidence, Run
+from bench.statistics.pairwise import LEVEL, chance_if_equal
+from bench.types import Record
+
+Split = Literal["validation", "test"]
+SPLITS: tuple[Split, ...] = ("validation", "test")
+Right = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class AtRate:
+    """One backbone at one multiple of the protocol's rates: means over the seeds that got there."""
+
+    multiplier: float
+    chosen: int  # by how many seeds
+    diverged: int  # of how many seeds training came to nothing
+    val_loss: float | None
+    val_accuracy: float | None
+    test_accuracy: float | None  # chose nothing
+
+
+@dataclass(frozen=True)
+class Lead:
+    """By how much the first of two is ahead at one rate; below 0, behind."""
+
+    multiplier: float
+    by: float
+    p: float  # how often two equals would lie as far apart
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Two backbones of which each is ahead of the other at some rate of the budget."""
+
+    split: Split
+    first: str
+    second: str
+    ahead: Lead  # where the first leads by most
+    behind: Lead  # where it trails by most
+
+    @property
+    def beyond_chance(self) -> bool:
+        return max(self.ahead.p, self.behind.p) <= LEVEL
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """`rates` by label, the lowest rate first; `flips`, the widest first."""
+
+    rates: Mapping[str, tuple[AtRate, ...]]
+    flips: tuple[Flip, ...]
+
+    @property
+    def at_the_edge(self) -> tuple[str, ...]:
+        """Backbones of which a seed chose the lowest or highest rate there was."""
+        return tuple(
+            label for label, rates in self.rates.items() if rates[0].chosen or rates[-1].chosen
+        )
+
+
+def sensitivity(run: Run, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
+    """Of the `records` by label; `None` where nothing was tuned."""
+    tuned = {label: [r for r in of_label if _usable(r)] for label, of_label in records.items()}
+    tuned = {label: of_label for label, of_label in tuned.items() if of_label}
+    if not any(record.tuning for of_label in records.values() for record in of_label):
+        return None
+    right = {
+        (label, split): _right(run, of_label, split)
+        for label, of_label in tuned.items()
+        for split in SPLITS
+    }
+    rates = {
+        label: tuple(_at_rates(of_label, right[label, "test"])) for label, of_label in tuned.items()
+    }
+    flips = [
+        flip
+        for split in SPLITS
+        for a, b in combinations(tuned, 2)
+        if (flip := _flip(split, a, b, right[a, split], right[b, split])) is not None
+    ]
+    flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
+    return Sensitivity(rates, tuple(flips))
+
+
+def _usable(record: Record) -> bool:
+    pretrained = record.weights is not None and record.weights.pretrained
+    return record.status == "ok" and pretrained and bool(record.tuning)
+
+
+def _right(run: Run, records: Sequence[Record], split: Split) -> dict[float, dict[int, Right]]:
+    """By multiplier and seed, which images were right."""
+    found: dict[float, dict[int, Right]] = {}
+    for record in records:
+        arrays = Evidence(record, run.dataset.classes, run.folder).arrays
+        answers = arrays[f"tuning_{split}_probabilities"]
+        labels = arrays[f"{split}_labels"]
+        for rate, probabilities in zip(record.tuning, answers, strict=True):
+            if rate.val_loss is not None:
+                right = probabilities.argmax(axis=1) == labels
+                found.setdefault(rate.multiplier, {})[record.trial.seed] = right
+    return found
+
+
+def _at_rates(
+    records: Sequence[Record], test: Mapping[float, Mapping[int, Right]]
+) -> Iterator[AtRate]:
+    for place, rate in enumerate(records[0].tuning):
+        tried = [record.tuning[place] for record in records]
+        answered = test.get(rate.multiplier, {})
+        yield AtRate(
+            multiplier=rate.multiplier,
+            chosen=sum(one.chosen for one in tried),
+            diverged=sum(one.val_loss is None for one in tried),
+            val_loss=_mean([one.val_loss for one in tried]),
+            val_accuracy=_mean([one.val_accuracy for one in tried]),
+            test_accuracy=_mean([float(right.mean()) for right in answered.values()]),
+        )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _flip(
+    split: Split,
+    first: str,
+    second: str,
+    of_first: Mapping[float, Mapping[int, Right]],
+    of_second: Mapping[float, Mapping[int, Right]],
+) -> Flip | None:
+    leads = []
+    for multiplier in sorted(set(of_first) & set(of_second)):
+        a, b = of_first[multiplier], of_second[multiplier]
+        common = sorted(set(a) & set(b))
+        if common:
+            ours = np.stack([a[seed] for seed in common])
+            theirs = np.stack([b[seed] for seed in common])
+            by = float(ours.mean() - theirs.mean())
+            leads.append(Lead(multiplier, by, chance_if_equal(ours, theirs)))
+    if not leads:
+        return None
+    ahead = max(leads, key=lambda lead: lead.by)
+    behind = min(leads, key=lambda lead: lead.by)
+    if ahead.by <= 0 or behind.by >= 0:
+        return None
+    return Flip(split, first, second, ahead, behind)

@@ -1,0 +1,220 @@
+"""Learning curves and learning rates in the reports, from records with figures set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from synthetic import Net, make_run
+
+from bench import report
+from bench.records import Run, load_run, read_records, write_arrays, write_records
+from bench.report.findings import find
+from bench.report.learning import curves
+from bench.report.sensitivity import sensitivity
+from bench.statistics import wilson
+from bench.types import Record, TriedRate
+
+IMAGES = 40
+LABELS = np.arange(IMAGES) % 2
+
+
+def answers(right: int, first: int = 0) -> NDArray[np.float64]:
+    """Probabilities with `right` images right, from image `first` on, going round."""
+    wrong = (np.arange(IMAGES) - first) % IMAGES >= right
+    probabilities = np.full((IMAGES, 2), 0.1)
+    probabilities[np.arange(IMAGES), np.where(wrong, 1 - LABELS, LABELS)] = 0.9
+    return probabilities
+
+
+def arrays(test: NDArray[np.float64], **more: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {
+        "test_labels": LABELS,
+        "test_probabilities": test,
+        "validation_labels": LABELS,
+        "validation_probabilities": test,
+        **more,
+    }
+
+
+def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -> Run:
+    """Trials on shares of the 80 training images, with as many right answers, one a seed."""
+    found: list[Record] = []
+    for record in read_records(folder):
+        for (name, fraction), counts in right.items():
+            trial = record.trial
+            if trial.backbone == name:
+                key = f"{trial.key}-{fraction:g}"
+                found.append(
+                    replace(
+                        record,
+                        trial=replace(trial, key=key, fraction=fraction),
+                        train_images=round(80 * fraction),
+                    )
+                )
+                write_arrays(folder, key, arrays(answers(counts[trial.seed])))
+    write_records(folder, found)
+    return load_run(folder)
+
+
+NETS = (Net("alpha"), Net("beta"), Net("gamma", source="random init"))
+SHARES = {
+    ("alpha", 0.1): [30],
+    ("alpha", 1.0): [36],
+    ("beta", 0.1): [8],
+    ("beta", 1.0): [37],
+    ("gamma", 0.1): [40],
+    ("gamma", 1.0): [40],
+}
+
+
+def test_points_are_accuracies_with_intervals_and_random_init_has_none(tmp_path: Path) -> None:
+    run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
+    found = curves(run)
+    assert found is not None
+    assert list(found.points) == ["alpha", "beta"]
+    assert found.sizes == (8, 80)
+    few, all_of_them = found.points["alpha"]
+    assert (few.images, few.seeds, few.accuracy) == (8, 1, 30 / 40)
+    assert (few.low, few.high) == pytest.approx(wilson(30, 40))
+    assert (all_of_them.images, all_of_them.accuracy) == (80, 36 / 40)
+
+
+def test_the_best_at_each_size_with_what_ties(tmp_path: Path) -> None:
+    run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
+    found = curves(run)
+    assert found is not None
+    few, all_of_them = found.best
+    # 22 images that alpha alone gets right, and none that only beta does: 2 in 2^22.
+    assert (few.images, few.label, few.tied) == (8, "alpha", ())
+    # 37 against 36 of 40 says nothing.
+    assert (all_of_them.images, all_of_them.label, all_of_them.tied) == (80, "beta", ("alpha",))
+
+
+def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
+    run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
+    assert len(run.smaller) == 3
+    table = find(run).table
+    assert table["backbone"].tolist() == ["beta", "alpha", "gamma"]
+    assert table["accuracy"].tolist() == [37 / 40, 36 / 40, 1.0]
+    without = add_shares(make_run(tmp_path / "half", NETS, images=IMAGES), {("beta", 0.5): [20]})
+    assert [r.trial.fraction for r in without.records] == [0.5]
+    assert curves(without) is None
+
+
+def test_seeds_are_averaged_at_each_size(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, [Net("alpha")], images=IMAGES, seeds=(0, 1))
+    run = add_shares(folder, {("alpha", 0.1): [20, 30], ("alpha", 1.0): [36, 38]})
+    found = curves(run)
+    assert found is not None
+    assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.625, 2), (0.925, 2)]
+    assert found.points["alpha"][0].low < wilson(25, 40)[0]  # seeds add to what images leave open
+
+
+def test_the_report_has_the_curves(tmp_path: Path) -> None:
+    add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
+    report.render(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    section = text[text.index("## Learning curves") :]
+    assert "| Backbone   | " in section
+    assert "8 images" in section
+    assert "- With 8 images: alpha, 75.00%, ahead of all others." in section
+    assert "- With 80 images: beta, 92.50%; not told apart from it: alpha." in section
+    assert (tmp_path / "figures" / "learning_curves.png").stat().st_size > 5000
+    table = pd.read_csv(tmp_path / "learning_curve.csv")
+    assert table["accuracy"].tolist() == [0.75, 0.9, 0.2, 0.925]
+    assert pd.read_csv(tmp_path / "summary.csv")["accuracy"].tolist() == [0.925, 0.9, 1.0]
+
+
+def tune(folder: Path, right: Mapping[str, Sequence[int | None]], chosen: Mapping[str, int]) -> Run:
+    """Two rates, of which each backbone gets as many right; `None`: training came to nothing."""
+    found = []
+    for record in read_records(folder):
+        counts = right[record.trial.backbone]
+        place = chosen[record.trial.backbone]
+        rates = tuple(
+            TriedRate(
+                multiplier,
+                number == place,
+                None if count is None else 0.5 - 0.1 * (number == place),
+                None if count is None else count / IMAGES,
+                record.phases,
+                1.0,
+            )
+            for number, (multiplier, count) in enumerate(zip((0.1**0.5, 1.0), counts, strict=True))
+        )
+        tried = np.stack(
+            [np.full((IMAGES, 2), np.nan) if c is None else answers(c) for c in counts]
+        )
+        more = {f"tuning_{split}_probabilities": tried for split in ("validation", "test")}
+        write_arrays(folder, record.trial.key, arrays(tried[place], **more))
+        found.append(replace(record, tuning=rates, seconds=dict(record.seconds) | {"tuning": 1.0}))
+    write_records(folder, found)
+    return load_run(folder)
+
+
+def test_a_ranking_that_flips_with_the_rate(tmp_path: Path) -> None:
+    make_run(tmp_path, NETS, images=IMAGES)
+    right = {"alpha": [20, 36], "beta": [32, 20], "gamma": [40, 0]}
+    run = tune(tmp_path, right, {"alpha": 1, "beta": 0, "gamma": 0})
+    found = sensitivity(run, find(run).records)
+    assert found is not None
+    assert set(found.rates) == {"alpha", "beta"}
+    low, own = found.rates["alpha"]
+    assert (low.chosen, low.test_accuracy, own.chosen, own.test_accuracy) == (0, 0.5, 1, 0.9)
+    flip = next(flip for flip in found.flips if flip.split == "test")
+    ahead = {flip.first: flip.ahead, flip.second: flip.behind}
+    assert ahead["alpha"].multiplier == 1.0
+    assert abs(ahead["alpha"].by) == pytest.approx(0.4)
+    assert abs(ahead["beta"].by) == pytest.approx(0.3)
+    # 16 and 12 images that one alone gets right: 2 in 2^16 and 2 in 2^12.
+    assert ahead["alpha"].p == pytest.approx(2 * 0.5**16)
+    assert ahead["beta"].p == pytest.approx(2 * 0.5**12)
+    assert flip.beyond_chance
+
+
+def test_an_order_that_holds_at_every_rate_is_no_flip(tmp_path: Path) -> None:
+    make_run(tmp_path, NETS, images=IMAGES)
+    right = {"alpha": [20, 36], "beta": [20, 35], "gamma": [0, 40]}
+    run = tune(tmp_path, right, {"alpha": 1, "beta": 1, "gamma": 1})
+    found = sensitivity(run, find(run).records)
+    assert found is not None
+    assert found.flips == ()
+    assert found.at_the_edge == ("alpha", "beta")
+
+
+def test_the_report_has_the_rates(tmp_path: Path) -> None:
+    make_run(tmp_path, NETS, images=IMAGES)
+    tune(
+        tmp_path,
+        {"alpha": [20, 36], "beta": [32, 20], "gamma": [40, None]},
+        {"alpha": 1, "beta": 0, "gamma": 0},
+    )
+    report.render(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    section = text[text.index("## Learning rates") :]
+    assert "Test acc. (chose nothing)" in section
+    assert "×0.32" in section
+    assert "40.00 points" in section
+    assert "beyond chance at both" in section
+    assert "gamma" not in section[: section.index("## Backbones")]
+    assert "The learning rate decides who is ahead of" in text[: text.index("## Results")]
+    assert "tuning" in section[section.index("## Where the time went") :]
+
+
+def test_a_rate_that_diverged_is_told(tmp_path: Path) -> None:
+    make_run(tmp_path, [Net("alpha")], images=IMAGES)
+    run = tune(tmp_path, {"alpha": [20, None]}, {"alpha": 0})
+    found = sensitivity(run, find(run).records)
+    assert found is not None
+    low, own = found.rates["alpha"]
+    assert (own.diverged, own.val_loss, own.test_accuracy) == (1, None, None)
+    assert low.chosen == 1
+    report.render(tmp_path)
+    assert "diverged" in (tmp_path / "report.md").read_text()
