@@ -45,6 +45,14 @@ class IntervalColumn(Column):
         return fmt.interval(row["accuracy_low"], row["accuracy_high"])
 
 
+@dataclass(frozen=True)
+class TiesColumn(Column):
+    """Letters rather than a figure: backbones that share one cannot be told apart."""
+
+    def cell(self, row: pd.Series) -> str:
+        return str(row[self.name]) or fmt.MISSING
+
+
 # What is timed is timed once for all seeds of a backbone, so its spread over them says nothing.
 COLUMNS: Sequence[Column] = (
     Column("Accuracy", "accuracy", fmt.percent, 100, spread=True),
@@ -60,11 +68,29 @@ COLUMNS: Sequence[Column] = (
     Column("Size", "size_mb", fmt.megabytes, 10),
 )
 
+# Of what was compared: how it stands beside the others.
+STANDING: Sequence[Column] = (
+    TiesColumn("Ties", "ties", fmt.percent, 95),
+    Column("P(first)", "p_first", fmt.whole_percent, 45),
+)
+
 EXPLANATION = (
-    "Accuracy and loss are on the test images, which chose nothing; the 95% interval is Wilson's. "
+    "Accuracy and loss are on the test images, which chose nothing; the 95% interval is Wilson's, "
+    "widened for the seeds where there are several. "
     "Training is from cold caches to a trained model. p50 and p90 are the latency of one image "
     "through the whole model, preprocessing included."
 )
+
+STANDING_EXPLANATION = (
+    "Backbones that share a letter under Ties cannot be told apart. P(first) is how often each "
+    "would be first with other test images, and seeds where there are several."
+)
+
+
+def of(table: pd.DataFrame) -> Sequence[Column]:
+    """The columns of the ranked table: how each stands only where there are two to compare."""
+    compared = (table["ties"] != "").any()
+    return (*COLUMNS[:2], *STANDING, *COLUMNS[2:]) if compared else COLUMNS
 
 
 def rank(row: pd.Series) -> str:

@@ -12,6 +12,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
+def whole_percent(share: float) -> str:
+    """62%, and no certainty that there is not: <1%, >99%."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{100 * share:.0f}%"
+
+
 def interval(low: float, high: float) -> str:
     """An interval of shares: 94.8–98.6%."""
     return f"{100 * low:.1f}–{100 * high:.1f}%"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from bench.report import columns
-from bench.report.columns import COLUMNS
 from bench.report.escape import latin, shorten
 from bench.report.findings import Findings
 
@@ -13,16 +12,17 @@ from bench.report.findings import Findings
 def text(findings: Findings) -> str:
     """Needs `\\usepackage{booktabs}`; tabulate escapes what is special to LaTeX."""
     run = findings.run
-    titles = ["#", "Backbone", *(column.title for column in COLUMNS)]
+    every = columns.of(findings.table)
+    titles = ["#", "Backbone", *(column.title for column in every)]
     rows = [
-        [columns.rank(row), shorten(columns.name(row), 60), *(c.cell(row) for c in COLUMNS)]
+        [columns.rank(row), shorten(columns.name(row), 60), *(c.cell(row) for c in every)]
         for _, row in findings.table.iterrows()
     ]
     body = tabulate(
         [[latin(cell) for cell in row] for row in rows],
         headers=titles,
         tablefmt="latex_booktabs",
-        colalign=("right", "left", *("right" for _ in COLUMNS)),
+        colalign=("right", "left", *("right" for _ in every)),
         disable_numparse=True,
     )
     about = f"{run.name}: dataset {run.dataset.name}. {columns.EXPLANATION}"

@@ -6,6 +6,8 @@ important columns rather than wrapping a figure; all of them are in `summary.csv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,19 +16,25 @@ from rich.text import Text
 
 from bench.records import Run
 from bench.report import columns, facts
-from bench.report.columns import COLUMNS, Column
+from bench.report.columns import Column
 from bench.report.escape import one_line, shorten
 from bench.report.findings import find
 from bench.report.labels import RANDOM_INIT
 
 LONGEST_NAME = 40
 LONGEST_FACT = 400
+LONGEST_VERDICT = 1000
 GAP = 2
 
 
 def show(run: Run, console: Console) -> None:
     """Print everything that a reader needs at the end of a run."""
     findings = find(run)
+    verdict = findings.verdict
+    console.print(_plain(verdict.sentence, LONGEST_VERDICT), style="bold")
+    if verdict.certainty:
+        console.print(_plain(verdict.certainty, LONGEST_VERDICT), style="dim")
+    console.print()
     lines = Table.grid(padding=(0, GAP))
     lines.add_column(style="bold", no_wrap=True)
     lines.add_column(overflow="fold")
@@ -43,12 +51,13 @@ def show(run: Run, console: Console) -> None:
 def results(table: pd.DataFrame, width: int) -> Table:
     """The leaderboard, as many columns of it as `width` has room for."""
     names = [shorten(one_line(columns.name(row)), LONGEST_NAME) for _, row in table.iterrows()]
-    cells = {c.title: [c.cell(row) for _, row in table.iterrows()] for c in COLUMNS}
+    every = columns.of(table)
+    cells = {c.title: [c.cell(row) for _, row in table.iterrows()] for c in every}
     drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     drawn.add_column("#", justify="right", no_wrap=True)
     drawn.add_column("Backbone", no_wrap=True, overflow="ellipsis")
     room = width - _widest(["#", str(len(table))]) - _widest(["Backbone", *names])
-    shown = _fitting(cells, room)
+    shown = _fitting(every, cells, room)
     for column in shown:
         drawn.add_column(column.title, justify="right", no_wrap=True)
     for index, (_, row) in enumerate(table.iterrows()):
@@ -57,15 +66,15 @@ def results(table: pd.DataFrame, width: int) -> Table:
     return drawn
 
 
-def _fitting(cells: dict[str, list[str]], room: int) -> list[Column]:
+def _fitting(every: Sequence[Column], cells: dict[str, list[str]], room: int) -> list[Column]:
     """The most important columns that fit, in the order they are shown."""
     kept: set[str] = set()
-    for column in sorted(COLUMNS, key=lambda c: -c.importance):
+    for column in sorted(every, key=lambda c: -c.importance):
         room -= _widest([column.title, *cells[column.title]])
         if room < 0:
             break
         kept.add(column.title)
-    return [column for column in COLUMNS if column.title in kept]
+    return [column for column in every if column.title in kept]
 
 
 def _widest(texts: list[str]) -> int:
