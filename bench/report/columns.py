@@ -75,8 +75,8 @@ STANDING: Sequence[Column] = (
 )
 
 EXPLANATION = (
-    "Accuracy and loss are on the test images, which chose nothing; the 95% interval is Wilson's, "
-    "widened for the seeds where there are several. "
+    "Accuracy and loss are on the test images, which chose nothing; the 95% interval is Wilson's "
+    "and covers the seeds too where there are several. "
     "Training is from cold caches to a trained model. p50 and p90 are the latency of one image "
     "through the whole model, preprocessing included."
 )

@@ -71,9 +71,9 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     # Two values 0.2 apart: sqrt(0.1² + 0.1²) over 2 - 1.
     assert table.loc["a", "accuracy_std"] == pytest.approx(0.02**0.5)
     assert table.loc["a", "seeds"] == 2
-    # Wilson for 9 of 10, because both seeds answered the same ten images.
-    assert table.loc["a", "accuracy_low"] == pytest.approx(0.5958, abs=1e-4)
-    assert table.loc["a", "accuracy_high"] == pytest.approx(0.9821, abs=1e-4)
+    # From 80 to 100% within two seeds: what a third would give is as good as unknown.
+    assert table.loc["a", "accuracy_low"] < 0.3
+    assert table.loc["a", "accuracy_high"] > 0.99
 
 
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
