@@ -18,6 +18,7 @@ class Spent:
     train: float
     tuning: float
     predict: float
+    robustness: float = 0.0
 
     def account(self, *, first: bool) -> Mapping[str, float]:
         """`Record.seconds`; only the `first` trial of a backbone spent what is shared."""
@@ -29,6 +30,8 @@ class Spent:
         }
         if self.tuning:
             seconds["tuning"] = self.tuning
+        if self.robustness:
+            seconds["robustness"] = self.robustness
         reused = seconds["data"] + self.ledger.reused_seconds
         if not first:
             shared = ("imports", "data", "build", "features", "compile")

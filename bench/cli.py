@@ -24,6 +24,7 @@ COMMANDS = {
     "list": "show the backbones, datasets and protocols there are",
     "report": "render a run's reports again from its records",
     **finished_run_options.COMMANDS,
+    "verify": "train a run's smallest trial again: are the probabilities the same?",
     "audit": "look for copies, leaks and wrong labels among the images of a data set",
     "check": "prove that a backbone's adapter is right, before hours are spent on it",
     "cache": "show or clear what has been computed once and kept",
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in (*COMMANDS, "--version"):
         words = ["run", *words]
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     arguments.packages = tuple(packages)
     arguments.words = words
     # A polite kill ends the run as Ctrl-C does: workers first, nothing half written.
@@ -67,13 +68,14 @@ def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    whole = argparse.ArgumentParser(
         prog="backbone-bench",
         description="One freeze-then-fine-tune protocol over every pretrained backbone.",
     )
-    parser.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    whole.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     added = {
         name: commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for name, text in COMMANDS.items()
@@ -91,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PATH",
             help="a .py file, or a folder of them, that registers more backbones (repeatable)",
         )
-    for name in ("run", "report", *finished_run_options.COMMANDS):
+    for name in ("run", "report", "verify", *finished_run_options.COMMANDS):
         added[name].add_argument(
             "--results",
             type=Path,
@@ -106,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         added[name].add_argument(
             "--open", action="store_true", help="open report.html in the browser at the end"
         )
-    for name in ("run", "audit", "cache"):
+    for name in ("run", "audit", "cache", "export"):
         _cache_options(added[name])
     for name in ("run", "audit"):
         _image_options(added[name])
@@ -117,11 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     added["report"].add_argument(
         "run", nargs="?", default="latest", metavar="RUN", help="a run's name or folder"
     )
+    added["verify"].add_argument("run", metavar="RUN", help="a run's name or folder, or `latest`")
     added["check"].add_argument("name", metavar="NAME", help="the backbone, or `all`")
     added["cache"].add_argument(
         "action", nargs="?", choices=("list", "clear"), default="list", help="what to do"
     )
-    return parser
+    return whole
 
 
 def _cache_options(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +228,12 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="train each trial at N learning rates, the protocol's times 1, 0.32, 3.2, 0.1, ..., "
         "and take the one with the least validation loss (the protocol's alone)",
+    )
+    what.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also ask the trained models about corrupted test images: blur, noise, JPEG, "
+        "brightness, contrast and rotation, in three strengths each",
     )
     how = parser.add_argument_group("how to run")
     how.add_argument(

@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from bench.protocol import Augment, TrainingProtocol
+from bench.robustness import passes as robustness_passes
 from bench.types import Backbone, Dataset
 
 STARTUP_SECONDS = 12.0  # imports, building, tracing, timing
@@ -20,7 +21,13 @@ BACKWARD = 3.0  # a training step costs about three forward passes of what it tr
 
 
 def trial_seconds(
-    backbone: Backbone, input_size: int, protocol: TrainingProtocol, dataset: Dataset, rate: float
+    backbone: Backbone,
+    input_size: int,
+    protocol: TrainingProtocol,
+    dataset: Dataset,
+    rate: float,
+    *,
+    robustness: bool = False,
 ) -> float | None:
     """Seconds for one trial from cold caches; `None` where the backbone declares no arithmetic."""
     if backbone.gmacs is None:
@@ -35,6 +42,8 @@ def trial_seconds(
         share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
         tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
         passes += phase.epochs * tail * (BACKWARD * train + len(dataset.splits["validation"]))
+    if robustness:
+        passes += robustness_passes(len(dataset.splits["test"]))
     return STARTUP_SECONDS + forward * passes
 
 

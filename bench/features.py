@@ -62,7 +62,7 @@ class Stored:
 class Streamed:
     """Rows computed whenever they are asked for: the frozen part runs each time."""
 
-    images: Stored
+    images: Rows
     view: View
     forward: Forward | None  # None: the cut is at the pixels
 
@@ -144,6 +144,12 @@ class Frozen:
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
         """The rows of a view that is used once and not worth keeping."""
         return self._pixels(split, view) if cut == PIXELS else self._stream(split, view, cut)
+
+    def over(self, pixels: Rows, cut: str) -> Rows:
+        """The rows at a cut of other images than the data set's, computed as they are taken."""
+        if cut == PIXELS:
+            return pixels
+        return Streamed(pixels, PLAIN, self.forward(PIXELS, [cut]))
 
     def forward(self, source: str, targets: Sequence[str]) -> Forward:
         """The compiled pass from one cut to others, compiled once."""

@@ -76,6 +76,10 @@ class Phases:
         predict_seconds += time.perf_counter() - begun
         return Trained(tuple(results), np.stack(after), validation, len(chosen), predict_seconds)
 
+    def answer(self, pixels: Rows) -> Array:
+        """What the model, as it was last trained, gives other images than the data set's."""
+        return self._trainers[-1].predict(self.frozen.over(pixels, self._cuts[-1]))
+
     def weights(self) -> list[Array]:
         """A copy of what the last training left in the model."""
         return snapshot(self._variables())

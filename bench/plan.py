@@ -24,7 +24,7 @@ from bench.weights import LocatedWeights
 
 Say = Callable[[str], None]
 
-LATER_SETTINGS = ("tune", "deterministic")
+LATER_SETTINGS = ("runtimes", "tune", "robustness", "deterministic")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,9 @@ def make_plan(
             for fraction in sorted(fractions, reverse=True)
             for seed in seeds
         )
-        seconds = trial_seconds(backbone, size, protocol, dataset, rate)
+        seconds = trial_seconds(
+            backbone, size, protocol, dataset, rate, robustness=settings.robustness
+        )
         planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
     return Plan(name, dataset, protocol, settings, tuple(planned), tuple(skipped))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +32,7 @@ from bench.rate_search import Found, search
 from bench.rebuild import keep_trained
 from bench.records import SCHEMA, write_arrays
 from bench.registry import BACKBONES
+from bench.robustness import measuring as corrupted
 from bench.store import Entry, Store
 from bench.types import SPLITS, Record, SplitName, Trial, WeightsUsed
 
@@ -115,7 +117,11 @@ class _Setup:
             "validation_probabilities": trained.validation,
             "phase_test_probabilities": trained.test,
         }
-        write_arrays(self.folder, trial.key, {**arrays, **found.arrays})
+        begun, compiled = time.perf_counter(), self.frozen.compile_seconds
+        robust = self._robustness(trial)
+        robustness_seconds = time.perf_counter() - begun
+        robustness_seconds -= self.frozen.compile_seconds - compiled  # counted as compiling
+        write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
         spent = Spent(
             shared=self.seconds,
             ledger=self.frozen.ledger,
@@ -123,6 +129,7 @@ class _Setup:
             train=sum(phase.train_seconds for phase in trained.phases),
             tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
             predict=trained.predict_seconds,
+            robustness=robustness_seconds if robust else 0.0,
         )
         return Record(
             schema=SCHEMA,
@@ -147,6 +154,14 @@ class _Setup:
             return Found(self.phases.train(trial))
         on_rate = partial(self.listener.stage, trial)
         return search(self.phases, trial, self._labels("validation"), on_rate)
+
+    def _robustness(self, trial: Trial) -> Mapping[str, Array]:
+        """Answers to corrupted images, where they are asked for and mean something."""
+        if not self.settings.robustness or not self.weights.pretrained:
+            return {}
+        progress = partial(self.listener.stage, trial, "corrupted test images")
+        images = self.images["test"].array()
+        return corrupted.measure(images, self._labels("test"), self.phases.answer, progress)
 
     def _labels(self, split: SplitName) -> Array:
         return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)

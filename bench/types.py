@@ -122,6 +122,7 @@ class Settings:
     latency_seconds: float = 2.0
     tune: int = 0  # how many learning rates each backbone may try; 0: the protocol's own only
     runtimes: str = "keras"  # how trained models are run to be timed: `all`, or NAME,NAME
+    robustness: bool = False  # whether trained models also answer corrupted test images
     deterministic: bool = False  # ask the framework for operations that always add up alike
 
 
@@ -232,8 +233,9 @@ class Record:
     Raw arrays (labels, probabilities, durations) lie beside it in `arrays/<key>.npz`; what can be
     derived from them is derived by the metrics, when it is asked for. `seconds` splits the trial:
     `imports`, `data` (decoding), `build`, `features` (the frozen part), `compile`, `train`,
-    `tuning` (rates that were tried and not chosen), `measure`; `total` is their sum, what the trial
-    takes from cold caches, and `reused` is how much of it was work done before and not repeated.
+    `tuning` (rates that were tried and not chosen), `measure`, `robustness`; `total` is their sum,
+    what the trial takes from cold caches, and `reused` is how much of it was work done before and
+    not repeated.
     """
 
     schema: int

@@ -23,6 +23,7 @@ from bench.files import is_file_name
 from bench.plan import Plan, choose_backbones, find_weights, make_plan, run_folder, size_of
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
+from bench.robustness import passes as robustness_passes
 from bench.run import Request, execute, pending
 from bench.runtimes import choose_runtimes
 from bench.store import Store
@@ -49,6 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
         latency_seconds=arguments.latency_seconds,
         runtimes=arguments.runtimes,
         tune=arguments.tune,
+        robustness=arguments.robustness,
         deterministic=arguments.deterministic,
     )
 
@@ -182,6 +184,9 @@ def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> 
     console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
     _show_excluded(console, dataset, verbose=verbose)
     console.print(f"protocol  {protocol.name}: {protocol.summary}", markup=False, soft_wrap=True)
+    if plan.settings.robustness:
+        passes = robustness_passes(len(dataset.splits["test"]))
+        console.print(f"robust    {passes:,} corrupted test images for each pretrained model")
     waiting = {trial.key for trial in pending(plan, folder)}
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):

@@ -1,0 +1,71 @@
+"""Answers to corrupted images: which images, one pass each, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tiny
+
+from bench.augment import PLAIN
+from bench.backends.base import current
+from bench.cuts import PIXELS
+from bench.features import Frozen, Rows
+from bench.network import Network
+from bench.robustness import KINDS, STRENGTHS, passes
+from bench.robustness.corruptions import CORRUPTIONS
+from bench.robustness.measuring import chosen, measure
+from bench.store import Store
+
+Array = np.ndarray[Any, Any]
+
+
+def test_classes_are_balanced_as_far_as_they_go() -> None:
+    labels = np.array([0] * 90 + [1] * 3 + [2] * 40)
+    places = chosen(labels, 23)
+    assert np.bincount(labels[places]).tolist() == [10, 3, 10]
+    assert places.tolist() == sorted(set(places.tolist()))
+    np.testing.assert_array_equal(places, chosen(labels, 23))
+    assert chosen(labels, 500).tolist() == list(range(133))
+
+
+def test_every_image_is_answered_once_for_each_corruption_and_strength() -> None:
+    images, labels = tiny.images(10, 0)
+    seen: list[Array] = []
+
+    def answer(rows: Rows) -> Array:
+        pixels = np.concatenate([rows.take(np.array([i])) for i in range(len(rows))])
+        seen.append(pixels)
+        bright = (pixels.mean(axis=(1, 2, 3)) / 255).astype(np.float64)
+        return np.stack([1 - bright, bright], axis=1)
+
+    told: list[tuple[int, int]] = []
+    arrays = measure(images, labels, answer, lambda done, total: told.append((done, total)))
+    assert passes(10) == 180
+    assert told[-1] == (180, 180)
+    assert sum(len(pixels) for pixels in seen) == 180
+    assert arrays["robust_probabilities"].shape == (len(KINDS), len(STRENGTHS), 10, 2)
+    assert arrays["robust_corruptions"].tolist() == list(KINDS)
+    brighter = KINDS.index("brightness")
+    np.testing.assert_array_equal(seen[3 * brighter][7], CORRUPTIONS["brightness"](images[7], 1, 7))
+    bright = arrays["robust_probabilities"][brighter, :, :, 1].mean(axis=1)
+    assert bright[0] < bright[1] < bright[2]
+
+
+def test_other_images_go_the_same_way_as_the_data_sets_own(store: Store) -> None:
+    pixels, _ = tiny.images(9, 3)
+    network = Network(tiny.TINY, tiny.SIZE)
+    entry = tiny.store_images(store, "test", pixels)
+    frozen = Frozen(network, "", {"test": entry}, current(), None)
+
+    class Plain:
+        def __len__(self) -> int:
+            return len(pixels)
+
+        def take(self, indices: Array) -> Array:
+            return pixels[indices]
+
+    cut, every = "two_add", np.arange(9)
+    there = frozen.stream("test", PLAIN, cut).take(every)
+    np.testing.assert_array_equal(frozen.over(Plain(), cut).take(every), there)
+    np.testing.assert_array_equal(frozen.over(Plain(), PIXELS).take(every), pixels)
