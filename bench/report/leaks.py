@@ -43,16 +43,17 @@ def leaks(
     if audit is None or not audit.leaked or audit.on_leak == "drop":
         return ()
     seen = set(audit.leaked)
-    clean = np.array([id not in seen for id in test_ids])
-    found = []
-    for label, each in guessed.items():
-        right = np.stack([guesses.predicted == guesses.labels for guesses in each])
-        without = _estimate(right[:, clean]) if clean.any() else None
-        found.append(Leak(label, _estimate(right), without))
-    return tuple(found)
+    clean = np.flatnonzero([id not in seen for id in test_ids])
+    return tuple(
+        Leak(label, estimate(each), estimate(each, clean) if len(clean) else None)
+        for label, each in guessed.items()
+    )
 
 
-def _estimate(right: NDArray[np.bool_]) -> Estimate:
-    """Of answers (seeds, images)."""
+def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> Estimate:
+    """From the answers of each seed, over all images or those at some places."""
+    right = np.stack([guesses.predicted == guesses.labels for guesses in seeds])
+    if images is not None:
+        right = right[:, images]
     low, high = accuracy(right)
     return Estimate(float(right.mean()), float(low), float(high), right.shape[1])

@@ -20,20 +20,25 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     """Nothing where the run was made without an audit; `pictures` are of other sections."""
     if findings.audit is None:
         return ""
-    return "\n\n".join(["## The images", *_parts(findings.audit), *_accuracies(findings)])
+    kept = findings.audit
+    return "\n\n".join(["## The images", *_said(kept), *_accuracies(findings), *_shown(kept)])
 
 
 def alone(kept: KeptAudit) -> str:
     """An audit without a run."""
-    return "\n\n".join([f"# {safe(kept.audit.dataset)}", *_parts(kept)]) + "\n"
+    return "\n\n".join([f"# {safe(kept.audit.dataset)}", *_said(kept), *_shown(kept)]) + "\n"
 
 
-def _parts(kept: KeptAudit) -> Iterator[str]:
+def _said(kept: KeptAudit) -> Iterator[str]:
     found = kept.audit
     yield safe(words.outcome(kept) or words.NO_LEAK, LONG) + "."
     others = [*words.others(found), *found.notes]
     if others:
         yield "\n".join(f"- {safe(other, LONG)}" for other in others)
+
+
+def _shown(kept: KeptAudit) -> Iterator[str]:
+    found = kept.audit
     rows = [
         [title, *(f"{len(found.pairs_of(kind, across=across)):,}" for across in (True, False))]
         for title, kind in (
@@ -81,7 +86,6 @@ def _accuracies(findings: Findings) -> Iterator[str]:
         for leak in leaks(findings.audit, ids, findings.guesses)
     ]
     if rows:
-        yield "### Accuracy without the images seen before"
         yield table(["Backbone", "All test images", "Without those seen before"], rows)
         yield (
             "From the stored answers, with 95% intervals. The weights are the same: they were "

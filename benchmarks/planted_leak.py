@@ -1,0 +1,130 @@
+"""What a planted leak does to the reported accuracy, and whether the report sees through it.
+
+    python benchmarks/planted_leak.py FOLDER [--share 0.2] [--backbone efficientnet_lite0]
+
+FOLDER has train/ and validation/ with a folder per class; validation/ is the test set. Three runs
+on the same test images: as they are; with re-encoded copies of a share of the test images put into
+train; and that with --on-leak drop. Small pixels leave room for mistakes, and a head trained long
+learns by heart what it has seen. The four accuracies are those that the reports show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.records import load_run
+from bench.report.findings import Findings, find
+from bench.report.leaks import Estimate, estimate, leaks
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOL = """
+summary = "a head trained until it knows its images by heart"
+
+[head]
+pooling = "average"
+output = "auto"
+
+[[phases]]
+name = "head"
+epochs = 100
+optimizer = "adam"
+learning_rate = 3e-3
+unfreeze = "none"
+"""
+
+
+def plant(folder: Path, target: Path, share: float, seed: int) -> int:
+    """Copy the folder and put copies of a share of its test images into train; how many."""
+    for split in ("train", "validation"):
+        shutil.copytree(folder / split, target / split)
+    images = sorted(path for path in (folder / "validation").rglob("*") if path.is_file())
+    rng = random.Random(seed)
+    chosen = rng.sample(images, round(share * len(images)))
+    for number, path in enumerate(chosen):
+        data = io.BytesIO()
+        with Image.open(path) as image:
+            image.convert("RGB").save(data, "JPEG", quality=rng.randint(50, 95))
+        place = target / "train" / path.parent.name / f"planted-{number:04d}.jpg"
+        place.write_bytes(data.getvalue())
+    return len(chosen)
+
+
+def train(images: Path, name: str, place: Path, arguments: argparse.Namespace) -> Findings:
+    """One run of the harness, as a user makes it."""
+    asked = {
+        "--dataset": images,
+        "--backbones": arguments.backbone,
+        "--input-size": arguments.input_size,
+        "--seeds": arguments.seeds,
+        "--protocol": place / "by-heart.toml",
+        "--latency-seconds": 0.1,
+        "--on-leak": "drop" if name == "dropped" else "warn",
+        "--keep-models": "none",
+        "--cache": place / "cache",
+        "--results": place / "results",
+        "--run": name,
+    }
+    words = [str(word) for pair in asked.items() for word in pair]
+    subprocess.run(
+        [sys.executable, ROOT / "run_bench.py", "--quiet", *words],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return find(load_run(place / "results" / name))
+
+
+def say(what: str, found: Estimate | None) -> None:
+    if found is None:
+        raise SystemExit(f"{what}: no figure; did training fail, or are there no weights?")
+    print(
+        f"{what:40} {found.accuracy:6.1%}  95% interval {found.low:.1%} to {found.high:.1%}"
+        f"  ({found.images} images)"
+    )
+
+
+def estimated(findings: Findings, images: Sequence[int] | None = None) -> Estimate:
+    (guesses,) = findings.guesses.values()
+    return estimate(guesses, None if images is None else np.array(images))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--share", type=float, default=0.2, help="of the test images (0.2)")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--input-size", type=int, default=32)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="of what is planted")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        (place / "by-heart.toml").write_text(PROTOCOL)
+        planted = plant(arguments.folder, place / "leaky", arguments.share, arguments.seed)
+        honest = train(arguments.folder, "honest", place, arguments)
+        leaky = train(place / "leaky", "leaky", place, arguments)
+        dropped = train(place / "leaky", "dropped", place, arguments)
+        ids = leaky.run.dataset.splits["test"].ids
+        (leak,) = leaks(leaky.audit, ids, leaky.guesses)
+        assert leaky.audit is not None
+        print(f"{planted} copies planted, {len(leaky.audit.leaked)} test images named as leaked")
+        clean = [n for n, id in enumerate(ids) if id not in leaky.audit.leaked]
+        say("honest", estimated(honest))
+        say("honest, on the images that stay clean", estimated(honest, clean))
+        say("with the leak, as reported", leak.every)
+        say("with the leak, without leaked images", leak.clean)
+        say("with --on-leak drop", estimated(dropped))
+
+
+if __name__ == "__main__":
+    main()
