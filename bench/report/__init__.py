@@ -43,8 +43,11 @@ def render(folder: Path, *, latex: bool = False) -> list[Path]:
     write("verdict.json", to_json(asdict(findings.verdict), indent=2))
     write("summary.csv", csv.summary(findings))
     write("per_class.csv", csv.per_class(findings))
-    if findings.learning is not None:
+    if findings.learning is not None and findings.learning.points:
         write("learning_curve.csv", csv.learning_curve(findings.learning))
+    if findings.robustness is not None:
+        write("robustness.csv", csv.robustness(findings.robustness))
+    write("manifest.json", manifests(run))
     if latex:
         write("table.tex", tex.text(findings))
     for picture in drawn:

@@ -11,6 +11,8 @@ from bench.metrics.classification import class_scores
 from bench.report.escape import csv_cell
 from bench.report.findings import Findings
 from bench.report.learning import Curves, frame
+from bench.report.robustness import Standing
+from bench.report.robustness import frame as robustness_frame
 
 
 def summary(findings: Findings) -> str:
@@ -32,6 +34,11 @@ def per_class(findings: Findings) -> str:
 def learning_curve(curves: Curves) -> str:
     """Accuracy of each pretrained backbone at each number of training images."""
     return _text(frame(curves))
+
+
+def robustness(found: Standing) -> str:
+    """Accuracy of each pretrained backbone under each corruption."""
+    return _text(robustness_frame(found))
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ from bench.types import Record
 
 if TYPE_CHECKING:
     from bench.report.learning import Curves
+    from bench.report.robustness import Standing
     from bench.report.sensitivity import Sensitivity
     from bench.report.verdict import Verdict
 
@@ -65,6 +66,15 @@ class Findings:
         from bench.report.sensitivity import sensitivity
 
         return sensitivity(self.run, self.records)
+
+    @cached_property
+    def robustness(self) -> Standing | None:
+        """What is left of the accuracy on corrupted images, where it was asked for."""
+        from bench.report.robustness import standing
+
+        if self.trials["robust_accuracy"].isna().all():
+            return None
+        return standing(self.run, {label: self.records[label] for label in self.guesses})
 
     @property
     def several_seeds(self) -> bool:

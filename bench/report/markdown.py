@@ -20,14 +20,24 @@ from bench.report.escape import markdown as safe
 from bench.report.figures import MOST_BACKBONES, Picture
 from bench.report.findings import Findings
 from bench.report.markdown_parts import shown, table
-from bench.report.sections import audit, calibration, learning, pairs, sensitivity, suspects
+from bench.report.sections import (
+    audit,
+    calibration,
+    learning,
+    pairs,
+    phases,
+    robustness,
+    sensitivity,
+    suspects,
+)
 from bench.types import Record
 
 LONG = 400
 LONGEST = 1000
 MOST_CLASSES = 20
 MOST_EXCLUDED = 100
-PARTS = ("imports", "data", "build", "features", "compile", "train", "tuning", "measure", "total")
+ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
+PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
@@ -36,9 +46,11 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         _head(findings),
         _results(findings, pictures),
         pairs.text(findings),
+        phases.text(findings),
         audit.text(findings, pictures),
         calibration.text(findings, pictures),
         suspects.text(findings, pictures),
+        robustness.text(findings, pictures),
         learning.text(findings, pictures),
         sensitivity.text(findings, pictures),
         *_backbones(findings, pictures),
@@ -174,8 +186,9 @@ def _seconds(findings: Findings) -> str:
     ok = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
     if not ok:
         return ""
-    tuned = any(record.tuning for _, record in ok)
-    parts = [*(part for part in PARTS if tuned or part != "tuning"), "reused"]
+    spent = {part for _, record in ok for part in record.seconds}
+    parts = [part for part in PARTS if part in spent or part not in ON_REQUEST]
+    parts += ["total", "reused"]
     rows = [
         [safe(label), str(record.trial.seed)]
         + [

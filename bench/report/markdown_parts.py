@@ -16,6 +16,7 @@ TITLES = {
     "learning": "Learning curves",
     "calibration": "Reliability diagrams",
     "mistakes": "Most confident mistakes",
+    "robustness": "Accuracy on corrupted images",
     "suspects": "Images that every backbone gets wrong",
 }
 

@@ -20,6 +20,7 @@ from bench.report.figures import (
     curves,
     learning,
     mistake_sheets,
+    robustness,
     style,
     tradeoff,
 )
@@ -27,8 +28,17 @@ from bench.report.findings import Findings
 from bench.report.mistakes import shared
 
 FOLDER = "figures"
-MOST_BACKBONES = 10  # that have pictures of their own, the first of the table; report.html has all
-Kind = Literal["tradeoff", "confusion", "curves", "learning", "calibration", "mistakes", "suspects"]
+MOST_BACKBONES = 8  # that have pictures of their own, the first of the table; report.html has all
+Kind = Literal[
+    "tradeoff",
+    "confusion",
+    "curves",
+    "learning",
+    "calibration",
+    "robustness",
+    "mistakes",
+    "suspects",
+]
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,10 @@ def pictures(findings: Findings) -> tuple[Picture, ...]:
     if findings.guesses:
         path = f"{FOLDER}/calibration.png"
         found.append(Picture("calibration", "", path, partial(calibration.draw, findings)))
+    if findings.robustness is not None:
+        path = f"{FOLDER}/robustness.png"
+        draw = partial(robustness.draw, findings.robustness)
+        found.append(Picture("robustness", "", path, draw))
     if findings.learning is not None and findings.learning.points:
         path = f"{FOLDER}/learning_curves.png"
         found.append(Picture("learning", "", path, partial(learning.draw, findings.learning)))

@@ -1,0 +1,85 @@
+"""What a report says of corrupted images, from stored answers."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import SIX, Net, make_run
+
+from bench import report
+from bench.records import load_run, read_records, write_arrays
+from bench.report.figures import robustness as figure
+from bench.report.findings import find
+from bench.robustness import KINDS
+
+
+def corrupted_run(folder: Path, nets: list[Net], seeds: tuple[int, ...] = (0,)) -> Path:
+    """Ten test images, all right as they are; of the corrupted ones the first is wrong at strength
+    2, the first three at strength 3, and with seed 1 one more each time."""
+    make_run(folder, nets, images=10, seeds=seeds)
+    labels = np.array([0, 1] * 5)
+    clean = np.where(np.eye(2)[labels] == 1, 0.9, 0.1)
+    for record in read_records(folder):
+        answers = np.tile(clean, (len(KINDS), 3, 1, 1))
+        for strength, wrong in enumerate((0, 1, 3)):
+            wrong += record.trial.seed
+            answers[:, strength, :wrong] = answers[:, strength, :wrong, ::-1]
+        arrays = {
+            "test_labels": labels,
+            "test_probabilities": clean,
+            "robust_images": np.arange(10),
+            "robust_corruptions": np.array(KINDS),
+            "robust_probabilities": answers,
+        }
+        write_arrays(folder, record.trial.key, arrays)
+    return folder
+
+
+def test_the_table_and_the_file_by_hand(tmp_path: Path) -> None:
+    folder = corrupted_run(tmp_path / "run", [Net("one"), Net("two")], seeds=(0, 1))
+    names = {path.name for path in report.render(folder)}
+    assert {"robustness.csv", "robustness.png"} <= names
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    section = text[text.index("## Robustness") :]
+    (line,) = [line for line in section.splitlines() if line.startswith("| one")][:1]
+    # Wrong of ten: 0, 1, 3 with seed 0 and 1, 2, 4 with seed 1; 11 of 60.
+    share = f"{100 * (1 - 11 / 60):.2f}%"
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    assert cells == ["100.00%", *[share] * (1 + len(KINDS))]
+    assert "all 10 test images" in section
+    assert "(figures/robustness.png)" in section
+
+    with (folder / "robustness.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "two"]
+    assert len(rows) == 1 + 3 * len(KINDS)
+    assert (rows[0]["corruption"], rows[0]["strength"], rows[0]["accuracy"]) == ("none", "0", "1")
+    strong = next(r for r in rows if (r["corruption"], r["strength"]) == ("noise", "3"))
+    assert float(strong["accuracy"]) == pytest.approx(0.65)
+    # Wilson for 6.5 of 10.
+    low, high = float(strong["accuracy_low"]), float(strong["accuracy_high"])
+    assert (low, high) == pytest.approx((0.3536, 0.8633), abs=1e-3)
+
+
+def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:2])
+    names = {path.name for path in report.render(folder)}
+    assert not {"robustness.csv", "robustness.png"} & names
+    assert "Robustness" not in (folder / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_the_picture_says_every_accuracy(tmp_path: Path, count: int) -> None:
+    nets = [Net(f"a_backbone_with_a_very_long_name_of_its_own_{i}") for i in range(count)]
+    found = find(load_run(corrupted_run(tmp_path, nets))).robustness
+    assert found is not None
+    drawn = figure.draw(found)
+    (axes,) = drawn.axes
+    written = [text.get_text() for text in axes.texts]
+    assert written == ["100", *["100", "90", "70"] * len(KINDS)] * count
+    for text in drawn.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0, text.get_text()
+        assert box.y0 >= 0, text.get_text()
