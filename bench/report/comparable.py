@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.metrics.classification import Guesses
 from bench.types import Record
 
@@ -23,12 +26,13 @@ class Contender:
     record: Record
     label: str
     guesses: Guesses
+    right_after: NDArray[np.bool_] | None  # phases, test images
 
 
 def contenders(scores: Iterable[Score]) -> list[Contender]:
     """Those that are compared: of a learning curve, only the trials on the most images."""
     found = [
-        Contender(s.record, s.label, s.guesses)
+        Contender(s.record, s.label, s.guesses, s.right_after)
         for s in scores
         if s.guesses is not None and s.record.weights is not None and s.record.weights.pretrained
     ]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bench.metrics.base import METRICS
 from bench.metrics.calibration import scaled_confidence
 from bench.metrics.classification import Counts, Floats, Guesses, confusion_matrix, guesses
+from bench.metrics.phases import right_after_phases
 from bench.records import Evidence, Run
 from bench.report.comparable import contenders, differences
 from bench.report.labels import RANDOM_INIT, labels
@@ -56,6 +57,7 @@ class Score:
     confusion: Counts | None
     guesses: Guesses | None
     scaled: Floats | None  # how sure the guesses are after temperature scaling
+    right_after: NDArray[np.bool_] | None = None  # phases, test images
 
 
 def score(run: Run) -> tuple[Score, ...]:
@@ -102,6 +104,7 @@ def _score(run: Run, record: Record, label: str) -> Score:
         confusion_matrix(evidence),
         guesses(evidence),
         scaled_confidence(evidence),
+        right_after_phases(evidence),
     )
 
 

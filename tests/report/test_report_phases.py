@@ -1,0 +1,96 @@
+"""Whether fine-tuning helped: counted on few images, and said only where it is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import Net, make_run
+
+from bench import report
+from bench.records import load_run, read_records, write_arrays
+from bench.report.findings import Findings, find
+from bench.report.phases import outcomes
+from bench.report.table import leaderboard
+
+
+def made(
+    folder: Path, before: list[int], after: list[int], *, source: str = "imagenet"
+) -> Findings:
+    """A run of one backbone that gets these of 100 images wrong after each of its two phases."""
+    make_run(folder, [Net("a", source=source)], images=100)
+    labels = np.arange(100) % 2
+    for record in read_records(folder):
+        stacked = []
+        for wrong in (before, after):
+            said = labels.copy()
+            said[wrong] = 1 - said[wrong]
+            stacked.append(np.where(np.eye(2)[said] == 1, 0.9, 0.1))
+        arrays = {
+            "test_labels": labels,
+            "test_probabilities": stacked[-1],
+            "phase_test_probabilities": np.stack(stacked),
+        }
+        write_arrays(folder, record.trial.key, arrays)
+    return find(load_run(folder))
+
+
+def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
+    head, tuned = outcomes(made(tmp_path, list(range(10)), []))
+    assert (head.phase, head.accuracy, head.gain) == ("head", 0.9, None)
+    assert tuned.accuracy == 1
+    assert tuned.gain is not None
+    assert tuned.gain.change == pytest.approx(0.1)
+    # Bonett and Price: 11 of 102 won and 1 of 102 lost, so 10/102 ± 1.96 sqrt((12/102 -
+    # (10/102)²) / 102) = 0.098 ± 0.0638.
+    assert (tuned.gain.low, tuned.gain.high) == pytest.approx((0.0343, 0.1618), abs=1e-4)
+    assert tuned.gain.word == "helped"
+
+
+def test_ten_lost_is_a_harm(tmp_path: Path) -> None:
+    _, tuned = outcomes(made(tmp_path, [], list(range(10))))
+    assert tuned.gain is not None
+    assert tuned.gain.word == "hurt"
+
+
+def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
+    found = made(tmp_path, list(range(5)), list(range(5, 10)))
+    _, tuned = outcomes(found)
+    assert tuned.gain is not None
+    assert tuned.gain.change == 0
+    assert tuned.gain.word == "cannot be told"
+    row = leaderboard(found.run).iloc[0]
+    assert row["last_phase_change"] == 0
+    assert row["last_phase_low"] == pytest.approx(-row["last_phase_high"])
+    assert row["last_phase_low"] == pytest.approx(tuned.gain.low)
+
+
+def test_training_stands_beside_validation_at_the_best_and_the_last_epoch(tmp_path: Path) -> None:
+    found = made(tmp_path, [0], [1])
+    tuned = outcomes(found)[1]
+    phase = found.run.records[0].phases[1]
+    assert tuned.best is not None
+    assert tuned.last is not None
+    assert tuned.best.val_loss == phase.epochs[phase.best_epoch - 1].val_loss
+    assert tuned.last.accuracy == phase.epochs[-1].accuracy
+    row = leaderboard(found.run).iloc[0]
+    assert row["last_epoch_train"] == phase.epochs[-1].accuracy
+    assert row["best_epoch_val"] == phase.epochs[phase.best_epoch - 1].val_accuracy
+
+
+def test_random_weights_have_no_phases_to_speak_of(tmp_path: Path) -> None:
+    assert outcomes(made(tmp_path, [0], [1], source="random init")) == []
+
+
+def test_records_without_answers_after_each_phase_still_render(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, [Net("a")], images=10)
+    (record,) = read_records(folder)
+    labels = np.arange(10) % 2
+    write_arrays(
+        folder, record.trial.key, {"test_labels": labels, "test_probabilities": np.eye(2)[labels]}
+    )
+    head, tuned = outcomes(find(load_run(folder)))
+    assert head.accuracy is tuned.accuracy is tuned.gain is None
+    report.render(folder)
+    assert "## Phases" in (folder / "report.md").read_text(encoding="utf-8")
