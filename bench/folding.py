@@ -2,7 +2,8 @@
 
 In inference BatchNorm multiplies and adds per channel; folded into the kernel and a bias it costs
 nothing, and a framework can fuse what is left with the activation. The values are the same up to
-the rounding of float32. Only the frozen part is folded: what trains stays as it was built.
+the rounding of float32. A kernel that trains is scaled anew in every step, so its gradient is the
+same too; BatchNorm that trains is never folded.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Network:
     def between(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
         """The model from one cut to one or more deeper ones, sharing this network's layers.
 
-        With `fold`, for what stays frozen, BatchNorm is folded into the convolutions.
+        With `fold`, where it stays frozen, BatchNorm is folded into the convolutions.
         """
         start = keras.Input(self.shape(source), dtype="uint8" if source == PIXELS else None)
         value = self.preprocess(start) if source == PIXELS else start
@@ -78,10 +78,15 @@ class Network:
         ]
         return keras.Model(start, outputs)
 
-    def tail(self, cut: str, head: Any, phase: Phase) -> Tail:
-        """What a phase trains, from its cut to the logits."""
-        body = None if cut == FEATURES else self.between(cut, [FEATURES])
-        tail = Tail(body, head, trains_batchnorm=phase.batchnorm == "trained")
+    def tail(self, cut: str, head: Any, phase: Phase, *, fold: bool = False) -> Tail:
+        """What a phase trains, from its cut to the logits.
+
+        With `fold`, BatchNorm is folded into the convolutions where the phase leaves it frozen.
+        """
+        trains_batchnorm = phase.batchnorm == "trained"
+        fold = fold and not trains_batchnorm
+        body = None if cut == FEATURES else self.between(cut, [FEATURES], fold=fold)
+        tail = Tail(body, head, trains_batchnorm=trains_batchnorm)
         tail(keras.Input(self.shape(cut), dtype="uint8" if cut == PIXELS else None))
         return tail
 

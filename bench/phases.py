@@ -114,7 +114,7 @@ class Phases:
         cut = self._cuts[index]
         self.network.unfreeze(phase)
         if index == len(self._trainers):
-            tail = self.network.tail(cut, self.head, phase)
+            tail = self.network.tail(cut, self.head, phase, fold=self.backend.gains_from_folding)
             self._trainers.append(PhaseTrainer(phase, index, tail, self.backend))
         trainer = self._trainers[index]
         validation = self._rows["validation", PLAIN][cut]

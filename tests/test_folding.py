@@ -9,7 +9,8 @@ from keras import layers
 
 from bench.backends.base import current
 from bench.folding import folded
-from bench.network import Network
+from bench.network import Network, build_head, initialise_head, weighted_loss
+from bench.protocol import Head, Phase, Unfreeze
 
 
 def test_by_hand() -> None:
@@ -57,3 +58,30 @@ def test_what_must_not_be_folded() -> None:
     # A convolution that is itself asked for stays as well.
     cut = keras.Model(image, [seen_twice, norm])
     assert {"seen_twice", "norm"} <= {layer.name for layer in folded(cut).layers}
+
+
+def test_a_folded_tail_trains_as_the_plain_one() -> None:
+    """BatchNorm's scale is part of the kernel that is used, not of the one that is trained."""
+    phase = Phase("fine-tune", epochs=1, learning_rate=0.01, unfreeze=Unfreeze("stages", 1))
+    pixels, labels = tiny.images(8, seed=0)
+    weight = np.ones(8, "float32")
+    backend = current()
+
+    def trained(fold: bool) -> list[np.ndarray]:
+        network = Network(tiny.TINY, tiny.SIZE)
+        cut = network.unfreeze(phase)
+        rng = np.random.default_rng(1)
+        for variable in network.base.weights:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        head = build_head(Head(dropout=0), network.features_shape, 2)
+        initialise_head(head, seed=0)
+        rows = backend.forward(network.between("pixels", [cut]))(pixels)[0]
+        tail = network.tail(cut, head, phase, fold=fold)
+        assert fold == any("_folded" in layer.name for layer in tail.body.layers[1].layers)
+        step = backend.train_step(tail, keras.optimizers.SGD(0.01), weighted_loss)
+        losses = step.fetch([step(step.put(rows, labels.astype("int32"), weight))])
+        step.sync()
+        return [losses, *(keras.ops.convert_to_numpy(w) for w in network.base.weights)]
+
+    for plain, fold in zip(trained(fold=False), trained(fold=True), strict=True):
+        np.testing.assert_allclose(fold, plain, rtol=1e-4, atol=1e-5)

@@ -38,7 +38,9 @@ def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] =
     frozen = Frozen(network, "no file", entries, backend, store if cached else None)  # type: ignore[arg-type]
     cut = network.unfreeze(phase)
     head = build_head(Head(dropout=0.2), network.features_shape, 2)
-    trainer = PhaseTrainer(phase, 0, network.tail(cut, head, phase), backend)
+    trainer = PhaseTrainer(
+        phase, 0, network.tail(cut, head, phase, fold=backend.gains_from_folding), backend
+    )
     views: list[Rows] = [
         frozen.rows("train", view, [cut], lambda d, t: None)[cut]
         for view in fixed_views(phase.augment) or ()

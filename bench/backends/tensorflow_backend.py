@@ -1,4 +1,4 @@
-"""The TensorFlow backend. The only file of the core that imports TensorFlow."""
+"""The TensorFlow backend. Of the core, only this file and `tensorflow_adam` import TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bench.backends import tensorflow_adam
 from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
 
 
@@ -58,6 +59,7 @@ class _Step:
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         variables = model.trainable_variables
         optimizer.build(variables)
+        fused = tensorflow_adam.is_plain_adam(optimizer)
 
         @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
         def step(x: Any, y: Any, weight: Any) -> Any:
@@ -66,7 +68,11 @@ class _Step:
                 logits = model(x, training=True)
                 value = loss(y, logits, weight)
                 scaled = optimizer.scale_loss(value)
-            optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
+            gradients = tape.gradient(scaled, [v.value for v in variables])
+            if fused:
+                tensorflow_adam.apply(optimizer, gradients, variables)
+            else:
+                optimizer.apply(gradients, variables)
             return tf.stack([value, correct(y, logits, weight)])
 
         self._step = step
