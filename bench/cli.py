@@ -270,6 +270,11 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         help="whose trained weights to keep: of each backbone the best seed's, by validation "
         "(best), every trial's, or none; `predict` and `export` need them",
     )
+    how.add_argument(
+        "--keep-artefacts",
+        action="store_true",
+        help="keep what --runtimes converted, in the run's folder models/",
+    )
     how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
     how.add_argument(
         "--fresh", action="store_true", help="begin anew; an earlier run is moved aside"

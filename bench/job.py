@@ -28,6 +28,7 @@ class Job:
     command: tuple[str, ...] = ()  # as it was given, for the records
     split_seed: int | None = None
     keep_models: KeepModels = "none"
+    keep_artefacts: bool = False
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
 
 

@@ -39,6 +39,7 @@ class Request:
     packages: Sequence[str] = ()
     split_seed: int | None = None
     keep_models: KeepModels = "none"
+    keep_artefacts: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
 
 
@@ -62,6 +63,8 @@ def execute(
         book = _Book(folder, listener, request.keep_models)
         _run_jobs(plan, folder, request, store, executor, book)
         _measure(plan, folder, request, store, executor, book)
+        if request.keep_models == "none":
+            _let_go(folder, book)
         keys = {trial.key for trial in plan.trials}
         return tuple(record for key, record in book.records.items() if key in keys)
 
@@ -139,21 +142,34 @@ def _measure(
             if record.session is None:
                 failed = RuntimeResult("keras", status="failed", reason=str(error))
                 book.record(replace(record, runtimes=(failed,)))
-    if request.keep_models == "none":
-        for trial in todo:
-            if book.records[trial.key].session is not None:
-                weights_path(folder, trial.key).unlink(missing_ok=True)
+
+
+def _let_go(folder: Path, book: _Book) -> None:
+    """Delete the weights that were kept only until the models were measured."""
+    largest = _largest_fraction(book.records)
+    for record in [book.records[key] for key in book.heard if key in book.records]:
+        if record.session is not None or record.trial.fraction < largest:
+            weights_path(folder, record.trial.key).unlink(missing_ok=True)
 
 
 def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[Trial]:
-    """Trials that are trained and were not measured yet, where a model can be made again."""
+    """Trials that are trained and were not measured yet, where a model can be made again.
+
+    Those on a smaller share of the images, for a learning curve, are as fast as the others.
+    """
     found = []
+    largest = _largest_fraction(records)
     for planned in plan.planned:
-        of_backbone = [records[t.key] for t in planned.trials if t.key in records]
+        keys = [trial.key for trial in planned.trials if trial.fraction == largest]
+        of_backbone = [records[key] for key in keys if key in records]
         waiting = [r.trial for r in of_backbone if r.status == "ok" and r.session is None]
         if any(weights_path(folder, trial.key).is_file() for trial in waiting):
             found += waiting
     return found
+
+
+def _largest_fraction(records: Mapping[str, Record]) -> float:
+    return max((record.trial.fraction for record in records.values()), default=1.0)
 
 
 def _job(
@@ -177,6 +193,7 @@ def _job(
         command=tuple(request.command),
         split_seed=request.split_seed,
         keep_models=request.keep_models,
+        keep_artefacts=request.keep_artefacts,
     )
 
 

@@ -15,6 +15,7 @@ TENSORFLOW_FILES = {
     "bench/backends/tensorflow_adam.py",
     "bench/backends/tensorflow_backend.py",
     "bench/datasets/tfds.py",
+    "bench/export/saved_model.py",
     "bench/runtimes/litert.py",
     "bench/runtimes/xla.py",
 }

@@ -153,6 +153,7 @@ def _run(
         packages=arguments.packages,
         split_seed=arguments.split_seed,
         keep_models=arguments.keep_models,
+        keep_artefacts=arguments.keep_artefacts,
         files=gate.files(audited, dataset, sizes, store=store),
     )
     todo = pending(plan, folder)

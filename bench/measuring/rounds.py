@@ -37,12 +37,13 @@ class Subject:
     warmup: list[float] = field(default_factory=list)
     timed: list[float] = field(default_factory=list)
     energy: float = 0.0
+    spent: float = 0.0  # on timed queries
 
     @property
     def done(self) -> bool:
-        spent = sum(self.timed)
-        enough = spent >= self.seconds and len(self.timed) >= self.least
-        return enough or spent >= OVERTIME * self.seconds or len(self.timed) >= MOST_QUERIES
+        enough = self.spent >= self.seconds and len(self.timed) >= self.least
+        late = self.spent >= OVERTIME * self.seconds
+        return enough or late or len(self.timed) >= MOST_QUERIES
 
     def warm_up(self) -> None:
         """Query until two windows in a row take the same, within bounds."""
@@ -57,6 +58,7 @@ class Subject:
         begun = time.perf_counter()
         while True:
             self.timed.append(self._query())
+            self.spent += self.timed[-1]
             if self.done or time.perf_counter() - begun >= seconds:
                 break
         if self.joules:

@@ -26,8 +26,7 @@ from bench.job import Job, Listener
 from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
 from bench.measuring.memory import growth
-from bench.measuring.noise import Calibration
-from bench.measuring.peak import matrix_peak
+from bench.measuring.products import Calibration, matrix_peak
 from bench.measuring.rounds import OVERTIME, Subject, interleave
 from bench.rebuild import rebuild
 from bench.records import Evidence, Run, load_run, write_arrays
@@ -83,7 +82,7 @@ class _Stage:
 
     def run(self) -> None:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        calibration = Calibration()
+        calibration = Calibration(self.backend, self.device.kind)
         rate = matrix_peak(self.backend, self.device.kind)
         run = load_run(self.folder)
         with ExitStack() as stack:
@@ -122,7 +121,7 @@ class _Stage:
         with growth() as grown:
             classifier = rebuild(run, records[0]).classifier()
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
-        if self.job.keep_models == "none":
+        if not self.job.keep_artefacts:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
             folder = self.folder / "models" / f"{trial.backbone}-{trial.key}"
