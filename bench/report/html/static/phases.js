@@ -1,0 +1,1 @@
+section("phases", "Did each phase help", plainSection);

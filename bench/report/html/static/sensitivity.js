@@ -1,0 +1,1 @@
+section("sensitivity", "Learning rates", plainSection);
