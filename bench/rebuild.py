@@ -42,6 +42,18 @@ class TrainedModel:
         """The whole model as it is deployed: uint8 pixels in, class probabilities out."""
         return self.network.classifier(self.head)
 
+    def class_probabilities(self) -> Any:
+        """The same with one output for each class, also where the head ends in one sigmoid."""
+        import keras
+
+        whole = self.classifier()
+        if whole.output_shape[-1] == len(self.classes):
+            return whole
+        second = whole.outputs[0]
+        first = keras.layers.Rescaling(-1.0, offset=1.0, name="other_class")(second)
+        both = keras.layers.Concatenate(name="probabilities")([first, second])
+        return keras.Model(whole.inputs[0], both)
+
     def logits(self, *, fold: bool) -> Any:
         """The model from uint8 pixels to logits; `fold` where the backend gains from it."""
         import keras

@@ -1,0 +1,36 @@
+"""`export`: a run's trained model as a file that others can use, checked, with a model card."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from rich.console import Console
+
+from bench.commands.report_command import find_run
+from bench.export import export
+from bench.lean_imports import UNUSED_BY_WORKERS, without
+from bench.rebuild import rebuild, record_of
+from bench.records import load_run
+from bench.registry import load_plugins
+from bench.store import Store
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the file and its card, or nothing."""
+    console = Console(highlight=False, soft_wrap=True)
+    for error in load_plugins(arguments.plugin, arguments.packages):
+        console.print(f"warning: {error}", style="yellow", markup=False)
+    run = load_run(find_run(arguments.results, arguments.run))
+    record = record_of(run, arguments.backbone)
+    os.environ.setdefault("KERAS_BACKEND", record.environment.get("keras_backend", "tensorflow"))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with without(*UNUSED_BY_WORKERS):
+        model = rebuild(run, record)
+    store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
+    folder = arguments.output or run.folder / "exported"
+    done = export(run, model, arguments.format, folder, store)
+    console.print(f"model  {done.path}", markup=False)
+    console.print(f"card   {done.card}", markup=False)
+    console.print(f"check  {done.checked}", markup=False)
+    return 0

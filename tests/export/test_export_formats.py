@@ -1,0 +1,230 @@
+"""Every format, written and read again the way its users read it, against the run's own record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import BenchError, UsageError
+from bench.export import Exported, export
+from bench.export.base import MEMBER, Format
+from bench.export.check import Reference
+from bench.rebuild import TrainedModel, rebuild, record_of
+from bench.records import Run, load_run
+from bench.registry import BACKBONES
+from bench.store import Store
+
+Array = NDArray[np.generic]
+CLASSES = ["=cat", "dog & co", "fox"]
+
+
+@pytest.fixture(scope="module")
+def run(trained_run: Path) -> Run:
+    return load_run(trained_run)
+
+
+@pytest.fixture(scope="module")
+def model(run: Run) -> Iterator[TrainedModel]:
+    from tiny import TINY
+
+    BACKBONES.add(TINY)
+    yield rebuild(run, record_of(run, "tiny"))
+    BACKBONES.remove(TINY.name)
+
+
+@pytest.fixture(scope="module")
+def images(run: Run) -> Array:
+    data = run.folder.parent.parent / "data"
+    return np.stack([np.asarray(Image.open(data / id)) for id in run.dataset.splits["test"].ids])
+
+
+def exported(run: Run, model: TrainedModel, name: str, folder: Path) -> Exported:
+    return export(run, model, name, folder, Store(run.folder.parent.parent / "cache"))
+
+
+def recorded(run: Run, model: TrainedModel) -> Array:
+    (evidence,) = (e for e in run.evidence if e.record == model.record)
+    return evidence.arrays["test_probabilities"]
+
+
+def by_keras(path: Path, images: Array) -> Array:
+    import keras
+
+    return np.asarray(keras.saving.load_model(path, compile=False)(images))
+
+
+def by_tensorflow(path: Path, images: Array) -> Array:
+    tf = pytest.importorskip("tensorflow")
+    restored = tf.saved_model.load(str(path))  # to be kept: its variables go with it
+    return np.asarray(restored.serve(tf.constant(images)))
+
+
+def by_litert(path: Path, images: Array) -> Array:
+    module = pytest.importorskip("ai_edge_litert.interpreter")
+    interpreter = module.Interpreter(model_path=str(path))
+    interpreter.resize_tensor_input(0, images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+    interpreter.invoke()
+    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+
+def by_onnx(path: Path, images: Array) -> Array:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    session = onnxruntime.InferenceSession(str(path))
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
+
+
+def in_zip(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(MEMBER).decode()
+
+
+def in_h5(path: Path) -> str:
+    import h5py
+
+    with h5py.File(path) as file:
+        return str(file.attrs[MEMBER])
+
+
+def in_onnx(path: Path) -> str:
+    onnx = pytest.importorskip("onnx")
+    return {p.key: p.value for p in onnx.load(str(path)).metadata_props}[MEMBER]
+
+
+def in_assets(path: Path) -> str:
+    return (path / "assets.extra" / MEMBER).read_text()
+
+
+FORMATS = [
+    ("keras", "tiny.keras", by_keras, in_zip),
+    ("h5", "tiny.h5", by_keras, in_h5),
+    ("saved_model", "tiny.saved_model", by_tensorflow, in_assets),
+    ("litert", "tiny.tflite", by_litert, in_zip),
+    ("onnx", "tiny.onnx", by_onnx, in_onnx),
+]
+NEEDS = {"litert": "ai_edge_litert", "onnx": "tf2onnx", "saved_model": "tensorflow"}
+
+
+@pytest.mark.parametrize(("name", "file", "ask", "about"), FORMATS, ids=[f[0] for f in FORMATS])
+def test_raw_images_in_the_recorded_answers_out(
+    run: Run, model: TrainedModel, images: Array, tmp_path: Path, name: str, file: str, ask, about
+) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    done = exported(run, model, name, tmp_path / "out")
+    assert done.path == tmp_path / "out" / file
+    assert "the class is the recorded one for 24 of 24" in done.checked
+    np.testing.assert_allclose(ask(done.path, images), recorded(run, model), atol=1e-5)
+    facts = json.loads(about(done.path))
+    assert facts["classes"] == CLASSES
+    assert facts["input_size"] == 32
+    # Nothing half made is left, and nothing that is there is replaced.
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [file, f"{file}.md"]
+    with pytest.raises(UsageError, match="exists already"):
+        exported(run, model, name, tmp_path / "out")
+
+
+def test_labels_lie_in_a_litert_file_as_its_users_expect(
+    run: Run, model: TrainedModel, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    done = exported(run, model, "litert", tmp_path)
+    with zipfile.ZipFile(done.path) as archive:
+        assert archive.read("labels.txt").decode().splitlines() == CLASSES
+
+
+def test_without_the_images_it_is_checked_on_others_and_says_so(
+    run: Run, model: TrainedModel, tmp_path: Path
+) -> None:
+    done = export(run, model, "keras", tmp_path / "out", Store(tmp_path / "empty"))
+    assert done.checked.startswith("loaded again; on 32 generated images probabilities")
+    assert "recorded" not in done.checked
+
+
+def test_a_file_that_answers_otherwise_is_refused(run: Run, model: TrainedModel) -> None:
+    (evidence,) = (e for e in run.evidence if e.record == model.record)
+    classifier = model.class_probabilities()
+    store = Store(run.folder.parent.parent / "cache")
+    reference = Reference(classifier, run, evidence, store)
+
+    def turned(images: Array) -> Array:
+        return np.asarray(classifier(images))[:, ::-1]
+
+    with pytest.raises(BenchError, match=r"probabilities differ by up to .*nothing was written"):
+        reference.check(turned)
+    with pytest.raises(BenchError, match=r"answers with \(24, 2\), expected \(24, 3\)"):
+        reference.check(lambda images: turned(images)[:, :2])
+
+
+def test_what_a_converter_trips_over_is_told_in_short(
+    run: Run, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trips(model: object, folder: Path, about: object) -> Path:
+        (folder / "half").write_text("made")
+        raise TypeError("no such operation\n" * 100)
+
+    broken = Format("broken", ".broken", trips, lambda path: lambda images: images)
+    monkeypatch.setattr("bench.export._format", lambda name: broken)
+    with pytest.raises(BenchError, match="tiny cannot be exported as broken: TypeError") as error:
+        exported(run, model, "broken", tmp_path)
+    assert len(str(error.value)) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_card_says_what_it_is_and_what_it_is_not(
+    run: Run, model: TrainedModel, tmp_path: Path
+) -> None:
+    done = exported(run, model, "keras", tmp_path)
+    text = done.card.read_text()
+    for words in (
+        "# tiny.keras",
+        "uint8 RGB images, N × 32 × 32 × 3",
+        "0. =cat\n1. dog &amp; co\n2. fox",
+        "60 train, 51 validation, 24 test images of 3 classes",
+        "It began with random weights: its answers mean nothing.",
+        "24 test images leave its accuracy uncertain",
+        "| test accuracy |",
+        done.checked,
+    ):
+        assert words in text, words
+
+
+def test_two_classes_from_one_sigmoid_have_an_output_each(tmp_path: Path) -> None:
+    import keras
+    from tiny import SIZE, TINY
+
+    from bench.network import Network, build_head
+    from bench.protocol import Head
+
+    network = Network(TINY, SIZE)
+    head = build_head(Head(), network.features_shape, 2)
+    whole = TrainedModel(None, ("a", "b"), network, head)  # type: ignore[arg-type]
+    images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3)).astype("uint8")
+    one = np.asarray(keras.ops.convert_to_numpy(whole.classifier()(images)))
+    both = np.asarray(keras.ops.convert_to_numpy(whole.class_probabilities()(images)))
+    np.testing.assert_allclose(both, np.hstack([1 - one, one]), atol=1e-7)
+
+
+def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.cli import main
+
+    folder = shutil.copytree(trained_run, tmp_path / "results" / "r")
+    words = ["export", "r", "tiny", "--results", str(tmp_path / "results")]
+    words += ["--plugin", str(Path(__file__).parents[1] / "plugins" / "tiny_backbone.py")]
+    words += ["--cache", str(trained_run.parent.parent / "cache")]
+    try:
+        assert main(words) == 0
+    finally:
+        BACKBONES.remove("tiny")
+    assert "24 of 24" in capsys.readouterr().out
+    assert (folder / "exported" / "tiny.keras").is_file()
