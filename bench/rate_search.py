@@ -17,7 +17,7 @@ from bench.phases import Phases, Trained
 from bench.tuning import best, multipliers
 from bench.types import Trial, TriedRate
 
-OnRate = Callable[[str, int, int], None]
+OnRate = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def search(phases: Phases, trial: Trial, labels: Array, on_rate: OnRate) -> Foun
     answers: list[Trained | None] = []
     kept: list[Array] = []
     rates = multipliers(trial.settings.tune)
-    for number, multiplier in enumerate(rates):
-        on_rate(f"learning rate x{multiplier:.2g}", number, len(rates))
+    for number, multiplier in enumerate(rates, 1):
+        on_rate(f"learning rate x{multiplier:.2g}, {number} of {len(rates)}")
         begun, compiled = time.perf_counter(), phases.compile_seconds
         answer = _attempt(phases, trial, multiplier)
         seconds = time.perf_counter() - begun - (phases.compile_seconds - compiled)

@@ -39,9 +39,14 @@ def test_least_validation_loss_is_chosen_and_ties_go_to_the_protocol() -> None:
     assert best([tried(low, None), tried(own, None)]) is None
 
 
-@pytest.fixture
-def dataset(tmp_path: Path, store: Store) -> Dataset:
-    return make_dataset(tmp_path / "data", store)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("data"), store)
 
 
 def test_every_rate_is_kept_and_each_is_what_the_protocol_would_give_at_it(

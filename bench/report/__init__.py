@@ -26,7 +26,8 @@ __all__ = ["point_latest", "render", "show", "shown_images", "write_index"]
 def render(folder: Path, *, latex: bool = False) -> list[Path]:
     """Write every report of the run in `folder`; returns the files."""
     from bench.files import to_json, write_atomic
-    from bench.records import load_run
+    from bench.manifest import manifest
+    from bench.records import load_run, read_records
     from bench.report import csv, html, markdown
     from bench.report import latex as tex
     from bench.report.figures import pictures
@@ -47,7 +48,7 @@ def render(folder: Path, *, latex: bool = False) -> list[Path]:
         write("learning_curve.csv", csv.learning_curve(findings.learning))
     if findings.robustness is not None:
         write("robustness.csv", csv.robustness(findings.robustness))
-    write("manifest.json", manifests(run))
+    write("manifest.json", to_json([manifest(r) for r in read_records(folder)], indent=2))
     if latex:
         write("table.tex", tex.text(findings))
     for picture in drawn:

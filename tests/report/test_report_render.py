@@ -106,6 +106,7 @@ def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> N
         "verdict.json",
         "summary.csv",
         "per_class.csv",
+        "manifest.json",
         "figures/accuracy_latency.png",
         "figures/calibration.png",
         *(
@@ -147,6 +148,7 @@ def test_a_run_without_results_is_reported(tmp_path: Path, nets: list[Net]) -> N
         "report.md",
         "report.html",
         "verdict.json",
+        "manifest.json",
         "summary.csv",
         "per_class.csv",
         "table.tex",
@@ -163,6 +165,7 @@ def test_missing_arrays_leave_the_rest(tmp_path: Path) -> None:
         "report.md",
         "report.html",
         "verdict.json",
+        "manifest.json",
         "summary.csv",
         "per_class.csv",
         "curves_mobilenetv2.png",

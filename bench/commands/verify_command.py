@@ -1,0 +1,166 @@
+"""`verify`: a run's smallest trial is trained again; are the probabilities the same?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import datasets, weights
+from bench.audit import gate
+from bench.cli import parser
+from bench.commands.report_command import find_run
+from bench.errors import BenchError, TrialError
+from bench.executors.local_process import LocalProcess
+from bench.manifest import Change, changes
+from bench.records import Evidence, Run, load_run
+from bench.registry import BACKBONES, load_plugins
+from bench.store import Store
+from bench.types import Dataset, Epoch, Record, SplitName, Trial
+from bench.verification import (
+    Difference,
+    check_dataset,
+    differences,
+    smallest,
+    stored_protocol,
+    train_again,
+)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Train again and compare; 0 where the probabilities are the same, 1 where not."""
+    console = Console(highlight=False)
+    run = load_run(find_run(arguments.results, arguments.run))
+    record = smallest(run)
+    stored_protocol(run, record)
+    asked = _asked(run, record)
+    for error in load_plugins(asked.plugin, arguments.packages):
+        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+    trial = record.trial
+    about = f"trial       {_name(trial)}, the quickest of run {run.name}"
+    console.print(about, markup=False, soft_wrap=True)
+    os.environ["KERAS_BACKEND"] = record.environment.get("keras_backend", "tensorflow")
+    settings = trial.settings
+    with tempfile.TemporaryDirectory(prefix="backbone-bench-verify-") as name:
+        folder = Path(name)
+        store = Store(folder / "cache")
+        dataset = _dataset(run, record, asked, store)
+        located = weights.locate(
+            BACKBONES[trial.backbone],
+            settings.weights,
+            trial.input_size,
+            say=lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
+            progress=lambda done, total: None,
+        )
+        heard = _Heard(console)
+        train_again(
+            run,
+            record,
+            dataset,
+            located,
+            folder,
+            store,
+            LocalProcess(settings.device, deterministic=settings.deterministic),
+            heard,
+            plugins=tuple(str(path.resolve()) for path in asked.plugin),
+            packages=arguments.packages,
+        )
+        again = heard.finished()
+        found = differences(
+            Evidence(record, run.dataset.classes, run.folder),
+            Evidence(again, run.dataset.classes, folder),
+        )
+    _show(console, found, changes(record, again))
+    return 0 if all(difference.same for difference in found.values()) else 1
+
+
+class _Heard:
+    """Hears the training, says which stage it is in, and keeps the record."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage = ""
+        self._record: Record | None = None
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+        if stage != self._stage:
+            self._console.print(f"again       {stage}", style="dim", markup=False)
+        self._stage = stage
+
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
+
+    def note(self, text: str) -> None:
+        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    def record(self, record: Record) -> None:
+        self._record = record
+
+    def finished(self) -> Record:
+        """The new record; an error where the trial failed this time."""
+        assert self._record is not None  # else the executor would have raised
+        if self._record.status == "failed":
+            raise TrialError(f"this time the trial failed: {self._record.reason}")
+        return self._record
+
+
+def _asked(run: Run, record: Record) -> argparse.Namespace:
+    """The recorded command, read as it was when it was given."""
+    command: Sequence[str] = record.command or run.meta.get("command", ())
+    try:
+        return parser().parse_args(list(command[1:]))
+    except SystemExit as error:
+        raise BenchError(
+            f"run {run.name} was asked for in words that this version does not know."
+        ) from error
+
+
+def _dataset(run: Run, record: Record, asked: argparse.Namespace, store: Store) -> Dataset:
+    """The images, found again where the command says and checked to be the same."""
+    listing = datasets.list_dataset(
+        asked.dataset,
+        store=store,
+        split_seed=asked.split_seed,
+        limit=asked.limit,
+        groups=asked.groups,
+    )
+    sizes = [record.trial.input_size]
+    if asked.on_leak == "drop":
+        # What the audit finds can depend on the size at which it looked.
+        sizes = sorted({r.trial.input_size for r in (*run.records, *run.smaller)})
+    dataset = datasets.prepare(listing, sizes, store=store)
+    if asked.on_leak == "drop":
+        dataset, _ = gate.pass_through(listing, dataset, sizes, store=store, on_leak="drop")
+    check_dataset(dataset, record)
+    return dataset
+
+
+def _show(
+    console: Console, found: Mapping[SplitName, Difference], changed: Sequence[Change]
+) -> None:
+    for split, difference in found.items():
+        console.print(
+            f"{split:<12}{difference.images:,} images: largest difference of a probability "
+            f"{difference.largest:.2g}, {difference.changed:,} predicted classes changed",
+            markup=False,
+            soft_wrap=True,
+        )
+    for change in changed:
+        text = f"since       {change.fact}: {change.before} -> {change.after}"
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+    if not changed:
+        console.print("since       nothing else has changed: weights, versions, machine, code")
+    same = all(difference.same for difference in found.values())
+    exact = all(difference.largest == 0 for difference in found.values())
+    verdict = "the same probabilities" + (", bit for bit" if exact else ", to a rounding")
+    console.print(
+        verdict if same else "not the same probabilities", style="green" if same else "red"
+    )
+
+
+def _name(trial: Trial) -> str:
+    share = f", {100 * trial.fraction:g}% of the training images" if trial.fraction < 1 else ""
+    return f"{trial.backbone}, {trial.input_size} px, seed {trial.seed}{share}"

@@ -1,0 +1,137 @@
+"""Training a stored trial again: which one, on what, and what counts as the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from workbench import PROTOCOL, SETTINGS, Heard, make_dataset, run
+
+from bench.errors import BenchError, DatasetError
+from bench.executors.inline import Inline
+from bench.files import to_json
+from bench.manifest import Change, changes, manifest
+from bench.records import Evidence, Run, load_run, write_arrays, write_records
+from bench.registry import BACKBONES
+from bench.store import Store
+from bench.types import Dataset
+from bench.verification import (
+    check_dataset,
+    differences,
+    smallest,
+    stored_protocol,
+    train_again,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("data"), store)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Dataset) -> Run:
+    """A run of two seeds, as the harness leaves it."""
+    folder = tmp_path_factory.mktemp("run")
+    found, _ = run(dataset, store, folder, seeds=(0, 1))
+    write_records(folder, [evidence.record for evidence in found])
+    meta = {"protocol": asdict(PROTOCOL) | {"digest": PROTOCOL.digest}}
+    (folder / "run.json").write_text(to_json(meta))
+    (folder / "dataset.json").write_text(to_json(asdict(dataset)))
+    return load_run(folder)
+
+
+def test_trained_again_it_gives_the_same(
+    stored: Run, dataset: Dataset, store: Store, tmp_path: Path
+) -> None:
+    record = smallest(stored)
+    # The second seed found everything compiled, but from cold caches it costs as much: either.
+    assert record.seconds["total"] == min(r.seconds["total"] for r in stored.records)
+    heard = Heard()
+    BACKBONES.add(tiny.TINY)
+    try:
+        train_again(stored, record, dataset, None, tmp_path / "again", store, Inline(), heard)
+    finally:
+        BACKBONES.remove("tiny")
+    (again,) = heard.records
+    assert again.trial.key == record.trial.key
+    before = Evidence(record, dataset.classes, stored.folder)
+    after = Evidence(again, dataset.classes, tmp_path / "again")
+    found = differences(before, after)
+    assert {split: d.images for split, d in found.items()} == {"test": 16, "validation": 12}
+    assert all(difference.same for difference in found.values())
+    assert changes(record, again) == []
+
+
+def test_what_counts_as_the_same(stored: Run, dataset: Dataset, tmp_path: Path) -> None:
+    record = stored.records[0]
+    before = Evidence(record, dataset.classes, stored.folder)
+    for moved, changed, same in ((0.0, 0, True), (5e-7, 0, True), (2e-6, 0, False)):
+        arrays = {name: np.array(array) for name, array in before.arrays.items()}
+        arrays["test_probabilities"][3] += [moved, -moved]
+        write_arrays(tmp_path, record.trial.key, arrays)
+        found = differences(before, Evidence(record, dataset.classes, tmp_path))["test"]
+        assert found.largest == pytest.approx(moved, rel=1e-6)
+        assert (found.changed, found.same) == (changed, same)
+    arrays["test_probabilities"][:5] = arrays["test_probabilities"][:5, ::-1]
+    write_arrays(tmp_path, record.trial.key, arrays)
+    found = differences(before, Evidence(record, dataset.classes, tmp_path))["test"]
+    assert (found.changed, found.same) == (5, False)
+
+
+def test_a_smaller_share_is_the_smallest_trial(stored: Run) -> None:
+    quick = replace(stored.records[1], seconds={"total": 0.5})
+    slow = replace(stored.records[0], seconds={"total": 9.0})
+    assert smallest(replace(stored, records=(slow,), smaller=(quick,))) == quick
+    failed = replace(quick, status="failed")
+    assert smallest(replace(stored, records=(slow, failed))) == slow
+    with pytest.raises(BenchError, match="no finished trial"):
+        smallest(replace(stored, records=(failed,)))
+
+
+def test_changed_images_or_protocols_are_refused(stored: Run, dataset: Dataset) -> None:
+    record = stored.records[0]
+    check_dataset(dataset, record)
+    with pytest.raises(DatasetError, match="its fingerprint is eeee"):
+        check_dataset(replace(dataset, fingerprint="e" * 64), record)
+    assert stored_protocol(stored, record) == PROTOCOL
+    meta = json.loads(to_json(stored.meta))
+    meta["protocol"]["batch_size"] = 7
+    with pytest.raises(BenchError, match="was changed since"):
+        stored_protocol(replace(stored, meta=meta), record)
+
+
+def test_the_manifest_says_what_a_figure_depends_on(stored: Run, dataset: Dataset) -> None:
+    record = stored.records[0]
+    found = manifest(record)
+    assert found["command"] == "run_bench.py run"
+    assert found["dataset"]["fingerprint"] == dataset.fingerprint
+    assert found["dataset"]["split_seed"] == 0
+    assert found["dataset"]["train_images"] == 40
+    assert found["protocol"]["digest"] == PROTOCOL.digest
+    assert found["settings"] == asdict(SETTINGS)
+    assert found["weights"]["source"] == "random init"
+    about = found["environment"]
+    assert about["versions"]["numpy"] == np.__version__
+    assert about["device"]["kind"] == "cpu"
+    assert "variables" in about
+
+
+def test_what_differs_since(stored: Run) -> None:
+    record = stored.records[0]
+    older = dict(record.environment) | {"commit": "one", "versions": {"numpy": "1.0"}}
+    found = changes(replace(record, environment=older), record)
+    told = {change.fact: change for change in found}
+    assert told["versions numpy"] == Change("versions numpy", "1.0", np.__version__)
+    assert told["versions keras"].before == "not recorded"
+    assert "commit" in told
+    assert "processor" not in told
