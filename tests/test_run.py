@@ -28,6 +28,7 @@ DATASET = Dataset(
     splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
     fingerprint="f" * 64,
 )
+FIRST_KEY = "fb0790d1722f586a"  # what the trial of `plan("one")` was called before there was tuning
 REQUEST = Request(command=("run_bench.py",))
 
 
@@ -41,6 +42,7 @@ def plan(
     protocol: TrainingProtocol = PROTOCOL,
     settings: Settings | None = None,
     weights: LocatedWeights | None = None,
+    fractions: tuple[float, ...] = (1.0,),
 ) -> Plan:
     return make_plan(
         [backbone(name) for name in names],
@@ -52,6 +54,7 @@ def plan(
         keras_backend="tensorflow",
         rate=1e11,
         located=dict.fromkeys(names, weights),
+        fractions=fractions,
     )
 
 
@@ -135,6 +138,34 @@ def test_other_weights_replace_the_earlier_record(tmp_path: Path, store: Store) 
         lambda t: "ok",
     )
     assert len(read_records(tmp_path / "r")) == 1
+
+
+def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Store) -> None:
+    run(plan("one", seeds=(0, 1)), tmp_path / "r", store, lambda t: "ok")
+    more = plan("one", seeds=(0, 1), fractions=(0.1, 1.0))
+    assert [(t.fraction, t.seed) for t in more.trials] == [(1.0, 0), (1.0, 1), (0.1, 0), (0.1, 1)]
+    again = run(more, tmp_path / "r", store, lambda t: "ok")
+    assert again.ran == [("one", 0), ("one", 1)]
+    assert [t.fraction for t in pending(more, tmp_path / "r")] == []
+    loaded = load_run(tmp_path / "r")
+    assert [r.trial.fraction for r in loaded.records] == [1.0, 1.0]
+    assert [r.trial.fraction for r in loaded.smaller] == [0.1, 0.1]
+    # Other weights take the place of the same seed and share, and of nothing else.
+    other = plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5"), fractions=(0.1,))
+    run(other, tmp_path / "r", store, lambda t: "ok")
+    assert len(read_records(tmp_path / "r")) == 4
+
+
+def test_what_came_later_leaves_the_keys_of_earlier_trials() -> None:
+    keys = {
+        plan("one").trials[0].key,
+        plan("one", settings=Settings(tune=3)).trials[0].key,
+        plan("one", settings=Settings(deterministic=True)).trials[0].key,
+        plan("one", fractions=(0.5,)).trials[0].key,
+        plan("one", fractions=(0.25,)).trials[0].key,
+    }
+    assert len(keys) == 5
+    assert FIRST_KEY in keys
 
 
 def test_a_folder_holds_one_kind_of_run(tmp_path: Path, store: Store) -> None:
