@@ -1,0 +1,90 @@
+"""results/index.html: every run, newest first, from what each run left."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import Net, make_run
+
+from bench import report
+from bench.cli import main
+
+NETS = (Net("alpha"), Net("beta", source="random init"), Net("gamma", fails="no memory"))
+
+
+def made(results: Path, name: str, day: int) -> Path:
+    dataset = {"name": "demo", "fingerprint": "ab" * 32, "counts": {"train": 120, "test": 60}}
+    created = f"2025-03-{day:02}T12:00:00+00:00"
+    folder = make_run(results / name, NETS, dataset=dataset, created=created)
+    report.render(folder)
+    return folder
+
+
+def listed(results: Path) -> dict[str, Any]:
+    page = report.write_index(results).read_text(encoding="utf-8")
+    found = re.search(r'id="data">(.*?)</script>', page)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found.group(1))
+    return data
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    made(folder, "older", 1)
+    made(folder, "newer # %", 2)
+    report.point_latest(folder, "older")
+    return folder
+
+
+def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
+    runs = listed(results)["runs"]
+    assert [run["name"] for run in runs] == ["newer # %", "older"]
+    assert runs[0]["link"] == "newer%20%23%20%25/report.html"
+    assert runs[0]["created"] == "2025-03-02 12:00"
+    assert runs[0]["best"] == "alpha"
+    assert runs[0]["images"]["value"] == 180
+    assert runs[0]["failed"]["value"] == 1
+
+
+def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: Path) -> None:
+    (dataset,) = listed(results)["datasets"]
+    histories = {b["label"]: b["runs"] for b in dataset["backbones"]}
+    assert list(histories) == ["alpha", "beta"]
+    assert [run["run"] for run in histories["alpha"]] == ["newer # %", "older"]
+    assert all("value" in run["accuracy"] for run in histories["alpha"])
+    assert all("value" not in run["accuracy"] for run in histories["beta"])
+    assert all("value" in run["latency"] for run in histories["beta"])
+
+
+def test_a_damaged_run_does_not_keep_the_others_from_the_list(tmp_path: Path) -> None:
+    made(tmp_path, "good", 1)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "run.json").write_text("{half")
+    assert {run["name"] for run in listed(tmp_path)["runs"]} == {"good", "bad"}
+
+
+def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> None:
+    mine, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
+    made(mine, "one", 1)
+    other = made(elsewhere, "two", 1)
+    assert main(["report", "one", "--results", str(mine)]) == 0
+    assert (mine / "index.html").is_file()
+    assert main(["report", str(other), "--results", str(mine)]) == 0
+    assert not (elsewhere / "index.html").exists()
+
+
+def test_open_shows_the_page_or_says_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path, "one", 1)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address))
+    assert main(["report", "one", "--results", str(tmp_path), "--open"]) == 0
+    page = folder / "report.html"
+    assert opened == [page.as_uri()]
+    assert str(page) in capsys.readouterr().err  # `None` is no browser

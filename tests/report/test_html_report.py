@@ -1,0 +1,169 @@
+"""report.html as a file: whole, closed, small, and deaf to what names say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthetic import SIX, Net, make_run
+
+from bench import thumbnails
+from bench.records import load_run
+from bench.report import html
+from bench.report.findings import find
+from bench.report.html.document import script_json
+from bench.report.mistakes import shown
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(2)>",
+    "<!--",
+    "\"quoted\" & 'twice'",
+    "line\nbreak\u2028\u2029",
+    "😀",
+    "שלום עולם",
+    "\u202ereversed",
+    "${data} $title",
+    "x" * 300,
+)
+
+
+class _Elements(HTMLParser):
+    """What a browser would see: every element with its attributes, and the text of scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "script" and self.cdata_elem == "script":
+            self.scripts[-1] += data
+
+
+def page_of(folder: Path) -> str:
+    return html.page(find(load_run(folder)))
+
+
+def data_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found.group(1))
+    return data
+
+
+def test_json_in_a_script_cannot_end_it_and_comes_back_whole() -> None:
+    value = {name: list(HOSTILE) for name in HOSTILE}
+    written = script_json(value)
+    assert not set(written) & set("<>&\u2028\u2029")
+    assert written.isascii()
+    assert json.loads(written) == value
+
+
+def test_no_figure_is_written_that_json_does_not_know() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_json({"accuracy": float("nan")})
+
+
+def test_names_add_no_element_to_the_page(tmp_path: Path) -> None:
+    tame = make_run(tmp_path / "tame", [Net(f"n{i}") for i in range(3)], classes=("a", "b"))
+    nets = [Net(HOSTILE[0]), Net(HOSTILE[1]), Net("c", fails=HOSTILE[1])]
+    wild = make_run(tmp_path / "wild", nets, classes=HOSTILE, notes=list(HOSTILE))
+    expected, found = _Elements(page_of(tame)), _Elements(page_of(wild))
+    assert [tag for tag, _ in found.elements] == [tag for tag, _ in expected.elements]
+    # The last script is the page's own code: no name has got into it.
+    assert found.scripts[-1] == expected.scripts[-1]
+
+
+def test_names_are_said_as_they_are_but_for_codes(tmp_path: Path) -> None:
+    data = data_of(page_of(make_run(tmp_path, SIX[:1], classes=HOSTILE, images=20)))
+    names = data["confusion"]["classes"]
+    assert names[0] == HOSTILE[0]
+    assert names[6] == HOSTILE[6]
+    assert names[4] == "line break  "
+    assert "\u202e" not in names[7]
+
+
+def test_the_page_loads_nothing_and_lets_only_its_own_script_run(tmp_path: Path) -> None:
+    page = page_of(make_run(tmp_path, SIX, seeds=(0, 1)))
+    parsed = _Elements(page)
+    for tag, attributes in parsed.elements:
+        assert tag not in ("link", "img", "iframe", "object")
+        assert not {"src", "onload", "onerror"} & set(attributes), tag
+    # A name space is no address: nothing is fetched from it.
+    assert set(re.findall(r"https?://[^\s\"']+", page)) <= {"http://www.w3.org/2000/svg"}
+    policy = next(a["content"] for t, a in parsed.elements if "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    digest = hashlib.sha256(parsed.scripts[-1].encode()).digest()
+    assert f"script-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
+
+
+def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: Path) -> None:
+    data = data_of(page_of(make_run(tmp_path, SIX, seeds=(0, 1))))
+    random = [row for row in data["leaderboard"]["rows"] if row["state"] == "random"]
+    assert {row["label"] for row in random} == {"inceptionv3", "efficientnetb0"}
+    assert all(row["rank"] is None and not row["tie"] for row in random)
+    points = {p["label"]: p for p in data["tradeoff"]["points"]}
+    assert points["inceptionv3"]["accuracy"] is None
+    assert points["resnet50"]["accuracy"] is not None
+    calibrated = {b["label"] for b in data["calibration"]["backbones"]}
+    assert calibrated == {"mobilenetv2", "resnet50", "efficientnet_lite0"}
+
+
+def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:1], images=40)
+    page = page_of(folder)
+    found = re.search(r'id="block-answers">(.*?)</script>', page)
+    assert found is not None
+    answers = json.loads(found.group(1))
+    counts = data_of(page)["confusion"]["backbones"][0]["counts"]
+    cells = answers["backbones"]["mobilenetv2"]
+    for cell, images in cells.items():
+        true, said = map(int, cell.split(","))
+        assert len(images) == min(36, counts[true][said])
+        for image, _, seeds in images:
+            assert answers["files"][str(image)] == f"test/{image:05d}.png"
+            assert image % 2 == true  # the classes take turns in a made-up run
+            assert seeds == 1
+
+
+@pytest.mark.parametrize("nets", [[], [Net("a", fails="no")]], ids=["none", "all failed"])
+def test_a_run_without_results_has_a_page(tmp_path: Path, nets: list[Net]) -> None:
+    data = data_of(page_of(make_run(tmp_path, nets)))
+    assert "tradeoff" not in data
+    assert data["overview"]["verdict"]["sentence"]
+
+
+def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Path) -> None:
+    nets = [Net(f"net{i}", 2 + i / 10, 10 + i) for i in range(10)]
+    classes = [f"class {i}" for i in range(10)]
+    folder = make_run(tmp_path, nets, classes=classes, seeds=range(5), images=400)
+    findings = find(load_run(folder))
+    # Noise compresses worst: no photograph of this size takes more room.
+    noise = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=80)
+    places = shown(findings.mistakes)
+    assert len(places) > 50
+    (folder / thumbnails.FOLDER).mkdir()
+    for place in places:
+        (folder / thumbnails.FOLDER / f"{place:05d}.jpg").write_bytes(buffer.getvalue())
+    page = page_of(folder)
+    assert page.count("data:image/jpeg;base64,") == len(places)
+    assert len(page.encode()) < 15e6
