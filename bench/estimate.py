@@ -27,9 +27,13 @@ def trial_seconds(
     dataset: Dataset,
     rate: float,
     *,
+    trainings: int = 1,
     robustness: bool = False,
 ) -> float | None:
-    """Seconds for one trial from cold caches; `None` where the backbone declares no arithmetic."""
+    """Seconds for one trial from cold caches; `None` where the backbone declares no arithmetic.
+
+    `trainings` is how many learning rates it tries; the frozen part is computed once for all.
+    """
     if backbone.gmacs is None:
         return None
     forward = 2e9 * backbone.gmacs * (input_size / backbone.input_size) ** 2 / (rate * EFFICIENCY)
@@ -38,10 +42,11 @@ def trial_seconds(
     passes = float(others + train * max(_views(p.augment) for p in protocol.phases))
     for phase in protocol.phases:
         if phase.augment.continuous and not phase.augment.views:
-            passes += train * phase.epochs
+            passes += trainings * train * phase.epochs
         share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
         tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
-        passes += phase.epochs * tail * (BACKWARD * train + len(dataset.splits["validation"]))
+        each = BACKWARD * train + len(dataset.splits["validation"])
+        passes += trainings * phase.epochs * tail * each
     if robustness:
         passes += robustness_passes(len(dataset.splits["test"]))
     return STARTUP_SECONDS + forward * passes

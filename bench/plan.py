@@ -135,7 +135,13 @@ def make_plan(
             for seed in seeds
         )
         seconds = trial_seconds(
-            backbone, size, protocol, dataset, rate, robustness=settings.robustness
+            backbone,
+            size,
+            protocol,
+            dataset,
+            rate,
+            trainings=max(1, settings.tune),
+            robustness=settings.robustness,
         )
         planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
