@@ -1,8 +1,8 @@
 """95% intervals that cover both seeds and test images.
 
-A plain bootstrap of two to five seeds is too narrow, and one of images fails near 100%. So the
-variance that a bootstrap of both would find is taken in closed form, corrected for few seeds, and
-put into score intervals, which hold near the ends.
+Drawing seeds and images with replacement gives intervals that are too narrow where few answers are
+wrong and few seeds lie far apart. So the variance that such draws would find is taken in closed
+form, corrected for few seeds, and put into score intervals, which hold near the ends.
 """
 
 from __future__ import annotations

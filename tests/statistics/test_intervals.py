@@ -1,0 +1,59 @@
+"""Intervals against published ones, against limits that must hold, and against simulated truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.statistics import intervals, wilson
+from bench.statistics.spread import spread
+from benchmarks.statistics_calibration import change_coverage, coverage
+
+
+@pytest.mark.parametrize("right", [0, 1, 70, 99, 100])
+def test_one_seed_gives_wilsons_interval(right: int) -> None:
+    answers = (np.arange(100) < right)[None]
+    assert intervals.accuracy(answers) == pytest.approx(wilson(right, 100))
+
+
+def test_seeds_that_agree_are_worth_one() -> None:
+    answers = np.tile(np.arange(100) < 90, (3, 1))
+    assert intervals.accuracy(answers) == pytest.approx(wilson(90, 100))
+
+
+def test_seeds_that_err_on_images_of_their_own_are_worth_more() -> None:
+    # Each seed is wrong on ten images, none of them twice: nearly 300 answers of their own.
+    answers = np.ones((3, 100), bool)
+    for seed in range(3):
+        answers[seed, 10 * seed : 10 * (seed + 1)] = False
+    low, high = intervals.accuracy(answers)
+    assert high - low < np.diff(wilson(90, 100))[0]
+
+
+def test_seeds_far_apart_leave_much_open() -> None:
+    answers = np.stack([np.arange(1000) < 900, np.arange(1000) < 960])
+    low, high = intervals.accuracy(answers)
+    # Means 90 and 96%: Student's quantile of one degree of freedom is 12.7 times 3 points.
+    assert low < 0.7
+    assert high > 0.97
+
+
+def test_many_at_a_time_are_as_one_at_a_time() -> None:
+    answers = np.random.default_rng(0).random((4, 3, 50)) < 0.9
+    lows, _ = intervals.accuracy(answers)
+    assert lows.tolist() == [float(intervals.accuracy(one)[0]) for one in answers]
+
+
+def test_a_change_of_nothing_is_not_known_to_be_nothing() -> None:
+    # One of 102 won and one lost: 0 ± 1.96 sqrt((2/102) / 102) = 0.0272.
+    low, high = intervals.change(spread(np.zeros((1, 100))), 100)
+    assert (low, high) == pytest.approx((-0.0272, 0.0272), abs=1e-4)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+def test_intervals_hold_the_simulated_truth(seeds: int) -> None:
+    """The benchmark does this for longer: 93 to 97% over 2,000 simulations."""
+    accuracy, apart = coverage(2000, seeds, 200)
+    assert 0.93 <= accuracy <= 0.97
+    assert 0.93 <= apart <= 0.99  # two seeds know little, so their differences are held too wide
+    assert 0.93 <= change_coverage(2000, seeds, 200) <= 0.99
