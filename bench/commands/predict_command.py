@@ -22,6 +22,12 @@ from bench.report.predictions import Source
 from bench.trained import best_first
 from bench.types import Record
 
+WRITERS = {
+    "table": predictions.to_text,
+    "csv": predictions.to_csv,
+    "json": predictions.to_json_text,
+}
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Answer for every image that can be read; 3 where some could not."""
@@ -32,11 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     record, paths = _what(run, arguments.what)
     source = _source(run, record, arguments.min_confidence, say)
     found = _answers(run, record, find_images(paths), source.temperature)
-    if arguments.format == "table":
-        predictions.show(found, source, Console(highlight=False))
-    else:
-        write = predictions.to_csv if arguments.format == "csv" else predictions.to_json_text
-        sys.stdout.write(write(found, source))
+    sys.stdout.write(WRITERS[arguments.format](found, source))
     for line in predictions.summary(found, source):
         say.print(line, style="yellow", markup=False)
     return 3 if any(answer.reason for answer in found) else 0

@@ -7,16 +7,13 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from tabulate import tabulate
 
 from bench.files import to_json
 from bench.prediction import Answer
+from bench.report import format as fmt
 from bench.report.escape import csv_cell, one_line, shorten
-from bench.report.format import percent
 
-FORMATS = ("table", "csv", "json")
 SCHEMA = 1
 
 
@@ -35,22 +32,21 @@ class Source:
         return not answer.reason and answer.confidence < self.min_confidence
 
 
-def show(answers: Iterable[Answer], source: Source, console: Console) -> None:
+def to_text(answers: Iterable[Answer], source: Source) -> str:
     """A table to read; what was not sure enough is marked."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("image", overflow="fold")
-    table.add_column("class", overflow="fold")
-    table.add_column("confidence", justify="right")
-    table.add_column("")
+    rows = []
     for answer in answers:
-        image = Text(shorten(one_line(answer.image), 120))
+        image = shorten(one_line(answer.image), 120)
         if answer.reason:
-            table.add_row(image, "–", "–", Text(one_line(answer.reason), style="red"))
-            continue
-        name = Text(shorten(one_line(source.classes[answer.label]), 60))
-        mark = Text("low", style="yellow") if source.is_low(answer) else Text("")
-        table.add_row(image, name, percent(answer.confidence), mark)
-    console.print(table)
+            rows.append((image, fmt.MISSING, fmt.MISSING, one_line(answer.reason)))
+        else:
+            name = shorten(one_line(source.classes[answer.label]), 60)
+            mark = "low" if source.is_low(answer) else ""
+            rows.append((image, name, fmt.percent(answer.confidence), mark))
+    titles = ("image", "class", "confidence", "")
+    aligned = ("left", "left", "right", "left")
+    table = tabulate(rows, titles, tablefmt="plain", colalign=aligned, disable_numparse=True)
+    return f"{table}\n"
 
 
 def to_csv(answers: Iterable[Answer], source: Source) -> str:
@@ -90,13 +86,12 @@ def summary(answers: Sequence[Answer], source: Source) -> list[str]:
     failed = sum(bool(answer.reason) for answer in answers)
     found = []
     if low:
-        images = "image is" if low == 1 else "images are"
         found.append(
-            f"{low} of {len(answers)} {images} below {percent(source.min_confidence)} "
-            f"confidence: look for yourself."
+            f"{low} of {len(answers)} answers came with less than "
+            f"{fmt.percent(source.min_confidence)} confidence: look for yourself."
         )
     if failed:
-        found.append(f"{failed} of {len(answers)} could not be read.")
+        found.append(f"{failed} of {len(answers)} images could not be read.")
     return found
 
 

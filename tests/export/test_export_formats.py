@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.cli import main
 from bench.errors import BenchError, UsageError
 from bench.export import Exported, export
 from bench.export.base import MEMBER, Format
@@ -215,16 +216,10 @@ def test_two_classes_from_one_sigmoid_have_an_output_each(tmp_path: Path) -> Non
     np.testing.assert_allclose(both, np.hstack([1 - one, one]), atol=1e-7)
 
 
+@pytest.mark.usefixtures("model")
 def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from bench.cli import main
-
     folder = shutil.copytree(trained_run, tmp_path / "results" / "r")
     words = ["export", "r", "tiny", "--results", str(tmp_path / "results")]
-    words += ["--plugin", str(Path(__file__).parents[1] / "plugins" / "tiny_backbone.py")]
-    words += ["--cache", str(trained_run.parent.parent / "cache")]
-    try:
-        assert main(words) == 0
-    finally:
-        BACKBONES.remove("tiny")
+    assert main([*words, "--cache", str(trained_run.parent.parent / "cache")]) == 0
     assert "24 of 24" in capsys.readouterr().out
     assert (folder / "exported" / "tiny.keras").is_file()

@@ -1,0 +1,147 @@
+"""New images in, classes and confidences out: right, in order, and whatever is among them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.cli import main
+from bench.errors import UsageError
+from bench.metrics.calibration import scaled, temperature
+from bench.prediction import BATCH, DecodedAhead, answers, find_images
+from bench.records import load_run
+from bench.trained import best_first
+
+
+@pytest.fixture
+def results(trained_run: Path, tmp_path: Path, tiny_backbone: None) -> Path:
+    shutil.copytree(trained_run, tmp_path / "results" / "r")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def data(trained_run: Path) -> Path:
+    return trained_run.parent.parent / "data"
+
+
+def predict(results: Path, *words: str) -> int:
+    return main(["predict", "r", *words, "--results", str(results)])
+
+
+def test_as_the_record_says_with_calibrated_confidence(
+    results: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = load_run(results / "r")
+    ids = run.dataset.splits["test"].ids
+    words = [str(data / name) for name in ids]
+    assert predict(results, "tiny", *words, "--format", "json") == 0
+    told = json.loads(capsys.readouterr().out)
+    record = best_first(run.records)[0]
+    (evidence,) = (e for e in run.evidence if e.record == record)
+    fitted = temperature(evidence).value
+    assert told["trial"] == record.trial.key
+    assert told["temperature"] == fitted
+    recorded = evidence.arrays["test_probabilities"]
+    expected = recorded if fitted is None else scaled(recorded, fitted)
+    found = np.array([image["probabilities"] for image in told["images"]])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert [image["image"] for image in told["images"]] == words
+    assert [image["confidence"] for image in told["images"]] == found.max(axis=1).tolist()
+
+
+def test_bad_files_are_told_and_the_rest_is_done(
+    results: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    shutil.copy(data / "test" / "fox" / "2.png", mixed / "=fox().png")
+    (mixed / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (mixed / "empty.png").write_bytes(b"")
+    (mixed / "notes.txt").write_text("no image, so not asked about")
+    code = predict(results, "tiny", str(mixed), str(tmp_path / "gone.png"), "--format", "csv")
+    told = capsys.readouterr()
+    assert code == 3
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    assert [Path(row["image"]).name for row in rows] == [
+        "=fox().png",
+        "broken.jpg",
+        "empty.png",
+        "gone.png",
+    ]
+    assert rows[0]["class"] in ("'=cat", "dog & co", "fox")
+    assert [bool(row["error"]) for row in rows] == [False, True, True, True]
+    assert rows[2]["error"] == "the file is empty"
+    assert rows[3]["error"] == "cannot be read: No such file or directory"
+    assert "3 of 4 images could not be read." in told.err
+
+
+def test_a_low_confidence_is_said(
+    results: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = str(data / "test" / "fox" / "2.png")
+    assert predict(results, "tiny", image, "--min-confidence", "1") == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1].endswith("low")
+    assert "1 of 1 answers came with less than 100.00% confidence: look for yourself." in told.err
+    assert "It began with random weights: its answers mean nothing." in told.err
+
+
+def test_without_a_backbone_random_weights_are_not_taken(
+    results: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(results, str(data / "test")) == 1
+    assert "run r ranks no backbone; name one to predict with (tiny)" in capsys.readouterr().err
+
+
+def test_what_a_user_may_get_wrong(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(results, "tiny") == 2
+    assert "name at least one image" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="holds no image"):
+        find_images([tmp_path / "results" / "r" / "arrays"])
+    shutil.rmtree(results / "r" / "weights")
+    assert predict(results, "tiny", "x.png") == 1
+    assert "did not keep the trained weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])
+def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
+    count: int, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    paths = []
+    for number in range(count):
+        path = tmp_path / f"{number}.png"
+        if number % 5 != 3:  # every fifth is missing
+            Image.new("RGB", (4, 4), (number, 0, 0)).save(path)
+        paths.append(path)
+    shapes = []
+
+    class Brightness:
+        """Logits whose first column is the red of the image."""
+
+        def compile(self, batch: np.ndarray) -> None: ...
+
+        def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+            shapes.append(batch.shape)
+            red = batch[:, 0, 0, 0].astype("float32") / 100
+            return [np.stack([red, np.zeros_like(red)], axis=1)]
+
+    with DecodedAhead(paths, 2) as images:
+        found = list(answers(images, Brightness(), temperature=2.0))
+    assert [Path(answer.image) for answer in found] == paths
+    for number, answer in enumerate(found):
+        if number % 5 == 3:
+            assert answer.reason == "cannot be read: No such file or directory"
+        else:
+            expected = 1 / (1 + np.exp(-number / 200))
+            assert answer.probabilities[0] == pytest.approx(expected, abs=1e-6)
+    assert set(shapes) == {(min(BATCH, count), 2, 2, 3)}
