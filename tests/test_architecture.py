@@ -53,6 +53,7 @@ def test_tensorflow_stays_in_its_own_files() -> None:
         ("store.py", ("bench.types", "bench.datasets", "bench.run")),
         ("metrics", ("keras", "bench.train", "bench.run", "bench.report")),
         ("report", ("keras", "bench.train", "bench.trial", "bench.run", "bench.network")),
+        ("statistics", ("keras", "pandas", "bench.records", "bench.metrics", "bench.report")),
         ("datasets", ("keras", "bench.train", "bench.run", "bench.report")),
         ("train.py", ("bench.run", "bench.plan", "bench.cli", "bench.report", "bench.datasets")),
         ("trial.py", ("bench.run", "bench.plan", "bench.cli", "bench.report")),
