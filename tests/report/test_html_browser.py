@@ -1,0 +1,270 @@
+"""report.html in a real browser: everything a reader can click, point at or step through.
+
+Skipped where playwright or a Chromium is missing; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from synthetic import Net, make_run
+
+from bench import report, thumbnails
+from bench.records import load_run
+from bench.report.findings import find
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+
+HOSTILE = ("<img src=x onerror=alert(1)>", "</script><b>", "שלום\u202e 😀", "x" * 300)
+NETS = (
+    Net("swift", 2.2, 9.0, 2_000_000),
+    Net("middling", 2.6, 20.0, 5_000_000),
+    Net("<script>alert(2)</script>", 3.0, 45.0, 20_000_000),
+    Net("untrained", 0.0, 30.0, 8_000_000, source="random init"),
+    Net("broken", fails="</td><script>alert(3)</script>"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with hostile names, and pictures of its mistakes."""
+    folder = make_run(
+        tmp_path_factory.mktemp("results") / "run",
+        NETS,
+        classes=HOSTILE,
+        seeds=(0, 1, 2),
+        images=80,
+    )
+    (folder / thumbnails.FOLDER).mkdir()
+    for mistakes in find(load_run(folder)).mistakes.values():
+        for mistake in mistakes:
+            path = folder / thumbnails.FOLDER / f"{mistake.image:05d}.jpg"
+            Image.new("RGB", (144, 144), (mistake.image * 3 % 256, 90, 120)).save(path)
+    report.render(folder)
+    report.write_index(folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright_api.sync_playwright() as playwright:
+        # Chromium's sandbox does not start for root, as which containers run.
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if root else []
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, folder: Path) -> Iterator[Any]:
+    """The report on a wide screen; at the end of each test nothing was said or asked for."""
+    yield from _opened(browser, folder / "report.html", width=1280)
+
+
+@pytest.fixture
+def phone(browser: Any, folder: Path) -> Iterator[Any]:
+    yield from _opened(browser, folder / "report.html", width=360)
+
+
+def _opened(browser: Any, path: Path, *, width: int) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_selector("section svg")
+    yield page
+    assert said == []
+    # Pictures inside the page are addressed, too, but are no request to anybody.
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    context.close()
+
+
+def names(page: Any) -> list[str]:
+    return page.locator(".board tbody tr:visible .backbone .name").all_inner_texts()  # type: ignore[no-any-return]
+
+
+def test_the_verdict_stands_on_top(page: Any) -> None:
+    sentence = page.locator(".verdict .sentence")
+    assert "<script>alert(2)</script>" in sentence.inner_text()
+    assert sentence.bounding_box()["y"] < 300
+    assert "%" in page.locator(".chances dd").first.inner_text()
+
+
+def test_columns_sort_and_random_init_never_among_the_ranked(page: Any) -> None:
+    ranked = names(page)
+    assert ranked[3:] == ["untrained", "broken"]
+    page.get_by_role("button", name="p50").click()
+    by_latency = names(page)
+    assert by_latency == ["swift", "middling", "untrained", "<script>alert(2)</script>", "broken"]
+    assert page.locator(".board th[aria-sort]").count() == 1
+    page.get_by_role("button", name="p50").click()
+    assert names(page) == [*reversed(by_latency[:4]), "broken"]  # a failure is never the slowest
+    for _ in range(2):
+        page.get_by_role("button", name="Accuracy", exact=True).click()
+        assert names(page)[3:] == ["untrained", "broken"]
+
+
+def test_rows_are_filtered_by_name_and_by_state(page: Any) -> None:
+    page.get_by_label("Filter backbones by name").fill("MIDD")
+    assert names(page) == ["middling"]
+    assert page.get_by_role("status").inner_text() == "1 of 5 shown"
+    page.get_by_label("Filter backbones by name").fill("")
+    page.get_by_label("random init (1)").uncheck()
+    assert "untrained" not in names(page)
+    page.get_by_label("failed (1)").uncheck()
+    assert len(names(page)) == 3
+
+
+def test_a_point_tells_what_it_is_under_the_mouse_and_under_the_keyboard(page: Any) -> None:
+    tip = page.locator("#tip")
+    point = page.locator("#tradeoff .point[aria-label^='swift']")
+    point.hover()
+    assert tip.is_visible()
+    assert "swift" in tip.inner_text()
+    assert "Latency: " in tip.inner_text()
+    page.mouse.move(2, 2)
+    assert tip.is_hidden()
+    point.focus()
+    assert tip.is_visible()
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+
+
+def test_the_cost_can_be_changed(page: Any) -> None:
+    axis = page.locator("#tradeoff svg text").filter(has_text=re.compile("median latency"))
+    assert axis.count() == 1
+    size = page.locator("#tradeoff").get_by_role("button", name="Size")
+    size.click()
+    assert size.get_attribute("aria-pressed") == "true"
+    assert axis.count() == 0
+
+
+def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:
+    cell = page.locator("#confusion .cell:not(.none)").nth(1)
+    before = cell.inner_text()
+    cell.click()
+    drill = page.locator("#confusion .drill")
+    assert cell.get_attribute("aria-expanded") == "true"
+    assert drill.locator("img").count() > 0
+    assert drill.locator("img").first.evaluate("image => image.complete && image.naturalWidth") > 0
+    drill.get_by_role("button", name="Close").click()
+    assert drill.count() == 0
+    page.locator("#confusion").get_by_role("button", name="Rates").click()
+    assert page.locator("#confusion .cell:not(.none)").nth(1).inner_text() != before
+    page.locator("#confusion select").select_option(label="untrained (random init)")
+    assert page.locator("#confusion .matrix.random").count() == 1
+
+
+def test_mistakes_are_drawn_when_they_are_opened(page: Any) -> None:
+    own = page.locator("#mistakes details").last
+    assert own.locator("img").count() == 0
+    own.locator("summary").click()
+    own.locator("img").first.wait_for()
+
+
+def test_dark_and_light(page: Any) -> None:
+    paper = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate(paper) != light
+    page.get_by_role("button", name="Light").click()
+    assert page.evaluate(paper) == light
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(paper) == light  # the reader has chosen
+
+
+def test_everything_is_within_reach_of_the_keyboard(page: Any) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    # On from the start of the results: the filter, two boxes, the table, its first heading.
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Backbone":
+            break
+    page.keyboard.press("Enter")
+    assert page.locator(".board th.backbone[aria-sort]").count() == 1
+    reader = page.locator("#curves [role=slider]").first
+    reader.focus()
+    page.keyboard.press("ArrowRight")
+    assert reader.get_attribute("aria-valuenow") == "2"
+    assert "epoch 2" in page.locator("#tip").inner_text()
+
+
+def test_commands_are_copied_or_selected(page: Any) -> None:
+    command = page.locator("#reproduction .command").first
+    command.get_by_role("button").click()
+    command.get_by_role("button", name=re.compile("Copied|Selected")).wait_for()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_scrolls_one_way_only(browser: Any, folder: Path, width: int) -> None:
+    for page in _opened(browser, folder / "report.html", width=width):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_fingers_find_what_they_press(phone: Any) -> None:
+    for button in phone.locator("button.button:visible").all()[:12]:
+        assert button.bounding_box()["height"] >= 32
+
+
+def test_printing_shows_every_backbone_and_no_button(page: Any) -> None:
+    page.emulate_media(media="print")
+    assert page.locator(".button:visible").count() == 0
+    assert page.locator(".board tbody tr:visible").count() == 5
+    assert page.locator("#tradeoff .chart svg").is_visible()
+
+
+def test_it_opens_in_under_a_second(browser: Any, folder: Path) -> None:
+    for page in _opened(browser, folder / "report.html", width=1280):
+        timing = "() => performance.getEntriesByType('navigation')[0].domComplete"
+        assert page.evaluate(timing) < 1000
+
+
+def test_every_section_has_a_heading_and_every_control_a_name(page: Any) -> None:
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, [tabindex='0'], [role=img]")]
+          .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim()
+            || e.labels?.[0]?.textContent.trim()))
+          .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+    levels = page.locator("h1, h2, h3").evaluate_all("all => all.map((h) => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_the_index_leads_to_the_report(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((folder.parent / "index.html").as_uri())
+    page.get_by_role("link", name="run", exact=True).first.click()
+    page.wait_for_selector(".verdict")
+    assert page.url == (folder / "report.html").as_uri()
+    assert said == []
+    page.close()
