@@ -20,6 +20,7 @@ from rich.text import Text
 from bench.metrics.base import METRICS
 from bench.plan import Plan
 from bench.records import Evidence
+from bench.sparkline import sparkline
 from bench.types import Epoch, Record, Trial
 
 
@@ -38,11 +39,14 @@ class Display:
         self._begun = time.monotonic()
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._epochs_done = 0
+        self._losses: list[float] = []  # on validation, of the current trial
         self._last = ""
         self._results = Table(box=None, pad_edge=False, header_style="dim")
         for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
             self._results.add_column(title, justify=justify)  # type: ignore[arg-type]
         self._results.add_column("took", justify="right")
+        if self._draws:
+            self._results.add_column("validation loss")
         self._results.add_column("")
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -96,6 +100,14 @@ class Display:
     def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
         """An epoch has ended."""
         self._epochs_done += 1
+        self._losses.append(epoch.val_loss)
+        if self._draws:
+            text = (
+                f"{_name(trial)}: {phase} {number}/{of}  {sparkline(self._losses)}  "
+                f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
+            )
+            self._bars.update(self._current, description=text)
+            return
         text = (
             f"{_name(trial)}: {phase} {number}/{of}  loss {epoch.loss:.4f}  "
             f"accuracy {epoch.accuracy:.3f}  "
@@ -116,14 +128,17 @@ class Display:
             self._measured(record)
             return
         self._done_cost += self._costs.get(record.trial.key, 0.0)
-        self._fraction, self._epochs_done, self._last = 0.0, 0, ""
+        self._fraction, self._epochs_done, self._last, self._losses = 0.0, 0, "", []
         name = _name(record.trial)
-        cells = self._cells(record)
-        self._results.add_row(record.trial.backbone, str(record.trial.seed), *cells)
+        *cells, mark = self._cells(record)
+        losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]
+        drawn = [sparkline(losses)] if self._draws else []
+        trial = (record.trial.backbone, str(record.trial.seed))
+        self._results.add_row(*trial, *cells, *drawn, mark)
         if record.status == "failed":
             self.console.print(Text(f"{name} failed: {record.reason}", style="red"), soft_wrap=True)
         elif not self._is_live:
-            self._line(f"{name}: done, accuracy " + "  ".join(filter(None, cells)))
+            self._line(f"{name}: done, accuracy " + "  ".join(filter(None, (*cells, mark))))
         self._update_overall()
 
     def _measured(self, record: Record) -> None:
@@ -153,6 +168,11 @@ class Display:
     @property
     def _is_live(self) -> bool:
         return self.console.is_terminal and not self.quiet
+
+    @property
+    def _draws(self) -> bool:
+        """Whether the terminal shows block characters, and shows them in place."""
+        return self._is_live and not self.console.options.ascii_only
 
     def _update_overall(self) -> None:
         total = sum(self._costs.values()) or 1.0
