@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from synthetic import Net, make_run
 
+from bench import report
 from bench.records import load_run, read_records, write_arrays, write_records
 from bench.report.findings import Findings, find
 from bench.types import Record
@@ -162,3 +166,28 @@ def test_several_seeds_widen_the_interval(tmp_path: Path) -> None:
         (0.9300, 0.9945), abs=1e-4
     )
     assert far["accuracy_low"] < 0.85
+
+
+def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
+    found = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 12))]})
+    report.render(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert text.splitlines()[2] == f"**{found.verdict.sentence}**"
+    assert "**+8.00 (+0.8 to +14.9), p 0.039**" in text
+    stored = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
+    assert (stored["best"], stored["cheapest"], stored["pairs"][0]["differ"]) == ("a", "a", True)
+    out = io.StringIO()
+    report.show(tmp_path, Console(file=out, width=200))
+    assert out.getvalue().splitlines()[0].strip() == found.verdict.sentence
+    assert "Ties  P(first)" in out.getvalue()
+
+
+def test_what_must_not_be_ranked_is_not_averaged(tmp_path: Path) -> None:
+    found = made(tmp_path, {"a": [[0], [1]]})
+    first, second = found.run.records
+    write_records(
+        tmp_path, [first, replace(second, trial=replace(second.trial, protocol_digest="e"))]
+    )
+    found = find(load_run(tmp_path))
+    assert len(found.table) == 2
+    assert "a; default e for a" in found.verdict.sentence

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bench.report import format as fmt
 from bench.report.escape import markdown as safe
 from bench.report.findings import Findings
 from bench.report.markdown_parts import table
 from bench.report.verdict import Pair, Verdict
+
+MOST_WITH_INTERVALS = 8  # a wider matrix would not be read; `verdict.json` has every interval
 
 
 def text(findings: Findings) -> str:
@@ -15,19 +18,20 @@ def text(findings: Findings) -> str:
         return ""
     labels = [standing.label for standing in verdict.standings]
     pairs = {(pair.better, pair.other): pair for pair in verdict.pairs}
-    rows = [[safe(row), *(_cell(pairs, row, column) for column in labels)] for row in labels]
+    few = len(labels) <= MOST_WITH_INTERVALS
+    rows = [[safe(row), *(_cell(pairs, row, column, few) for column in labels)] for row in labels]
     titles = ["", *(safe(label, 40) for label in labels)]
     return "\n\n".join(["## Pairs", table(titles, rows), _about(verdict)])
 
 
-def _cell(pairs: dict[tuple[str, str], Pair], row: str, column: str) -> str:
+def _cell(pairs: dict[tuple[str, str], Pair], row: str, column: str, few: bool) -> str:
     if row == column:
         return ""
     if pair := pairs.get((row, column)):
-        ends = f"{100 * pair.low:+.1f} to {100 * pair.high:+.1f}"
-        figures = f"{100 * pair.difference:+.2f} ({ends}), p {_chance(pair.adjusted)}"
+        ends = f" ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})" if few else ""
+        figures = f"{100 * pair.difference:+.2f}{ends}, p {_chance(pair.adjusted)}"
         return f"**{figures}**" if pair.differ else figures
-    return f"{100 * (1 - pairs[column, row].beats):.0f}%"
+    return fmt.whole_percent(1 - pairs[column, row].beats)
 
 
 def _chance(p: float) -> str:
@@ -36,9 +40,11 @@ def _chance(p: float) -> str:
 
 def _about(verdict: Verdict) -> str:
     many = ", Holm-corrected over all pairs" if len(verdict.pairs) > 1 else ""
+    few = len(verdict.standings) <= MOST_WITH_INTERVALS
+    ends = ", with the 95% interval of this pair alone" if few else ""
     what = "test images" if len(verdict.seeds) == 1 else "test images and seeds"
     return (
-        f"Right of the diagonal: how many points of accuracy the row is ahead of the column, with "
-        f"the 95% interval of this pair alone, and p{many}; bold where the two can be told apart. "
+        f"Right of the diagonal: how many points of accuracy the row is ahead of the column{ends}, "
+        f"and p{many}; bold where the two can be told apart. "
         f"Left of it: how often the row would be ahead of the column with other {what}."
     )

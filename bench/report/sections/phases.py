@@ -59,7 +59,7 @@ def _row(outcome: PhaseOutcome) -> list[str]:
 def _gain(gain: Gain | None) -> tuple[str, str, str]:
     if gain is None:
         return fmt.MISSING, fmt.MISSING, fmt.MISSING
-    ends = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    ends = f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}"
     return f"{100 * gain.change:+.2f}", ends, gain.word
 
 
