@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.datasets import list_dataset
 from bench.datasets.group_splits import split_groups
 from bench.datasets.groups import match_groups, read_groups
 from bench.datasets.listing import Listed
 from bench.datasets.splits import three_splits
 from bench.errors import DatasetError, UsageError
+from bench.store import Store
 from bench.types import SplitName
 
 CLASSES = ("cats", "dogs")
@@ -150,3 +152,28 @@ def test_a_group_and_a_lone_image_of_the_same_name_are_two():
     ids = {split: [image.id for image in each] for split, each in found.items()}
     assert sum(map(len, ids.values())) == 20
     assert whole(ids, groups)
+
+
+def test_a_folder_is_carved_by_its_groups(tmp_path: Path, store: Store):
+    root = tmp_path / "pets"
+    ids = [f"{title}/{n:02d}.png" for title in CLASSES for n in range(20)]
+    for id in ids:
+        (root / id).parent.mkdir(parents=True, exist_ok=True)
+        (root / id).touch()
+    groups = {id: f"{id[:4]} {int(id[5:7]) // 5}" for id in ids if "19" not in id}
+    table = tmp_path / "groups.csv"
+    table.write_text("image,group\n" + "".join(f"{id},{g}\n" for id, g in groups.items()))
+
+    def splits(file: Path | None) -> dict[SplitName, list[str]]:
+        listing = list_dataset(str(root), store=store, groups=file)
+        assert listing.groups == (groups if file else {})
+        return {split: [image.id for image in each] for split, each in listing.splits.items()}
+
+    assert whole(splits(table), groups)
+    assert not whole(splits(None), groups)
+
+
+@pytest.mark.parametrize("name", ["auto", "demo"])
+def test_groups_want_images_of_the_user(name: str, tmp_path: Path, store: Store):
+    with pytest.raises(UsageError, match="names images of yours; give them with --dataset"):
+        list_dataset(name, store=store, groups=tmp_path / "groups.csv")

@@ -1,0 +1,112 @@
+"""The audit in reports: what leaked images do to an accuracy, and the section that says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from synthetic import SIX, make_run
+
+from bench import report
+from bench.audit.findings import SCHEMA, Audit, KeptAudit, Located, OnLeak, Pair
+from bench.audit.leaks import leaked_test_ids
+from bench.files import to_json, write_atomic
+from bench.metrics.classification import Guesses
+from bench.report.leaks import leaks
+
+PAIR = Pair(Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9)
+
+
+def kept(*pairs: Pair, on_leak: OnLeak = "warn", dropped: tuple[str, ...] = ()) -> KeptAudit:
+    audit = Audit(
+        schema=SCHEMA,
+        dataset="demo",
+        fingerprint="",
+        classes=("cats", "dogs"),
+        images={"train": 120, "validation": 60, "test": 60},
+        threshold=0.75,
+        compared=7,
+        pairs=pairs,
+        broken_groups=(),
+        balance=(),
+        excluded=(),
+        wrong_extensions=(),
+    )
+    pictures = tuple(f"audit/{n:03d}.jpg" for n in range(1, len(pairs) + 1))
+    return KeptAudit(audit, leaked_test_ids(audit), on_leak, dropped, 1.25, pictures)
+
+
+def guesses(*predicted: int) -> Guesses:
+    return Guesses(np.zeros(4, np.int64), np.array(predicted), np.full(4, 0.9))
+
+
+IDS = tuple(f"test/0000{n}.png" for n in range(4))
+
+
+def test_accuracy_with_and_without_what_leaked():
+    (leak,) = leaks(kept(PAIR), IDS, {"net": (guesses(0, 0, 0, 1),)})
+    assert (leak.every.accuracy, leak.every.images) == (0.75, 4)
+    assert leak.clean is not None
+    # Without test/00001.png two of three are right; Wilson's interval of that.
+    assert (leak.clean.accuracy, leak.clean.images) == (pytest.approx(2 / 3), 3)
+    assert (leak.clean.low, leak.clean.high) == pytest.approx((0.2077, 0.9385), abs=1e-4)
+
+
+def test_seeds_are_averaged_and_give_an_interval_of_both():
+    (leak,) = leaks(kept(PAIR), IDS, {"net": (guesses(0, 0, 0, 1), guesses(0, 1, 0, 0))})
+    assert leak.every.accuracy == 0.75
+    assert leak.clean is not None
+    assert leak.clean.accuracy == pytest.approx(5 / 6)
+    assert leak.clean.low < 5 / 6 < leak.clean.high
+
+
+def test_where_all_leaked_there_is_no_clean_figure():
+    pairs = [dataclasses.replace(PAIR, second=Located(id, "test", 0)) for id in IDS]
+    (leak,) = leaks(kept(*pairs), IDS, {"net": (guesses(0, 0, 0, 1),)})
+    assert leak.clean is None
+
+
+@pytest.mark.parametrize("audit", [None, kept(), kept(PAIR, on_leak="drop", dropped=("train/a",))])
+def test_without_a_leak_or_where_it_was_dropped_there_is_nothing_to_compare(
+    audit: KeptAudit | None,
+):
+    assert leaks(audit, IDS, {"net": (guesses(0, 0, 0, 1),)}) == ()
+
+
+def rendered(folder: Path, audit: KeptAudit | None) -> str:
+    make_run(folder, SIX)
+    if audit is not None:
+        write_atomic(folder / "audit.json", to_json(dataclasses.asdict(audit)))
+    report.render(folder)
+    return (folder / "report.md").read_text()
+
+
+def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path):
+    text = rendered(tmp_path / "run", kept(PAIR))
+    leak = (
+        "1 of 60 test images (1.7%) have a copy in train or validation, as test/00001.png of "
+        "train/a\\|b.png; --on-leak drop leaves these out of train."
+    )
+    assert text.count(leak) == 2  # among the warnings, and in its section
+    assert "1 picture under two labels" in text
+    assert "![](audit/001.jpg)" in text
+    assert "near, 0.900, **two labels**" in text
+    section = text[text.index("Without those seen before") :].split("\n\n")[0]
+    assert section.count(", 60 images)") == section.count(", 59 images)") == 3
+    assert "random init" not in section
+
+
+def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rendered(tmp_path / "run", kept(PAIR))
+    report.show(tmp_path / "run", Console(width=300))
+    assert "! 1 of 60 test images (1.7%) have a copy" in capsys.readouterr().out
+
+
+def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
+    text = rendered(tmp_path / "clean", kept())
+    assert "no test image was seen in train or validation." in text
+    assert "Without those seen before" not in text
+    assert "## The images" not in rendered(tmp_path / "old", None)
