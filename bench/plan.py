@@ -141,7 +141,7 @@ def make_plan(
             dataset,
             rate,
             trainings=max(1, settings.tune),
-            robustness=settings.robustness,
+            robustness=settings.robustness and found is not None,
         )
         planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"

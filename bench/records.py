@@ -51,8 +51,9 @@ class Evidence:
         """Raw arrays by name; empty for a failed trial.
 
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
-        `validation`, `phase_test_probabilities` (phases x images x classes, after each phase), and
-        `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per query).
+        `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
+        `robust_*` (see `bench/robustness`), and `latency_<runtime>_b<batch>`,
+        `warmup_<runtime>_b<batch>` (seconds per query).
         """
         path = self.folder / "arrays" / f"{self.record.trial.key}.npz"
         if not path.exists():

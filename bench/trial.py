@@ -156,8 +156,10 @@ class _Setup:
         return search(self.phases, trial, self._labels("validation"), on_rate)
 
     def _robustness(self, trial: Trial) -> Mapping[str, Array]:
-        """Answers to corrupted images, where they are asked for and mean something."""
-        if not self.settings.robustness or not self.weights.pretrained:
+        """Answers to corrupted images, where they are asked for and mean something: not those of
+        random weights, nor of the smaller shares, which are for learning curves alone."""
+        largest = max(one.fraction for one in self.job.trials)
+        if not self.settings.robustness or not self.weights.pretrained or trial.fraction < largest:
             return {}
         progress = partial(self.listener.stage, trial, "corrupted test images")
         images = self.images["test"].array()

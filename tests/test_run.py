@@ -226,3 +226,27 @@ def test_records_survive_the_disk(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl").write_text(json.dumps(newer))
     with pytest.raises(BenchError, match="line 1 has format 2"):
         read_records(tmp_path)
+
+
+def test_robustness_is_estimated_for_pretrained_backbones_only() -> None:
+    def seconds(name: str, weights: LocatedWeights | None, robustness: bool) -> float:
+        made = make_plan(
+            [backbone(name, gmacs=1.0)],
+            DATASET,
+            PROTOCOL,
+            Settings(robustness=robustness),
+            (0,),
+            input_size=None,
+            keras_backend="tensorflow",
+            rate=1e11,
+            located={name: weights},
+        )
+        (planned,) = made.planned
+        assert planned.seconds is not None
+        return planned.seconds
+
+    found = LocatedWeights("file", "w.h5", "0" * 64)
+    assert seconds("a", None, True) == seconds("a", None, False)
+    # Two test images, six corruptions, three strengths: 36 passes of 2e9 operations at 0.6e11.
+    more = seconds("a", found, True) - seconds("a", found, False)
+    assert more == pytest.approx(36 * 2e9 / 0.6e11)
