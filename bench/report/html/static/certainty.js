@@ -25,7 +25,7 @@ function drawDifferences(bars, width) {
     const y = index * row + (narrow ? 30 : row / 2 + 2);
     const [low, middle, high] = b.ends.map((v) => x(100 * v));
     children.push(
-      svg("text", narrow ? { class: "ink", x: left, y: y - 12 } : { class: "ink", x: left - 10, y: y + 4, "text-anchor": "end" }, shortened(b.label, narrow ? 38 : 46)),
+      svg("text", narrow ? { class: "ink over", x: left, y: y - 12 } : { class: "ink", x: left - 10, y: y + 4, "text-anchor": "end" }, shortened(b.label, narrow ? 38 : 46)),
       explained(svg("g", {},
         svg("path", { class: "blue whisker", d: `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8` }),
         svg("circle", { class: "halo", cx: middle, cy: y, r: 9 }),

@@ -24,6 +24,7 @@ function failures(classes, backbone, rates) {
   const seeds = backbone.seeds > 1 ? `, sum of ${backbone.seeds} seeds` : "";
   const drawn = classes.length <= MOST_WRITTEN ? matrixTable(classes, backbone, rates, open) : matrixMap(classes, backbone);
   return [
+    element("h3", { class: "printed" }, named(backbone.label)),
     element("p", { class: "soft" }, `${right.toLocaleString("en")} of ${all.toLocaleString("en")} answers right${seeds}. Rows are the true class, columns the answer; colour is the share of a row. A cell opens its images.`),
     element("div", { class: "failing" }, drawn, mixedUp(classes, backbone, open)),
     drill,

@@ -5,8 +5,9 @@ function masthead(overview) {
   return element("header", { class: "masthead column" },
     element("div", { class: "line" }, element("h1", {}, named(overview.name)), themeButton()),
     overview.verdict && verdict(overview.verdict),
-    element("dl", { class: "facts" }, overview.facts.map(([title, text]) =>
-      [element("dt", {}, title), element("dd", {}, text)])),
+    element("details", { open: innerWidth > 640 }, element("summary", {}, "What was run"),
+      element("dl", { class: "facts" }, overview.facts.map(([title, text]) =>
+        [element("dt", {}, title), element("dd", {}, text)]))),
     overview.warnings.length > 0 && warnings(overview.warnings));
 }
 

@@ -114,7 +114,7 @@ function placeNames(marks, [left, right, top, bottom]) {
   for (const mark of marks) {
     const text = shortened(mark.point.label, 26);
     const size = textWidth(text);
-    const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 17], [-8 - size, 17], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22]];
+    const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 17], [-8 - size, 17], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
     const free = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
       .find((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b));
     if (free) {
