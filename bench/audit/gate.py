@@ -46,7 +46,7 @@ def pass_through(
         )
     dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
     if on_leak == "drop" and dropped:
-        note = f"{len(dropped):,} images left out of train and validation: copies of later splits'"
+        note = f"left out of train and validation, as copies of later splits: {len(dropped):,}"
         dataset = datasets.leave_out(dataset, dropped, sizes, store=store, note=note)
     else:
         dropped = ()

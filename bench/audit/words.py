@@ -30,7 +30,7 @@ def outcome(kept: KeptAudit) -> str:
     if not found:
         return ""
     if kept.on_leak == "drop":
-        return f"{found}; {len(kept.dropped):,} images were left out of train and validation"
+        return f"{found}; left out of train and validation for it: {len(kept.dropped):,}"
     return f"{found}; --on-leak drop leaves these out of train"
 
 
@@ -50,7 +50,7 @@ def others(audit: Audit) -> Iterator[str]:
             yield f"{count:,} {_number(what, count)}"
     for uneven in audit.balance:
         if uneven.ratio >= UNEVEN:
-            yield f"classes in {uneven.split} differ {uneven.ratio:.1f} times"
+            yield f"the largest class in {uneven.split} is {uneven.ratio:.1f} times the smallest"
 
 
 def _number(what: str, count: int) -> str:

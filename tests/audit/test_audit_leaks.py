@@ -112,7 +112,7 @@ def test_the_leak_in_words():
     what = "1 of 4 test images (25.0%) have a copy in train or validation, as test/3 of train/0"
     assert words.leak(found) == what
     assert words.outcome(kept(found)) == f"{what}; --on-leak drop leaves these out of train"
-    told = f"{what}; 1 images were left out of train and validation"
+    told = f"{what}; left out of train and validation for it: 1"
     assert words.outcome(kept(found, ("train/0",))) == told
     assert words.outcome(kept(audit_of(near(TEST[0], TEST[2])))) == ""
 
