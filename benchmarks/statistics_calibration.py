@@ -161,7 +161,7 @@ def order_calibration(simulations: int, seeds: int, images: int, seed: int = 0) 
         accuracy, points = (part[:1, :1] for part in _circumstances(random, 1))
         both = np.concatenate([accuracy, accuracy + random.normal(0, 0.01, (1, 1))], axis=1)
         drawn = simulate(random, np.minimum(both, 0.995), np.repeat(points, 2, 1), seeds, images)
-        beats = stability(drawn.answers[0], draws=1000).beats[0, 1]
+        beats = stability(drawn.answers[0], most_draws=1000).beats[0, 1]
         better = drawn.truth[0, 0] > drawn.truth[0, 1]
         said.append(max(beats, 1 - beats))
         true.append(better == (beats > 0.5))
