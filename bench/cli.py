@@ -17,6 +17,7 @@ from pathlib import Path
 from bench import __version__, finished_run_options
 from bench.argument_types import budget, fractions, positive, positive_float, seed, seeds
 from bench.errors import BenchError
+from bench.report.formats import FORMATS
 from bench.types import KEEP_MODELS
 
 COMMANDS = {
@@ -103,6 +104,12 @@ def parser() -> argparse.ArgumentParser:
         )
     for name in ("run", "report"):
         added[name].add_argument(
+            "--price-per-hour",
+            type=positive_float,
+            metavar="X",
+            help="what this machine costs; adds the cost of training and of a million images",
+        )
+        added[name].add_argument(
             "--latex", action="store_true", help="also write the table as LaTeX (booktabs)"
         )
         added[name].add_argument(
@@ -118,6 +125,12 @@ def parser() -> argparse.ArgumentParser:
     added["list"].add_argument("--json", action="store_true", help="as JSON, for programs")
     added["report"].add_argument(
         "run", nargs="?", default="latest", metavar="RUN", help="a run's name or folder"
+    )
+    added["report"].add_argument(
+        "--format",
+        default="",
+        metavar="NAMES",
+        help=f"also for other tools: {', '.join(FORMATS)}; several with commas",
     )
     added["verify"].add_argument("run", metavar="RUN", help="a run's name or folder, or `latest`")
     added["check"].add_argument("name", metavar="NAME", help="the backbone, or `all`")

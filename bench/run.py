@@ -40,6 +40,7 @@ class Request:
     split_seed: int | None = None
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
+    price_per_hour: float | None = None  # of this machine, for the reports
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
 
 
@@ -254,6 +255,7 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
         "skipped": skipped + [asdict(s) for s in plan.skipped],
         "broken_plugins": list(request.broken_plugins),
         "notes": list(request.notes),
+        "price_per_hour": request.price_per_hour,
         "environment": environment(),
     }
     for path, content in request.files.items():

@@ -10,12 +10,15 @@ from rich.console import Console
 from bench import report
 from bench.commands.opening import open_report
 from bench.errors import UsageError
+from bench.report import formats
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the run's reports and show the table."""
     folder = find_run(arguments.results, arguments.run)
-    report.render(folder, latex=arguments.latex)
+    report.render(folder, latex=arguments.latex, price_per_hour=arguments.price_per_hour)
+    for path in formats.write(folder, formats.parse(arguments.format)):
+        print(f"wrote {path}")
     # A run elsewhere, given by its path, leaves what is beside it alone.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)

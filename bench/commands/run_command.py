@@ -154,6 +154,7 @@ def _run(
         split_seed=arguments.split_seed,
         keep_models=arguments.keep_models,
         keep_artefacts=arguments.keep_artefacts,
+        price_per_hour=arguments.price_per_hour,
         files=gate.files(audited, dataset, sizes, store=store),
     )
     todo = pending(plan, folder)

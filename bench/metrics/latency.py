@@ -14,45 +14,66 @@ from numpy.typing import NDArray
 from bench.metrics.base import METRICS, Metric
 from bench.records import Evidence
 from bench.statistics import SAMPLES_FOR_PERCENTILE
+from bench.types import RuntimeResult
 
 
-def durations(evidence: Evidence, batch: int) -> NDArray[np.float64] | None:
+def durations(
+    evidence: Evidence, batch: int, runtime: str | None = None
+) -> NDArray[np.float64] | None:
     """Seconds of every timed query of that batch size, warm-up apart."""
-    runtimes = evidence.record.runtimes
-    if not runtimes or runtimes[0].status != "ok":
+    result = timed_runtime(evidence, runtime)
+    if result is None or result.status != "ok":
         return None
-    found = evidence.arrays.get(f"latency_{runtimes[0].name}_b{batch}")
+    found = evidence.arrays.get(f"latency_{result.name}_b{batch}")
     return None if found is None or not len(found) else found.astype(np.float64)
 
 
-def largest_batch(evidence: Evidence) -> int | None:
-    """The batch size at which throughput is measured: the largest that was timed."""
-    timed = [b for b in _batches(evidence) if b > 1 and durations(evidence, b) is not None]
-    return max(timed, default=None)
-
-
-def throughput(evidence: Evidence) -> float | None:
-    """Images per second: all images of all queries, over all the time they took."""
-    batch = largest_batch(evidence)
-    if batch is None:
-        return None
-    taken = durations(evidence, batch)
-    return None if taken is None else batch * len(taken) / float(taken.sum())
-
-
-def _batches(evidence: Evidence) -> tuple[int, ...]:
+def timed_runtime(evidence: Evidence, name: str | None = None) -> RuntimeResult | None:
+    """The runtime of that name; without one the first, whether or not it worked."""
     runtimes = evidence.record.runtimes
-    return runtimes[0].batches if runtimes else ()
+    return next((r for r in runtimes if name in (None, r.name)), None)
+
+
+def sweep(evidence: Evidence, runtime: str | None = None) -> dict[int, float]:
+    """Images per second by batch size: all images of all queries, over all the time they took."""
+    result = timed_runtime(evidence, runtime)
+    found = {}
+    for batch in result.batches if result is not None else ():
+        taken = durations(evidence, batch, runtime)
+        if taken is not None:
+            found[batch] = batch * len(taken) / float(taken.sum())
+    return found
+
+
+def throughput(evidence: Evidence, runtime: str | None = None) -> float | None:
+    """Images per second at the best batch size of those timed."""
+    return max(sweep(evidence, runtime).values(), default=None)
+
+
+def best_batch(evidence: Evidence) -> int | None:
+    """The batch size of the best throughput."""
+    found = sweep(evidence)
+    return max(found, key=lambda batch: found[batch], default=None)
+
+
+def percentile(evidence: Evidence, percent: int, runtime: str | None = None) -> float | None:
+    """Milliseconds for one image; nothing where too few queries were timed to support it."""
+    taken = durations(evidence, 1, runtime)
+    if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[percent]:
+        return None
+    return 1000 * float(np.percentile(taken, percent))
 
 
 def _percentile(percent: int) -> Callable[[Evidence], float | None]:
-    def compute(evidence: Evidence) -> float | None:
-        taken = durations(evidence, 1)
-        if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[percent]:
-            return None
-        return 1000 * float(np.percentile(taken, percent))
+    return lambda evidence: percentile(evidence, percent)
 
-    return compute
+
+def _spread(evidence: Evidence) -> float | None:
+    taken = durations(evidence, 1)
+    if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[90]:
+        return None
+    low, high = np.percentile(taken, [25, 75])
+    return 1000 * float(high - low)
 
 
 def _queries(evidence: Evidence) -> float | None:
@@ -63,9 +84,11 @@ def _queries(evidence: Evidence) -> float | None:
 for _metric in (
     Metric("latency_p50_ms", "median latency, one image", "ms", "lower", _percentile(50)),
     Metric("latency_p90_ms", "90th percentile latency, one image", "ms", "lower", _percentile(90)),
+    Metric("latency_p95_ms", "95th percentile latency, one image", "ms", "lower", _percentile(95)),
     Metric("latency_p99_ms", "99th percentile latency, one image", "ms", "lower", _percentile(99)),
+    Metric("latency_iqr_ms", "spread: the middle half of the queries", "ms", "lower", _spread),
     Metric("latency_queries", "timed queries, one image", "queries", "neither", _queries),
-    Metric("throughput_images_per_second", "throughput", "images/s", "higher", throughput),
-    Metric("throughput_batch", "batch size of the throughput", "images", "neither", largest_batch),
+    Metric("throughput_images_per_second", "best throughput", "images/s", "higher", throughput),
+    Metric("throughput_batch", "batch size of the throughput", "images", "neither", best_batch),
 ):
     METRICS.add(_metric)

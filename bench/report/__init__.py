@@ -11,7 +11,7 @@ and matplotlib cost is paid by its functions.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,17 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["point_latest", "render", "show", "shown_images", "write_index"]
 
 
-def render(folder: Path, *, latex: bool = False) -> list[Path]:
-    """Write every report of the run in `folder`; returns the files."""
+def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
+    """Write every report of the run in `folder`; returns the files. A price takes the place of the
+    one that the run was given."""
     from bench.files import to_json, write_atomic
     from bench.manifest import manifest
     from bench.records import load_run, read_records
-    from bench.report import csv, html, markdown
+    from bench.report import csv, html, markdown, runtimes
     from bench.report import latex as tex
     from bench.report.figures import pictures
     from bench.report.findings import find
 
-    findings = find(load_run(folder))
+    run = load_run(folder)
+    if price_per_hour is not None:
+        run = replace(run, meta={**run.meta, "price_per_hour": price_per_hour})
+    findings = find(run)
     drawn = pictures(findings)
     written = []
 
@@ -48,6 +52,8 @@ def render(folder: Path, *, latex: bool = False) -> list[Path]:
         write("learning_curve.csv", csv.learning_curve(findings.learning))
     if findings.robustness is not None:
         write("robustness.csv", csv.robustness(findings.robustness))
+    if timed := runtimes.rows(findings):
+        write("runtimes.csv", csv.runtimes(timed))
     write("manifest.json", to_json([manifest(r) for r in read_records(folder)], indent=2))
     if latex:
         write("table.tex", tex.text(findings))

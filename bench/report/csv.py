@@ -5,6 +5,8 @@ Figures are whole, not rounded for reading. No cell starts a spreadsheet formula
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from bench.metrics.classification import class_scores
@@ -13,6 +15,8 @@ from bench.report.findings import Findings
 from bench.report.learning import Curves, frame
 from bench.report.robustness import Standing
 from bench.report.robustness import frame as robustness_frame
+from bench.report.runtimes import Row
+from bench.report.runtimes import frame as runtimes_frame
 
 
 def summary(findings: Findings) -> str:
@@ -39,6 +43,11 @@ def learning_curve(curves: Curves) -> str:
 def robustness(found: Standing) -> str:
     """Accuracy of each pretrained backbone under each corruption."""
     return _text(robustness_frame(found))
+
+
+def runtimes(found: Sequence[Row]) -> str:
+    """How each runtime did with each backbone."""
+    return _text(runtimes_frame(found))
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -18,6 +18,7 @@ from bench.records import structure
 from bench.report.escape import shorten
 from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
+from bench.statistics.drift import MOST_DRIFT, drift
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
@@ -63,9 +64,22 @@ def warnings(findings: Findings) -> list[str]:
         found.append(f"{leak}.")
     found += _depending_on_the_rate(findings)
     found += _failed_on_smaller_shares(findings)
+    found += _drifted(findings)
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
     return found + [str(note) for note in run.meta.get("notes", ())]
+
+
+def _drifted(findings: Findings) -> list[str]:
+    """Which measuring sessions the machine did not keep its speed in."""
+    sessions = {r.session.started: r.session for r in findings.run.records if r.session}
+    return [
+        f"The machine did not keep its speed while {', '.join(session.backbones)} were timed: the "
+        f"same work took between {1000 * min(session.calibration):.1f} and "
+        f"{1000 * max(session.calibration):.1f} ms. Read their latencies with care."
+        for session in sessions.values()
+        if drift(session.calibration) > MOST_DRIFT
+    ]
 
 
 def failures(findings: Findings) -> list[Fact]:

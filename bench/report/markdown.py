@@ -23,10 +23,12 @@ from bench.report.markdown_parts import shown, table
 from bench.report.sections import (
     audit,
     calibration,
+    costs,
     learning,
     pairs,
     phases,
     robustness,
+    runtimes,
     sensitivity,
     suspects,
 )
@@ -47,6 +49,8 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         _results(findings, pictures),
         pairs.text(findings),
         phases.text(findings),
+        runtimes.text(findings),
+        costs.text(findings),
         audit.text(findings, pictures),
         calibration.text(findings, pictures),
         suspects.text(findings, pictures),

@@ -106,6 +106,7 @@ def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> N
         "verdict.json",
         "summary.csv",
         "per_class.csv",
+        "runtimes.csv",
         "manifest.json",
         "figures/accuracy_latency.png",
         "figures/calibration.png",
