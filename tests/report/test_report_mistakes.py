@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,22 @@ def test_a_sheet_says_label_answer_and_file() -> None:
         "1/a b.png",
     ]
     assert drawn.get_figwidth() > sheet.COLUMNS * sheet.SIDE
+
+
+def test_hostile_file_names_stay_text(tmp_path: Path) -> None:
+    folder = mistaken_run(tmp_path / "run")
+    described = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    name = "test/<img src=x onerror=alert(1)>\n| a | $x$ \u202e 😀 [link](http://x).png"
+    described["splits"]["test"]["ids"][3] = name
+    described["classes"] = ["<b>cats</b>", "`dogs`\r\n# heading"]
+    (folder / "dataset.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "thumbnails").mkdir()
+    Image.new("RGB", (9, 9)).save(folder / "thumbnails" / "00003.jpg")
+    report.render(folder)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "<" not in text.replace("&lt;", "")
+    (line,) = [line for line in text.splitlines() if "onerror" in line]
+    assert line.replace("\\|", "").count("|") == 6
+    assert "[link](" not in line
+    assert not [line for line in text.splitlines() if line.startswith("# heading")]
+    assert (folder / "figures" / "label_suspects.png").is_file()
