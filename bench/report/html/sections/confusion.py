@@ -21,6 +21,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     if not findings.confusions:
         return None
     classes = findings.run.dataset.classes
+    found = findings.confusions
+    in_order = [(label, found[label]) for label in findings.records if label in found]
     backbones = [
         {
             "label": text(label),
@@ -42,7 +44,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
                 left=(0,),
             ),
         }
-        for label, counts in findings.confusions.items()
+        for label, counts in in_order
     ]
     return {"classes": [text(name) for name in classes], "backbones": backbones}
 

@@ -1,22 +1,24 @@
-"""How to have the same again: the commands, the protocol, the weights and the environment."""
+"""What to do next, and how to have the same again: commands, protocol, weights, environment."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from bench.files import to_json
 from bench.report import facts
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.values import Json, text
+from bench.trained import weights_path
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     meta = findings.run.meta
     protocol = meta.get("protocol", {})
     return {
-        "commands": _commands(meta.get("command", ()), findings.run.name),
+        "commands": _commands(findings),
         "protocol": to_json(protocol, indent=2) if protocol else "",
         "weights": _weights(findings),
         "environment": [[text(k), text(v)] for k, v in facts.environment(findings).items()],
@@ -28,17 +30,36 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     }
 
 
-def _commands(argv: list[str], run: str) -> list[list[str]]:
+def _commands(findings: Findings) -> list[list[str]]:
     """What each command does, and the command."""
-    if not argv:
-        return []
-    program = argv[: 2 if argv[0].endswith("python") else 1]
-    words = [] if argv[0].endswith("python") else ["python"]
-    render = [*words, *program, "report", run]
-    return [
-        ["Run it again; what is finished is kept", shlex.join([*words, *argv])],
-        ["Render the reports again from the records", shlex.join(render)],
+    run, argv = findings.run.name, list(findings.run.meta.get("command", ()))
+    python = argv[:1] if argv[:1] and Path(argv[0]).name.startswith("python") else ["python"]
+    argv = argv[1:] if argv[:1] == python else argv
+    program = [*python, *(argv[:1] or ["run_bench.py"])]
+    commands = [
+        ["Choose under limits of your own", [*program, "choose", run, "--max-latency-ms", "20"]]
     ]
+    if pick := _kept(findings):
+        commands += [
+            [f"Classify new images with {pick}", [*program, "predict", run, pick, "photos/"]],
+            [f"Take {pick} elsewhere", [*program, "export", run, pick, "--format", "onnx"]],
+        ]
+    if argv:
+        commands.append(["Run it again; what is finished is kept", [*python, *argv]])
+    commands += [
+        ["Train its quickest trial again, and compare", [*program, "verify", run]],
+        ["Render the reports again from the records", [*program, "report", run]],
+    ]
+    return [[text(about), shlex.join(command)] for about, command in commands]
+
+
+def _kept(findings: Findings) -> str:
+    """The backbone to take, if the run kept its trained weights."""
+    pick = findings.verdict.cheapest or findings.verdict.best
+    for record in findings.records.get(pick or "", ()):
+        if weights_path(findings.run.folder, record.trial.key).is_file():
+            return record.trial.backbone
+    return ""
 
 
 def _weights(findings: Findings) -> list[list[str]]:

@@ -16,6 +16,7 @@ from bench.report.labels import RANDOM_INIT
 COSTS = {
     "latency_p50_ms": ("Latency", "median latency of one image, ms", fmt.milliseconds),
     "size_mb": ("Size", "size of the weights, MB", fmt.megabytes),
+    "inference_memory_mb": ("Memory", "memory that the model adds, MB", fmt.megabytes),
     "train_seconds": ("Training time", "training time from cold caches, s", fmt.duration),
 }
 

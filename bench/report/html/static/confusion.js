@@ -11,7 +11,7 @@ section("confusion", "Where it fails", (data) => {
   show();
   return [
     element("div", { class: "tools" }, picker(data.backbones, (chosen) => { backbone = chosen; show(); }),
-      choice("Cells show", [["counts", "Counts"], ["rates", "Rates"]], (chosen) => { rates = chosen === "rates"; show(); })),
+      data.classes.length <= MOST_WRITTEN && choice("Cells show", [["counts", "Counts"], ["rates", "Rates"]], (chosen) => { rates = chosen === "rates"; show(); })),
     place,
   ];
 });

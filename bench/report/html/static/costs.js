@@ -1,0 +1,1 @@
+section("costs", "Costs", plainSection);
