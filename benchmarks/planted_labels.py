@@ -1,0 +1,109 @@
+"""Whether planted wrong labels are found among the mistakes that the backbones share.
+
+    python benchmarks/planted_labels.py FOLDER [--share 0.05] [--backbones NAME,NAME]
+
+FOLDER has train/ and validation/ (or test/) with a folder per class; the last is the test set. A
+share of the images of every class and split goes into the folder of another class, in a copy of
+FOLDER: the backbones train on wrong labels as well as being tested on them. Then the report's own
+list of images that every backbone gets wrong is read from its top: how many of the planted errors
+stand among as many first places as were planted, and how many in the whole list?
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.records import load_run
+from bench.report.findings import Findings, find
+from bench.report.mistakes import MOST_SHARED, Suspect, shared
+
+ROOT = Path(__file__).resolve().parent.parent
+BAR = 0.6
+SPLITS = ("train", "validation", "test")
+
+
+def plant(folder: Path, target: Path, share: float, seed: int) -> set[str]:
+    """Copy the folder with some images under another class; their names, as the run has them."""
+    rng = random.Random(seed)
+    planted: set[str] = set()
+    for split in (name for name in SPLITS if (folder / name).is_dir()):
+        classes = sorted(path.name for path in (folder / split).iterdir() if path.is_dir())
+        for name in classes:
+            images = sorted(path for path in (folder / split / name).iterdir() if path.is_file())
+            wrong = set(rng.sample(images, round(share * len(images))))
+            for image in images:
+                other = rng.choice([c for c in classes if c != name]) if image in wrong else name
+                # Two classes may use one file name, so a moved image carries its origin's.
+                title = f"{name}-{image.name}" if image in wrong else image.name
+                place = target / split / other / title
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(image, place)
+                if image in wrong:
+                    planted.add(place.relative_to(target).as_posix())
+    return planted
+
+
+def train(images: Path, place: Path, arguments: argparse.Namespace) -> Findings:
+    """One run of the harness, as a user makes it."""
+    asked = {
+        "--dataset": images,
+        "--backbones": arguments.backbones,
+        "--input-size": arguments.input_size,
+        "--seeds": arguments.seeds,
+        "--latency-seconds": 0.1,
+        "--keep-models": "none",
+        "--cache": place / "cache",
+        "--results": arguments.results or place / "results",
+        "--run": "planted-labels",
+    }
+    words = [str(word) for pair in asked.items() for word in pair]
+    subprocess.run(
+        [sys.executable, ROOT / "run_bench.py", "--quiet", "--fresh", *words],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return find(load_run(Path(asked["--results"]) / "planted-labels"))
+
+
+def count(suspects: tuple[Suspect, ...], ids: tuple[str, ...], planted: set[str]) -> int:
+    return sum(ids[suspect.image] in planted for suspect in suspects)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--share", type=float, default=0.05, help="of every class (0.05)")
+    parser.add_argument("--backbones", default="mobilenetv2,efficientnet_lite0")
+    parser.add_argument("--input-size", type=int, default=160)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of what is planted")
+    parser.add_argument("--results", type=Path, help="keep the run here, to look at it")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        planted = plant(arguments.folder, place / "mislabelled", arguments.share, arguments.seed)
+        found = train(place / "mislabelled", place, arguments)
+    ids = found.run.dataset.splits["test"].ids
+    tested = planted & set(ids)
+    suspects = shared(found.mistakes)
+    print(f"{len(tested)} of {len(ids)} test images and {len(planted - tested)} others mislabelled")
+    for label, wrong in found.mistakes.items():
+        known = sum(ids[mistake.image] in tested for mistake in wrong)
+        print(f"{label:24} gets {len(wrong)} test images wrong, {known} of them mislabelled")
+    top = count(suspects[: len(tested)], ids, tested)
+    listed = count(suspects[:MOST_SHARED], ids, tested)
+    print(f"{len(suspects)} test images are wrong with all {len(found.mistakes)} backbones")
+    share = top / len(tested)
+    print(f"among the first {len(tested)} of them: {top} planted, {share:.0%} (bar: {BAR:.0%})")
+    print(f"in the list of the report: {listed} planted, {listed / len(tested):.0%}")
+    raise SystemExit(share < BAR)
+
+
+if __name__ == "__main__":
+    main()
