@@ -23,7 +23,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
         return None
     found = kept.audit
     return {
-        "outcome": text(words.outcome(kept) or words.NO_LEAK),
+        "outcome": _sentence(text(words.outcome(kept) or words.NO_LEAK)),
         "others": [text(other) for other in (*words.others(found), *found.notes)],
         "counts": table(
             ["Looked for", "In two splits", "In one split"],
@@ -49,6 +49,10 @@ def pictures(findings: Findings) -> Json:
             room -= len(jpeg)
             found[str(place)] = f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
     return found
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _count(pairs: tuple[Pair, ...]) -> Json:

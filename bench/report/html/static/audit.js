@@ -4,7 +4,7 @@ section("audit", "The images", (data) => {
   const pairs = element("details", {}, element("summary", {}, `The pairs (${(data.pairs.length + data.more).toLocaleString("en")})`), sheet);
   whenOpened(pairs, () => sheet.append(pairSheet(data)));
   return [
-    element("p", {}, `${data.outcome}.`),
+    element("p", {}, data.outcome),
     data.others.length > 0 && element("ul", {}, data.others.map((other) => element("li", {}, other))),
     sortable(data.counts, "Copies found"),
     data.pairs.length > 0 && pairs,
