@@ -7,7 +7,7 @@ function explained(node, title, lines) {
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", [title, ...lines].join("; "));
   node.classList.add("point");
-  const show = () => showTip(node.getBoundingClientRect(), title, lines);
+  const show = () => showTip((node.querySelector(".halo") ?? node).getBoundingClientRect(), title, lines);
   for (const name of ["pointerenter", "focus"]) node.addEventListener(name, show);
   for (const name of ["pointerleave", "blur"]) node.addEventListener(name, hideTip);
   return node;
