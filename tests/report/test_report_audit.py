@@ -11,7 +11,16 @@ from rich.console import Console
 from synthetic import SIX, make_run
 
 from bench import report
-from bench.audit.findings import SCHEMA, Audit, KeptAudit, Located, OnLeak, Pair
+from bench.audit.findings import (
+    SCHEMA,
+    Audit,
+    BrokenGroup,
+    KeptAudit,
+    Located,
+    OnLeak,
+    Pair,
+    WrongExtension,
+)
 from bench.audit.leaks import leaked_test_ids
 from bench.files import to_json, write_atomic
 from bench.metrics.classification import Guesses
@@ -110,3 +119,17 @@ def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
     assert "no test image was seen in train or validation." in text
     assert "Without those seen before" not in text
     assert "## The images" not in rendered(tmp_path / "old", None)
+
+
+def test_groups_and_extensions_are_named(tmp_path: Path):
+    images = (PAIR.first, PAIR.second, Located("test/00003.png", "test", 1))
+    audit = dataclasses.replace(
+        kept().audit,
+        broken_groups=(BrokenGroup("rex", images),),
+        wrong_extensions=(WrongExtension("train/x.jpg", "PNG"),),
+    )
+    text = rendered(tmp_path / "run", dataclasses.replace(kept(), audit=audit))
+    assert (
+        "- rex: 3 images, as train/a\\|b.png (train, cats), test/00001.png (test, dogs)\n" in text
+    )
+    assert "- train/x.jpg: a PNG file\n" in text

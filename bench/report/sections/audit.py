@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.audit import words
-from bench.audit.findings import KeptAudit, Located
+from bench.audit.findings import BrokenGroup, KeptAudit, Located
 from bench.report import format as fmt
 from bench.report.escape import markdown as safe
 from bench.report.figures import Picture
 from bench.report.findings import Findings
 from bench.report.leaks import Estimate, leaks
 from bench.report.markdown_parts import table
+from bench.types import SPLITS
 
 LONG = 400
+MOST_NAMED = 20
 KNOWN_SECONDS = 0.05  # no audit is that quick
 
 
@@ -57,6 +59,29 @@ def _shown(kept: KeptAudit) -> Iterator[str]:
     )
     if kept.pictures:
         yield _pairs(kept)
+    yield from _named_ones(
+        "In several splits",
+        [(group.name, _members(group, found.classes)) for group in found.broken_groups],
+    )
+    yield from _named_ones(
+        "Wrong extensions",
+        [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions],
+    )
+
+
+def _named_ones(title: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if found:
+        lines = [f"- {safe(who)}: {what}" for who, what in found[:MOST_NAMED]]
+        more = len(found) - MOST_NAMED
+        lines += [f"- and {more:,} more, in `audit.json`"] if more > 0 else []
+        yield f"**{title}**\n\n" + "\n".join(lines)
+
+
+def _members(group: BrokenGroup, classes: Sequence[str]) -> str:
+    """An image of each split that the group is in: that is what breaks it."""
+    first = {image.split: image for image in reversed(group.images)}
+    shown = ", ".join(_named(first[split], classes) for split in SPLITS if split in first)
+    return f"{len(group.images):,} images, as {shown}"
 
 
 def _pairs(kept: KeptAudit) -> str:
