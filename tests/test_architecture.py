@@ -68,7 +68,9 @@ def test_data_flows_one_way(room: str, may_not: tuple[str, ...]) -> None:
         assert not wrong, f"{path} imports {wrong}"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["cache"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["run", "--help"], ["audit", "--help"], ["cache"]]
+)
 def test_quick_commands_import_no_framework(words: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\n"

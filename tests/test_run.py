@@ -129,6 +129,24 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
     assert load_run(tmp_path / "r").meta["name"] == "r"
 
 
+def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
+    request = replace(REQUEST, files={"audit.json": b"{}", "audit/001.jpg": b"jpeg"})
+    execute(plan("one"), tmp_path / "r", request, store, Scripted(lambda t: "ok"), Silent())
+    assert (tmp_path / "r/audit/001.jpg").read_bytes() == b"jpeg"
+    # A run that may not be made there writes nothing.
+    other = replace(request, files={"audit.json": b"other"})
+    with pytest.raises(UsageError, match="was made with --batch-size"):
+        execute(
+            plan("one", settings=Settings(batch_size=16)),
+            tmp_path / "r",
+            other,
+            store,
+            Scripted(lambda t: "ok"),
+            Silent(),
+        )
+    assert (tmp_path / "r/audit.json").read_bytes() == b"{}"
+
+
 def test_other_weights_replace_the_earlier_record(tmp_path: Path, store: Store) -> None:
     run(plan("one"), tmp_path / "r", store, lambda t: "ok")
     run(

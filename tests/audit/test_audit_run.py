@@ -1,0 +1,49 @@
+"""A leak as a user of `run` meets it: refused before training, or left out of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_end_to_end import User
+
+from bench.audit.findings import load
+from bench.records import load_run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> User:
+    """Two test images stand in train as well, one of them as a JPEG."""
+    user = User(tmp_path)
+    cats, dogs = (sorted((tmp_path / "data/test" / name).iterdir()) for name in ("cat", "dog"))
+    shutil.copy(cats[0], tmp_path / "data/train/cat/copy.png")
+    with Image.open(dogs[0]) as image:
+        image.save(tmp_path / "data/train/dog/copy.jpg", quality=95)
+    return user
+
+
+def test_fail_stops_before_training(user: User) -> None:
+    result = user.run("--on-leak", "fail")
+    assert result.returncode == 1
+    assert "of 24 test images" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not user.results.exists()
+
+
+def test_drop_trains_without_the_copies_and_leaves_the_files(user: User) -> None:
+    files = sorted((user.home / "data").rglob("*"))
+    result = user.run("--on-leak", "drop")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sorted((user.home / "data").rglob("*")) == files
+    folder = user.results / "r"
+    kept = load(folder)
+    assert kept is not None
+    assert "train/cat/copy.png" in kept.dropped
+    splits = load_run(folder).dataset.splits
+    assert not set(kept.dropped) & {*splits["train"].ids, *splits["validation"].ids}
+    assert all((folder / path).is_file() for path in kept.pictures)
+    assert "left out of train and validation for it" in (folder / "report.md").read_text()
