@@ -28,7 +28,7 @@ from bench.report.findings import Findings
 from bench.report.mistakes import shared
 
 FOLDER = "figures"
-MOST_BACKBONES = 8  # that have pictures of their own, the first of the table; report.html has all
+MOST_BACKBONES = 6  # that have pictures of their own, the first of the table; report.html has all
 Kind = Literal[
     "tradeoff",
     "confusion",

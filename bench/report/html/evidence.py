@@ -1,4 +1,4 @@
-"""What the page shows of the raw evidence, drawn from it in one pass: the arrays are let go of."""
+"""What the page shows of each backbone's answers and timed queries, over its seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.calibration import BINS
-from bench.metrics.classification import Counts, Floats, answers
+from bench.metrics.classification import Counts, Floats, Guesses
 from bench.metrics.latency import durations
 from bench.records import Evidence
 from bench.report.findings import Findings
@@ -38,25 +38,27 @@ class Seen:
 
 
 def gather(findings: Findings) -> Mapping[str, Seen]:
-    """What was seen of each backbone that finished, by label."""
+    """What was seen of each backbone that finished, by label, in the order of the table."""
     run = findings.run
-    found: dict[str, Seen] = {}
-    for label, records in findings.records.items():
-        for record in records:
-            if record.status == "ok":
-                evidence = Evidence(record, run.dataset.classes, run.folder)
-                _add(found.setdefault(label, Seen()), evidence)
+    found: dict[str, Seen] = {
+        label: Seen()
+        for label, records in findings.records.items()
+        if any(record.status == "ok" for record in records)
+    }
+    for score in sorted(findings.scores, key=lambda s: s.record.trial.seed):
+        if score.record.status == "ok":
+            seen = found[score.label]
+            if score.guesses is not None:
+                _add(seen, score.guesses)
+            if seen.milliseconds is None and score.record.runtimes:
+                # What is timed is timed once for all seeds of a backbone.
+                taken = durations(Evidence(score.record, run.dataset.classes, run.folder), 1)
+                seen.milliseconds = None if taken is None else 1000 * taken
     return found
 
 
-def _add(seen: Seen, evidence: Evidence) -> None:
-    test = answers(evidence, "test")
-    if test is not None and (not seen.predicted or len(test[0]) == len(seen.labels)):
-        seen.labels, probabilities = test
-        predicted = probabilities.argmax(axis=1)
-        seen.predicted.append(predicted)
-        seen.confidence.append(probabilities[np.arange(len(predicted)), predicted])
-    taken = durations(evidence, 1)
-    # What is timed is timed once for all seeds of a backbone.
-    if seen.milliseconds is None and taken is not None:
-        seen.milliseconds = 1000 * taken
+def _add(seen: Seen, guesses: Guesses) -> None:
+    if not seen.predicted or len(guesses.labels) == len(seen.labels):
+        seen.labels = guesses.labels
+        seen.predicted.append(guesses.predicted)
+        seen.confidence.append(guesses.confidence)
