@@ -1,6 +1,7 @@
 """The command line: what can be asked, and how errors and exit codes come out.
 
-Exit codes: 0 all done, 1 error, 2 usage, 3 some trials failed or were skipped, 130 interrupted.
+Exit codes: 0 all done, 1 error, 2 usage, 3 some trials failed or were skipped, 4 a rule of
+`compare` was broken, 130 interrupted.
 Parsing imports nothing heavy; each command's own file does its work.
 """
 
