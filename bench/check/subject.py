@@ -49,7 +49,7 @@ class Subject:
     def network(self) -> Network:
         """The network that is run, its random weights scaled so that images can be told apart."""
         network = Network(self._guarded, self.size)
-        _calibrate(network, self.images)
+        calibrate(network, self.images)
         return network
 
     @cached_property
@@ -184,7 +184,7 @@ def _is_float(tensor: Any) -> bool:
     return bool(keras.backend.is_float_dtype(tensor.dtype))
 
 
-def _calibrate(network: Network, images: Array) -> None:
+def calibrate(network: Network, images: Array) -> None:
     """Give random weights the BatchNorm statistics that trained ones would have.
 
     Without them the signal fades to a spread of 1e-13 on its way, and any two networks agree.

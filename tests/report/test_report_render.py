@@ -166,7 +166,7 @@ def test_missing_arrays_leave_the_rest(tmp_path: Path) -> None:
         "report.md",
         "report.html",
         "verdict.json",
-        "manifest.json",
+        "runtimes.csv", "manifest.json",
         "summary.csv",
         "per_class.csv",
         "curves_mobilenetv2.png",

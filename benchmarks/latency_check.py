@@ -1,0 +1,123 @@
+"""Whether the latencies of a run can be believed, on this machine, now. Run it on an idle one.
+
+All six backbones with random weights in one process: the harness's interleaved timing against a
+bare loop over the same compiled callable, the timing against itself, and the calibration that must
+notice a core being loaded. Exits with 1 where any of them fails.
+
+    python benchmarks/latency_check.py [--seconds 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.backends.base import current
+from bench.measuring.products import Calibration
+from bench.measuring.rounds import Subject, interleave
+from bench.network import Network, build_head
+from bench.plan import choose_backbones
+from bench.protocol import Head
+from bench.registry import load_plugins
+from bench.statistics.drift import MOST_DRIFT, drift
+
+MOST_DIFFERENCE = 0.05
+QUERIES = 64
+TURNS = 4
+CALIBRATIONS = 8
+
+Times = dict[str, list[float]]
+Calls = dict[str, tuple[Callable[[NDArray[np.uint8]], object], NDArray[np.uint8]]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    seconds = parser.parse_args().seconds
+    load_plugins(packages=("backbones",))
+    backend = current()
+    calibration = Calibration(backend, backend.device().kind)
+    calls = _calls()
+    for call, image in calls.values():
+        call(image)
+    first = _measured(calls, seconds, calibration.sample)
+    bare = _bare_loop(calls)
+    second = _measured(calls, seconds, calibration.sample)
+    print(f"{'backbone':20} {'p50':>9} {'again':>9} {'bare loop':>10} {'again':>7} {'bare':>7}")
+    failed = False
+    for name in calls:
+        one, two, plain = (1000 * float(np.median(t[name])) for t in (first, second, bare))
+        again, against = two / one - 1, (one + two) / 2 / plain - 1
+        failed |= abs(again) > MOST_DIFFERENCE or abs(against) > MOST_DIFFERENCE
+        print(
+            f"{name:20} {one:6.2f} ms {two:6.2f} ms {plain:7.2f} ms {again:+7.1%} {against:+7.1%}"
+        )
+    quiet = drift(calibration.samples)
+    loaded = _loaded(calibration)
+    print(f"calibration: drift {quiet:.1%} while timing, {loaded:.1%} with one core loaded")
+    print(f"the flag fires above {MOST_DRIFT:.0%}")
+    return int(failed or quiet > MOST_DRIFT or loaded <= MOST_DRIFT)
+
+
+def _calls() -> Calls:
+    calls: Calls = {}
+    for backbone in choose_backbones("all"):
+        network = Network(backbone, backbone.input_size)
+        model = network.classifier(build_head(Head(), network.features_shape, 2))
+        shape = (1, backbone.input_size, backbone.input_size, 3)
+        image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        calls[backbone.name] = current().forward(model), image
+    return calls
+
+
+def _measured(calls: Calls, seconds: float, between: Callable[[], None]) -> Times:
+    subjects = {
+        name: Subject(call=call, images=image, seconds=seconds, least=QUERIES)  # type: ignore[arg-type]
+        for name, (call, image) in calls.items()
+    }
+    interleave(list(subjects.values()), seed=0, between=between)
+    return {name: subject.timed for name, subject in subjects.items()}
+
+
+def _bare_loop(calls: Calls) -> Times:
+    found: Times = {name: [] for name in calls}
+    for _ in range(TURNS):
+        for name, (call, image) in calls.items():
+            for _ in range(QUERIES // TURNS):
+                start = time.perf_counter()
+                call(image)
+                found[name].append(time.perf_counter() - start)
+    return found
+
+
+def _loaded(calibration: Calibration) -> float:
+    """The drift over samples of which the second half was taken beside a busy process."""
+    calibration.samples.clear()
+    for _ in range(CALIBRATIONS):
+        calibration.sample()
+    busy = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    busy.start()
+    time.sleep(1.0)
+    for _ in range(CALIBRATIONS):
+        calibration.sample()
+    busy.terminate()
+    busy.join()
+    return drift(calibration.samples)
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Timing in turns, with subjects whose queries take a known time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bench.backends.base import Array
+from bench.measuring import rounds
+from bench.measuring.rounds import Subject, interleave
+from bench.statistics.drift import drift
+
+NOTHING = np.zeros(1)
+
+
+class Clock:
+    """A clock that only queries move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.order: list[str] = []
+
+    def query(self, name: str, seconds: Callable[[int], float]) -> Callable[[Array], Array]:
+        asked = iter(range(10**6))
+
+        def call(images: Array) -> Array:
+            self.now += seconds(next(asked))
+            if not self.order or self.order[-1] != name:
+                self.order.append(name)
+            return images
+
+        return call
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def subject(clock: Clock, name: str, seconds: float, least: int = 64) -> Subject:
+    return Subject(clock.query(name, lambda n: seconds), NOTHING, seconds=1.0, least=least)
+
+
+def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
+    quick, slow = subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)
+    interleave([quick, slow], seed=0, between=lambda: None)
+    assert sum(quick.timed) == pytest.approx(1.0, abs=0.01)
+    assert len(slow.timed) == 64  # 1.92 s: longer than asked, to support a p90
+
+
+def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
+    slow = subject(clock, "slow", 0.5)
+    interleave([slow], seed=0, between=lambda: None)
+    assert len(slow.timed) == rounds.OVERTIME / 0.5
+
+
+def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
+    subjects = [subject(clock, name, 0.01) for name in "abcd"]
+    count = interleave(subjects, seed=0, between=lambda: clock.order.append("|"))
+    _, *turns, _ = "".join(clock.order).split("|")
+    assert count == len(turns) >= rounds.ROUNDS
+    assert {"".join(sorted(turn)) for turn in turns} == {"abcd"}
+    assert len(set(turns)) > 1
+
+
+def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> None:
+    # Each of the first ten queries takes a tenth longer than the next; then all take 1 ms.
+    cooling = clock.query("a", lambda n: 0.001 * 1.1 ** max(0, 10 - n))
+    one = Subject(cooling, NOTHING, seconds=1.0, least=64)
+    interleave([one], seed=0, between=lambda: None)
+    assert one.warmup[0] == pytest.approx(0.001 * 1.1**10)
+    assert 10 < len(one.warmup) < 30
+    assert max(one.timed) == pytest.approx(0.001)
+
+
+def test_energy_is_that_of_the_timed_queries_only(clock: Clock) -> None:
+    one = subject(clock, "a", 0.01)
+    one.joules = lambda: 50.0 * clock.now  # 50 W
+    interleave([one], seed=0, between=lambda: None)
+    assert one.energy == pytest.approx(50.0 * sum(one.timed))
+
+
+def test_drift_by_hand() -> None:
+    assert drift([0.10, 0.12, 0.11]) == pytest.approx(0.2)
+    assert drift([0.1]) == 0.0

@@ -1,0 +1,105 @@
+"""Every runtime that is installed, on a tiny trained-like network, from its own file."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from bench.backends.base import current
+from bench.check.subject import calibrate
+from bench.errors import TrialError, UnknownNameError, UsageError
+from bench.macs import macs
+from bench.measuring.deployment import answers, deploy
+from bench.network import Network, build_head, initialise_head
+from bench.protocol import Head
+from bench.runtimes import RUNTIMES, choose_runtimes
+from bench.runtimes import base as runtimes_base
+from bench.runtimes.base import Source
+
+EXACT = 1e-4
+ROUNDED = {"litert_float16": 0.01, "litert_int8": 0.1, "onnx_int8": 0.1}
+IMAGES = tiny.images(19, 3)[0]  # not a whole number of batches
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    network = Network(tiny.TINY, tiny.SIZE)
+    head = build_head(Head(), network.features_shape, 2)
+    initialise_head(head, seed=0)
+    calibrate(network, IMAGES)
+    return network.classifier(head)
+
+
+@pytest.fixture(scope="module")
+def expected(model: Any) -> Any:
+    found = answers(lambda x: current().forward(model)(x)[0], IMAGES)
+    assert found.shape == (19, 2)
+    assert np.ptp(found[:, 0]) > 0.01  # or all models would agree
+    return found
+
+
+@pytest.mark.parametrize("name", RUNTIMES.names)
+def test_a_runtime_answers_as_keras_does(
+    model: Any, expected: Any, name: str, tmp_path: Path
+) -> None:
+    runtime = RUNTIMES[name]
+    for module in runtime.modules:
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    made = deploy(runtime, Source(model, IMAGES, tmp_path, 1), IMAGES, expected)
+    found = answers(made.call, IMAGES)
+    assert np.abs(found - expected).max() < ROUNDED.get(name, EXACT)
+    assert bool(made.result.artefact_bytes) == bool(runtime.artefact)
+    # A file holds all there is to it: it answers the same without the model.
+    if runtime.artefact:
+        again = runtime.load(Source(None, IMAGES[:0], tmp_path, 1))
+        np.testing.assert_allclose(answers(again, IMAGES), found, atol=1e-6)
+
+
+def test_another_model_than_the_trained_one_is_refused(
+    model: Any, expected: Any, tmp_path: Path
+) -> None:
+    source = Source(model, IMAGES, tmp_path, 1)
+    with pytest.raises(TrialError, match=r"answers other than the trained one did"):
+        deploy(RUNTIMES["keras"], source, IMAGES, expected[:, ::-1])
+
+
+def test_the_reference_comes_first_and_once() -> None:
+    assert [r.name for r in choose_runtimes("keras")[0]] == ["keras"]
+    assert [r.name for r in choose_runtimes("xla, keras,xla")[0]] == ["keras", "xla"]
+    with pytest.raises(UnknownNameError, match=r"unknown runtime 'onxx'. Did you mean 'onnx'"):
+        choose_runtimes("onxx")
+
+
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        runtimes_base, "find_spec", lambda name: None if name == "openvino" else name
+    )
+    with pytest.raises(UsageError, match=r"needs openvino; `pip install 'backbone-bench\[openv"):
+        choose_runtimes("openvino")
+    chosen, left_out = choose_runtimes("all")
+    assert "openvino" not in [r.name for r in chosen]
+    assert len(left_out) == 1
+
+
+def test_flops_against_tensorflow_own_count(model: Any) -> None:
+    tf = pytest.importorskip("tensorflow")
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tensorflow.python.profiler import model_analyzer
+    from tensorflow.python.profiler.option_builder import ProfileOptionBuilder
+
+    shape = (1, tiny.SIZE, tiny.SIZE, 3)
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(
+        tf.TensorSpec(shape, "uint8")
+    )
+    graph = convert_variables_to_constants_v2(traced).graph
+    options = ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    total = model_analyzer.profile(graph, options=options).total_float_ops
+    # The profiler also counts additions of biases and normalization, large in so small a network.
+    assert 2 * macs(model) <= total < 1.25 * 2 * macs(model)
