@@ -108,8 +108,9 @@ def test_no_rate_compiles_anything_again(
 def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
     dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
-    # The largest 32-bit number is 3.4 10^38: at ten times 10^38 the first step overflows.
-    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 1, 1e38, "sgd"),))
+    # Adam's steps are as long as its rate. At ten times 10^37, a few of them overflow 32 bits,
+    # whose largest number is 3.4 10^38.
+    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 3, 1e37),))
     settings = replace(SETTINGS, tune=5)
     (evidence,), _ = run(dataset, store, tmp_path / "r", protocol=protocol, settings=settings)
     lowest, *_, highest = evidence.record.tuning
@@ -124,7 +125,7 @@ def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
 def test_where_no_rate_leads_anywhere_the_trial_fails(
     dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
-    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 1, 1e41, "sgd"),))
+    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 3, 3e38),))
     settings = replace(SETTINGS, tune=2)
     with pytest.raises(AssertionError, match="nothing at each of the 2 learning rates"):
         run(dataset, store, tmp_path / "r", protocol=protocol, settings=settings)
