@@ -6,21 +6,19 @@ cannot tell from it, the one that answers soonest. Random init is never picked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from bench.errors import BenchError, UsageError
-from bench.records import Evidence
 from bench.report import format as fmt
+from bench.report import runtimes
 from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
-from bench.report.verdict import Standing, Verdict, verdict
-from bench.types import Record, RuntimeResult
+from bench.report.verdict import Standing, Verdict
 
 Limit = Literal["latency", "size", "accuracy"]
 
@@ -93,13 +91,13 @@ class Choice:
 
 def choose(findings: Findings, limits: Limits) -> Choice:
     """Apply the limits to every backbone of the run."""
-    _check_runtime(findings, limits.runtime)
-    judged = verdict(findings)
+    timed = _timed(findings, limits.runtime)
+    judged = findings.verdict
     if judged.differences:
         raise BenchError(judged.sentence)
     standings = {standing.label: standing for standing in judged.standings}
     candidates = [
-        _candidate(findings, row, standings.get(row["label"]), limits)
+        _candidate(row, standings.get(row["label"]), timed.get(row["label"]), limits)
         for _, row in findings.backbones.iterrows()
     ]
     fitting = [c for c in candidates if not c.refusals]
@@ -120,42 +118,38 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     return Choice(limits, pick, tuple(others), tuple(refused), bought)
 
 
-def runtimes(findings: Findings) -> tuple[str, ...]:
-    """The runtimes that any trial of the run was timed with, the reference first."""
-    each = (r.name for record in findings.run.records for r in record.runtimes)
-    return tuple(dict.fromkeys(each))
-
-
-def _check_runtime(findings: Findings, name: str | None) -> None:
-    known = runtimes(findings)
-    if name is not None and name not in known:
+def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Row]:
+    """How the runtime did, by label; an unknown one is an error that lists the known."""
+    rows = runtimes.rows(findings)
+    known = dict.fromkeys(row.runtime for row in rows)
+    if asked is not None and asked not in known:
         listed = ", ".join(known) if known else "none"
         raise UsageError(
-            f"run {findings.run.name} was not timed with runtime {name!r}. Known: {listed}; "
+            f"run {findings.run.name} was not timed with runtime {asked!r}. Known: {listed}; "
             f"--runtimes of `run` adds others."
         )
+    return {row.label: row for row in rows if row.runtime == (asked or runtimes.REFERENCE)}
 
 
 def _candidate(
-    findings: Findings, row: pd.Series, standing: Standing | None, limits: Limits
+    row: pd.Series, standing: Standing | None, timed: runtimes.Row | None, limits: Limits
 ) -> Candidate:
-    records = [r for r in findings.records[row["label"]] if r.status == "ok"]
-    runtime = _runtime(records, limits.runtime)
+    converted = timed if timed is not None and timed.artefact_mb is not None else None
     found = Candidate(
         label=row["label"],
         backbone=row["backbone"],
         accuracy=standing.accuracy if standing is not None else None,
         low=standing.low if standing is not None else None,
         high=standing.high if standing is not None else None,
-        latency_ms=_latency(findings, records, runtime),
-        size_mb=_size(row, runtime),
-        converted_accuracy=_converted_accuracy(findings, records, runtime),
+        latency_ms=timed.latency_p50_ms if timed is not None else None,
+        size_mb=_number(row["size_mb"]) if converted is None else converted.artefact_mb,
+        converted_accuracy=None if converted is None else converted.accuracy,
     )
-    return replace(found, refusals=tuple(_refusals(found, row, runtime, limits)))
+    return replace(found, refusals=tuple(_refusals(found, row, timed, limits)))
 
 
 def _refusals(
-    candidate: Candidate, row: pd.Series, runtime: RuntimeResult | None, limits: Limits
+    candidate: Candidate, row: pd.Series, timed: runtimes.Row | None, limits: Limits
 ) -> list[Refusal]:
     if row["status"] != "ok":
         return [Refusal(f"failed: {row['reason']}")]
@@ -163,8 +157,8 @@ def _refusals(
         return [Refusal("random init: its accuracy means nothing")]
     if candidate.accuracy is None:
         return [Refusal("it has no test answers that could be held against the others'")]
-    if limits.runtime is not None and (runtime is None or runtime.status != "ok"):
-        why = f": {runtime.reason}" if runtime is not None and runtime.reason else ""
+    if limits.runtime is not None and (timed is None or timed.status != "ok"):
+        why = f": {timed.reason}" if timed is not None and timed.reason else ""
         return [Refusal(f"it does not run on {limits.runtime}{why}")]
     found: list[Refusal] = []
     if limits.max_latency_ms is not None:
@@ -187,46 +181,6 @@ def _above(
     if value <= most:
         return []
     return [Refusal(f"{show(value)} {limit}, {show(value - most)} above {show(most)}", limit)]
-
-
-def _runtime(records: Sequence[Record], name: str | None) -> RuntimeResult | None:
-    """The runtime of that name, or the reference; a seed on which it worked goes before others."""
-    found = [r for record in records for r in record.runtimes if name in (None, r.name)]
-    return min(found, key=lambda r: r.status != "ok", default=None)
-
-
-def _latency(
-    findings: Findings, records: Sequence[Record], runtime: RuntimeResult | None
-) -> float | None:
-    """The median for one image. Timed once for all seeds, so the first that has it will do."""
-    if runtime is None or runtime.status != "ok":
-        return None
-    for record in records:
-        evidence = Evidence(record, findings.run.dataset.classes, findings.run.folder)
-        durations = evidence.arrays.get(f"latency_{runtime.name}_b1")
-        if durations is not None and len(durations):
-            return 1000 * float(np.median(durations))
-    return None
-
-
-def _size(row: pd.Series, runtime: RuntimeResult | None) -> float | None:
-    if runtime is not None and runtime.artefact_bytes:
-        return runtime.artefact_bytes / 1e6
-    return _number(row["size_mb"])
-
-
-def _converted_accuracy(
-    findings: Findings, records: Sequence[Record], runtime: RuntimeResult | None
-) -> float | None:
-    """How many test images the runtime's own answers get right; None where it is the reference."""
-    if runtime is None or not runtime.artefact:
-        return None
-    for record in records:
-        arrays = Evidence(record, findings.run.dataset.classes, findings.run.folder).arrays
-        answered = arrays.get(f"probabilities_{runtime.name}")
-        if answered is not None:
-            return float((answered.argmax(axis=1) == arrays["test_labels"]).mean())
-    return None
 
 
 def _against(judged: Verdict, pick: Candidate, other: Candidate) -> Lead | None:
