@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.environment import available_cores
 from bench.executors.base import WorkerDiedError
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
@@ -138,6 +139,9 @@ def _environment(device: str, *, deterministic: bool) -> dict[str, str]:
     env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
     env.setdefault("KERAS_BACKEND", "tensorflow")
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # The threads are those that the record names, whatever a framework would guess.
+    env.setdefault("TF_NUM_INTRAOP_THREADS", str(available_cores()))
+    env.setdefault("OMP_NUM_THREADS", str(available_cores()))
     if device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
         env["JAX_PLATFORMS"] = "cpu"
