@@ -1,0 +1,104 @@
+"""Every runtime on every backbone with random weights: what agrees with Keras, and by how much.
+
+BatchNorm is given the statistics of trained networks, without which all answers are the same. Also
+the arithmetic counted by the harness against TensorFlow's own count. Exits with 1 where a
+float32 artefact differs by more than 1e-4 in a probability, or the counts by more than 2%.
+
+    python benchmarks/runtime_agreement.py [--input-size 96] [--runtimes all]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.check.subject import calibrate
+from bench.environment import available_cores
+from bench.macs import macs
+from bench.measuring.deployment import answers, deploy
+from bench.network import Network, build_head, initialise_head
+from bench.plan import choose_backbones
+from bench.protocol import Head
+from bench.registry import load_plugins
+from bench.runtimes import RUNTIMES, choose_runtimes
+from bench.runtimes.base import Source
+
+EXACT = ("keras", "xla", "litert", "onnx", "openvino")
+MOST_DIFFERENCE = 1e-4
+MOST_MISCOUNT = 0.02
+IMAGES = 16
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--input-size", type=int, default=96)
+    parser.add_argument("--runtimes", default="all")
+    parser.add_argument("--backbones", default="all")
+    arguments = parser.parse_args()
+    load_plugins(packages=("backbones",))
+    failed = False
+    for backbone in choose_backbones(arguments.backbones):
+        network = Network(backbone, max(arguments.input_size, backbone.minimum_size))
+        head = build_head(Head(), network.features_shape, 2)
+        initialise_head(head, seed=0)
+        images = _images(network.input_size)
+        calibrate(network, images)
+        model = network.classifier(head)
+        failed |= _compare_counts(backbone.name, model)
+        expected = answers(RUNTIMES["keras"].load(Source(model, images, Path(), 1)), images)
+        print(f"{backbone.name}: probabilities spread over {np.ptp(expected[:, 0]):.3f}")
+        for runtime in choose_runtimes(arguments.runtimes)[0]:
+            with tempfile.TemporaryDirectory() as folder:
+                source = Source(model, images, Path(folder), available_cores())
+                try:
+                    made = deploy(runtime, source, images, expected)
+                except Exception as error:
+                    failed = True
+                    print(f"  {runtime.name:16} failed: {type(error).__name__}: {error}")
+                    continue
+                difference = float(np.abs(answers(made.call, images) - expected).max())
+                failed |= runtime.name in EXACT and not difference < MOST_DIFFERENCE
+                print(
+                    f"  {runtime.name:16} largest difference {difference:.1e}  "
+                    f"{made.result.artefact_bytes / 1e6:6.1f} MB  "
+                    f"converted in {made.result.convert_seconds:4.1f} s",
+                    flush=True,
+                )
+    return int(failed)
+
+
+def _images(size: int) -> Any:
+    """Patches of colour, which differ in more than noise."""
+    patches = np.random.default_rng(0).integers(0, 256, (IMAGES, 4, 4, 3), dtype=np.uint8)
+    side = -(-size // 4)
+    return patches.repeat(side, axis=1).repeat(side, axis=2)[:, :size, :size]
+
+
+def _compare_counts(name: str, model: Any) -> bool:
+    """The harness's arithmetic against TensorFlow's, of the same kinds of operations."""
+    import tensorflow as tf
+    from tensorflow.python.framework import ops
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    spec = tf.TensorSpec((1, *model.input_shape[1:]), "uint8")
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
+    graph = convert_variables_to_constants_v2(traced).graph
+    counted = sum(
+        ops.get_stats_for_node_def(graph, operation.node_def, "flops").value or 0
+        for operation in graph.get_operations()
+        if operation.type in ("Conv2D", "DepthwiseConv2dNative", "MatMul")
+    )
+    ours = 2 * macs(model)
+    print(f"{name}: {ours / 1e9:.3f} GFLOP counted, TensorFlow counts {counted / 1e9:.3f}")
+    return abs(ours / counted - 1) > MOST_MISCOUNT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
