@@ -127,6 +127,19 @@ def test_columns_sort_and_random_init_never_among_the_ranked(page: Any) -> None:
         assert names(page)[3:] == ["untrained", "broken"]
 
 
+def test_every_cell_stands_under_its_heading(browser: Any, tmp_path: Path) -> None:
+    # One pretrained backbone is compared with none, so that there is no column of ties.
+    folder = make_run(tmp_path, NETS[-3:], seeds=(0, 1), images=20)
+    report.render(folder)
+    for page in _opened(browser, folder / "report.html", width=1280):
+        heads = page.locator(".board thead th").all_inner_texts()
+        assert not any("Tie" in head for head in heads)
+        cells = page.locator(".board tbody tr").first.locator("th, td")
+        assert cells.count() == len(heads)
+        place = next(i for i, head in enumerate(heads) if head.startswith("p50"))
+        assert cells.nth(place).inner_text().endswith("ms")
+
+
 def test_rows_are_filtered_by_name_and_by_state(page: Any) -> None:
     page.get_by_label("Filter backbones by name").fill("MIDD")
     assert names(page) == ["middling"]

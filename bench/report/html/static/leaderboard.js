@@ -1,7 +1,7 @@
 /* The ranked table: sorted by any column, filtered by name, with marks for what is not ranked. */
 section("leaderboard", "Leaderboard", (board) => {
   const scale = intervalScale(board.rows);
-  const rows = board.rows.map((row, place) => ({ row, place, node: boardRow(row, board.columns, scale) }));
+  const rows = board.rows.map((row, place) => ({ row, place, node: boardRow(row, board, scale) }));
   const body = element("tbody", {}, rows.map(({ node }) => node));
   const heads = boardHeads(board, rows, body);
   const said = element("span", { class: "soft small", role: "status" });
@@ -55,7 +55,7 @@ function boardHeads(board, rows, body) {
   };
   add("#", { kind: "rank", about: "rank by test accuracy", quality: true }, ({ place }) => ({ value: place })).setAttribute("aria-sort", "ascending");
   add("Backbone", { kind: "backbone", left: true }, ({ row }) => ({ text: row.label }));
-  if (board.rows.some((row) => row.tie)) {
+  if (hasTies(board)) {
     add("Tie", { kind: "tie", about: "backbones that share a letter cannot be told apart", quality: true }, ({ row }) => ({ text: row.tie || "~" }));
   }
   board.columns.forEach((column, index) => {
@@ -65,13 +65,19 @@ function boardHeads(board, rows, body) {
   return heads;
 }
 
+/* Letters are given where two or more were compared. */
+function hasTies(board) {
+  return board.rows.some((row) => row.tie);
+}
+
 /* Random weights never stand among pretrained ones by a figure of quality, nor does a failure. */
 function compareRows(a, b, value, descending, quality) {
   const group = ({ row }) => (quality ? ["ranked", "random", "failed"].indexOf(row.state) : row.state === "failed" ? 1 : 0);
   return group(a) - group(b) || compareCells(value(a), value(b), descending);
 }
 
-function boardRow(row, columns, scale) {
+function boardRow(row, board, scale) {
+  const { columns } = board;
   const failed = row.state === "failed";
   const cells = failed
     ? element("td", { class: "reason", colspan: columns.length }, row.reason)
@@ -85,7 +91,7 @@ function boardRow(row, columns, scale) {
   return element("tr", { class: row.state },
     element("td", { class: "rank" }, row.rank === null ? "–" : String(row.rank)),
     element("th", { class: "backbone", scope: "row" }, named(row.label), marks),
-    "tie" in row && element("td", { class: "tie" }, row.tie || "–"),
+    hasTies(board) && element("td", { class: "tie" }, row.tie || "–"),
     cells);
 }
 
