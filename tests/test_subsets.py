@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from workbench import make_dataset, run
+from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.features import Stored
+from bench.protocol import Augment
 from bench.store import Store
 from bench.subsets import Subset, stratified
 
@@ -58,3 +60,24 @@ def test_each_share_is_a_trial_on_the_same_activations(tmp_path: Path, store: St
     np.testing.assert_allclose(
         alone.arrays["test_probabilities"], found[2].arrays["test_probabilities"], rtol=1e-5
     )
+
+
+def test_a_share_is_the_same_without_the_cache(tmp_path: Path, store: Store) -> None:
+    dataset = make_dataset(tmp_path / "data", store)
+    phase = PROTOCOL.phases[1]
+    # Drawn anew in every epoch, so that the frozen part runs on the share alone.
+    drawn = replace(phase, augment=Augment(rotation=20))
+    protocol = replace(PROTOCOL, phases=(PROTOCOL.phases[0], drawn))
+    answers = []
+    for cache in (True, False):
+        (evidence,), _ = run(
+            dataset,
+            store,
+            tmp_path / str(cache),
+            settings=replace(SETTINGS, cache=cache),
+            protocol=protocol,
+            fractions=(0.35,),
+        )
+        assert evidence.record.train_images == 14
+        answers.append(evidence.arrays["test_probabilities"])
+    np.testing.assert_allclose(*answers, rtol=1e-4)
