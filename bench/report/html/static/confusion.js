@@ -52,7 +52,8 @@ function matrixCell(classes, backbone, row, column, rates, open) {
   const total = backbone.counts[row].reduce((sum, n) => sum + n, 0);
   const share = total ? count / total : 0;
   const text = rates ? (total ? percent(share) : "–") : count.toLocaleString("en");
-  const look = `cell${share > 0.62 ? " strong" : ""}${count ? "" : " none"}`;
+  const depth = share > 0.88 ? " strong" : share > 0.6 ? " middle" : "";
+  const look = `cell${depth}${count ? "" : " none"}`;
   return element("td", {}, element("button", {
     class: look,
     type: "button",
