@@ -45,6 +45,7 @@ def manifest(record: Record) -> dict[str, Any]:
         "settings": asdict(trial.settings),
         "weights": None if record.weights is None else asdict(record.weights),
         "environment": dict(record.environment),
+        "threads": None if record.session is None else record.session.threads,
         "started": record.started,
         "finished": record.finished,
     }

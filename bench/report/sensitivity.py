@@ -107,8 +107,10 @@ def _right(run: Run, records: Sequence[Record], split: Split) -> dict[float, dic
     found: dict[float, dict[int, Right]] = {}
     for record in records:
         arrays = Evidence(record, run.dataset.classes, run.folder).arrays
-        answers = arrays[f"tuning_{split}_probabilities"]
-        labels = arrays[f"{split}_labels"]
+        answers = arrays.get(f"tuning_{split}_probabilities")
+        labels = arrays.get(f"{split}_labels")
+        if answers is None or labels is None:
+            continue
         for rate, probabilities in zip(record.tuning, answers, strict=True):
             if rate.val_loss is not None:
                 right = probabilities.argmax(axis=1) == labels

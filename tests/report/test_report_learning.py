@@ -208,6 +208,19 @@ def test_the_report_has_the_rates(tmp_path: Path) -> None:
     assert "tuning" in section[section.index("## Where the time went") :]
 
 
+def test_missing_arrays_leave_the_validation_figures(tmp_path: Path) -> None:
+    make_run(tmp_path, [Net("alpha")], images=IMAGES)
+    run = tune(tmp_path, {"alpha": [20, 36]}, {"alpha": 1})
+    for file in (tmp_path / "arrays").iterdir():
+        file.unlink()
+    found = sensitivity(run, find(run).records)
+    assert found is not None
+    assert [(r.val_accuracy, r.test_accuracy) for r in found.rates["alpha"]] == [
+        (0.5, None),
+        (0.9, None),
+    ]
+
+
 def test_a_rate_that_diverged_is_told(tmp_path: Path) -> None:
     make_run(tmp_path, [Net("alpha")], images=IMAGES)
     run = tune(tmp_path, {"alpha": [20, None]}, {"alpha": 0})
