@@ -82,5 +82,6 @@ def _of_trials(findings: Findings, label: str) -> dict[str, str]:
     return {
         "seeds": ", ".join(str(record.trial.seed) for record in finished),
         "input size": f"{finished[0].trial.input_size} px",
+        "training images": f"{finished[0].train_images:,}",
         "weights": f"{used.source} {used.sha256[:12]}" if used else "",
     }
