@@ -11,41 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from ours import ROOT, run_bench, timed, write_protocol
 
 from bench import datasets
 from bench.records import load_run
 from bench.store import Store
-
-ROOT = Path(__file__).resolve().parent.parent
-PROTOCOL = """
-[head]
-pooling = "average"
-dropout = 0.2
-[[phases]]
-name = "head"
-epochs = {head}
-learning_rate = 1e-3
-augment = {{ flip = {flip} }}
-"""
-FINE_TUNE = """
-[[phases]]
-name = "fine-tune"
-epochs = {epochs}
-learning_rate = 1e-5
-unfreeze = {{ stages = 1 }}
-augment = {{ flip = {flip} }}
-"""
 
 
 @dataclass(frozen=True)
@@ -99,26 +75,21 @@ def _plain(arguments: argparse.Namespace, work: Path, seed: int) -> Round:
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     command += ["--batch-size", str(arguments.batch_size), "--seed", str(seed)]
     command += ["--flip"] if arguments.flip else []
-    seconds, peak, line = _run(command, '"accuracy"')
-    result = json.loads(line)
-    return Round(seconds, result["accuracy"], result["val_accuracy"], peak)
+    run = timed(command, '"accuracy"')
+    result = json.loads(run.line)
+    return Round(run.seconds, result["accuracy"], result["val_accuracy"], run.peak_mb)
 
 
 def _ours(arguments: argparse.Namespace, work: Path, number: int, seed: int) -> Round:
-    flip = "true" if arguments.flip else "false"
-    text = PROTOCOL.format(head=arguments.head_epochs, flip=flip)
-    if arguments.fine_tune_epochs:
-        text += FINE_TUNE.format(epochs=arguments.fine_tune_epochs, flip=flip)
-    protocol = work / "plain.toml"
-    protocol.write_text(text)
-    command = [sys.executable, str(ROOT / "run_bench.py")]
-    command += ["--backbones", arguments.backbone, "--weights", _weights(arguments.weights)]
+    head, fine_tune = arguments.head_epochs, arguments.fine_tune_epochs
+    protocol = write_protocol(work / "plain.toml", head, fine_tune, flip=arguments.flip)
+    command = ["--backbones", arguments.backbone, "--weights", _weights(arguments.weights)]
     command += ["--dataset", str(work / "data"), "--protocol", str(protocol)]
     command += ["--input-size", str(arguments.input_size), "--seed", str(seed)]
-    command += ["--batch-size", str(arguments.batch_size), "--latency-seconds", "0.1"]
+    command += ["--batch-size", str(arguments.batch_size)]
     command += ["--cache", str(work / f"cache{number}"), "--run", f"round{number}"]
     command += ["--results", str(work / "results")]
-    seconds, peak, _ = _run(command, "done, accuracy")
+    timing = run_bench(command)
     run = load_run(work / "results" / f"round{number}")
     record = run.records[0]
     if record.status != "ok":
@@ -126,43 +97,12 @@ def _ours(arguments: argparse.Namespace, work: Path, number: int, seed: int) -> 
     epoch = record.phases[-1].epochs[-1]
     arrays = run.evidence[0].arrays
     right = arrays["test_probabilities"].argmax(axis=1) == arrays["test_labels"]
-    return Round(seconds, float(right.mean()), epoch.val_accuracy, peak)
+    return Round(timing.seconds, float(right.mean()), epoch.val_accuracy, timing.peak_mb)
 
 
 def _weights(choice: str) -> str:
     # A file in Keras' cache counts as pretrained for the plain loop, whatever its checksum.
     return "auto" if choice == "imagenet" else choice
-
-
-def _run(command: list[str], tells: str) -> tuple[float, float, str]:
-    """Seconds to the line that holds `tells`, the peak memory in MB of the process and its
-    children together, and that line."""
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-    env["PYTHONUNBUFFERED"] = "1"
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-    peak = [0.0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
-    watcher.start()
-    assert process.stdout is not None  # it was asked for
-    told = ""
-    for line in process.stdout:
-        if tells in line and not told:
-            told, seconds = line, time.perf_counter() - start
-    if process.wait() or not told:
-        sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
-    return seconds, peak[0], told
-
-
-def _watch(pid: int, peak: list[float]) -> None:
-    try:
-        process = psutil.Process(pid)
-        while process.is_running():
-            family = [process, *process.children(recursive=True)]
-            peak[0] = max(peak[0], sum(p.memory_info().rss for p in family) / 1e6)
-            time.sleep(0.2)
-    except psutil.Error:
-        return
 
 
 def _summary(plain: list[Round], ours: list[Round]) -> None:

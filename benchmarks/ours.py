@@ -1,0 +1,87 @@
+"""One run of the harness as a process of its own, for the benchmarks of this folder to measure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOL = """
+[head]
+pooling = "average"
+dropout = 0.2
+[[phases]]
+name = "head"
+epochs = {head}
+learning_rate = 1e-3
+augment = {{ flip = {flip} }}
+"""
+FINE_TUNE = """
+[[phases]]
+name = "fine-tune"
+epochs = {fine_tune}
+learning_rate = 1e-5
+unfreeze = {{ stages = 1 }}
+augment = {{ flip = {flip} }}
+"""
+TELLS = "done, accuracy"  # what stands in the line of a finished trial
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A process: seconds to the (last) line that tells its result, that line, and peak memory."""
+
+    seconds: float
+    line: str
+    peak_mb: float
+
+
+def write_protocol(path: Path, head: int, fine_tune: int, *, flip: bool = False) -> Path:
+    """A protocol of both phases, or of the head alone where `fine_tune` is 0."""
+    text = PROTOCOL + (FINE_TUNE if fine_tune else "")
+    path.write_text(text.format(head=head, fine_tune=fine_tune, flip=str(flip).lower()))
+    return path
+
+
+def run_bench(options: Sequence[str]) -> Timed:
+    """`run_bench.py` with these options, timed to the last trial's accuracy."""
+    command = [sys.executable, str(ROOT / "run_bench.py"), "--latency-seconds", "0.1", *options]
+    return timed(command, TELLS)
+
+
+def timed(command: Sequence[str], tells: str) -> Timed:
+    """Run a command; ends this process where it fails."""
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    env["PYTHONUNBUFFERED"] = "1"
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    peak = [0.0]
+    threading.Thread(target=_watch, args=(process.pid, peak), daemon=True).start()
+    assert process.stdout is not None  # it was asked for
+    told, seconds = "", 0.0
+    for line in process.stdout:
+        if tells in line:
+            told, seconds = line, time.perf_counter() - start
+    if process.wait() or not told:
+        sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
+    return Timed(seconds, told, peak[0])
+
+
+def _watch(pid: int, peak: list[float]) -> None:
+    """The most memory that the process and its children hold together."""
+    try:
+        process = psutil.Process(pid)
+        while process.is_running():
+            family = [process, *process.children(recursive=True)]
+            peak[0] = max(peak[0], sum(p.memory_info().rss for p in family) / 1e6)
+            time.sleep(0.1)
+    except psutil.Error:
+        return
