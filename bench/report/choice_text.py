@@ -47,14 +47,14 @@ def lines(choice: Choice, run: str) -> Iterator[str]:
 def _why(choice: Choice) -> str:
     tied = [other for other in choice.runners_up if other.tied]
     asked = _limits(choice.limits)
-    within = f"Within {asked}" if asked else "Of all that are ranked"
+    within = f"Of those with {asked}" if asked else "Of all that are ranked"
     if tied:
         return (
             f"{within}, it cannot be told from {', '.join(map(_name, tied))}; "
             f"it answers soonest of these."
         )
     if not choice.runners_up:
-        return f"{within}, there is no other."
+        return f"{within}, it is the only one."
     return f"{within}, it is the most accurate, beyond what chance explains."
 
 
@@ -67,7 +67,7 @@ def _limits(limits: Limits) -> str:
     if limits.min_accuracy is not None:
         parts.append(f"at least {fmt.percent(limits.min_accuracy)} accuracy")
     if limits.runtime is not None:
-        parts.append(f"on {limits.runtime}")
+        parts.append(f"{limits.runtime} to run on")
     return escape(", ".join(parts))
 
 

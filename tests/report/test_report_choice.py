@@ -122,7 +122,8 @@ def test_in_words(folder: Path) -> None:
         "[bold]Take blunt[/bold]: 90.00% accuracy (86.7–92.6%), 10.0 ms median latency, 10.0 MB."
     )
     assert (
-        text[1] == "Within at most 12.0 ms, it is the most accurate, beyond what chance explains."
+        text[1]
+        == "Of those with at most 12.0 ms, it is the most accurate, beyond what chance explains."
     )
     assert text[-1] == (
         "  8.00 ms more (20.0 ms): keen, 98.50% accuracy (96.8–99.3%), 20.0 ms median latency, "
