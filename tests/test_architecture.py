@@ -16,6 +16,7 @@ TENSORFLOW_FILES = {
     "bench/backends/tensorflow_backend.py",
     "bench/datasets/tfds.py",
     "bench/export/saved_model.py",
+    "bench/runtimes/frozen.py",
     "bench/runtimes/litert.py",
     "bench/runtimes/xla.py",
 }

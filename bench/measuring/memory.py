@@ -7,7 +7,6 @@ is left empty.
 from __future__ import annotations
 
 import ctypes
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,10 @@ _FORGET_PEAK = "5"  # proc(5), clear_refs
 
 def process_peak() -> int:
     """Bytes that this process has had resident at most since it began."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

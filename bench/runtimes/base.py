@@ -80,9 +80,12 @@ def choose_runtimes(names: str) -> tuple[list[Runtime], list[str]]:
             if not missing:
                 chosen.append(runtime)
                 continue
+            # It is no extra of ours: a whole other backend.
+            missing = ["tensorflow"] if "tensorflow" in missing else missing
+            extra = "tensorflow" if "tensorflow" in missing else f"backbone-bench[{runtime.extra}]"
             text = (
                 f"runtime {runtime.name} needs {', '.join(missing)}; "
-                f"`pip install 'backbone-bench[{runtime.extra}]'` brings it."
+                f"`pip install '{extra}'` brings it."
             )
             if name != "all":
                 raise UsageError(text)

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from bench.backends.base import Array
 from bench.files import write_atomic
-from bench.runtimes.base import RUNTIMES, Call, Source, needs_backend
+from bench.runtimes.base import RUNTIMES, Call, Source
+from bench.runtimes.frozen import frozen
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class _LiteRT:
         return f"{self.name}.tflite"
 
     def convert(self, source: Source) -> None:
-        needs_backend(self.name, "tensorflow")
-        write_atomic(source.folder / self.artefact, _converted(source, self.precision))
+        converted = _converted(source, self.name, self.precision)
+        write_atomic(source.folder / self.artefact, converted)
 
     def load(self, source: Source) -> Call:
         return _Interpreter(source.folder / self.artefact, source.threads)
@@ -60,18 +61,13 @@ class _Interpreter:
         return answer
 
 
-def _converted(source: Source, precision: str) -> bytes:
+def _converted(source: Source, name: str, precision: str) -> bytes:
+    graph = frozen(source.model, name)
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    model = source.model
-    spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype, name="image")
-    traced = tf.function(lambda images: model(images, training=False)).get_concrete_function(spec)
-    # As constants: a variable is read anew in every query, and cannot be quantized.
-    frozen = convert_variables_to_constants_v2(traced)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.backends.base import Array
-from bench.runtimes.base import RUNTIMES, Call, Source, needs_backend
+from bench.runtimes.base import RUNTIMES, Call, Source
+from bench.runtimes.frozen import frozen
 
 CALIBRATION_BATCH = 8
+OPSET = 17
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,19 @@ class _OnnxRuntime:
 
 def export_onnx(model: Any, path: Path, name: str) -> None:
     """Write the model as float32 ONNX, for any batch size."""
-    needs_backend(name, "tensorflow")
+    graph = frozen(model, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.export(str(path), format="onnx", verbose=False)
+        import tf2onnx
+
+        tf2onnx.convert.from_graph_def(
+            graph.graph.as_graph_def(),
+            input_names=[tensor.name for tensor in graph.inputs],
+            output_names=[tensor.name for tensor in graph.outputs],
+            opset=OPSET,
+            output_path=str(path),
+        )
 
 
 def _quantize(exported: Path, path: Path, images: Array) -> None:
