@@ -1,0 +1,86 @@
+"""What `predict` costs over its parts: decoding alone, the bare forward passes alone, both at once.
+
+    python benchmarks/predict_speed.py RUN BACKBONE FOLDER [--images 1000] [--results DIR]
+
+The parts are timed as a plain script would run them, one after the other: every image decoded by
+as many threads as `predict` has, then batches through the unfolded model, compiled. The target is
+at most 1.3 times their sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from bench.commands.report_command import find_run
+from bench.datasets.decode import decode
+from bench.prediction import BATCH, THREADS, DecodedAhead, answers, find_images
+from bench.rebuild import rebuild, record_of
+from bench.records import load_run
+from bench.registry import load_plugins
+
+TARGET = 1.3
+
+
+def main() -> None:
+    """Time all three, twice, and print the better."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("backbone")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    arguments = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    load_plugins((), ("backbones",))
+    run = load_run(find_run(arguments.results, arguments.run))
+    record = record_of(run, arguments.backbone)
+    size = record.trial.input_size
+    paths = find_images([arguments.folder])[: arguments.images]
+
+    from bench.backends.base import current
+
+    backend, model = current(), rebuild(run, record)
+    bare = backend.forward(model.logits(fold=False))
+    folded = backend.forward(model.logits(fold=backend.gains_from_folding))
+    empty = np.zeros((BATCH, size, size, 3), "uint8")
+    for forward in (bare, folded):
+        forward(empty)  # compiles
+
+    def decoding() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda path: decode(path.read_bytes(), [size]), paths))
+
+    def passing() -> None:
+        for _ in range(-(-len(paths) // BATCH)):
+            bare(empty)
+
+    def predicting() -> None:
+        with DecodedAhead(paths, size) as images:
+            assert len(list(answers(images, folded, 1.0))) == len(paths)
+
+    parts = [_seconds(work) for work in (decoding, passing, predicting)]
+    decode_seconds, forward_seconds, predict_seconds = parts
+    ratio = predict_seconds / (decode_seconds + forward_seconds)
+    print(f"{len(paths)} images, {arguments.backbone} at {size} px")
+    print(f"decoding {decode_seconds:.2f} s, forward passes {forward_seconds:.2f} s")
+    print(f"predict {predict_seconds:.2f} s, {ratio:.2f} times their sum (target {TARGET})")
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    best = float("inf")
+    for _ in range(2):
+        begun = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - begun)
+    return best
+
+
+if __name__ == "__main__":
+    main()
