@@ -25,7 +25,10 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     if not len(table):
         return None
     about = columns.EXPLANATION
-    if findings.several_seeds:
+    if findings.verdict.pairs:
+        about = f"{about} Backbones that share a letter under Ties cannot be told apart."
+    averaged = "seeds" in table
+    if averaged and findings.several_seeds:
         about = f"Means over seeds ± standard deviation. {about}"
     shown = [c for c in COLUMNS if table[c.name].notna().any()]
     # The most important stand where no screen is too narrow for them, the interval beside its mean.
@@ -54,6 +57,7 @@ def _row(row: pd.Series[Any], shown: list[columns.Column], verdict: Verdict) -> 
     )
     return {
         "label": text(row["label"].removesuffix(f" ({RANDOM_INIT})")),
+        "seed": int(row["seed"]) if "seed" in row else None,
         "rank": None if pd.isna(row["rank"]) else int(row["rank"]),
         "state": _state(row),
         "reason": text(row["reason"]),

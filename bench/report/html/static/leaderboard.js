@@ -16,7 +16,7 @@ section("leaderboard", "Leaderboard", (board) => {
   ];
 });
 
-const STATES = [["ranked", "ranked"], ["random", "random init"], ["failed", "failed"]];
+const STATES = [["ranked", "pretrained"], ["random", "random init"], ["failed", "failed"]];
 
 function boardFilters(rows, said) {
   const hidden = new Set();
@@ -56,7 +56,7 @@ function boardHeads(board, rows, body) {
   add("#", { kind: "rank", about: "rank by test accuracy", quality: true }, ({ place }) => ({ value: place })).setAttribute("aria-sort", "ascending");
   add("Backbone", { kind: "backbone", left: true }, ({ row }) => ({ text: row.label }));
   if (hasTies(board)) {
-    add("Tie", { kind: "tie", about: "backbones that share a letter cannot be told apart", quality: true }, ({ row }) => ({ text: row.tie || "~" }));
+    add("Ties", { kind: "tie", about: "backbones that share a letter cannot be told apart", quality: true }, ({ row }) => ({ text: row.tie || "~" }));
   }
   board.columns.forEach((column, index) => {
     const options = { about: column.about, quality: column.quality, descendingFirst: !column.lower };
@@ -82,7 +82,9 @@ function boardRow(row, board, scale) {
   const cells = failed
     ? element("td", { class: "reason", colspan: columns.length }, row.reason)
     : columns.map((column, index) => boardCell(row, column, row.cells[index], scale));
+  const several = new Set(board.rows.map(({ seed }) => seed)).size > 1;
   const marks = [
+    several && element("span", { class: "badge" }, `seed ${row.seed}`),
     row.state === "random" && element("span", { class: "badge", title: "random weights: its accuracy means nothing; its times and sizes hold" }, "random init"),
     failed && element("span", { class: "badge bad" }, "failed"),
     !failed && row.failed > 0 && element("span", { class: "badge bad" }, `${row.failed} failed`),
