@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.datasets.decode import BadImageError, Pixels, decode, quiet_pillow
-from bench.datasets.folder import IMAGE_SUFFIXES, MAX_FILE_BYTES, files_below
+from bench.datasets.folder import IMAGE_SUFFIXES, MAX_FILE_BYTES, files_below, printable
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def _ask(
         rows = iter(probabilities(logits(filled)[0] / temperature).tolist())
     for path, pixels in batch:
         if isinstance(pixels, str):
-            yield Answer(str(path), reason=pixels)
+            yield Answer(printable(str(path)), reason=pixels)
         else:
-            yield Answer(str(path), tuple(next(rows)))
+            yield Answer(printable(str(path)), tuple(next(rows)))
 
 
 def _pixels(path: Path, size: int) -> Pixels | str:

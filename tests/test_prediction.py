@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,15 @@ def test_bad_files_are_told_and_the_rest_is_done(
     assert rows[2]["error"] == "the file is empty"
     assert rows[3]["error"] == "cannot be read: No such file or directory"
     assert "3 of 4 images could not be read." in told.err
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_name_of_any_bytes_can_be_written(
+    results: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], form: str
+) -> None:
+    name = os.fsdecode(b"\xff\n.png")
+    assert predict(results, "tiny", str(tmp_path / name), "--format", form) == 3
+    assert rb"\xff" in capfdbinary.readouterr().out
 
 
 def test_a_low_confidence_is_said(

@@ -72,7 +72,7 @@ def list_folder(
         listed[split] = []
         for label, title in enumerate(classes):
             for path in each[title]:
-                id = _printable(path.relative_to(top).as_posix())
+                id = printable(path.relative_to(top).as_posix())
                 paths[id] = path
                 listed[split].append(Listed(id, label))
 
@@ -145,7 +145,7 @@ def _classes(folder: Path, aside: Counter[str]) -> dict[str, list[Path]]:
     stray = _images((f for f in _visible(folder) if f.is_file()), aside)
     if stray:
         aside["images outside class folders"] += len(stray)
-    return {_printable(f.name): _images(files_below(f), aside) for f in _folders(folder)}
+    return {printable(f.name): _images(files_below(f), aside) for f in _folders(folder)}
 
 
 def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) -> tuple[str, ...]:
@@ -226,6 +226,6 @@ def _how_split(folders: Mapping[SplitName, Path], seed: int) -> str:
     return f"test is {second!r}, validation carved from train with split seed {seed}"
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A name as it can be written to JSON, whatever bytes the file system holds."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
