@@ -29,8 +29,8 @@ ABOUT = (
     "multiply-accumulate of a convolution or dense layer, for one image through the whole model. "
     "Utilisation is that arithmetic at the best throughput, over what a matrix product does on "
     "this device in the same process. Memory for training is the whole process at its peak; for "
-    "inference it is what the model adds to a process that has the framework loaded, one image at "
-    "a time."
+    "inference it is what the model added to the measuring process, one image at a time: a lower "
+    "bound, because what models before it gave back is used again."
 )
 
 
