@@ -1,0 +1,50 @@
+"""Preprocessing turned into a layer: the same numbers, and a refusal where that cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tiny import SIZE, TINY
+
+from bench.errors import BenchError
+from bench.export.preprocessing_layers import with_preprocessing_layers
+from bench.network import Network, build_head
+from bench.protocol import Head
+
+
+def squared(x: Any) -> Any:
+    return x * x / 255
+
+
+def model(preprocess: Any) -> Any:
+    network = Network(replace(TINY, preprocess=preprocess), SIZE)
+    return network.classifier(build_head(Head(), network.features_shape, 3))
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        TINY.preprocess,  # a scale and an offset
+        "keras.applications.resnet:preprocess_input",  # channels turned round, means taken off
+        "keras.applications.efficientnet:preprocess_input",  # nothing at all
+    ],
+)
+def test_the_same_answers_from_layers_alone(preprocess: Any) -> None:
+    whole = model(preprocess)
+    plain = with_preprocessing_layers(whole)
+    images = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype("uint8")
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(plain(images)),
+        keras.ops.convert_to_numpy(whole(images)),
+        atol=1e-6,
+    )
+    assert "preprocess" not in {layer.name for layer in plain.layers}
+
+
+def test_what_is_no_scale_and_offset_is_refused() -> None:
+    with pytest.raises(BenchError, match=r"\.h5 file cannot hold this backbone's preprocessing"):
+        with_preprocessing_layers(model(squared))
