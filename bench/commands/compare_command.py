@@ -63,5 +63,6 @@ def _broken(found: Comparison, rules: Sequence[Rule]) -> list[str]:
             )
         broken += [f"{rule.text!r}: {change_text(c)}" for c in judged if rule.broken_by(c)]
     if rules:
-        broken += [f"{label} finished in {found.before} and not after" for label in found.lost]
+        lost = [n for n in found.refused if n.label in found.lost]
+        broken += [f"{n.label} cannot be judged any more: {n.reason}" for n in lost]
     return broken

@@ -103,8 +103,7 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
             continue
         if other is None or other["status"] != "ok":
             lost.append(label)
-            what = "is not there" if other is None else f"failed: {other['reason']}"
-            refused.append(NotComparable(label, "everything", f"in {after.run.name} it {what}"))
+            refused.append(NotComparable(label, "everything", _why_lost(after, row, other)))
             continue
         pair = _Pair(before, after, row, other, common, machine)
         changes += pair.changes(figures)
@@ -120,6 +119,17 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
         refused=tuple(refused),
         lost=tuple(lost),
     )
+
+
+def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
+    where = f"in {after.run.name} it"
+    if other is not None:
+        return f"{where} failed: {other['reason']}"
+    for _, there in after.backbones.iterrows():
+        # Labels tell random weights apart: then the backbone is there, under another label.
+        if there["backbone"] == row["backbone"] and there["weights"] != row["weights"]:
+            return f"weights differ: {row['weights']} | {there['weights']}"
+    return f"{where} is not there"
 
 
 @dataclass(frozen=True)

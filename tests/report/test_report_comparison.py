@@ -144,6 +144,17 @@ def test_random_init_is_not_compared_in_accuracy(tmp_path: Path) -> None:
     assert "accuracy" not in {c.figure for c in found.changes}
 
 
+def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
+    before = make_run(tmp_path / "a", [Net("net")])
+    after = make_run(tmp_path / "b", [Net("net", source="random init")])
+    found = compared(before, after)
+    assert found.lost == ("net",)
+    assert [(n.label, n.reason) for n in found.refused] == [
+        ("net", "weights differ: imagenet | random init"),
+        ("net (random init)", "in a it is not there"),
+    ]
+
+
 def test_what_differs_besides_is_told(tmp_path: Path) -> None:
     before = made(tmp_path / "a", wrong=4)
     protocol = {"name": "other", "digest": "1" * 16, "phases": []}
@@ -184,7 +195,10 @@ def test_what_finished_before_and_fails_now_breaks_any_rule(
     assert main(words) == 0
     assert "net, everything: in b it failed: out of memory" in capsys.readouterr().out
     assert main([*words, "--fail-if", "accuracy drops 0.5"]) == 4
-    assert "failed: net finished in a and not after" in capsys.readouterr().err
+    assert (
+        "failed: net cannot be judged any more: in b it failed: out of memory"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_rule_that_nothing_can_be_held_against_is_an_error(
