@@ -32,6 +32,7 @@ learning_rate = 1e-5
 unfreeze = {{ stages = 1 }}
 augment = {{ flip = {flip} }}
 """
+WATCH_SECONDS = 0.5  # to look at all processes takes time that the run would miss
 TELLS = "done, accuracy"  # what stands in the line of a finished trial
 
 
@@ -82,6 +83,6 @@ def _watch(pid: int, peak: list[float]) -> None:
         while process.is_running():
             family = [process, *process.children(recursive=True)]
             peak[0] = max(peak[0], sum(p.memory_info().rss for p in family) / 1e6)
-            time.sleep(0.1)
+            time.sleep(WATCH_SECONDS)
     except psutil.Error:
         return
