@@ -31,7 +31,7 @@ from bench.registry import load_plugins
 from bench.statistics.drift import MOST_DRIFT, drift
 
 MOST_DIFFERENCE = 0.05
-QUERIES = 64
+QUERIES = 32
 TURNS = 4
 CALIBRATIONS = 8
 
