@@ -1,4 +1,4 @@
-"""The mistake that notebooks copy: pixels divided by 255, whatever the weights were trained with."""
+"""The mistake that notebooks copy: pixels divided by 255, whatever the weights expect."""
 
 from __future__ import annotations
 
