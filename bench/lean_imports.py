@@ -1,7 +1,7 @@
 """Importing a package without what it would take along but not use.
 
-Keras imports pandas, SciPy, scikit-learn and matplotlib where it finds them, for wrappers and
-plots that a worker never calls: they take as long to load as all the rest.
+Keras imports pandas, scikit-learn and matplotlib where it finds them, for wrappers and plots that
+a worker never calls: they take as long to load as all the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-UNUSED_BY_WORKERS = ("matplotlib", "pandas", "scipy", "sklearn")
+UNUSED_BY_WORKERS = ("matplotlib", "pandas", "sklearn")
 
 
 @contextmanager
