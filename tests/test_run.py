@@ -11,6 +11,7 @@ import pytest
 
 from bench.errors import BenchError, UsageError
 from bench.executors.base import WorkerDiedError
+from bench.executors.local_process import LocalProcess
 from bench.job import Job, Listener
 from bench.plan import Plan, make_plan, run_folder
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
@@ -119,6 +120,16 @@ def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store
     assert records["one", 1].status == "failed"
     assert records["one", 1].reason == "killed by SIGKILL"
     assert records["two", 2].status == "ok"
+
+
+def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
+    records = execute(plan("one"), tmp_path, REQUEST, store, LocalProcess("auto"), Silent())
+    assert [record.status for record in records] == ["failed"]
+    log = tmp_path / records[0].reason.rsplit("its log is ", 1)[1].rstrip(".")
+    assert "nonesuch" in log.read_text(encoding="utf-8")
 
 
 def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> None:

@@ -55,7 +55,7 @@ class LocalProcess:
         try:
             for event in worker.work(job_path, log_path):
                 _hear(event, job, listener, recorded)
-            code = worker.wait()
+            code = worker.wait(log_path)
         except BaseException:
             worker.end()
             raise
@@ -84,18 +84,19 @@ class _Worker:
         assert self._process.stdin is not None  # both were asked for
         assert self._process.stdout is not None
         order = {"job": str(job_path.resolve()), "log": str(log_path.resolve())}
-        try:
+        with suppress(BrokenPipeError):  # it died while it was loading
             self._process.stdin.write(to_json(order).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            # It died while it was loading; what it said goes to its log.
-            self._errors.seek(0)
-            log_path.write_bytes(self._errors.read())
         for line in self._process.stdout:
             yield json.loads(line)
 
-    def wait(self) -> int:
+    def wait(self, log_path: Path) -> int:
         code = self._process.wait()
+        if code:
+            # What it said before it had a log: all there is, where it died while it was loading.
+            self._errors.seek(0)
+            with log_path.open("ab") as log:
+                log.write(self._errors.read())
         self._close()
         return code
 
