@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from bench.report import format as fmt
+from bench.report.columns import Show
 from bench.report.escape import markdown as safe
 from bench.report.findings import Findings
 from bench.report.markdown_parts import table
-from bench.report.runtimes import rows
+from bench.report.runtimes import Row, rows
 
 LONG = 300
 TITLES = (
@@ -23,10 +24,29 @@ ABOUT = (
 )
 
 
+def is_plain(found: Sequence[Row]) -> bool:
+    """Whether the reference was all that was asked for, and it worked: then nothing is shown."""
+    return all(row.runtime == "keras" and row.status == "ok" for row in found)
+
+
+def figures(row: Row) -> list[tuple[float | None, Show]]:
+    """The figures under `TITLES`, after the names, and how each is shown, whatever the format."""
+    return [
+        (row.artefact_mb, fmt.megabytes),
+        (row.convert_seconds, fmt.duration),
+        (row.accuracy, fmt.percent),
+        (row.agreement, fmt.percent),
+        (row.largest_difference, lambda value: f"{value:.1e}"),
+        (row.latency_p50_ms, fmt.milliseconds),
+        (row.latency_p90_ms, fmt.milliseconds),
+        (row.images_per_second, fmt.significant),
+    ]
+
+
 def text(findings: Findings) -> str:
-    """Nothing where the reference was all that was asked for, and it worked."""
+    """The section; nothing where only the reference ran."""
     found = rows(findings)
-    if all(row.runtime == "keras" and row.status == "ok" for row in found):
+    if is_plain(found):
         return ""
     lines = []
     for row in found:
@@ -34,19 +54,8 @@ def text(findings: Findings) -> str:
         if row.status != "ok":
             lines.append([*start, "failed", *[fmt.MISSING] * (len(TITLES) - 3)])
             continue
-        lines.append(
-            [
-                *start,
-                _cell(row.artefact_mb, fmt.megabytes),
-                _cell(row.convert_seconds, fmt.duration),
-                _cell(row.accuracy, fmt.percent),
-                _cell(row.agreement, fmt.percent),
-                _cell(row.largest_difference, lambda value: f"{value:.1e}"),
-                _cell(row.latency_p50_ms, fmt.milliseconds),
-                _cell(row.latency_p90_ms, fmt.milliseconds),
-                _cell(row.images_per_second, fmt.significant),
-            ]
-        )
+        shown = (fmt.MISSING if value is None else show(value) for value, show in figures(row))
+        lines.append([*start, *shown])
     parts = ["## Runtimes", table(TITLES, lines, left=(0, 1)), ABOUT]
     failed = [
         f"- {safe(row.label)}, {row.runtime}: {safe(row.reason, LONG)}"
@@ -54,7 +63,3 @@ def text(findings: Findings) -> str:
         if row.status != "ok"
     ]
     return "\n\n".join([*parts, *(["\n".join(["**Failed**", "", *failed])] if failed else [])])
-
-
-def _cell(value: float | None, show: Callable[[float], str]) -> str:
-    return fmt.MISSING if value is None else show(value)
