@@ -18,15 +18,14 @@ import keras
 import numpy as np
 
 from bench.augment import PLAIN, View
-from bench.backends.base import Array, Backend, Forward
+from bench.backends.base import Array, Forward
 from bench.cuts import PIXELS
-from bench.network import Network
+from bench.passes import FORWARD_BATCH, Passes
 from bench.store import Draft, Entry, NoRoomError, Store, forget_pages
 from bench.types import SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
 PAGES_KEPT_BYTES = 64 * 2**20
-FORWARD_BATCH = 32  # fixed, so that what is stored does not depend on the training batch
 Progress = Callable[[int, int], None]
 
 
@@ -105,20 +104,17 @@ class Frozen:
 
     def __init__(
         self,
-        network: Network,
+        passes: Passes,
         weights_sha256: str,
         images: Mapping[SplitName, Entry],
-        backend: Backend,
         store: Store | None,
     ) -> None:
-        self.network, self.backend, self.store = network, backend, store
+        self.passes, self.network, self.store = passes, passes.network, store
         self.images = images
         self.ledger = Ledger()
         self.notes: list[str] = []
-        self.compile_seconds = 0.0
         self._weights = weights_sha256
-        self._forwards: dict[tuple[str, ...], Forward] = {}
-        device = backend.device()
+        device = passes.backend.device()
         self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
 
     def rows(
@@ -149,27 +145,14 @@ class Frozen:
         """The rows at a cut of other images than the data set's, computed as they are taken."""
         if cut == PIXELS:
             return pixels
-        return Streamed(pixels, PLAIN, self.forward(PIXELS, [cut]))
-
-    def forward(self, source: str, targets: Sequence[str]) -> Forward:
-        """The compiled pass from one cut to others, compiled once."""
-        key = (source, *targets)
-        if key not in self._forwards:
-            model = self.network.between(source, targets, fold=self.backend.gains_from_folding)
-            forward = self.backend.forward(model)
-            dtype = "uint8" if source == PIXELS else "float32"
-            start = time.perf_counter()
-            forward.compile(np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype))
-            self.compile_seconds += time.perf_counter() - start
-            self._forwards[key] = forward
-        return self._forwards[key]
+        return Streamed(pixels, PLAIN, self.passes.get(PIXELS, [cut]))
 
     def _pixels(self, split: SplitName, view: View) -> Rows:
         images = Stored(self.images[split].array())
         return images if view == PLAIN else Streamed(images, view, None)
 
     def _stream(self, split: SplitName, view: View, cut: str) -> Rows:
-        forward = self.forward(PIXELS, [cut])
+        forward = self.passes.get(PIXELS, [cut])
         return Streamed(Stored(self.images[split].array()), view, forward)
 
     def _stored(
@@ -207,7 +190,7 @@ class Frozen:
         progress: Progress,
     ) -> dict[str, Entry]:
         start_cut = PIXELS if source is None else source.extra["cut"]
-        forward = self.forward(start_cut, list(missing))
+        forward = self.passes.get(start_cut, list(missing))
         rows = Stored((self.images[split] if source is None else source).array())
         start = time.perf_counter()
         drafts = self._drafts(store, split, view, len(rows), missing)

@@ -60,6 +60,10 @@ class _Folded(layers.Layer):  # type: ignore[misc]
         super().__init__(name=f"{convolution.name}_folded")
         self.convolution, self.norm = convolution, norm
 
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """As the convolution says; Keras would trace the whole call to find out."""
+        return keras.KerasTensor(self.convolution.compute_output_shape(inputs.shape), inputs.dtype)
+
     def call(self, inputs: Any) -> Any:
         layer, norm = self.convolution, self.norm
         scale = ops.rsqrt(norm.moving_variance + norm.epsilon)

@@ -7,8 +7,23 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from bench.protocol import TrainingProtocol
-from bench.types import Dataset, Epoch, KeepModels, Record, Trial
+from bench.types import Dataset, Epoch, KeepModels, Record, Settings, Trial
 from bench.weights import LocatedWeights
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a worker must know to build a backbone's network: all that is known before the images
+    are read."""
+
+    backbone: str
+    input_size: int
+    classes: int
+    protocol: TrainingProtocol
+    settings: Settings
+    weights: LocatedWeights | None  # None: random
+    plugins: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,21 @@ class Job:
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """Of the network that the job trains."""
+        trial = self.trials[0]
+        return Blueprint(
+            backbone=trial.backbone,
+            input_size=trial.input_size,
+            classes=len(self.dataset.classes),
+            protocol=self.protocol,
+            settings=trial.settings,
+            weights=self.weights,
+            plugins=self.plugins,
+            packages=self.packages,
+        )
 
 
 class Listener(Protocol):

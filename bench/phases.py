@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from bench.augment import PLAIN, View, fixed_views
-from bench.backends.base import Array, Backend
+from bench.backends.base import Array
+from bench.built import Built
 from bench.features import Frozen, Rows
 from bench.job import Job, Listener
-from bench.network import Network, initialise_head
+from bench.network import initialise_head
 from bench.protocol import Phase
 from bench.subsets import Subset, stratified
 from bench.train import Outcome, PhaseTrainer, restore, snapshot
@@ -43,19 +44,18 @@ class Phases:
         self,
         job: Job,
         trial: Trial,
-        network: Network,
-        head: Any,
+        built: Built,
         frozen: Frozen,
-        backend: Backend,
         listener: Listener,
     ) -> None:
         self.job, self.settings, self.listener = job, trial.settings, listener
-        self.network, self.head, self.frozen, self.backend = network, head, frozen, backend
+        self.network, self.head, self.backend = built.network, built.head, built.backend
+        self.frozen = frozen
         self.compile_seconds = 0.0
-        self._cuts = _cuts(network, job.protocol.phases)
+        self._cuts = built.cuts
         self._rows = self._prepare(trial)
         self._trainers: list[PhaseTrainer] = []
-        self.initial = snapshot(network.base.weights)
+        self.initial = snapshot(self.network.base.weights)
 
     def train(self, trial: Trial, multiplier: float = 1.0) -> Trained:
         """Train from the pretrained weights and a head drawn anew, at this multiple of the
@@ -182,13 +182,3 @@ class Phases:
 def _views(phase: Phase) -> Sequence[View]:
     """The fixed views of a phase; none where each epoch draws its own."""
     return fixed_views(phase.augment) or ()
-
-
-def _cuts(network: Network, phases: Sequence[Phase]) -> list[str]:
-    """Where each phase starts from. Never deeper than an earlier phase trained: what that phase
-    changed is no longer what the store holds."""
-    cuts: list[str] = []
-    for phase in phases:
-        cut = network.unfreeze(phase)
-        cuts.append(min([cut, *cuts], key=network.depth))
-    return cuts

@@ -16,6 +16,7 @@ from bench.cuts import check_layers
 from bench.errors import TrialError, UsageError
 from bench.estimate import trial_seconds
 from bench.files import to_json
+from bench.job import Blueprint
 from bench.protocol import TrainingProtocol
 from bench.records import SCHEMA
 from bench.registry import BACKBONES
@@ -146,6 +147,37 @@ def make_plan(
         planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
     return Plan(name, dataset, protocol, settings, tuple(planned), tuple(skipped))
+
+
+def first_blueprint(
+    backbones: Sequence[Backbone],
+    classes: int,
+    protocol: TrainingProtocol,
+    settings: Settings,
+    *,
+    input_size: int | None,
+    located: Mapping[str, LocatedWeights | None],
+    plugins: Sequence[Path],
+    packages: Sequence[str],
+) -> Blueprint | None:
+    """Of the first backbone that a plan over new images will run; none where it will run none."""
+    for backbone in backbones:
+        size = size_of(backbone, protocol, input_size)
+        try:
+            check_trainable(backbone, size, protocol, classes)
+        except TrialError:
+            continue
+        return Blueprint(
+            backbone=backbone.name,
+            input_size=size,
+            classes=classes,
+            protocol=protocol,
+            settings=settings,
+            weights=located[backbone.name],
+            plugins=tuple(str(path.resolve()) for path in plugins),
+            packages=tuple(packages),
+        )
+    return None
 
 
 def check_trainable(

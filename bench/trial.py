@@ -17,35 +17,38 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import datasets, weights
+from bench import datasets
 from bench.accounting import Spent
-from bench.backends.base import Array, current
+from bench.backends.base import Array
+from bench.built import Built, build
 from bench.environment import environment
-from bench.errors import TrialError, reason
+from bench.errors import reason
 from bench.features import Frozen
 from bench.job import Job, Listener
 from bench.macs import macs
 from bench.measuring.memory import process_peak
-from bench.network import Network, build_head
 from bench.phases import Phases
 from bench.rate_search import Found, search
 from bench.rebuild import keep_trained
 from bench.records import SCHEMA, write_arrays
-from bench.registry import BACKBONES
 from bench.robustness import measuring as corrupted
 from bench.store import Entry, Store
-from bench.types import SPLITS, Record, SplitName, Trial, WeightsUsed
+from bench.types import SPLITS, Record, SplitName, Trial
 
 
-def run_trials(job: Job, listener: Listener, imports_seconds: float) -> None:
-    """Run the job's trials in order; each ends in a record, whatever happens."""
+def run_trials(
+    job: Job, listener: Listener, imports_seconds: float, ahead: Built | None = None
+) -> None:
+    """Run the job's trials in order; each ends in a record, whatever happens.
+
+    `ahead` is what was built before the job was there; used where it is what the job needs.
+    """
     setup: _Setup | None = None
     for trial in job.trials:
         started = _now()
         try:
             if setup is None:
-                _prepare_device(trial)
-                setup = _Setup(job, trial, listener, imports_seconds)
+                setup = _Setup(job, trial, listener, imports_seconds, ahead)
             record = setup.run(trial)
         except Exception as error:
             traceback.print_exc()
@@ -65,51 +68,46 @@ def run_trials(job: Job, listener: Listener, imports_seconds: float) -> None:
 class _Setup:
     """What the trials of one backbone share."""
 
-    def __init__(self, job: Job, trial: Trial, listener: Listener, imports_seconds: float) -> None:
+    def __init__(
+        self,
+        job: Job,
+        trial: Trial,
+        listener: Listener,
+        imports_seconds: float,
+        ahead: Built | None,
+    ) -> None:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)
-        self.backend = current()
-        self.device = self.backend.device()
         self.settings = trial.settings
-        self.seconds: dict[str, float] = {"imports": imports_seconds}
+        if ahead is None or ahead.blueprint != job.blueprint:
+            listener.stage(trial, "building")
+            ahead = build(job.blueprint)
+        self.built = ahead
+        self.seconds = {"imports": imports_seconds, "build": self.built.seconds}
         store = Store(Path(job.store), job.store_limit_bytes)
-
-        begun = time.perf_counter()
-        listener.stage(trial, "building")
-        backbone = BACKBONES[trial.backbone]
-        self.network = Network(backbone, trial.input_size, job.protocol.head.pooling)
-        self.weights: WeightsUsed = weights.load(self.network.base, backbone, job.weights)
-        self.head = build_head(
-            job.protocol.head, self.network.features_shape, len(job.dataset.classes)
-        )
-        self.seconds["build"] = time.perf_counter() - begun
-
         self.images: dict[SplitName, Entry] = {
             split: datasets.images(job.dataset, split, trial.input_size, store) for split in SPLITS
         }
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
         self.frozen = Frozen(
-            self.network,
-            self.weights.sha256,
+            self.built.passes,
+            self.built.weights.sha256,
             self.images,
-            self.backend,
             store if self.settings.cache else None,
         )
-        self.phases = Phases(
-            job, trial, self.network, self.head, self.frozen, self.backend, listener
-        )
+        self.phases = Phases(job, trial, self.built, self.frozen, listener)
         self.runs = 0
 
     def run(self, trial: Trial) -> Record:
         """Train and measure one seed with one share of the training images."""
-        first = self.runs == 0
+        first, network = self.runs == 0, self.built.network
         found = self._train(trial)
         self.runs += 1
         trained = found.trained
         if first or self.job.keep_models != "none":
             # The measuring that follows all training needs one model of each backbone.
-            keep_trained(self.folder, trial.key, self.network.base, self.head, self.phases.initial)
-        classifier = self.network.classifier(self.head)
+            keep_trained(self.folder, trial.key, network.base, self.built.head, self.phases.initial)
+        classifier = network.classifier(self.built.head)
         arrays = {
             "test_labels": self._labels("test"),
             "test_probabilities": trained.test[-1],
@@ -117,15 +115,15 @@ class _Setup:
             "validation_probabilities": trained.validation,
             "phase_test_probabilities": trained.test,
         }
-        begun, compiled = time.perf_counter(), self.frozen.compile_seconds
+        begun, compiled = time.perf_counter(), self.built.passes.compile_seconds
         robust = self._robustness(trial)
         robustness_seconds = time.perf_counter() - begun
-        robustness_seconds -= self.frozen.compile_seconds - compiled  # counted as compiling
+        robustness_seconds -= self.built.passes.compile_seconds - compiled  # counted as compiling
         write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
         spent = Spent(
             shared=self.seconds,
             ledger=self.frozen.ledger,
-            compile_seconds=self.phases.compile_seconds + self.frozen.compile_seconds,
+            compile_seconds=self.phases.compile_seconds + self.built.passes.compile_seconds,
             train=sum(phase.train_seconds for phase in trained.phases),
             tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
             predict=trained.predict_seconds,
@@ -135,18 +133,18 @@ class _Setup:
             schema=SCHEMA,
             trial=trial,
             status="ok",
-            weights=self.weights,
+            weights=self.built.weights,
             parameters=classifier.count_params(),
             size_bytes=sum(int(np.prod(w.shape)) * 4 for w in classifier.weights),
             phases=trained.phases,
             seconds=spent.account(first=first),
-            environment=environment() | {"device": vars(self.device)},
+            environment=environment() | {"device": vars(self.built.device)},
             notes=tuple(self.frozen.notes),
             train_images=trained.train_images,
             tuning=found.tried,
             flops=2 * macs(classifier),
             memory_bytes=process_peak(),
-            device_memory_bytes=self.backend.memory_peak(),
+            device_memory_bytes=self.built.backend.memory_peak(),
         )
 
     def _train(self, trial: Trial) -> Found:
@@ -159,7 +157,11 @@ class _Setup:
         """Answers to corrupted images, where they are asked for and mean something: not those of
         random weights, nor of the smaller shares, which are for learning curves alone."""
         largest = max(one.fraction for one in self.job.trials)
-        if not self.settings.robustness or not self.weights.pretrained or trial.fraction < largest:
+        if (
+            not self.settings.robustness
+            or not self.built.weights.pretrained
+            or trial.fraction < largest
+        ):
             return {}
         progress = partial(self.listener.stage, trial, "corrupted test images")
         images = self.images["test"].array()
@@ -167,17 +169,6 @@ class _Setup:
 
     def _labels(self, split: SplitName) -> Array:
         return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
-
-
-def _prepare_device(trial: Trial) -> None:
-    if trial.settings.deterministic:
-        current().make_deterministic()
-    found = current().device()
-    if trial.settings.device not in ("auto", found.kind):
-        raise TrialError(
-            f"--device {trial.settings.device} was asked for, but {found.framework} finds only a "
-            f"{found.kind} here."
-        )
 
 
 def _now() -> str:

@@ -1,7 +1,8 @@
 """The process that trains: `python -m bench.worker`, started by an executor.
 
-It loads Keras at once, so that this can go on while the parent still reads the data; then it is
-told on its standard input which job file and log are its own. It tells its parent of the work, one
+It loads Keras at once, and builds the network that it is told of on its standard input, so that
+this can go on while the parent still reads the data; then it is told which job file and log are its
+own. It tells its parent of the work, one
 JSON line an event, on what was its standard output; whatever else is printed goes to the log. When
 the parent is gone, so is it: its standard input closes, and it ends at once.
 """
@@ -14,17 +15,21 @@ import sys
 import threading
 import time
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
 
 from bench.files import to_json
-from bench.job import Job
+from bench.job import Blueprint, Job
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.records import structure
 from bench.registry import load_plugins
 from bench.types import Epoch, Record, Trial
+
+if TYPE_CHECKING:
+    from bench.built import Built
 
 PROGRESS_SECONDS = 0.1
 
@@ -66,23 +71,48 @@ def main() -> None:
         from bench.trial import run_trials
 
     imports_seconds = time.time() - psutil.Process().create_time()
-    line = sys.stdin.readline()
-    if not line:  # the parent had nothing to do after all
+    ahead: Built | None = None
+    order = _next_order()
+    if "build" in order:
+        ahead = _ahead(structure(Blueprint, order["build"]))
+        order = _next_order()
+    if not order:  # the parent had nothing to do after all
         return
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    order = json.loads(line)
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     job = structure(Job, json.loads(Path(order["job"]).read_text(encoding="utf-8")))
-    for broken in load_plugins([Path(p) for p in job.plugins], job.packages):
-        print(broken, file=sys.stderr)
+    _plug_in(job.plugins, job.packages)
     if job.task == "measure":
         from bench.measuring.stage import measure
 
         measure(job, _Pipe(stream))
         return
-    run_trials(job, _Pipe(stream), imports_seconds)
+    run_trials(job, _Pipe(stream), imports_seconds, ahead)
+
+
+def _next_order() -> dict[str, Any]:
+    """What the parent says next; nothing where it is gone."""
+    order: dict[str, Any] = json.loads(sys.stdin.readline() or "{}")
+    return order
+
+
+def _ahead(blueprint: Blueprint) -> Built | None:
+    from bench.built import build_ahead
+
+    _plug_in(blueprint.plugins, blueprint.packages)
+    try:
+        return build_ahead(blueprint)
+    except Exception:
+        # The trial meets the same, and tells it in its record.
+        return None
+
+
+@cache
+def _plug_in(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
+    for broken in load_plugins([Path(p) for p in plugins], packages):
+        print(broken, file=sys.stderr)
 
 
 def _end_with_parent() -> None:

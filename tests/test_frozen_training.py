@@ -16,6 +16,7 @@ from bench.augment import PLAIN, fixed_views
 from bench.backends.base import Backend, current
 from bench.features import Frozen, Rows
 from bench.network import Network, build_head, initialise_head
+from bench.passes import Passes
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.store import Store
 from bench.train import Outcome, PhaseTrainer, restore, snapshot
@@ -35,7 +36,12 @@ def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] =
         "validation": tiny.store_images(store, "validation", val_pixels),
         "test": tiny.store_images(store, "validation", val_pixels),
     }
-    frozen = Frozen(network, "no file", entries, backend, store if cached else None)  # type: ignore[arg-type]
+    frozen = Frozen(
+        Passes(network, backend),
+        "no file",
+        entries,
+        store if cached else None,
+    )  # type: ignore[arg-type]
     cut = network.unfreeze(phase)
     head = build_head(Head(dropout=0.2), network.features_shape, 2)
     trainer = PhaseTrainer(

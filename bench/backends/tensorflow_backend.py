@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,12 @@ import tensorflow as tf
 
 from bench.backends import tensorflow_adam
 from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
+
+# XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA is a
+# runtime of its own. Autograph has nothing to rewrite in Keras layers.
+_graph: Callable[[Callable[..., Any]], Any] = tf.function(
+    jit_compile=False, reduce_retracing=True, autograph=False
+)
 
 
 class _Backend:
@@ -40,9 +46,7 @@ class _Backend:
 
 class _Forward:
     def __init__(self, model: Any) -> None:
-        # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA
-        # is a runtime of its own.
-        @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+        @_graph
         def call(x: Any) -> Any:
             return model(x, training=False)
 
@@ -61,7 +65,7 @@ class _Step:
         optimizer.build(variables)
         fused = tensorflow_adam.is_plain_adam(optimizer)
 
-        @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+        @_graph
         def step(x: Any, y: Any, weight: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([v.value for v in variables])

@@ -20,7 +20,15 @@ from bench.errors import UsageError
 from bench.estimate import matrix_rate
 from bench.executors.local_process import LocalProcess
 from bench.files import is_file_name
-from bench.plan import Plan, choose_backbones, find_weights, make_plan, run_folder, size_of
+from bench.plan import (
+    Plan,
+    choose_backbones,
+    find_weights,
+    first_blueprint,
+    make_plan,
+    run_folder,
+    size_of,
+)
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.robustness import passes as robustness_passes
@@ -103,6 +111,19 @@ def _run(
             fetching=not arguments.dry_run,
         )
         bars.remove_task(fetching)
+        if not arguments.dry_run and datasets.to_decode(listing, sizes, store=store):
+            executor.build_ahead(
+                first_blueprint(
+                    backbones,
+                    len(listing.classes),
+                    protocol,
+                    settings,
+                    input_size=arguments.input_size,
+                    located=found,
+                    plugins=arguments.plugin,
+                    packages=arguments.packages,
+                )
+            )
         decoding = bars.add_task("decoding images", total=None)
         dataset = datasets.prepare(
             listing,

@@ -1,6 +1,7 @@
 """Data sets: from a name on the command line to uint8 pixels on disk.
 
     list_dataset   finds images, classes and splits; decodes nothing
+    to_decode      whether `prepare` has anything to decode
     prepare        decodes every image once at all sizes, leaves out the bad ones
     images         the decoded array of one split at one size, for the process that trains
     leave_out      the same data set without some images, as copies of test images
@@ -25,7 +26,16 @@ from bench.types import Dataset, SplitName
 if TYPE_CHECKING:
     from bench.store import Entry, Store
 
-__all__ = ["Listed", "Listing", "Reader", "images", "leave_out", "list_dataset", "prepare"]
+__all__ = [
+    "Listed",
+    "Listing",
+    "Reader",
+    "images",
+    "leave_out",
+    "list_dataset",
+    "prepare",
+    "to_decode",
+]
 
 
 def list_dataset(
@@ -68,6 +78,13 @@ def prepare(
     from bench.datasets import preparation
 
     return preparation.prepare(listing, sizes, store=store, progress=progress)
+
+
+def to_decode(listing: Listing, sizes: Sequence[int], *, store: Store) -> bool:
+    """Whether `prepare` will have to decode images, or finds them all in the store."""
+    from bench.datasets import preparation
+
+    return preparation.to_decode(listing, sizes, store=store)
 
 
 def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:

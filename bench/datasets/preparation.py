@@ -72,6 +72,12 @@ def prepare(
     return dataset
 
 
+def to_decode(listing: Listing, sizes: Sequence[int], *, store: Store) -> bool:
+    """Whether `prepare` will have to decode images."""
+    dataset, missing = _look(listing, sorted(set(sizes)), store)
+    return dataset is None or bool(missing)
+
+
 def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
     """The data set as it is remembered, and the sizes that are not in the store."""
     outcomes = _remembered(listing, store)

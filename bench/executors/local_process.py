@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from bench.environment import available_cores
 from bench.executors.base import WorkerDiedError
 from bench.files import to_json, write_atomic
-from bench.job import Job, Listener
+from bench.job import Blueprint, Job, Listener
 from bench.records import structure
 from bench.types import Epoch, Record, Trial
 
@@ -35,6 +35,14 @@ class LocalProcess:
     def warm_up(self) -> None:
         """Start the next worker now: it loads its framework while the data are still read."""
         self._warm = self._warm or _Worker(self._environment)
+
+    def build_ahead(self, blueprint: Blueprint | None) -> None:
+        """Let the next worker build this network, if any, while the images are still decoded."""
+        if blueprint is None:
+            return
+        self.warm_up()
+        assert self._warm is not None  # it was just started, if it had not been
+        self._warm.tell({"build": asdict(blueprint)})
 
     def close(self) -> None:
         """End a worker that was started and not needed."""
@@ -81,14 +89,16 @@ class _Worker:
 
     def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
         """Give it its job, and hear its events until it ends."""
-        assert self._process.stdin is not None  # both were asked for
-        assert self._process.stdout is not None
-        order = {"job": str(job_path.resolve()), "log": str(log_path.resolve())}
+        self.tell({"job": str(job_path.resolve()), "log": str(log_path.resolve())})
+        assert self._process.stdout is not None  # it was asked for
+        for line in self._process.stdout:
+            yield json.loads(line)
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None  # it was asked for
         with suppress(BrokenPipeError):  # it died while it was loading
             self._process.stdin.write(to_json(order).encode() + b"\n")
             self._process.stdin.flush()
-        for line in self._process.stdout:
-            yield json.loads(line)
 
     def wait(self, log_path: Path) -> int:
         code = self._process.wait()

@@ -12,6 +12,7 @@ from bench.backends.base import current
 from bench.cuts import PIXELS
 from bench.features import Frozen, Rows
 from bench.network import Network
+from bench.passes import Passes
 from bench.robustness import KINDS, STRENGTHS, passes
 from bench.robustness.corruptions import CORRUPTIONS
 from bench.robustness.measuring import chosen, measure
@@ -56,7 +57,7 @@ def test_other_images_go_the_same_way_as_the_data_sets_own(store: Store) -> None
     pixels, _ = tiny.images(9, 3)
     network = Network(tiny.TINY, tiny.SIZE)
     entry = tiny.store_images(store, "test", pixels)
-    frozen = Frozen(network, "", {"test": entry}, current(), None)
+    frozen = Frozen(Passes(network, current()), "", {"test": entry}, None)
 
     class Plain:
         def __len__(self) -> int:

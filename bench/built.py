@@ -1,0 +1,90 @@
+"""What the trials of one backbone have before there are images: network, weights, head, passes.
+
+A worker makes it while its parent still decodes, so that neither waits for the other. Nothing here
+sees an image or trains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import weights
+from bench.backends.base import Backend, DeviceInfo, current
+from bench.cuts import PIXELS
+from bench.errors import TrialError
+from bench.job import Blueprint
+from bench.network import Network, build_head
+from bench.passes import Passes
+from bench.protocol import Phase
+from bench.registry import BACKBONES
+from bench.types import Settings, WeightsUsed
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network as its blueprint has it, with nothing trained yet."""
+
+    blueprint: Blueprint
+    backend: Backend
+    device: DeviceInfo
+    network: Network
+    weights: WeightsUsed
+    head: Any
+    cuts: tuple[str, ...]  # where each phase starts from
+    passes: Passes
+    seconds: float
+
+
+def build(blueprint: Blueprint) -> Built:
+    """Build what the blueprint says, on the device that it asks for."""
+    backend = current()
+    device = _prepared_device(backend, blueprint.settings)
+    start = time.perf_counter()
+    backbone, protocol = BACKBONES[blueprint.backbone], blueprint.protocol
+    network = Network(backbone, blueprint.input_size, protocol.head.pooling)
+    used = weights.load(network.base, backbone, blueprint.weights)
+    return Built(
+        blueprint=blueprint,
+        backend=backend,
+        device=device,
+        network=network,
+        weights=used,
+        head=build_head(protocol.head, network.features_shape, blueprint.classes),
+        cuts=tuple(_cuts(network, protocol.phases)),
+        passes=Passes(network, backend),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def build_ahead(blueprint: Blueprint) -> Built:
+    """The same, and the frozen pass ready to run, which is sure to be needed for new images."""
+    built = build(blueprint)
+    frozen = sorted(set(built.cuts) - {PIXELS}, key=built.network.depth)
+    if blueprint.settings.cache and frozen:
+        built.passes.warm_up(frozen)
+    return built
+
+
+def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:
+    if settings.deterministic:
+        backend.make_deterministic()
+    found = backend.device()
+    if settings.device not in ("auto", found.kind):
+        raise TrialError(
+            f"--device {settings.device} was asked for, but {found.framework} finds only a "
+            f"{found.kind} here."
+        )
+    return found
+
+
+def _cuts(network: Network, phases: Sequence[Phase]) -> list[str]:
+    """Where each phase starts from. Never deeper than an earlier phase trained: what that phase
+    changed is no longer what the store holds."""
+    cuts: list[str] = []
+    for phase in phases:
+        cut = network.unfreeze(phase)
+        cuts.append(min([cut, *cuts], key=network.depth))
+    return cuts
