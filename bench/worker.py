@@ -23,7 +23,7 @@ import psutil
 
 from bench.files import to_json
 from bench.job import Blueprint, Job
-from bench.lean_imports import UNUSED_BY_WORKERS, without
+from bench.lean_imports import UNUSED_BY_WORKERS, uncollected, without
 from bench.records import structure
 from bench.registry import load_plugins
 from bench.types import Epoch, Record, Trial
@@ -67,7 +67,7 @@ def main() -> None:
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     # Keras, and the framework under it, load here: this is the only process that pays for them.
-    with without(*UNUSED_BY_WORKERS):
+    with without(*UNUSED_BY_WORKERS), uncollected():
         from bench.trial import run_trials
 
     imports_seconds = time.time() - psutil.Process().create_time()

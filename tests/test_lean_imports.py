@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
 import pytest
 
-from bench.lean_imports import without
+from bench.lean_imports import uncollected, without
 
 
 def test_what_is_hidden_cannot_be_imported_inside_and_can_afterwards(
@@ -23,3 +24,15 @@ def test_what_was_there_before_stays() -> None:
     with without("json"):
         assert importlib.import_module("json").loads("[1]") == [1]
     assert sys.modules["json"] is not None
+
+
+def test_garbage_is_collected_again_after_the_import() -> None:
+    before = gc.get_freeze_count()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+            kept = [[] for _ in range(100)]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= before + len(kept)
+    finally:
+        gc.unfreeze()
