@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from bench.ahead import in_order
 from bench.augment import PLAIN, View
 from bench.backends.base import Array, Forward
 from bench.cuts import PIXELS
@@ -26,6 +28,7 @@ from bench.types import SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
 PAGES_KEPT_BYTES = 64 * 2**20
+AT_ONCE = 2  # batches; each takes the memory of its activations
 Progress = Callable[[int, int], None]
 
 
@@ -195,15 +198,12 @@ class Frozen:
         start = time.perf_counter()
         drafts = self._drafts(store, split, view, len(rows), missing)
         try:
-            for first in range(0, len(rows), FORWARD_BATCH):
-                indices = np.arange(first, min(first + FORWARD_BATCH, len(rows)))
-                batch = rows.take(indices)
-                if source is None:
-                    batch = view.apply(batch, indices)
-                outputs = forward(full_batch(batch))
+            done = 0
+            for outputs in _outputs(forward, rows if source else Streamed(rows, view, None)):
                 for draft, output in zip(drafts.values(), outputs, strict=True):
-                    draft.append(output[: len(batch)])
-                progress(first + len(batch), len(rows))
+                    draft.append(output)
+                done += len(outputs[0])
+                progress(done, len(rows))
             seconds = time.perf_counter() - start
             this = {uuid.uuid4().hex: seconds}
             self.ledger.spent |= this
@@ -253,12 +253,23 @@ class Frozen:
 
 
 def predict(forward: Forward, rows: Rows) -> Array:
-    """The outputs for all rows, in batches of one shape: one compilation."""
-    outputs = []
-    for first in range(0, len(rows), FORWARD_BATCH):
+    """The first output for all rows."""
+    return np.concatenate([outputs[0] for outputs in _outputs(forward, rows)])
+
+
+def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
+    """The outputs batch by batch, of one shape: one compilation.
+
+    Two batches are under way at once: where one waits, for its rows or for the last thread of an
+    operation, the other goes on.
+    """
+
+    def outputs(first: int) -> list[Array]:
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-        outputs.append(forward(full_batch(batch))[0][: len(batch)])
-    return np.concatenate(outputs)
+        return [output[: len(batch)] for output in forward(full_batch(batch))]
+
+    with ThreadPoolExecutor(AT_ONCE, "forward") as pool:
+        yield from in_order(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
 
 
 def _piecewise(forward: Forward, batch: Array) -> Array:

@@ -1,14 +1,15 @@
-"""The TensorFlow backend. Of the core, only this file and `tensorflow_adam` import TensorFlow."""
+"""The TensorFlow backend. Of the core, only this file and its two helpers import TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from bench.backends import tensorflow_adam
+from bench.backends import tensorflow_adam, tensorflow_gradients
 from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
 
 # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA is a
@@ -64,15 +65,14 @@ class _Step:
         variables = model.trainable_variables
         optimizer.build(variables)
         fused = tensorflow_adam.is_plain_adam(optimizer)
+        on_cpu = not tf.config.list_physical_devices("GPU")
 
         @_graph
         def step(x: Any, y: Any, weight: Any) -> Any:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch([v.value for v in variables])
+            with tensorflow_gradients.taken_as_products() if on_cpu else nullcontext():
                 logits = model(x, training=True)
-                value = loss(y, logits, weight)
-                scaled = optimizer.scale_loss(value)
-            gradients = tape.gradient(scaled, [v.value for v in variables])
+            value = loss(y, logits, weight)
+            gradients = tensorflow_gradients.gradients(optimizer.scale_loss(value), variables)
             if fused:
                 tensorflow_adam.apply(optimizer, gradients, variables)
             else:

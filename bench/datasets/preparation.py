@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bench.ahead import in_order
 from bench.datasets.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
 from bench.datasets.listing import Listing, Reader, digest_of
 from bench.datasets.pixels import draft, find, nbytes, parts
@@ -101,13 +102,14 @@ def _decode_all(
     writers: dict[SplitName, dict[int, Draft]] = {split: {} for split in SPLITS}
     outcomes: dict[str, _Outcome] = {}
     try:
+        # Pillow lets other threads run while it decodes.
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
             for split in SPLITS:
                 for size in sizes:
                     title = f"{listing.name} {split} {size} px"
                     writers[split][size] = draft(store, room, title)
                 ids = [image.id for image in listing.splits[split]]
-                found = _ahead(pool, lambda id: _examine(id, listing.reader, sizes), ids)
+                found = in_order(pool, lambda id: _examine(id, listing.reader, sizes), ids, WINDOW)
                 for id, (outcome, pixels) in zip(ids, found, strict=True):
                     outcomes[id] = outcome
                     for size, square in pixels.items():
@@ -124,19 +126,6 @@ def _decode_all(
     finally:
         for writer in (w for each in writers.values() for w in each.values()):
             writer.discard()
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[str], Examined], ids: Iterable[str]
-) -> Iterator[Examined]:
-    """Results in order, a few worked on ahead: Pillow lets other threads run while it decodes."""
-    waiting: deque[Future[Examined]] = deque()
-    for id in ids:
-        waiting.append(pool.submit(work, id))
-        if len(waiting) > WINDOW:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
