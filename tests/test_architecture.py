@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "matplotlib", "scipy"}
 TENSORFLOW_FILES = {
     "bench/backends/tensorflow_adam.py",
+    "bench/backends/tensorflow_gradients.py",
     "bench/backends/tensorflow_backend.py",
     "bench/datasets/tfds.py",
     "bench/export/saved_model.py",
