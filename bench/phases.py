@@ -66,14 +66,13 @@ class Phases:
         results: list[PhaseResult] = []
         after: list[Array] = []
         predict_seconds = 0.0
+        validation = np.empty(0)
         for index, phase in enumerate(self.job.protocol.phases):
-            results.append(self._phase(trial, index, phase, chosen, multiplier))
+            result, validation = self._phase(trial, index, phase, chosen, multiplier)
+            results.append(result)
             begun = time.perf_counter()
             after.append(self._predict(index, "test"))
             predict_seconds += time.perf_counter() - begun
-        begun = time.perf_counter()
-        validation = self._predict(len(results) - 1, "validation")
-        predict_seconds += time.perf_counter() - begun
         return Trained(tuple(results), np.stack(after), validation, len(chosen), predict_seconds)
 
     def answer(self, pixels: Rows) -> Array:
@@ -110,7 +109,8 @@ class Phases:
 
     def _phase(
         self, trial: Trial, index: int, phase: Phase, chosen: Array, multiplier: float
-    ) -> PhaseResult:
+    ) -> tuple[PhaseResult, Array]:
+        """The phase's result, and the validation probabilities that it ended with."""
         cut = self._cuts[index]
         self.network.unfreeze(phase)
         if index == len(self._trainers):
@@ -131,7 +131,7 @@ class Phases:
             on_batch=partial(self.listener.stage, trial, phase.name),
             on_epoch=partial(self.listener.epoch, trial, phase.name, phase.epochs),
         )
-        return PhaseResult(
+        result = PhaseResult(
             name=phase.name,
             cut=cut,
             views=self._describe_views(phase),
@@ -142,6 +142,7 @@ class Phases:
             compile_seconds=compile_seconds,
             train_seconds=outcome.train_seconds,
         )
+        return result, outcome.validation
 
     def _views_of(
         self, trial: Trial, index: int, phase: Phase, chosen: Array

@@ -83,16 +83,24 @@ class PhaseTrainer:
             batch_losses += losses.tolist()
             loss = self._finite(float((losses * counts).sum() / counts.sum()))
             accuracy = float(right.sum() / counts.sum())
-            val_loss, val_accuracy = self._validate(validation, validation_labels)
+            guessed = self.predict(validation)
+            val_loss, val_accuracy = _judge(guessed, validation_labels)
             self._finite(val_loss)
             seconds = time.perf_counter() - begun
             epochs.append(Epoch(loss, accuracy, val_loss, val_accuracy, seconds))
             on_epoch(number + 1, epochs[-1])
-            if best.offer(number + 1, epochs[-1]):
+            if best.offer(number + 1, epochs[-1], guessed):
                 break
         best.restore()
         seconds = time.perf_counter() - start
-        return Outcome(tuple(epochs), best.epoch, best.stopped, seconds, tuple(batch_losses))
+        return Outcome(
+            epochs=tuple(epochs),
+            best_epoch=best.epoch,
+            stopped_early=best.stopped,
+            train_seconds=seconds,
+            batch_losses=tuple(batch_losses),
+            validation=best.validation,
+        )
 
     def predict(self, rows: Rows) -> Array:
         """Class probabilities by the present weights."""
@@ -131,11 +139,6 @@ class PhaseTrainer:
             f"too high for this backbone."
         )
 
-    def _validate(self, rows: Rows, labels: Array) -> tuple[float, float]:
-        guessed = self.predict(rows)
-        true = guessed[np.arange(len(labels)), labels]
-        loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
-        return float(loss), float((guessed.argmax(axis=1) == labels).mean())
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ class Outcome:
     stopped_early: bool
     train_seconds: float
     batch_losses: tuple[float, ...]
+    validation: Array  # probabilities after the kept epoch
 
 
 class _Best:
@@ -159,16 +163,17 @@ class _Best:
         self._seen = 0
         self.epoch = 0
         self.stopped = False
+        self.validation: Array = np.empty(0)
 
-    def offer(self, number: int, epoch: Epoch) -> bool:
+    def offer(self, number: int, epoch: Epoch, validation: Array) -> bool:
         """Look at a finished epoch; true when training should stop."""
         self._seen = number
         if self._rule is None:
-            self.epoch = number
+            self.epoch, self.validation = number, validation
             return False
         score = -epoch.val_loss if self._rule.monitor == "val_loss" else epoch.val_accuracy
         if score > self._score:
-            self._score, self.epoch = score, number
+            self._score, self.epoch, self.validation = score, number, validation
             self._weights = snapshot(self._variables())
         self.stopped = number < self._epochs and number - self.epoch >= self._rule.patience
         return self.stopped
@@ -182,6 +187,13 @@ class _Best:
         if tail.trains_batchnorm:
             return list(tail.variables)
         return list(tail.trainable_variables)
+
+
+def _judge(guessed: Array, labels: Array) -> tuple[float, float]:
+    """Loss and accuracy of class probabilities."""
+    true = guessed[np.arange(len(labels)), labels]
+    loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
+    return float(loss), float((guessed.argmax(axis=1) == labels).mean())
 
 
 def snapshot(variables: Sequence[Any]) -> list[Array]:
@@ -251,4 +263,8 @@ def _optimizer(phase: Phase) -> Any:
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    return classes[phase.optimizer](phase.learning_rate)
+    optimizer = classes[phase.optimizer](phase.learning_rate)
+    if keras.config.dtype_policy().name == "mixed_float16":
+        # Gradients below float16's least number would be lost.
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
