@@ -15,19 +15,15 @@ that lay among the cats in the photographs as they came.
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from bench.records import load_run
-from bench.report.findings import Findings, find
+from planted import options, run
+
 from bench.report.mistakes import MOST_SHARED, Suspect, shared
 
-ROOT = Path(__file__).resolve().parent.parent
 BAR = 0.6
 SPLITS = ("train", "validation", "test")
 
@@ -53,46 +49,22 @@ def plant(folder: Path, target: Path, share: float, seed: int) -> set[str]:
     return planted
 
 
-def train(images: Path, place: Path, arguments: argparse.Namespace) -> Findings:
-    """One run of the harness, as a user makes it."""
-    asked = {
-        "--dataset": images,
-        "--backbones": arguments.backbones,
-        "--input-size": arguments.input_size,
-        "--seeds": arguments.seeds,
-        "--latency-seconds": 0.1,
-        "--keep-models": "none",
-        "--cache": place / "cache",
-        "--results": arguments.results or place / "results",
-        "--run": "planted-labels",
-    }
-    words = [str(word) for pair in asked.items() for word in pair]
-    subprocess.run(
-        [sys.executable, ROOT / "run_bench.py", "--quiet", "--fresh", *words],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return find(load_run(Path(asked["--results"]) / "planted-labels"))
-
-
 def count(suspects: tuple[Suspect, ...], ids: tuple[str, ...], planted: set[str]) -> int:
     return sum(ids[suspect.image] in planted for suspect in suspects)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--share", type=float, default=0.05, help="of every class (0.05)")
+    about = __doc__.split("\n")[0]
+    parser = options(about, share=0.05, of="every class", input_size=160, seeds=1)
     parser.add_argument("--backbones", default="mobilenetv2,efficientnet_lite0")
-    parser.add_argument("--input-size", type=int, default=160)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0, help="of what is planted")
     parser.add_argument("--results", type=Path, help="keep the run here, to look at it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         planted = plant(arguments.folder, place / "mislabelled", arguments.share, arguments.seed)
-        found = train(place / "mislabelled", place, arguments)
+        asked = {"--backbones": arguments.backbones}
+        images = place / "mislabelled"
+        found = run("planted-labels", images, place, arguments, asked, results=arguments.results)
     ids = found.run.dataset.splits["test"].ids
     tested = planted & set(ids)
     suspects = shared(found.mistakes)

@@ -14,20 +14,17 @@ import argparse
 import io
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from planted import options, run
 
-from bench.records import load_run
-from bench.report.findings import Findings, find
+from bench.report.findings import Findings
 from bench.report.leaks import Estimate, estimate, leaks
 
-ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = """
 summary = "a head trained until it knows its images by heart"
 
@@ -61,27 +58,13 @@ def plant(folder: Path, target: Path, share: float, seed: int) -> int:
 
 
 def train(images: Path, name: str, place: Path, arguments: argparse.Namespace) -> Findings:
-    """One run of the harness, as a user makes it."""
+    """One run with the head that learns by heart."""
     asked = {
-        "--dataset": images,
         "--backbones": arguments.backbone,
-        "--input-size": arguments.input_size,
-        "--seeds": arguments.seeds,
         "--protocol": place / "by-heart.toml",
-        "--latency-seconds": 0.1,
         "--on-leak": "drop" if name == "dropped" else "warn",
-        "--keep-models": "none",
-        "--cache": place / "cache",
-        "--results": place / "results",
-        "--run": name,
     }
-    words = [str(word) for pair in asked.items() for word in pair]
-    subprocess.run(
-        [sys.executable, ROOT / "run_bench.py", "--quiet", *words],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return find(load_run(place / "results" / name))
+    return run(name, images, place, arguments, asked)
 
 
 def say(what: str, found: Estimate | None) -> None:
@@ -99,13 +82,9 @@ def estimated(findings: Findings, images: Sequence[int] | None = None) -> Estima
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--share", type=float, default=0.2, help="of the test images (0.2)")
+    about = __doc__.split("\n")[0]
+    parser = options(about, share=0.2, of="the test images", input_size=32, seeds=5)
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--input-size", type=int, default=32)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0, help="of what is planted")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)

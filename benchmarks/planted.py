@@ -1,0 +1,58 @@
+"""What the benchmarks with planted faults share: their options, and a run of the harness."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.records import load_run
+from bench.report.findings import Findings, find
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def options(
+    about: str, *, share: float, of: str, input_size: int, seeds: int
+) -> argparse.ArgumentParser:
+    """A parser of what all of them may be asked; `of` says what the planted share is a share of."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--share", type=float, default=share, help=f"of {of} ({share:g})")
+    parser.add_argument("--input-size", type=int, default=input_size)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--seed", type=int, default=0, help="of what is planted")
+    return parser
+
+
+def run(
+    name: str,
+    images: Path,
+    place: Path,
+    arguments: argparse.Namespace,
+    asked: Mapping[str, object],
+    *,
+    results: Path | None = None,
+) -> Findings:
+    """One run of the harness, as a user makes it, in `place`; `asked` are its further options."""
+    results = results or place / "results"
+    words = {
+        "--dataset": images,
+        "--input-size": arguments.input_size,
+        "--seeds": arguments.seeds,
+        "--latency-seconds": 0.1,
+        "--keep-models": "none",
+        "--cache": place / "cache",
+        "--results": results,
+        "--run": name,
+        **asked,
+    }
+    given = [str(word) for pair in words.items() for word in pair]
+    subprocess.run(
+        [sys.executable, ROOT / "run_bench.py", "--quiet", "--fresh", *given],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return find(load_run(results / name))
