@@ -24,6 +24,7 @@ class Blueprint:
     weights: LocatedWeights | None  # None: random
     plugins: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    accumulation: int = 1
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Job:
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
+    accumulation: int = 1  # parts that a batch is taken in, their gradients added up
+    shortage: str = ""  # how the trials ended in larger parts
 
     @property
     def blueprint(self) -> Blueprint:
@@ -59,6 +62,7 @@ class Job:
             weights=self.weights,
             plugins=self.plugins,
             packages=self.packages,
+            accumulation=self.accumulation,
         )
 
 

@@ -108,6 +108,7 @@ def train_again(
         packages=packages,
         command=record.command,
         split_seed=record.split_seed,
+        accumulation=record.accumulation,
     )
     try:
         executor.run(job, listener)

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "matplotlib", "scipy"}
 TENSORFLOW_FILES = {
+    "bench/backends/tensorflow_accumulation.py",
     "bench/backends/tensorflow_adam.py",
     "bench/backends/tensorflow_gradients.py",
     "bench/backends/tensorflow_backend.py",

@@ -59,6 +59,28 @@ class TrainStep(Protocol):
         """Write the trained values back into the Keras variables."""
 
 
+class GradientStep(Protocol):
+    """A training step taken apart: the gradients of several parts of a batch, then one update."""
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        """Trace and compile for parts shaped like this one, without training on it."""
+
+    def put(self, x: Array, y: Array, weight: Array, share: float) -> Any:
+        """Begin moving a part, which has this share of its batch's weight, to the device."""
+
+    def add(self, part: Any) -> Any:
+        """Add up gradients; the result is the part's share of the loss, and correct answers."""
+
+    def apply(self) -> None:
+        """Change the weights by what was added up, and begin anew."""
+
+    def fetch(self, results: Sequence[Any]) -> Array:
+        """Wait for the parts and return their (loss, correct) rows on the host."""
+
+    def sync(self) -> None:
+        """Write the trained values back into the Keras variables."""
+
+
 class Backend(Protocol):
     """One Keras backend.
 
@@ -72,6 +94,8 @@ class Backend(Protocol):
     def forward(self, model: Any) -> Forward: ...
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep: ...
+
+    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep: ...
 
     def device(self) -> DeviceInfo: ...
 

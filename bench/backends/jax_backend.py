@@ -10,7 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
+from bench.backends.base import (
+    Array,
+    DeviceInfo,
+    Forward,
+    GradientStep,
+    LossFunction,
+    correct,
+    host,
+)
 from bench.errors import TrialError
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -24,6 +32,11 @@ class _Backend:
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
         return _Step(model, optimizer, loss)
+
+    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
+        from bench.backends import jax_accumulation
+
+        return jax_accumulation.GradientStep(model, optimizer, loss)
 
     def device(self) -> DeviceInfo:
         devices = jax.devices()
@@ -91,8 +104,7 @@ class _Step:
                 logits, after = model.stateless_call(trained, other, x, training=True)
                 value = loss(y, logits, weight)
                 # A loss-scaling optimizer reads its scale from its variables.
-                scaled = _scale(optimizer, slots, value)
-                return scaled, (value, logits, after)
+                return scaled(optimizer, slots, value), (value, logits, after)
 
             gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
             trained, slots = optimizer.stateless_apply(slots, gradients, trained)
@@ -129,7 +141,7 @@ class _Step:
         return tuple([v.value for v in variables] for variables in self._variables)
 
 
-def _scale(optimizer: Any, slots: Any, value: Any) -> Any:
+def scaled(optimizer: Any, slots: Any, value: Any) -> Any:
     import keras
 
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

@@ -10,11 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from bench.backends import tensorflow_adam, tensorflow_gradients
-from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct, host
+from bench.backends.base import (
+    Array,
+    DeviceInfo,
+    Forward,
+    GradientStep,
+    LossFunction,
+    correct,
+    host,
+)
 
 # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA is a
 # runtime of its own. Autograph has nothing to rewrite in Keras layers.
-_graph: Callable[[Callable[..., Any]], Any] = tf.function(
+graph: Callable[[Callable[..., Any]], Any] = tf.function(
     jit_compile=False, reduce_retracing=True, autograph=False
 )
 
@@ -27,6 +35,11 @@ class _Backend:
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
         return _Step(model, optimizer, loss)
+
+    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
+        from bench.backends import tensorflow_accumulation
+
+        return tensorflow_accumulation.GradientStep(model, optimizer, loss)
 
     def device(self) -> DeviceInfo:
         gpus = tf.config.list_physical_devices("GPU")
@@ -47,7 +60,7 @@ class _Backend:
 
 class _Forward:
     def __init__(self, model: Any) -> None:
-        @_graph
+        @graph
         def call(x: Any) -> Any:
             return model(x, training=False)
 
@@ -67,7 +80,7 @@ class _Step:
         fused = tensorflow_adam.is_plain_adam(optimizer)
         on_cpu = not tf.config.list_physical_devices("GPU")
 
-        @_graph
+        @graph
         def step(x: Any, y: Any, weight: Any) -> Any:
             with tensorflow_gradients.taken_as_products() if on_cpu else nullcontext():
                 logits = model(x, training=True)

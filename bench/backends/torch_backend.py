@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import torch
 
-from bench.backends.base import Array, DeviceInfo, Forward, LossFunction, correct
+from bench.backends.base import Array, DeviceInfo, Forward, GradientStep, LossFunction, correct
 
 
 class _Backend:
@@ -20,6 +20,11 @@ class _Backend:
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
         return _Step(model, optimizer, loss)
+
+    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
+        from bench.backends import torch_accumulation
+
+        return torch_accumulation.GradientStep(model, optimizer, loss)
 
     def device(self) -> DeviceInfo:
         gpu = torch.cuda.is_available()

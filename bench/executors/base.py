@@ -12,7 +12,24 @@ class WorkerDiedError(BenchError):
     """The process of a trial ended without a record; the message says how."""
 
 
+class OutOfMemoryError(WorkerDiedError):
+    """The process of a trial had not enough memory; the trials left might do with less."""
+
+
+class StoppedError(BenchError):
+    """The executor was closed while the job ran."""
+
+
 class Executor(Protocol):
-    """Runs one job; raises `WorkerDiedError` when trials were left without a record."""
+    """Runs one job; raises `WorkerDiedError` when trials were left without a record.
+
+    `run` may be called from as many threads at once as there are `slots`, each of which has a
+    device of its own. `close` ends what still runs, for good.
+    """
+
+    @property
+    def slots(self) -> int: ...
 
     def run(self, job: Job, listener: Listener) -> None: ...
+
+    def close(self) -> None: ...

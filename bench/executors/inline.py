@@ -8,6 +8,8 @@ from bench.job import Job, Listener
 class Inline:
     """No process of its own: a crash takes everything with it, a debugger sees everything."""
 
+    slots = 1
+
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure":
             from bench.measuring.stage import measure
@@ -17,3 +19,6 @@ class Inline:
         from bench.trial import run_trials
 
         run_trials(job, listener, imports_seconds=0.0)
+
+    def close(self) -> None:
+        """Nothing runs outside `run`."""

@@ -1,0 +1,70 @@
+"""TensorFlow's training step in two: gradients that are added up, and their application.
+
+Two functions, so that the activations of one part are gone before the next begins; inside one
+graph its operations may be run together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bench.backends import tensorflow_adam, tensorflow_gradients
+from bench.backends.base import Array, LossFunction, correct
+from bench.backends.tensorflow_backend import graph
+
+
+class GradientStep:
+    """See `bench.backends.base.GradientStep`; the sums are variables of their own."""
+
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        variables = model.trainable_variables
+        optimizer.build(variables)
+        sums = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in variables]
+        fused = tensorflow_adam.is_plain_adam(optimizer)
+        on_cpu = not tf.config.list_physical_devices("GPU")
+
+        @graph
+        def add(x: Any, y: Any, weight: Any, share: Any) -> Any:
+            with tensorflow_gradients.taken_as_products() if on_cpu else nullcontext():
+                logits = model(x, training=True)
+            value = loss(y, logits, weight) * share
+            gradients = tensorflow_gradients.gradients(optimizer.scale_loss(value), variables)
+            for total, gradient in zip(sums, gradients, strict=True):
+                total.assign_add(gradient)
+            return tf.stack([value, correct(y, logits, weight)])
+
+        @graph
+        def apply() -> None:
+            gradients = [total.read_value() for total in sums]
+            if fused:
+                tensorflow_adam.apply(optimizer, gradients, variables)
+            else:
+                optimizer.apply(gradients, variables)
+            for total in sums:
+                total.assign(tf.zeros_like(total))
+
+        self._add, self._apply = add, apply
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        self._add.get_concrete_function(*self.put(x, y, weight, 1.0))
+        self._apply.get_concrete_function()
+
+    def put(self, x: Array, y: Array, weight: Array, share: float) -> Any:
+        return tuple(tf.convert_to_tensor(item) for item in (x, y, weight, np.float32(share)))
+
+    def add(self, part: Any) -> Any:
+        return self._add(*part)
+
+    def apply(self) -> None:
+        self._apply()
+
+    def fetch(self, results: Sequence[Any]) -> Array:
+        return np.asarray(tf.stack(list(results)))
+
+    def sync(self) -> None:
+        """The Keras variables are the trained ones already."""
