@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from bench import weights
 from bench.backends.base import Backend, DeviceInfo, current
+from bench.backends.parts import InParts
 from bench.cuts import PIXELS
 from bench.errors import TrialError
 from bench.job import Blueprint
@@ -40,8 +43,9 @@ class Built:
 
 def build(blueprint: Blueprint) -> Built:
     """Build what the blueprint says, on the device that it asks for."""
-    backend = current()
+    backend = _in_parts(current(), blueprint)
     device = _prepared_device(backend, blueprint.settings)
+    keras.config.set_dtype_policy(blueprint.settings.precision)
     start = time.perf_counter()
     backbone, protocol = BACKBONES[blueprint.backbone], blueprint.protocol
     network = Network(backbone, blueprint.input_size, protocol.head.pooling)
@@ -66,6 +70,13 @@ def build_ahead(blueprint: Blueprint) -> Built:
     if blueprint.settings.cache and frozen:
         built.passes.warm_up(frozen)
     return built
+
+
+def _in_parts(backend: Backend, blueprint: Blueprint) -> Backend:
+    parts = blueprint.accumulation
+    if parts == 1:
+        return backend
+    return InParts(backend, parts, blueprint.settings.batch_size // parts)
 
 
 def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:

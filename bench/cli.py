@@ -1,7 +1,7 @@
 """The command line: what can be asked, and how errors and exit codes come out.
 
-Exit codes: 0 all done, 1 error, 2 usage, 3 some trials failed or were skipped, 4 a rule of
-`compare` was broken, 130 interrupted.
+Exit codes: 0 all done, 1 error, 2 usage, 3 some trials failed, were skipped or may not be ranked, 4
+a rule of `compare` was broken, 130 interrupted.
 Parsing imports nothing heavy; each command's own file does its work.
 """
 
@@ -19,7 +19,7 @@ from bench import __version__, finished_run_options
 from bench.argument_types import budget, fractions, positive, positive_float, seed, seeds
 from bench.errors import BenchError
 from bench.report.formats import FORMATS
-from bench.types import KEEP_MODELS
+from bench.types import KEEP_MODELS, PRECISIONS
 
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
@@ -247,11 +247,24 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         "--robustness",
         action="store_true",
         help="also ask the trained models about corrupted test images: blur, noise, JPEG, "
-        "brightness, contrast and rotation, in three strengths each",
+        "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
     )
     how = parser.add_argument_group("how to run")
     how.add_argument(
         "--device", choices=("auto", "cpu", "gpu"), default="auto", help="where to compute"
+    )
+    how.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="what layers compute in, in training and when timed; weights and logits stay float32",
+    )
+    how.add_argument(
+        "--threads",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="of the processor, in training and in every runtime that is timed (all cores)",
     )
     how.add_argument(
         "--no-cache",
@@ -288,6 +301,12 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         "--keep-artefacts",
         action="store_true",
         help="keep what --runtimes converted, in the run's folder models/",
+    )
+    how.add_argument(
+        "--no-retry",
+        action="store_true",
+        help="leave a trial that runs out of memory failed, instead of running it again in "
+        "smaller steps whose gradients are added up to the same batch",
     )
     how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
     how.add_argument(

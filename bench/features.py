@@ -245,6 +245,7 @@ class Frozen:
             "backbone": self.network.backbone.name,
             "weights": self._weights,
             "input_size": self.network.input_size,
+            "precision": self.network.precision,
             "cut": self.network.depth(cut),
             "shape": list(self.network.shape(cut)),
             "view": view.key(),
@@ -266,7 +267,7 @@ def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
 
     def outputs(first: int) -> list[Array]:
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-        return [output[: len(batch)] for output in forward(full_batch(batch))]
+        return [_float32(output[: len(batch)]) for output in forward(full_batch(batch))]
 
     with ThreadPoolExecutor(AT_ONCE, "forward") as pool:
         yield from in_order(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
@@ -274,10 +275,15 @@ def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
 
 def _piecewise(forward: Forward, batch: Array) -> Array:
     parts = [
-        forward(full_batch(batch[i : i + FORWARD_BATCH]))[0][: len(batch) - i]
+        _float32(forward(full_batch(batch[i : i + FORWARD_BATCH]))[0][: len(batch) - i])
         for i in range(0, len(batch), FORWARD_BATCH)
     ]
     return np.concatenate(parts)
+
+
+def _float32(output: Array) -> Array:
+    """As rows are kept: NumPy's files know no bfloat16, and float32 holds every half exactly."""
+    return output.astype("float32", copy=False)
 
 
 def full_batch(batch: Array) -> Array:

@@ -2,8 +2,8 @@
 
 In inference BatchNorm multiplies and adds per channel; folded into the kernel and a bias it costs
 nothing, and a framework can fuse what is left with the activation. The values are the same up to
-the rounding of float32. A kernel that trains is scaled anew in every step, so its gradient is the
-same too; BatchNorm that trains is never folded.
+the rounding of what the convolution computes in. A kernel that trains is scaled anew in every step,
+so its gradient is the same too; BatchNorm that trains is never folded.
 """
 
 from __future__ import annotations
@@ -57,12 +57,16 @@ class _Folded(layers.Layer):  # type: ignore[misc]
     """The convolution with BatchNorm's scale in its kernel and the rest in its bias."""
 
     def __init__(self, convolution: Any, norm: Any) -> None:
-        super().__init__(name=f"{convolution.name}_folded")
+        # Without autocasting, variables are read in float32: the product of kernel and scale is
+        # rounded once, to what the convolution computes in.
+        policy = convolution.dtype_policy
+        super().__init__(name=f"{convolution.name}_folded", dtype=policy, autocast=False)
         self.convolution, self.norm = convolution, norm
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """As the convolution says; Keras would trace the whole call to find out."""
-        return keras.KerasTensor(self.convolution.compute_output_shape(inputs.shape), inputs.dtype)
+        shape = self.convolution.compute_output_shape(inputs.shape)
+        return keras.KerasTensor(shape, self.compute_dtype)
 
     def call(self, inputs: Any) -> Any:
         layer, norm = self.convolution, self.norm
@@ -76,13 +80,13 @@ class _Folded(layers.Layer):  # type: ignore[misc]
             scale = ops.reshape(scale, (1, 1, -1, layer.depth_multiplier))
         convolve = ops.depthwise_conv if depthwise else ops.conv
         outputs = convolve(
-            inputs,
-            layer.kernel * scale,
+            ops.cast(inputs, self.compute_dtype),
+            ops.cast(layer.kernel * scale, self.compute_dtype),
             strides=layer.strides,
             padding=layer.padding,
             dilation_rate=layer.dilation_rate,
         )
-        return ops.add(outputs, shift)
+        return ops.add(outputs, ops.cast(shift, self.compute_dtype))
 
 
 def _inputs(operation: Any) -> list[Any]:

@@ -38,6 +38,7 @@ class Network:
             )
         self.backbone = backbone
         self.input_size = input_size
+        self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
         keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
         shape = (input_size, input_size, 3)
         self.base = resolve(backbone.build)(input_shape=shape, include_top=False, weights=None)
@@ -139,7 +140,7 @@ def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any
     stack += [layers.Dense(n, activation="relu") for n in head.hidden]
     if head.dropout:
         stack.append(layers.Dropout(head.dropout))
-    stack.append(layers.Dense(units))
+    stack.append(layers.Dense(units, dtype="float32"))  # logits, whatever the others compute in
     return keras.Sequential(stack, name="head")
 
 

@@ -25,7 +25,7 @@ from bench.weights import LocatedWeights
 
 Say = Callable[[str], None]
 
-LATER_SETTINGS = ("runtimes", "tune", "robustness", "deterministic")
+LATER_SETTINGS = ("runtimes", "tune", "robustness", "deterministic", "precision", "threads")
 
 
 @dataclass(frozen=True)
@@ -209,17 +209,8 @@ def find_weights(
     fetching: bool,
 ) -> dict[str, LocatedWeights | None]:
     """Find the weights of each backbone, and fetch them, so that none is missing later."""
-    return {
-        backbone.name: weights.locate(
-            backbone,
-            choice,
-            size_of(backbone, protocol, input_size),
-            say=say,
-            progress=progress,
-            fetching=fetching,
-        )
-        for backbone in backbones
-    }
+    sized = [(backbone, size_of(backbone, protocol, input_size)) for backbone in backbones]
+    return weights.locate_all(sized, choice, say=say, progress=progress, fetching=fetching)
 
 
 def run_folder(results: Path, name: str, *, fresh: bool) -> Path:

@@ -23,7 +23,7 @@ from bench.trained import (
     weights_path,
     write_trained,
 )
-from bench.types import Backbone, Record
+from bench.types import Backbone, Precision, Record
 
 if TYPE_CHECKING:
     from bench.network import Network
@@ -78,12 +78,18 @@ def record_of(run: Run, backbone: str) -> Record:
     return (kept or finished)[0]
 
 
-def rebuild(run: Run, record: Record) -> TrainedModel:
-    """Build the network, load the pretrained weights, and put in what training changed."""
+def rebuild(run: Run, record: Record, precision: Precision | None = None) -> TrainedModel:
+    """Build the network, load the pretrained weights, and put in what training changed.
+
+    In the precision that it was trained in, unless another is given: its weights are float32.
+    """
     trained = read_trained(run.folder, record.trial.key)
     backbone = _declared(run, record)
+    import keras
+
     from bench.network import Network, build_head
 
+    keras.config.set_dtype_policy(precision or record.trial.settings.precision)
     head_spec = structure(Head, run.meta["protocol"]["head"])
     network = Network(backbone, record.trial.input_size, head_spec.pooling)
     _load_pretrained(network, record)

@@ -7,6 +7,7 @@ is killed at any instant goes on from the last finished trial.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,16 +16,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bench import retry
 from bench.environment import environment
 from bench.errors import BenchError, UsageError
 from bench.executors.base import Executor, WorkerDiedError
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
-from bench.plan import Plan
+from bench.plan import Plan, Planned
 from bench.records import SCHEMA, read_records, write_records
+from bench.side_by_side import side_by_side
 from bench.store import Store
 from bench.trained import keep_best, weights_path
-from bench.types import Epoch, KeepModels, Record, RuntimeResult, Trial
+from bench.types import Epoch, KeepModels, Record, RuntimeResult, Settings, Trial
 from bench.weights import LocatedWeights
 
 
@@ -40,6 +43,7 @@ class Request:
     split_seed: int | None = None
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
+    retry: bool = True  # in smaller steps, where memory was short
     price_per_hour: float | None = None  # of this machine, for the reports
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
 
@@ -78,28 +82,41 @@ def pending(plan: Plan, folder: Path) -> list[Trial]:
 
 @dataclass
 class _Book:
-    """The run's records; hears the worker, writes each record down, passes the rest on."""
+    """The run's records; hears the workers, one at a time, writes each record down, passes the rest
+    on."""
 
     folder: Path
     listener: Listener
     keep: KeepModels
+    slots: int = 1  # how many workers train at once
     records: dict[str, Record] = field(init=False)
     heard: set[str] = field(default_factory=set)  # trials that ended in this execution
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.records = {r.trial.key: r for r in read_records(self.folder)}
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
-        self.listener.stage(trial, stage, done, total)
+        with self._lock:
+            self.listener.stage(trial, stage, done, total)
 
     def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
-        self.listener.epoch(trial, phase, of, number, epoch)
+        with self._lock:
+            self.listener.epoch(trial, phase, of, number, epoch)
 
     def note(self, text: str) -> None:
-        self.listener.note(text)
+        with self._lock:
+            self.listener.note(text)
 
     def record(self, record: Record) -> None:
+        with self._lock:
+            self._record(record)
+
+    def _record(self, record: Record) -> None:
         trial = record.trial
+        if self.slots > 1 and not record.runtimes:
+            note = f"trained on one of {self.slots} GPUs, beside other trials on the others"
+            record = replace(record, notes=(*record.notes, note))
         self.heard.add(trial.key)
         # A trial whose weights have changed since has another key: the new one takes its place.
         for key, old in list(self.records.items()):
@@ -117,15 +134,20 @@ def _run_jobs(
     plan: Plan, folder: Path, request: Request, store: Store, executor: Executor, book: _Book
 ) -> None:
     waiting = {trial.key for trial in pending(plan, folder)}
-    for planned in plan.planned:
+
+    def train(planned: Planned) -> None:
         while todo := [t for t in planned.trials if t.key in waiting - book.heard]:
             job = _job(plan, planned.weights, todo, folder, request, store)
             try:
-                executor.run(job, book)
+                retry.run(executor, job, book, book.heard, retry=request.retry)
             except WorkerDiedError as error:
                 # The first without a record is the one that died; those after it never began.
                 died = next(trial for trial in todo if trial.key not in book.heard)
                 book.record(_failed(died, str(error)))
+
+    found = [p for p in plan.planned if any(trial.key in waiting for trial in p.trials)]
+    book.slots = min(executor.slots, len(found)) if len(found) > 1 else 1
+    side_by_side(train, found, book.slots, executor.close)
 
 
 def _measure(
@@ -211,8 +233,10 @@ def _failed(trial: Trial, reason: str) -> Record:
 def _check_same(plan: Plan, folder: Path) -> None:
     """One folder holds one dataset, protocol and set of settings: else its table would lie."""
     earlier = _read_meta(folder)
+    # A run of before there was an option was made with its default.
+    known = _options(Settings()) | earlier["identity"] if "identity" in earlier else {}
     for what, now in _identity(plan).items():
-        before = earlier.get("identity", {}).get(what, now)
+        before = known.get(what, now)
         if before != now:
             raise UsageError(
                 f"run {folder.name} was made with {what} {before!r}, now it is {now!r}; "
@@ -221,12 +245,15 @@ def _check_same(plan: Plan, folder: Path) -> None:
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    settings = {f"--{name.replace('_', '-')}": v for name, v in asdict(plan.settings).items()}
-    return settings | {
+    return _options(plan.settings) | {
         "dataset content": plan.dataset.fingerprint[:16],
         "protocol content": plan.protocol.digest,
         "KERAS_BACKEND": environment()["keras_backend"],
     }
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {f"--{name.replace('_', '-')}": value for name, value in asdict(settings).items()}
 
 
 def _describe(plan: Plan, folder: Path, request: Request) -> None:

@@ -80,6 +80,14 @@ class Excluded:
 
 
 @dataclass(frozen=True)
+class WrongExtension:
+    """An image file whose name says one format and whose content is another."""
+
+    id: str
+    format: str  # of the content
+
+
+@dataclass(frozen=True)
 class Split:
     """Some labelled images; `digests` are the SHA-256 of their content, in the same order."""
 
@@ -102,6 +110,7 @@ class Dataset:
     fingerprint: str  # SHA-256 over classes, labels and the content of every image
     excluded: tuple[Excluded, ...] = ()
     notes: tuple[str, ...] = ()
+    wrong_extensions: tuple[WrongExtension, ...] = ()
 
 
 KeepModels = Literal["none", "best", "all"]
@@ -109,6 +118,10 @@ KEEP_MODELS: tuple[KeepModels, ...] = ("none", "best", "all")
 """Whose trained weights a run keeps: of each backbone the best seed's, every trial's, or none."""
 
 WeightsChoice = str  # "auto", "imagenet", "random" or a folder
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16", "mixed_float16")
+"""Keras' names: what layers compute in. Weights and logits are float32 in all of them."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,8 @@ class Settings:
     runtimes: str = "keras"  # how trained models are run to be timed: `all`, or NAME,NAME
     robustness: bool = False  # whether trained models also answer corrupted test images
     deterministic: bool = False  # ask the framework for operations that always add up alike
+    precision: Precision = "float32"
+    threads: int = 0  # of the processor, in training and in timing; 0: a thread for each core
 
 
 @dataclass(frozen=True)
@@ -210,7 +225,8 @@ class RuntimeResult:
     artefact: str = ""  # the converted model's file name; "" where the Keras model itself runs
     artefact_bytes: int = 0
     convert_seconds: float = 0.0
-    memory_bytes: int | None = None  # by which the process grew at most, loading and answering
+    memory_bytes: int | None = None  # by which a process of its own grew, loading and answering
+    device_memory_bytes: int | None = None  # on the GPU, at most, in that process
     joules: Mapping[str, float] = field(default_factory=dict)  # by batch size, all timed queries
 
 
@@ -260,3 +276,4 @@ class Record:
     memory_bytes: int = 0  # the process that trained, at most; seeds share one
     device_memory_bytes: int | None = None  # on the GPU, at most, while training
     session: Session | None = None  # that measured the runtimes
+    accumulation: int = 1  # parts that each batch was taken in, as memory did not hold all of it

@@ -1,7 +1,8 @@
 """The process that trains: `python -m bench.worker`, started by an executor.
 
-It loads Keras at once, and builds the network that it is told of on its standard input, so that
-this can go on while the parent still reads the data; then it is told which job file and log are its
+It loads Keras at once, on the cores that its arguments name, if any, and builds the network that it
+is told of on its standard input, so that this can go on while the parent still reads the data; it
+says, if asked, what its framework computes on; then it is told which job file and log are its
 own. It tells its parent of the work, one
 JSON line an event, on what was its standard output; whatever else is printed goes to the log. When
 the parent is gone, so is it: its standard input closes, and it ends at once.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
 
+from bench.executors.base import OutOfMemoryError
 from bench.files import to_json
 from bench.job import Blueprint, Job
 from bench.lean_imports import UNUSED_BY_WORKERS, uncollected, without
@@ -57,6 +59,12 @@ class _Pipe:
     def record(self, record: Record) -> None:
         self._send("record", record=asdict(record))
 
+    def device(self, kind: str) -> None:
+        self._send("device", kind=kind)
+
+    def out_of_memory(self, reason: str) -> None:
+        self._send("out_of_memory", reason=reason)
+
     def _send(self, kind: str, **content: Any) -> None:
         self._stream.write(to_json({"event": kind, **content}) + "\n")
         self._stream.flush()
@@ -64,20 +72,27 @@ class _Pipe:
 
 def main() -> None:
     """Run the job that the parent names."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    if len(sys.argv) > 1:
+        # Before a framework starts its threads: whatever it asks for, it has no more than these.
+        os.sched_setaffinity(0, map(int, sys.argv[1:]))
+    pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     # Keras, and the framework under it, load here: this is the only process that pays for them.
     with without(*UNUSED_BY_WORKERS), uncollected():
+        from bench.backends.base import current
         from bench.trial import run_trials
 
     imports_seconds = time.time() - psutil.Process().create_time()
     ahead: Built | None = None
-    order = _next_order()
-    if "build" in order:
-        ahead = _ahead(structure(Blueprint, order["build"]))
-        order = _next_order()
-    if not order:  # the parent had nothing to do after all
-        return
+    computed = False  # whether the framework has, and has threads that no fork takes along
+    while "job" not in (order := _next_order()):
+        computed = True
+        if "build" in order:
+            ahead = _ahead(structure(Blueprint, order["build"]))
+        elif "device" in order:
+            pipe.device(current().device().kind)
+        else:  # the parent had nothing to do after all
+            return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
@@ -85,11 +100,17 @@ def main() -> None:
     job = structure(Job, json.loads(Path(order["job"]).read_text(encoding="utf-8")))
     _plug_in(job.plugins, job.packages)
     if job.task == "measure":
+        from bench.measuring.alone import Alone
         from bench.measuring.stage import measure
 
-        measure(job, _Pipe(stream))
+        # Linux alone tells a process's peak of a part of its life, and forks as is needed here.
+        can_fork = sys.platform == "linux" and not computed
+        measure(job, pipe, Alone() if can_fork else None)
         return
-    run_trials(job, _Pipe(stream), imports_seconds, ahead)
+    try:
+        run_trials(job, pipe, imports_seconds, ahead)
+    except OutOfMemoryError as error:
+        pipe.out_of_memory(str(error))
 
 
 def _next_order() -> dict[str, Any]:

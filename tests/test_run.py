@@ -75,7 +75,7 @@ class Scripted:
     """An executor that answers each trial as it is told to: a status, or death."""
 
     def __init__(self, answer: Callable[[Trial], str]) -> None:
-        self.answer = answer
+        self.answer, self.slots = answer, 1
         self.ran: list[tuple[str, int]] = []
 
     def run(self, job: Job, listener: Listener) -> None:
@@ -87,6 +87,8 @@ class Scripted:
             if status == "interrupt":
                 raise KeyboardInterrupt
             listener.record(Record(SCHEMA, trial, status))  # type: ignore[arg-type]
+
+    def close(self) -> None: ...
 
 
 def run(p: Plan, folder: Path, store: Store, answer: Callable[[Trial], str]) -> Scripted:
@@ -126,7 +128,7 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
-    records = execute(plan("one"), tmp_path, REQUEST, store, LocalProcess("auto"), Silent())
+    records = execute(plan("one"), tmp_path, REQUEST, store, LocalProcess(Settings()), Silent())
     assert [record.status for record in records] == ["failed"]
     log = tmp_path / records[0].reason.rsplit("its log is ", 1)[1].rstrip(".")
     assert "nonesuch" in log.read_text(encoding="utf-8")

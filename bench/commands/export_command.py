@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from rich.console import Console
 
 from bench.commands.report_command import find_run
 from bench.export import export
+from bench.framework_variables import prepare_here
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.rebuild import rebuild, record_of
 from bench.records import load_run
@@ -23,10 +23,10 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"warning: {error}", style="yellow", markup=False)
     run = load_run(find_run(arguments.results, arguments.run))
     record = record_of(run, arguments.backbone)
-    os.environ.setdefault("KERAS_BACKEND", record.environment.get("keras_backend", "tensorflow"))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    prepare_here(record.environment.get("keras_backend", "tensorflow"))
     with without(*UNUSED_BY_WORKERS):
-        model = rebuild(run, record)
+        # A file of float32, whatever it was trained in: what every reader of it computes in.
+        model = rebuild(run, record, "float32")
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     folder = arguments.output or run.folder / "exported"
     done = export(run, model, arguments.format, folder, store)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from bench.commands.report_command import find_run
 from bench.errors import BenchError, UsageError
+from bench.framework_variables import prepare_here
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.prediction import Answer, DecodedAhead, answers, find_images
 from bench.rebuild import rebuild, record_of
@@ -48,9 +48,7 @@ def _answers(
     run: Run, record: Record, paths: Sequence[Path], temperature: float | None
 ) -> list[Answer]:
     # The backend that the model was trained on, unless the user names one.
-    backend = record.environment.get("keras_backend", "tensorflow")
-    os.environ.setdefault("KERAS_BACKEND", backend)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    prepare_here(record.environment.get("keras_backend", "tensorflow"))
     with DecodedAhead(paths, record.trial.input_size) as images:
         with without(*UNUSED_BY_WORKERS):
             from bench.backends.base import current

@@ -60,9 +60,10 @@ def main(arguments: argparse.Namespace) -> int:
         tune=arguments.tune,
         robustness=arguments.robustness,
         deterministic=arguments.deterministic,
+        precision=arguments.precision,
+        threads=arguments.threads,
     )
-
-    executor = LocalProcess(settings.device, deterministic=settings.deterministic)
+    executor = LocalProcess(settings)
     if not arguments.dry_run:
         executor.warm_up()
     try:
@@ -175,6 +176,7 @@ def _run(
         split_seed=arguments.split_seed,
         keep_models=arguments.keep_models,
         keep_artefacts=arguments.keep_artefacts,
+        retry=not arguments.no_retry,
         price_per_hour=arguments.price_per_hour,
         files=gate.files(audited, dataset, sizes, store=store),
     )
@@ -185,12 +187,13 @@ def _run(
     finally:
         # An interrupted run is reported too, as far as it went.
         if (folder / "run.json").exists():
-            thumbnails.keep(folder, report.shown_images(folder), dataset, sizes, store)
-            report.render(folder, latex=arguments.latex)
+            findings = report.read(folder)
+            thumbnails.keep(folder, report.shown_images(findings), dataset, sizes, store)
+            report.write(findings, latex=arguments.latex)
             report.point_latest(arguments.results, name)
             report.write_index(arguments.results)
     # The result is printed even with --quiet: it is what was asked for.
-    report.show(folder, Console(highlight=False))
+    report.show(findings, Console(highlight=False))
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
     incomplete = plan.skipped or broken or any(map(_failed, records))

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import datasets, weights
-from bench.audit import gate
+from bench.audit.findings import load
 from bench.cli import parser
 from bench.commands.report_command import find_run
 from bench.errors import BenchError, TrialError
@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
             located,
             folder,
             store,
-            LocalProcess(settings.device, deterministic=settings.deterministic),
+            LocalProcess(settings),
             heard,
             plugins=tuple(str(path.resolve()) for path in asked.plugin),
             packages=arguments.packages,
@@ -128,12 +128,12 @@ def _dataset(run: Run, record: Record, asked: argparse.Namespace, store: Store) 
         groups=asked.groups,
     )
     sizes = [record.trial.input_size]
-    if asked.on_leak == "drop":
-        # What the audit finds can depend on the size at which it looked.
-        sizes = sorted({r.trial.input_size for r in (*run.records, *run.smaller)})
     dataset = datasets.prepare(listing, sizes, store=store)
-    if asked.on_leak == "drop":
-        dataset, _ = gate.pass_through(listing, dataset, sizes, store=store, on_leak="drop")
+    audited = load(run.folder)
+    if audited is not None and audited.dropped:
+        # What the run left out then, not what an audit would leave out now: that depends on the
+        # size at which it looks, which other backbones of the run decided.
+        dataset = datasets.leave_out(dataset, audited.dropped, sizes, store=store, note="")
     check_dataset(dataset, record)
     return dataset
 

@@ -2,53 +2,68 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.environment import available_cores
-from bench.executors.base import WorkerDiedError
+from bench.executors.base import OutOfMemoryError, StoppedError, WorkerDiedError
+from bench.executors.cores import chosen_cores
+from bench.executors.gpus import visible_gpus
+from bench.executors.worker_environment import worker_environment
+from bench.executors.worker_process import WorkerProcess
 from bench.files import to_json, write_atomic
 from bench.job import Blueprint, Job, Listener
+from bench.memory_errors import WORDS
 from bench.records import structure
-from bench.types import Epoch, Record, Trial
+from bench.types import Epoch, Record, Settings, Trial
 
-ENDING_SECONDS = 5.0
-DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+LAST_WORDS_BYTES = 4096
 
 
 class LocalProcess:
-    """Worker processes on this machine, one a job."""
+    """Worker processes on this machine, one a job; where there are several GPUs, a job on each."""
 
-    def __init__(self, device: str, *, deterministic: bool = False) -> None:
-        self._environment = _environment(device, deterministic=deterministic)
-        self._warm: _Worker | None = None
+    def __init__(self, settings: Settings) -> None:
+        self._environment = worker_environment(settings)
+        self._cores = chosen_cores(settings.threads)
+        self._gpus = () if settings.device == "cpu" else visible_gpus()
+        # Those without a worker. One alone, or none, is what its framework finds by itself.
+        self._free = list(self._gpus) if len(self._gpus) > 1 else [""]
+        self._warm: WorkerProcess | None = None
+        self._running: list[WorkerProcess] = []
+        self._closed = False
+        self._lock = threading.RLock()
+
+    @property
+    def slots(self) -> int:
+        """As many as there are GPUs, if the framework can use them; asks it, where there are."""
+        if len(self._gpus) < 2:
+            return 1
+        return len(self._gpus) if self._warmed().device_kind() == "gpu" else 1
 
     def warm_up(self) -> None:
         """Start the next worker now: it loads its framework while the data are still read."""
-        self._warm = self._warm or _Worker(self._environment)
+        self._warmed()
 
     def build_ahead(self, blueprint: Blueprint | None) -> None:
         """Let the next worker build this network, if any, while the images are still decoded."""
-        if blueprint is None:
-            return
-        self.warm_up()
-        assert self._warm is not None  # it was just started, if it had not been
-        self._warm.tell({"build": asdict(blueprint)})
+        if blueprint is not None:
+            self._warmed().tell({"build": asdict(blueprint)})
 
     def close(self) -> None:
-        """End a worker that was started and not needed."""
-        if self._warm is not None:
-            self._warm.end()
-            self._warm = None
+        """End a worker that was started and not needed, and those that are at work."""
+        with self._lock:
+            self._closed = True
+            warm, self._warm = self._warm, None
+            running = list(self._running)
+        if warm is not None:
+            warm.end()
+        for worker in running:
+            worker.stop()
 
     def run(self, job: Job, listener: Listener) -> None:
         first = job.trials[0]
@@ -56,75 +71,43 @@ class LocalProcess:
         name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
         job_path, log_path = logs / f"{name}.job.json", logs / f"{name}.log"
         write_atomic(job_path, to_json(asdict(job)))
-        self.warm_up()
-        worker, self._warm = self._warm, None
-        assert worker is not None  # it was just started, if it had not been
         recorded: set[str] = set()
         try:
-            for event in worker.work(job_path, log_path):
-                _hear(event, job, listener, recorded)
-            code = worker.wait(log_path)
+            with self._worker() as worker:
+                for event in worker.work(job_path, log_path):
+                    _hear(event, job, listener, recorded)
+                code = worker.wait(log_path)
+        finally:
+            job_path.unlink(missing_ok=True)
+        if self._closed:
+            raise StoppedError(f"{name} was stopped.")
+        if len(recorded) < len(job.trials):
+            kind = OutOfMemoryError if _for_memory(code, log_path) else WorkerDiedError
+            raise kind(f"{_how(code)}; its log is logs/{log_path.name}.")
+
+    def _warmed(self) -> WorkerProcess:
+        with self._lock:
+            if self._closed:
+                raise StoppedError("no more workers are started.")
+            if self._warm is None:
+                self._warm = WorkerProcess(self._environment, self._cores, self._free.pop(0))
+            return self._warm
+
+    @contextmanager
+    def _worker(self) -> Iterator[WorkerProcess]:
+        """One that was started, or is now; ended in any case, and its GPU free again."""
+        with self._lock:
+            worker, self._warm = self._warmed(), None
+            self._running.append(worker)
+        try:
+            yield worker
         except BaseException:
             worker.end()
             raise
-        job_path.unlink(missing_ok=True)
-        if len(recorded) < len(job.trials):
-            raise WorkerDiedError(f"{_how(code)}; its log is logs/{log_path.name}.")
-
-
-class _Worker:
-    """One process of `bench.worker`."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
-            stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            # Ctrl-C reaches this process, which then ends the worker; not both at once.
-            start_new_session=True,
-        )
-
-    def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
-        """Give it its job, and hear its events until it ends."""
-        self.tell({"job": str(job_path.resolve()), "log": str(log_path.resolve())})
-        assert self._process.stdout is not None  # it was asked for
-        for line in self._process.stdout:
-            yield json.loads(line)
-
-    def tell(self, order: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None  # it was asked for
-        with suppress(BrokenPipeError):  # it died while it was loading
-            self._process.stdin.write(to_json(order).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def wait(self, log_path: Path) -> int:
-        code = self._process.wait()
-        if code:
-            # What it said before it had a log: all there is, where it died while it was loading.
-            self._errors.seek(0)
-            with log_path.open("ab") as log:
-                log.write(self._errors.read())
-        self._close()
-        return code
-
-    def end(self) -> None:
-        """End it, politely first."""
-        self._process.terminate()
-        try:
-            self._process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._close()
-
-    def _close(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
+        finally:
+            with self._lock:
+                self._running.remove(worker)
+                self._free.append(worker.gpu)
 
 
 def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str]) -> None:
@@ -142,26 +125,18 @@ def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str
         record = structure(Record, event["record"])
         recorded.add(record.trial.key)
         listener.record(record)
+    elif kind == "out_of_memory":
+        raise OutOfMemoryError(event["reason"])
 
 
-def _environment(device: str, *, deterministic: bool) -> dict[str, str]:
-    env = dict(os.environ)
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
-    env.setdefault("KERAS_BACKEND", "tensorflow")
-    env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # The threads are those that the record names, whatever a framework would guess.
-    env.setdefault("TF_NUM_INTRAOP_THREADS", str(available_cores()))
-    env.setdefault("OMP_NUM_THREADS", str(available_cores()))
-    if device == "cpu":
-        env["CUDA_VISIBLE_DEVICES"] = ""
-        env["JAX_PLATFORMS"] = "cpu"
-    if deterministic:
-        # Read when a framework starts, too early for the backend's own file.
-        flags = [env.get("XLA_FLAGS", ""), DETERMINISTIC_XLA]
-        env["XLA_FLAGS"] = " ".join(filter(None, flags))
-        env.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return env
+def _for_memory(code: int, log_path: Path) -> bool:
+    """Whether the process was killed as the system does when memory is short, or gave up for want
+    of it."""
+    if code == -signal.SIGABRT:
+        with log_path.open("rb") as log:
+            log.seek(max(0, log_path.stat().st_size - LAST_WORDS_BYTES))
+            return WORDS.search(log.read().decode(errors="replace")) is not None
+    return code == -signal.SIGKILL
 
 
 def _how(code: int) -> str:

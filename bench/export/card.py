@@ -46,7 +46,16 @@ def _head(about: About, record: Record, file: str) -> str:
         f"# {safe(file)}\n\n"
         f"An image classifier: {safe(about.backbone)} from {safe(origin)}, trained by "
         f"backbone-bench {about.backbone_bench} in run {safe(about.run)}, trial {about.trial}, "
-        f"seed {record.trial.seed}."
+        f"seed {record.trial.seed}.{_precision(record)}"
+    )
+
+
+def _precision(record: Record) -> str:
+    trained = record.trial.settings.precision
+    if trained == "float32":
+        return ""
+    return (
+        f" It was trained, and its figures measured, in {trained}; this file computes in float32."
     )
 
 

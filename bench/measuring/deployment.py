@@ -9,12 +9,12 @@ import numpy as np
 
 from bench.backends.base import Array
 from bench.errors import TrialError
-from bench.measuring.memory import growth
 from bench.runtimes.base import REFERENCE, Call, Runtime, Source
 from bench.types import RuntimeResult
 
 ANSWER_BATCH = 8
-REFERENCE_TOLERANCE = 0.01  # of a probability; half precision rounds that much, other weights more
+# Of a probability, by what the model computes in: rounding moves it less, other weights more.
+REFERENCE_TOLERANCE = {"float32": 0.01, "mixed_float16": 0.05, "mixed_bfloat16": 0.3}
 
 
 @dataclass
@@ -32,23 +32,22 @@ def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> 
     begun = time.perf_counter()
     runtime.convert(source)
     converted = time.perf_counter() - begun
-    with growth() as grown:
-        begun = time.perf_counter()
-        call = runtime.load(source)
-        call(np.asarray(images[:1]))
-        loaded = time.perf_counter() - begun
+    begun = time.perf_counter()
+    call = runtime.load(source)
+    call(np.asarray(images[:1]))
+    loaded = time.perf_counter() - begun
     begun = time.perf_counter()
     call(np.asarray(images[:1]))
     seconds_an_image = time.perf_counter() - begun
     if runtime.name == REFERENCE:
-        _check_same(answers(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH])
+        tolerance = REFERENCE_TOLERANCE[source.model.dtype_policy.name]
+        _check_same(answers(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
     result = RuntimeResult(
         runtime.name,
         compile_seconds=loaded,
         artefact=runtime.artefact,
         artefact_bytes=_size(source, runtime),
         convert_seconds=converted if runtime.artefact else 0.0,
-        memory_bytes=grown.nbytes,
     )
     known = runtime.name == REFERENCE
     return Deployment(result, call, seconds_an_image, None if known else answers(call, images))
@@ -65,9 +64,9 @@ def answers(call: Call, images: Array) -> Array:
     return np.hstack([1 - whole, whole]) if whole.shape[1] == 1 else whole
 
 
-def _check_same(found: Array, expected: Array) -> None:
+def _check_same(found: Array, expected: Array, tolerance: float) -> None:
     difference = float(np.abs(found - expected).max())
-    if not difference < REFERENCE_TOLERANCE:
+    if not difference < tolerance:
         raise TrialError(
             f"the model made again from its kept weights answers other than the trained one did: "
             f"probabilities differ by up to {difference:.3f}."

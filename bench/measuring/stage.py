@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from bench import datasets
@@ -23,9 +24,10 @@ from bench.backends.base import Array, current
 from bench.environment import available_cores
 from bench.errors import reason
 from bench.job import Job, Listener
+from bench.measuring.alone import Alone
 from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
-from bench.measuring.memory import growth
+from bench.measuring.inference_memory import Taken, inference_memory
 from bench.measuring.products import Calibration, matrix_peak
 from bench.measuring.rounds import OVERTIME, Subject, interleave
 from bench.rebuild import rebuild
@@ -50,10 +52,11 @@ class _Model:
 
     records: Sequence[Record]
     source: Source
+    float32: Source  # what is converted: an artefact's own name says what it computes in
     images: Array  # of the test split
     expected: Array
-    memory_bytes: int | None
     seconds: float
+    memory: Taken = field(default_factory=Taken)  # of the Keras model
     results: list[RuntimeResult] = field(default_factory=list)
     timings: dict[str, Array] = field(default_factory=dict)
     answers: dict[str, Array] = field(default_factory=dict)
@@ -63,19 +66,24 @@ class _Model:
         return self.records[0].trial.backbone
 
 
-def measure(job: Job, listener: Listener) -> None:
-    """Measure the job's trials, which are trained; every one of them is recorded again."""
-    _Stage(job, listener).run()
+def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
+    """Measure the job's trials, which are trained; every one of them is recorded again.
+
+    Without a process for memory that is `alone`, what the models take is left empty.
+    """
+    _Stage(job, listener, alone).run()
 
 
 class _Stage:
-    def __init__(self, job: Job, listener: Listener) -> None:
-        self.job, self.listener = job, listener
+    def __init__(self, job: Job, listener: Listener, alone: Alone | None) -> None:
+        self.job, self.listener, self.alone = job, listener, alone
         self.folder = Path(job.folder)
         self.settings = job.trials[0].settings
+        keras.config.set_dtype_policy(self.settings.precision)
         self.backend = current()
         self.device = self.backend.device()
-        self.threads = available_cores()
+        self.threads = self.settings.threads or available_cores()
+        self.runtimes = choose_runtimes(self.settings.runtimes)[0]
         self.store = Store(Path(job.store), job.store_limit_bytes)
         self.joules = joule_counter() if self.device.kind == "gpu" else None
         self.rounds = 0
@@ -87,7 +95,7 @@ class _Stage:
         run = load_run(self.folder)
         with ExitStack() as stack:
             models = self._models(run, stack)
-            for runtime in choose_runtimes(self.settings.runtimes)[0]:
+            for runtime in self.runtimes:
                 self._measure(runtime, models, calibration.sample)
             session = Session(
                 started=started,
@@ -101,39 +109,55 @@ class _Stage:
                 self._record(model, session)
 
     def _models(self, run: Run, stack: ExitStack) -> list[_Model]:
-        models = []
-        for records in _groups(self.job, run):
+        models: dict[str, _Model] = {}
+        groups = _groups(self.job, run)
+        for records in groups:
+            self._ask_memory(self.runtimes[0], records[0], Path())
+        for records in groups:
             self.listener.stage(records[0].trial, "building for measuring")
             try:
-                models.append(self._model(run, records, stack))
+                models[records[0].trial.key] = self._model(run, records, stack)
             except Exception as error:
                 traceback.print_exc()
                 failed = RuntimeResult(REFERENCE, status="failed", reason=reason(error))
                 for record in records:
                     self.listener.record(replace(record, runtimes=(failed,)))
-        return models
+        for records in groups:
+            # Looked at last: it went on beside the building above, where nothing was timed.
+            begun, memory = time.perf_counter(), self._memory()
+            if model := models.get(records[0].trial.key):
+                model.memory = memory
+                model.seconds += time.perf_counter() - begun
+        return list(models.values())
 
     def _model(self, run: Run, records: Sequence[Record], stack: ExitStack) -> _Model:
         begun = time.perf_counter()
         trial = records[0].trial
         train = datasets.images(self.job.dataset, "train", trial.input_size, self.store).array()
         test = datasets.images(self.job.dataset, "test", trial.input_size, self.store).array()
-        with growth() as grown:
-            classifier = rebuild(run, records[0]).classifier()
+        classifier = rebuild(run, records[0]).classifier()
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
             folder = self.folder / "models" / f"{trial.backbone}-{trial.key}"
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
+        source = Source(classifier, np.asarray(train[chosen]), folder, self.threads)
         return _Model(
             records,
-            Source(classifier, np.asarray(train[chosen]), folder, self.threads),
+            source,
+            self._float32(run, records[0], source),
             test,
             evidence.arrays["test_probabilities"],
-            grown.nbytes,
             time.perf_counter() - begun,
         )
+
+    def _float32(self, run: Run, record: Record, source: Source) -> Source:
+        """The same model in float32, where it is not that and something will be converted."""
+        plain = self.settings.precision == "float32"
+        if plain or not any(runtime.artefact for runtime in self.runtimes):
+            return source
+        return replace(source, model=rebuild(run, record, "float32").classifier())
 
     def _measure(
         self, runtime: Runtime, models: Sequence[_Model], between: Callable[[], None]
@@ -144,7 +168,12 @@ class _Stage:
             self.listener.stage(model.records[0].trial, f"preparing {runtime.name}")
             begun = time.perf_counter()
             try:
-                made = deploy(runtime, model.source, model.images, model.expected)
+                source = model.float32 if runtime.artefact else model.source
+                made = deploy(runtime, source, model.images, model.expected)
+                memory = model.memory
+                if runtime.name != REFERENCE:
+                    self._ask_memory(runtime, model.records[0], source.folder)
+                    memory = self._memory()
             except Exception as error:
                 traceback.print_exc()
                 failed = RuntimeResult(runtime.name, status="failed", reason=reason(error))
@@ -152,6 +181,9 @@ class _Stage:
                 continue
             finally:
                 model.seconds += time.perf_counter() - begun
+            made.result = replace(
+                made.result, memory_bytes=memory.process, device_memory_bytes=memory.device
+            )
             ready.append((model, made, self._subjects(model, made)))
         if not ready:
             return
@@ -160,6 +192,17 @@ class _Stage:
         self.rounds = max(self.rounds, interleave(turns, seed=0, between=between))
         for model, made, subjects in ready:
             self._keep(model, made, subjects)
+
+    def _ask_memory(self, runtime: Runtime, record: Record, artefacts: Path) -> None:
+        if self.alone:
+            self.alone.ask(
+                inference_memory,
+                *(self.folder, record.trial.key, runtime.name, artefacts, self.threads),
+            )
+
+    def _memory(self) -> Taken:
+        found: Taken | None = self.alone.answer() if self.alone else None
+        return found or Taken()
 
     def _subjects(self, model: _Model, made: Deployment) -> dict[int, Subject]:
         """What is timed: one image at a time, and larger batches as far as the time allows."""
@@ -181,13 +224,8 @@ class _Stage:
 
     def _keep(self, model: _Model, made: Deployment, subjects: dict[int, Subject]) -> None:
         name = made.result.name
-        memory = made.result.memory_bytes
-        if name == REFERENCE and memory is not None and model.memory_bytes is not None:
-            memory += model.memory_bytes  # it runs the Keras model, which was there before
         joules = {str(b): s.energy for b, s in subjects.items()} if self.joules else {}
-        model.results.append(
-            replace(made.result, batches=tuple(subjects), memory_bytes=memory, joules=joules)
-        )
+        model.results.append(replace(made.result, batches=tuple(subjects), joules=joules))
         for batch, subject in subjects.items():
             model.timings[f"latency_{name}_b{batch}"] = np.asarray(subject.timed)
             model.timings[f"warmup_{name}_b{batch}"] = np.asarray(subject.warmup)

@@ -1,0 +1,46 @@
+"""The GPUs of this machine that a run may use, found without loading a framework."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from itertools import takewhile
+
+LISTING = ("nvidia-smi", "-L")
+LISTING_SECONDS = 30
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """What `CUDA_VISIBLE_DEVICES` calls each; empty without a driver that lists any.
+
+    Empty, too, where they are cut into slices (MIG): a process can use one slice, and which one is
+    for the user to say.
+    """
+    asked = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if asked == "":
+        return ()
+    listing = _listing()
+    found = re.findall(r"^GPU \d+: .*\(UUID: (GPU-[^)\s]+)\)", listing, re.MULTILINE)
+    if re.search(r"^\s+MIG ", listing, re.MULTILINE):
+        return ()
+    if asked is None:
+        return tuple(found)
+    # As CUDA reads it: whatever stands after a name that is none is not there.
+    names = (name.strip() for name in asked.split(","))
+    return tuple(takewhile(lambda name: _is_one_of(name, found), names))
+
+
+def _is_one_of(name: str, found: list[str]) -> bool:
+    if name.isdigit():
+        return int(name) < len(found)
+    return name.startswith("GPU-") and any(uuid.startswith(name) for uuid in found)
+
+
+def _listing() -> str:
+    try:
+        return subprocess.run(
+            LISTING, capture_output=True, text=True, timeout=LISTING_SECONDS, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,21 @@
+"""Variables that a framework reads when it starts, for workers and for commands that load one
+themselves. What the user has set stays."""
+
+from __future__ import annotations
+
+import os
+
+# Memory of a GPU is taken as it is needed: by default TensorFlow takes all of it and JAX three
+# quarters, so that no peak could be told, and nothing else could run beside them. PyTorch does so
+# by itself.
+GROWING_MEMORY = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+
+
+def prepare_here(keras_backend: str) -> None:
+    """Make this process ready to import Keras, unless the user names another backend."""
+    defaults = {"KERAS_BACKEND": keras_backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | GROWING_MEMORY
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
