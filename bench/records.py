@@ -20,9 +20,9 @@ import types
 import typing
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,21 +70,30 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Run:
-    """One run read back from its folder; all that a report needs.
-
-    `records` are the trials on the largest share of the training images, which alone are ranked;
-    those on smaller shares, for a learning curve, are in `smaller`.
-    """
+    """One run read back from its folder; all that a report needs."""
 
     folder: Path
     meta: Mapping[str, Any]  # run.json
     dataset: Dataset
-    records: tuple[Record, ...]
-    smaller: tuple[Record, ...] = ()
+    every: tuple[Record, ...]  # in the order they were made
 
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """The trials on the largest share of the training images, which alone are ranked."""
+        return tuple(r for r in self.every if r.trial.fraction == self._largest)
+
+    @cached_property
+    def smaller(self) -> tuple[Record, ...]:
+        """Those on smaller shares, for a learning curve."""
+        return tuple(r for r in self.every if r.trial.fraction < self._largest)
+
+    @cached_property
+    def _largest(self) -> float:
+        return max((record.trial.fraction for record in self.every), default=1.0)
 
     @cached_property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -102,15 +111,7 @@ def load_run(folder: Path) -> Run:
         dataset = structure(Dataset, json.loads((folder / "dataset.json").read_text("utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BenchError(f"{folder} cannot be read: {error}") from error
-    records = read_records(folder)
-    largest = max((record.trial.fraction for record in records), default=1.0)
-    return Run(
-        folder,
-        meta,
-        dataset,
-        records=tuple(record for record in records if record.trial.fraction == largest),
-        smaller=tuple(record for record in records if record.trial.fraction < largest),
-    )
+    return Run(folder, meta, dataset, read_records(folder))
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
@@ -148,26 +149,24 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array]) -> None:
 
 def structure(kind: type[T], raw: Any) -> T:
     """Rebuild a (nested) dataclass from what JSON gave; unknown keys are ignored."""
-    return typing.cast(T, _structure(kind, raw))
+    return typing.cast(T, _rebuilder(kind)(raw))
 
 
-@lru_cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _structure(kind: Any, raw: Any) -> Any:
-    origin = typing.get_origin(kind)
+@cache
+def _rebuilder(kind: Any) -> Callable[[Any], Any]:
+    """What makes a `kind` of its JSON: worked out once a type, for there may be many records."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = _hints(kind)
-        given = {f.name: f.name in raw for f in dataclasses.fields(kind)}
-        return kind(**{n: _structure(hints[n], raw[n]) for n, there in given.items() if there})
+        hints = typing.get_type_hints(kind)
+        fields = [(f.name, _rebuilder(hints[f.name])) for f in dataclasses.fields(kind)]
+        return lambda raw: kind(**{n: rebuild(raw[n]) for n, rebuild in fields if n in raw})
     if origin is tuple:
-        return tuple(_structure(typing.get_args(kind)[0], item) for item in raw)
-    if origin in (dict, typing.get_origin(Mapping[str, int])):
-        return {key: _structure(typing.get_args(kind)[1], value) for key, value in raw.items()}
+        item = _rebuilder(inner[0])
+        return lambda raw: tuple(map(item, raw))
+    if origin in (dict, Mapping):
+        value = _rebuilder(inner[1])
+        return lambda raw: {name: value(one) for name, one in raw.items()}
     if origin in (typing.Union, types.UnionType):
-        if raw is None:
-            return None
-        return _structure(next(a for a in typing.get_args(kind) if a is not type(None)), raw)
-    return raw
+        other = _rebuilder(next(a for a in inner if a is not type(None)))
+        return lambda raw: None if raw is None else other(raw)
+    return lambda raw: raw

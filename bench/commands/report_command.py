@@ -14,18 +14,19 @@ from bench.report import formats
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the run's reports and show the table."""
+    """Write the run's reports and show the table; 3 where its trials may not be ranked."""
     folder = find_run(arguments.results, arguments.run)
-    report.render(folder, latex=arguments.latex, price_per_hour=arguments.price_per_hour)
+    findings = report.read(folder, price_per_hour=arguments.price_per_hour)
+    report.write(findings, latex=arguments.latex)
     for path in formats.write(folder, formats.parse(arguments.format)):
         print(f"wrote {path}")
     # A run elsewhere, given by its path, leaves what is beside it alone.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
-    report.show(folder, Console(highlight=False))
+    report.show(findings, Console(highlight=False))
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
-    return 0
+    return 3 if findings.verdict.differences else 0
 
 
 def find_run(results: Path, name: str) -> Path:

@@ -92,28 +92,40 @@ def scaled(probabilities: Floats, temperature: float) -> Floats:
 
 def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
     """The temperature at which the loss on these (validation) images is least."""
-    from scipy.optimize import brentq
-
     if len(labels) < LEAST_IMAGES:
         return Temperature(None, f"{len(labels)} validation images, fewer than {LEAST_IMAGES}")
     logits = _logits(probabilities)
     of_true = logits[np.arange(len(labels)), labels]
-
-    def slope(factor: float) -> float:
-        """Of the log-likelihood in 1/temperature, in which it has one maximum."""
-        return float((of_true - (_softmax(logits * factor) * logits).sum(axis=1)).sum())
-
-    if slope(1 / COLDEST) >= 0 or slope(1 / HOTTEST) <= 0:
+    coldest, hottest = (_slope(logits, of_true, 1 / t)[0] for t in (COLDEST, HOTTEST))
+    if coldest >= 0 or hottest <= 0:
         wrong = int((probabilities.argmax(axis=1) != labels).sum())
         return Temperature(None, f"{wrong} of {len(labels)} validation images wrong, no optimum")
-    factor = float(brentq(slope, 1 / HOTTEST, 1 / COLDEST, xtol=1e-9))
-    shares = _softmax(logits * factor)
-    mean = (shares * logits).sum(axis=1, keepdims=True)
-    information = float((shares * (logits - mean) ** 2).sum())
+    factor, information = _most_likely(logits, of_true)
     error = 1 / (factor * sqrt(information)) if information > 0 else inf
     if error > LARGEST_ERROR:
         return Temperature(None, f"validation leaves it uncertain by ±{100 * error:.0f}%")
     return Temperature(1 / factor)
+
+
+def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float]:
+    """Of the log-likelihood in `factor`, 1/temperature: its slope, and how fast that falls."""
+    shares = _softmax(logits * factor)
+    mean = (shares * logits).sum(axis=1, keepdims=True)
+    information = (shares * (logits - mean) ** 2).sum()
+    return float((of_true - mean[:, 0]).sum()), float(information)
+
+
+def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
+    """The factor at the one maximum of the log-likelihood, and the curvature there."""
+    low, factor, high = 1 / HOTTEST, 1.0, 1 / COLDEST
+    while True:
+        slope, information = _slope(logits, of_true, factor)
+        newton = factor + slope / information if information > 0 else inf
+        if abs(newton - factor) <= 1e-10 * factor or high - low <= 1e-10 * factor:
+            return factor, information
+        low, high = (factor, high) if slope > 0 else (low, factor)
+        # Where Newton's step leaves what is known to hold the maximum, halve that instead.
+        factor = newton if low < newton < high else (low + high) / 2
 
 
 @lru_cache(maxsize=1)  # the figures of one trial are derived one after the other

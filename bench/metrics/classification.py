@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,7 @@ class Guesses:
         return found
 
 
+@lru_cache(maxsize=2)  # both splits of a trial, whose figures are derived one after the other
 def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | None:
     """True labels and probabilities (images x classes) of a split, where there are usable ones."""
     labels = evidence.arrays.get(f"{split}_labels")

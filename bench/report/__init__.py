@@ -20,30 +20,43 @@ from bench.report.latest import point_latest
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["point_latest", "render", "show", "shown_images", "write_index"]
+    from bench.report.findings import Findings
+
+__all__ = ["point_latest", "read", "render", "show", "shown_images", "write", "write_index"]
 
 
-def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
-    """Write every report of the run in `folder`; returns the files. A price takes the place of the
-    one that the run was given."""
-    from bench.files import to_json, write_atomic
-    from bench.manifest import manifest
-    from bench.records import load_run, read_records
-    from bench.report import csv, html, markdown, runtimes
-    from bench.report import latex as tex
-    from bench.report.figures import pictures
+def read(folder: Path, *, price_per_hour: float | None = None) -> Findings:
+    """What the records of a run say: derived once, for all that is written and shown of it. A
+    price takes the place of the one that the run was given."""
+    from bench.records import load_run
     from bench.report.findings import find
 
     run = load_run(folder)
     if price_per_hour is not None:
         run = replace(run, meta={**run.meta, "price_per_hour": price_per_hour})
-    findings = find(run)
+    return find(run)
+
+
+def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
+    """Read the run in `folder`, and `write` every report of it."""
+    return write(read(folder, price_per_hour=price_per_hour), latex=latex)
+
+
+def write(findings: Findings, *, latex: bool = False) -> list[Path]:
+    """Write every report into the run's folder; returns the files."""
+    from bench.files import to_json, write_atomic
+    from bench.manifest import manifest
+    from bench.report import csv, html, markdown, runtimes
+    from bench.report import latex as tex
+    from bench.report.figures import pictures
+
+    run = findings.run
     drawn = pictures(findings)
     written = []
 
     def write(path: str, content: str | bytes) -> None:
-        write_atomic(folder / path, content)
-        written.append(folder / path)
+        write_atomic(run.folder / path, content)
+        written.append(run.folder / path)
 
     write("verdict.json", to_json(asdict(findings.verdict), indent=2))
     write("summary.csv", csv.summary(findings))
@@ -54,7 +67,7 @@ def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = 
         write("robustness.csv", csv.robustness(findings.robustness))
     if timed := runtimes.rows(findings):
         write("runtimes.csv", csv.runtimes(timed))
-    write("manifest.json", to_json([manifest(r) for r in read_records(folder)], indent=2))
+    write("manifest.json", to_json([manifest(r) for r in run.every], indent=2))
     if latex:
         write("table.tex", tex.text(findings))
     for picture in drawn:
@@ -72,18 +85,15 @@ def write_index(results: Path) -> Path:
     return index.write_index(results)
 
 
-def shown_images(folder: Path) -> tuple[int, ...]:
+def shown_images(findings: Findings) -> tuple[int, ...]:
     """The test images, by their place in the split, of which the reports show pictures."""
-    from bench.records import load_run
-    from bench.report.findings import find
     from bench.report.mistakes import shown
 
-    return shown(find(load_run(folder)).mistakes)
+    return shown(findings.mistakes)
 
 
-def show(folder: Path, console: Console) -> None:
+def show(findings: Findings, console: Console) -> None:
     """Print the ranked table, under what was run and what a reader must be warned of."""
-    from bench.records import load_run
     from bench.report import terminal
 
-    terminal.show(load_run(folder), console)
+    terminal.show(findings, console)

@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.records import Run
 from bench.report import columns, facts
 from bench.report.columns import Column
 from bench.report.escape import one_line, shorten
-from bench.report.findings import find
+from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
 
 LONGEST_NAME = 40
@@ -27,9 +26,8 @@ LONGEST_VERDICT = 1000
 GAP = 2
 
 
-def show(run: Run, console: Console) -> None:
+def show(findings: Findings, console: Console) -> None:
     """Print everything that a reader needs at the end of a run."""
-    findings = find(run)
     verdict = findings.verdict
     console.print(_plain(verdict.sentence, LONGEST_VERDICT), style="bold")
     if verdict.certainty:

@@ -251,6 +251,15 @@ def test_printing_shows_every_backbone_and_no_button(page: Any) -> None:
     assert page.locator("#tradeoff .chart svg").is_visible()
 
 
+def test_paper_has_the_matrix_of_every_backbone_and_what_is_folded_away(page: Any) -> None:
+    matrices, pairs = page.locator("#confusion .matrix"), page.locator("#certainty details")
+    assert (matrices.count(), pairs.get_attribute("open")) == (1, None)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (matrices.count(), pairs.get_attribute("open")) == (4, "")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert (matrices.count(), pairs.get_attribute("open")) == (1, None)
+
+
 def test_it_opens_in_under_a_second(browser: Any, folder: Path) -> None:
     for page in _opened(browser, folder / "report.html", width=1280):
         timing = "() => performance.getEntriesByType('navigation')[0].domComplete"

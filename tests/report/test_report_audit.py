@@ -19,12 +19,12 @@ from bench.audit.findings import (
     Located,
     OnLeak,
     Pair,
-    WrongExtension,
 )
 from bench.audit.leaks import leaked_test_ids
 from bench.files import to_json, write_atomic
 from bench.metrics.classification import Guesses
 from bench.report.leaks import leaks
+from bench.types import WrongExtension
 
 PAIR = Pair(Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9)
 
@@ -110,7 +110,7 @@ def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path)
 
 def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     rendered(tmp_path / "run", kept(PAIR))
-    report.show(tmp_path / "run", Console(width=300))
+    report.show(report.read(tmp_path / "run"), Console(width=300))
     assert "! 1 of 60 test images (1.7%) have a copy" in capsys.readouterr().out
 
 

@@ -101,7 +101,7 @@ def mistaken_run(folder: Path) -> Path:
 
 def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None:
     folder = mistaken_run(tmp_path / "run")
-    assert report.shown_images(folder) == (3, 5)
+    assert report.shown_images(report.read(folder)) == (3, 5)
     report.render(folder)
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "1 of 8 test images are wrong with each of the 2 pretrained backbones" in text

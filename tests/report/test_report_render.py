@@ -91,7 +91,7 @@ def test_stored_records_give_the_stored_report(tmp_path: Path) -> None:
         written = (folder / name).read_text(encoding="utf-8")
         assert written == (EXPECTED / name).read_text(encoding="utf-8"), name
     out = io.StringIO()
-    report.show(folder, Console(file=out, width=100))
+    report.show(report.read(folder), Console(file=out, width=100))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert lines == (EXPECTED / "terminal.txt").read_text(encoding="utf-8").splitlines()
 

@@ -17,7 +17,10 @@ from bench.types import Excluded
 
 def printed(folder: Path, width: int, *, terminal: bool = False) -> str:
     out = io.StringIO()
-    report.show(folder, Console(file=out, width=width, force_terminal=terminal, highlight=False))
+    report.show(
+        report.read(folder),
+        Console(file=out, width=width, force_terminal=terminal, highlight=False),
+    )
     return out.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 from dataclasses import replace
@@ -13,6 +14,7 @@ from rich.console import Console
 from synthetic import Net, make_run
 
 from bench import report
+from bench.commands import report_command
 from bench.records import load_run, read_records, write_arrays, write_records
 from bench.report.findings import Findings, find
 from bench.types import Record
@@ -34,6 +36,13 @@ def made(
     for record in read_records(folder):
         write(folder, record, wrong[record.trial.backbone][record.trial.seed], images)
     return find(load_run(folder))
+
+
+def report_again(folder: Path) -> int:
+    """The exit code of `report` on the run in `folder`."""
+    asked = {"results": folder.parent / "results", "run": str(folder), "price_per_hour": None}
+    asked |= {"latex": False, "format": "", "open": False}
+    return report_command.main(argparse.Namespace(**asked))
 
 
 def write(folder: Path, record: Record, wrong: list[int], images: int) -> None:
@@ -143,6 +152,7 @@ def test_trials_of_another_kind_are_not_ranked(
     assert found.trials["rank"].isna().all()
     assert found.backbones["rank"].isna().all()
     assert found.verdict.best is None
+    assert report_again(tmp_path) == 3
     assert found.verdict.sentence.startswith(f"Nothing is ranked: the trials differ in {field} (")
     assert "for a; " in found.verdict.sentence
 
@@ -177,7 +187,7 @@ def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
     assert (stored["best"], stored["cheapest"], stored["pairs"][0]["differ"]) == ("a", "a", True)
     out = io.StringIO()
-    report.show(tmp_path, Console(file=out, width=200))
+    report.show(report.read(tmp_path), Console(file=out, width=200))
     assert out.getvalue().splitlines()[0].strip() == found.verdict.sentence
     assert "Ties  P(first)" in out.getvalue()
 

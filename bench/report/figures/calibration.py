@@ -7,6 +7,7 @@ what it says. Only pretrained backbones: what random weights are sure of means n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,11 +72,15 @@ def _panel(axes: Axes, seeds: Sequence[Guesses], after: Sequence[Floats], least:
     axes.plot([least, 1], [least, 1], color=style.FAINT, linewidth=0.8, linestyle=(0, (3, 3)))
     right = np.concatenate([one.predicted == one.labels for one in seeds])
     before = reliability(right, np.concatenate([one.confidence for one in seeds]))
+    x: list[float] = []
+    y: list[float] = []
     for one in before:
         # The seeds answered the same images: they are one sample, not several.
         images = max(1, round(one.images / len(seeds)))
-        ends = wilson(one.right * images, images)
-        axes.plot([one.confidence] * 2, ends, color=BEFORE, linewidth=1.0, alpha=0.35)
+        x += [one.confidence, one.confidence, nan]
+        y += [*wilson(one.right * images, images), nan]
+    # All as one broken line: drawing costs a fixed amount for each, however short.
+    axes.plot(x, y, color=BEFORE, linewidth=1.0, alpha=0.35)
     _points(axes, before, BEFORE, filled=True)
     if len(after) == len(seeds):
         _points(axes, reliability(right, np.concatenate(after)), AFTER, filled=False)

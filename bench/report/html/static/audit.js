@@ -1,7 +1,7 @@
 /* The images before training: copies, conflicts, leaks, and what these do to the accuracies. */
 section("audit", "The images", (data) => {
   const sheet = element("div", {});
-  const pairs = element("details", {}, element("summary", {}, `The pairs (${(data.pairs.length + data.more).toLocaleString("en")})`), sheet);
+  const pairs = element("details", { class: "long" }, element("summary", {}, `The pairs (${(data.pairs.length + data.more).toLocaleString("en")})`), sheet);
   whenOpened(pairs, () => sheet.append(pairSheet(data)));
   return [
     element("p", {}, data.outcome),

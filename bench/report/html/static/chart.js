@@ -1,4 +1,6 @@
-/* A chart that is drawn anew for each width; printing only scales it. */
+/* A chart that is drawn anew for each width, and once for paper. */
+const PAPER = { page: 690, plate: 330 };
+
 function chart(label, draw) {
   const frame = element("div", { class: "chart" });
   let drawn = 0;
@@ -13,6 +15,10 @@ function chart(label, draw) {
     if (!matchMedia("print").matches) update(Math.floor(entry.contentRect.width));
   }).observe(frame);
   frame.redraw = () => { const width = drawn; drawn = 0; update(width); };
+  // On paper the text of a chart that was drawn for a wide screen would be too small to read.
+  if (printing) update(PAPER.plate);
+  window.addEventListener("beforeprint", () => update(Math.min(drawn, PAPER.page)));
+  window.addEventListener("afterprint", () => update(Math.floor(frame.clientWidth)));
   return frame;
 }
 

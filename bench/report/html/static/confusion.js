@@ -2,6 +2,7 @@
 const MOST_WRITTEN = 24;
 const MOST_TURNED = 6;
 const MOST_LISTED = 12;
+const MOST_PRINTED = 12;
 
 section("confusion", "Where it fails", (data) => {
   let backbone = data.backbones[0];
@@ -9,10 +10,15 @@ section("confusion", "Where it fails", (data) => {
   const place = element("div", {});
   const show = () => place.replaceChildren(...failures(data.classes, backbone, rates));
   show();
+  // Paper has no menu: there the other backbones follow the one that was chosen.
+  const others = element("div", {});
+  window.addEventListener("beforeprint", () => others.replaceChildren(...data.backbones
+    .filter((b) => b !== backbone).slice(0, MOST_PRINTED - 1).flatMap((b) => failures(data.classes, b, rates))));
+  window.addEventListener("afterprint", () => others.replaceChildren());
   return [
     element("div", { class: "tools" }, picker(data.backbones, (chosen) => { backbone = chosen; show(); }),
       data.classes.length <= MOST_WRITTEN && choice("Cells show", [["counts", "Counts"], ["rates", "Rates"]], (chosen) => { rates = chosen === "rates"; show(); })),
-    place,
+    place, others,
   ];
 });
 
@@ -24,11 +30,11 @@ function failures(classes, backbone, rates) {
   const seeds = backbone.seeds > 1 ? `, sum of ${backbone.seeds} seeds` : "";
   const drawn = classes.length <= MOST_WRITTEN ? matrixTable(classes, backbone, rates, open) : matrixMap(classes, backbone);
   return [
-    element("h3", { class: "printed" }, named(backbone.label)),
-    element("p", { class: "soft" }, `${right.toLocaleString("en")} of ${all.toLocaleString("en")} answers right${seeds}. Rows are the true class, columns the answer; colour is the share of a row. A cell opens its images.`),
+    element("h3", { class: "printed above" }, named(backbone.label)),
+    element("p", { class: "soft" }, `${right.toLocaleString("en")} of ${all.toLocaleString("en")} answers right${seeds}. Rows are the true class, columns the answer; colour is the share of a row.`, element("span", { class: "unprinted" }, " A cell opens its images.")),
     element("div", { class: "failing" }, drawn, mixedUp(classes, backbone, open)),
     drill,
-    element("details", { open: classes.length <= 12 }, element("summary", {}, "Precision, recall and F1 of each class"),
+    element("details", { open: classes.length <= 12 || printing }, element("summary", {}, "Precision, recall and F1 of each class"),
       sortable(backbone.scores, `Scores of each class, ${backbone.label}`)),
   ];
 }
@@ -70,10 +76,9 @@ function matrixMap(classes, { label, counts }) {
   const canvas = element("canvas", { class: "matrix-map", width: classes.length * zoom, height: classes.length * zoom, role: "img", "aria-label": `Confusion matrix of ${label}: ${classes.length} classes, true down, answers across` });
   const paint = () => {
     const context = canvas.getContext("2d");
-    const look = getComputedStyle(document.documentElement);
     canvas.style.background = "var(--wash)";
     context.clearRect(0, 0, canvas.width, canvas.height);
-    context.fillStyle = matchMedia("print").matches ? "#0072b2" : resolvedColour(look);
+    context.fillStyle = printing ? "#0072b2" : resolvedColour();
     counts.forEach((row, i) => {
       const total = row.reduce((sum, n) => sum + n, 0) || 1;
       row.forEach((count, j) => {
@@ -85,6 +90,7 @@ function matrixMap(classes, { label, counts }) {
   };
   paint();
   document.addEventListener("theme", paint);
+  for (const when of ["beforeprint", "afterprint"]) window.addEventListener(when, paint);
   return element("figure", { class: "plate" }, canvas, element("figcaption", { class: "soft small" }, `${classes.length} classes, true down, answers across; square-root scale`));
 }
 
@@ -102,11 +108,11 @@ function mixedUp(classes, { counts }, open) {
   if (!wrong.length) return element("p", {}, "Not one mistake.");
   return element("div", {}, element("h3", {}, "Most mixed up"),
     element("div", { class: "scroll" }, element("table", {},
-      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Answers"), element("th", { scope: "col", class: "left" }, "True → taken for"), element("th", {}, element("span", { class: "unseen" }, "Images")))),
+      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Answers"), element("th", { scope: "col", class: "left" }, "True → taken for"), element("th", { class: "unprinted" }, element("span", { class: "unseen" }, "Images")))),
       element("tbody", {}, wrong.slice(0, MOST_LISTED).map(({ i, j, count }) => element("tr", {},
         element("td", {}, count.toLocaleString("en")),
         element("td", { class: "left" }, named(shortened(classes[i], 40)), " → ", named(shortened(classes[j], 40))),
-        element("td", {}, element("button", { class: "button", type: "button", "aria-label": `Images of ${classes[i]} taken for ${classes[j]}`, click: (event) => open(i, j, event.currentTarget) }, "Images"))))))));
+        element("td", { class: "unprinted" }, element("button", { class: "button", type: "button", "aria-label": `Images of ${classes[i]} taken for ${classes[j]}`, click: (event) => open(i, j, event.currentTarget) }, "Images"))))))));
 }
 
 function openCell(drill, classes, backbone, row, column, button) {

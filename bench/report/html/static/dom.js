@@ -98,3 +98,19 @@ function whenOpened(details, fill) {
   };
   details.addEventListener("toggle", once);
 }
+
+/* Paper cannot be opened: what is folded away is printed, too. Pictures and what goes on for pages
+   are so only where the reader has opened them. */
+let printing = false;
+const unfolded = [];
+window.addEventListener("beforeprint", () => {
+  printing = true;
+  for (const details of document.querySelectorAll("details:not([open]):not(.long)")) {
+    details.open = true;
+    unfolded.push(details);
+  }
+});
+window.addEventListener("afterprint", () => {
+  printing = false;
+  for (const details of unfolded.splice(0)) details.open = false;
+});
