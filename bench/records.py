@@ -149,7 +149,8 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array]) -> None:
 
 def structure(kind: type[T], raw: Any) -> T:
     """Rebuild a (nested) dataclass from what JSON gave; unknown keys are ignored."""
-    return typing.cast(T, _rebuilder(kind)(raw))
+    rebuild: Callable[[Any], T] = _rebuilder(typing.cast(Any, kind))
+    return rebuild(raw)
 
 
 @cache
