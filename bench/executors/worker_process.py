@@ -33,6 +33,10 @@ class WorkerProcess:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def tell(self, order: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None  # it was asked for
         with suppress(BrokenPipeError):  # it died while it was loading

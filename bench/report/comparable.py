@@ -1,4 +1,5 @@
-"""Which trials may stand in one ranking: same images, same protocol, judged on the same test."""
+"""Which trials may stand in one ranking: same images, same protocol, same arithmetic, judged on the
+same test."""
 
 from __future__ import annotations
 
@@ -63,6 +64,14 @@ def _dataset(contender: Contender) -> str:
     return f"{trial.dataset} {trial.dataset_fingerprint[:8]}"
 
 
+def _precision(contender: Contender) -> str:
+    return contender.record.trial.settings.precision
+
+
+def _threads(contender: Contender) -> str:
+    return str(contender.record.trial.settings.threads or "as many as cores")
+
+
 def _test_images(contender: Contender) -> str:
     labels = contender.guesses.labels
     return f"{len(labels):,} images {sha256(labels.tobytes()).hexdigest()[:8]}"
@@ -72,6 +81,8 @@ FIELDS: dict[str, Callable[[Contender], str]] = {
     "dataset_fingerprint": _dataset,
     "protocol_digest": _protocol,
     "test_labels": _test_images,
+    "precision": _precision,
+    "threads": _threads,
 }
 
 

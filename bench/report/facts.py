@@ -24,6 +24,7 @@ from bench.types import SPLITS, Record
 Fact = tuple[str, str]
 PACKAGES = ("keras", "tensorflow", "jax", "torch")
 MOST_PAIRS = 3
+WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 
 
 def facts(findings: Findings) -> list[Fact]:
@@ -36,6 +37,7 @@ def facts(findings: Findings) -> list[Fact]:
         ("Learning rates", _tuning(findings.run.meta)),
         ("Weights", _weights(findings)),
         ("Trials", _trials(findings)),
+        ("Precision", _precision(findings.run.meta)),
         ("Machine", _machine(findings)),
     ]
     return [(title, text) for title, text in found if text]
@@ -201,11 +203,23 @@ def _trials(findings: Findings) -> str:
     return f"{ok} finished, {len(trials) - ok} failed; {_seeds(trials['seed'])}"
 
 
+def _precision(meta: Mapping[str, Any]) -> str:
+    precision = meta.get("settings", {}).get("precision", "float32")
+    if precision == "float32":
+        return ""
+    return (
+        f"{precision}, in training and in the latency through Keras and XLA; other runtimes "
+        f"compute in what their names say, float32 if nothing"
+    )
+
+
 def _machine(findings: Findings) -> str:
     about = environment(findings)
+    threads = findings.run.meta.get("settings", {}).get("threads", 0)
     parts = [
         about.get("processor", ""),
         f"{about['cores']} cores" if "cores" in about else "",
+        f"held to {_counted(threads, 'thread')}" if threads else "",
         about.get("device name") or about.get("device kind", ""),
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]
@@ -216,7 +230,8 @@ def _differing(findings: Findings) -> list[str]:
     """What of the environment was not the same for all trials that finished."""
     records = [record for record in findings.run.records if record.status == "ok"]
     seen = [dict(_flat(record.environment)) for record in records]
-    keys = dict.fromkeys(key for values in seen for key in values)
+    # Which of several GPUs a trial had is no difference; their names are looked at.
+    keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
     return [key for key in keys if len({values.get(key) for values in seen}) > 1]
 
 

@@ -56,7 +56,9 @@ class Past:
 
     @property
     def protocol(self) -> str:
-        return text(self.meta.get("protocol", {}).get("name", ""), 60)
+        precision = self.meta.get("settings", {}).get("precision", "float32")
+        half = "" if precision == "float32" else f", {precision}"
+        return text(self.meta.get("protocol", {}).get("name", "") + half, 60)
 
 
 def write_index(results: Path) -> Path:

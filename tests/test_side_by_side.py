@@ -1,0 +1,130 @@
+"""Several jobs at once, a device each: nothing is lost, nothing is mixed, all end together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_run import REQUEST, Silent, plan
+
+from bench.executors.base import StoppedError, WorkerDiedError
+from bench.job import Job, Listener
+from bench.records import SCHEMA, read_records
+from bench.run import execute
+from bench.side_by_side import side_by_side
+from bench.store import Store
+from bench.types import Record, Trial
+
+PATIENCE = 30.0  # seconds after which something hangs
+
+
+class TwoDevices:
+    """An executor with two devices; the first two jobs wait until both have begun."""
+
+    slots = 2
+
+    def __init__(self, answer: Callable[[Trial], str] = lambda trial: "ok") -> None:
+        self.answer = answer
+        self.free = ["GPU-0", "GPU-1"]
+        self.used: dict[str, str] = {}  # backbone -> device
+        self.most = 0  # devices in use at once
+        self.stopped = threading.Event()
+        self._both = threading.Barrier(2, timeout=PATIENCE)
+        self._lock = threading.Lock()
+
+    def run(self, job: Job, listener: Listener) -> None:
+        with self._lock:
+            device = self.free.pop(0)  # an error, were there a third job at once
+            self.used[job.trials[0].backbone] = device
+            self.most = max(self.most, 2 - len(self.free))
+            first = len(self.used) <= 2
+        try:
+            if first:
+                self._both.wait()
+            for trial in job.trials:
+                self._run(trial, listener)
+        finally:
+            with self._lock:
+                self.free.append(device)
+
+    def _run(self, trial: Trial, listener: Listener) -> None:
+        status = self.answer(trial)
+        if status == "dies":
+            raise WorkerDiedError("killed by SIGKILL")
+        if status == "interrupt":
+            raise KeyboardInterrupt
+        if status == "hangs":
+            assert self.stopped.wait(PATIENCE)
+            raise StoppedError("stopped")
+        listener.record(Record(SCHEMA, trial, status))  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.stopped.set()
+
+
+def run(executor: TwoDevices, folder: Path, store: Store, *names: str) -> tuple[Record, ...]:
+    return execute(plan(*names, seeds=(0, 1)), folder, REQUEST, store, executor, Silent())
+
+
+def test_two_jobs_at_once_on_a_device_each(tmp_path: Path, store: Store) -> None:
+    executor = TwoDevices()
+    names = [f"net{number}" for number in range(6)]
+    records = run(executor, tmp_path / "r", store, *names)
+    assert executor.most == 2
+    assert {executor.used["net0"], executor.used["net1"]} == {"GPU-0", "GPU-1"}
+    assert sorted(executor.free) == ["GPU-0", "GPU-1"]
+    # Every line of the file is a record, and there is one for each trial.
+    written = read_records(tmp_path / "r")
+    places = sorted((r.trial.backbone, r.trial.seed) for r in written)
+    assert places == [(name, seed) for name in names for seed in (0, 1)]
+    assert len(records) == 12
+    assert all("trained on one of 2 GPUs" in r.notes[0] for r in written)
+
+
+def test_one_that_dies_takes_nothing_with_it(tmp_path: Path, store: Store) -> None:
+    executor = TwoDevices(lambda t: "dies" if (t.backbone, t.seed) == ("two", 0) else "ok")
+    run(executor, tmp_path / "r", store, "one", "two", "three")
+    status = {(r.trial.backbone, r.trial.seed): r.status for r in read_records(tmp_path / "r")}
+    assert status.pop(("two", 0)) == "failed"
+    assert len(status) == 5
+    assert set(status.values()) == {"ok"}
+
+
+def test_an_interruption_ends_them_all(tmp_path: Path, store: Store) -> None:
+    executor = TwoDevices(lambda t: {"one": "hangs", "two": "interrupt"}.get(t.backbone, "ok"))
+    with pytest.raises(KeyboardInterrupt):
+        run(executor, tmp_path / "r", store, "one", "two", "three")
+    assert executor.stopped.is_set()
+    # What was stopped did not fail: the same command goes on with it.
+    assert not [r for r in read_records(tmp_path / "r") if r.trial.backbone in ("one", "two")]
+
+
+def test_a_single_job_needs_no_second_device(tmp_path: Path, store: Store) -> None:
+    class Alone(TwoDevices):
+        @property
+        def slots(self) -> int:  # type: ignore[override]
+            raise AssertionError("nobody needs to know")
+
+        def run(self, job: Job, listener: Listener) -> None:
+            for trial in job.trials:
+                self._run(trial, listener)
+
+    (first, second) = run(Alone(), tmp_path / "r", store, "one")
+    assert first.notes == second.notes == ()
+
+
+def test_an_error_begins_no_more() -> None:
+    begun = []
+    stopped = threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise ValueError("the first")
+        assert stopped.wait(PATIENCE)
+
+    with pytest.raises(ValueError, match="the first"):
+        side_by_side(work, range(100), 2, stopped.set)
+    assert len(begun) < 100
