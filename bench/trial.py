@@ -17,16 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import datasets
+from bench import datasets, retry
 from bench.accounting import Spent
 from bench.backends.base import Array
 from bench.built import Built, build
 from bench.environment import environment
 from bench.errors import reason
+from bench.executors.base import OutOfMemoryError
 from bench.features import Frozen
 from bench.job import Job, Listener
 from bench.macs import macs
 from bench.measuring.memory import process_peak
+from bench.memory_errors import in_short, is_out_of_memory
 from bench.phases import Phases
 from bench.rate_search import Found, search
 from bench.rebuild import keep_trained
@@ -39,7 +41,7 @@ from bench.types import SPLITS, Record, SplitName, Trial
 def run_trials(
     job: Job, listener: Listener, imports_seconds: float, ahead: Built | None = None
 ) -> None:
-    """Run the job's trials in order; each ends in a record, whatever happens.
+    """Run the job's trials in order; each ends in a record, whatever happens but want of memory.
 
     `ahead` is what was built before the job was there; used where it is what the job needs.
     """
@@ -52,6 +54,8 @@ def run_trials(
             record = setup.run(trial)
         except Exception as error:
             traceback.print_exc()
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(f"out of memory ({in_short(error)}).") from error
             why = reason(error)
             record = Record(SCHEMA, trial, "failed", why, environment=environment())
         listener.record(
@@ -139,12 +143,13 @@ class _Setup:
             phases=trained.phases,
             seconds=spent.account(first=first),
             environment=environment() | {"device": vars(self.built.device)},
-            notes=tuple(self.frozen.notes),
+            notes=(*self.frozen.notes, *retry.notes(self.job)),
             train_images=trained.train_images,
             tuning=found.tried,
             flops=2 * macs(classifier),
             memory_bytes=process_peak(),
             device_memory_bytes=self.built.backend.memory_peak(),
+            accumulation=self.job.accumulation,
         )
 
     def _train(self, trial: Trial) -> Found:
