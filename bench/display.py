@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,8 +25,20 @@ from bench.sparkline import sparkline
 from bench.types import Epoch, Record, Trial
 
 
+@dataclass
+class _UnderWay:
+    """How far a trial is, and its bar."""
+
+    bar: TaskID
+    fraction: float = 0.0
+    epochs: int = 0
+    losses: list[float] = field(default_factory=list)  # on validation
+    stage: str = ""
+
+
 class Display:
-    """Hears a run; `todo` are the trials that it will go through."""
+    """Hears a run; `todo` are the trials that it will go through, some of them at once where there
+    are several GPUs."""
 
     def __init__(
         self, console: Console, plan: Plan, todo: Sequence[Trial], folder: Path, *, quiet: bool
@@ -35,12 +48,10 @@ class Display:
         estimate = {t.key: p.seconds or 60.0 for p in plan.planned for t in p.trials}
         self._costs = {trial.key: estimate[trial.key] for trial in todo}
         self._done_cost = 0.0
-        self._fraction = 0.0  # of the current trial
+        self._waiting = set(self._costs)
+        self._under_way: dict[str, _UnderWay] = {}
         self._begun = time.monotonic()
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
-        self._epochs_done = 0
-        self._losses: list[float] = []  # on validation, of the current trial
-        self._last = ""
         self._results = Table(box=None, pad_edge=False, header_style="dim")
         for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
             self._results.add_column(title, justify=justify)  # type: ignore[arg-type]
@@ -56,7 +67,6 @@ class Display:
             console=console,
         )
         self._overall: TaskID = self._bars.add_task("all trials", total=1.0, detail="")
-        self._current: TaskID = self._bars.add_task("", total=None, detail="", visible=False)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> Self:
@@ -75,20 +85,20 @@ class Display:
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         """A trial has come to `stage`, or goes on in it."""
-        name = _name(trial)
+        name, current = _name(trial), self._of(trial)
         if not self._is_live:
-            if stage != self._last and stage not in self._epochs:
+            if stage != current.stage and stage not in self._epochs:
                 self._line(f"{name}: {stage}")
-            self._last = stage
+            current.stage = stage
             return
         if stage in self._epochs and total:
-            within = self._epochs_done + done / total
-            self._fraction = 0.5 + 0.5 * within / sum(self._epochs.values())
+            within = current.epochs + done / total
+            current.fraction = 0.5 + 0.5 * within / sum(self._epochs.values())
         elif total:
-            self._fraction = max(self._fraction, 0.5 * done / total)
+            current.fraction = max(current.fraction, 0.5 * done / total)
         detail = f"{done}/{total}" if total else ""
         self._bars.update(
-            self._current,
+            current.bar,
             description=f"{name}: {stage}",
             total=total or None,
             completed=done,
@@ -99,14 +109,15 @@ class Display:
 
     def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
         """An epoch has ended."""
-        self._epochs_done += 1
-        self._losses.append(epoch.val_loss)
+        current = self._of(trial)
+        current.epochs += 1
+        current.losses.append(epoch.val_loss)
         if self._draws:
             text = (
-                f"{_name(trial)}: {phase} {number}/{of}  {sparkline(self._losses)}  "
+                f"{_name(trial)}: {phase} {number}/{of}  {sparkline(current.losses)}  "
                 f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
             )
-            self._bars.update(self._current, description=text)
+            self._bars.update(current.bar, description=text)
             return
         text = (
             f"{_name(trial)}: {phase} {number}/{of}  loss {epoch.loss:.4f}  "
@@ -114,7 +125,7 @@ class Display:
             f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
         )
         if self._is_live:
-            self._bars.update(self._current, description=text)
+            self._bars.update(current.bar, description=text)
         else:
             self._line(text)
 
@@ -128,7 +139,9 @@ class Display:
             self._measured(record)
             return
         self._done_cost += self._costs.get(record.trial.key, 0.0)
-        self._fraction, self._epochs_done, self._last, self._losses = 0.0, 0, "", []
+        self._waiting.discard(record.trial.key)
+        if ended := self._under_way.pop(record.trial.key, None):
+            self._bars.remove_task(ended.bar)
         name = _name(record.trial)
         *cells, mark = self._cells(record)
         losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]
@@ -140,6 +153,14 @@ class Display:
         elif not self._is_live:
             self._line(f"{name}: done, accuracy " + "  ".join(filter(None, (*cells, mark))))
         self._update_overall()
+
+    def _of(self, trial: Trial) -> _UnderWay:
+        """A trial that trains has a bar of its own; those being measured, in turns, share one."""
+        key = trial.key if trial.key in self._waiting else ""
+        if key not in self._under_way:
+            bar = self._bars.add_task("", total=None, detail="", visible=False)
+            self._under_way[key] = _UnderWay(bar)
+        return self._under_way[key]
 
     def _measured(self, record: Record) -> None:
         name = _name(record.trial)
@@ -176,7 +197,8 @@ class Display:
 
     def _update_overall(self) -> None:
         total = sum(self._costs.values()) or 1.0
-        current = min(1.0, self._fraction) * (total - self._done_cost) / max(1, self._left_trials())
+        fractions = sum(min(1.0, one.fraction) for one in self._under_way.values())
+        current = fractions * (total - self._done_cost) / max(1, self._left_trials())
         share = min(1.0, (self._done_cost + current) / total)
         self._bars.update(self._overall, completed=share, detail=self._time_left(share))
 
