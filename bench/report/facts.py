@@ -218,7 +218,7 @@ def _machine(findings: Findings) -> str:
     threads = findings.run.meta.get("settings", {}).get("threads", 0)
     parts = [
         about.get("processor", ""),
-        f"{about['cores']} cores" if "cores" in about else "",
+        f"{about['cores']} cores" if "cores" in about and not threads else "",
         f"held to {_counted(threads, 'thread')}" if threads else "",
         about.get("device name") or about.get("device kind", ""),
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
