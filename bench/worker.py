@@ -60,7 +60,7 @@ class _Pipe:
         self._send("record", record=asdict(record))
 
     def device(self, kind: str) -> None:
-        self._send("device", kind=kind)
+        self._send("device", found=kind)
 
     def out_of_memory(self, reason: str) -> None:
         self._send("out_of_memory", reason=reason)

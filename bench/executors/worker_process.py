@@ -48,7 +48,7 @@ class WorkerProcess:
         self.tell({"device": "kind?"})
         assert self._process.stdout is not None  # it was asked for
         line = self._process.stdout.readline()
-        return str(json.loads(line)["kind"]) if line else ""
+        return str(json.loads(line)["found"]) if line else ""
 
     def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
         """Give it its job, and hear its events until it ends."""
