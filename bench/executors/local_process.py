@@ -82,8 +82,9 @@ class LocalProcess:
         if self._closed:
             raise StoppedError(f"{name} was stopped.")
         if len(recorded) < len(job.trials):
-            kind = OutOfMemoryError if _for_memory(code, log_path) else WorkerDiedError
-            raise kind(f"{_how(code)}; its log is logs/{log_path.name}.")
+            for_memory = _for_memory(code, log_path)
+            kind = OutOfMemoryError if for_memory else WorkerDiedError
+            raise kind(f"{_how(code, for_memory=for_memory)}; its log is logs/{log_path.name}.")
 
     def _warmed(self) -> WorkerProcess:
         with self._lock:
@@ -139,9 +140,9 @@ def _for_memory(code: int, log_path: Path) -> bool:
     return code == -signal.SIGKILL
 
 
-def _how(code: int) -> str:
+def _how(code: int, *, for_memory: bool) -> str:
     if code >= 0:
         return f"the trial's process ended with exit code {code}"
     name = signal.Signals(-code).name
-    hint = " (often: out of memory)" if -code == signal.SIGKILL else ""
-    return f"the trial's process was killed by {name}{hint}"
+    hints = {"SIGKILL": " (often: out of memory)", "SIGABRT": " (out of memory)"}
+    return f"the trial's process was killed by {name}{hints[name] if for_memory else ''}"

@@ -1,0 +1,309 @@
+"""Where memory is short: which errors mean that, what is tried again, and what the record says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import workbench
+from test_run import REQUEST, Silent, plan
+
+from bench import report, retry
+from bench.executors.base import OutOfMemoryError, WorkerDiedError
+from bench.executors.inline import Inline
+from bench.executors.local_process import _for_memory
+from bench.job import Job, Listener
+from bench.memory_errors import in_short, is_out_of_memory
+from bench.plan import Plan, make_plan
+from bench.protocol import Head, Phase
+from bench.records import SCHEMA, load_run
+from bench.registry import BACKBONES
+from bench.run import execute
+from bench.store import Store
+from bench.types import Dataset, Record, Settings
+
+PROTOCOL = replace(workbench.PROTOCOL, head=Head(dropout=0.0))
+
+
+class Needing:
+    """An executor whose trials fit only in steps of so many images, by seed."""
+
+    slots = 1
+
+    def __init__(self, room: Mapping[int, int], fault: Exception | None = None) -> None:
+        self.room = room
+        self.fault = fault or OutOfMemoryError("out of memory: it was said so.")
+        self.ran: list[tuple[int, int]] = []  # seed, images a step
+        self.records: list[Record] = []
+
+    def run(self, job: Job, listener: Listener) -> None:
+        for trial in job.trials:
+            images = trial.settings.batch_size // job.accumulation
+            self.ran.append((trial.seed, images))
+            if images > self.room[trial.seed]:
+                raise self.fault
+            record = Record(SCHEMA, trial, "ok", accumulation=job.accumulation)
+            self.records.append(replace(record, notes=retry.notes(job)))
+            listener.record(self.records[-1])
+
+    def close(self) -> None: ...
+
+
+def run(p: Plan, folder: Path, store: Store, needing: Needing, **changes: bool) -> list[Record]:
+    request = replace(REQUEST, **changes)  # type: ignore[arg-type]
+    return list(execute(p, folder, request, store, needing, Silent()))
+
+
+def test_what_is_left_is_run_in_halves_until_it_fits(tmp_path: Path, store: Store) -> None:
+    needing = Needing({0: 32, 1: 10, 2: 16, 3: 8})
+    records = run(plan("one", seeds=(0, 1, 2, 3)), tmp_path, store, needing)
+    # What fits is not run again, and what comes after a smaller step keeps to it.
+    assert needing.ran == [(0, 32), (1, 32), (1, 16), (1, 8), (2, 8), (3, 8)]
+    assert [r.accumulation for r in records] == [1, 4, 4, 4]
+    assert {r.trial.key for r in records} == {t.key for t in plan("one", seeds=(0, 1, 2, 3)).trials}
+    assert records[0].notes == ()
+    told = "Trained as 4 x 8 images with accumulated gradients: the same effective batch of 32."
+    assert records[1].notes[0] == f"out of memory: it was said so. {told}"
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps"),
+    [
+        (32, [32, 16, 8, 4]),
+        (25, [25, 5, 1]),
+        (10, [10, 5, 2, 1]),
+        (7, [7, 1]),
+        (1, [1]),
+    ],
+)
+def test_steps_divide_the_batch(batch: int, steps: list[int], tmp_path: Path, store: Store) -> None:
+    needing = Needing({0: 0})
+    (record,) = run(plan("one", settings=Settings(batch_size=batch)), tmp_path, store, needing)
+    assert [images for _, images in needing.ran] == steps
+    assert record.status == "failed"
+    tried = ", ".join(map(str, steps))
+    smaller = "--input-size" if steps[-1] == 1 else "--batch-size or --input-size"
+    assert record.reason == (
+        f"out of memory: it was said so. Tried with {tried} images a step; a smaller {smaller} "
+        f"takes less."
+    )
+
+
+def test_the_run_goes_on_to_the_next(tmp_path: Path, store: Store) -> None:
+    p = plan("one", "two", seeds=(0, 1))
+    needing = Needing({0: 0, 1: 32})
+    records = run(p, tmp_path, store, needing)
+    found = [(r.trial.backbone, r.trial.seed, r.status) for r in records]
+    assert found == [
+        (name, seed, status)
+        for name in ("one", "two")
+        for seed, status in ((0, "failed"), (1, "ok"))
+    ]
+
+
+def test_without_retry_it_is_a_failed_record(tmp_path: Path, store: Store) -> None:
+    needing = Needing({0: 16})
+    (record,) = run(plan("one"), tmp_path, store, needing, retry=False)
+    assert needing.ran == [(0, 32)]
+    assert record.reason == (
+        "out of memory: it was said so. Tried with 32 images a step; a smaller --batch-size or "
+        "--input-size takes less."
+    )
+
+
+def test_other_deaths_are_not_tried_again(tmp_path: Path, store: Store) -> None:
+    needing = Needing({0: 0}, WorkerDiedError("killed by SIGSEGV"))
+    (record,) = run(plan("one"), tmp_path, store, needing)
+    assert needing.ran == [(0, 32)]
+    assert record.reason == "killed by SIGSEGV"
+
+
+def test_trained_batchnorm_saw_fewer_images_and_the_record_says_so() -> None:
+    phase = Phase("head", 1, 0.1, batchnorm="trained")
+    p = plan("one", protocol=replace(plan("one").protocol, phases=(phase,)))
+    job = Job(p.trials, p.protocol, p.dataset, None, "", "", 0, accumulation=2, shortage="So.")
+    assert any(
+        "BatchNorm was trained on 16 images at a time, not 32" in n for n in retry.notes(job)
+    )
+
+
+def _named(name: str, text: str = "") -> Exception:
+    kind: type[Exception] = type(name, (RuntimeError,), {})
+    return kind(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (MemoryError(), True),
+        (np._core._exceptions._ArrayMemoryError((2**40,), np.dtype("uint8")), True),
+        (_named("ResourceExhaustedError", "Graph execution error"), True),
+        (_named("OutOfMemoryError", "CUDA: tried to allocate 2.00 GiB"), True),
+        (_named("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (RuntimeError("can't start new thread"), True),
+        (_named("XlaRuntimeError", "INTERNAL: something else"), False),
+        (ValueError("the memory of this shape is wrong"), False),
+        (FileNotFoundError(2, "No such file"), False),
+    ],
+    ids=repr,
+)
+def test_which_errors_mean_memory(error: Exception, short: bool) -> None:
+    assert is_out_of_memory(error) is short
+    wrapped = RuntimeError("while training")
+    wrapped.__cause__ = error
+    assert is_out_of_memory(wrapped) is short
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "memory"),
+    [
+        (-9, "", True),
+        (-6, "terminate called after throwing an instance of 'std::bad_alloc'", True),
+        (-6, "Check failed: shape is static", False),
+        (-11, "std::bad_alloc", False),
+        (1, "", False),
+    ],
+)
+def test_which_deaths_mean_memory(code: int, log: str, memory: bool, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(log)
+    assert _for_memory(code, path) is memory
+
+
+def test_of_a_long_message_the_line_that_says_it() -> None:
+    text = "Graph execution error:\n\nDetected at node x\n OOM when allocating tensor\nHint: ..."
+    assert in_short(_named("ResourceExhaustedError", text)) == "OOM when allocating tensor"
+    assert in_short(MemoryError()) == "MemoryError"
+
+
+class ResourceExhaustedError(Exception):
+    """Named as the framework's."""
+
+
+class Hungry:
+    """The tiny backbone, with a layer that has memory for `room` images at once and no more."""
+
+    def __init__(self) -> None:
+        self.room = 32
+        stages = (*tiny.TINY.stages[:-1], "hungry")
+        self.backbone = replace(tiny.TINY, name="hungry", build=self.build, stages=stages)
+
+    def build(self, **arguments: Any) -> Any:
+        import keras
+
+        def held(images: Any) -> Any:
+            count = images.shape[0]
+            if count is not None and count > self.room:
+                raise ResourceExhaustedError(f"OOM when allocating tensor with shape[{count},32]")
+            return images
+
+        made = tiny.build(**arguments)
+        layer = keras.layers.Lambda(held, output_shape=made.output.shape[1:], name="hungry")
+        return keras.Model(made.input, layer(made.output))
+
+
+@pytest.fixture
+def hungry() -> Iterator[Hungry]:
+    made = Hungry()
+    BACKBONES.add(made.backbone)
+    BACKBONES.add(tiny.TINY)
+    yield made
+    BACKBONES.remove("hungry")
+    BACKBONES.remove("tiny")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, store: Store) -> Dataset:
+    return workbench.make_dataset(tmp_path / "data", store)
+
+
+def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[str, Record]:
+    """The records of a run that keeps nothing of the frozen part, so that it is always run."""
+    p = make_plan(
+        [BACKBONES[name] for name in names],
+        dataset,
+        PROTOCOL,
+        replace(workbench.SETTINGS, cache=False),
+        (0,),
+        input_size=None,
+        keras_backend="tensorflow",
+        rate=1e11,
+        located=dict.fromkeys(names),
+    )
+    records = execute(p, folder, REQUEST, store, Inline(), Silent())
+    return {record.trial.backbone: record for record in records}
+
+
+def test_a_trial_short_of_memory_ends_with_the_same_batch(
+    hungry: Hungry, dataset: Dataset, store: Store, tmp_path: Path
+) -> None:
+    plain = _trained(dataset, tmp_path / "plain", store, "hungry")["hungry"]
+    hungry.room = 8
+    short = _trained(dataset, tmp_path / "short", store, "hungry")["hungry"]
+    # The frozen part takes 32 images at a time, so the batch of 8 is divided, too.
+    assert (plain.accumulation, short.accumulation) == (1, 4)
+    assert (plain.status, short.status) == ("ok", "ok")
+    one, other = (load_run(tmp_path / run).evidence[0].arrays for run in ("plain", "short"))
+    for name in ("test_probabilities", "validation_probabilities"):
+        np.testing.assert_allclose(one[name], other[name], atol=1e-5)
+    report.render(tmp_path / "short")
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / "short" / name).read_text(encoding="utf-8")
+        assert "Trained as 4 x 2 images with accumulated gradients" in text
+
+
+def test_a_trial_that_never_fits_fails_and_the_next_is_run(
+    hungry: Hungry, dataset: Dataset, store: Store, tmp_path: Path
+) -> None:
+    hungry.room = 0
+    found = _trained(dataset, tmp_path / "r", store, "hungry", "tiny")
+    assert found["tiny"].status == "ok"
+    assert found["hungry"].status == "failed"
+    assert found["hungry"].reason.startswith("out of memory (OOM when allocating tensor with shape")
+    assert "Tried with 8, 4, 2, 1 images a step; a smaller --input-size" in found["hungry"].reason
+
+
+WHOLE = """
+[head]
+[[phases]]
+name = "whole"
+epochs = 1
+learning_rate = 1e-3
+unfreeze = "all"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.parametrize(("megabytes", "fits"), [("600", True), ("100", False)])
+def test_under_a_real_limit(
+    megabytes: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may grow by so many megabytes; a step of 16 images needs more."""
+    from test_end_to_end import User  # it imports scikit-learn
+
+    user = User(tmp_path)
+    (tmp_path / "whole.toml").write_text(WHOLE)
+    monkeypatch.setenv("LIMITED_MB", megabytes)
+    words = ("--protocol", str(tmp_path / "whole.toml"), "--input-size", "96")
+    user.run(*words, "--batch-size", "16", backbones="limited,tiny")
+    records = {record.trial.backbone: record for record in user.load().records}
+    assert records["tiny"].status == "ok"
+    limited = records["limited"]
+    if fits:
+        assert limited.status == "ok", limited.reason
+        assert limited.accumulation > 1
+        assert "the same effective batch of 16" in limited.notes[0]
+    else:
+        assert limited.status == "failed"
+        assert "out of memory" in limited.reason
+        assert "Tried with 16, 8, 4, 2 images a step" in limited.reason
