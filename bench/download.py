@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from bench.errors import WeightsError
+from bench.errors import MissingWeightsError, WeightsError
 
 CHUNK_BYTES = 1 << 18
 TRIES = 3
@@ -64,8 +64,8 @@ def fetch(
                     raise WeightsError(_unreachable[host])
                 _fetch(url, destination, md5, progress, timeout)
     except WeightsError as error:
-        raise WeightsError(
-            f"{destination.name} cannot be downloaded from {host}: {error}."
+        raise MissingWeightsError(
+            destination.name, f"cannot be downloaded from {host}: {error}."
         ) from error
     except OSError as error:
         raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error

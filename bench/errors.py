@@ -6,6 +6,7 @@
         ProtocolError          exit 2   a protocol file that cannot be followed
       DatasetError             exit 1   the images cannot be used as asked
       WeightsError             exit 1   pretrained weights are missing or damaged
+        MissingWeightsError    exit 1   they cannot be had here
       PluginError              exit 1   a backbone plugin could not be loaded
       CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
@@ -17,8 +18,11 @@ that is not a `BenchError` is a fault of this program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+FEW_NAMES = 8  # as many fit into a message
+MOST_NEAREST = 3
 
 
 class BenchError(Exception):
@@ -34,14 +38,19 @@ class UsageError(BenchError):
 
 
 class UnknownNameError(UsageError):
-    """A name that no registry holds; the message lists the known ones and the nearest match."""
+    """A name that no registry holds; the message tells the nearest matches, and all that are known
+    where they are few."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
+        """`remedy`: what shows all that are known; without it, the message does."""
         names = sorted(known)
-        nearest = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        nearest = get_close_matches(name.lower(), names, n=MOST_NEAREST, cutoff=0.5)
+        many = bool(remedy) and len(names) > FEW_NAMES
+        # Where all names follow, the nearest one is enough of a hint.
+        hint = f" Did you mean {_either(nearest if many else nearest[:1])}?" if nearest else ""
         listed = ", ".join(names) if names else "none"
-        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {listed}.")
+        rest = f"{remedy} shows all {len(names)}" if many else f"Known: {listed}"
+        super().__init__(f"unknown {kind} {name!r}.{hint} {rest}.")
         self.name = name
         self.nearest = nearest[0] if nearest else None
 
@@ -58,6 +67,14 @@ class WeightsError(BenchError):
     """Pretrained weights are missing or damaged."""
 
 
+class MissingWeightsError(WeightsError):
+    """Weights that cannot be had: `what` is a backbone's own, `why` may be that of several."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} {why}")
+        self.why = why
+
+
 class PluginError(BenchError):
     """A backbone plugin could not be loaded; the message names the file and the cause."""
 
@@ -72,6 +89,11 @@ class TrialError(BenchError):
 
 class DivergedError(TrialError):
     """Training came to nothing: the loss is no longer a number."""
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def reason(error: Exception) -> str:

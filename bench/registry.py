@@ -36,8 +36,9 @@ T = TypeVar("T", bound=Named)
 class Registry(Generic[T]):
     """Named things, in the order they were added."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, *, listed_by: str = "") -> None:
+        """`listed_by`: the command that shows all, for the error about an unknown name."""
+        self.kind, self._listed_by = kind, listed_by
         self._items: dict[str, T] = {}
 
     def add(self, item: T) -> T:
@@ -53,7 +54,7 @@ class Registry(Generic[T]):
         try:
             return self._items[name]
         except KeyError:
-            raise UnknownNameError(self.kind, name, self._items) from None
+            raise UnknownNameError(self.kind, name, self._items, remedy=self._listed_by) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._items
@@ -73,7 +74,7 @@ class Registry(Generic[T]):
         self._items.pop(name, None)
 
 
-BACKBONES: Registry[Backbone] = Registry("backbone")
+BACKBONES: Registry[Backbone] = Registry("backbone", listed_by="`list`")
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:

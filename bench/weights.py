@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.download import Progress
-from bench.errors import BenchError, UsageError, WeightsError
+from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsError
 from bench.published import alteration, cached, download, files_for, keras_cache
 from bench.registry import resolve
 from bench.types import (
@@ -59,23 +59,50 @@ def locate(
 
     None means random weights. `imagenet` raises instead, and takes nothing but what was published.
     """
-    if choice == "random":
-        return None
-    if (given := _given(backbone, choice, input_size)) is not None:
-        return given
-    try:
-        if isinstance(backbone.weights, PackagedWeights):
-            return _packaged(backbone.weights)
-        strict = choice == "imagenet"
-        return _published(backbone, input_size, strict, say, progress if fetching else None)
-    except WeightsError as error:
-        if choice == "imagenet":
-            remedy = _remedy(backbone, input_size)
-            raise WeightsError(
-                f"{backbone.name} has no ImageNet weights here: {error} {remedy}"
-            ) from error
-        say(f"{backbone.name} runs with random weights: {error}")
-        return None
+    named = (backbone, input_size)
+    found = locate_all([named], choice, say=say, progress=progress, fetching=fetching)
+    return found[backbone.name]
+
+
+def locate_all(
+    backbones: Sequence[tuple[Backbone, int]],
+    choice: WeightsChoice,
+    *,
+    say: Say,
+    progress: Progress,
+    fetching: bool = True,
+) -> dict[str, LocatedWeights | None]:
+    """`locate` for several, each with its input size; what is alike for some is said once."""
+    found: dict[str, LocatedWeights | None] = {}
+    lacking: dict[str, list[tuple[str, str]]] = {}
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    for backbone, size in backbones:
+        try:
+            found[backbone.name] = _find(backbone, choice, size, say_once, progress, fetching)
+        except WeightsError as error:
+            if choice == "imagenet":
+                raise WeightsError(
+                    f"{backbone.name} has no ImageNet weights here: {error} "
+                    f"{_remedy(backbone, size)}"
+                ) from error
+            found[backbone.name] = None
+            shared = str(error)
+            if isinstance(error, MissingWeightsError):
+                shared = f"what each needs {error.why}"
+            lacking.setdefault(shared, []).append((backbone.name, str(error)))
+    for shared, those in lacking.items():
+        *others, last = (name for name, _ in those)
+        if others:
+            say(f"{', '.join(others)} and {last} run with random weights: {shared}")
+        else:
+            say(f"{last} runs with random weights: {those[0][1]}")
+    return found
 
 
 def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str:
@@ -125,6 +152,24 @@ def digest(model: Any) -> str:
     return sha.hexdigest()
 
 
+def _find(
+    backbone: Backbone,
+    choice: WeightsChoice,
+    input_size: int,
+    say: Say,
+    progress: Progress,
+    fetching: bool,
+) -> LocatedWeights | None:
+    if choice == "random":
+        return None
+    if (given := _given(backbone, choice, input_size)) is not None:
+        return given
+    if isinstance(backbone.weights, PackagedWeights):
+        return _packaged(backbone.weights)
+    strict = choice == "imagenet"
+    return _published(backbone, input_size, strict, say, progress if fetching else None)
+
+
 def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> LocatedWeights | None:
     """The backbone's file in the folder that the user names, if there is one."""
     if choice in WORDS:
@@ -153,7 +198,7 @@ def _names(backbone: Backbone, input_size: int) -> list[str]:
 def _packaged(weights: PackagedWeights) -> LocatedWeights:
     path = _package_file(weights)
     if path is None:
-        raise WeightsError(f"the package {weights.package} is not installed.")
+        raise MissingWeightsError(f"the package {weights.package}", "is not installed.")
     return LocatedWeights("imagenet", str(path), weights.package)
 
 
@@ -169,17 +214,17 @@ def _package_file(weights: PackagedWeights) -> Path | None:
 def _published(
     backbone: Backbone, input_size: int, strict: bool, say: Say, progress: Progress | None
 ) -> LocatedWeights:
-    faults = []
+    faults: list[WeightsError] = []
     for file in files_for(backbone, input_size):
         try:
             located = _obtain(backbone, file, strict, say, progress)
         except WeightsError as error:
-            faults.append(str(error))
+            faults.append(error)
             continue
         if faults:
             say(f"{backbone.name} takes {file.filename} instead: {faults[0]}")
         return located
-    raise WeightsError(faults[0] if faults else "it names no file of weights.")
+    raise faults[0] if faults else MissingWeightsError("its file of weights", "is not declared.")
 
 
 def _obtain(
@@ -188,7 +233,7 @@ def _obtain(
     path = cached(file)
     if path is None:
         if progress is None:
-            raise WeightsError(f"{file.filename} is not on this machine.")
+            raise MissingWeightsError(file.filename, "is not on this machine.")
         path = download(file, say, progress)
     if (fault := alteration(file, path)) is None:
         return LocatedWeights("imagenet", str(path), file.filename)

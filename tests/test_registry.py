@@ -75,3 +75,17 @@ def test_a_broken_plugin_is_named_and_the_rest_loads(tmp_path: Path) -> None:
     assert "SyntaxError" in broken[1]
     assert "(line 1)" in broken[1]
     assert "does not exist" in broken[2]
+
+
+def test_of_many_names_only_the_nearest_are_told() -> None:
+    many: Registry[Thing] = Registry("thing", listed_by="`list`")
+    for number in range(20):
+        many.add(Thing(f"net-b{number}"))
+    many.add(Thing("vgg16"))
+    with pytest.raises(UnknownNameError) as error:
+        many["vgg19"]
+    assert str(error.value) == ("unknown thing 'vgg19'. Did you mean 'vgg16'? `list` shows all 21.")
+    with pytest.raises(UnknownNameError, match=r"'net-b\d+', 'net-b\d+' or 'net-b\d+'\? `list` "):
+        many["net-b"]
+    with pytest.raises(UnknownNameError, match=r"unknown thing 'qqq'. `list` shows all 21.$"):
+        many["qqq"]

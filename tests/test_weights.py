@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,29 @@ def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> No
     with pytest.raises(WeightsError) as raised:
         Asked(wanted, "imagenet")
     assert f" Put the published tiny_notop.h5 into {home}, or " in str(raised.value)
+
+
+def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> None:
+    lacking = [replace(backbone(WeightsFile(f"{NOWHERE}{n}.h5")), name=n) for n in "abc"]
+    shutil.copy(published, home)
+    altered = WeightsFile(f"{NOWHERE}tiny_notop.h5", "0" * 32)
+    sharing = [replace(backbone(altered), name=name) for name in ("first", "second")]
+    said: list[str] = []
+
+    found = weights.locate_all(
+        [(one, 32) for one in (*lacking, *sharing)],
+        "auto",
+        say=said.append,
+        progress=lambda done, total: None,
+    )
+
+    assert [name for name, located in found.items() if located is None] == ["a", "b", "c"]
+    assert len(said) == 2
+    assert said[0].startswith("tiny_notop.h5 is not the file that was published")
+    assert said[1] == (
+        "a, b and c run with random weights: what each needs cannot be downloaded from "
+        "127.0.0.1:9: no connection (Connection refused)."
+    )
 
 
 def test_without_fetching_only_this_machine_is_searched(published: Path) -> None:

@@ -2,7 +2,7 @@
 
 the same file       by the digests that preparation left
 near copies         thumbnails -> hashes -> candidates -> similarity -> above the bar
-everything else     balance, broken groups, files that could not be decoded, wrong extensions
+everything else     balance, broken groups; what preparation could not decode, wrong extensions
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from bench import datasets
 from bench.audit.chance import LEAST
 from bench.audit.copies import Copies, Progress, near_copies
-from bench.audit.extensions import wrong_extensions
 from bench.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
 from bench.audit.search import NEAREST
 from bench.audit.thumbnails import EDGE, Thumbnails, blank, thumbnails
@@ -89,11 +88,7 @@ def _examine(
         broken_groups=_broken_groups(images, listing.groups),
         balance=tuple(_balance(dataset)),
         excluded=dataset.excluded,
-        wrong_extensions=wrong_extensions(
-            [image.id for image in images],
-            listing.reader,
-            lambda done, total: progress("reading names", done, total),
-        ),
+        wrong_extensions=dataset.wrong_extensions,
         notes=tuple(_notes(copies, near, len(telling), len(firsts) - len(telling))),
     )
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from bench.errors import BenchError
 from bench.records import structure
-from bench.types import Excluded, SplitName
+from bench.types import Excluded, SplitName, WrongExtension
 
 SCHEMA = 1  # raise it when a field changes its meaning
 FILE = "audit.json"
@@ -79,14 +79,6 @@ class Balance:
     def ratio(self) -> float:
         """The largest class over the smallest; a split without one of the classes is none."""
         return max(self.counts) / min(self.counts)
-
-
-@dataclass(frozen=True)
-class WrongExtension:
-    """A file whose name says one format and whose content is another."""
-
-    id: str
-    format: str  # of the content
 
 
 @dataclass(frozen=True)

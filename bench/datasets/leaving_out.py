@@ -47,6 +47,7 @@ def leave_out(
         splits=splits,
         fingerprint=fingerprint(dataset.classes, splits),
         notes=(*dataset.notes, note),
+        wrong_extensions=tuple(w for w in dataset.wrong_extensions if w.id not in unwanted),
     )
 
 

@@ -1,8 +1,8 @@
 """From a listing to a data set that can be trained on: every image decoded once, bad ones left out.
 
-What one pass over the files found (each image's digest, or why it is unusable) is remembered in the
-store under the listing's identity. So a later run reads no image at all, and a changed file makes
-a new pass.
+What one pass over the files found (each image's digest, whether its name belies its format, or why
+it is unusable) is remembered in the store under the listing's identity. So a later run reads no
+image at all, and a changed file makes a new pass.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ import numpy as np
 
 from bench.ahead import in_order
 from bench.datasets.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
+from bench.datasets.formats import belied
 from bench.datasets.listing import Listing, Reader, digest_of
 from bench.datasets.pixels import draft, find, nbytes, parts
 from bench.errors import DatasetError
 from bench.store import Draft, Store
-from bench.types import SPLITS, Dataset, Excluded, Split, SplitName
+from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
+VERSION = 2  # raise it when a pass has more to remember: older manifests do not have it
 THREADS = max(2, os.cpu_count() or 1)
 WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a bound for memory
 
@@ -36,6 +38,7 @@ class _Outcome:
     """What became of one image: its digest, or the reason why it is left out."""
 
     digest: str = ""
+    format: str = ""  # of the content, where the name says another
     reason: str = ""
 
 
@@ -136,7 +139,7 @@ def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
         return _Outcome(reason=f"cannot be read: {error.strerror or error}"), {}
     except BadImageError as error:
         return _Outcome(reason=str(error)), {}
-    return _Outcome(digest=hashlib.sha256(data).hexdigest()), pixels
+    return _Outcome(digest=hashlib.sha256(data).hexdigest(), format=belied(id, data)), pixels
 
 
 def _manifest_parts(listing: Listing) -> dict[str, Any]:
@@ -144,6 +147,7 @@ def _manifest_parts(listing: Listing) -> dict[str, Any]:
         f"{split}\t{image.label}\t{image.id}" for split in SPLITS for image in listing.splits[split]
     )
     return {
+        "version": VERSION,
         "decode": DECODE_VERSION,
         "identity": listing.identity,
         "classes": list(listing.classes),
@@ -156,9 +160,12 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
     if entry is None:
         return None
     reasons: Mapping[str, str] = entry.extra["excluded"]
+    formats: Mapping[str, str] = entry.extra["formats"]
     ids = [image.id for split in SPLITS for image in listing.splits[split]]
     return {
-        id: _Outcome(reason=reasons[id]) if id in reasons else _Outcome(digest=row.tobytes().hex())
+        id: _Outcome(reason=reasons[id])
+        if id in reasons
+        else _Outcome(digest=row.tobytes().hex(), format=formats.get(id, ""))
         for id, row in zip(ids, entry.array(), strict=True)
     }
 
@@ -168,10 +175,11 @@ def _remember(listing: Listing, outcomes: Outcomes, store: Store, seconds: float
     if stale is not None:
         store.remove(stale)
     reasons = {id: outcome.reason for id, outcome in outcomes.items() if outcome.reason}
+    formats = {id: outcome.format for id, outcome in outcomes.items() if outcome.format}
     digests = [bytes.fromhex(outcome.digest or "00" * 32) for outcome in outcomes.values()]
     manifest = store.draft(KIND, f"{listing.name} manifest", 32 * len(digests))
     manifest.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
-    manifest.commit(_manifest_parts(listing), seconds, {"excluded": reasons})
+    manifest.commit(_manifest_parts(listing), seconds, {"excluded": reasons, "formats": formats})
 
 
 def _check_classes(listing: Listing) -> None:
@@ -219,6 +227,12 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
         fingerprint=fingerprint(listing.classes, splits),
         excluded=tuple(excluded),
         notes=(*listing.notes, *listing.warnings),
+        wrong_extensions=tuple(
+            WrongExtension(id, outcomes[id].format)
+            for split in SPLITS
+            for id in splits[split].ids
+            if outcomes[id].format
+        ),
     )
 
 

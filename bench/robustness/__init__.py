@@ -3,8 +3,9 @@
     corruptions    what is done to an image, in three strengths: pure functions of pixels
     measuring      the trained model's answers to corrupted test images
 
-What is derived from the answers is in `bench/metrics/robustness.py`. Importing this package is
-cheap: the plan asks it how much there will be to do.
+Each seed trained a network of its own, so each is asked. What is derived from the answers is in
+`bench/metrics/robustness.py`. Importing this package is cheap: the plan asks it how much there will
+be to do.
 """
 
 from __future__ import annotations

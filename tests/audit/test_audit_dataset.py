@@ -17,10 +17,10 @@ from PIL import Image, ImageOps
 from bench import datasets
 from bench.audit import gate
 from bench.audit.examination import examine
-from bench.audit.extensions import format_of
 from bench.audit.findings import Audit, load
 from bench.audit.leaks import leaked_test_ids, train_ids_to_drop
 from bench.commands import audit_command
+from bench.datasets.formats import format_of
 from bench.datasets.listing import Listing
 from bench.errors import BenchError, DatasetError
 from bench.files import to_json, write_atomic

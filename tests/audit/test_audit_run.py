@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_end_to_end import User
+from test_end_to_end import ROOT, User
 
 from bench.audit.findings import load
 from bench.records import load_run
@@ -34,7 +36,7 @@ def test_fail_stops_before_training(user: User) -> None:
     assert not user.results.exists()
 
 
-def test_drop_trains_without_the_copies_and_leaves_the_files(user: User) -> None:
+def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(user: User) -> None:
     files = sorted((user.home / "data").rglob("*"))
     result = user.run("--on-leak", "drop")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -47,3 +49,12 @@ def test_drop_trains_without_the_copies_and_leaves_the_files(user: User) -> None
     assert not set(kept.dropped) & {*splits["train"].ids, *splits["validation"].ids}
     assert all((folder / path).is_file() for path in kept.pictures)
     assert "left out of train and validation for it" in (folder / "report.md").read_text()
+    again = subprocess.run(
+        [sys.executable, str(ROOT / "run_bench.py"), "verify", str(folder)],
+        cwd=user.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "the same probabilities" in again.stdout

@@ -1,17 +1,12 @@
-"""Files whose extension says another format than their content.
+"""The format of an image file by its first bytes, and files whose name says another.
 
 Such a file is decoded rightly all the same, but it was renamed by someone or something, and other
-programs stumble over it. The first bytes tell the format; nothing is decoded.
+programs stumble over it. Nothing is decoded here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-
-from bench.audit.findings import WrongExtension
-from bench.datasets.listing import Reader
 
 # What a file of each format begins with, and at which byte.
 SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
@@ -46,26 +41,15 @@ SUFFIXES = {
 EXTENSIONS = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
 
 
-def wrong_extensions(
-    ids: Sequence[str],
-    reader: Reader,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[WrongExtension, ...]:
-    """Those of the images whose content is of a known format that their name does not say."""
-    named = [id for id in ids if PurePosixPath(id).suffix.lower() in EXTENSIONS]
-    found = []
-    with ThreadPoolExecutor() as pool:
-        formats = pool.map(lambda id: format_of(reader.read(id)), named)
-        for done, (id, format) in enumerate(zip(named, formats, strict=True), 1):
-            if format not in (None, EXTENSIONS[PurePosixPath(id).suffix.lower()]):
-                found.append(WrongExtension(id, str(format)))
-            progress(done, len(named))
-    return tuple(found)
-
-
 def format_of(data: bytes) -> str | None:
     """The format that the first bytes tell, if they tell any."""
     for name, start, signature in SIGNATURES:
         if data.startswith(signature, start):
             return name
     return None
+
+
+def belied(id: str, data: bytes) -> str:
+    """The format of an image whose name says another; "" where the name is right, or says none."""
+    said, found = EXTENSIONS.get(PurePosixPath(id).suffix.lower()), format_of(data)
+    return "" if said is None or found in (None, said) else str(found)
