@@ -61,13 +61,13 @@ def chance_if_equal(first: Answers, second: Answers) -> float:
     seen = abs(int(won.sum()))
     steps, chances = _exchanges(won)
     apart = difference(first, second)
-    # Of two seeds too little is known to take the noise off: equals would be told apart too often.
-    of_seeds = float(apart.seeds_with_noise if seeds == 2 else apart.seeds)
+    # Of two seeds too little is known to take the luck off: equals would be told apart too often.
+    of_seeds = float(apart.seeds if seeds == 2 else apart.seeds_alone)
     if of_seeds <= 0:
         return min(1.0, float(chances[np.abs(steps) >= seen].sum()))
     scale = of_seeds**0.5 * seeds * images
-    beyond = stdtr(apart.seeds_freedom, (steps - seen) / scale)
-    beyond = beyond + stdtr(apart.seeds_freedom, (-seen - steps) / scale)
+    beyond = stdtr(apart.low_freedom, (steps - seen) / scale)
+    beyond = beyond + stdtr(apart.low_freedom, (-seen - steps) / scale)
     return min(1.0, float((chances * beyond).sum()))
 
 

@@ -37,7 +37,7 @@ def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0
     drawn = random.multinomial(images, sizes / images, size=draws)
     right = drawn @ kinds.T / (seeds * images)
     if seeds > 1:
-        scale = np.sqrt(spread(answers).seeds)
+        scale = np.sqrt(spread(answers).seeds_alone)
         right = right + scale * random.standard_t(seeds - 1, size=right.shape)
     best = np.isclose(right, right.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
     beats = np.full((count, count), 0.5)

@@ -1,10 +1,10 @@
 """How far a mean over seeds and images may be from what other seeds and images would give.
 
 Every seed answers the same images, so the two are crossed: an image is hard for all seeds, and a
-seed is lucky on all images. The variance of the mean has a part for each. The images' part is that
-of the images' means over the seeds. The seeds' part is how far the seeds' means lie apart, less
-what the single answers' own noise explains of it; with two to five seeds it rests on very little,
-so how little is kept beside it.
+seed is lucky on all images. The variance of the mean has a part for each, and one for the luck of
+single answers, which shows in both and must count once. It is counted with the seeds' part: how far
+the seeds' means lie apart. With two to five seeds that rests on very little, so how little is kept
+beside it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,15 @@ class Spread:
 
     mean: Values
     images: Values  # variance of the mean that comes from the choice of images
-    seeds: Values  # the same from the choice of seeds
-    seeds_with_noise: Values  # `seeds` before the noise of single answers was taken off
-    seeds_freedom: Values  # how many independent deviations `seeds_with_noise` rests on
+    seeds: Values  # the same from the choice of seeds, and from the luck of single answers
+    luck: Values  # what of `seeds` that luck explains
+    seeds_alone: Values  # what of `seeds` the seeds explain, of each backbone at least nothing
+    freedom: Values  # how many independent deviations `seeds` rests on
+    low_freedom: Values  # the same, estimated so that it errs on the low side: for tests
 
     @property
     def variance(self) -> Values:
         return self.images + self.seeds
-
-    @property
-    def freedom(self) -> Values:
-        """Degrees of freedom of the whole, after Satterthwaite; the images' are taken as many."""
-        shaky = np.asarray(self.seeds_with_noise)
-        shares = np.divide(self.variance, shaky, out=np.full_like(shaky, np.inf), where=shaky > 0)
-        few = np.isfinite(shares) & (self.seeds_freedom > 0)
-        found = np.multiply(
-            self.seeds_freedom, shares**2, out=np.full_like(shaky, np.inf), where=few
-        )
-        at_least_one: Values = np.maximum(found, 1.0)
-        return at_least_one
 
 
 def spread(answers: NDArray[np.generic]) -> Spread:
@@ -53,20 +43,23 @@ def spread(answers: NDArray[np.generic]) -> Spread:
     from_images = of_images.var(axis=-1) / images
     if seeds == 1:
         none = np.zeros_like(mean)
-        return Spread(mean, from_images, none, none, none)
+        return Spread(mean, from_images, none, none, none, none, none)
     # What is left of each answer when its image and its seed are taken off: its sum of squares is
     # the whole less the two parts.
     whole = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
     by_seed = ((of_seeds - mean[..., None]) ** 2).sum(axis=-1)
     rest = np.maximum(whole - seeds * images * from_images * images - images * by_seed, 0.0)
-    noise = rest / max((seeds - 1) * (images - 1), 1) / images
-    apart = by_seed / (seeds - 1)
+    luck = rest / max((seeds - 1) * (images - 1), 1) / images / seeds
+    of_seeds_and_luck = by_seed / (seeds - 1) / seeds
+    freedom = np.full_like(mean, seeds - 1)
     return Spread(
         mean,
-        from_images,
-        np.maximum(apart - noise, 0.0) / seeds,
-        apart / seeds,
-        np.full_like(mean, seeds - 1),
+        np.maximum(from_images - luck, 0.0),
+        of_seeds_and_luck,
+        luck,
+        np.maximum(of_seeds_and_luck - luck, 0.0),
+        freedom,
+        freedom,
     )
 
 
@@ -78,13 +71,19 @@ def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Sprea
     """
     a, b = spread(first), spread(second)
     apart = first.mean(axis=-2) - second.mean(axis=-2)
-    shaky = a.seeds_with_noise + b.seeds_with_noise
-    # Satterthwaite's freedom of a sum: the parts' squares, each over its own.
-    squares = sum(s.seeds_with_noise**2 / np.maximum(s.seeds_freedom, 1.0) for s in (a, b))
+    seeds, luck = a.seeds + b.seeds, a.luck + b.luck
+
+    def freedom(more: float) -> Values:
+        squares = sum(s.seeds**2 / np.maximum(s.freedom + more, 1.0) for s in (a, b))
+        found = np.divide(seeds**2, squares, out=np.full_like(seeds, more), where=seeds > 0) - more
+        return np.minimum(found, a.freedom + b.freedom)
+
     return Spread(
         a.mean - b.mean,
-        apart.var(axis=-1) / apart.shape[-1],
-        a.seeds + b.seeds,
-        shaky,
-        np.divide(shaky**2, squares, out=np.zeros_like(shaky), where=shaky > 0),
+        np.maximum(apart.var(axis=-1) / apart.shape[-1] - luck, 0.0),
+        seeds,
+        luck,
+        a.seeds_alone + b.seeds_alone,
+        freedom(2.0),  # after Welch: the parts are themselves estimates
+        freedom(0.0),  # after Satterthwaite
     )

@@ -62,9 +62,9 @@ def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     found = compared(made(tmp_path / "a", wrong=4), made(tmp_path / "b", wrong=14, latency=0.012))
     accuracy = change(found, "accuracy")
     assert (accuracy.before, accuracy.after) == (pytest.approx(0.96), pytest.approx(0.86))
-    # Ten images lost and none won; with one made up for each side 11 and 1 of 102: a mean of
-    # -10/102 and a variance of (12/102 - (10/102)^2) / 102.
-    mean, variance = -10 / 102, (12 / 102 - (10 / 102) ** 2) / 102
+    # Ten images lost and none won; with half a one made up for each side 10.5 and 0.5 of 102: a
+    # mean of -10/102 and a variance of (11/102 - (10/102)^2) / 102.
+    mean, variance = -10 / 102, (11 / 102 - (10 / 102) ** 2) / 102
     assert accuracy.low == pytest.approx(mean - 1.959964 * variance**0.5, abs=1e-6)
     assert accuracy.high == pytest.approx(mean + 1.959964 * variance**0.5, abs=1e-6)
     assert accuracy.certain

@@ -42,9 +42,9 @@ def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
     assert tuned.accuracy == 1
     assert tuned.gain is not None
     assert tuned.gain.change == pytest.approx(0.1)
-    # Bonett and Price: 11 of 102 won and 1 of 102 lost, so 10/102 ± 1.96 sqrt((12/102 -
-    # (10/102)²) / 102) = 0.098 ± 0.0638.
-    assert (tuned.gain.low, tuned.gain.high) == pytest.approx((0.0343, 0.1618), abs=1e-4)
+    # Agresti and Min: 10.5 of 102 won and 0.5 of 102 lost, so 10/102 ± 1.96 sqrt((11/102 -
+    # (10/102)²) / 102) = 0.098 ± 0.0608.
+    assert (tuned.gain.low, tuned.gain.high) == pytest.approx((0.0372, 0.1589), abs=1e-4)
     assert tuned.gain.word == "helped"
 
 
