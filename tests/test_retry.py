@@ -284,9 +284,11 @@ unfreeze = "all"
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
-@pytest.mark.parametrize(("megabytes", "fits"), [("600", True), ("100", False)])
+@pytest.mark.parametrize(
+    ("megabytes", "size", "fits"), [("400", "96", True), ("300", "384", False)]
+)
 def test_under_a_real_limit(
-    megabytes: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    megabytes: str, size: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker may grow by so many megabytes; a step of 16 images needs more."""
     from test_end_to_end import User  # it imports scikit-learn
@@ -294,7 +296,7 @@ def test_under_a_real_limit(
     user = User(tmp_path)
     (tmp_path / "whole.toml").write_text(WHOLE)
     monkeypatch.setenv("LIMITED_MB", megabytes)
-    words = ("--protocol", str(tmp_path / "whole.toml"), "--input-size", "96")
+    words = ("--protocol", str(tmp_path / "whole.toml"), "--input-size", size)
     user.run(*words, "--batch-size", "16", backbones="limited,tiny")
     records = {record.trial.backbone: record for record in user.load().records}
     assert records["tiny"].status == "ok"
