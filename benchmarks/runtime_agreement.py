@@ -4,7 +4,7 @@ BatchNorm is given the statistics of trained networks, without which all answers
 the arithmetic counted by the harness against TensorFlow's own count. Exits with 1 where a
 float32 artefact differs by more than 1e-4 in a probability, or the counts by more than 2%.
 
-    python benchmarks/runtime_agreement.py [--input-size 96] [--runtimes all]
+    python benchmarks/runtime_agreement.py [--input-size 96] [--runtimes all] [--images 16]
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from bench.runtimes.base import Source
 EXACT = ("keras", "xla", "litert", "onnx", "openvino")
 MOST_DIFFERENCE = 1e-4
 MOST_MISCOUNT = 0.02
-IMAGES = 16
 
 
 def main() -> int:
@@ -41,6 +40,7 @@ def main() -> int:
     parser.add_argument("--input-size", type=int, default=96)
     parser.add_argument("--runtimes", default="all")
     parser.add_argument("--backbones", default="all")
+    parser.add_argument("--images", type=int, default=16)
     arguments = parser.parse_args()
     load_plugins(packages=("backbones",))
     failed = False
@@ -48,7 +48,7 @@ def main() -> int:
         network = Network(backbone, max(arguments.input_size, backbone.minimum_size))
         head = build_head(Head(), network.features_shape, 2)
         initialise_head(head, seed=0)
-        images = _images(network.input_size)
+        images = _images(arguments.images, network.input_size)
         calibrate(network, images)
         model = network.classifier(head)
         failed |= _compare_counts(backbone.name, model)
@@ -87,9 +87,9 @@ def _spread_out(head: Any, found: Any) -> None:
     bias.assign(bias - logits.mean() / logits.std())
 
 
-def _images(size: int) -> Any:
+def _images(count: int, size: int) -> Any:
     """Patches of colour, which differ in more than noise."""
-    patches = np.random.default_rng(0).integers(0, 256, (IMAGES, 4, 4, 3), dtype=np.uint8)
+    patches = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
     side = -(-size // 4)
     return patches.repeat(side, axis=1).repeat(side, axis=2)[:, :size, :size]
 

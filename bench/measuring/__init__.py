@@ -3,6 +3,8 @@
 - `rounds`: warm-up and timed queries, of many subjects in turn
 - `products`: matrix products; the hardware's best speed, and whether the machine kept its own
 - `memory`: how much of it a process took at most
+- `alone`: work in a process that has done nothing else
+- `inference_memory`: what one trained model takes to answer, in such a process
 - `energy`: joules, where a GPU counts them
 - `deployment`: one trained model through one runtime: converted, loaded, asked every test image
 - `stage`: all of it, for all trained models of a run, in one process

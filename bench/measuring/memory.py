@@ -22,10 +22,12 @@ def process_peak() -> int:
     """Bytes that this process has had resident at most since it began."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
+    if sys.platform == "linux":
+        # getrusage would count what the process had that started this one.
+        return _highest()
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @dataclass
@@ -43,7 +45,7 @@ def growth() -> Iterator[Growth]:
     before = psutil.Process().memory_info().rss
     yield found
     if watched:
-        found.nbytes = max(0, _peak_since() - before)
+        found.nbytes = max(0, _highest() - before)
 
 
 def _forget_peak() -> bool:
@@ -56,7 +58,8 @@ def _forget_peak() -> bool:
     return True
 
 
-def _peak_since() -> int:
+def _highest() -> int:
+    """Bytes resident at most since the process began, or since its peak was forgotten."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

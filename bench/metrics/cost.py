@@ -64,6 +64,12 @@ def _inference_memory(evidence: Evidence) -> float | None:
     return None if taken is None else taken / 1e6
 
 
+def _inference_device_memory(evidence: Evidence) -> float | None:
+    result = timed_runtime(evidence)
+    taken = None if result is None else result.device_memory_bytes
+    return None if taken is None else taken / 1e6
+
+
 def _energy(evidence: Evidence) -> float | None:
     """Joules for 1,000 images at the best batch size."""
     result, batch = timed_runtime(evidence), best_batch(evidence)
@@ -85,6 +91,13 @@ for _metric in (
     Metric("training_memory_mb", "peak memory, training", "MB", "lower", _training_memory),
     Metric("training_gpu_memory_mb", "peak GPU memory, training", "MB", "lower", _device_memory),
     Metric("inference_memory_mb", "peak memory, inference", "MB", "lower", _inference_memory),
+    Metric(
+        "inference_gpu_memory_mb",
+        "peak GPU memory, inference",
+        "MB",
+        "lower",
+        _inference_device_memory,
+    ),
     Metric("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
 ):
     METRICS.add(_metric)

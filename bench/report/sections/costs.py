@@ -20,6 +20,7 @@ FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("Memory, training", "training_memory_mb", fmt.megabytes),
     ("GPU memory, training", "training_gpu_memory_mb", fmt.megabytes),
     ("Memory, inference", "inference_memory_mb", fmt.megabytes),
+    ("GPU memory, inference", "inference_gpu_memory_mb", fmt.megabytes),
     ("J for 1,000 images", "energy_j_per_1000", fmt.significant),
     ("Best batch", "throughput_batch", fmt.count),
     ("Images/s", "throughput_images_per_second", fmt.significant),
@@ -29,8 +30,8 @@ ABOUT = (
     "multiply-accumulate of a convolution or dense layer, for one image through the whole model. "
     "Utilisation is that arithmetic at the best throughput, over what a matrix product does on "
     "this device in the same process. Memory for training is the whole process at its peak; for "
-    "inference it is what the model added to the measuring process, one image at a time: a lower "
-    "bound, because what models before it gave back is used again."
+    "inference it is by how much a process grows at most that has loaded the framework and makes "
+    "this model answer one image."
 )
 
 

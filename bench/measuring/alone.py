@@ -1,0 +1,71 @@
+"""Work done in a process that has done nothing else, without paying for its imports.
+
+Memory that one model takes cannot be told in a process that has run others: what those gave back
+is taken again and not seen (up to a quarter of it). So one process is forked while the framework is
+loaded and has computed nothing, and is forked again for each piece of work. Once a framework
+computes it has threads, and those a fork leaves behind.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+
+class Alone:
+    """Takes work and gives its results, in the order of asking, one at a time.
+
+    To be made before the framework computes anything; ends with the process that made it.
+    """
+
+    def __init__(self) -> None:
+        self._ours, theirs = Pipe()
+        if os.fork() == 0:
+            self._ours.close()
+            _serve(theirs)
+        theirs.close()
+
+    def ask(self, work: Callable[..., Any], *arguments: object) -> None:
+        """Begin; `work` and its arguments must be importable there."""
+        with suppress(OSError):  # it is gone: the answer says so
+            self._ours.send((work, arguments))
+
+    def answer(self) -> Any:
+        """What the work returned; `None` where it raised or died, which the log tells."""
+        try:
+            return self._ours.recv()
+        except (EOFError, OSError):
+            return None
+
+
+def _serve(connection: Connection) -> NoReturn:
+    try:
+        while True:
+            work, arguments = connection.recv()
+            child = os.fork()
+            if child == 0:
+                _do(connection, work, arguments)
+            if os.waitpid(child, 0)[1]:
+                connection.send(None)
+    except EOFError:
+        os._exit(0)
+    finally:
+        os._exit(1)  # nothing of the parent's may go on here
+
+
+def _do(
+    connection: Connection, work: Callable[..., Any], arguments: tuple[object, ...]
+) -> NoReturn:
+    code = 1
+    try:
+        connection.send(work(*arguments))
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(code)

@@ -1,0 +1,47 @@
+"""What one trained model takes to be loaded and to answer an image; for a process of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from bench.backends.base import current
+from bench.measuring.memory import growth
+from bench.measuring.products import Chain
+from bench.rebuild import rebuild
+from bench.records import load_run
+from bench.runtimes import RUNTIMES
+from bench.runtimes.base import Source
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Bytes at most; `None` where that cannot be told."""
+
+    process: int | None = None  # above what it had once the runtime was imported
+    device: int | None = None  # on the GPU
+
+
+def inference_memory(
+    folder: Path, key: str, runtime_name: str, artefacts: Path, threads: int
+) -> Taken:
+    """Of trial `key` of the run in `folder`: the artefact, or where there is none the Keras model,
+    made again in here."""
+    runtime = RUNTIMES[runtime_name]
+    run = load_run(folder)
+    record = next(r for r in run.records if r.trial.key == key)
+    size = record.trial.input_size
+    image = np.zeros((1, size, size, 3), np.uint8)
+    for module in runtime.modules:
+        import_module(module)
+    if not runtime.artefact:
+        # A framework that has computed anything has started, which is not the model's doing.
+        Chain(current(), side=64, products=1)
+    with growth() as grown:
+        model = None if runtime.artefact else rebuild(run, record).classifier()
+        call = runtime.load(Source(model, image[:0], artefacts, threads))
+        call(image)
+    return Taken(grown.nbytes, None if runtime.artefact else current().memory_peak())

@@ -1,0 +1,165 @@
+"""The memory that a run records against what is seen of the same from outside, every 10 ms.
+
+Training: the resident memory of the worker that trains, while the command runs. Inference: a new
+Python process that makes the trained model again and answers one image; it tells when it begins.
+Random weights, which take as much as any. Exits with 1 where one differs by more than 5%.
+
+    python benchmarks/memory_check.py [--backbones all] [--input-size 96]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import psutil
+from ours import ROOT, write_protocol
+
+sys.path.insert(0, str(ROOT))
+
+from bench.plan import choose_backbones
+from bench.records import load_run
+from bench.registry import load_plugins
+
+MOST_DIFFERENCE = 0.05
+WATCH_SECONDS = 0.01
+SEARCH_SECONDS = 0.2  # between two looks for the worker: looking through all processes is slow
+IMAGES = 64
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbones", default="all")
+    parser.add_argument("--input-size", type=int, help="the same for all (each one's own)")
+    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    load_plugins(packages=("backbones",))
+    if arguments.answer:
+        _answer(arguments.answer)
+        return 0
+    failed = False
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        write_protocol(work / "short.toml", 1, 1)
+        for backbone in choose_backbones(arguments.backbones):
+            seen_training = _trained(work, backbone.name, arguments.input_size)
+            seen_inference = _answered(work / "results" / backbone.name)
+            (record,) = load_run(work / "results" / backbone.name).records
+            failed |= _differ(backbone.name, "training", record.memory_bytes, seen_training)
+            ours = record.runtimes[0].memory_bytes
+            failed |= _differ(backbone.name, "inference", ours, seen_inference)
+    return int(failed)
+
+
+def _differ(name: str, what: str, ours: int | None, seen: int) -> bool:
+    told = f"{name:20} {what:10} seen from outside {seen / 1e6:7.1f} MB, recorded"
+    if ours is None:
+        print(f"{told} nothing", flush=True)
+        return True
+    print(f"{told} {ours / 1e6:7.1f} MB ({ours / seen - 1:+.1%})", flush=True)
+    return abs(ours / seen - 1) > MOST_DIFFERENCE
+
+
+def _trained(work: Path, name: str, input_size: int | None) -> int:
+    """Make a run of one backbone; the most that its first worker, which trains, held."""
+    options = ["--backbones", name, "--run", name, "--dataset", "demo", "--limit", str(IMAGES)]
+    options += ["--protocol", str(work / "short.toml"), "--weights", "random", "--quiet"]
+    options += ["--cache", str(work / "cache"), "--results", str(work / "results")]
+    options += ["--latency-seconds", "0.1", "--keep-models", "all"]
+    options += ["--input-size", str(input_size)] if input_size else []
+    command = [sys.executable, str(ROOT / "run_bench.py"), *options]
+    with (work / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
+        worker = _first_child(process)
+        peak = _Watch(worker)
+        if process.wait():
+            sys.exit((work / f"{name}.log").read_text())
+    return peak.nbytes
+
+
+def _first_child(process: subprocess.Popen[bytes]) -> int:
+    while process.poll() is None:
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if "bench.worker" in child.cmdline()
+        ]
+        if workers:
+            return int(min(workers, key=lambda child: child.create_time()).pid)
+        time.sleep(SEARCH_SECONDS)
+    sys.exit(f"no worker was seen; the command ended with exit code {process.returncode}")
+
+
+def _answered(folder: Path) -> int:
+    """By how much a new process grows at most that answers an image with the run's model."""
+    command = [sys.executable, __file__, "--answer", str(folder)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+    )
+    assert process.stdin is not None  # both were asked for
+    assert process.stdout is not None
+    _until(process.stdout, "ready")
+    before = psutil.Process(process.pid).memory_info().rss
+    watch = _Watch(process.pid)
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    _until(process.stdout, "answered")
+    process.communicate("")
+    return watch.nbytes - before
+
+
+def _answer(folder: Path) -> None:
+    """In that new process: nothing of how the harness measures memory is used here."""
+    import numpy as np
+
+    from bench.backends.base import current
+    from bench.measuring.products import Chain
+    from bench.rebuild import rebuild
+
+    backend, run = current(), load_run(folder)
+    Chain(backend, side=64, products=1)  # the framework's own start is not the model's
+    print("ready", flush=True)
+    sys.stdin.readline()
+    model = rebuild(run, run.records[0]).classifier()
+    image = np.zeros((1, *model.input_shape[1:]), np.uint8)
+    backend.forward(model)(image)
+    print("answered", flush=True)
+    sys.stdin.read()
+
+
+def _until(lines: IO[str], word: str) -> None:
+    for line in lines:
+        if line.strip() == word:
+            return
+    sys.exit(f"the answering process ended before it was {word}")
+
+
+class _Watch:
+    """The most resident memory of a process, looked at until it has ended."""
+
+    def __init__(self, pid: int) -> None:
+        self.nbytes = 0
+        threading.Thread(target=self._watch, args=(psutil.Process(pid),), daemon=True).start()
+
+    def _watch(self, process: psutil.Process) -> None:
+        try:
+            while True:
+                self.nbytes = max(self.nbytes, process.memory_info().rss)
+                time.sleep(WATCH_SECONDS)
+        except psutil.Error:
+            return
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Processes for one piece of work each. They are made by a Python that has loaded no framework:
+this one's threads must not be forked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and resets peaks")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WORK = """
+import os, signal
+from bench.measuring.alone import Alone
+from bench.measuring.memory import growth, process_peak
+
+def take(megabytes):
+    with growth() as grown:
+        bytearray(b"x") * (megabytes * 10**6)
+    return grown.nbytes
+
+def fail():
+    raise ValueError("it cannot be done")
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+alone = Alone()
+"""
+
+
+def python(more: str) -> subprocess.CompletedProcess[str]:
+    """Returns when all who hold its output have ended: nothing is left behind."""
+    return subprocess.run(
+        [sys.executable, "-c", WORK + more], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+
+def test_what_one_took_and_gave_back_is_not_hidden_from_the_next() -> None:
+    found = python(
+        "for m in (100, 50, 100): alone.ask(take, m)\nfor _ in range(3): print(alone.answer())"
+    )
+    megabytes = [int(line) / 1e6 for line in found.stdout.split()]
+    assert megabytes == pytest.approx([100, 50, 100], abs=2)
+
+
+def test_work_that_raises_or_dies_is_told_and_the_next_goes_on() -> None:
+    found = python(
+        "for work in (fail, die, os.getpid, os.getpid): alone.ask(work)\n"
+        "print(*(alone.answer() for _ in range(4)))"
+    )
+    failed, died, one, other = found.stdout.split()
+    assert (failed, died) == ("None", "None")
+    assert one != other
+    assert "ValueError: it cannot be done" in found.stderr
+
+
+def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
+    child = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    child += "from bench.measuring.memory import process_peak\nprint(process_peak())"
+    found = python(
+        "import subprocess, sys\n"
+        "large = bytearray(b'x') * 10**9\n"
+        f"subprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    assert 5e6 < int(found.stdout) < 500e6
