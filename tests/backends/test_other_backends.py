@@ -1,0 +1,57 @@
+"""A real backbone on the demo data, from the command to the report, where TensorFlow is not there.
+
+The rest of the suite does this on TensorFlow; here it is the environment that is under test.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.metrics.base import METRICS
+from bench.records import load_run
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BACKEND == "tensorflow", reason="KERAS_BACKEND names no other backend"),
+]
+
+
+def test_tensorflow_is_not_installed() -> None:
+    assert importlib.util.find_spec("tensorflow") is None
+
+
+def test_a_demo_trial(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "run_bench.py"), "--backbones", "mobilenetv2"),
+            *("--dataset", "demo", "--limit", "40", "--input-size", "64", "--weights", "random"),
+            *("--latency-seconds", "0.2", "--deterministic", "--run", "demo"),
+            *("--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = load_run(tmp_path / "results" / "demo")
+    (evidence,) = run.evidence
+    assert evidence.record.status == "ok"
+    assert evidence.record.environment["keras_backend"] == BACKEND
+    assert "tensorflow" not in evidence.record.environment["versions"]
+    assert [phase.name for phase in evidence.record.phases] == ["head", "fine-tune"]
+    assert evidence.arrays["test_probabilities"].shape == (120, 2)
+    np.testing.assert_allclose(evidence.arrays["test_probabilities"].sum(axis=1), 1, atol=1e-6)
+    assert (METRICS["latency_p50_ms"].compute(evidence) or 0) > 0
+    assert (run.folder / "report.html").stat().st_size > 0
