@@ -17,7 +17,7 @@ section("audit", "The images", (data) => {
 function pairSheet({ pairs, more }) {
   const pictures = block("audit_pictures") ?? {};
   return element("div", {}, element("ul", { class: "sheet pairs" }, pairs.map((pair, place) => element("li", {},
-    pictures[place] && element("img", { src: pictures[place], alt: `${pair.images[0][0]} beside ${pair.images[1][0]}`, loading: "lazy" }),
+    pictures[place] && element("img", { src: pictures[place], alt: `${pair.images[0][0]} beside ${pair.images[1][0]}`, decoding: "async" }),
     element("div", {}, pair.how, " ", pair.labels && element("span", { class: "badge bad" }, "two labels"), " ", pair.splits && element("span", { class: "badge bad" }, "two splits")),
     pair.images.map(([file, where]) => element("div", { class: "file", title: file }, named(file), ` (${where})`))))),
   more > 0 && element("p", { class: "soft small" }, `and ${more.toLocaleString("en")} more, in audit.json`));

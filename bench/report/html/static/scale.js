@@ -30,7 +30,7 @@ function logTicks([low, high], most) {
     ticks = within;
   }
   // Within a narrow range no such figure may stand: then evenly spaced ones serve as well.
-  return ticks.length > 1 ? ticks : roundTicks([low, high], most);
+  return ticks.length > 1 ? ticks : roundTicks([low, high], Math.min(most, 6));
 }
 
 function plainNumber(value) {

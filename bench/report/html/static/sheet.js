@@ -5,7 +5,7 @@ function contactSheet(images) {
   const unseen = images.filter(({ image }) => !(image in pictures));
   return element("div", {},
     seen.length > 0 && element("ul", { class: "sheet" }, seen.map(({ image, file, words, title }) => element("li", {},
-      element("img", { src: pictures[image], alt: title ? `${title}: ${file}` : file, loading: "lazy", width: 144, height: 144 }),
+      element("img", { src: pictures[image], alt: title ? `${title}: ${file}` : file, decoding: "async", width: 144, height: 144 }),
       title && element("div", {}, title), element("div", {}, words), element("div", { class: "file name", title: file }, file)))),
     unseen.length > 0 && element("ul", { class: "files" }, unseen.map(({ file, words, title }) =>
       element("li", {}, named(file), ` (${[title, words].filter(Boolean).join(", ")})`))));

@@ -36,7 +36,7 @@ function drawTradeoff(data, cost, width) {
   const ranked = points.filter((p) => !p.random);
   const random = points.filter((p) => p.random);
   const [left, right, top, bottom] = [48, 12, 14, 46];
-  const plot = ranked.length ? Math.max(230, Math.min(400, width * 0.5)) : 0;
+  const plot = ranked.length ? Math.max(230, Math.min(printing ? 270 : 400, width * 0.5)) : 0;
   const strip = random.length ? STRIP + 12 * Math.max(0, Math.min(random.length, 10) - 3) : 0;
   const height = top + plot + strip + bottom;
   const costs = points.map((p) => p.cost);
