@@ -76,7 +76,8 @@ def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Sprea
     def freedom(more: float) -> Values:
         squares = sum(s.seeds**2 / np.maximum(s.freedom + more, 1.0) for s in (a, b))
         found = np.divide(seeds**2, squares, out=np.full_like(seeds, more), where=seeds > 0) - more
-        return np.minimum(found, a.freedom + b.freedom)
+        at_most: Values = np.minimum(found, a.freedom + b.freedom)
+        return at_most
 
     return Spread(
         a.mean - b.mean,
