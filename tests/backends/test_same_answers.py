@@ -15,7 +15,7 @@ import pytest
 
 FOLDER = os.environ.get("ANSWERS", "")
 TOLERANCE = 1e-4
-LEAST_SPREAD = 100 * TOLERANCE  # between images: any nearer, and all networks agree
+LEAST_SPREAD = 10 * TOLERANCE  # between images: any nearer, and all networks agree
 
 pytestmark = pytest.mark.skipif(not FOLDER, reason="no ANSWERS of another backend: make test-jax")
 
