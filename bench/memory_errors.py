@@ -14,6 +14,7 @@ WORDS = re.compile(
     r"|failed to allocate|can't start new thread|pthread_create",
     re.IGNORECASE,
 )
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 LONGEST = 160
 
 
@@ -25,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_short(error: BaseException) -> str:
-    """The line that says it, where there are many: TensorFlow tells a whole graph."""
-    lines = [line.strip() for line in str(error).splitlines()]
+    """The line that says it, where there are many: TensorFlow tells a whole graph, Keras in bold."""
+    lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines()]
     line = next((line for line in lines if WORDS.search(line)), "")
     return line[:LONGEST] or type(error).__name__
