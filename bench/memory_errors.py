@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_short(error: BaseException) -> str:
-    """The line that says it, where there are many: TensorFlow tells a whole graph, Keras in bold."""
+    """The line that says it: TensorFlow tells a whole graph, and Keras some of it in bold type."""
     lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines()]
     line = next((line for line in lines if WORDS.search(line)), "")
     return line[:LONGEST] or type(error).__name__

@@ -180,7 +180,7 @@ def test_which_deaths_mean_memory(code: int, log: str, memory: bool, tmp_path: P
 
 
 def test_of_a_long_message_the_line_that_says_it() -> None:
-    text = "Graph execution error:\n\nDetected at node x\n \x1b[1mOOM when allocating tensor\x1b[0m\nHint"
+    text = "Graph error:\n\nDetected at node x\n \x1b[1mOOM when allocating tensor\x1b[0m\nHint"
     assert in_short(_named("ResourceExhaustedError", text)) == "OOM when allocating tensor"
     assert in_short(MemoryError()) == "MemoryError"
 
