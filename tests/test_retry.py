@@ -307,5 +307,5 @@ def test_under_a_real_limit(
         assert "the same effective batch of 16" in limited.notes[0]
     else:
         assert limited.status == "failed"
-        assert "out of memory" in limited.reason
-        assert "Tried with 16, 8, 4, 2 images a step" in limited.reason
+        # TensorFlow raises or aborts, and is tried again; or it crashes, and nothing says why.
+        assert any(w in limited.reason for w in ("Tried with 16, 8, 4, 2 images", "SIGSEGV"))
