@@ -16,6 +16,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+PATIENCE_SECONDS = 900.0
+
 
 class Alone:
     """Takes work and gives its results, in the order of asking, one at a time.
@@ -38,7 +40,10 @@ class Alone:
     def answer(self) -> Any:
         """What the work returned; `None` where it raised or died, which the log tells."""
         try:
-            return self._ours.recv()
+            if self._ours.poll(PATIENCE_SECONDS):
+                return self._ours.recv()
+            self._ours.close()  # a run must not hang on it: all later answers are `None`, too
+            return None
         except (EOFError, OSError):
             return None
 
