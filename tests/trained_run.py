@@ -30,6 +30,7 @@ PROTOCOL = TrainingProtocol(
         Phase("fine-tune", 2, 1e-3, unfreeze=Unfreeze("stages", 1)),
     ),
 )
+SETTINGS = Settings(latency_seconds=0.02)
 
 
 class Silent:
@@ -44,7 +45,13 @@ class Silent:
     def record(self, record: Record) -> None: ...
 
 
-def make(home: Path, *, keep: KeepModels = "best", seeds: tuple[int, ...] = (0, 1)) -> Path:
+def make(
+    home: Path,
+    *,
+    keep: KeepModels = "best",
+    seeds: tuple[int, ...] = (0, 1),
+    settings: Settings = SETTINGS,
+) -> Path:
     """Train it; the photographs lie in `home/data`, the run in `home/results/r`."""
     for number, (split, count) in enumerate(COUNTS.items()):
         pixels, labels = tiny.images(count, seed=number, classes=len(CLASSES))
@@ -58,7 +65,7 @@ def make(home: Path, *, keep: KeepModels = "best", seeds: tuple[int, ...] = (0, 
         [BACKBONES["tiny"]],
         datasets.prepare(listing, [tiny.SIZE], store=store),
         PROTOCOL,
-        Settings(latency_seconds=0.02),
+        settings,
         seeds,
         input_size=None,
         keras_backend="tensorflow",
