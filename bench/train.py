@@ -140,7 +140,6 @@ class PhaseTrainer:
         )
 
 
-
 @dataclass(frozen=True)
 class Outcome:
     """How one phase went for one seed."""
