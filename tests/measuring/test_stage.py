@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from bench.report.runtimes import rows
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import Call, Source
 from bench.trained import weights_path
-from bench.types import Settings
 
 
 class Broken:
@@ -91,11 +89,9 @@ def test_costs_are_there_and_add_up(trained_run: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_backbone", "broken")
-def test_a_conversion_that_fails_is_a_row_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(made, "Settings", partial(Settings, runtimes="broken"))
-    folder = made.make(tmp_path, seeds=(0,))
+def test_a_conversion_that_fails_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    settings = replace(made.SETTINGS, runtimes="broken")
+    folder = made.make(tmp_path, seeds=(0,), settings=settings)
     (record,) = load_run(folder).records
     assert [(r.name, r.status) for r in record.runtimes] == [("keras", "ok"), ("broken", "failed")]
     assert record.status == "ok"

@@ -127,7 +127,7 @@ def test_in_words(folder: Path) -> None:
     )
     assert text[-1] == (
         "  8.00 ms more (20.0 ms): keen, 98.50% accuracy (96.8–99.3%), 20.0 ms median latency, "
-        "20.0 MB; +8.50 points (+5.65 to +11.26) against the pick"
+        "20.0 MB; +8.50 points (+5.69 to +11.22) against the pick"
     )
 
 
