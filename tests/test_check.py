@@ -337,4 +337,4 @@ def test_the_command(
     assert "  - cuts         not tried: stages must pass first" in printed
 
     assert cli.main(["check", "chekced0"]) == 2
-    assert "Did you mean 'checked0'?" in capsys.readouterr().err
+    assert "Did you mean 'checked0'" in capsys.readouterr().err

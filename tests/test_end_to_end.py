@@ -217,7 +217,10 @@ def test_a_worker_ends_with_its_parent(user: User) -> None:
 
 def test_interrupted_politely(user: User) -> None:
     process = subprocess.Popen(
-        user.words("--run", "polite"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        user.words("--run", "polite", "--seeds", "20"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:

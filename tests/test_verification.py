@@ -89,13 +89,14 @@ def test_what_counts_as_the_same(stored: Run, dataset: Dataset, tmp_path: Path) 
 
 
 def test_a_smaller_share_is_the_smallest_trial(stored: Run) -> None:
-    quick = replace(stored.records[1], seconds={"total": 0.5})
+    half = replace(stored.records[1].trial, fraction=0.5)
+    quick = replace(stored.records[1], trial=half, seconds={"total": 0.5})
     slow = replace(stored.records[0], seconds={"total": 9.0})
-    assert smallest(replace(stored, records=(slow,), smaller=(quick,))) == quick
+    assert smallest(replace(stored, every=(slow, quick))) == quick
     failed = replace(quick, status="failed")
-    assert smallest(replace(stored, records=(slow, failed))) == slow
+    assert smallest(replace(stored, every=(slow, failed))) == slow
     with pytest.raises(BenchError, match="no finished trial"):
-        smallest(replace(stored, records=(failed,)))
+        smallest(replace(stored, every=(failed,)))
 
 
 def test_changed_images_or_protocols_are_refused(stored: Run, dataset: Dataset) -> None:
