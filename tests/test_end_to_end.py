@@ -216,12 +216,17 @@ def test_a_worker_ends_with_its_parent(user: User) -> None:
 
 
 def test_interrupted_politely(user: User) -> None:
-    process = subprocess.Popen(
-        user.words("--run", "polite", "--seeds", "20"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # A shell's background job ignores the signal, and so would all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            user.words("--run", "polite", "--seeds", "20"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     for line in process.stdout:
         if "tiny: " in line:
