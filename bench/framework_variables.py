@@ -13,6 +13,9 @@ GROWING_MEMORY = {
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
 
+# Read by XLA when it starts.
+DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+
 
 def prepare_here(keras_backend: str) -> None:
     """Make this process ready to import Keras, unless the user names another backend."""

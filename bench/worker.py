@@ -2,10 +2,10 @@
 
 It loads Keras at once, on the cores that its arguments name, if any, and builds the network that it
 is told of on its standard input, so that this can go on while the parent still reads the data; it
-says, if asked, what its framework computes on; then it is told which job file and log are its
-own. It tells its parent of the work, one
-JSON line an event, on what was its standard output; whatever else is printed goes to the log. When
-the parent is gone, so is it: its standard input closes, and it ends at once.
+says, if asked, what its framework computes on; then it is told which job file and log are its own.
+It tells its parent of the work, one JSON line an event, on what was its standard output; whatever
+else is printed goes to the log. When the parent is gone, so is it: its standard input closes, and
+it ends at once.
 """
 
 from __future__ import annotations

@@ -9,35 +9,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench.backends.base import Array, LossFunction, correct
-from bench.backends.jax_backend import scaled
+from bench.backends.base import Array, LossFunction
+from bench.backends.jax_backend import Variables, differentiated
 
 
 class GradientStep:
     """See `bench.backends.base.GradientStep`; the sums are part of the state."""
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
-        optimizer.build(model.trainable_variables)
-        self._variables = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            optimizer.variables,
-        )
+        self._variables = Variables(model, optimizer)
         self._state: Any = None
         self._compiled: dict[tuple[int, ...], Any] = {}
 
         def add(state: Any, sums: Any, x: Any, y: Any, weight: Any, share: Any) -> Any:
-            trained, other, slots = state
-
-            def objective(trained: Any) -> Any:
-                logits, after = model.stateless_call(trained, other, x, training=True)
-                value = loss(y, logits, weight) * share
-                return scaled(optimizer, slots, value), (value, logits, after)
-
-            gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
+            gradients, state, result = differentiated(
+                model, optimizer, loss, state, x, y, weight, share
+            )
             sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
-            result = jnp.stack([value, correct(y, logits, weight)])
-            return (trained, other, slots), sums, result
+            return state, sums, result
 
         def apply(state: Any, sums: Any) -> Any:
             trained, other, slots = state
@@ -72,11 +61,9 @@ class GradientStep:
 
     def sync(self) -> None:
         if self._state is not None:
-            for variables, values in zip(self._variables, self._state[0], strict=True):
-                for variable, value in zip(variables, values, strict=True):
-                    variable.assign(value)
+            self._variables.assign(self._state[0])
             self._state = None
 
     def _current(self) -> Any:
-        state = tuple([v.value for v in variables] for variables in self._variables)
+        state = self._variables.state()
         return state, [jnp.zeros_like(value) for value in state[0]]

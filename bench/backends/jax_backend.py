@@ -20,8 +20,7 @@ from bench.backends.base import (
     host,
 )
 from bench.errors import TrialError
-
-DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+from bench.framework_variables import DETERMINISTIC_XLA
 
 
 class _Backend:
@@ -53,9 +52,9 @@ class _Backend:
 
     def make_deterministic(self) -> None:
         # XLA is deterministic on CPU; on a GPU it must have been told before it started.
-        if self.device().kind == "gpu" and DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+        if self.device().kind == "gpu" and DETERMINISTIC_XLA not in os.environ.get("XLA_FLAGS", ""):
             raise TrialError(
-                f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC} when the "
+                f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC_XLA} when the "
                 f"process starts."
             )
 
@@ -88,32 +87,21 @@ class _Forward:
 
 class _Step:
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
-        optimizer.build(model.trainable_variables)
-        self._variables = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            optimizer.variables,
-        )
+        self._variables = Variables(model, optimizer)
         self._state: Any = None
         self._compiled: dict[tuple[int, ...], Any] = {}
 
         def step(state: Any, x: Any, y: Any, weight: Any) -> Any:
-            trained, other, slots = state
-
-            def objective(trained: Any) -> Any:
-                logits, after = model.stateless_call(trained, other, x, training=True)
-                value = loss(y, logits, weight)
-                # A loss-scaling optimizer reads its scale from its variables.
-                return scaled(optimizer, slots, value), (value, logits, after)
-
-            gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
+            gradients, (trained, other, slots), result = differentiated(
+                model, optimizer, loss, state, x, y, weight
+            )
             trained, slots = optimizer.stateless_apply(slots, gradients, trained)
-            return (trained, other, slots), jnp.stack([value, correct(y, logits, weight)])
+            return (trained, other, slots), result
 
         self._step = jax.jit(step, donate_argnums=0)
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        lowered = self._step.lower(self._current(), x, y, weight)
+        lowered = self._step.lower(self._variables.state(), x, y, weight)
         self._compiled[x.shape] = lowered.compile()
 
     def put(self, x: Array, y: Array, weight: Array) -> Any:
@@ -122,7 +110,7 @@ class _Step:
     def __call__(self, batch: Any) -> Any:
         if self._state is None:
             # The step gives its state's memory to its result, so it must not own Keras' arrays.
-            self._state = jax.tree.map(jnp.copy, self._current())
+            self._state = jax.tree.map(jnp.copy, self._variables.state())
         step = self._compiled.get(batch[0].shape, self._step)
         self._state, result = step(self._state, *batch)
         return result
@@ -132,16 +120,55 @@ class _Step:
 
     def sync(self) -> None:
         if self._state is not None:
-            for variables, values in zip(self._variables, self._state, strict=True):
-                for variable, value in zip(variables, values, strict=True):
-                    variable.assign(value)
+            self._variables.assign(self._state)
             self._state = None
 
-    def _current(self) -> Any:
-        return tuple([v.value for v in variables] for variables in self._variables)
+
+class Variables:
+    """The Keras variables that training changes: trained, others of the model, the optimizer's."""
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        optimizer.build(model.trainable_variables)
+        self._groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            optimizer.variables,
+        )
+
+    def state(self) -> Any:
+        return tuple([v.value for v in variables] for variables in self._groups)
+
+    def assign(self, state: Any) -> None:
+        for variables, values in zip(self._groups, state, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
 
-def scaled(optimizer: Any, slots: Any, value: Any) -> Any:
+def differentiated(
+    model: Any,
+    optimizer: Any,
+    loss: LossFunction,
+    state: Any,
+    x: Any,
+    y: Any,
+    weight: Any,
+    share: Any = 1.0,
+) -> tuple[Any, Any, Any]:
+    """The gradients of a batch, or of a part with this share of one; the state; the result."""
+    trained, other, slots = state
+
+    def objective(trained: Any) -> Any:
+        logits, after = model.stateless_call(trained, other, x, training=True)
+        value = loss(y, logits, weight) * share
+        # A loss-scaling optimizer reads its scale from its variables.
+        return _scaled(optimizer, slots, value), (value, logits, after)
+
+    gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
+    result = jnp.stack([value, correct(y, logits, weight)])
+    return gradients, (trained, other, slots), result
+
+
+def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:
     import keras
 
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

@@ -7,7 +7,6 @@ graph its operations may be run together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,13 +23,12 @@ class GradientStep:
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         variables = model.trainable_variables
         optimizer.build(variables)
+        update = tensorflow_adam.update_of(optimizer)
         sums = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in variables]
-        fused = tensorflow_adam.is_plain_adam(optimizer)
-        on_cpu = not tf.config.list_physical_devices("GPU")
 
         @graph
         def add(x: Any, y: Any, weight: Any, share: Any) -> Any:
-            with tensorflow_gradients.taken_as_products() if on_cpu else nullcontext():
+            with tensorflow_gradients.taken_as_products():
                 logits = model(x, training=True)
             value = loss(y, logits, weight) * share
             gradients = tensorflow_gradients.gradients(optimizer.scale_loss(value), variables)
@@ -41,10 +39,7 @@ class GradientStep:
         @graph
         def apply() -> None:
             gradients = [total.read_value() for total in sums]
-            if fused:
-                tensorflow_adam.apply(optimizer, gradients, variables)
-            else:
-                optimizer.apply(gradients, variables)
+            update(gradients, variables)
             for total in sums:
                 total.assign(tf.zeros_like(total))
 

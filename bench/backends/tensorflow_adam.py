@@ -6,11 +6,20 @@ values up to the rounding of float32 in a third of the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+
+def update_of(optimizer: Any) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+    """What `optimizer.apply` does, fused where it can be; to be chosen before a function is traced.
+
+    The optimizer's settings are read for it, which inside a `tf.function` are symbols.
+    """
+    return partial(apply, optimizer) if is_plain_adam(optimizer) else optimizer.apply
 
 
 def is_plain_adam(optimizer: Any) -> bool:

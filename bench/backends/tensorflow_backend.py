@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -77,19 +76,15 @@ class _Step:
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         variables = model.trainable_variables
         optimizer.build(variables)
-        fused = tensorflow_adam.is_plain_adam(optimizer)
-        on_cpu = not tf.config.list_physical_devices("GPU")
+        update = tensorflow_adam.update_of(optimizer)
 
         @graph
         def step(x: Any, y: Any, weight: Any) -> Any:
-            with tensorflow_gradients.taken_as_products() if on_cpu else nullcontext():
+            with tensorflow_gradients.taken_as_products():
                 logits = model(x, training=True)
             value = loss(y, logits, weight)
             gradients = tensorflow_gradients.gradients(optimizer.scale_loss(value), variables)
-            if fused:
-                tensorflow_adam.apply(optimizer, gradients, variables)
-            else:
-                optimizer.apply(gradients, variables)
+            update(gradients, variables)
             return tf.stack([value, correct(y, logits, weight)])
 
         self._step = step

@@ -112,25 +112,23 @@ def _run(
             fetching=not arguments.dry_run,
         )
         bars.remove_task(fetching)
-        if not arguments.dry_run and datasets.to_decode(listing, sizes, store=store):
-            executor.build_ahead(
-                first_blueprint(
-                    backbones,
-                    len(listing.classes),
-                    protocol,
-                    settings,
-                    input_size=arguments.input_size,
-                    located=found,
-                    plugins=arguments.plugin,
-                    packages=arguments.packages,
-                )
-            )
+        first = first_blueprint(
+            backbones,
+            len(listing.classes),
+            protocol,
+            settings,
+            input_size=arguments.input_size,
+            located=found,
+            plugins=arguments.plugin,
+            packages=arguments.packages,
+        )
         decoding = bars.add_task("decoding images", total=None)
         dataset = datasets.prepare(
             listing,
             sizes,
             store=store,
             progress=lambda done, total: bars.update(decoding, completed=done, total=total),
+            before_decoding=lambda: executor.build_ahead(None if arguments.dry_run else first),
         )
         bars.remove_task(decoding)
         auditing = bars.add_task("looking for copies", total=None)

@@ -1,7 +1,6 @@
 """Data sets: from a name on the command line to uint8 pixels on disk.
 
     list_dataset   finds images, classes and splits; decodes nothing
-    to_decode      whether `prepare` has anything to decode
     prepare        decodes every image once at all sizes, leaves out the bad ones
     images         the decoded array of one split at one size, for the process that trains
     leave_out      the same data set without some images, as copies of test images
@@ -34,7 +33,6 @@ __all__ = [
     "leave_out",
     "list_dataset",
     "prepare",
-    "to_decode",
 ]
 
 
@@ -73,18 +71,17 @@ def prepare(
     *,
     store: Store,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    before_decoding: Callable[[], None] = lambda: None,
 ) -> Dataset:
-    """Every image decoded at all `sizes`, into the store; `DatasetError` where too few are good."""
+    """Every image decoded at all `sizes`, into the store; `DatasetError` where too few are good.
+
+    `before_decoding` is called where there is anything to decode, before that begins.
+    """
     from bench.datasets import preparation
 
-    return preparation.prepare(listing, sizes, store=store, progress=progress)
-
-
-def to_decode(listing: Listing, sizes: Sequence[int], *, store: Store) -> bool:
-    """Whether `prepare` will have to decode images, or finds them all in the store."""
-    from bench.datasets import preparation
-
-    return preparation.to_decode(listing, sizes, store=store)
+    return preparation.prepare(
+        listing, sizes, store=store, progress=progress, before_decoding=before_decoding
+    )
 
 
 def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 from bench.environment import available_cores
-from bench.framework_variables import GROWING_MEMORY
+from bench.framework_variables import DETERMINISTIC_XLA, GROWING_MEMORY
 from bench.types import Settings
 
-DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 THREADS = (
     *("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"),
     *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
