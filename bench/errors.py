@@ -11,6 +11,9 @@
       CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
         DivergedError          exit 1   training came to nothing: the loss is no longer a number
+      WorkerDiedError          exit 1   the process of a trial ended without a record
+        OutOfMemoryError       exit 1   it had not enough memory; less might do
+      StoppedError             exit 1   work was ended while it ran, by whoever closed it
 
 Messages say what was wrong, what was received and what to do, and carry no traceback. Anything
 that is not a `BenchError` is a fault of this program.
@@ -89,6 +92,18 @@ class TrialError(BenchError):
 
 class DivergedError(TrialError):
     """Training came to nothing: the loss is no longer a number."""
+
+
+class WorkerDiedError(BenchError):
+    """The process of a trial ended without a record; the message says how."""
+
+
+class OutOfMemoryError(WorkerDiedError):
+    """The process of a trial had not enough memory; the trials left might do with less."""
+
+
+class StoppedError(BenchError):
+    """The executor was closed while the job ran."""
 
 
 def _either(names: Sequence[str]) -> str:

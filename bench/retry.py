@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from bench.executors.base import Executor, OutOfMemoryError
+from bench.errors import OutOfMemoryError
+from bench.executors.base import Executor
 from bench.job import Job, Listener
 
 RETRIES = 3

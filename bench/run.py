@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from bench import retry
 from bench.environment import environment
-from bench.errors import BenchError, UsageError
-from bench.executors.base import Executor, WorkerDiedError
+from bench.errors import BenchError, UsageError, WorkerDiedError
+from bench.executors.base import Executor
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
 from bench.plan import Plan, Planned

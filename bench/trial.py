@@ -22,8 +22,7 @@ from bench.accounting import Spent
 from bench.backends.base import Array
 from bench.built import Built, build
 from bench.environment import environment
-from bench.errors import reason
-from bench.executors.base import OutOfMemoryError
+from bench.errors import OutOfMemoryError, reason
 from bench.features import Frozen
 from bench.job import Job, Listener
 from bench.macs import macs

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BenchError, DatasetError
-from bench.executors.base import Executor, WorkerDiedError
+from bench.errors import BenchError, DatasetError, WorkerDiedError
+from bench.executors.base import Executor
 from bench.job import Job, Listener
 from bench.protocol import TrainingProtocol
 from bench.records import Evidence, Run, structure

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
 
-from bench.executors.base import OutOfMemoryError
+from bench.errors import OutOfMemoryError
 from bench.files import to_json
 from bench.job import Blueprint, Job
 from bench.lean_imports import UNUSED_BY_WORKERS, uncollected, without

@@ -41,6 +41,7 @@ class Timed:
     """A process: seconds to the (last) line that tells its result, that line, and peak memory."""
 
     seconds: float
+    whole_seconds: float  # to its end
     line: str
     peak_mb: float
 
@@ -73,7 +74,7 @@ def timed(command: Sequence[str], tells: str) -> Timed:
             told, seconds = line, time.perf_counter() - start
     if process.wait() or not told:
         sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
-    return Timed(seconds, told, peak[0])
+    return Timed(seconds, time.perf_counter() - start, told, peak[0])
 
 
 def _watch(pid: int, peak: list[float]) -> None:

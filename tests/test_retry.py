@@ -15,7 +15,7 @@ import workbench
 from test_run import REQUEST, Silent, plan
 
 from bench import report, retry
-from bench.executors.base import OutOfMemoryError, WorkerDiedError
+from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.executors.inline import Inline
 from bench.executors.local_process import _for_memory
 from bench.job import Job, Listener

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError, UsageError
-from bench.executors.base import WorkerDiedError
+from bench.errors import BenchError, UsageError, WorkerDiedError
 from bench.executors.local_process import LocalProcess
 from bench.job import Job, Listener
 from bench.plan import Plan, make_plan, run_folder

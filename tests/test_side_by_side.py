@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_run import REQUEST, Silent, plan
 
-from bench.executors.base import StoppedError, WorkerDiedError
+from bench.errors import StoppedError, WorkerDiedError
 from bench.job import Job, Listener
 from bench.records import SCHEMA, read_records
 from bench.run import execute

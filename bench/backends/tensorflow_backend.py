@@ -88,15 +88,19 @@ class _Step:
             return tf.stack([value, correct(y, logits, weight)])
 
         self._step = step
+        self._compiled: dict[tuple[int, ...], Any] = {}
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        self._step.get_concrete_function(*self.put(x, y, weight))
+        batch = self.put(x, y, weight)
+        self._compiled[x.shape] = self._step.get_concrete_function(*batch)
 
     def put(self, x: Array, y: Array, weight: Array) -> Any:
         return tuple(tf.convert_to_tensor(item) for item in (x, y, weight))
 
     def __call__(self, batch: Any) -> Any:
-        return self._step(*batch)
+        # Called as such, it need not be looked up by all its arguments in every step.
+        step = self._compiled.get(tuple(batch[0].shape), self._step)
+        return step(*batch)
 
     def fetch(self, results: Sequence[Any]) -> Array:
         return np.asarray(tf.stack(list(results)))

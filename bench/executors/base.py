@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bench.errors import BenchError
 from bench.job import Job, Listener
-
-
-class WorkerDiedError(BenchError):
-    """The process of a trial ended without a record; the message says how."""
-
-
-class OutOfMemoryError(WorkerDiedError):
-    """The process of a trial had not enough memory; the trials left might do with less."""
-
-
-class StoppedError(BenchError):
-    """The executor was closed while the job ran."""
 
 
 class Executor(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.executors.base import OutOfMemoryError, StoppedError, WorkerDiedError
+from bench.errors import OutOfMemoryError, StoppedError, WorkerDiedError
 from bench.executors.cores import chosen_cores
 from bench.executors.gpus import visible_gpus
 from bench.executors.worker_environment import worker_environment

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import trained_run as made
 
-from bench.executors.base import WorkerDiedError
+from bench.errors import WorkerDiedError
 from bench.executors.inline import Inline
 from bench.job import Job, Listener
 from bench.metrics.base import METRICS
