@@ -51,14 +51,17 @@ function drawTradeoff(data, cost, width) {
   }
   children.push(svg("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, cost.axis));
   const marks = [];
+  const taken = [];
   if (ranked.length) children.push(...accuracyPanel(ranked, cost, x, { left, right: width - right, top, height: plot }, marks));
   if (random.length) {
     const y = top + plot + strip / 2;
+    const title = "random init, not ranked";
+    taken.push([left, top + plot, left + 6 + textWidth(title), top + plot + 16]);
     children.push(svg("rect", { class: "band", x: left, y: top + plot + 2, width: width - right - left, height: strip - 2 }),
-      svg("text", { x: left + 6, y: top + plot + 13, "font-size": 10 }, "random init, not ranked"));
+      svg("text", { x: left + 6, y: top + plot + 13, "font-size": 10 }, title));
     random.forEach((p) => marks.push({ point: p, x: x(p.cost), y: y + 5, low: y, high: y }));
   }
-  const names = placeNames(marks, [left, width - right, top, top + plot + strip]);
+  const names = placeNames(marks, taken, [left, width - right, top, top + plot + strip]);
   children.push(...names, ...marks.map((mark) => tradeoffMark(mark, cost)));
   return { height, children };
 }
@@ -107,14 +110,14 @@ function tradeoffMark({ point, x, y, low, high, front }, cost) {
 }
 
 /* A free place beside each mark for its name; a name without one is left to the tooltip. */
-function placeNames(marks, [left, right, top, bottom]) {
-  const taken = marks.flatMap((m) => [[m.x - 8, m.y - 8, m.x + 8, m.y + 8], [m.x - 2, m.high, m.x + 2, m.low]]);
+function placeNames(marks, written, [left, right, top, bottom]) {
+  const taken = [...written, ...marks.flatMap((m) => [[m.x - 8, m.y - 8, m.x + 8, m.y + 8], [m.x - 2, m.high, m.x + 2, m.low]])];
   const overlaps = (a) => taken.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
   const names = [];
   for (const mark of marks) {
     const text = shortened(mark.point.label, 26);
     const size = textWidth(text);
-    const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 17], [-8 - size, 17], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
+    const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 19], [-8 - size, 19], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
     const free = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
       .find((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b));
     if (free) {
