@@ -54,7 +54,7 @@ function choice(about, options, choose) {
 function picker(backbones, choose) {
   const menu = element("select", { class: "field", change: () => choose(backbones[menu.value]) },
     backbones.map((b, index) => element("option", { value: index }, shortened(b.label, 60))));
-  return element("label", {}, "Backbone", menu);
+  return element("label", {}, element("span", {}, "Backbone"), menu);
 }
 
 /* Figures side by side, the first few of them at once: the others when asked for, or printed. */
