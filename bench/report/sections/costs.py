@@ -29,9 +29,9 @@ ABOUT = (
     "Arithmetic is counted from the shapes of the layers, two operations for each "
     "multiply-accumulate of a convolution or dense layer, for one image through the whole model. "
     "Utilisation is that arithmetic at the best throughput, over what a matrix product does on "
-    "this device in the same process. Memory for training is the whole process at its peak; for "
-    "inference it is by how much a process grows at most that has loaded the framework and makes "
-    "this model answer one image."
+    "this device in the same process; large convolutions can do better than that, above 100%. "
+    "Memory for training is the whole process at its peak; for inference it is by how much a "
+    "process grows at most that has loaded the framework and makes this model answer one image."
 )
 
 
