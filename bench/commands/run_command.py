@@ -122,6 +122,7 @@ def _run(
             plugins=arguments.plugin,
             packages=arguments.packages,
         )
+        rate = matrix_rate()  # before the worker builds, which would halve it
         decoding = bars.add_task("decoding images", total=None)
         dataset = datasets.prepare(
             listing,
@@ -150,7 +151,7 @@ def _run(
         arguments.seeds or (arguments.seed,),
         input_size=arguments.input_size,
         keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
-        rate=matrix_rate(),
+        rate=rate,
         located=found,
         fractions=arguments.fractions,
     )
