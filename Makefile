@@ -15,8 +15,9 @@ ANSWERS := build/answers
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
 
-test: check  ## set up, then the whole suite with ruff and mypy
+test: check  ## set up, then the whole suite with ruff and mypy, and the core of it on JAX
 	$(BIN)/pytest
+	$(MAKE) test-jax
 
 test-jax: $(READY) $(READY_JAX)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
 	$(BIN)/python tests/backends/answers.py $(ANSWERS)
