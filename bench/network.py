@@ -25,6 +25,7 @@ from bench.types import Backbone
 # Random backbone weights are the same for every training seed: the seed varies the training, and
 # what the frozen part computes can be shared.
 RANDOM_WEIGHTS_SEED = 0
+DROPOUT_STRIDE = 1_000_003  # between the seeds of the dropout layers of one model
 
 
 class Network:
@@ -139,7 +140,9 @@ def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any
     stack: list[Any] = [keras.Input(features_shape)]
     stack += [layers.Dense(n, activation="relu") for n in head.hidden]
     if head.dropout:
-        stack.append(layers.Dropout(head.dropout))
+        # With a seed of its own, whatever it is: without one, PyTorch draws from a state that
+        # nothing sets. Each training sets it anew.
+        stack.append(layers.Dropout(head.dropout, seed=0))
     stack.append(layers.Dense(units, dtype="float32"))  # logits, whatever the others compute in
     return keras.Sequential(stack, name="head")
 
@@ -163,8 +166,15 @@ def initialise_head(head: Any, seed: int) -> None:
             limit = math.sqrt(6 / (inputs + units))
             layer.kernel.assign(rng.uniform(-limit, limit, (inputs, units)).astype("float32"))
             layer.bias.assign(np.zeros(units, "float32"))
-        elif isinstance(layer, layers.Dropout):
-            layer.seed_generator.state.assign(np.array([seed, 0], "uint32"))
+    seed_dropout(head, seed)
+
+
+def seed_dropout(model: Any, seed: int) -> None:
+    """Set what the dropout layers draw from: a training would go on from the one before it."""
+    drawing = [one for one in model.layers if isinstance(one, layers.Dropout) and one.rate > 0]
+    for number, layer in enumerate(drawing):
+        start = (seed + number * DROPOUT_STRIDE) % 2**32
+        layer.seed_generator.state.assign(np.array([start, 0], "uint32"))
 
 
 def probabilities(logits: Array) -> Array:

@@ -19,7 +19,7 @@ from bench.backends.base import Array
 from bench.built import Built
 from bench.features import Frozen, Rows
 from bench.job import Job, Listener
-from bench.network import initialise_head
+from bench.network import initialise_head, seed_dropout
 from bench.protocol import Phase
 from bench.subsets import Subset, stratified
 from bench.train import Outcome, PhaseTrainer, restore, snapshot
@@ -61,6 +61,7 @@ class Phases:
         """Train from the pretrained weights and a head drawn anew, at this multiple of the
         protocol's learning rates."""
         restore(self.network.base.weights, self.initial)
+        seed_dropout(self.network.base, trial.seed)
         initialise_head(self.head, trial.seed)
         chosen = stratified(self._labels("train"), trial.fraction, trial.seed)
         results: list[PhaseResult] = []

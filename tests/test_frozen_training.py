@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tiny
+from keras import layers
 
 from bench.augment import PLAIN, fixed_views
 from bench.backends.base import Backend, current
 from bench.features import Frozen, Rows
-from bench.network import Network, build_head, initialise_head
+from bench.network import Network, build_head, initialise_head, seed_dropout
 from bench.passes import Passes
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.store import Store
@@ -114,3 +116,22 @@ def test_a_seed_gives_the_same_alone_and_after_another(store: Store) -> None:
     assert alone.batch_losses == after.batch_losses
     other = _train(phase, store, cached=True, seeds=(2,))
     assert alone.batch_losses != other.batch_losses
+
+
+def test_dropout_depends_on_the_seed_alone() -> None:
+    start = keras.Input((64,))
+    model = keras.Model(start, layers.Dropout(0.5, seed=0)(layers.Dropout(0.5, seed=0)(start)))
+    ones = np.ones((2, 64), "float32")
+
+    def kept(seed: int) -> list[float]:
+        seed_dropout(model, seed)
+        answers = [keras.ops.convert_to_numpy(model(ones, training=True)) for _ in range(2)]
+        assert not np.array_equal(*answers)  # every step draws anew
+        assert set(np.unique(answers)) == {0.0, 4.0}  # each layer doubles what it keeps
+        return [float(value) for value in np.ravel(answers)]
+
+    first = kept(3)
+    assert kept(4) != first
+    assert kept(3) == first
+    # Had both layers drawn the same, the second would drop nothing, and the mean were 2.
+    assert np.mean(first) == pytest.approx(1, abs=0.35)
