@@ -181,7 +181,8 @@ def probabilities(logits: Array) -> Array:
     """Class probabilities in float64, one column a class."""
     z = logits.astype(np.float64)
     if z.shape[1] == 1:
-        positive = np.exp(-np.logaddexp(0, -z[:, 0]))
+        with np.errstate(invalid="ignore"):  # what is no number stays none: training tells it
+            positive = np.exp(-np.logaddexp(0, -z[:, 0]))
         return np.stack([1 - positive, positive], axis=1)
     z -= z.max(axis=1, keepdims=True)
     shares: Array = np.exp(z)
