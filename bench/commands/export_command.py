@@ -9,6 +9,7 @@ from rich.console import Console
 from bench.commands.report_command import find_run
 from bench.export import export
 from bench.framework_variables import prepare_here
+from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.rebuild import rebuild, record_of
 from bench.records import load_run
@@ -25,6 +26,10 @@ def main(arguments: argparse.Namespace) -> int:
     record = record_of(run, arguments.backbone)
     prepare_here(record.environment.get("keras_backend", "tensorflow"))
     with without(*UNUSED_BY_WORKERS):
+        with hushed():
+            from bench.backends.base import current
+
+            current()
         # A file of float32, whatever it was trained in: what every reader of it computes in.
         model = rebuild(run, record, "float32")
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))

@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.commands.report_command import find_run
 from bench.errors import BenchError, UsageError
 from bench.framework_variables import prepare_here
+from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.prediction import Answer, DecodedAhead, answers, find_images
 from bench.rebuild import rebuild, record_of
@@ -51,9 +52,10 @@ def _answers(
     prepare_here(record.environment.get("keras_backend", "tensorflow"))
     with DecodedAhead(paths, record.trial.input_size) as images:
         with without(*UNUSED_BY_WORKERS):
-            from bench.backends.base import current
+            with hushed():
+                from bench.backends.base import current
 
-            backend = current()
+                backend = current()
             model = rebuild(run, record).logits(fold=backend.gains_from_folding)
         return list(answers(images, backend.forward(model), temperature or 1.0))
 

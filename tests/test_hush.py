@@ -1,0 +1,24 @@
+"""What is written below Python is lost inside, and only there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bench.hush import hushed
+
+
+def test_only_what_is_written_inside_is_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    os.write(2, b"before, ")
+    with hushed():
+        os.write(2, b"inside, ")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "before, after"
+
+
+def test_an_error_passes_through(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ImportError, match="no such thing"), hushed():
+        raise ImportError("no such thing")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
