@@ -10,11 +10,17 @@ from rich.console import Console
 from bench import report
 from bench.commands.opening import open_report
 from bench.errors import UsageError
+from bench.lean_imports import uncollected
 from bench.report import formats
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the run's reports and show the table; 3 where its trials may not be ranked."""
+    with uncollected():  # the process ends soon, and makes a great many objects until then
+        return _render(arguments)
+
+
+def _render(arguments: argparse.Namespace) -> int:
     folder = find_run(arguments.results, arguments.run)
     findings = report.read(folder, price_per_hour=arguments.price_per_hour)
     report.write(findings, latex=arguments.latex)
