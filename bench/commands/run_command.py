@@ -122,7 +122,7 @@ def _run(
             plugins=arguments.plugin,
             packages=arguments.packages,
         )
-        rate = matrix_rate()  # before the worker builds, which would halve it
+        rate = matrix_rate()  # before the worker builds, which would slow it
         decoding = bars.add_task("decoding images", total=None)
         dataset = datasets.prepare(
             listing,
