@@ -58,18 +58,29 @@ class _Backend:
 
 
 class _Forward:
+    """Traced once, for batches of any size: the size makes no difference to how fast it answers,
+    and a trace a size would take as long as many answers."""
+
     def __init__(self, model: Any) -> None:
         @graph
         def call(x: Any) -> Any:
             return model(x, training=False)
 
         self._call = call
+        self._traced: dict[tuple[tuple[int, ...], Any], Any] = {}
 
     def compile(self, batch: Array) -> None:
-        self._call.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
+        self._function(batch)
 
     def __call__(self, batch: Array) -> list[Array]:
-        return host(self._call(tf.convert_to_tensor(batch)))
+        return host(self._function(batch)(tf.convert_to_tensor(batch)))
+
+    def _function(self, batch: Array) -> Any:
+        image = batch.shape[1:], batch.dtype
+        if image not in self._traced:
+            spec = tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
+            self._traced[image] = self._call.get_concrete_function(spec)
+        return self._traced[image]
 
 
 class _Step:

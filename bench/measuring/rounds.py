@@ -18,6 +18,7 @@ from bench.runtimes.base import Call
 
 ROUNDS = 4  # in which every subject has a turn; the slow ones have more, until they have enough
 OVERTIME = 4  # how many times its seconds a slow subject may take to get the queries it needs
+FOR_A_MEDIAN = 16  # queries that it needs where overtime would not bring as many as it should have
 MOST_QUERIES = 4000
 STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
 STABLE_CHANGE = 0.05
@@ -41,9 +42,15 @@ class Subject:
 
     @property
     def done(self) -> bool:
-        enough = self.spent >= self.seconds and len(self.timed) >= self.least
+        enough = self.spent >= self.seconds and len(self.timed) >= self._needed
         late = self.spent >= OVERTIME * self.seconds
         return enough or late or len(self.timed) >= MOST_QUERIES
+
+    @property
+    def _needed(self) -> int:
+        """Overtime for a percentile that would stay empty all the same is not taken."""
+        expected = self.least * float(np.median(self.warmup[-STABLE_WINDOW:]))
+        return self.least if expected <= OVERTIME * self.seconds else min(self.least, FOR_A_MEDIAN)
 
     def warm_up(self) -> None:
         """Query until two windows in a row take the same, within bounds."""

@@ -59,6 +59,13 @@ def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
     assert len(slow.timed) == rounds.OVERTIME / 0.5
 
 
+def test_no_overtime_for_a_percentile_that_cannot_be_had(clock: Clock) -> None:
+    can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.07)
+    interleave([can, cannot], seed=0, between=lambda: None)
+    assert len(can.timed) == 64  # 3.84 s of four
+    assert len(cannot.timed) == rounds.FOR_A_MEDIAN  # 64 of them would take 4.48 s
+
+
 def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
     subjects = [subject(clock, name, 0.01) for name in "abcd"]
     count = interleave(subjects, seed=0, between=lambda: clock.order.append("|"))
