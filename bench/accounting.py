@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bench.features import Ledger
+if TYPE_CHECKING:
+    from bench.features import Ledger
+
+
+@dataclass(frozen=True)
+class Imports:
+    """What loading the framework took; `reused` where that was done before, for another job."""
+
+    seconds: float = 0.0
+    reused: bool = False
 
 
 @dataclass(frozen=True)
 class Spent:
     """One trial's seconds by part; `shared` are those that all trials of a backbone have."""
 
+    imports: Imports
     shared: Mapping[str, float]
     ledger: Ledger
     compile_seconds: float
@@ -22,17 +33,22 @@ class Spent:
 
     def account(self, *, first: bool) -> Mapping[str, float]:
         """`Record.seconds`; only the `first` trial of a backbone spent what is shared."""
-        seconds = dict(self.shared) | {
-            "features": self.ledger.spent_seconds + self.ledger.reused_seconds,
-            "compile": self.compile_seconds,
-            "train": self.train,
-            "measure": self.predict,
-        }
+        seconds = (
+            {"imports": self.imports.seconds}
+            | dict(self.shared)
+            | {
+                "features": self.ledger.spent_seconds + self.ledger.reused_seconds,
+                "compile": self.compile_seconds,
+                "train": self.train,
+                "measure": self.predict,
+            }
+        )
         if self.tuning:
             seconds["tuning"] = self.tuning
         if self.robustness:
             seconds["robustness"] = self.robustness
         reused = seconds["data"] + self.ledger.reused_seconds
+        reused += seconds["imports"] if self.imports.reused else 0.0
         if not first:
             shared = ("imports", "data", "build", "features", "compile")
             reused = sum(seconds[name] for name in shared)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import datasets, retry
-from bench.accounting import Spent
+from bench.accounting import Imports, Spent
 from bench.backends.base import Array
 from bench.built import Built, build
 from bench.environment import environment
@@ -37,9 +37,7 @@ from bench.store import Entry, Store
 from bench.types import SPLITS, Record, SplitName, Trial
 
 
-def run_trials(
-    job: Job, listener: Listener, imports_seconds: float, ahead: Built | None = None
-) -> None:
+def run_trials(job: Job, listener: Listener, imports: Imports, ahead: Built | None = None) -> None:
     """Run the job's trials in order; each ends in a record, whatever happens but want of memory.
 
     `ahead` is what was built before the job was there; used where it is what the job needs.
@@ -49,7 +47,7 @@ def run_trials(
         started = _now()
         try:
             if setup is None:
-                setup = _Setup(job, trial, listener, imports_seconds, ahead)
+                setup = _Setup(job, trial, listener, imports, ahead)
             record = setup.run(trial)
         except Exception as error:
             traceback.print_exc()
@@ -76,7 +74,7 @@ class _Setup:
         job: Job,
         trial: Trial,
         listener: Listener,
-        imports_seconds: float,
+        imports: Imports,
         ahead: Built | None,
     ) -> None:
         self.job, self.listener = job, listener
@@ -86,7 +84,8 @@ class _Setup:
             listener.stage(trial, "building")
             ahead = build(job.blueprint)
         self.built = ahead
-        self.seconds = {"imports": imports_seconds, "build": self.built.seconds}
+        self.imports = imports
+        self.seconds = {"build": self.built.seconds}
         store = Store(Path(job.store), job.store_limit_bytes)
         self.images: dict[SplitName, Entry] = {
             split: datasets.images(job.dataset, split, trial.input_size, store) for split in SPLITS
@@ -124,6 +123,7 @@ class _Setup:
         robustness_seconds -= self.built.passes.compile_seconds - compiled  # counted as compiling
         write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
         spent = Spent(
+            imports=self.imports,
             shared=self.seconds,
             ledger=self.frozen.ledger,
             compile_seconds=self.phases.compile_seconds + self.built.passes.compile_seconds,

@@ -6,22 +6,29 @@ says, if asked, what its framework computes on; then it is told which job file a
 It tells its parent of the work, one JSON line an event, on what was its standard output; whatever
 else is printed goes to the log. When the parent is gone, so is it: its standard input closes, and
 it ends at once.
+
+With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
+for each job, one that does all of the above, and tells how that ended.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import threading
 import time
+import traceback
 from dataclasses import asdict
 from functools import cache
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import psutil
 
+from bench.accounting import Imports
 from bench.errors import OutOfMemoryError
 from bench.files import to_json
 from bench.job import Blueprint, Job
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from bench.built import Built
 
 PROGRESS_SECONDS = 0.1
+MEMORIES_AT_ONCE = 2  # models that are looked at for the memory they take, each in its own process
 
 
 class _Pipe:
@@ -65,24 +73,67 @@ class _Pipe:
     def out_of_memory(self, reason: str) -> None:
         self._send("out_of_memory", reason=reason)
 
+    def ended(self, code: int) -> None:
+        # On a line of its own, whatever that process was writing when it was killed.
+        self._stream.write("\n")
+        self._send("ended", code=code)
+
     def _send(self, kind: str, **content: Any) -> None:
         self._stream.write(to_json({"event": kind, **content}) + "\n")
         self._stream.flush()
 
 
 def main() -> None:
-    """Run the job that the parent names."""
-    if len(sys.argv) > 1:
+    """Run the job that the parent names; or jobs, one after another."""
+    forks, cores = "--fork" in sys.argv, [word for word in sys.argv[1:] if word != "--fork"]
+    if cores:
         # Before a framework starts its threads: whatever it asks for, it has no more than these.
-        os.sched_setaffinity(0, map(int, sys.argv[1:]))
+        os.sched_setaffinity(0, map(int, cores))
     pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     # Keras, and the framework under it, load here: this is the only process that pays for them.
     with without(*UNUSED_BY_WORKERS), uncollected():
-        from bench.backends.base import current
-        from bench.trial import run_trials
+        import bench.trial  # noqa: F401
 
-    imports_seconds = time.time() - psutil.Process().create_time()
+    seconds = time.time() - psutil.Process().create_time()
+    if not forks:
+        _work(pipe, Imports(seconds))
+        return
+    for number in count():
+        if not _is_spoken_to():
+            return
+        process = os.fork()
+        if process == 0:
+            _work_and_end(pipe, Imports(seconds, reused=number > 0))
+        pipe.ended(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+
+
+def _is_spoken_to() -> bool:
+    """Wait for the parent to say something, which is left to be read; false where it is gone."""
+    listening = select.poll()
+    listening.register(0, select.POLLIN)
+    ((_, happened),) = listening.poll()
+    return bool(happened & select.POLLIN)
+
+
+def _work_and_end(pipe: _Pipe, imports: Imports) -> NoReturn:
+    code = 1
+    try:
+        _work(pipe, imports)
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # a framework takes a while to leave in order
+
+
+def _work(pipe: _Pipe, imports: Imports) -> None:
+    """Follow the parent's orders until a job is done."""
+    from bench.backends.base import current
+    from bench.trial import run_trials
+
     ahead: Built | None = None
     computed = False  # whether the framework has, and has threads that no fork takes along
     while "job" not in (order := _next_order()):
@@ -105,10 +156,10 @@ def main() -> None:
 
         # Linux alone tells a process's peak of a part of its life, and forks as is needed here.
         can_fork = sys.platform == "linux" and not computed
-        measure(job, pipe, Alone() if can_fork else None)
+        measure(job, pipe, Alone(MEMORIES_AT_ONCE) if can_fork else None)
         return
     try:
-        run_trials(job, pipe, imports_seconds, ahead)
+        run_trials(job, pipe, imports, ahead)
     except OutOfMemoryError as error:
         pipe.out_of_memory(str(error))
 

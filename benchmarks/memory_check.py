@@ -1,7 +1,8 @@
 """The memory that a run records against what is seen of the same from outside, every 10 ms.
 
 Training: the resident memory of the worker that trains, while the command runs. Inference: a new
-Python process that makes the trained model again and answers one image; it tells when it begins.
+Python process that makes the trained model again and answers one image; it tells when it begins,
+and its memory is looked at without libraries' code.
 Random weights, which take as much as any. Exits with 1 where one differs by more than 5%.
 
     python benchmarks/memory_check.py [--backbones all] [--input-size 96]
@@ -10,12 +11,14 @@ Random weights, which take as much as any. Exits with 1 where one differs by mor
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -88,8 +91,10 @@ def _first_child(process: subprocess.Popen[bytes]) -> int:
     while process.poll() is None:
         workers = [
             child
-            for child in psutil.Process(process.pid).children()
+            for child in psutil.Process(process.pid).children(recursive=True)
+            # On Linux the first of them loads the framework and forks those that work.
             if "bench.worker" in child.cmdline()
+            and (sys.platform != "linux" or child.ppid() != process.pid)
         ]
         if workers:
             return int(min(workers, key=lambda child: child.create_time()).pid)
@@ -106,8 +111,8 @@ def _answered(folder: Path) -> int:
     assert process.stdin is not None  # both were asked for
     assert process.stdout is not None
     _until(process.stdout, "ready")
-    before = psutil.Process(process.pid).memory_info().rss
-    watch = _Watch(process.pid)
+    before = _own(psutil.Process(process.pid))
+    watch = _Watch(process.pid, _own)
     process.stdin.write("go\n")
     process.stdin.flush()
     _until(process.stdout, "answered")
@@ -125,6 +130,9 @@ def _answer(folder: Path) -> None:
 
     backend, run = current(), load_run(folder)
     Chain(backend, side=64, products=1)  # the framework's own start is not the model's
+    if sys.platform == "linux":
+        # What it freed and kept would be taken again unseen.
+        ctypes.CDLL(None).malloc_trim(0)
     print("ready", flush=True)
     sys.stdin.readline()
     model = rebuild(run, run.records[0]).classifier()
@@ -141,17 +149,28 @@ def _until(lines: IO[str], word: str) -> None:
     sys.exit(f"the answering process ended before it was {word}")
 
 
+def _resident(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+def _own(process: psutil.Process) -> int:
+    """Without what it shares, which is files: the libraries' code."""
+    memory = process.memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
 class _Watch:
     """The most resident memory of a process, looked at until it has ended."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, look: Callable[[psutil.Process], int] = _resident) -> None:
         self.nbytes = 0
+        self._look = look
         threading.Thread(target=self._watch, args=(psutil.Process(pid),), daemon=True).start()
 
     def _watch(self, process: psutil.Process) -> None:
         try:
             while True:
-                self.nbytes = max(self.nbytes, process.memory_info().rss)
+                self.nbytes = max(self.nbytes, self._look(process))
                 time.sleep(WATCH_SECONDS)
         except psutil.Error:
             return

@@ -78,12 +78,13 @@ def timed(command: Sequence[str], tells: str) -> Timed:
 
 
 def _watch(pid: int, peak: list[float]) -> None:
-    """The most memory that the process and its children hold together."""
+    """The most memory that the process and its children hold together, what they share counted
+    once."""
     try:
         process = psutil.Process(pid)
         while process.is_running():
             family = [process, *process.children(recursive=True)]
-            peak[0] = max(peak[0], sum(p.memory_info().rss for p in family) / 1e6)
+            peak[0] = max(peak[0], sum(p.memory_full_info().pss for p in family) / 1e6)
             time.sleep(WATCH_SECONDS)
     except psutil.Error:
         return

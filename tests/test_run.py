@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,7 +128,8 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
-    records = execute(plan("one"), tmp_path, REQUEST, store, LocalProcess(Settings()), Silent())
+    with closing(LocalProcess(Settings())) as executor:
+        records = execute(plan("one"), tmp_path, REQUEST, store, executor, Silent())
     assert [record.status for record in records] == ["failed"]
     log = tmp_path / records[0].reason.rsplit("its log is ", 1)[1].rstrip(".")
     assert "nonesuch" in log.read_text(encoding="utf-8")

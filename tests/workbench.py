@@ -9,6 +9,7 @@ import tiny
 from PIL import Image
 
 from bench import datasets
+from bench.accounting import Imports
 from bench.job import Job
 from bench.plan import make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
@@ -103,7 +104,7 @@ def run(
     heard = Heard()
     BACKBONES.add(backbone)
     try:
-        run_trials(job, heard, imports_seconds=0.0)
+        run_trials(job, heard, Imports())
     finally:
         BACKBONES.remove(backbone.name)
     failed = [r.reason for r in heard.records if r.status == "failed"]

@@ -6,6 +6,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -57,18 +58,19 @@ def main(arguments: argparse.Namespace) -> int:
             progress=lambda done, total: None,
         )
         heard = _Heard(console)
-        train_again(
-            run,
-            record,
-            dataset,
-            located,
-            folder,
-            store,
-            LocalProcess(settings),
-            heard,
-            plugins=tuple(str(path.resolve()) for path in asked.plugin),
-            packages=arguments.packages,
-        )
+        with closing(LocalProcess(settings)) as executor:
+            train_again(
+                run,
+                record,
+                dataset,
+                located,
+                folder,
+                store,
+                executor,
+                heard,
+                plugins=tuple(str(path.resolve()) for path in asked.plugin),
+                packages=arguments.packages,
+            )
         again = heard.finished()
         found = differences(
             Evidence(record, run.dataset.classes, run.folder),

@@ -16,9 +16,10 @@ class Inline:
 
             measure(job, listener)
             return
+        from bench.accounting import Imports
         from bench.trial import run_trials
 
-        run_trials(job, listener, imports_seconds=0.0)
+        run_trials(job, listener, Imports())
 
     def close(self) -> None:
         """Nothing runs outside `run`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,17 @@ LAST_WORDS_BYTES = 4096
 
 
 class LocalProcess:
-    """Worker processes on this machine, one a job; where there are several GPUs, a job on each."""
+    """Worker processes on this machine, one a job; where there are several GPUs, a job on each.
+
+    Without a GPU, one process loads the framework and forks the workers: what loading takes is
+    spent once. A GPU's driver is not known to survive that.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._environment = worker_environment(settings)
         self._cores = chosen_cores(settings.threads)
         self._gpus = () if settings.device == "cpu" else visible_gpus()
+        self._forks = sys.platform == "linux" and not self._gpus
         # Those without a worker. One alone, or none, is what its framework finds by itself.
         self._free = list(self._gpus) if len(self._gpus) > 1 else [""]
         self._warm: WorkerProcess | None = None
@@ -91,12 +97,14 @@ class LocalProcess:
             if self._closed:
                 raise StoppedError("no more workers are started.")
             if self._warm is None:
-                self._warm = WorkerProcess(self._environment, self._cores, self._free.pop(0))
+                gpu = self._free.pop(0)
+                self._warm = WorkerProcess(self._environment, self._cores, gpu, forks=self._forks)
             return self._warm
 
     @contextmanager
     def _worker(self) -> Iterator[WorkerProcess]:
-        """One that was started, or is now; ended in any case, and its GPU free again."""
+        """One that was started, or is now; afterwards it is ready for the next job, or ended and
+        its GPU free again."""
         with self._lock:
             worker, self._warm = self._warmed(), None
             self._running.append(worker)
@@ -108,7 +116,10 @@ class LocalProcess:
         finally:
             with self._lock:
                 self._running.remove(worker)
-                self._free.append(worker.gpu)
+                if worker.goes_on and not self._closed:
+                    self._warm = worker
+                else:
+                    self._free.append(worker.gpu)
 
 
 def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str]) -> None:

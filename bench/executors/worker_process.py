@@ -1,8 +1,10 @@
-"""One process of `bench.worker`, as its parent holds it."""
+"""One process of `bench.worker`, as its parent holds it; or one and those that it forks."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,13 +20,23 @@ ENDING_SECONDS = 5.0
 
 class WorkerProcess:
     """Started at once; told what to do, and heard. `gpu` is the one that it sees, "" for what its
-    framework finds by itself."""
+    framework finds by itself. If it `forks`, it does one job after another, each in a process that
+    it forks, and `goes_on` once one is done."""
 
-    def __init__(self, environment: Mapping[str, str], cores: Sequence[int], gpu: str) -> None:
-        self.gpu = gpu
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        cores: Sequence[int],
+        gpu: str,
+        *,
+        forks: bool = False,
+    ) -> None:
+        self.gpu, self._forks = gpu, forks
+        self._ended: int | None = None  # how the process that it forked last did
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
+        options = ["--fork"] if forks else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", *map(str, cores)],
+            [sys.executable, "-m", "bench.worker", *options, *map(str, cores)],
             stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -50,31 +62,54 @@ class WorkerProcess:
         line = self._process.stdout.readline()
         return str(json.loads(line)["found"]) if line else ""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it will do another job, now that one is done."""
+        return self._ended is not None and self._process.poll() is None
+
     def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
-        """Give it its job, and hear its events until it ends."""
+        """Give it its job, and hear its events until that has ended."""
+        self._ended = None
         self.tell({"job": str(job_path.resolve()), "log": str(log_path.resolve())})
         assert self._process.stdout is not None  # it was asked for
         for line in self._process.stdout:
-            yield json.loads(line)
+            try:
+                event: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue  # it was killed while it wrote that, as its exit code tells
+            if event["event"] == "ended":
+                self._ended = event["code"]
+                return
+            yield event
 
     def wait(self, log_path: Path) -> int:
-        code = self._process.wait()
+        """The exit code of the process that did the job."""
+        code = self._process.wait() if self._ended is None else self._ended
         if code:
             # What it said before it had a log: all there is, where it died while it was loading.
             self._errors.seek(0)
             with log_path.open("ab") as log:
                 log.write(self._errors.read())
-        self._close()
+        if not self.goes_on:
+            self._close()
         return code
 
     def stop(self) -> None:
-        """End it, politely first; who hears it sees it end."""
-        self._process.terminate()
+        """End it, and what it forked, politely first; who hears it sees it end."""
+        self._signal(signal.SIGTERM)
         try:
             self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
             self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is not None:
+            return
+        if self._forks:
+            os.killpg(self.pid, number)  # it leads a session of its own
+        else:
+            self._process.send_signal(number)
 
     def end(self) -> None:
         """Stop it, with nobody left who hears it."""

@@ -12,6 +12,7 @@ import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import cycle
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -20,29 +21,36 @@ PATIENCE_SECONDS = 900.0
 
 
 class Alone:
-    """Takes work and gives its results, in the order of asking, one at a time.
+    """Takes work and gives its results, in the order of asking; `at_once` pieces go on together.
 
     To be made before the framework computes anything; ends with the process that made it.
     """
 
-    def __init__(self) -> None:
-        self._ours, theirs = Pipe()
-        if os.fork() == 0:
-            self._ours.close()
-            _serve(theirs)
-        theirs.close()
+    def __init__(self, at_once: int = 1) -> None:
+        self._ours: list[Connection] = []
+        for _ in range(at_once):
+            ours, theirs = Pipe()
+            self._ours.append(ours)
+            if os.fork() == 0:
+                for connection in self._ours:
+                    connection.close()
+                _serve(theirs)
+            theirs.close()
+        # Whom to ask and to hear next: each in turn, so that the answers keep the order.
+        self._asked, self._heard = cycle(self._ours), cycle(self._ours)
 
     def ask(self, work: Callable[..., Any], *arguments: object) -> None:
         """Begin; `work` and its arguments must be importable there."""
         with suppress(OSError):  # it is gone: the answer says so
-            self._ours.send((work, arguments))
+            next(self._asked).send((work, arguments))
 
     def answer(self) -> Any:
         """What the work returned; `None` where it raised or died, which the log tells."""
+        ours = next(self._heard)
         try:
-            if self._ours.poll(PATIENCE_SECONDS):
-                return self._ours.recv()
-            self._ours.close()  # a run must not hang on it: all later answers are `None`, too
+            if ours.poll(PATIENCE_SECONDS):
+                return ours.recv()
+            ours.close()  # a run must not hang on it: all its later answers are `None`, too
             return None
         except (EOFError, OSError):
             return None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -39,13 +40,22 @@ class Growth:
 
 @contextmanager
 def growth() -> Iterator[Growth]:
-    """Inside, watch how far the process's resident memory rises above where it begins."""
+    """Inside, watch how far the process's resident memory rises above where it begins.
+
+    Without the libraries' own code and tables: how much of those is touched only now depends on
+    what the process, or the one that forked it, did before.
+    """
     found = Growth()
     watched = _forget_peak()
-    before = psutil.Process().memory_info().rss
+    before, libraries = psutil.Process().memory_info().rss, _in_files()
     yield found
     if watched:
-        found.nbytes = max(0, _highest() - before)
+        code = sum(
+            resident - libraries.get(path, _File()).resident
+            for path, (resident, executable) in _in_files().items()
+            if path in libraries or executable
+        )
+        found.nbytes = max(0, _highest() - before - code)
 
 
 def _forget_peak() -> bool:
@@ -56,6 +66,34 @@ def _forget_peak() -> bool:
     except (OSError, AttributeError):
         return False
     return True
+
+
+class _File(NamedTuple):
+    """A file that is mapped into memory."""
+
+    resident: int = 0  # bytes of it, without those that were written to
+    executable: bool = False
+
+
+def _in_files() -> Mapping[str, _File]:
+    """The files that this process has mapped, by path; none where the system does not say."""
+    found: dict[str, _File] = {}
+    try:
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+    except OSError:
+        return found
+    path, executable = "", False
+    for line in lines:
+        name, *rest = line.split(maxsplit=5)
+        if not name.endswith(":"):
+            # Where, what is allowed, offset, device, number, path.
+            executable = "x" in rest[0]
+            path = rest[4] if len(rest) > 4 and rest[4].startswith("/") else ""
+        elif path and name in ("Rss:", "Anonymous:"):
+            so_far = found.get(path, _File())
+            nbytes = int(rest[0]) * 1024 * (1 if name == "Rss:" else -1)
+            found[path] = _File(so_far.resident + nbytes, so_far.executable or executable)
+    return found
 
 
 def _highest() -> int:

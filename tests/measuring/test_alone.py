@@ -58,6 +58,19 @@ def test_work_that_raises_or_dies_is_told_and_the_next_goes_on() -> None:
     assert "ValueError: it cannot be done" in found.stderr
 
 
+def test_several_at_once_answer_in_the_order_of_asking() -> None:
+    found = python(
+        "import time\n"
+        "def after(seconds): time.sleep(seconds); return seconds\n"
+        "two, begun = Alone(at_once=2), time.monotonic()\n"
+        "for seconds in (1.0, 0.5, 0.4): two.ask(after, seconds)\n"
+        "print(*(two.answer() for _ in range(3)), time.monotonic() - begun)"
+    )
+    *answers, seconds = map(float, found.stdout.split())
+    assert answers == [1.0, 0.5, 0.4]
+    assert seconds < 1.8  # and not their sum
+
+
 def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
     child = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     child += "from bench.measuring.memory import process_peak\nprint(process_peak())"

@@ -1,0 +1,48 @@
+"""What is heard from a worker, with a stand-in for it that says what it is given to say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.executors.worker_process import WorkerProcess
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+
+NOTE = '{"event": "note", "text": "a"}'
+CUT_OFF = '{"event": "rec'
+ENDED = '{"event": "ended", "code": -9}'
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the worker says at once; it ends when its parent does not listen any more."""
+    said = tmp_path / "said"
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ncat '{said}'\nexec > /dev/null\ncat\nexit 7\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return said
+
+
+def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
+    said.write_text("\n".join([NOTE, CUT_OFF, ENDED, ""]))
+    worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
+    heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
+    assert [event["event"] for event in heard] == ["note"]
+    assert worker.wait(tmp_path / "log") == -9
+    assert worker.goes_on
+    worker.end()
+    assert not worker.goes_on
+
+
+def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
+    said.write_text("\n".join([NOTE, CUT_OFF]))  # it died while it wrote that
+    worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
+    heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
+    assert [event["event"] for event in heard] == ["note"]
+    worker.stop()
+    assert worker.wait(tmp_path / "log") == -15
+    assert not worker.goes_on
