@@ -1,8 +1,8 @@
 """Whether the latencies of a run can be believed, on this machine, now. Run it on an idle one.
 
-All six backbones with random weights in one process: the harness's interleaved timing against a
-bare loop over the same compiled callable, the timing against itself, and the calibration that must
-notice a core being loaded. Exits with 1 where any of them fails.
+All six backbones with random weights in one process, in the same rounds: the harness's timing,
+the same once more, and a bare loop over the same compiled callable. Then the calibration, which
+must notice a core being loaded. Exits with 1 where any of them fails.
 
     python benchmarks/latency_check.py [--seconds 2]
 """
@@ -31,9 +31,10 @@ from bench.registry import load_plugins
 from bench.statistics.drift import MOST_DRIFT, drift
 
 MOST_DIFFERENCE = 0.05
-QUERIES = 32
-TURNS = 4
+LEAST_QUERIES = 32
+BARE_QUERIES = 8  # of each backbone between two rounds
 CALIBRATIONS = 8
+AGAIN = " again"
 
 Times = dict[str, list[float]]
 Calls = dict[str, tuple[Callable[[NDArray[np.uint8]], object], NDArray[np.uint8]]]
@@ -49,13 +50,18 @@ def main() -> int:
     calls = _calls()
     for call, image in calls.values():
         call(image)
-    first = _measured(calls, seconds, calibration.sample)
-    bare = _bare_loop(calls)
-    second = _measured(calls, seconds, calibration.sample)
+    bare: Times = {name: [] for name in calls}
+
+    def between() -> None:
+        calibration.sample()
+        _bare_loop(calls, bare)
+
+    times = _measured(calls | {name + AGAIN: calls[name] for name in calls}, seconds, between)
     print(f"{'backbone':20} {'p50':>9} {'again':>9} {'bare loop':>10} {'again':>7} {'bare':>7}")
     failed = False
     for name in calls:
-        one, two, plain = (1000 * float(np.median(t[name])) for t in (first, second, bare))
+        found = times[name], times[name + AGAIN], bare[name]
+        one, two, plain = (1000 * float(np.median(seconds)) for seconds in found)
         again, against = two / one - 1, (one + two) / 2 / plain - 1
         failed |= abs(again) > MOST_DIFFERENCE or abs(against) > MOST_DIFFERENCE
         print(
@@ -81,22 +87,20 @@ def _calls() -> Calls:
 
 def _measured(calls: Calls, seconds: float, between: Callable[[], None]) -> Times:
     subjects = {
-        name: Subject(call=call, images=image, seconds=seconds, least=QUERIES)  # type: ignore[arg-type]
+        name: Subject(call=call, images=image, seconds=seconds, least=LEAST_QUERIES)  # type: ignore[arg-type]
         for name, (call, image) in calls.items()
     }
     interleave(list(subjects.values()), seed=0, between=between)
     return {name: subject.timed for name, subject in subjects.items()}
 
 
-def _bare_loop(calls: Calls) -> Times:
-    found: Times = {name: [] for name in calls}
-    for _ in range(TURNS):
-        for name, (call, image) in calls.items():
-            for _ in range(QUERIES // TURNS):
-                start = time.perf_counter()
-                call(image)
-                found[name].append(time.perf_counter() - start)
-    return found
+def _bare_loop(calls: Calls, found: Times) -> None:
+    for name, (call, image) in calls.items():
+        call(image)  # the first finds the processor's caches full of another's data
+        for _ in range(BARE_QUERIES):
+            start = time.perf_counter()
+            call(image)
+            found[name].append(time.perf_counter() - start)
 
 
 def _loaded(calibration: Calibration) -> float:
