@@ -29,7 +29,7 @@ from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
 from bench.measuring.inference_memory import Taken, inference_memory
 from bench.measuring.products import Calibration, matrix_peak
-from bench.measuring.rounds import OVERTIME, Subject, interleave
+from bench.measuring.rounds import Subject, interleave
 from bench.rebuild import rebuild
 from bench.records import Evidence, Run, load_run, write_arrays
 from bench.runtimes import choose_runtimes
@@ -42,6 +42,7 @@ from bench.types import Record, RuntimeResult, Session
 SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
 SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
 SWEEP_QUERIES = 3
+SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 CALIBRATION_IMAGES = 100
 SHARED = "timed with seed {seed} of this backbone, which stands for all its seeds"
 
@@ -211,7 +212,7 @@ class _Stage:
         for batch in SWEEP[self.device.kind]:
             single = batch == 1
             expected = made.seconds_an_image * batch * (SWEEP_QUERIES + 1)
-            if not single and expected > OVERTIME * seconds:
+            if not single and expected > SWEEP_OVERTIME * seconds:
                 break
             subjects[batch] = Subject(
                 call=made.call,
