@@ -1,0 +1,35 @@
+"""Whose seconds are counted, and which of them were not spent this time."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.accounting import Imports, Spent
+from bench.features import Ledger
+
+
+def _spent(imports: Imports) -> Spent:
+    return Spent(
+        imports=imports,
+        shared={"build": 2.0, "data": 3.0},
+        ledger=Ledger(spent={"a": 10.0}, reused={"b": 20.0}),
+        compile_seconds=4.0,
+        train=50.0,
+        tuning=0.0,
+        predict=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("imports", "first", "reused"),
+    [
+        (Imports(7.0), True, 3 + 20),  # decoding is the parent's
+        (Imports(7.0, reused=True), True, 3 + 20 + 7),
+        (Imports(7.0), False, 3 + 20 + 10 + 7 + 2 + 4),  # all but its own training
+    ],
+)
+def test_seconds_by_hand(imports: Imports, first: bool, reused: float) -> None:
+    seconds = _spent(imports).account(first=first)
+    assert seconds["imports"] == 7.0
+    assert seconds["total"] == 7 + 2 + 3 + 30 + 4 + 50 + 1
+    assert seconds["reused"] == reused
