@@ -7,7 +7,7 @@ is imported only in the process that trains.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -170,11 +170,20 @@ def initialise_head(head: Any, seed: int) -> None:
 
 
 def seed_dropout(model: Any, seed: int) -> None:
-    """Set what the dropout layers draw from: a training would go on from the one before it."""
-    drawing = [one for one in model.layers if isinstance(one, layers.Dropout) and one.rate > 0]
-    for number, layer in enumerate(drawing):
+    """Set what dropout and its like draw from: a training would go on from the one before it."""
+    for number, generator in enumerate(_generators(model)):
         start = (seed + number * DROPOUT_STRIDE) % 2**32
-        layer.seed_generator.state.assign(np.array([start, 0], "uint32"))
+        generator.state.assign(np.array([start, 0], "uint32"))
+
+
+def _generators(model: Any) -> Iterator[Any]:
+    """Of the layers of a model, and of the models in it, that draw anything."""
+    for layer in model.layers:
+        generator = getattr(layer, "seed_generator", None)
+        if isinstance(generator, keras.random.SeedGenerator):
+            yield generator
+        if isinstance(layer, keras.Model):
+            yield from _generators(layer)
 
 
 def probabilities(logits: Array) -> Array:

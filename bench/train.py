@@ -8,7 +8,7 @@ batch is gathered while this one trains, and nothing waits for the device inside
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.ahead import in_order
 from bench.backends.base import Array, Backend, Forward, TrainStep
 from bench.errors import DivergedError
 from bench.features import Rows, full_batch, predict
@@ -23,6 +24,7 @@ from bench.network import Tail, probabilities, weighted_loss
 from bench.protocol import Phase
 from bench.types import Epoch
 
+AHEAD = 2  # batches that are gathered and sent while one trains
 OnBatch = Callable[[int, int], None]
 OnEpoch = Callable[[int, Epoch], None]
 ViewsOf = Callable[[int], Sequence[Rows]]
@@ -49,8 +51,8 @@ class PhaseTrainer:
         if self._compiled:
             return 0.0
         start = time.perf_counter()
-        batch = next(_batches(np.arange(len(rows)), [rows], None, np.zeros(len(rows)), batch_size))
-        self.step.compile(*batch)
+        some = np.arange(min(len(rows), batch_size))
+        self.step.compile(*_batch(some, [rows], None, np.zeros(len(rows)), batch_size))
         self.evaluate.compile(full_batch(rows.take(np.arange(1))))
         self._compiled = True
         return time.perf_counter() - start
@@ -118,14 +120,19 @@ class PhaseTrainer:
         order = rng.permutation(len(labels))
         chosen = rng.integers(len(views), size=len(labels)) if len(views) > 1 else None
         # BatchNorm in training must not see padding, even of weight zero: its last batch is short.
-        pad = not self.tail.trains_batchnorm
-        batches = _batches(order, views, chosen, labels, batch_size, pad)
-        total = -(-len(labels) // batch_size)
+        full = 0 if self.tail.trains_batchnorm else batch_size
+
+        def ready(first: int) -> tuple[Any, int]:
+            batch = _batch(order[first : first + batch_size], views, chosen, labels, full)
+            return self.step.put(*batch), int(batch[2].sum())
+
+        starts = range(0, len(labels), batch_size)
         results, counts = [], []
-        for done, (ready, count) in enumerate(_ahead(batches, self.step), 1):
-            results.append(self.step(ready))
-            counts.append(count)
-            on_batch(done, total)
+        with ThreadPoolExecutor(1, "next batch") as pool:
+            for done, (batch, count) in enumerate(in_order(pool, ready, starts, AHEAD), 1):
+                results.append(self.step(batch))
+                counts.append(count)
+                on_batch(done, len(starts))
         values = self.step.fetch(results).astype(np.float64)
         self.step.sync()
         return values[:, 0], np.asarray(counts, np.float64), values[:, 1]
@@ -206,23 +213,20 @@ def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
         variable.assign(value)
 
 
-def _batches(
-    order: Array,
+def _batch(
+    indices: Array,
     views: Sequence[Rows],
     chosen: Array | None,
     labels: Array,
-    batch_size: int,
-    pad: bool = True,
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Rows, labels and weights, batch by batch; the last is filled up with rows of weight zero."""
-    for first in range(0, len(order), batch_size):
-        indices = order[first : first + batch_size]
-        weight = np.ones(len(indices), "float32")
-        short = batch_size - len(indices)
-        if pad and short:
-            indices = np.concatenate([indices, np.resize(indices, short)])
-            weight = np.concatenate([weight, np.zeros(short, "float32")])
-        yield _gather(indices, views, chosen), labels[indices].astype("int32"), weight
+    size: int = 0,
+) -> tuple[Array, Array, Array]:
+    """Rows, labels and weights; filled up to `size`, if need be, with rows of weight zero."""
+    weight = np.ones(len(indices), "float32")
+    short = size - len(indices)
+    if short > 0:
+        indices = np.concatenate([indices, np.resize(indices, short)])
+        weight = np.concatenate([weight, np.zeros(short, "float32")])
+    return _gather(indices, views, chosen), labels[indices].astype("int32"), weight
 
 
 def _gather(indices: Array, views: Sequence[Rows], chosen: Array | None) -> Array:
@@ -238,22 +242,6 @@ def _gather(indices: Array, views: Sequence[Rows], chosen: Array | None) -> Arra
             out[mask] = taken
     assert out is not None  # every index was drawn from one of the views
     return out
-
-
-def _ahead(
-    batches: Iterator[tuple[Array, Array, Array]], step: TrainStep
-) -> Iterator[tuple[Any, int]]:
-    """Gather and send the next batch while the present one trains."""
-
-    def prepare() -> tuple[Any, int] | None:
-        batch = next(batches, None)
-        return None if batch is None else (step.put(*batch), int(batch[2].sum()))
-
-    with ThreadPoolExecutor(1) as worker:
-        pending = worker.submit(prepare)
-        while (ready := pending.result()) is not None:
-            pending = worker.submit(prepare)
-            yield ready
 
 
 def _optimizer(phase: Phase) -> Any:

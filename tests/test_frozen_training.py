@@ -118,9 +118,14 @@ def test_a_seed_gives_the_same_alone_and_after_another(store: Store) -> None:
     assert alone.batch_losses != other.batch_losses
 
 
-def test_dropout_depends_on_the_seed_alone() -> None:
+@pytest.mark.parametrize("nested", [False, True])
+def test_dropout_depends_on_the_seed_alone(nested: bool) -> None:
     start = keras.Input((64,))
-    model = keras.Model(start, layers.Dropout(0.5, seed=0)(layers.Dropout(0.5, seed=0)(start)))
+    inner = layers.Dropout(0.5, seed=0)
+    if nested:
+        inside = keras.Input((64,))
+        inner = keras.Model(inside, inner(inside))
+    model = keras.Model(start, layers.Dropout(0.5, seed=0)(inner(start)))
     ones = np.ones((2, 64), "float32")
 
     def kept(seed: int) -> list[float]:
