@@ -47,6 +47,7 @@ class User:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.seconds = 0.0  # that the run took which nobody disturbed
         self.results = home / "results"
         for split, count, seed in (("train", 48, 1), ("test", 24, 2)):
             pixels, labels = tiny.images(count, seed)
@@ -80,7 +81,9 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> User:
 
 @pytest.fixture(scope="module")
 def finished(user: User) -> Run:
+    begun = time.monotonic()
     result = user.run("--seeds", "2")
+    user.seconds = time.monotonic() - begun
     assert result.returncode == 0, result.stdout + result.stderr
     return user.load()
 
@@ -191,7 +194,7 @@ def test_killed_at_any_instant_it_goes_on(user: User, finished: Run) -> None:
             user.words("--seeds", "2", "--run", "killed"), stdout=subprocess.DEVNULL
         )
         try:
-            process.wait(timeout=rng.uniform(2, 9))
+            process.wait(timeout=rng.uniform(0.1, 0.6) * user.seconds)
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
