@@ -7,7 +7,7 @@ is imported only in the process that trains.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -171,19 +171,13 @@ def initialise_head(head: Any, seed: int) -> None:
 
 def seed_dropout(model: Any, seed: int) -> None:
     """Set what dropout and its like draw from: a training would go on from the one before it."""
-    for number, generator in enumerate(_generators(model)):
+    weights = {id(variable) for variable in model.weights}
+    # What is no weight is the state of a metric, or of a generator, however deep in the model.
+    others = [variable for variable in model.variables if id(variable) not in weights]
+    states = [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
+    for number, state in enumerate(states):
         start = (seed + number * DROPOUT_STRIDE) % 2**32
-        generator.state.assign(np.array([start, 0], "uint32"))
-
-
-def _generators(model: Any) -> Iterator[Any]:
-    """Of the layers of a model, and of the models in it, that draw anything."""
-    for layer in model.layers:
-        generator = getattr(layer, "seed_generator", None)
-        if isinstance(generator, keras.random.SeedGenerator):
-            yield generator
-        if isinstance(layer, keras.Model):
-            yield from _generators(layer)
+        state.assign(np.array([start, 0], "uint32"))
 
 
 def probabilities(logits: Array) -> Array:

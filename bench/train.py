@@ -24,7 +24,7 @@ from bench.network import Tail, probabilities, weighted_loss
 from bench.protocol import Phase
 from bench.types import Epoch
 
-AHEAD = 2  # batches that are gathered and sent while one trains
+AHEAD = 2  # batches that are begun and not used: one trains, one is gathered and sent
 OnBatch = Callable[[int, int], None]
 OnEpoch = Callable[[int, Epoch], None]
 ViewsOf = Callable[[int], Sequence[Rows]]

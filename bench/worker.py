@@ -8,7 +8,7 @@ else is printed goes to the log. When the parent is gone, so is it: its standard
 it ends at once.
 
 With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
-for each job, one that does all of the above, and tells how that ended.
+for each job, one that does the rest, and tells how that ended.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class _Pipe:
     def out_of_memory(self, reason: str) -> None:
         self._send("out_of_memory", reason=reason)
 
+    def begun(self) -> None:
+        self._send("begun")
+
     def ended(self, code: int) -> None:
         # On a line of its own, whatever that process was writing when it was killed.
         self._stream.write("\n")
@@ -91,7 +94,7 @@ def main() -> None:
         os.sched_setaffinity(0, map(int, cores))
     pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    # Keras, and the framework under it, load here: this is the only process that pays for them.
+    # Keras, and the framework under it, load here: the parent never pays for them.
     with without(*UNUSED_BY_WORKERS), uncollected():
         import bench.trial  # noqa: F401
 
@@ -144,6 +147,7 @@ def _work(pipe: _Pipe, imports: Imports) -> None:
             pipe.device(current().device().kind)
         else:  # the parent had nothing to do after all
             return
+    pipe.begun()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)

@@ -92,9 +92,9 @@ def _first_child(process: subprocess.Popen[bytes]) -> int:
         workers = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
-            # On Linux the first of them loads the framework and forks those that work.
+            # Where they are forked, the first only loads the framework.
             if "bench.worker" in child.cmdline()
-            and (sys.platform != "linux" or child.ppid() != process.pid)
+            and not ("--fork" in child.cmdline() and child.ppid() == process.pid)
         ]
         if workers:
             return int(min(workers, key=lambda child: child.create_time()).pid)

@@ -84,7 +84,13 @@ def _watch(pid: int, peak: list[float]) -> None:
         process = psutil.Process(pid)
         while process.is_running():
             family = [process, *process.children(recursive=True)]
-            peak[0] = max(peak[0], sum(p.memory_full_info().pss for p in family) / 1e6)
+            peak[0] = max(peak[0], sum(_share(p) for p in family) / 1e6)
             time.sleep(WATCH_SECONDS)
     except psutil.Error:
         return
+
+
+def _share(process: psutil.Process) -> int:
+    """Its memory, of what is shared its part; all of that where the system does not tell."""
+    memory = process.memory_full_info()
+    return int(getattr(memory, "pss", memory.rss))

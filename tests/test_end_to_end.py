@@ -17,7 +17,7 @@ import tiny
 from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
-from bench.executors.gpus import visible_gpus
+from bench.executors.gpus import can_be_no_gpu
 from bench.metrics.base import METRICS
 from bench.records import Run, load_run, read_records
 from bench.types import Record
@@ -177,12 +177,20 @@ def test_failures_are_records_and_exit_code_3(user: User) -> None:
     assert records["raises"].reason == "ValueError: this network cannot be built"
     assert "killed by SIGKILL" in records["dies"].reason
     assert records["tiny"].status == "ok"
-    if sys.platform == "linux" and not visible_gpus():
+    if sys.platform == "linux" and can_be_no_gpu():
         # Loaded once, before the others; theirs to pay for.
         spent = records["tiny"].seconds
         assert 0 < spent["imports"] < spent["reused"]
     report = (user.results / "faulty" / "report.md").read_text()
     assert "this network cannot be built" in report
+
+
+def test_one_that_dies_while_it_builds_ahead_takes_no_other_with_it(user: User) -> None:
+    result = user.run("--run", "ahead", "--no-retry", backbones="dies,tiny")
+    assert result.returncode == 3, result.stderr
+    records = {r.trial.backbone: r for r in user.load("ahead").records}
+    assert "killed by SIGKILL" in records["dies"].reason
+    assert records["tiny"].status == "ok"
 
 
 def test_killed_at_any_instant_it_goes_on(user: User, finished: Run) -> None:

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 from itertools import takewhile
+from pathlib import Path
 
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and Windows' for Linux
 LISTING = ("nvidia-smi", "-L")
 LISTING_SECONDS = 30
 
@@ -29,6 +31,13 @@ def visible_gpus() -> tuple[str, ...]:
     # As CUDA reads it: whatever stands after a name that is none is not there.
     names = (name.strip() for name in asked.split(","))
     return tuple(takewhile(lambda name: _is_one_of(name, found), names))
+
+
+def can_be_no_gpu() -> bool:
+    """Whether it is certain that no framework will find one, be it a slice or of another maker."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return True
+    return not any(Path(device).exists() for device in DRIVERS)
 
 
 def _is_one_of(name: str, found: list[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.errors import OutOfMemoryError, StoppedError, WorkerDiedError
 from bench.executors.cores import chosen_cores
-from bench.executors.gpus import visible_gpus
+from bench.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.executors.worker_environment import worker_environment
 from bench.executors.worker_process import WorkerProcess
 from bench.files import to_json, write_atomic
@@ -36,7 +36,8 @@ class LocalProcess:
         self._environment = worker_environment(settings)
         self._cores = chosen_cores(settings.threads)
         self._gpus = () if settings.device == "cpu" else visible_gpus()
-        self._forks = sys.platform == "linux" and not self._gpus
+        no_gpu = settings.device == "cpu" or can_be_no_gpu()
+        self._forks = sys.platform == "linux" and no_gpu
         # Those without a worker. One alone, or none, is what its framework finds by itself.
         self._free = list(self._gpus) if len(self._gpus) > 1 else [""]
         self._warm: WorkerProcess | None = None

@@ -32,7 +32,8 @@ class WorkerProcess:
         forks: bool = False,
     ) -> None:
         self.gpu, self._forks = gpu, forks
-        self._ended: int | None = None  # how the process that it forked last did
+        self._begun = False  # whether the job was read
+        self._ended: int | None = None  # how the process did that was forked for it
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
         options = ["--fork"] if forks else []
         self._process = subprocess.Popen(
@@ -64,12 +65,16 @@ class WorkerProcess:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it will do another job, now that one is done."""
-        return self._ended is not None and self._process.poll() is None
+        """Whether it will do another job, now that one is done.
+
+        Not where a process died before it read its job, as one may that builds ahead: nobody knows
+        who will read it then.
+        """
+        return self._begun and self._ended is not None and self._process.poll() is None
 
     def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
         """Give it its job, and hear its events until that has ended."""
-        self._ended = None
+        self._begun, self._ended = False, None
         self.tell({"job": str(job_path.resolve()), "log": str(log_path.resolve())})
         assert self._process.stdout is not None  # it was asked for
         for line in self._process.stdout:
@@ -77,10 +82,13 @@ class WorkerProcess:
                 event: dict[str, Any] = json.loads(line)
             except ValueError:
                 continue  # it was killed while it wrote that, as its exit code tells
-            if event["event"] == "ended":
+            if event["event"] == "begun":
+                self._begun = True
+            elif event["event"] == "ended":
                 self._ended = event["code"]
                 return
-            yield event
+            else:
+                yield event
 
     def wait(self, log_path: Path) -> int:
         """The exit code of the process that did the job."""
@@ -91,25 +99,20 @@ class WorkerProcess:
             with log_path.open("ab") as log:
                 log.write(self._errors.read())
         if not self.goes_on:
-            self._close()
+            self.end()
         return code
 
     def stop(self) -> None:
-        """End it, and what it forked, politely first; who hears it sees it end."""
-        self._signal(signal.SIGTERM)
+        """End it, politely first, and what it forked; who hears it sees it end."""
+        self._process.terminate()
         try:
             self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process.poll() is not None:
-            return
         if self._forks:
-            os.killpg(self.pid, number)  # it leads a session of its own
-        else:
-            self._process.send_signal(number)
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)  # it led a session of its own
 
     def end(self) -> None:
         """Stop it, with nobody left who hears it."""

@@ -1,14 +1,16 @@
 """Work done in a process that has done nothing else, without paying for its imports.
 
 Memory that one model takes cannot be told in a process that has run others: what those gave back
-is taken again and not seen (up to a quarter of it). So one process is forked while the framework is
-loaded and has computed nothing, and is forked again for each piece of work. Once a framework
-computes it has threads, and those a fork leaves behind.
+is taken again and not seen (up to a quarter of it). So processes are forked while the framework is
+loaded and has computed nothing, and are forked again for each piece of work. Once a framework
+computes it has threads, and those a fork leaves behind. Linux only.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 PATIENCE_SECONDS = 900.0
+_SIGNAL_OF_PARENTS_DEATH = 1  # prctl(2), PR_SET_PDEATHSIG
 
 
 class Alone:
@@ -28,13 +31,14 @@ class Alone:
 
     def __init__(self, at_once: int = 1) -> None:
         self._ours: list[Connection] = []
+        maker = os.getpid()
         for _ in range(at_once):
             ours, theirs = Pipe()
             self._ours.append(ours)
             if os.fork() == 0:
                 for connection in self._ours:
                     connection.close()
-                _serve(theirs)
+                _serve(theirs, maker)
             theirs.close()
         # Whom to ask and to hear next: each in turn, so that the answers keep the order.
         self._asked, self._heard = cycle(self._ours), cycle(self._ours)
@@ -56,12 +60,15 @@ class Alone:
             return None
 
 
-def _serve(connection: Connection) -> NoReturn:
+def _serve(connection: Connection, parent: int) -> NoReturn:
     try:
+        _end_with(parent)
+        server = os.getpid()
         while True:
             work, arguments = connection.recv()
             child = os.fork()
             if child == 0:
+                _end_with(server)
                 _do(connection, work, arguments)
             if os.waitpid(child, 0)[1]:
                 connection.send(None)
@@ -69,6 +76,13 @@ def _serve(connection: Connection) -> NoReturn:
         os._exit(0)
     finally:
         os._exit(1)  # nothing of the parent's may go on here
+
+
+def _end_with(parent: int) -> None:
+    """Have this process killed when the one that forked it ends, however that may be."""
+    ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it was quicker
 
 
 def _do(

@@ -21,7 +21,7 @@ from bench.runtimes.base import Source
 class Taken:
     """Bytes at most; `None` where that cannot be told."""
 
-    process: int | None = None  # above what it had once the runtime was imported
+    process: int | None = None  # above what it had with the runtime imported, without its code
     device: int | None = None  # on the GPU
 
 

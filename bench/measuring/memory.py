@@ -46,16 +46,18 @@ def growth() -> Iterator[Growth]:
     what the process, or the one that forked it, did before.
     """
     found = Growth()
+    libraries = _in_files()  # looked at outside: looking takes memory, too
     watched = _forget_peak()
-    before, libraries = psutil.Process().memory_info().rss, _in_files()
+    before = psutil.Process().memory_info().rss
     yield found
     if watched:
+        highest = _highest()
         code = sum(
             resident - libraries.get(path, _File()).resident
             for path, (resident, executable) in _in_files().items()
             if path in libraries or executable
         )
-        found.nbytes = max(0, _highest() - before - code)
+        found.nbytes = max(0, highest - before - code)
 
 
 def _forget_peak() -> bool:

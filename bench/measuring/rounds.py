@@ -49,7 +49,7 @@ class Subject:
     @property
     def _needed(self) -> int:
         """Overtime for a percentile that would stay empty all the same is not taken."""
-        expected = self.least * float(np.median(self.warmup[-STABLE_WINDOW:]))
+        expected = self.least * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
         return self.least if expected <= OVERTIME * self.seconds else min(self.least, FOR_A_MEDIAN)
 
     def warm_up(self) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from bench.environment import available_cores
 from bench.errors import UsageError
+from bench.executors import gpus
 from bench.executors.cores import chosen_cores
-from bench.executors.gpus import visible_gpus
+from bench.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.executors.local_process import LocalProcess
 from bench.executors.worker_environment import worker_environment
 from bench.executors.worker_process import WorkerProcess
@@ -62,6 +63,19 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible_gpus() == ()
     assert LocalProcess(Settings()).slots == 1
+
+
+def test_forks_where_no_framework_can_find_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    device = tmp_path / "nvidiactl"
+    monkeypatch.setattr(gpus, "DRIVERS", (str(device),))
+    assert can_be_no_gpu()
+    device.touch()
+    assert not can_be_no_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert can_be_no_gpu()
 
 
 @pytest.mark.usefixtures("driver")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bench.executors.worker_process import WorkerProcess
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
 NOTE = '{"event": "note", "text": "a"}'
+BEGUN = '{"event": "begun"}'
 CUT_OFF = '{"event": "rec'
 ENDED = '{"event": "ended", "code": -9}'
 
@@ -28,7 +30,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
-    said.write_text("\n".join([NOTE, CUT_OFF, ENDED, ""]))
+    said.write_text("\n".join([BEGUN, NOTE, CUT_OFF, ENDED, ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
     heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
     assert [event["event"] for event in heard] == ["note"]
@@ -38,8 +40,20 @@ def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Pat
     assert not worker.goes_on
 
 
+def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
+    said: Path, tmp_path: Path
+) -> None:
+    said.write_text(ENDED + "\n")
+    worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
+    assert list(worker.work(tmp_path / "job", tmp_path / "log")) == []
+    assert worker.wait(tmp_path / "log") == -9
+    assert not worker.goes_on
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)
+
+
 def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
-    said.write_text("\n".join([NOTE, CUT_OFF]))  # it died while it wrote that
+    said.write_text("\n".join([BEGUN, NOTE, CUT_OFF]))  # it died while it wrote that
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
     heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
     assert [event["event"] for event in heard] == ["note"]

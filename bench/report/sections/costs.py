@@ -31,7 +31,8 @@ ABOUT = (
     "Utilisation is that arithmetic at the best throughput, over what a matrix product does on "
     "this device in the same process; large convolutions can do better than that, above 100%. "
     "Memory for training is the whole process at its peak; for inference it is by how much a "
-    "process grows at most that has loaded the framework and makes this model answer one image."
+    "process grows at most that has loaded the framework and makes this model answer one image, "
+    "the libraries' own code left out."
 )
 
 
