@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends.base import current
-from bench.measuring.memory import growth
+from bench.measuring.growth import growth
 from bench.measuring.products import Chain
 from bench.rebuild import rebuild
 from bench.records import load_run

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = """
 import os, signal
 from bench.measuring.alone import Alone
-from bench.measuring.memory import growth, process_peak
+from bench.measuring.growth import growth
+from bench.measuring.memory import process_peak
 
 def take(megabytes):
     with growth() as grown:

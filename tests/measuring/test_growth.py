@@ -1,0 +1,61 @@
+"""Memory that a block takes, each in a process that has done nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="resets peaks")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BEGIN = """
+import mmap, time
+from bench.measuring.growth import growth
+MB = 10**6
+
+def read(path):
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    return mapped, sum(mapped[::4096])
+
+"""
+
+
+def _megabytes(block: str, before: str = "") -> float:
+    program = f"{BEGIN}{before}\nwith growth() as grown:\n    {block}\nprint(grown.nbytes / MB)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def test_nothing_takes_nothing() -> None:
+    assert _megabytes("pass") < 0.5
+
+
+def test_what_is_kept_and_what_was_given_back_again() -> None:
+    assert _megabytes("kept = bytearray(20 * MB)") == pytest.approx(20, abs=0.5)
+    # Too short for a look from time to time, but the system notices.
+    assert _megabytes("bytearray(b'x') * (50 * MB)") == pytest.approx(50, abs=0.5)
+
+
+def test_a_file_counts_if_it_is_mapped_now(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"x" * 30 * 10**6)
+    assert _megabytes(f"kept = read({str(path)!r})") == pytest.approx(30, abs=0.5)
+    # As a library is: mapped before, and touched only now.
+    before = f"file = open({str(path)!r}, 'rb')\n"
+    before += "mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)"
+    assert _megabytes("sum(mapped[::4096])", before) < 0.5
+
+
+def test_code_that_is_touched_after_the_peak_does_not_hide_it(tmp_path: Path) -> None:
+    path = tmp_path / "library.bin"
+    path.write_bytes(b"x" * 30 * 10**6)
+    before = f"file = open({str(path)!r}, 'rb')\n"
+    before += "mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)"
+    block = "kept = bytearray(b'x') * (40 * MB); time.sleep(0.1); del kept; sum(mapped[::4096])"
+    assert _megabytes(block, before) == pytest.approx(40, abs=0.5)
