@@ -33,16 +33,14 @@ class Spent:
 
     def account(self, *, first: bool) -> Mapping[str, float]:
         """`Record.seconds`; only the `first` trial of a backbone spent what is shared."""
-        seconds = (
-            {"imports": self.imports.seconds}
-            | dict(self.shared)
-            | {
-                "features": self.ledger.spent_seconds + self.ledger.reused_seconds,
-                "compile": self.compile_seconds,
-                "train": self.train,
-                "measure": self.predict,
-            }
-        )
+        seconds = {
+            "imports": self.imports.seconds,
+            **self.shared,
+            "features": self.ledger.spent_seconds + self.ledger.reused_seconds,
+            "compile": self.compile_seconds,
+            "train": self.train,
+            "measure": self.predict,
+        }
         if self.tuning:
             seconds["tuning"] = self.tuning
         if self.robustness:
