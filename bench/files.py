@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
+
+from bench.unfinished import beside
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Put `content` at `path`: at any instant the old file or the new one is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    aside = beside(path)
     data = content.encode() if isinstance(content, str) else content
     try:
         with aside.open("wb") as file:

@@ -28,6 +28,7 @@ from bench.side_by_side import side_by_side
 from bench.store import Store
 from bench.trained import keep_best, weights_path
 from bench.types import Epoch, KeepModels, Record, RuntimeResult, Settings, Trial
+from bench.unfinished import sweep
 from bench.weights import LocatedWeights
 
 
@@ -63,6 +64,8 @@ def execute(
     except Timeout as error:
         raise BenchError(f"another process is making run {folder.name}; wait for it.") from error
     with lock:
+        sweep(folder.parent, below=False)
+        sweep(folder)
         _check_same(plan, folder)
         _describe(plan, folder, request)
         book = _Book(folder, listener, request.keep_models)

@@ -15,7 +15,6 @@ import mmap
 import os
 import shutil
 import time
-import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bench.files import to_json, write_atomic
+from bench.unfinished import is_abandoned, own_name, remove
 
 CHUNK_BYTES = 1 << 24
 DEFAULT_LIMIT_BYTES = 50 * 10**9
@@ -69,7 +69,7 @@ class Draft:
 
     def __init__(self, store: Store, kind: str, description: str) -> None:
         self._store, self._kind, self._description = store, kind, description
-        self.path = store.root / "drafts" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        self.path = store.root / "drafts" / own_name()
         self.path.mkdir(parents=True)
         self._file = (self.path / "data.npy").open("wb")
         self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
@@ -239,11 +239,10 @@ class Store:
         for draft in self.root.glob("drafts/*"):
             try:
                 old = time.time() - draft.stat().st_mtime > ABANDONED_SECONDS
-                gone = not _alive(int(draft.name.split("-")[0]))
-            except (OSError, ValueError):
+            except OSError:
                 continue
-            if old or gone:
-                shutil.rmtree(draft, ignore_errors=True)
+            if old or is_abandoned(draft):
+                remove(draft)
 
 
 def forget_pages(array: NDArray[Any]) -> None:
@@ -263,16 +262,6 @@ def default_root() -> Path:
 def key_of(parts: Parts) -> str:
     """The content address of `parts`."""
     return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _checksum(path: Path) -> int:

@@ -220,7 +220,7 @@ def test_killed_at_any_instant_it_goes_on(user: User, finished: Run) -> None:
         np.testing.assert_array_equal(
             one.arrays["test_probabilities"], other.arrays["test_probabilities"]
         )
-    assert not list((user.results / "killed").glob(".*.*"))
+    assert not list(user.results.rglob(".*.*-*"))
 
 
 def test_a_worker_ends_with_its_parent(user: User) -> None:

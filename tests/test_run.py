@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -103,6 +105,20 @@ def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
     assert again.ran == [("two", 0)]
     assert [r.trial.backbone for r in read_records(tmp_path / "r")] == ["one", "two"]
     assert pending(plan("one", "two"), tmp_path / "r") == []
+
+
+def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Store) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = [
+        tmp_path / "r" / "arrays" / f".k.npz.{gone.pid}-0123456789abcdef",
+        tmp_path / f".index.html.{gone.pid}-0123456789abcdef",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    assert not any(path.exists() for path in left)
 
 
 def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.store import Draft, NoRoomError, Store
+from bench.unfinished import own_name
 
 PARTS = {"what": "numbers"}
 
@@ -88,8 +89,8 @@ def test_drafts_of_dead_processes_are_swept(store: Store) -> None:
     process = multiprocessing.get_context("spawn").Process(target=os.getpid)
     process.start()
     process.join()
-    dead = store.root / "drafts" / f"{process.pid}-x"
-    alive = store.root / "drafts" / f"{os.getpid()}-x"
+    dead = store.root / "drafts" / f"{process.pid}-0123456789abcdef"
+    alive = store.root / "drafts" / own_name()
     for folder in (dead, alive):
         folder.mkdir(parents=True)
     store.make("k", PARTS, "numbers", 48, _fill(1))

@@ -7,10 +7,8 @@ than its size promises, stops the extraction before a single file is written.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import stat
-import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -21,6 +19,7 @@ from bench.datasets.listing import Listing, safe_name
 from bench.datasets.splits import NO_GROUPS
 from bench.errors import DatasetError
 from bench.store import Store
+from bench.unfinished import own_name
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
@@ -54,7 +53,7 @@ def list_archive(
 
 def _extract(path: Path, folder: Path, drafts: Path, say: Callable[[str], None]) -> None:
     # Where the store looks for what a killed process left behind, and under the same kind of name.
-    aside = drafts / f"{os.getpid()}-{uuid.uuid4().hex}"
+    aside = drafts / own_name()
     try:
         with zipfile.ZipFile(path) as archive:
             members = _checked(archive, path)

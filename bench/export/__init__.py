@@ -11,16 +11,14 @@ Importing this package is cheap; Keras is paid for by its functions.
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import __version__
+from bench import __version__, unfinished
 from bench.errors import BenchError, UsageError
 from bench.files import write_atomic
 from bench.records import Evidence, Run
@@ -50,8 +48,8 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
     chosen = _format(format_name)
     backbone = model.record.trial.backbone
     path = folder / (file_names([backbone])[backbone] + chosen.suffix)
-    beside = path.with_name(f"{path.name}.md")
-    for there in (path, beside):
+    about_it = path.with_name(f"{path.name}.md")
+    for there in (path, about_it):
         if there.exists():
             raise UsageError(f"{there} exists already; remove it or give another --output.")
     evidence = Evidence(model.record, run.dataset.classes, run.folder)
@@ -80,8 +78,8 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
             ) from error
         found = reference.check(call)
         made.replace(path)
-    write_atomic(beside, card.text(run, evidence, about, path.name, found))
-    return Exported(path, beside, found.text())
+    write_atomic(about_it, card.text(run, evidence, about, path.name, found))
+    return Exported(path, about_it, found.text())
 
 
 def _format(name: str) -> Format:
@@ -95,7 +93,7 @@ def _format(name: str) -> Format:
 @contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
     """A folder for what is not yet finished, on the same disk; gone afterwards."""
-    workplace = folder / f".export-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    workplace = unfinished.beside(folder / "export")
     workplace.mkdir(parents=True)
     try:
         yield workplace

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files import write_atomic
+from bench.unfinished import beside
 
 NAME = "latest"
 
@@ -18,7 +18,7 @@ def point_latest(results: Path, run: str) -> None:
         raise BenchError(
             f"{latest} is a folder, so it cannot name the newest run; move it elsewhere."
         )
-    aside = results / f".{NAME}.{uuid.uuid4().hex[:8]}"
+    aside = beside(latest)
     try:
         # Relative, so that `results/` can be moved or mounted elsewhere.
         aside.symlink_to(run, target_is_directory=True)
