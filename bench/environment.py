@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+@cache
 def commit() -> str:
     """The commit of the source tree this runs from, marked when it was changed; '' elsewhere."""
     root = Path(__file__).resolve().parent.parent

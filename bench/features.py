@@ -259,7 +259,7 @@ def predict(forward: Forward, rows: Rows) -> Array:
 
 
 def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
-    """The outputs batch by batch, of one shape: one compilation.
+    """The outputs batch by batch.
 
     Two batches are under way at once: where one waits, for its rows or for the last thread of an
     operation, the other goes on.
@@ -267,18 +267,23 @@ def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
 
     def outputs(first: int) -> list[Array]:
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-        return [_float32(output[: len(batch)]) for output in forward(full_batch(batch))]
+        return [_float32(output) for output in _run(forward, batch)]
 
     with ThreadPoolExecutor(AT_ONCE, "forward") as pool:
         yield from in_order(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
 
 
 def _piecewise(forward: Forward, batch: Array) -> Array:
-    parts = [
-        _float32(forward(full_batch(batch[i : i + FORWARD_BATCH]))[0][: len(batch) - i])
-        for i in range(0, len(batch), FORWARD_BATCH)
-    ]
-    return np.concatenate(parts)
+    starts = range(0, len(batch), FORWARD_BATCH)
+    pieces = (batch[i : i + FORWARD_BATCH] for i in starts)
+    return np.concatenate([_float32(_run(forward, piece)[0]) for piece in pieces])
+
+
+def _run(forward: Forward, batch: Array) -> list[Array]:
+    """The outputs of a batch, which is filled up where another size were another compilation."""
+    if forward.any_size:
+        return forward(batch)
+    return [output[: len(batch)] for output in forward(full_batch(batch))]
 
 
 def _float32(output: Array) -> Array:

@@ -11,7 +11,8 @@ TYPES = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
 # What frameworks, the C++ library and the system say; also in the log of a process that aborted.
 WORDS = re.compile(
     r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|OOM when allocating|can(no|')t allocate memory"
-    r"|failed to allocate|can't start new thread|pthread_create",
+    r"|failed to allocate|can't start new thread|pthread_create"
+    r"|system_error.*resource temporarily unavailable",
     re.IGNORECASE,
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -213,17 +213,6 @@ def find_weights(
     return weights.locate_all(sized, choice, say=say, progress=progress, fetching=fetching)
 
 
-def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
-    """The run's folder. With `fresh`, an earlier run of that name is moved aside, not deleted."""
-    folder = results / name
-    if fresh and folder.exists():
-        number = 1
-        while (aside := results / f"{name}.{number}").exists():
-            number += 1
-        folder.rename(aside)
-    return folder
-
-
 def _asked(settings: Settings) -> dict[str, object]:
     """The settings that make a trial another one. Those that came later count only where they were
     asked for, so that earlier records keep their keys."""

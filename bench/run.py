@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench import retry
 from bench.environment import environment
 from bench.errors import BenchError, UsageError, WorkerDiedError
@@ -24,6 +22,7 @@ from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
 from bench.plan import Plan, Planned
 from bench.records import SCHEMA, read_records, write_records
+from bench.run_folder import held
 from bench.side_by_side import side_by_side
 from bench.store import Store
 from bench.trained import keep_best, weights_path
@@ -58,12 +57,7 @@ def execute(
     listener: Listener,
 ) -> tuple[Record, ...]:
     """Run what is missing of `plan` into `folder`; returns the records of the plan's trials."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(folder / ".lock").acquire(timeout=0)
-    except Timeout as error:
-        raise BenchError(f"another process is making run {folder.name}; wait for it.") from error
-    with lock:
+    with held(folder):
         sweep(folder.parent, below=False)
         sweep(folder)
         _check_same(plan, folder)

@@ -17,6 +17,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,10 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bench.files import to_json, write_atomic
-from bench.unfinished import is_abandoned, own_name, remove
+from bench.unfinished import is_abandoned, own_name, remove, workplace
 
 CHUNK_BYTES = 1 << 24
 DEFAULT_LIMIT_BYTES = 50 * 10**9
-ABANDONED_SECONDS = 24 * 3600
 
 Parts = Mapping[str, Any]
 
@@ -146,13 +146,19 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
             return None
         self._verified.add(path)
-        (path / "used").touch()
-        return entry
+        # Not where another process removes it just now, or where the cache can only be read.
+        with suppress(OSError):
+            (path / "used").touch(exist_ok=True)
+        return entry if path.is_dir() else None
 
     def draft(self, kind: str, description: str, nbytes: int) -> Draft:
         """Begin an entry of about `nbytes`; raises `NoRoomError` where it cannot fit."""
         self._make_room(nbytes)
         return Draft(self, kind, description)
+
+    def workplace(self) -> AbstractContextManager[Path]:
+        """A folder for files of this process alone, gone afterwards."""
+        return workplace(self.root / "drafts")
 
     def lock(self, kind: str, parts: Parts) -> FileLock:
         """Held while an entry is looked up and made, so that two processes do not both make it."""
@@ -235,13 +241,9 @@ class Store:
             raise NoRoomError(f"needs {nbytes:,} bytes, the disk has {free:,} left")
 
     def _sweep_drafts(self) -> None:
-        """Remove what a killed process left half written, once it is surely abandoned."""
+        """Remove what killed processes left half written."""
         for draft in self.root.glob("drafts/*"):
-            try:
-                old = time.time() - draft.stat().st_mtime > ABANDONED_SECONDS
-            except OSError:
-                continue
-            if old or is_abandoned(draft):
+            if is_abandoned(draft):
                 remove(draft)
 
 
@@ -277,7 +279,7 @@ def _checksum(path: Path) -> int:
 
 def _read(path: Path, *, verify: bool, reused: bool = True) -> Entry | None:
     try:
-        meta = json.loads((path / "meta.json").read_text())
+        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         stated = meta.pop("meta_crc32")
         if zlib.crc32(to_json(meta).encode()) != stated:
             return None

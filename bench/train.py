@@ -119,8 +119,9 @@ class PhaseTrainer:
         """One pass over the images: each batch's loss, number of images and of right answers."""
         order = rng.permutation(len(labels))
         chosen = rng.integers(len(views), size=len(labels)) if len(views) > 1 else None
-        # BatchNorm in training must not see padding, even of weight zero: its last batch is short.
-        full = 0 if self.tail.trains_batchnorm else batch_size
+        # BatchNorm in training must not see padding, even of weight zero: its last batch is short,
+        # as it is where that costs no other compilation.
+        full = 0 if self.step.any_size or self.tail.trains_batchnorm else batch_size
 
         def ready(first: int) -> tuple[Any, int]:
             batch = _batch(order[first : first + batch_size], views, chosen, labels, full)

@@ -114,8 +114,9 @@ def train_again(
         executor.run(job, listener)
     except WorkerDiedError as error:
         # The folder, and the log in it, will be gone.
-        lines = [line for log in folder.glob("logs/*.log") for line in log.read_text().splitlines()]
-        last = next((line for line in reversed(lines) if line.strip()), "nothing")
+        said = [log.read_text(errors="replace") for log in folder.glob("logs/*.log")]
+        lines = [line for text in said for line in text.splitlines() if line.strip()]
+        last = lines[-1] if lines else "nothing"
         raise BenchError(f"{error} The last that it said: {last}") from error
 
 

@@ -1,11 +1,11 @@
 """The process that trains: `python -m bench.worker`, started by an executor.
 
-It loads Keras at once, on the cores that its arguments name, if any, and builds the network that it
-is told of on its standard input, so that this can go on while the parent still reads the data; it
-says, if asked, what its framework computes on; then it is told which job file and log are its own.
-It tells its parent of the work, one JSON line an event, on what was its standard output; whatever
-else is printed goes to the log. When the parent is gone, so is it: its standard input closes, and
-it ends at once.
+Its arguments: when it was started, by the clock that all processes share; and the cores that it may
+use, if not all. It loads Keras at once, and builds the network that it is told of on its standard
+input, so that this can go on while the parent still reads the data; it says, if asked, what its
+framework computes on; then it is told which job file and log are its own. It tells its parent of
+the work, one JSON line an event, on what was its standard output; whatever else is printed goes to
+the log. When the parent is gone, so is it: its standard input closes, and it ends at once.
 
 With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
 for each job, one that does the rest, and tells how that ended.
@@ -25,8 +25,6 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
-
-import psutil
 
 from bench.accounting import Imports
 from bench.errors import OutOfMemoryError
@@ -88,7 +86,8 @@ class _Pipe:
 
 def main() -> None:
     """Run the job that the parent names; or jobs, one after another."""
-    forks, cores = "--fork" in sys.argv, [word for word in sys.argv[1:] if word != "--fork"]
+    started, *options = sys.argv[1:]
+    forks, cores = "--fork" in options, [word for word in options if word != "--fork"]
     if cores:
         # Before a framework starts its threads: whatever it asks for, it has no more than these.
         os.sched_setaffinity(0, map(int, cores))
@@ -98,7 +97,7 @@ def main() -> None:
     with without(*UNUSED_BY_WORKERS), uncollected():
         import bench.trial  # noqa: F401
 
-    seconds = time.time() - psutil.Process().create_time()
+    seconds = time.monotonic() - float(started)
     if not forks:
         _work(pipe, Imports(seconds))
         return

@@ -32,7 +32,7 @@ learning_rate = 1e-5
 unfreeze = {{ stages = 1 }}
 augment = {{ flip = {flip} }}
 """
-WATCH_SECONDS = 0.5  # to look at all processes takes time that the run would miss
+WATCH_SECONDS = 1.0  # to look at all processes takes time that the run would miss
 TELLS = "done, accuracy"  # what stands in the line of a finished trial
 
 
@@ -92,5 +92,8 @@ def _watch(pid: int, peak: list[float]) -> None:
 
 def _share(process: psutil.Process) -> int:
     """Its memory, of what is shared its part; all of that where the system does not tell."""
-    memory = process.memory_full_info()
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:  # a child that ended just now; the others go on
+        return 0
     return int(getattr(memory, "pss", memory.rss))

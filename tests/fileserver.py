@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
         start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") : -1])
         self.server.asked.append(f"{name} from {start}")
         if name == "silent":
-            time.sleep(1)
+            time.sleep(3)
         elif name == "missing":
             self.send_error(404)
         elif name == "busy":

@@ -95,7 +95,7 @@ def test_a_server_that_cannot_resume_is_heard_from_the_start(
 
 
 def test_a_pause_in_a_transfer_is_waited_for(server: Server, tmp_path: Path) -> None:
-    fetch(server.url("slow"), tmp_path / "file.h5", md5=MD5, timeout=2)
+    fetch(server.url("slow"), tmp_path / "file.h5", md5=MD5, timeout=30)
 
     assert server.asked == ["slow from 0"]
 
@@ -104,9 +104,9 @@ def test_a_host_that_is_silent_is_asked_once(server: Server, tmp_path: Path) -> 
     begun = time.monotonic()
     for name in ("one.h5", "two.h5", "three.h5"):
         with pytest.raises(WeightsError, match="no connection"):
-            fetch(server.url("silent"), tmp_path / name, timeout=0.3)
+            fetch(server.url("silent"), tmp_path / name, timeout=1)
 
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < 2.5  # and not three times as long as one
     assert server.asked == ["silent from 0"]
 
 

@@ -263,8 +263,8 @@ def test_a_trial_short_of_memory_ends_with_the_same_batch(
     plain = _trained(dataset, tmp_path / "plain", store, "hungry")["hungry"]
     hungry.room = 8
     short = _trained(dataset, tmp_path / "short", store, "hungry")["hungry"]
-    # The frozen part takes 32 images at a time, so the batch of 8 is divided, too.
-    assert (plain.accumulation, short.accumulation) == (1, 4)
+    # The 12 and 16 images that are answered at once are too many, so the batch of 8 is divided, too.
+    assert (plain.accumulation, short.accumulation) == (1, 2)
     assert (plain.status, short.status) == ("ok", "ok")
     one, other = (load_run(tmp_path / run).evidence[0].arrays for run in ("plain", "short"))
     for name in ("test_probabilities", "validation_probabilities"):
@@ -272,7 +272,7 @@ def test_a_trial_short_of_memory_ends_with_the_same_batch(
     report.render(tmp_path / "short")
     for name in ("report.md", "report.html"):
         text = (tmp_path / "short" / name).read_text(encoding="utf-8")
-        assert "Trained as 4 x 2 images with accumulated gradients" in text
+        assert "Trained as 2 x 4 images with accumulated gradients" in text
 
 
 def test_a_trial_that_never_fits_fails_and_the_next_is_run(
@@ -312,15 +312,18 @@ def test_under_a_real_limit(
     (tmp_path / "whole.toml").write_text(WHOLE)
     monkeypatch.setenv("LIMITED_MB", megabytes)
     words = ("--protocol", str(tmp_path / "whole.toml"), "--input-size", size)
-    user.run(*words, "--batch-size", "16", backbones="limited,tiny")
-    records = {record.trial.backbone: record for record in user.load().records}
-    assert records["tiny"].status == "ok"
-    limited = records["limited"]
+    for _ in range(3):
+        user.run(*words, "--batch-size", "16", backbones="limited,tiny")
+        records = {record.trial.backbone: record for record in user.load().records}
+        assert records["tiny"].status == "ok"
+        limited = records["limited"]
+        # TensorFlow raises or aborts, and is tried again; or it crashes, and nothing says why.
+        if "SIGSEGV" not in limited.reason:
+            break
     if fits:
         assert limited.status == "ok", limited.reason
         assert limited.accumulation > 1
         assert "the same effective batch of 16" in limited.notes[0]
     else:
         assert limited.status == "failed"
-        # TensorFlow raises or aborts, and is tried again; or it crashes, and nothing says why.
         assert any(w in limited.reason for w in ("Tried with 16, 8, 4, 2 images", "SIGSEGV"))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -15,12 +14,14 @@ import pytest
 from bench.errors import BenchError, UsageError, WorkerDiedError
 from bench.executors.local_process import LocalProcess
 from bench.job import Job, Listener
-from bench.plan import Plan, make_plan, run_folder
+from bench.plan import Plan, make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.records import SCHEMA, load_run, read_records, write_records
 from bench.run import Request, execute, pending
+from bench.run_folder import held, run_folder
 from bench.store import Store
 from bench.types import Backbone, Dataset, Epoch, Record, Settings, Split, Trial
+from bench.unfinished import own_name
 from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
@@ -32,6 +33,7 @@ DATASET = Dataset(
     fingerprint="f" * 64,
 )
 FIRST_KEY = "fb0790d1722f586a"  # what the trial of `plan("one")` was called before there was tuning
+NO_PROCESS = "99999999"  # no system counts as far
 REQUEST = Request(command=("run_bench.py",))
 
 
@@ -108,12 +110,8 @@ def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
 
 
 def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Store) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = [
-        tmp_path / "r" / "arrays" / f".k.npz.{gone.pid}-0123456789abcdef",
-        tmp_path / f".index.html.{gone.pid}-0123456789abcdef",
-    ]
+    gone = own_name().replace(str(os.getpid()), NO_PROCESS, 1)
+    left = [tmp_path / "r" / "arrays" / f".k.npz.{gone}", tmp_path / f".index.html.{gone}"]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -231,6 +229,15 @@ def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None
         return "ok"
 
     assert run(plan("one"), tmp_path / "r", store, answer).ran == [("one", 0)]
+
+
+def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> None:
+    with (
+        held(tmp_path / "r"),
+        pytest.raises(BenchError, match="another process is making run r; wait for it"),
+    ):
+        run_folder(tmp_path, "r", fresh=True)
+    assert (tmp_path / "r").is_dir()
 
 
 def test_fresh_moves_the_earlier_run_aside(tmp_path: Path) -> None:

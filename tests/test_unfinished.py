@@ -5,45 +5,48 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.files import write_atomic
-from bench.unfinished import beside, sweep
+from bench.unfinished import beside, own_name, sweep, workplace
 
 DAY = 24 * 3600
+NO_PROCESS = 99_999_999  # no system counts as far
 
 
-@pytest.fixture(scope="module")
-def dead() -> int:
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+def _named(pid: int, what: str) -> str:
+    return f".{what}.{own_name()}".replace(str(os.getpid()), str(pid), 1)
 
 
 def _left_by(pid: int, folder: Path) -> Path:
-    path = folder / f".records.jsonl.{pid}-0123456789abcdef"
+    path = folder / _named(pid, "records.jsonl")
     path.write_text("half a li")
     return path
 
 
-def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path, dead: int) -> None:
+def _grow_old(path: Path, seconds: float) -> None:
+    os.utime(path, (path.stat().st_mtime - seconds,) * 2)
+
+
+def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> None:
     (tmp_path / "arrays").mkdir()
-    folder = tmp_path / f".export.{dead}-0123456789abcdef"
+    folder = tmp_path / _named(NO_PROCESS, "export")
     (folder / "inside").mkdir(parents=True)
-    link = tmp_path / f".latest.{dead}-0123456789abcdef"
+    link = tmp_path / _named(NO_PROCESS, "latest")
     link.symlink_to("nowhere")
-    left = [_left_by(dead, tmp_path), _left_by(dead, tmp_path / "arrays"), folder]
+    left = [_left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "arrays"), folder]
     sweep(tmp_path)
     assert not any(path.exists() for path in left)
     assert not link.is_symlink()
 
 
-def test_only_the_folder_itself_where_that_is_asked_for(tmp_path: Path, dead: int) -> None:
+def test_only_the_folder_itself_where_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    here, below = _left_by(dead, tmp_path), _left_by(dead, tmp_path / "run")
+    here, below = _left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "run")
     sweep(tmp_path, below=False)
     assert (here.exists(), below.exists()) == (False, True)
 
@@ -57,9 +60,50 @@ def test_what_is_being_written_stays(tmp_path: Path) -> None:
 
 def test_a_number_that_another_process_has_now_is_no_excuse(tmp_path: Path) -> None:
     path = _left_by(os.getpid(), tmp_path)
-    os.utime(path, (path.stat().st_mtime - DAY,) * 2)  # older than this process
+    _grow_old(path, DAY)  # older than this process
     sweep(tmp_path)
     assert not path.exists()
+
+
+def test_what_only_waits_for_its_parent_is_dead(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    path = _left_by(process.pid, tmp_path)
+    sweep(tmp_path)
+    assert not path.exists()
+    process.wait()
+
+
+def test_the_work_of_other_machines_is_given_a_day(tmp_path: Path) -> None:
+    path = tmp_path / f".records.jsonl.{NO_PROCESS}-0123456789abcdef"
+    path.write_text("half a li")
+    _grow_old(path, 0.9 * DAY)
+    sweep(tmp_path)
+    assert path.exists()
+    _grow_old(path, 0.2 * DAY)
+    sweep(tmp_path)
+    assert not path.exists()
+
+
+def test_a_folder_is_as_old_as_the_newest_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / f".export.{NO_PROCESS}-0123456789abcdef"
+    folder.mkdir()
+    (folder / "growing").touch()
+    _grow_old(folder, 2 * DAY)
+    sweep(tmp_path)
+    assert folder.exists()
+    _grow_old(folder / "growing", 2 * DAY)
+    sweep(tmp_path)
+    assert not folder.exists()
+
+
+def test_a_workplace_is_gone_afterwards(tmp_path: Path) -> None:
+    with workplace(tmp_path) as folder:
+        (folder / "half").touch()
+        sweep(tmp_path)
+        assert (folder / "half").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

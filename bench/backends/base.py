@@ -34,6 +34,10 @@ class DeviceInfo:
 class Forward(Protocol):
     """A compiled inference pass: one host batch in, every output fetched to the host."""
 
+    @property
+    def any_size(self) -> bool:
+        """Whether one compilation is for batches of any size; else the last one is filled up."""
+
     def compile(self, batch: Array) -> None:
         """Trace and compile for batches shaped like this one, without computing anything."""
 
@@ -42,6 +46,10 @@ class Forward(Protocol):
 
 class TrainStep(Protocol):
     """One model, one optimizer, one compiled step; weights live inside until `sync`."""
+
+    @property
+    def any_size(self) -> bool:
+        """As of a forward pass."""
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
         """Trace and compile for batches shaped like these, without training on them."""
@@ -61,6 +69,10 @@ class TrainStep(Protocol):
 
 class GradientStep(Protocol):
     """A training step taken apart: the gradients of several parts of a batch, then one update."""
+
+    @property
+    def any_size(self) -> bool:
+        """As of a forward pass."""
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
         """Trace and compile for parts shaped like this one, without training on it."""

@@ -16,6 +16,8 @@ from bench.backends.jax_backend import Variables, differentiated
 class GradientStep:
     """See `bench.backends.base.GradientStep`; the sums are part of the state."""
 
+    any_size = False
+
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         self._variables = Variables(model, optimizer)
         self._state: Any = None

@@ -60,6 +60,8 @@ class _Backend:
 
 
 class _Forward:
+    any_size = False  # XLA compiles for one shape
+
     def __init__(self, model: Any) -> None:
         # Weights are arguments, not constants: a later training step must be seen, and compiling
         # them in would copy them into the program.
@@ -86,6 +88,8 @@ class _Forward:
 
 
 class _Step:
+    any_size = False
+
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         self._variables = Variables(model, optimizer)
         self._state: Any = None

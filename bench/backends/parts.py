@@ -57,6 +57,7 @@ class _Forward:
     def __init__(self, forward: Forward, parts: int) -> None:
         self._forward, self._parts = forward, parts
         self._alone = Lock()  # callers have several batches under way; memory is for one piece
+        self.any_size = forward.any_size
 
     def compile(self, batch: Array) -> None:
         self._forward.compile(batch[: self._piece(len(batch))])
@@ -69,6 +70,8 @@ class _Forward:
 
     def _piece(self, count: int) -> int:
         """The largest equal piece that is no more than its part: one shape, one compilation."""
+        if self.any_size:
+            return -(-count // self._parts)
         most = max(1, count // self._parts)
         return next(n for n in range(most, 0, -1) if count % n == 0)
 
@@ -76,6 +79,7 @@ class _Forward:
 class _Step:
     def __init__(self, step: GradientStep, images: int) -> None:
         self._step, self._images = step, images
+        self.any_size = step.any_size
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
         part = slice(self._images)

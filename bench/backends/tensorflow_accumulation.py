@@ -14,11 +14,13 @@ import tensorflow as tf
 
 from bench.backends import tensorflow_adam, tensorflow_gradients
 from bench.backends.base import Array, LossFunction, correct
-from bench.backends.tensorflow_backend import graph
+from bench.backends.tensorflow_backend import for_any_size, graph
 
 
 class GradientStep:
     """See `bench.backends.base.GradientStep`; the sums are variables of their own."""
+
+    any_size = True
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         variables = model.trainable_variables
@@ -46,8 +48,9 @@ class GradientStep:
         self._add, self._apply = add, apply
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        self._add.get_concrete_function(*self.put(x, y, weight, 1.0))
-        self._apply.get_concrete_function()
+        # Called as such, they need not be looked up by all their arguments in every part.
+        self._add = for_any_size(self._add, self.put(x, y, weight, 1.0))
+        self._apply = self._apply.get_concrete_function()
 
     def put(self, x: Array, y: Array, weight: Array, share: float) -> Any:
         return tuple(tf.convert_to_tensor(item) for item in (x, y, weight, np.float32(share)))

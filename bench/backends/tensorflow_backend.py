@@ -57,9 +57,15 @@ class _Backend:
         tf.config.experimental.enable_op_determinism()
 
 
+def for_any_size(function: Any, batch: Sequence[Any]) -> Any:
+    """Its trace for batches like this one of any size: the size makes no difference to how fast it
+    computes, and a trace a size would take as long as many batches."""
+    specs = [tf.TensorSpec((None, *a.shape[1:]) if a.ndim else (), a.dtype) for a in batch]
+    return function.get_concrete_function(*specs)
+
+
 class _Forward:
-    """Traced once, for batches of any size: the size makes no difference to how fast it answers,
-    and a trace a size would take as long as many answers."""
+    any_size = True
 
     def __init__(self, model: Any) -> None:
         @graph
@@ -78,12 +84,13 @@ class _Forward:
     def _function(self, batch: Array) -> Any:
         image = batch.shape[1:], batch.dtype
         if image not in self._traced:
-            spec = tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
-            self._traced[image] = self._call.get_concrete_function(spec)
+            self._traced[image] = for_any_size(self._call, [batch])
         return self._traced[image]
 
 
 class _Step:
+    any_size = True
+
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         variables = model.trainable_variables
         optimizer.build(variables)
@@ -98,20 +105,17 @@ class _Step:
             update(gradients, variables)
             return tf.stack([value, correct(y, logits, weight)])
 
-        self._step = step
-        self._compiled: dict[tuple[int, ...], Any] = {}
+        self._step = self._traced = step
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        batch = self.put(x, y, weight)
-        self._compiled[x.shape] = self._step.get_concrete_function(*batch)
+        # Called as such, it need not be looked up by all its arguments in every step.
+        self._traced = for_any_size(self._step, self.put(x, y, weight))
 
     def put(self, x: Array, y: Array, weight: Array) -> Any:
         return tuple(tf.convert_to_tensor(item) for item in (x, y, weight))
 
     def __call__(self, batch: Any) -> Any:
-        # Called as such, it need not be looked up by all its arguments in every step.
-        step = self._compiled.get(tuple(batch[0].shape), self._step)
-        return step(*batch)
+        return self._traced(*batch)
 
     def fetch(self, results: Sequence[Any]) -> Array:
         return np.asarray(tf.stack(list(results)))

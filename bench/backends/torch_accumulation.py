@@ -15,6 +15,8 @@ from bench.backends.base import Array, LossFunction, correct
 class GradientStep:
     """See `bench.backends.base.GradientStep`; PyTorch adds gradients up unless they are cleared."""
 
+    any_size = True
+
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._variables = model.trainable_variables

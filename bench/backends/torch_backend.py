@@ -40,6 +40,8 @@ class _Backend:
 
 
 class _Forward:
+    any_size = True
+
     def __init__(self, model: Any) -> None:
         self._model = model
 
@@ -54,6 +56,8 @@ class _Forward:
 
 
 class _Step:
+    any_size = True
+
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._variables = model.trainable_variables

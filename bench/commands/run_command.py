@@ -26,13 +26,13 @@ from bench.plan import (
     find_weights,
     first_blueprint,
     make_plan,
-    run_folder,
     size_of,
 )
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.robustness import passes as robustness_passes
 from bench.run import Request, execute, pending
+from bench.run_folder import run_folder
 from bench.runtimes import choose_runtimes
 from bench.store import Store
 from bench.types import Backbone, Dataset, Record, Settings

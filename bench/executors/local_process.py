@@ -21,6 +21,7 @@ from bench.job import Blueprint, Job, Listener
 from bench.memory_errors import WORDS
 from bench.records import structure
 from bench.types import Epoch, Record, Settings, Trial
+from bench.unfinished import beside
 
 LAST_WORDS_BYTES = 4096
 
@@ -76,7 +77,7 @@ class LocalProcess:
         first = job.trials[0]
         logs = Path(job.folder) / "logs"
         name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
-        job_path, log_path = logs / f"{name}.job.json", logs / f"{name}.log"
+        job_path, log_path = beside(logs / f"{name}.job.json"), logs / f"{name}.log"
         write_atomic(job_path, to_json(asdict(job)))
         recorded: set[str] = set()
         try:

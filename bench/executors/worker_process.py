@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,9 +36,10 @@ class WorkerProcess:
         self._begun = False  # whether the job was read
         self._ended: int | None = None  # how the process did that was forked for it
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
-        options = ["--fork"] if forks else []
+        started = str(time.monotonic())
+        options = [*(["--fork"] if forks else []), *map(str, cores)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", *options, *map(str, cores)],
+            [sys.executable, "-m", "bench.worker", started, *options],
             stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -11,9 +11,6 @@ Importing this package is cheap; Keras is paid for by its functions.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +61,8 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
     )
     classifier = model.class_probabilities()
     reference = check.Reference(classifier, run, evidence, store)
-    with _aside(folder) as workplace:
+    unfinished.sweep(folder, below=False)
+    with unfinished.workplace(folder) as workplace:
         try:
             made = chosen.write(classifier, workplace, about)
             call = chosen.load(made)
@@ -88,14 +86,3 @@ def _format(name: str) -> Format:
     from bench.export.saved_model import SAVED_MODEL
 
     return {f.name: f for f in (KERAS, H5, SAVED_MODEL, LITERT, ONNX)}[name]
-
-
-@contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """A folder for what is not yet finished, on the same disk; gone afterwards."""
-    workplace = unfinished.beside(folder / "export")
-    workplace.mkdir(parents=True)
-    try:
-        yield workplace
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)

@@ -6,7 +6,6 @@ rounds. Seeds of a backbone share one model's figures. Runs in a worker process,
 
 from __future__ import annotations
 
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -139,7 +138,7 @@ class _Stage:
         classifier = rebuild(run, records[0]).classifier()
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = stack.enter_context(self.store.workplace())
         else:
             folder = self.folder / "models" / f"{trial.backbone}-{trial.key}"
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
@@ -237,7 +236,8 @@ class _Stage:
     def _record(self, model: _Model, session: Session) -> None:
         """The same figures for every seed; what was answered belongs to the first alone."""
         first = model.records[0]
-        for record in model.records:
+        # Killed in between, the one whose weights are there is still to be measured.
+        for record in reversed(model.records):
             evidence = Evidence(record, self.job.dataset.classes, self.folder)
             own = model.answers if record is first else {}
             write_arrays(self.folder, record.trial.key, {**evidence.arrays, **model.timings, **own})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from bench.backends.base import Array
 from bench.runtimes.base import RUNTIMES, Call, Source
 from bench.runtimes.frozen import frozen
+from bench.unfinished import workplace
 
 CALIBRATION_BATCH = 8
 OPSET = 17
@@ -35,8 +35,8 @@ class _OnnxRuntime:
         if self.precision == "float32":
             export_onnx(source.model, path, self.name)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            exported = Path(folder) / "float32.onnx"
+        with workplace(source.folder) as folder:
+            exported = folder / "float32.onnx"
             export_onnx(source.model, exported, self.name)
             _quantize(exported, path, source.images)
 

@@ -3,13 +3,12 @@ float32 is asked for."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from bench.backends.base import Array
 from bench.runtimes.base import RUNTIMES, Call, Source
 from bench.runtimes.onnx import export_onnx
+from bench.unfinished import workplace
 
 
 class _OpenVINO:
@@ -21,11 +20,10 @@ class _OpenVINO:
     def convert(self, source: Source) -> None:
         import openvino
 
-        with tempfile.TemporaryDirectory() as folder:
-            exported = Path(folder) / "float32.onnx"
+        with workplace(source.folder) as folder:
+            exported = folder / "float32.onnx"
             export_onnx(source.model, exported, self.name)
             converted = openvino.convert_model(exported)
-        source.folder.mkdir(parents=True, exist_ok=True)
         # It would store float16 weights by itself.
         openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)
 

@@ -64,12 +64,12 @@ def test_several_at_once_answer_in_the_order_of_asking() -> None:
         "import time\n"
         "def after(seconds): time.sleep(seconds); return seconds\n"
         "two, begun = Alone(at_once=2), time.monotonic()\n"
-        "for seconds in (1.0, 0.5, 0.4): two.ask(after, seconds)\n"
+        "for seconds in (4.0, 2.0, 1.5): two.ask(after, seconds)\n"
         "print(*(two.answer() for _ in range(3)), time.monotonic() - begun)"
     )
     *answers, seconds = map(float, found.stdout.split())
-    assert answers == [1.0, 0.5, 0.4]
-    assert seconds < 1.8  # and not their sum
+    assert answers == [4.0, 2.0, 1.5]
+    assert seconds < 7  # and not their sum
 
 
 def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
@@ -77,7 +77,7 @@ def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -
     child += "from bench.measuring.memory import process_peak\nprint(process_peak())"
     found = python(
         "import subprocess, sys\n"
-        "large = bytearray(b'x') * 10**9\n"
+        "large = bytearray(b'x') * 3 * 10**8\n"
         f"subprocess.run([sys.executable, '-c', {child!r}])"
     )
-    assert 5e6 < int(found.stdout) < 500e6
+    assert 5e6 < int(found.stdout) < 200e6

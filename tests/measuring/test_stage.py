@@ -19,6 +19,7 @@ from bench.report.runtimes import rows
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import Call, Source
 from bench.trained import weights_path
+from bench.types import Record
 
 
 class Broken:
@@ -43,6 +44,27 @@ class Fragile(Inline):
             self.died = True
             raise WorkerDiedError("killed by SIGKILL")
         super().run(job, listener)
+
+
+class DiesBetween(Inline):
+    """Its measuring process dies, the first time, once it has told of one trial."""
+
+    died = False
+
+    def run(self, job: Job, listener: Listener) -> None:
+        if job.task == "train" or self.died:
+            super().run(job, listener)
+            return
+        self.died = True
+        record = listener.record
+
+        def only_the_first(found: Record) -> None:
+            record(found)
+            raise WorkerDiedError("killed by SIGKILL")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(listener, "record", only_the_first)
+            super().run(job, listener)
 
 
 @pytest.fixture
@@ -117,6 +139,23 @@ def test_measuring_that_died_is_told_and_done_again(
         record, runtimes=(), seconds={}
     )
     assert not weights_path(folder, record.trial.key).exists()
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_killed_between_the_seeds_every_one_is_measured_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several seeds one keeps its weights, and without them nothing can be measured."""
+    executor = DiesBetween()
+    monkeypatch.setattr(made, "Inline", lambda: executor)
+    folder = made.make(tmp_path, seeds=(0, 1), keep="best")
+    measured = [record.session is not None for record in load_run(folder).records]
+    assert sorted(measured) == [False, True]
+
+    made.make(tmp_path, seeds=(0, 1), keep="best")
+    again = load_run(folder).records
+    assert all(record.session is not None for record in again)
+    assert all(r.status == "ok" for record in again for r in record.runtimes)
 
 
 def test_rows_of_the_report(trained_run: Path) -> None:
