@@ -17,7 +17,7 @@ from bench.train import Outcome, PhaseTrainer, snapshot
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2, unfreeze=Unfreeze("stages", 2))
 BATCH = 8
-IMAGES = 25  # the last batch holds one image and seven of padding, so most of its parts are empty
+IMAGES = 25  # the last batch holds one image; filled up, most of its parts are padding
 
 
 def _train(backend: Backend, phase: Phase = PHASE) -> tuple[list[Array], Outcome]:

@@ -24,7 +24,7 @@ from bench.store import Store
 from bench.train import Outcome, PhaseTrainer, restore, snapshot
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
-BATCH = 8  # does not divide the 30 images: the last batch is padded
+BATCH = 8  # does not divide the 30 images: the last batch is short, or filled up
 
 
 def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] = (0,)) -> Outcome:

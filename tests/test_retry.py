@@ -263,7 +263,7 @@ def test_a_trial_short_of_memory_ends_with_the_same_batch(
     plain = _trained(dataset, tmp_path / "plain", store, "hungry")["hungry"]
     hungry.room = 8
     short = _trained(dataset, tmp_path / "short", store, "hungry")["hungry"]
-    # The 12 and 16 images that are answered at once are too many, so the batch of 8 is divided, too.
+    # 12 and 16 images are too many to be answered at once, so the batch of 8 is divided, too.
     assert (plain.accumulation, short.accumulation) == (1, 2)
     assert (plain.status, short.status) == ("ok", "ok")
     one, other = (load_run(tmp_path / run).evidence[0].arrays for run in ("plain", "short"))

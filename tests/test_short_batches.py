@@ -1,0 +1,128 @@
+"""The last batch, where the images do not divide: filled up where another size would be another
+compilation, short elsewhere, and the training is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from bench.backends.base import Array, Backend, Forward, LossFunction, TrainStep, current
+from bench.features import Stored, predict
+from bench.network import Network, build_head, initialise_head
+from bench.protocol import Head, Phase, Unfreeze
+from bench.train import PhaseTrainer, snapshot
+
+PHASE = Phase("phase", epochs=2, learning_rate=0.1, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
+BATCH, IMAGES = 8, 21
+FORWARD = 32  # images that are answered at once
+
+
+class _Seen:
+    """A forward pass or training step: what it is given, and what it is made to say of itself."""
+
+    def __init__(self, inner: Any, sizes: list[int], *, any_size: bool) -> None:
+        self._inner, self._sizes, self.any_size = inner, sizes, any_size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, x: Array, y: Array, weight: Array) -> Any:
+        self._sizes.append(len(x))
+        return self._inner.put(x, y, weight)
+
+    def __call__(self, batch: Any) -> Any:
+        if isinstance(batch, np.ndarray):
+            self._sizes.append(len(batch))
+        return self._inner(batch)
+
+
+class _Watched:
+    """The backend that runs here, as if its functions took any size, or one."""
+
+    def __init__(self, *, any_size: bool) -> None:
+        self._inner, self._any_size = current(), any_size
+        self.trained: list[int] = []
+        self.answered: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def forward(self, model: Any) -> Forward:
+        made = self._inner.forward(model)
+        return _Seen(made, self.answered, any_size=self._any_size)
+
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
+        made = self._inner.train_step(model, optimizer, loss)
+        return _Seen(made, self.trained, any_size=self._any_size)
+
+
+def _train(backend: Any) -> tuple[Sequence[Array], tuple[float, ...]]:
+    network = Network(tiny.TINY, tiny.SIZE)
+    pixels, labels = tiny.images(IMAGES, seed=1)
+    network.unfreeze(PHASE)
+    head = build_head(Head(dropout=0.0), network.features_shape, 2)
+    initialise_head(head, 0)
+    tail = network.tail("pixels", head, PHASE, fold=backend.gains_from_folding)
+    trainer = PhaseTrainer(PHASE, 0, tail, backend)
+    rows = Stored(pixels)
+    trainer.compile(rows, BATCH)
+    outcome = trainer.run(
+        lambda epoch: [rows],
+        labels,
+        rows,
+        labels,
+        seed=0,
+        batch_size=BATCH,
+        learning_rate=PHASE.learning_rate,
+        on_batch=lambda done, total: None,
+        on_epoch=lambda number, epoch: None,
+    )
+    return snapshot([*network.base.weights, *head.weights]), outcome.batch_losses
+
+
+def test_short_or_filled_up_the_training_is_the_same() -> None:
+    short, full = _Watched(any_size=True), _Watched(any_size=False)
+    one, losses = _train(short)
+    other, same = _train(full)
+    assert short.trained == 2 * [8, 8, 5]
+    assert full.trained == 2 * [8, 8, 8]
+    assert (set(short.answered), set(full.answered)) == ({IMAGES}, {FORWARD})
+    np.testing.assert_allclose(losses, same, rtol=1e-5)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("any_size", [True, False])
+def test_every_row_is_answered_once(any_size: bool) -> None:
+    backend: Backend = _Watched(any_size=any_size)  # type: ignore[assignment]
+    image = keras.Input((4,))
+    forward = backend.forward(keras.Model(image, keras.layers.ReLU()(image)))
+    rows = np.arange(40 * 4, dtype="float32").reshape(40, 4)
+    np.testing.assert_array_equal(predict(forward, Stored(rows)), rows)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="it counts TensorFlow's traces")
+def test_one_trace_is_for_any_size() -> None:
+    image = keras.Input((4,))
+    traces = []
+
+    class Counted(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            traces.append(1)
+            return x
+
+    model = keras.Model(image, keras.layers.Dense(2)(Counted()(image)))
+    step = current().train_step(
+        model, keras.optimizers.SGD(0.1), lambda y, logits, weight: keras.ops.mean(logits)
+    )
+    x, y, weight = np.ones((8, 4), "float32"), np.zeros(8, "int32"), np.ones(8, "float32")
+    before = len(traces)
+    step.compile(x, y, weight)
+    for count in (8, 3, 5):
+        step(step.put(x[:count], y[:count], weight[:count]))
+    assert len(traces) == before + 1
