@@ -9,8 +9,10 @@ VENV_JAX := .venv-jax
 BIN_JAX := $(VENV_JAX)/bin
 READY_JAX := $(VENV_JAX)/.ready
 ANSWERS := build/answers
+# The versions that the suite passed with, so that it passes again; `make upgrade` takes newer ones.
+CONSTRAINTS := constraints.txt
 
-.PHONY: bench test test-jax check setup clean
+.PHONY: bench test test-jax check setup upgrade clean
 
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
@@ -32,17 +34,27 @@ check: $(READY)  ## format, lint and types
 
 setup: $(READY)  ## the virtual environment alone
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
-$(READY_JAX): pyproject.toml
+$(READY_JAX): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV_JAX)
 	$(BIN_JAX)/pip install --quiet --upgrade pip
-	$(BIN_JAX)/pip install --quiet --group jax --group test
+	$(BIN_JAX)/pip install --quiet --constraint $(CONSTRAINTS) --group jax --group test
 	touch $@
+
+upgrade:  ## the newest versions of everything, written to constraints.txt; then run `make test`
+	rm -rf $(VENV) $(VENV_JAX)
+	: > $(CONSTRAINTS)
+	$(MAKE) $(READY)
+	$(BIN)/pip freeze --exclude-editable > $(CONSTRAINTS)
+	$(MAKE) $(READY_JAX)
+	$(BIN_JAX)/pip freeze >> $(CONSTRAINTS)
+	sort --unique --output $(CONSTRAINTS) $(CONSTRAINTS)
+	touch $(READY) $(READY_JAX)
 
 clean:  ## remove what set-up and the tools made; never results/
 	rm -rf $(VENV) $(VENV_JAX) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -75,7 +75,7 @@ def _plain(arguments: argparse.Namespace, work: Path, seed: int) -> Round:
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     command += ["--batch-size", str(arguments.batch_size), "--seed", str(seed)]
     command += ["--flip"] if arguments.flip else []
-    run = timed(command, '"accuracy"')
+    run = timed(command, '"accuracy"', watched=True)
     result = json.loads(run.line)
     return Round(run.seconds, result["accuracy"], result["val_accuracy"], run.peak_mb)
 
@@ -89,7 +89,7 @@ def _ours(arguments: argparse.Namespace, work: Path, number: int, seed: int) -> 
     command += ["--batch-size", str(arguments.batch_size)]
     command += ["--cache", str(work / f"cache{number}"), "--run", f"round{number}"]
     command += ["--results", str(work / "results")]
-    timing = run_bench(command)
+    timing = run_bench(command, watched=True)
     run = load_run(work / "results" / f"round{number}")
     record = run.records[0]
     if record.status != "ok":

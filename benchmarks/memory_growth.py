@@ -34,7 +34,7 @@ def main() -> None:
             options += ["--dataset", str(work / str(count)), "--protocol", str(protocol)]
             options += ["--input-size", str(arguments.input_size), "--cache", str(work / "cache")]
             options += ["--results", str(work / "results"), "--run", str(count)]
-            timing = run_bench(options)
+            timing = run_bench(options, watched=True)
             peaks.append(timing.peak_mb)
             print(
                 f"{count:7,} images: {timing.seconds:6.1f} s, {timing.peak_mb:7.0f} MB", flush=True

@@ -38,7 +38,8 @@ TELLS = "done, accuracy"  # what stands in the line of a finished trial
 
 @dataclass(frozen=True)
 class Timed:
-    """A process: seconds to the (last) line that tells its result, that line, and peak memory."""
+    """A process: seconds to the (last) line that tells its result, that line, and peak memory, which
+    is nothing unless it was watched: a look takes the process some time, too."""
 
     seconds: float
     whole_seconds: float  # to its end
@@ -53,20 +54,21 @@ def write_protocol(path: Path, head: int, fine_tune: int, *, flip: bool = False)
     return path
 
 
-def run_bench(options: Sequence[str]) -> Timed:
+def run_bench(options: Sequence[str], *, watched: bool = False) -> Timed:
     """`run_bench.py` with these options, timed to the last trial's accuracy."""
     command = [sys.executable, str(ROOT / "run_bench.py"), "--latency-seconds", "0.1", *options]
-    return timed(command, TELLS)
+    return timed(command, TELLS, watched=watched)
 
 
-def timed(command: Sequence[str], tells: str) -> Timed:
+def timed(command: Sequence[str], tells: str, *, watched: bool = False) -> Timed:
     """Run a command; ends this process where it fails."""
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
     env["PYTHONUNBUFFERED"] = "1"
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     peak = [0.0]
-    threading.Thread(target=_watch, args=(process.pid, peak), daemon=True).start()
+    if watched:
+        threading.Thread(target=_watch, args=(process.pid, peak), daemon=True).start()
     assert process.stdout is not None  # it was asked for
     told, seconds = "", 0.0
     for line in process.stdout:
