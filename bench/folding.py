@@ -3,12 +3,14 @@
 In inference BatchNorm multiplies and adds per channel; folded into the kernel and a bias it costs
 nothing, and a framework can fuse what is left with the activation. The values are the same up to
 the rounding of what the convolution computes in. A kernel that trains is scaled anew in every step,
-so its gradient is the same too; BatchNorm that trains is never folded.
+so its gradient is the same too; BatchNorm that trains is never folded. Zeros that a layer of their
+own puts around the image before such a convolution are left to it, where it would put the same.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,31 +19,39 @@ from keras import layers, ops
 
 def folded(model: Any) -> Any:
     """The same function over the same weights, its foldable pairs folded."""
-    pairs = _pairs(model)
+    pairs, paddings = _found(model)
     swallowed = {id(convolution) for convolution in pairs.values()}
+    swallowed |= {id(padding) for padding in paddings.values()}
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
         if id(layer) in swallowed:
-            return arguments[0]  # the folded operation takes the convolution's input
+            return arguments[0]  # the folded operation takes the input of the first
         if layer.name in pairs:
-            return _Folded(pairs[layer.name], layer)(arguments[0])
+            convolution = pairs[layer.name]
+            return _Folded(convolution, layer, paddings.get(convolution.name))(arguments[0])
         return layer(*arguments, **keywords)
 
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
 
 
-def _pairs(model: Any) -> dict[str, Any]:
-    """BatchNorm's name -> the convolution that feeds it and nothing else."""
+def _found(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """BatchNorm's name -> the convolution that feeds it and nothing else; such a convolution's name
+    -> the padding that feeds it and nothing else."""
     used = Counter(id(t) for op in model.operations for t in _inputs(op))
     used.update(id(t) for t in _flat(model.outputs))
     makers = {id(t): op for op in model.operations for t in _flat(op.output)}
-    pairs = {}
+    pairs: dict[str, Any] = {}
+    paddings: dict[str, Any] = {}
     for op in model.operations:
         if isinstance(op, layers.BatchNormalization):
             maker = makers.get(id(op.input))
             if _is_plain_convolution(maker) and used[id(op.input)] == 1 and op.axis in (-1, 3):
                 pairs[op.name] = maker
-    return pairs
+    for convolution in pairs.values():
+        maker = makers.get(id(convolution.input))
+        if used[id(convolution.input)] == 1 and _is_same_padding(maker, convolution):
+            paddings[convolution.name] = maker
+    return pairs, paddings
 
 
 def _is_plain_convolution(layer: Any) -> bool:
@@ -53,19 +63,45 @@ def _is_plain_convolution(layer: Any) -> bool:
     )
 
 
+def _is_same_padding(layer: Any, convolution: Any) -> bool:
+    """Whether it puts as many zeros on each side as `padding="same"` would."""
+    return (
+        type(layer) is layers.ZeroPadding2D
+        and layer.data_format == "channels_last"
+        and convolution.padding == "valid"
+        and convolution.dilation_rate == (1, 1)
+        and layer.padding == _same_padding(convolution, layer.input.shape[1:3])
+    )
+
+
+def _same_padding(convolution: Any, sides: Sequence[int | None]) -> tuple[tuple[int, int], ...]:
+    found = []
+    for side, kernel, stride in zip(
+        sides, convolution.kernel_size, convolution.strides, strict=True
+    ):
+        if side is None:
+            return ()
+        zeros = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        found.append((zeros // 2, zeros - zeros // 2))
+    return tuple(found)
+
+
 class _Folded(layers.Layer):  # type: ignore[misc]
     """The convolution with BatchNorm's scale in its kernel and the rest in its bias."""
 
-    def __init__(self, convolution: Any, norm: Any) -> None:
+    def __init__(self, convolution: Any, norm: Any, zeros: Any) -> None:
         # Without autocasting, variables are read in float32: the product of kernel and scale is
         # rounded once, to what the convolution computes in.
         policy = convolution.dtype_policy
         super().__init__(name=f"{convolution.name}_folded", dtype=policy, autocast=False)
-        self.convolution, self.norm = convolution, norm
+        self.convolution, self.norm, self.zeros = convolution, norm, zeros
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """As the convolution says; Keras would trace the whole call to find out."""
-        shape = self.convolution.compute_output_shape(inputs.shape)
+        shape = inputs.shape
+        if self.zeros is not None:
+            shape = self.zeros.compute_output_shape(shape)
+        shape = self.convolution.compute_output_shape(shape)
         return keras.KerasTensor(shape, self.compute_dtype)
 
     def call(self, inputs: Any) -> Any:
@@ -83,7 +119,7 @@ class _Folded(layers.Layer):  # type: ignore[misc]
             ops.cast(inputs, self.compute_dtype),
             ops.cast(layer.kernel * scale, self.compute_dtype),
             strides=layer.strides,
-            padding=layer.padding,
+            padding=layer.padding if self.zeros is None else "same",
             dilation_rate=layer.dilation_rate,
         )
         return ops.add(outputs, ops.cast(shift, self.compute_dtype))

@@ -38,8 +38,8 @@ TELLS = "done, accuracy"  # what stands in the line of a finished trial
 
 @dataclass(frozen=True)
 class Timed:
-    """A process: seconds to the (last) line that tells its result, that line, and peak memory, which
-    is nothing unless it was watched: a look takes the process some time, too."""
+    """A process: seconds to the (last) line that tells its result, that line, and peak memory; none
+    of that unless it was watched, for a look takes the process some time, too."""
 
     seconds: float
     whole_seconds: float  # to its end

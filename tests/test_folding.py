@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import keras
 import numpy as np
+import pytest
 import tiny
 from keras import layers
 
@@ -44,6 +48,48 @@ def test_a_whole_network_and_its_parts() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     later = backend.forward(network.between("two_add", ["features"], fold=True))(plain[1])[0]
     np.testing.assert_allclose(later, plain[2], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "zeros", "same"),
+    [
+        (8, 3, 2, ((0, 1), (0, 1)), True),  # 4 windows of 3, two apart: 9 pixels
+        (7, 3, 2, ((1, 1), (1, 1)), True),
+        (8, 3, 2, ((1, 1), (1, 1)), False),  # as many windows, but others
+        (8, 3, 1, ((1, 1), (1, 1)), True),
+        (8, 5, 2, ((1, 2), (1, 2)), True),
+        (8, 3, 2, ((0, 1), (1, 0)), False),
+        (8, 3, 2, ((0, 3), (0, 1)), False),
+    ],
+)
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_zeros_are_left_to_a_convolution_that_would_put_the_same(
+    side: int, kernel: int, stride: int, zeros: Any, same: bool, depthwise: bool
+) -> None:
+    image = keras.Input((side, side, 2))
+    x = layers.ZeroPadding2D(zeros, name="zeros")(image)
+    kind = layers.DepthwiseConv2D if depthwise else partial(layers.Conv2D, 3)
+    x = kind(kernel_size=kernel, strides=stride, name="conv")(x)
+    model = keras.Model(image, layers.BatchNormalization(name="norm")(x))
+    both = folded(model)
+    assert same == ("zeros" not in {layer.name for layer in both.layers})
+    assert both.output_shape == model.output_shape
+    pixels = np.random.default_rng(0).random((4, side, side, 2), "float32")
+    forward = current().forward
+    np.testing.assert_allclose(
+        forward(both)(pixels)[0], forward(model)(pixels)[0], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_zeros_that_something_else_sees_stay() -> None:
+    image = keras.Input((8, 8, 2))
+    zeros = layers.ZeroPadding2D(((0, 1), (0, 1)), name="zeros")(image)
+    x = layers.Conv2D(2, 3, strides=2, name="conv")(zeros)
+    norm = layers.BatchNormalization(name="norm")(x)
+    model = keras.Model(image, [norm, zeros])
+    names = {layer.name for layer in folded(model).layers}
+    assert "zeros" in names
+    assert "conv" not in names
 
 
 def test_what_must_not_be_folded() -> None:
