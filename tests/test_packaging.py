@@ -1,16 +1,28 @@
-"""What `pyproject.toml` says twice is the same both times."""
+"""What `pyproject.toml` says twice is the same both times, and `constraints.txt` knows all of it."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 OF_TENSORFLOW = ("tensorflow", "tensorflow-datasets", "importlib-resources", "array-record")
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[<>=;\[]", requirement)[0].strip().lower().replace("_", "-")
+
+
 def test_the_core_is_the_dependencies_without_tensorflow() -> None:
-    path = Path(__file__).resolve().parent.parent / "pyproject.toml"
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    content = _pyproject()
     wanted = [
         line
         for line in content["project"]["dependencies"]
@@ -18,3 +30,17 @@ def test_the_core_is_the_dependencies_without_tensorflow() -> None:
     ]
 
     assert content["dependency-groups"]["core"] == wanted
+
+
+def test_every_package_that_make_installs_has_its_version() -> None:
+    content = _pyproject()
+    groups, extras = content["dependency-groups"], content["project"]["optional-dependencies"]
+    installed = [*content["project"]["dependencies"], *groups["test"]]
+    for extra in ("dev", "litert", "onnx", "parquet"):
+        installed += extras[extra]
+    installed += [line for line in groups["jax"] if isinstance(line, str)]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert all("==" in line for line in lines)
+    known = {_name(line) for line in lines}
+    missing = {_name(one) for one in installed} - known - {"backbone-bench"}
+    assert not missing
