@@ -1,4 +1,4 @@
-"""What `pyproject.toml` says twice is the same both times, and `constraints.txt` knows all of it."""
+"""What is said of packages in several places agrees."""
 
 from __future__ import annotations
 
