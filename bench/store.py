@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bench.files import to_json, write_atomic
-from bench.unfinished import is_abandoned, own_name, remove, workplace
+from bench.unfinished import beside, sweep, workplace
 
 CHUNK_BYTES = 1 << 24
 DEFAULT_LIMIT_BYTES = 50 * 10**9
@@ -69,7 +69,7 @@ class Draft:
 
     def __init__(self, store: Store, kind: str, description: str) -> None:
         self._store, self._kind, self._description = store, kind, description
-        self.path = store.root / "drafts" / own_name()
+        self.path = beside(store.root / "drafts" / kind)
         self.path.mkdir(parents=True)
         self._file = (self.path / "data.npy").open("wb")
         self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
@@ -148,7 +148,7 @@ class Store:
         self._verified.add(path)
         # Not where another process removes it just now, or where the cache can only be read.
         with suppress(OSError):
-            (path / "used").touch(exist_ok=True)
+            (path / "used").touch()
         return entry if path.is_dir() else None
 
     def draft(self, kind: str, description: str, nbytes: int) -> Draft:
@@ -225,7 +225,7 @@ class Store:
 
     def _make_room(self, nbytes: int) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        self._sweep_drafts()
+        sweep(self.root / "drafts", below=False)
         if nbytes > self.limit_bytes:
             raise NoRoomError(f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}")
         entries = list(self.entries())
@@ -239,12 +239,6 @@ class Store:
         free = shutil.disk_usage(self.root).free
         if free < 1.1 * nbytes:
             raise NoRoomError(f"needs {nbytes:,} bytes, the disk has {free:,} left")
-
-    def _sweep_drafts(self) -> None:
-        """Remove what killed processes left half written."""
-        for draft in self.root.glob("drafts/*"):
-            if is_abandoned(draft):
-                remove(draft)
 
 
 def forget_pages(array: NDArray[Any]) -> None:

@@ -23,17 +23,12 @@ from pathlib import Path
 CLOCKS_DIFFER_SECONDS = 60
 # Nobody here can ask after a process of another machine or container: its work is given this long.
 FOREIGN_SECONDS = 24 * 3600
-_NAME = re.compile(r"(?:^|\.)(\d+)-([0-9a-f]{8})[0-9a-f]{8}$")
-
-
-def own_name() -> str:
-    """A name that nobody else uses, for a file or a folder among other unfinished ones."""
-    return f"{os.getpid()}-{_here()}{uuid.uuid4().hex[:8]}"
+_NAME = re.compile(r"\..*\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}")
 
 
 def beside(path: Path) -> Path:
     """Where to write what will be renamed to `path`: hidden, in the same folder."""
-    return path.with_name(f".{path.name}.{own_name()}")
+    return path.with_name(f".{path.name}.{os.getpid()}-{_here()}{uuid.uuid4().hex[:8]}")
 
 
 @contextmanager
@@ -45,12 +40,12 @@ def workplace(folder: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        remove(path)
+        _remove(path)
 
 
-def is_abandoned(path: Path) -> bool:
+def _is_abandoned(path: Path) -> bool:
     """Whether the process that wrote at `path` is no more; a name of another kind is nobody's."""
-    named = _NAME.search(path.name)
+    named = _NAME.fullmatch(path.name)
     if named is None:
         return False
     pid, where = int(named[1]), named[2]
@@ -69,13 +64,13 @@ def sweep(folder: Path, *, below: bool = True) -> None:
     """Remove what killed processes left half written in `folder`, and in the folders below it."""
     for at, folders, files in os.walk(folder):
         for name in [*folders, *files]:
-            if name.startswith(".") and is_abandoned(path := Path(at, name)):
-                remove(path)
+            if _is_abandoned(path := Path(at, name)):
+                _remove(path)
         if not below:
             break
 
 
-def remove(path: Path) -> None:
+def _remove(path: Path) -> None:
     """Delete a file, a link or a folder that is nobody's any more; another may have been first."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

@@ -259,7 +259,7 @@ def test_interrupted_politely(user: User) -> None:
         if "tiny: " in line:
             break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip().endswith("interrupted; the same command goes on from here.")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from abandoned import left_beside
 
 from bench.errors import BenchError, UsageError, WorkerDiedError
 from bench.executors.local_process import LocalProcess
@@ -21,7 +21,6 @@ from bench.run import Request, execute, pending
 from bench.run_folder import held, run_folder
 from bench.store import Store
 from bench.types import Backbone, Dataset, Epoch, Record, Settings, Split, Trial
-from bench.unfinished import own_name
 from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
@@ -33,7 +32,6 @@ DATASET = Dataset(
     fingerprint="f" * 64,
 )
 FIRST_KEY = "fb0790d1722f586a"  # what the trial of `plan("one")` was called before there was tuning
-NO_PROCESS = "99999999"  # no system counts as far
 REQUEST = Request(command=("run_bench.py",))
 
 
@@ -110,8 +108,8 @@ def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
 
 
 def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Store) -> None:
-    gone = own_name().replace(str(os.getpid()), NO_PROCESS, 1)
-    left = [tmp_path / "r" / "arrays" / f".k.npz.{gone}", tmp_path / f".index.html.{gone}"]
+    files = [tmp_path / "r" / "arrays" / "k.npz", tmp_path / "index.html"]
+    left = [left_beside(path) for path in files]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -3,19 +3,16 @@ compilation, short elsewhere, and the training is the same."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import tiny
+from workbench import train_tail
 
 from bench.backends.base import Array, Backend, Forward, LossFunction, TrainStep, current
 from bench.features import Stored, predict
-from bench.network import Network, build_head, initialise_head
-from bench.protocol import Head, Phase, Unfreeze
-from bench.train import PhaseTrainer, snapshot
+from bench.protocol import Phase, Unfreeze
 
 PHASE = Phase("phase", epochs=2, learning_rate=0.1, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
 BATCH, IMAGES = 8, 21
@@ -61,39 +58,15 @@ class _Watched:
         return _Seen(made, self.trained, any_size=self._any_size)
 
 
-def _train(backend: Any) -> tuple[Sequence[Array], tuple[float, ...]]:
-    network = Network(tiny.TINY, tiny.SIZE)
-    pixels, labels = tiny.images(IMAGES, seed=1)
-    network.unfreeze(PHASE)
-    head = build_head(Head(dropout=0.0), network.features_shape, 2)
-    initialise_head(head, 0)
-    tail = network.tail("pixels", head, PHASE, fold=backend.gains_from_folding)
-    trainer = PhaseTrainer(PHASE, 0, tail, backend)
-    rows = Stored(pixels)
-    trainer.compile(rows, BATCH)
-    outcome = trainer.run(
-        lambda epoch: [rows],
-        labels,
-        rows,
-        labels,
-        seed=0,
-        batch_size=BATCH,
-        learning_rate=PHASE.learning_rate,
-        on_batch=lambda done, total: None,
-        on_epoch=lambda number, epoch: None,
-    )
-    return snapshot([*network.base.weights, *head.weights]), outcome.batch_losses
-
-
 def test_short_or_filled_up_the_training_is_the_same() -> None:
     short, full = _Watched(any_size=True), _Watched(any_size=False)
-    one, losses = _train(short)
-    other, same = _train(full)
+    one = train_tail(short, PHASE, IMAGES, BATCH)  # type: ignore[arg-type]
+    other = train_tail(full, PHASE, IMAGES, BATCH)  # type: ignore[arg-type]
     assert short.trained == 2 * [8, 8, 5]
     assert full.trained == 2 * [8, 8, 8]
     assert (set(short.answered), set(full.answered)) == ({IMAGES}, {FORWARD})
-    np.testing.assert_allclose(losses, same, rtol=1e-5)
-    for a, b in zip(one, other, strict=True):
+    np.testing.assert_allclose(one.outcome.batch_losses, other.outcome.batch_losses, rtol=1e-5)
+    for a, b in zip(one.weights, other.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 

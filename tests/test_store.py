@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from abandoned import left_beside
 
 from bench.store import Draft, NoRoomError, Store
-from bench.unfinished import own_name
+from bench.unfinished import beside
 
 PARTS = {"what": "numbers"}
 
@@ -86,8 +87,8 @@ def test_more_than_the_bound_is_refused(tmp_path: Path) -> None:
 
 
 def test_drafts_of_dead_processes_are_swept(store: Store) -> None:
-    alive = store.root / "drafts" / own_name()
-    dead = alive.with_name(alive.name.replace(str(os.getpid()), "99999999", 1))
+    draft = store.root / "drafts" / "k"
+    alive, dead = beside(draft), left_beside(draft)
     for folder in (dead, alive):
         folder.mkdir(parents=True)
     store.make("k", PARTS, "numbers", 48, _fill(1))

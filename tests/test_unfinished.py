@@ -10,20 +10,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from abandoned import NO_PROCESS, left_beside
 
 from bench.files import write_atomic
-from bench.unfinished import beside, own_name, sweep, workplace
+from bench.unfinished import beside, sweep, workplace
 
 DAY = 24 * 3600
-NO_PROCESS = 99_999_999  # no system counts as far
-
-
-def _named(pid: int, what: str) -> str:
-    return f".{what}.{own_name()}".replace(str(os.getpid()), str(pid), 1)
 
 
 def _left_by(pid: int, folder: Path) -> Path:
-    path = folder / _named(pid, "records.jsonl")
+    path = left_beside(folder / "records.jsonl", pid)
     path.write_text("half a li")
     return path
 
@@ -34,9 +30,9 @@ def _grow_old(path: Path, seconds: float) -> None:
 
 def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> None:
     (tmp_path / "arrays").mkdir()
-    folder = tmp_path / _named(NO_PROCESS, "export")
+    folder = left_beside(tmp_path / "export")
     (folder / "inside").mkdir(parents=True)
-    link = tmp_path / _named(NO_PROCESS, "latest")
+    link = left_beside(tmp_path / "latest")
     link.symlink_to("nowhere")
     left = [_left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "arrays"), folder]
     sweep(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,12 +11,17 @@ from PIL import Image
 
 from bench import datasets
 from bench.accounting import Imports
+from bench.backends.base import Array
+from bench.backends.base import Backend as KerasBackend
+from bench.features import Stored
 from bench.job import Job
+from bench.network import Network, build_head, initialise_head
 from bench.plan import make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.records import Evidence
 from bench.registry import BACKBONES
 from bench.store import Store
+from bench.train import Outcome, PhaseTrainer, snapshot
 from bench.trial import run_trials
 from bench.types import Backbone, Dataset, Epoch, Record, Settings, Trial
 
@@ -46,6 +52,39 @@ def make_dataset(folder: Path, store: Store) -> Dataset:
     write_images(folder, {"train": 40, "validation": 12, "test": 16})
     listing = datasets.list_dataset(str(folder), store=store)
     return datasets.prepare(listing, [tiny.SIZE], store=store)
+
+
+def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Left:
+    """Train a phase without dropout on so many images, whose pixels are rows of it."""
+    network = Network(tiny.TINY, tiny.SIZE)
+    pixels, labels = tiny.images(count, seed=1)
+    network.unfreeze(phase)
+    head = build_head(Head(dropout=0.0), network.features_shape, 2)
+    initialise_head(head, 0)
+    tail = network.tail("pixels", head, phase, fold=backend.gains_from_folding)
+    trainer = PhaseTrainer(phase, 0, tail, backend)
+    rows = Stored(pixels)
+    trainer.compile(rows, batch)
+    outcome = trainer.run(
+        lambda epoch: [rows],
+        labels,
+        rows,
+        labels,
+        seed=0,
+        batch_size=batch,
+        learning_rate=phase.learning_rate,
+        on_batch=lambda done, total: None,
+        on_epoch=lambda number, epoch: None,
+    )
+    return Left(snapshot([*network.base.weights, *head.weights]), outcome)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a phase leaves behind: the weights of network and head, and how it went."""
+
+    weights: Sequence[Array]
+    outcome: Outcome
 
 
 @dataclass

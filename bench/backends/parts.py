@@ -69,7 +69,7 @@ class _Forward:
         return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
 
     def _piece(self, count: int) -> int:
-        """The largest equal piece that is no more than its part: one shape, one compilation."""
+        """Its part; where each size is a compilation, the largest equal piece that is no more."""
         if self.any_size:
             return -(-count // self._parts)
         most = max(1, count // self._parts)

@@ -19,7 +19,6 @@ from bench.datasets.listing import Listing, safe_name
 from bench.datasets.splits import NO_GROUPS
 from bench.errors import DatasetError
 from bench.store import Store
-from bench.unfinished import own_name
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
@@ -41,7 +40,7 @@ def list_archive(
     folder = store.root / "extracted" / digest
     with store.lock("extracted", {"sha256": digest}):
         if not folder.is_dir():
-            _extract(path, folder, store.root / "drafts", say)
+            _extract(path, folder, store, say)
     return list_folder(
         folder,
         split_seed=split_seed,
@@ -51,31 +50,26 @@ def list_archive(
     )
 
 
-def _extract(path: Path, folder: Path, drafts: Path, say: Callable[[str], None]) -> None:
-    # Where the store looks for what a killed process left behind, and under the same kind of name.
-    aside = drafts / own_name()
+def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None]) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with store.workplace() as aside, zipfile.ZipFile(path) as archive:
             members = _checked(archive, path)
             total = sum(member.file_size for member, _ in members)
-            aside.mkdir(parents=True)
             free = shutil.disk_usage(aside).free
             if total > 0.9 * free:
                 raise DatasetError(
-                    f"{path.name} unpacks to {total:,} bytes, but {drafts.parent} has {free:,} "
+                    f"{path.name} unpacks to {total:,} bytes, but {store.root} has {free:,} "
                     "free; make room or name another cache folder."
                 )
             say(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
             for member, place in members:
                 _write(archive, member, aside / place)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside.rename(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            aside.rename(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
     except OSError as error:
         raise DatasetError(f"{path} could not be extracted: {error}.") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _checked(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:

@@ -261,14 +261,14 @@ def test_paper_has_the_matrix_of_every_backbone_and_what_is_folded_away(page: An
     assert (matrices.count(), pairs.get_attribute("open")) == (1, None)
 
 
-def test_it_opens_at_once(browser: Any, folder: Path) -> None:
+def test_it_opens_in_under_a_second(browser: Any, folder: Path) -> None:
     timing = "() => performance.getEntriesByType('navigation')[0].domComplete"
     taken = [
         page.evaluate(timing)
         for _ in range(3)
         for page in _opened(browser, folder / "report.html", width=1280)
     ]
-    assert min(taken) < 3000  # milliseconds; a third of one on a machine at rest
+    assert min(taken) < 1000
 
 
 def test_every_section_has_a_heading_and_every_control_a_name(page: Any) -> None:

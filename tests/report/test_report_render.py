@@ -222,7 +222,7 @@ def test_seeds_are_averaged_in_every_format(tmp_path: Path) -> None:
     assert len(rows(folder / "summary.csv")) == 6  # one line a trial all the same
 
 
-def test_two_hundred_trials_do_not_take_long_and_no_keras(tmp_path: Path) -> None:
+def test_two_hundred_trials_take_less_than_five_seconds_and_no_keras(tmp_path: Path) -> None:
     nets = [Net(f"net{i}", 2 + i / 10, 10 + 3 * i) for i in range(20)]
     folder = make_run(tmp_path, nets, seeds=range(10))
     assert len(read_records(folder)) == 200
@@ -243,7 +243,7 @@ def test_two_hundred_trials_do_not_take_long_and_no_keras(tmp_path: Path) -> Non
         text=True,
         check=True,
     )
-    assert float(result.stdout) < 30  # seconds; 4 on a machine at rest
+    assert float(result.stdout) < 5
 
 
 def test_the_guide_explains_every_column_and_file(tmp_path: Path) -> None:

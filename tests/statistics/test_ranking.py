@@ -48,9 +48,12 @@ def test_the_same_is_drawn_every_time() -> None:
     assert stability(answers).first.tolist() == stability(answers).first.tolist()
 
 
-def test_twenty_backbones_of_ten_seeds_do_not_take_long() -> None:
+def test_twenty_backbones_of_ten_seeds_take_less_than_a_second() -> None:
     answers = np.random.default_rng(0).random((20, 10, 500)) < 0.95
-    begun = time.process_time()
-    stability(answers)
-    compare_all(answers)
-    assert time.process_time() - begun < 10  # seconds; pair by pair in Python it would be minutes
+    taken = []
+    for _ in range(3):  # what a busy machine adds, it does not add every time
+        begun = time.process_time()
+        stability(answers)
+        compare_all(answers)
+        taken.append(time.process_time() - begun)
+    assert min(taken) < 1

@@ -1,0 +1,17 @@
+"""Names of what other processes left half written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.unfinished import beside
+
+NO_PROCESS = 99_999_999  # no system counts as far
+
+
+def left_beside(path: Path, pid: int = NO_PROCESS) -> Path:
+    """Where that process would have written what is to be at `path`: one that is dead, if none is
+    named."""
+    own = beside(path)
+    return own.with_name(own.name.replace(f".{os.getpid()}-", f".{pid}-"))
