@@ -4,21 +4,26 @@
     .FILE.part      while it comes
     .FILE.lock      held by the process that fetches; the others wait and find the file
 
-Speaks to the host of the address and to no other. Which files are wanted, and where they belong, is
-`weights.py`'s business.
+What fails for a reason that may pass (no answer, a busy server, a broken transfer) is tried again
+with growing pauses. Without a network nothing is tried twice. A file that has moved to another host
+is taken from there only where its checksum or length is published. Which files are wanted, and
+where they belong, is `weights.py`'s business.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
 import queue
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -28,18 +33,38 @@ from filelock import FileLock
 from bench.errors import MissingWeightsError, WeightsError
 
 CHUNK_BYTES = 1 << 18
-TRIES = 3
-PAUSE_SECONDS = 0.3
-TIMEOUT_SECONDS = 5.0
+TRIES = 3  # of one file
+PAUSE_SECONDS = 0.5  # after the first try; twice as long after each later one
+TIMEOUT_SECONDS = 5.0  # for an answer to the first try; twice as long for each later one
+MAX_UNANSWERED = 4  # requests in a row, of any files, after which a host is not asked again
+
+TEMPORARY_STATUS = (
+    http.client.REQUEST_TIMEOUT,
+    http.client.TOO_EARLY,
+    http.client.TOO_MANY_REQUESTS,
+)
+TEMPORARY_ERRNO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET)
 
 Progress = Callable[[int, int], None]  # bytes done and, where it is known, of how many
 
-# What a host answered last, so that the next file from it does not wait for the same again.
-_unreachable: dict[str, str] = {}
+
+class _FailedError(Exception):
+    """One try failed; `temporary` where another one, now or later, may succeed."""
+
+    def __init__(self, text: str, *, temporary: bool) -> None:
+        super().__init__(text)
+        self.temporary = temporary
 
 
-class _BrokenOffError(Exception):
-    """The host is there but the transfer broke; another try may go on from here."""
+@dataclass
+class _Host:
+    """How a host answered so far, so that not every file waits for the same again."""
+
+    unanswered: int = 0  # requests in a row
+    given_up: _FailedError | None = None
+
+
+_hosts: dict[str, _Host] = {}
 
 
 def fetch(
@@ -47,28 +72,37 @@ def fetch(
     destination: Path,
     *,
     md5: str | None = None,
+    nbytes: int | None = None,
     progress: Progress = lambda done, total: None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> None:
     """Put the file at `url` at `destination`. A file that is already there is left as it is.
 
-    A host that does not answer within `timeout` is not asked again in this process; a transfer
-    that breaks is taken up where it broke, a few times.
+    A transfer that breaks is continued where it broke.
     """
     host = urlsplit(url).netloc
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(destination.with_name(f".{destination.name}.lock")):
             if not destination.exists():
-                if host in _unreachable:
-                    raise WeightsError(_unreachable[host])
-                _fetch(url, destination, md5, progress, timeout)
-    except WeightsError as error:
+                _fetch(url, destination, md5, nbytes, progress, timeout)
+    except _FailedError as error:
         raise MissingWeightsError(
-            destination.name, f"cannot be downloaded from {host}: {error}."
+            destination.name,
+            f"cannot be downloaded from {host}: {error}.",
+            temporary=error.temporary,
         ) from error
     except OSError as error:
         raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error
+
+
+def mismatch(path: Path, md5: str | None, nbytes: int | None) -> str | None:
+    """How a file differs from the published one, as far as anything was published to tell."""
+    if nbytes is not None and (found := path.stat().st_size) != nbytes:
+        return f"{found:,} bytes, not {nbytes:,}"
+    if md5 is not None and (digest := file_md5(path)) != md5:
+        return f"MD5 {digest}, not {md5}"
+    return None
 
 
 def file_md5(path: Path) -> str:
@@ -78,31 +112,41 @@ def file_md5(path: Path) -> str:
 
 
 def _fetch(
-    url: str, destination: Path, md5: str | None, progress: Progress, timeout: float
+    url: str,
+    destination: Path,
+    md5: str | None,
+    nbytes: int | None,
+    progress: Progress,
+    timeout: float,
 ) -> None:
     part = destination.with_name(f".{destination.name}.part")
+    checked = md5 is not None or nbytes is not None
     try:
-        _transfer(url, part, progress, timeout)
-        if md5 is not None and (found := file_md5(part)) != md5:
-            raise WeightsError(f"its MD5 is {found}, the published one {md5}")
+        _transfer(url, part, progress, timeout, checked)
+        if (fault := mismatch(part, md5, nbytes)) is not None:
+            raise _FailedError(
+                f"what came is not the file that was published ({fault})", temporary=True
+            )
         part.replace(destination)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _transfer(url: str, part: Path, progress: Progress, timeout: float) -> None:
+def _transfer(url: str, part: Path, progress: Progress, timeout: float, checked: bool) -> None:
     with part.open("wb") as file:
-        for left in reversed(range(TRIES)):
+        for number in range(TRIES):
             try:
-                with _open(url, file.tell(), timeout) as response:
+                with _open(url, file.tell(), timeout * 2**number, checked) as response:
                     _copy(response, file, progress)
                 file.flush()
                 os.fsync(file.fileno())
                 return
-            except _BrokenOffError as error:
-                if not left:
-                    raise WeightsError(f"{error}, {TRIES} times") from error
-                time.sleep(PAUSE_SECONDS)
+            except _FailedError as error:
+                if not error.temporary or _host(url).given_up is not None:
+                    raise
+                if number + 1 == TRIES:
+                    raise _FailedError(f"{error}, {TRIES} times", temporary=True) from error
+                time.sleep(PAUSE_SECONDS * 2**number)
 
 
 def _copy(response: Any, file: IO[bytes], progress: Progress) -> None:
@@ -115,31 +159,37 @@ def _copy(response: Any, file: IO[bytes], progress: Progress) -> None:
         file.write(chunk)
         progress(file.tell(), total)
     if total and file.tell() != total:
-        raise _BrokenOffError(f"it ended at {file.tell():,} of {total:,} bytes")
+        raise _FailedError(f"it ended at {file.tell():,} of {total:,} bytes", temporary=True)
 
 
 def _read(response: Any) -> bytes:
     try:
         chunk: bytes = response.read(CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOffError(f"the transfer broke ({_words(error)})") from error
+        raise _FailedError(f"the transfer broke ({_words(error)})", temporary=True) from error
     return chunk
 
 
-def _open(url: str, start: int, timeout: float) -> Any:
-    """A response, or an error within `timeout`.
+def _open(url: str, start: int, timeout: float, checked: bool) -> Any:
+    """Return a response, or raise within `timeout`.
 
     The socket's own timeout is not enough: it counts for each address of a host anew, and not at
     all while the name is looked up.
     """
+    host = _host(url)
+    if host.given_up is not None:
+        raise host.given_up
     request = urllib.request.Request(url, headers={"User-Agent": "backbone-bench"})
     if start:
         request.add_header("Range", f"bytes={start}-")
-    opener = urllib.request.build_opener(_SameHost)
+    opener = urllib.request.build_opener(_Redirects(checked))
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    routed = threading.Event()
 
     def ask() -> None:
         try:
+            _check_route(url)
+            routed.set()
             answers.put(opener.open(request, timeout=timeout))
         except Exception as error:
             answers.put(error)
@@ -148,27 +198,83 @@ def _open(url: str, start: int, timeout: float) -> Any:
     try:
         answer = answers.get(timeout=timeout)
     except queue.Empty:
-        answer = TimeoutError(f"no answer within {timeout:g} s")
+        if routed.is_set():
+            answer = TimeoutError()
+        else:
+            answer = OSError(f"its name was not found within {timeout:g} s")
     if not isinstance(answer, Exception):
+        host.unanswered = 0
         return answer
     if isinstance(answer, urllib.error.HTTPError):
+        host.unanswered = 0
         answer.close()
-        words = f"the server answered {answer.code} {answer.reason}"
-        if answer.code >= http.client.INTERNAL_SERVER_ERROR:
-            raise _BrokenOffError(words) from answer
-        raise WeightsError(words) from answer
-    words = _unreachable[urlsplit(url).netloc] = f"no connection ({_words(answer)})"
-    raise WeightsError(words) from answer
+        raise _FailedError(
+            f"the server answered {answer.code} {answer.reason}",
+            temporary=answer.code in TEMPORARY_STATUS
+            or answer.code >= http.client.INTERNAL_SERVER_ERROR,
+        ) from answer
+    if isinstance(answer, _FailedError):  # a redirection that is not followed
+        raise answer
+    raise _unanswered(host, answer, timeout) from answer
 
 
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection within the host; one that leads away is an answer like 404."""
+def _unanswered(host: _Host, error: Exception, timeout: float) -> _FailedError:
+    """Note that a host gave no answer, and give it up where asking again is of no use."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    temporary = (
+        isinstance(reason, TimeoutError | ConnectionError | http.client.HTTPException)
+        or getattr(reason, "errno", None) in TEMPORARY_ERRNO
+    )
+    late = isinstance(reason, TimeoutError)
+    words = f"no answer within {timeout:g} s" if late else _words(error)
+    host.unanswered += 1
+    failed = _FailedError(f"no connection ({words})", temporary=temporary)
+    if not temporary or host.unanswered >= MAX_UNANSWERED:
+        host.given_up = failed
+    return failed
+
+
+def _host(url: str) -> _Host:
+    return _hosts.setdefault(urlsplit(url).netloc, _Host())
+
+
+def _check_route(url: str) -> None:
+    """Raise where this machine has no network: no name is found, no address has a route.
+
+    Connecting a datagram socket sends nothing; it only asks the system for a route.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in urllib.request.getproxies():
+        return  # the proxy looks names up
+    found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_DGRAM)
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.connect(address)
+                return
+        except OSError:
+            continue
+    raise OSError("no route to any of its addresses")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to another host where what comes from there can be checked."""
+
+    def __init__(self, checked: bool) -> None:
+        self._checked = checked
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        if urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
-            return None
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        why = None
+        if (before.scheme, after.scheme) == ("https", "http"):
+            why = "is not encrypted"
+        elif before.netloc != after.netloc and not self._checked:
+            why = "is not followed, as neither a checksum nor a length of this file is known"
+        if why is not None:
+            fp.close()
+            raise _FailedError(f"its redirection to {after.netloc} {why}", temporary=False)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

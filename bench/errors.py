@@ -71,11 +71,14 @@ class WeightsError(BenchError):
 
 
 class MissingWeightsError(WeightsError):
-    """Weights that cannot be had: `what` is a backbone's own, `why` may be that of several."""
+    """Weights that are not available: `what` is a backbone's own, `why` may be that of several.
 
-    def __init__(self, what: str, why: str) -> None:
+    `temporary`: a download failed that may succeed when it is tried again.
+    """
+
+    def __init__(self, what: str, why: str, *, temporary: bool = False) -> None:
         super().__init__(f"{what} {why}")
-        self.why = why
+        self.why, self.temporary = why, temporary
 
 
 class PluginError(BenchError):

@@ -207,10 +207,16 @@ def find_weights(
     say: Say,
     progress: Callable[[int, int], None],
     fetching: bool,
+    failed: Say,
 ) -> dict[str, LocatedWeights | None]:
-    """Find the weights of each backbone, and fetch them, so that none is missing later."""
+    """Find the weights of each backbone, and fetch them, so that none is missing later.
+
+    `failed` is told of each download that may succeed another time.
+    """
     sized = [(backbone, size_of(backbone, protocol, input_size)) for backbone in backbones]
-    return weights.locate_all(sized, choice, say=say, progress=progress, fetching=fetching)
+    return weights.locate_all(
+        sized, choice, say=say, progress=progress, fetching=fetching, failed=failed
+    )
 
 
 def _asked(settings: Settings) -> dict[str, object]:

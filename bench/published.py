@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.download import Progress, fetch, file_md5
+from bench.download import Progress, fetch, mismatch
 from bench.store import default_root
 from bench.types import Backbone, PackagedWeights, WeightsFile
 
@@ -44,7 +44,7 @@ def cached(file: WeightsFile) -> Path | None:
 def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) -> Path:
     """Fetch the file into Keras' cache, or into our own where that one is read-only."""
     folder = keras_cache() if _writable(keras_cache()) else own_cache()
-    fetch(file.url, folder / file.filename, md5=file.md5, progress=progress)
+    fetch(file.url, folder / file.filename, md5=file.md5, nbytes=file.nbytes, progress=progress)
     if folder != keras_cache():
         say(f"{keras_cache()} cannot be written; {file.filename} is kept in {folder}.")
     return folder / file.filename
@@ -52,11 +52,7 @@ def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) 
 
 def alteration(file: WeightsFile, path: Path) -> str | None:
     """How `path` differs from the published file, as far as anything was published to tell."""
-    if file.nbytes is not None and (found := path.stat().st_size) != file.nbytes:
-        return f"{found:,} bytes, not {file.nbytes:,}"
-    if file.md5 is not None and (md5 := file_md5(path)) != file.md5:
-        return f"MD5 {md5}, not {file.md5}"
-    return None
+    return mismatch(path, file.md5, file.nbytes)
 
 
 def _writable(folder: Path) -> bool:

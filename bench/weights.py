@@ -71,8 +71,13 @@ def locate_all(
     say: Say,
     progress: Progress,
     fetching: bool = True,
+    failed: Say = lambda text: None,
 ) -> dict[str, LocatedWeights | None]:
-    """`locate` for several, each with its input size; what is alike for some is said once."""
+    """Locate the weights of several backbones, each with its input size; say once what is alike.
+
+    `failed` is told of each download that failed and may succeed another time: what is trained
+    without it is not what was asked for.
+    """
     found: dict[str, LocatedWeights | None] = {}
     lacking: dict[str, list[tuple[str, str]]] = {}
     said: set[str] = set()
@@ -84,7 +89,9 @@ def locate_all(
 
     for backbone, size in backbones:
         try:
-            found[backbone.name] = _find(backbone, choice, size, say_once, progress, fetching)
+            found[backbone.name] = _find(
+                backbone, choice, size, say_once, progress if fetching else None, failed
+            )
         except WeightsError as error:
             if choice == "imagenet":
                 raise WeightsError(
@@ -93,7 +100,9 @@ def locate_all(
                 ) from error
             found[backbone.name] = None
             shared = str(error)
-            if isinstance(error, MissingWeightsError):
+            # Without a network all lack their file for one reason; a failure that may pass is
+            # told for each file.
+            if isinstance(error, MissingWeightsError) and not error.temporary:
                 shared = f"what each needs {error.why}"
             lacking.setdefault(shared, []).append((backbone.name, str(error)))
     for shared, those in lacking.items():
@@ -157,17 +166,17 @@ def _find(
     choice: WeightsChoice,
     input_size: int,
     say: Say,
-    progress: Progress,
-    fetching: bool,
+    progress: Progress | None,
+    failed: Say,
 ) -> LocatedWeights | None:
+    """`progress`: of a download; without it none is made."""
     if choice == "random":
         return None
     if (given := _given(backbone, choice, input_size)) is not None:
         return given
     if isinstance(backbone.weights, PackagedWeights):
         return _packaged(backbone.weights)
-    strict = choice == "imagenet"
-    return _published(backbone, input_size, strict, say, progress if fetching else None)
+    return _published(backbone, input_size, choice == "imagenet", say, progress, failed)
 
 
 def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> LocatedWeights | None:
@@ -212,7 +221,12 @@ def _package_file(weights: PackagedWeights) -> Path | None:
 
 
 def _published(
-    backbone: Backbone, input_size: int, strict: bool, say: Say, progress: Progress | None
+    backbone: Backbone,
+    input_size: int,
+    strict: bool,
+    say: Say,
+    progress: Progress | None,
+    failed: Say,
 ) -> LocatedWeights:
     faults: list[WeightsError] = []
     for file in files_for(backbone, input_size):
@@ -220,6 +234,8 @@ def _published(
             located = _obtain(backbone, file, strict, say, progress)
         except WeightsError as error:
             faults.append(error)
+            if isinstance(error, MissingWeightsError) and error.temporary:
+                failed(str(error))
             continue
         if faults:
             say(f"{backbone.name} takes {file.filename} instead: {faults[0]}")

@@ -16,6 +16,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.body = body
         self.asked: list[str] = []
+        self.silences = 10  # requests of `silent` that wait too long for their answer
+        self.elsewhere = ""  # where a file that has moved is now
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -28,14 +30,17 @@ class Handler(BaseHTTPRequestHandler):
         name, body = self.path[1:], self.server.body
         start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") : -1])
         self.server.asked.append(f"{name} from {start}")
-        if name == "silent":
-            time.sleep(3)
+        if name == "silent" and self.server.silences:
+            self.server.silences -= 1
+            time.sleep(1)
         elif name == "missing":
             self.send_error(404)
         elif name == "busy":
             self.send_error(503)
         elif name == "moved":
-            self.answer(302, 0, b"", Location="http://elsewhere.invalid/file")
+            self.answer(302, 0, b"", Location=self.server.elsewhere)
+        elif name == "recovers" and len(self.server.asked) < 3:
+            self.send_error(503)
         elif name == "short" or (name == "breaks" and start == 0):
             self.answer(200, len(body), body[:5000])
         elif name == "breaks":

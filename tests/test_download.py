@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import multiprocessing
 import socket
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fileserver import Server, serving
 
 from bench import download
 from bench.download import fetch
-from bench.errors import WeightsError
+from bench.errors import MissingWeightsError, WeightsError
 
 BODY = bytes(range(256)) * 4000
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -28,7 +31,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_unreachable", {})
+    monkeypatch.setattr(download, "_hosts", {})
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
 
 
@@ -53,31 +56,83 @@ def test_a_file_that_is_there_is_left_as_it_is(server: Server, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "tries"),
+    ("name", "words", "tries", "temporary"),
     [
-        ("missing", "the server answered 404 Not Found", 1),
-        ("moved", "the server answered 302 Found", 1),
-        ("busy", "the server answered 503 Service Unavailable, 3 times", 3),
-        ("short", "it ended at 5,000 of 1,024,000 bytes, 3 times", 3),
+        ("missing", "the server answered 404 Not Found", 1, False),
+        ("busy", "the server answered 503 Service Unavailable, 3 times", 3, True),
+        ("short", "it ended at 5,000 of 1,024,000 bytes, 3 times", 3, True),
     ],
 )
-def test_what_cannot_be_had_is_one_line_and_no_file(
-    server: Server, tmp_path: Path, name: str, words: str, tries: int
+def test_a_failed_download_is_one_line_and_no_file(
+    server: Server, tmp_path: Path, name: str, words: str, tries: int, temporary: bool
 ) -> None:
-    with pytest.raises(WeightsError) as raised:
+    with pytest.raises(MissingWeightsError) as raised:
         fetch(server.url(name), tmp_path / "file.h5")
 
     host = f"127.0.0.1:{server.server_port}"
     assert str(raised.value) == f"file.h5 cannot be downloaded from {host}: {words}."
+    assert raised.value.temporary == temporary
     assert len(server.asked) == tries
     assert [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
 
 
-def test_a_wrong_checksum_leaves_no_file(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=f"its MD5 is {MD5}, the published one 0123"):
-        fetch(server.url("file"), tmp_path / "file.h5", md5="0123")
+@pytest.mark.parametrize(
+    ("published", "words"),
+    [
+        ({"md5": "0123"}, f"MD5 {MD5}, not 0123"),
+        ({"nbytes": 7}, "1,024,000 bytes, not 7"),
+    ],
+)
+def test_another_file_than_the_published_one_is_not_kept(
+    server: Server, tmp_path: Path, published: Any, words: str
+) -> None:
+    with pytest.raises(MissingWeightsError, match=words) as raised:
+        fetch(server.url("file"), tmp_path / "file.h5", **published)
 
+    assert raised.value.temporary
     assert not (tmp_path / "file.h5").exists()
+
+
+def test_tries_are_made_with_growing_pauses(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.5)
+
+    fetch(server.url("recovers"), tmp_path / "file.h5", md5=MD5)
+
+    assert (tmp_path / "file.h5").read_bytes() == BODY
+    assert pauses == [0.5, 1.0]
+
+
+def test_another_host_is_followed_where_the_file_can_be_checked(
+    server: Server, tmp_path: Path
+) -> None:
+    with serving(BODY) as other:
+        server.elsewhere = other.url("breaks")
+        fetch(server.url("moved"), tmp_path / "by_md5.h5", md5=MD5)
+        fetch(server.url("moved"), tmp_path / "by_length.h5", nbytes=len(BODY))
+        asked = len(other.asked)
+        with pytest.raises(MissingWeightsError) as raised:
+            fetch(server.url("moved"), tmp_path / "unchecked.h5")
+        with pytest.raises(MissingWeightsError, match="is not the file that was published"):
+            fetch(server.url("moved"), tmp_path / "wrong.h5", md5="0123")
+
+    assert (tmp_path / "by_md5.h5").read_bytes() == BODY
+    assert (tmp_path / "by_length.h5").read_bytes() == BODY
+    assert f"redirection to 127.0.0.1:{other.server_port} is not followed" in str(raised.value)
+    assert not raised.value.temporary
+    assert len(other.asked) == asked + 2  # by the last alone, which breaks once
+    assert not (tmp_path / "wrong.h5").exists()
+
+
+def test_no_redirection_leads_from_https_to_http() -> None:
+    request = urllib.request.Request("https://one.invalid/file")
+    handler = download._Redirects(checked=True)
+
+    with pytest.raises(download._FailedError, match="is not encrypted"):
+        handler.redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://one.invalid/file")
 
 
 def test_a_broken_transfer_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
@@ -100,24 +155,76 @@ def test_a_pause_in_a_transfer_is_waited_for(server: Server, tmp_path: Path) -> 
     assert server.asked == ["slow from 0"]
 
 
-def test_a_host_that_is_silent_is_asked_once(server: Server, tmp_path: Path) -> None:
+def test_one_time_out_does_not_give_a_host_up(server: Server, tmp_path: Path) -> None:
+    server.silences = 1
+    fetch(server.url("silent"), tmp_path / "file.h5", timeout=0.1)
+
+    assert server.asked == ["silent from 0", "silent from 0"]
+
+
+def test_a_host_that_stays_silent_is_given_up(server: Server, tmp_path: Path) -> None:
     begun = time.monotonic()
+    reasons = []
     for name in ("one.h5", "two.h5", "three.h5"):
-        with pytest.raises(WeightsError, match="no connection"):
-            fetch(server.url("silent"), tmp_path / name, timeout=1)
+        with pytest.raises(MissingWeightsError, match=f"{name} cannot be downloaded") as raised:
+            fetch(server.url("silent"), tmp_path / name, timeout=0.1)
+        assert raised.value.temporary
+        reasons.append(str(raised.value).partition(": ")[2])
 
-    assert time.monotonic() - begun < 2.5  # and not three times as long as one
-    assert server.asked == ["silent from 0"]
+    assert reasons == [
+        "no connection (no answer within 0.4 s), 3 times.",
+        "no connection (no answer within 0.1 s).",
+        "no connection (no answer within 0.1 s).",
+    ]
+    assert len(server.asked) == download.MAX_UNANSWERED == 4
+    assert time.monotonic() - begun < 2
 
 
-def test_a_host_that_refuses_or_does_not_exist_is_an_error(tmp_path: Path) -> None:
+def test_an_answer_ends_the_silence(server: Server, tmp_path: Path) -> None:
+    server.silences = 3
+    with pytest.raises(MissingWeightsError):
+        fetch(server.url("silent"), tmp_path / "one.h5", timeout=0.05)
+    fetch(server.url("file"), tmp_path / "two.h5", timeout=0.5)
+    server.silences = 2
+    fetch(server.url("silent"), tmp_path / "three.h5", timeout=0.05)
+
+    assert len(server.asked) == 3 + 1 + 3
+
+
+def test_a_refused_connection_may_pass(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    for host in (f"127.0.0.1:{port}", "nowhere.invalid"):
-        with pytest.raises(
-            WeightsError, match=f"file.h5 cannot be downloaded from {host}: no connection"
-        ):
-            fetch(f"http://{host}/file", tmp_path / "file.h5")
+    with pytest.raises(MissingWeightsError) as raised:
+        fetch(f"http://127.0.0.1:{port}/file", tmp_path / "file.h5")
+
+    assert str(raised.value) == (
+        f"file.h5 cannot be downloaded from 127.0.0.1:{port}: "
+        "no connection (Connection refused), 3 times."
+    )
+    assert raised.value.temporary
+
+
+@pytest.mark.parametrize("without", ["names", "routes", "answers about names"])
+def test_without_a_network_nothing_is_tried_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
+    asked = []
+
+    def look_up(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        if without == "names":
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        if without == "answers about names":
+            time.sleep(0.3)
+        # An address family that this system has no route for.
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("255.255.255.255", 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    for name in ("one.h5", "two.h5"):
+        with pytest.raises(MissingWeightsError, match="no connection") as raised:
+            fetch("http://nowhere.invalid/file", tmp_path / name, timeout=0.2)
+        assert not raised.value.temporary
+    assert len(asked) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(server: Server, tmp_path: Path) -> None:

@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 import tiny
 from fileserver import serving
+from workbench import write_images
 
-from bench import download, weights
+from bench import cli, download, report, weights
+from bench.commands import run_command
 from bench.errors import UsageError, WeightsError
-from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
+from bench.executors.inline import Inline
+from bench.registry import BACKBONES
+from bench.types import Backbone, PackagedWeights, Settings, WeightsFile, WeightsUsed
 
 NOWHERE = "http://127.0.0.1:9/"  # refuses at once
 SHAPE = (tiny.SIZE, tiny.SIZE, 3)
@@ -41,7 +45,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of Keras, and no host found silent by an earlier test."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(tmp_path / "own"))
-    monkeypatch.setattr(download, "_unreachable", {})
+    monkeypatch.setattr(download, "_hosts", {})
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
     models = tmp_path / "keras" / "models"
     models.mkdir(parents=True)
     return models
@@ -163,7 +168,7 @@ def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> No
     assert asked.located is None
     assert asked.said == [
         "tiny runs with random weights: tiny_notop.h5 cannot be downloaded from 127.0.0.1:9: "
-        "no connection (Connection refused)."
+        "no connection (Connection refused), 3 times."
     ]
     with pytest.raises(WeightsError) as raised:
         Asked(wanted, "imagenet")
@@ -171,7 +176,8 @@ def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> No
 
 
 def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> None:
-    lacking = [replace(backbone(WeightsFile(f"{NOWHERE}{n}.h5")), name=n) for n in "abc"]
+    nowhere = "http://nowhere.invalid/"
+    lacking = [replace(backbone(WeightsFile(f"{nowhere}{n}.h5")), name=n) for n in "abc"]
     shutil.copy(published, home)
     altered = WeightsFile(f"{NOWHERE}tiny_notop.h5", "0" * 32)
     sharing = [replace(backbone(altered), name=name) for name in ("first", "second")]
@@ -187,10 +193,41 @@ def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> 
     assert [name for name, located in found.items() if located is None] == ["a", "b", "c"]
     assert len(said) == 2
     assert said[0].startswith("tiny_notop.h5 is not the file that was published")
-    assert said[1] == (
+    assert said[1].startswith(
         "a, b and c run with random weights: what each needs cannot be downloaded from "
-        "127.0.0.1:9: no connection (Connection refused)."
+        "nowhere.invalid: no connection ("
     )
+
+
+def test_a_failure_that_may_pass_is_told_for_each_file(published: Path, home: Path) -> None:
+    with serving(published.read_bytes()) as server:
+        lacking = backbone(WeightsFile(server.url("busy")))
+        missing = replace(backbone(WeightsFile(server.url("missing"))), name="gone")
+        at_its_size = WeightsFile(server.url("short"), input_size=64)
+        usual = WeightsFile(server.url("usual"), md5(published), input_size=32)
+        other = replace(backbone(at_its_size, usual), name="other")
+        failed: list[str] = []
+        said: list[str] = []
+        found = weights.locate_all(
+            [(lacking, 32), (replace(lacking, name="second"), 32), (missing, 32), (other, 64)],
+            "auto",
+            say=said.append,
+            progress=lambda done, total: None,
+            failed=failed.append,
+        )
+        at = f"cannot be downloaded from 127.0.0.1:{server.server_port}"
+
+    busy = f"busy {at}: the server answered 503 Service Unavailable, 3 times."
+    assert [name for name, located in found.items() if located is None] == [
+        *("tiny", "second", "gone"),
+    ]
+    assert said[0].startswith("other takes usual instead: short cannot be downloaded")
+    assert said[1:] == [
+        f"tiny and second run with random weights: {busy}",
+        f"gone runs with random weights: missing {at}: the server answered 404 Not Found.",
+    ]
+    assert failed[:2] == [busy, busy]
+    assert [text.split()[0] for text in failed[2:]] == ["short"]
 
 
 def test_without_fetching_only_this_machine_is_searched(published: Path) -> None:
@@ -310,3 +347,32 @@ def test_the_digest_is_of_shapes_and_numbers_in_order() -> None:
     assert weights.digest(model) == expected.hexdigest()
     model.trainable = False
     assert weights.digest(model) == expected.hexdigest()
+
+
+class _HereAndNow(Inline):
+    """Runs the trials in this process, and builds nothing ahead."""
+
+    def __init__(self, settings: Settings) -> None: ...
+
+    def warm_up(self) -> None: ...
+
+    def build_ahead(self, blueprint: object) -> None: ...
+
+
+def test_a_run_whose_download_failed_ends_with_3(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path / "data", {"train": 16, "validation": 4, "test": 4})
+    (tmp_path / "short.toml").write_text(
+        '[[phases]]\nname = "head"\nepochs = 1\nlearning_rate = 1e-2\n'
+    )
+    monkeypatch.setattr(run_command, "LocalProcess", _HereAndNow)
+    monkeypatch.setattr(report, "write", lambda *arguments, **options: None)
+    with serving(published.read_bytes()) as server:
+        BACKBONES.add(replace(tiny.TINY, weights=(WeightsFile(server.url("busy")),)))
+        words = ["run", "--backbones", "tiny", "--dataset", str(tmp_path / "data"), "-q"]
+        words += ["--protocol", str(tmp_path / "short.toml"), "--latency-seconds", "0.01"]
+        try:
+            assert cli.main([*words, "--results", str(tmp_path / "results")]) == 3
+        finally:
+            BACKBONES.remove("tiny")

@@ -83,6 +83,7 @@ def _run(
     broken: Sequence[str],
 ) -> int:
     notes: list[str] = []
+    failed_downloads: list[str] = []
 
     def say(text: str) -> None:
         notes.append(text)
@@ -110,6 +111,7 @@ def _run(
             say=say,
             progress=lambda done, total: bars.update(fetching, completed=done, total=total),
             fetching=not arguments.dry_run,
+            failed=failed_downloads.append,
         )
         bars.remove_task(fetching)
         first = first_blueprint(
@@ -195,7 +197,7 @@ def _run(
     report.show(findings, Console(highlight=False))
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
-    incomplete = plan.skipped or broken or any(map(_failed, records))
+    incomplete = plan.skipped or broken or failed_downloads or any(map(_failed, records))
     return 3 if incomplete else 0
 
 
