@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,18 +58,39 @@ def execute(
     listener: Listener,
 ) -> tuple[Record, ...]:
     """Run what is missing of `plan` into `folder`; returns the records of the plan's trials."""
+    with opened(plan, folder, request, store):
+        return carry_out(plan, folder, request, store, executor, listener)
+
+
+@contextmanager
+def opened(plan: Plan, folder: Path, request: Request, store: Store) -> Iterator[None]:
+    """Hold the run's folder for this plan; an error, before anything in it is changed, where
+    another process makes the run or it was made with other settings."""
     with held(folder):
         sweep(folder.parent, below=False)
         sweep(folder)
+        store.sweep()
         _check_same(plan, folder)
         _describe(plan, folder, request)
-        book = _Book(folder, listener, request.keep_models)
-        _run_jobs(plan, folder, request, store, executor, book)
-        _measure(plan, folder, request, store, executor, book)
-        if request.keep_models == "none":
-            _let_go(folder, book)
-        keys = {trial.key for trial in plan.trials}
-        return tuple(record for key, record in book.records.items() if key in keys)
+        yield
+
+
+def carry_out(
+    plan: Plan,
+    folder: Path,
+    request: Request,
+    store: Store,
+    executor: Executor,
+    listener: Listener,
+) -> tuple[Record, ...]:
+    """Run what is missing of `plan` into the `opened` folder; returns the plan's records."""
+    book = _Book(folder, listener, request.keep_models)
+    _run_jobs(plan, folder, request, store, executor, book)
+    _measure(plan, folder, request, store, executor, book)
+    if request.keep_models == "none":
+        _let_go(folder, book)
+    keys = {trial.key for trial in plan.trials}
+    return tuple(record for key, record in book.records.items() if key in keys)
 
 
 def pending(plan: Plan, folder: Path) -> list[Trial]:
@@ -137,6 +159,8 @@ def _run_jobs(
             job = _job(plan, planned.weights, todo, folder, request, store)
             try:
                 retry.run(executor, job, book, book.heard, retry=request.retry)
+                if any(trial.key not in book.heard for trial in todo):
+                    raise WorkerDiedError("the executor ended without a record of this trial.")
             except WorkerDiedError as error:
                 # The first without a record is the one that died; those after it never began.
                 died = next(trial for trial in todo if trial.key not in book.heard)

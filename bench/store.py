@@ -156,6 +156,10 @@ class Store:
         self._make_room(nbytes)
         return Draft(self, kind, description)
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half written."""
+        sweep(self.root / "drafts", below=False)
+
     def workplace(self) -> AbstractContextManager[Path]:
         """A folder for files of this process alone, gone afterwards."""
         return workplace(self.root / "drafts")
@@ -225,7 +229,7 @@ class Store:
 
     def _make_room(self, nbytes: int) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        sweep(self.root / "drafts", below=False)
+        self.sweep()
         if nbytes > self.limit_bytes:
             raise NoRoomError(f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}")
         entries = list(self.entries())

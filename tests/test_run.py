@@ -117,6 +117,13 @@ def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Stor
     assert not any(path.exists() for path in left)
 
 
+def test_a_run_sweeps_the_drafts_of_killed_workers(tmp_path: Path, store: Store) -> None:
+    draft = left_beside(store.root / "drafts" / "activations")
+    draft.mkdir(parents=True)
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    assert not draft.exists()
+
+
 def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store) -> None:
     run(plan("one", "two"), tmp_path / "r", store, lambda t: "failed" if t.seed == 0 else "ok")
     again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
@@ -134,6 +141,22 @@ def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store
     assert records["one", 1].status == "failed"
     assert records["one", 1].reason == "killed by SIGKILL"
     assert records["two", 2].status == "ok"
+
+
+def test_an_executor_that_neither_records_nor_raises_leaves_failed_trials(
+    tmp_path: Path, store: Store
+) -> None:
+    class Idle(Scripted):
+        def run(self, job: Job, listener: Listener) -> None:
+            self.ran += [(trial.backbone, trial.seed) for trial in job.trials]
+            assert len(self.ran) <= 3, "asked again and again"
+
+    executor = Idle(lambda trial: "ok")
+    records = execute(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store, executor, Silent())
+    # Both were given, then the second alone: each fails once.
+    assert executor.ran == [("one", 0), ("one", 1), ("one", 1)]
+    assert [record.status for record in records] == ["failed", "failed"]
+    assert {r.reason for r in records} == {"the executor ended without a record of this trial."}
 
 
 def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(

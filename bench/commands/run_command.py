@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
@@ -16,7 +17,7 @@ from bench.audit import gate, words
 from bench.audit.findings import KeptAudit
 from bench.commands.opening import open_report
 from bench.display import Display, human_seconds
-from bench.errors import UsageError
+from bench.errors import UsageError, reason
 from bench.estimate import matrix_rate
 from bench.executors.local_process import LocalProcess
 from bench.files import is_file_name
@@ -31,11 +32,14 @@ from bench.plan import (
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.robustness import passes as robustness_passes
-from bench.run import Request, execute, pending
+from bench.run import Request, carry_out, opened, pending
 from bench.run_folder import run_folder
 from bench.runtimes import choose_runtimes
 from bench.store import Store
 from bench.types import Backbone, Dataset, Record, Settings
+
+if TYPE_CHECKING:
+    from bench.report.findings import Findings
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -67,7 +71,9 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.dry_run:
         executor.warm_up()
     try:
-        return _run(arguments, console, backbones, protocol, settings, store, executor, broken)
+        return _run(
+            arguments, console, errors, backbones, protocol, settings, store, executor, broken
+        )
     finally:
         executor.close()
 
@@ -75,6 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _run(
     arguments: argparse.Namespace,
     console: Console,
+    errors: Console,
     backbones: Sequence[Backbone],
     protocol: TrainingProtocol,
     settings: Settings,
@@ -182,17 +189,28 @@ def _run(
         files=gate.files(audited, dataset, sizes, store=store),
     )
     todo = pending(plan, folder)
-    try:
-        with Display(console, plan, todo, folder, quiet=arguments.quiet) as display:
-            records = execute(plan, folder, request, store, executor, display)
-    finally:
-        # An interrupted run is reported too, as far as it went.
-        if (folder / "run.json").exists():
-            findings = report.read(folder)
-            thumbnails.keep(folder, report.shown_images(findings), dataset, sizes, store)
-            report.write(findings, latex=arguments.latex)
-            report.point_latest(arguments.results, name)
-            report.write_index(arguments.results)
+
+    def write_reports() -> Findings:
+        findings = report.read(folder)
+        thumbnails.keep(folder, report.shown_images(findings), dataset, sizes, store)
+        report.write(findings, latex=arguments.latex)
+        report.point_latest(arguments.results, name)
+        report.write_index(arguments.results)
+        return findings
+
+    with opened(plan, folder, request, store):
+        try:
+            with Display(console, plan, todo, folder, quiet=arguments.quiet) as display:
+                records = carry_out(plan, folder, request, store, executor, display)
+        except BaseException:
+            # An interrupted run is reported too, as far as it went; why it ended comes first.
+            try:
+                write_reports()
+            except Exception as error:
+                text = f"warning: the reports could not be written: {reason(error)}"
+                errors.print(text, style="yellow", markup=False, soft_wrap=True)
+            raise
+        findings = write_reports()
     # The result is printed even with --quiet: it is what was asked for.
     report.show(findings, Console(highlight=False))
     if arguments.open:

@@ -1,0 +1,162 @@
+"""`run` from its words to its exit code, with an executor that trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import workbench
+
+from bench import report
+from bench.cli import main
+from bench.commands import run_command
+from bench.errors import StoppedError
+from bench.job import Blueprint, Job, Listener
+from bench.records import SCHEMA, write_arrays
+from bench.run_folder import held
+from bench.types import SPLITS, Record, Settings, WeightsUsed
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
+REPORTS = ("r/report.md", "r/report.html", "r/summary.csv", "index.html", "latest")
+
+
+@dataclass
+class Scripted:
+    """An executor that trains nothing: its trials fail or, with answers that know nothing, are ok;
+    `ends` may raise before."""
+
+    status: Literal["failed", "ok"] = "failed"
+    ends: Callable[[], None] = lambda: None
+    ran: list[int] = field(default_factory=list)  # seeds
+    slots: int = 1
+
+    def __call__(self, settings: Settings) -> Scripted:
+        return self
+
+    def warm_up(self) -> None: ...
+
+    def build_ahead(self, blueprint: Blueprint | None) -> None: ...
+
+    def close(self) -> None: ...
+
+    def run(self, job: Job, listener: Listener) -> None:
+        for trial in job.trials:
+            self.ran.append(trial.seed)
+            self.ends()
+            if self.status == "failed":
+                listener.record(Record(SCHEMA, trial, "failed", "as it was told to"))
+                continue
+            labels = {split: np.array(job.dataset.splits[split].labels) for split in SPLITS}
+            even = {split: np.full((len(labels[split]), 2), 0.5, "float32") for split in SPLITS}
+            arrays = {
+                "test_labels": labels["test"],
+                "test_probabilities": even["test"],
+                "validation_labels": labels["validation"],
+                "validation_probabilities": even["validation"],
+                "phase_test_probabilities": even["test"][None],
+            }
+            write_arrays(Path(job.folder), trial.key, arrays)
+            used = WeightsUsed("random init", "", "")
+            seconds = {"total": 1.0, "reused": 0.0}
+            listener.record(Record(SCHEMA, trial, "ok", weights=used, seconds=seconds))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Give the command, with more words, to an executor of the test's own."""
+    workbench.write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})
+
+    def run(executor: Scripted, *more: str) -> int:
+        monkeypatch.setattr(run_command, "LocalProcess", executor)
+        places = ("--results", tmp_path / "results", "--cache", tmp_path / "cache")
+        words = ("--backbones", "tiny", "--dataset", tmp_path / "data", *places, "--run", "r")
+        return main([*map(str, words), *more])
+
+    return run
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def _reports(results: Path) -> list[str]:
+    return [path for path in REPORTS if (results / path).exists()]
+
+
+def _lose_reports(results: Path) -> None:
+    for path in REPORTS:
+        (results / path).unlink()
+
+
+def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
+    run: Callable[..., int], results: Path
+) -> None:
+    run(Scripted("ok"))
+    _lose_reports(results)
+    again = Scripted("ok")
+    run(again)
+    assert again.ran == []
+    assert _reports(results) == list(REPORTS)
+
+
+def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
+    run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Scripted()) == 3
+    _lose_reports(results)
+    capsys.readouterr()
+    assert run(Scripted(), "--batch-size", "16") == 2
+    assert "was made with --batch-size 32, now it is 16" in capsys.readouterr().err
+    with held(results / "r"):
+        assert run(Scripted()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: another process is making run r")
+    assert _reports(results) == []
+
+
+def test_an_interrupted_run_is_reported_as_far_as_it_went(
+    run: Callable[..., int], results: Path
+) -> None:
+    assert run(Scripted(ends=_interrupt)) == 130
+    assert _reports(results) == list(REPORTS)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "last"),
+    [
+        ("interrupt", 130, "interrupted; the same command goes on from here."),
+        ("stop", 1, "error: stopped, as it was told to"),
+    ],
+)
+def test_an_error_while_reporting_hides_neither_the_first_nor_its_exit_code(
+    run: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ends: str,
+    code: int,
+    last: str,
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report, "write", full)
+    assert run(Scripted(ends={"interrupt": _interrupt, "stop": _stop}[ends])) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[0] == (
+        "warning: the reports could not be written: OSError: [Errno 28] No space left on device"
+    )
+    assert lines[-1] == last
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _stop() -> None:
+    raise StoppedError("stopped, as it was told to")
