@@ -53,8 +53,13 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="exit with 4 where it holds of any backbone: 'accuracy drops 0.01', "
-        "'latency_p50_ms rises 10%%', 'loss rises 0.05' (repeatable)",
+        help="exit with 4 where it holds of any backbone, or one cannot be judged: "
+        "'accuracy drops 0.01', 'latency_p50_ms rises 10%%', 'loss rises 0.05' (repeatable)",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="name what no rule can judge (missing, failed, not comparable), but let it pass",
     )
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 

@@ -9,6 +9,10 @@ from typing import Literal
 from bench.records import Evidence
 from bench.registry import Registry
 
+Kind = Literal["answers", "training", "inference", "size"]
+"""What a figure hangs on, so what two runs must share to have it compared: the images that were
+answered; the machine and the work of training; the same of inference; nothing but the network."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -19,6 +23,7 @@ class Metric:
     unit: str
     better: Literal["higher", "lower", "neither"]
     compute: Callable[[Evidence], float | None]
+    kind: Kind = "answers"
 
 
 METRICS: Registry[Metric] = Registry("metric")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from bench.metrics.base import METRICS, Metric
+from bench.metrics.base import METRICS, Kind, Metric
 from bench.metrics.latency import best_batch, durations, throughput, timed_runtime
 from bench.records import Evidence
 
@@ -79,6 +80,13 @@ def _energy(evidence: Evidence) -> float | None:
     return None if taken is None else 1000 * result.joules[str(batch)] / (batch * len(taken))
 
 
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("params", "size_mb", "gflops"), "size"),
+    **dict.fromkeys(("train_seconds", "total_seconds", "cache_seconds_reused"), "training"),
+    **dict.fromkeys(("epochs", "training_memory_mb", "training_gpu_memory_mb"), "training"),
+    **dict.fromkeys(("inference_memory_mb", "inference_gpu_memory_mb"), "inference"),
+    **dict.fromkeys(("utilisation", "energy_j_per_1000"), "inference"),
+}
 for _metric in (
     Metric("train_seconds", "training time from cold", "s", "lower", train_seconds),
     Metric("total_seconds", "whole trial from cold", "s", "lower", _seconds("total")),
@@ -100,4 +108,4 @@ for _metric in (
     ),
     Metric("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
 ):
-    METRICS.add(_metric)
+    METRICS.add(replace(_metric, kind=_KINDS[_metric.name]))

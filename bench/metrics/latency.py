@@ -7,6 +7,7 @@ a run, so a backbone on which it failed has none rather than another's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,4 +92,4 @@ for _metric in (
     Metric("throughput_images_per_second", "best throughput", "images/s", "higher", throughput),
     Metric("throughput_batch", "batch size of the throughput", "images", "neither", best_batch),
 ):
-    METRICS.add(_metric)
+    METRICS.add(replace(_metric, kind="inference"))

@@ -1,15 +1,14 @@
 """Two runs against each other: what changed, how sure that is, and what cannot be compared.
 
 Accuracies are compared where both models answered the same test images, and only over those; times
-where the machine was the same; sizes always. Whatever cannot be compared is named with the field
-that differs. From records alone, whichever machines and dates they came from.
+where the machine and the work were the same; sizes always. Whatever cannot be compared is named
+with the field that differs. From records alone, whichever machines and dates they came from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,12 +16,14 @@ from numpy.typing import NDArray
 
 from bench.metrics.base import METRICS
 from bench.metrics.classification import answers
+from bench.metrics.latency import durations
 from bench.records import Evidence
 from bench.report.circumstances import Circumstance, circumstances, machine_difference
 from bench.report.findings import Findings
 from bench.report.images_in_common import InCommon, in_common
 from bench.report.labels import RANDOM_INIT
 from bench.report.paired import interval_of_means, interval_of_shares
+from bench.statistics.timing import Timed, change_of_medians
 from bench.types import Record
 
 SHOWN = (
@@ -34,13 +35,7 @@ SHOWN = (
     "size_mb",
 )
 PAIRED = ("accuracy", "loss")
-RESAMPLES = 2000
 
-Kind = Literal["answers", "time", "size"]
-_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("s", "ms", "images/s"), "time"),
-    **dict.fromkeys(("MB", "parameters"), "size"),
-}
 Array = NDArray[np.float64]
 
 
@@ -60,8 +55,8 @@ class Change:
         return self.after - self.before
 
     @property
-    def certain(self) -> bool:
-        """Whether it is more than chance explains, as far as there is an interval."""
+    def beyond_chance(self) -> bool:
+        """Whether the interval, where there is one, leaves out no change at all."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -70,8 +65,11 @@ class NotComparable:
     """What was not compared, and the field that stands in the way."""
 
     label: str
-    figures: str  # "accuracy and loss", "times", "everything"
+    figures: tuple[str, ...]  # none: all of them
     reason: str
+
+    def covers(self, label: str, figure: str) -> bool:
+        return label == self.label and (not self.figures or figure in self.figures)
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Comparison:
 
 
 def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -> Comparison:
-    """Hold `after` against `before`, label by label."""
+    """Compare the runs label by label: each figure of each is a change, or refused."""
     common = in_common(before.run.dataset, after.run.dataset)
     machine = machine_difference(before, after)
     changes: list[Change] = []
@@ -99,17 +97,23 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
         label = row["label"]
         other = rows.pop(label, None)
         if row["status"] != "ok":
-            refused.append(NotComparable(label, "everything", f"failed in {before.run.name}"))
+            refused.append(NotComparable(label, (), f"failed in {before.run.name}"))
             continue
         if other is None or other["status"] != "ok":
             lost.append(label)
-            refused.append(NotComparable(label, "everything", _why_lost(after, row, other)))
+            refused.append(NotComparable(label, (), _why_lost(after, row, other)))
             continue
-        pair = _Pair(before, after, row, other, common, machine)
-        changes += pair.changes(figures)
-        refused += pair.refused()
+        pair = _Pair(label, _side(before, row), _side(after, other), common, machine)
+        reasons: dict[str, list[str]] = {}
+        for figure in figures:
+            found = pair.compare(figure)
+            if isinstance(found, Change):
+                changes.append(found)
+            else:
+                reasons.setdefault(found, []).append(figure)
+        refused += [NotComparable(label, tuple(of), reason) for reason, of in reasons.items()]
     for label in rows:
-        refused.append(NotComparable(label, "everything", f"in {before.run.name} it is not there"))
+        refused.append(NotComparable(label, (), f"not in {before.run.name}"))
     return Comparison(
         before=before.run.name,
         after=after.run.name,
@@ -122,120 +126,122 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
 
 
 def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
-    where = f"in {after.run.name} it"
     if other is not None:
-        return f"{where} failed: {other['reason']}"
+        return f"failed in {after.run.name}: {other['reason']}"
     for _, there in after.backbones.iterrows():
-        # Labels tell random weights apart: then the backbone is there, under another label.
+        # Random weights have a label of their own: then the backbone is there under that one.
         if there["backbone"] == row["backbone"] and there["weights"] != row["weights"]:
             return f"weights differ: {row['weights']} | {there['weights']}"
-    return f"{where} is not there"
+    return f"not in {after.run.name}"
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """One label in both runs."""
+class _Side:
+    """One label in one of the runs; `records` are its finished trials."""
 
-    before: Findings
-    after: Findings
+    findings: Findings
     row: pd.Series
-    other: pd.Series
-    common: InCommon
-    machine: str  # what differs in the machine; "" where it is the same
+    records: tuple[Record, ...]
 
-    def changes(self, figures: Iterable[str]) -> list[Change]:
-        found = []
-        for figure in figures:
-            kind = _KINDS.get(METRICS[figure].unit, "answers")
-            if kind == "answers" and self._answers_refused():
-                continue
-            if kind == "time" and self.machine:
-                continue
-            if kind == "answers" and figure in PAIRED:
-                change = self._paired(figure)
-            elif kind == "answers" and not self.common.same:
-                continue  # a figure over other images
-            else:
-                change = self._plain(figure)
-            found += [change] if change is not None else []
-        return found
+    def lacks(self, figure: str) -> str:
+        """Which seeds have no such figure; "" where all have it."""
+        trials = self.findings.trials
+        of_label = trials[(trials["label"] == self.row["label"]) & (trials["status"] == "ok")]
+        missing = of_label[of_label[figure].isna()]["seed"]
+        if missing.empty:
+            return ""
+        seeds = "" if len(missing) == len(of_label) else f" for seed {_listed(missing)}"
+        return f"no usable figure{seeds} in {self.findings.run.name}"
 
-    def refused(self) -> list[NotComparable]:
-        found = []
-        label = str(self.row["label"])
-        if reason := self._answers_refused():
-            found.append(NotComparable(label, "accuracy and loss", reason))
-        if self.machine:
-            found.append(NotComparable(label, "times", self.machine))
-        return found
-
-    def _answers_refused(self) -> str:
-        if RANDOM_INIT in (self.row["weights"], self.other["weights"]):
-            return "random init: accuracy means nothing"
-        return self.common.reason
-
-    def _plain(self, figure: str) -> Change | None:
-        if figure == "latency_p50_ms":
-            return self._latency()
-        old, new = float(self.row[figure]), float(self.other[figure])
-        if np.isnan(old) or np.isnan(new):
-            return None
-        return Change(str(self.row["label"]), figure, old, new)
-
-    def _paired(self, figure: str) -> Change | None:
-        old = self._each(self.before, self.common.before, figure)
-        new = self._each(self.after, self.common.after, figure)
-        if old is None or new is None:
-            return None
-        interval = interval_of_shares if figure == "accuracy" else interval_of_means
-        label = str(self.row["label"])
-        return Change(label, figure, float(old.mean()), float(new.mean()), *interval(old, new))
-
-    def _each(self, findings: Findings, images: Sequence[int], figure: str) -> Array | None:
-        """Right or wrong, or the loss, of each image in common: seeds x images."""
+    def each(self, images: Sequence[int], figure: str) -> Array:
+        """Right or wrong, or the loss, of each of these test images: seeds x images."""
         rows = []
-        for record in _finished(findings.records[self.row["label"]]):
-            found = answers(_evidence(findings, record), "test")
-            if found is None:
-                return None
+        for record in self.records:
+            found = answers(self._evidence(record), "test")
+            assert found is not None  # or the figure would be missing
             labels, probabilities = (part[list(images)] for part in found)
             if figure == "accuracy":
                 rows.append((probabilities.argmax(axis=1) == labels).astype(np.float64))
             else:
                 of_true = probabilities[np.arange(len(labels)), labels]
                 rows.append(-np.log(np.clip(of_true, np.finfo(np.float64).eps, 1)))
-        return np.stack(rows) if rows else None
+        return np.stack(rows)
 
-    def _latency(self) -> Change | None:
-        """The interval is over the queries: what another process or hour would add is not in it."""
-        label = str(self.row["label"])
-        old = _durations(self.before, self.before.records[label])
-        new = _durations(self.after, self.after.records[label])
-        if old is None or new is None:
-            return None
-        random = np.random.default_rng(0)
-        drawn = [
-            np.median(random.choice(each, (RESAMPLES, len(each))), axis=1) for each in (old, new)
-        ]
-        low, high = np.percentile(drawn[1] - drawn[0], (2.5, 97.5))
-        medians = float(np.median(old)), float(np.median(new))
-        return Change(label, "latency_p50_ms", *medians, float(low), float(high))
+    def timed(self) -> Timed | None:
+        """The queries of one image, with the fixed work of that process. Seeds are timed once."""
+        for record in self.records:
+            taken = durations(self._evidence(record), 1)
+            if taken is not None:
+                return Timed(taken, record.session.calibration if record.session else ())
+        return None
+
+    def _evidence(self, record: Record) -> Evidence:
+        return Evidence(record, self.findings.run.dataset.classes, self.findings.run.folder)
 
 
-def _durations(findings: Findings, records: Sequence[Record]) -> Array | None:
-    """Milliseconds of each query, one image each. Seeds are timed once, so the first will do."""
-    for record in _finished(records):
-        if record.runtimes and record.runtimes[0].status == "ok":
-            name = f"latency_{record.runtimes[0].name}_b1"
-            found = _evidence(findings, record).arrays.get(name)
-            if found is not None and len(found):
-                return 1000 * found.astype(np.float64)
-    return None
+def _side(findings: Findings, row: pd.Series) -> _Side:
+    records = findings.records[row["label"]]
+    return _Side(findings, row, tuple(r for r in records if r.status == "ok"))
 
 
-def _finished(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.status == "ok"]
+@dataclass(frozen=True)
+class _Pair:
+    """One label in both runs."""
+
+    label: str
+    before: _Side
+    after: _Side
+    common: InCommon
+    machine: str  # what differs in the machine; "" where it is the same
+
+    def compare(self, figure: str) -> Change | str:
+        """The change, or why there is none."""
+        sides = (self.before, self.after)
+        reason = self._unlike(figure) or "; ".join(filter(None, (s.lacks(figure) for s in sides)))
+        if reason:
+            return reason
+        if figure in PAIRED:
+            return self._paired(figure)
+        old, new = (float(side.row[figure]) for side in sides)
+        if figure == "latency_p50_ms":
+            return Change(self.label, figure, old, new, *self._latency_interval())
+        return Change(self.label, figure, old, new)
+
+    def _unlike(self, figure: str) -> str:
+        """What the two do not share and the figure hangs on."""
+        match METRICS[figure].kind:
+            case "answers":
+                if RANDOM_INIT in (self.before.row["weights"], self.after.row["weights"]):
+                    return "random init: accuracy means nothing"
+                whole = figure in PAIRED or self.common.same
+                return self.common.reason or ("" if whole else "test images differ")
+            case "training":
+                return self.machine or self._sizes() or self._training_images()
+            case "inference":
+                return self.machine or self._sizes()
+        return ""
+
+    def _sizes(self) -> str:
+        one, other = (side.row["input_size"] for side in (self.before, self.after))
+        return "" if one == other else f"input size differs: {one} px | {other} px"
+
+    def _training_images(self) -> str:
+        one, other = (side.records[0].train_images for side in (self.before, self.after))
+        known = one and other  # older records did not count them
+        return f"training images differ: {one:,} | {other:,}" if known and one != other else ""
+
+    def _paired(self, figure: str) -> Change:
+        old = self.before.each(self.common.before, figure)
+        new = self.after.each(self.common.after, figure)
+        interval = interval_of_shares if figure == "accuracy" else interval_of_means
+        means = float(old.mean()), float(new.mean())
+        return Change(self.label, figure, *means, *interval(old, new))
+
+    def _latency_interval(self) -> tuple[float | None, float | None]:
+        old, new = self.before.timed(), self.after.timed()
+        found = change_of_medians(old, new) if old and new else None
+        return (None, None) if found is None else (1000 * found[0], 1000 * found[1])
 
 
-def _evidence(findings: Findings, record: Record) -> Evidence:
-    return Evidence(record, findings.run.dataset.classes, findings.run.folder)
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))

@@ -31,10 +31,10 @@ def show(found: Comparison, console: Console) -> None:
 
 def lines(found: Comparison) -> Iterator[str]:
     """The changes by backbone, what was not compared and why, and what else differs."""
-    yield f"{found.after} against {found.before}, on {found.images:,} test images that both have"
+    yield f"{found.before} → {found.after}, on {found.images:,} test images that both have"
     yield ""
     yield from _table(found) if found.changes else ["Nothing can be compared."]
-    refused = [f"{n.label}, {n.figures}: {n.reason}" for n in found.refused]
+    refused = [f"{n.label}, {', '.join(n.figures) or 'all'}: {n.reason}" for n in found.refused]
     yield from _list("Not compared", refused)
     differing = [f"{c.field}: {c.before} → {c.after}" for c in found.differing]
     yield from _list("Also different, so a change may come from there", differing)
@@ -76,12 +76,14 @@ def _table(found: Comparison) -> list[str]:
 def _judgement(change: Change) -> str:
     if change.low is None:
         return "the same" if change.difference == 0 else ""
-    if not change.certain:
+    if not change.beyond_chance:
         return "may be chance"
-    better = METRICS[change.figure].better
-    if better == "neither":
+    metric = METRICS[change.figure]
+    if metric.better == "neither":
         return ""
-    return "better" if (change.difference > 0) == (better == "higher") else "worse"
+    word = "better" if (change.difference > 0) == (metric.better == "higher") else "worse"
+    # One process each: its interval is an estimate from within them.
+    return word if metric.kind == "answers" else f"likely {word}"
 
 
 def _value(value: float, unit: str) -> str:

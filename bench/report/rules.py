@@ -1,4 +1,8 @@
-"""Rules that fail a comparison: `accuracy drops 0.01`, `latency_p50_ms surely rises 10%`."""
+"""Rules that fail a comparison: `accuracy drops 0.01`, `latency_p50_ms rises 10%`.
+
+A rule is for every backbone of both runs. Where a figure is missing, or the runs cannot be compared
+in it, nobody knows whether the rule holds, and that breaks it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.errors import UnknownNameError, UsageError
-from bench.report.comparison import Change
+from bench.errors import BenchError, UnknownNameError, UsageError
+from bench.report.comparison import PAIRED, Change, Comparison, NotComparable
 
 _RULE = re.compile(
     r"(?P<figure>\w+)\s+(?P<surely>surely\s+)?(?P<way>drops|rises)"
@@ -34,9 +38,30 @@ class Rule:
         if not self.surely:
             # A hair's breadth of rounding must not decide: 0.95 - 0.94 is more than 0.01.
             return sign * change.difference >= least - 1e-9
-        if change.low is None or change.high is None:
-            return False
+        assert change.low is not None  # `parse_rule` lets through only figures that have both
+        assert change.high is not None
         return min(sign * change.low, sign * change.high) >= least
+
+
+@dataclass(frozen=True)
+class Held:
+    """One rule applied to two runs: the changes that break it, and what it says nothing about."""
+
+    rule: Rule
+    broken: tuple[Change, ...]
+    not_judged: tuple[NotComparable, ...]
+
+
+def hold(found: Comparison, rule: Rule, *, allow_missing: bool = False) -> Held:
+    """Apply a rule to every backbone; an error where a pass would rest on none at all."""
+    changes = [change for change in found.changes if change.figure == rule.figure]
+    missing = tuple(n for n in found.refused if n.covers(n.label, rule.figure))
+    if not changes and (allow_missing or not missing):
+        reasons = "; ".join(dict.fromkeys(f"{n.label}: {n.reason}" for n in missing))
+        raise BenchError(
+            f"rule {rule.text!r} can judge no backbone ({reasons or 'the runs have none'})."
+        )
+    return Held(rule, tuple(c for c in changes if rule.broken_by(c)), missing)
 
 
 def parse_rule(text: str, figures: Iterable[str]) -> Rule:
@@ -50,6 +75,11 @@ def parse_rule(text: str, figures: Iterable[str]) -> Rule:
     known = list(figures)
     if match["figure"] not in known:
         raise UnknownNameError("figure", match["figure"], known)
+    if match["surely"] and match["figure"] not in PAIRED:
+        raise UsageError(
+            f"rule {text!r}: 'surely' needs an interval that holds from run to run, which only "
+            f"{' and '.join(PAIRED)} have; leave the word out."
+        )
     relative = bool(match["percent"])
     amount = float(match["amount"])
     if amount == 0:

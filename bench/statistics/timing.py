@@ -1,0 +1,57 @@
+"""The change of a median latency between two processes, with an interval that has more in it than
+the queries of each.
+
+Two processes that run the same code do not take the same time: other work on the machine, the
+clock, where the memory lies. One process a run does not show that, so it is taken from what does:
+how far the rounds of a run lie apart, each a sample of the machine at another moment, and a fixed
+piece of work that both runs timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+Values = NDArray[np.float64]
+ROUNDS = 4  # parts that the queries are taken in; as many as the rounds they were timed in
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What one process timed, in order: the queries, and the fixed work in between."""
+
+    queries: Values
+    calibration: Sequence[float]
+
+
+def change_of_medians(before: Timed, after: Timed) -> tuple[float, float] | None:
+    """The ends of the 95% interval of the difference; `None` where a run lacks what it takes.
+
+    By factors: a machine that is slowed down takes a tenth longer, not a millisecond. The variance
+    between processes is that between the rounds of one, undivided: the luck of a process does not
+    average out over its queries. By how much the fixed work took longer is added on its side, since
+    nobody knows how much of that the model felt.
+    """
+    runs = (before, after)
+    if any(len(r.queries) < 2 * ROUNDS or len(r.calibration) < 2 for r in runs):
+        return None
+    old, new = (float(np.median(r.queries)) for r in runs)
+    factor = np.log(new / old)
+    slower = float(np.log(np.median(after.calibration) / np.median(before.calibration)))
+    spreads = [_between_rounds(r) for r in runs]
+    variance = sum(v for v, _ in spreads)
+    freedom = variance**2 / sum(v**2 / f for v, f in spreads) if variance else 1.0
+    half = float(stdtrit(freedom, 0.975)) * variance**0.5
+    low, high = min(factor, factor - slower) - half, max(factor, factor - slower) + half
+    return old * float(np.expm1(low)), old * float(np.expm1(high))
+
+
+def _between_rounds(timed: Timed) -> tuple[float, int]:
+    """The larger variance, of the rounds' medians or of the fixed work, and its freedom."""
+    medians = np.array([np.median(part) for part in np.array_split(timed.queries, ROUNDS)])
+    seen = [np.log(values) for values in (medians, np.asarray(timed.calibration))]
+    return max((float(values.var(ddof=1)), len(values) - 1) for values in seen)
