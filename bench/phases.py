@@ -69,7 +69,8 @@ class Phases:
         predict_seconds = 0.0
         validation = np.empty(0)
         for index, phase in enumerate(self.job.protocol.phases):
-            result, validation = self._phase(trial, index, phase, chosen, multiplier)
+            known = validation if index else None
+            result, validation = self._phase(trial, index, phase, chosen, multiplier, known)
             results.append(result)
             begun = time.perf_counter()
             after.append(self._predict(index, "test"))
@@ -109,9 +110,18 @@ class Phases:
         return rows
 
     def _phase(
-        self, trial: Trial, index: int, phase: Phase, chosen: Array, multiplier: float
+        self,
+        trial: Trial,
+        index: int,
+        phase: Phase,
+        chosen: Array,
+        multiplier: float,
+        begin: Array | None,
     ) -> tuple[PhaseResult, Array]:
-        """The phase's result, and the validation probabilities that it ended with."""
+        """The phase's result, and the validation probabilities that it ended with.
+
+        `begin` are those that it begins with; none in the first phase, whose head is new.
+        """
         cut = self._cuts[index]
         self.network.unfreeze(phase)
         if index == len(self._trainers):
@@ -126,6 +136,7 @@ class Phases:
             self._labels("train")[chosen],
             validation,
             self._labels("validation"),
+            begin=begin,
             seed=trial.seed,
             batch_size=self.settings.batch_size,
             learning_rate=phase.learning_rate * multiplier,
@@ -142,6 +153,8 @@ class Phases:
             epochs=outcome.epochs,
             compile_seconds=compile_seconds,
             train_seconds=outcome.train_seconds,
+            start=outcome.start,
+            at_limit=outcome.at_limit,
         )
         return result, outcome.validation
 

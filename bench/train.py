@@ -22,7 +22,7 @@ from bench.errors import DivergedError
 from bench.features import Rows, full_batch, predict
 from bench.network import Tail, probabilities, weighted_loss
 from bench.protocol import Phase
-from bench.types import Epoch
+from bench.types import Epoch, Validation
 
 AHEAD = 2  # batches that are begun and not used: one trains, one is gathered and sent
 OnBatch = Callable[[int, int], None]
@@ -64,13 +64,18 @@ class PhaseTrainer:
         validation: Rows,
         validation_labels: Array,
         *,
+        begin: Array | None = None,
         seed: int,
         batch_size: int,
         learning_rate: float,
         on_batch: OnBatch,
         on_epoch: OnEpoch,
     ) -> Outcome:
-        """Train from the present weights; leaves the kept epoch's weights in the model."""
+        """Train from the present weights; leaves the kept epoch's weights in the model.
+
+        `begin` are the validation probabilities that the present weights give, where they are
+        known: early stopping keeps these weights if no epoch is better.
+        """
         restore(self.optimizer.variables, self._fresh)
         # A variable like the others: another rate needs no other compilation.
         self.optimizer.learning_rate = learning_rate
@@ -78,6 +83,9 @@ class PhaseTrainer:
         batch_losses: list[float] = []
         best = _Best(self.phase, self.tail)
         start = time.perf_counter()
+        if self.phase.early_stopping is not None:
+            begin = self.predict(validation) if begin is None else begin
+            best.begin(_judge(begin, validation_labels), begin)
         for number in range(self.phase.epochs):
             begun = time.perf_counter()
             rng = np.random.default_rng([seed, 1, self.index, number])
@@ -86,12 +94,12 @@ class PhaseTrainer:
             loss = self._finite(float((losses * counts).sum() / counts.sum()))
             accuracy = float(right.sum() / counts.sum())
             guessed = self.predict(validation)
-            val_loss, val_accuracy = _judge(guessed, validation_labels)
-            self._finite(val_loss)
+            judged = _judge(guessed, validation_labels)
+            self._finite(judged.loss)
             seconds = time.perf_counter() - begun
-            epochs.append(Epoch(loss, accuracy, val_loss, val_accuracy, seconds))
+            epochs.append(Epoch(loss, accuracy, judged.loss, judged.accuracy, seconds))
             on_epoch(number + 1, epochs[-1])
-            if best.offer(number + 1, epochs[-1], guessed):
+            if best.offer(number + 1, judged, guessed):
                 break
         best.restore()
         seconds = time.perf_counter() - start
@@ -99,6 +107,8 @@ class PhaseTrainer:
             epochs=tuple(epochs),
             best_epoch=best.epoch,
             stopped_early=best.stopped,
+            start=best.start,
+            at_limit=best.at_limit,
             train_seconds=seconds,
             batch_losses=tuple(batch_losses),
             validation=best.validation,
@@ -155,13 +165,19 @@ class Outcome:
     epochs: tuple[Epoch, ...]
     best_epoch: int
     stopped_early: bool
+    start: Validation | None
+    at_limit: bool
     train_seconds: float
     batch_losses: tuple[float, ...]
     validation: Array  # probabilities after the kept epoch
 
 
 class _Best:
-    """The epoch to keep: the best by the monitored figure, or the last without early stopping."""
+    """The epoch to keep: the best by the monitored figure, or the last without early stopping.
+
+    With early stopping the weights at the start of the phase are a candidate, too (epoch 0), so
+    that a phase which only makes the network worse changes nothing.
+    """
 
     def __init__(self, phase: Phase, tail: Tail) -> None:
         self._rule, self._epochs, self._tail = phase.early_stopping, phase.epochs, tail
@@ -170,15 +186,26 @@ class _Best:
         self._seen = 0
         self.epoch = 0
         self.stopped = False
+        self.start: Validation | None = None
         self.validation: Array = np.empty(0)
 
-    def offer(self, number: int, epoch: Epoch, validation: Array) -> bool:
+    def begin(self, judged: Validation, validation: Array) -> None:
+        """Take the weights before the first epoch as the first candidate."""
+        self.start = judged
+        self.offer(0, judged, validation)
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether the best epoch is the last that the protocol allows."""
+        return self._rule is not None and self.epoch == self._epochs
+
+    def offer(self, number: int, judged: Validation, validation: Array) -> bool:
         """Look at a finished epoch; true when training should stop."""
         self._seen = number
         if self._rule is None:
             self.epoch, self.validation = number, validation
             return False
-        score = -epoch.val_loss if self._rule.monitor == "val_loss" else epoch.val_accuracy
+        score = -judged.loss if self._rule.monitor == "val_loss" else judged.accuracy
         if score > self._score:
             self._score, self.epoch, self.validation = score, number, validation
             self._weights = snapshot(self._variables())
@@ -196,11 +223,11 @@ class _Best:
         return list(tail.trainable_variables)
 
 
-def _judge(guessed: Array, labels: Array) -> tuple[float, float]:
-    """Loss and accuracy of class probabilities."""
+def _judge(guessed: Array, labels: Array) -> Validation:
+    """Return loss and accuracy of class probabilities."""
     true = guessed[np.arange(len(labels)), labels]
     loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
-    return float(loss), float((guessed.argmax(axis=1) == labels).mean())
+    return Validation(float(loss), float((guessed.argmax(axis=1) == labels).mean()))
 
 
 def snapshot(variables: Sequence[Any]) -> list[Array]:

@@ -92,8 +92,8 @@ def keep_best(folder: Path, records: Iterable[Record]) -> None:
 def _validation_loss(record: Record) -> float:
     if not record.phases or not record.phases[-1].epochs:
         return float("inf")
-    last = record.phases[-1]
-    return last.epochs[last.best_epoch - 1].val_loss
+    kept = record.phases[-1].kept
+    return float("inf") if kept is None else kept.loss
 
 
 def _place(name: str) -> int:

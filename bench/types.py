@@ -169,6 +169,14 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """Loss and accuracy on the validation images."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class PhaseResult:
     """One phase of the protocol, as it went."""
 
@@ -176,11 +184,24 @@ class PhaseResult:
     cut: str  # the tensor that training started from: "pixels", a layer's name or "features"
     views: str  # how augmentation met the cache: "none", "flip: both views cached", ...
     trainable_parameters: int
-    best_epoch: int  # counted from 1; its weights were kept
+    best_epoch: int  # its weights were kept; counted from 1, 0: those that the phase began with
     stopped_early: bool
     epochs: tuple[Epoch, ...]
     compile_seconds: float
     train_seconds: float
+    start: Validation | None = None  # before the first epoch, where early stopping may keep that
+    at_limit: bool = False  # the best epoch was the last allowed: more might have been better
+
+    @property
+    def kept_epoch(self) -> Epoch | None:
+        """Return the epoch whose weights were kept; none where those at the start were."""
+        return self.epochs[self.best_epoch - 1] if self.epochs and self.best_epoch else None
+
+    @property
+    def kept(self) -> Validation | None:
+        """Return what the kept weights gave on the validation images."""
+        epoch = self.kept_epoch
+        return self.start if epoch is None else Validation(epoch.val_loss, epoch.val_accuracy)
 
 
 @dataclass(frozen=True)

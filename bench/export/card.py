@@ -94,10 +94,10 @@ def _training(run: Run, record: Record) -> str:
     protocol = run.meta.get("protocol", {})
     lines = [f"- Protocol {safe(str(protocol.get('name', '')))}: {safe(_summary(run))}"]
     for phase in record.phases:
-        kept = phase.epochs[phase.best_epoch - 1]
+        accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
         lines.append(
             f"- {safe(phase.name)}: {len(phase.epochs)} epochs, epoch {phase.best_epoch} kept "
-            f"(validation accuracy {fmt.percent(kept.val_accuracy)}), "
+            f"(validation accuracy {accuracy}), "
             f"{fmt.count(phase.trainable_parameters)} parameters trained"
         )
     return "## Training\n\n" + "\n".join(lines)

@@ -59,7 +59,11 @@ def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -
         if not phases or not phases[-1].epochs:
             return None
         phase = phases[-1]
-        epoch = phase.epochs[phase.best_epoch - 1 if which == "best" else -1]
+        if which == "best" and of == "validation":
+            return phase.kept.accuracy if phase.kept else None
+        epoch = phase.kept_epoch if which == "best" else phase.epochs[-1]
+        if epoch is None:  # the weights that the phase began with have no training figures
+            return None
         return epoch.accuracy if of == "train" else epoch.val_accuracy
 
     return compute

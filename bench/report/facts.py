@@ -64,12 +64,30 @@ def warnings(findings: Findings) -> list[str]:
         )
     if findings.audit is not None and (leak := words.outcome(findings.audit)):
         found.append(f"{leak}.")
+    found += _stopped_at_the_limit(findings)
     found += _depending_on_the_rate(findings)
     found += _failed_on_smaller_shares(findings)
     found += _drifted(findings)
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
     return found + [str(note) for note in run.meta.get("notes", ())]
+
+
+def _stopped_at_the_limit(findings: Findings) -> list[str]:
+    """Phases of pretrained backbones whose best epoch was the last that the protocol allows."""
+    where: dict[str, list[str]] = {}
+    for label, records in findings.records.items():
+        trained = [r for r in records if r.weights and r.weights.pretrained]
+        for name in dict.fromkeys(p.name for r in trained for p in r.phases):
+            phases = [p for r in trained for p in r.phases if p.name == name]
+            if count := sum(phase.at_limit for phase in phases):
+                of = f" ({count} of {len(phases)} seeds)" if len(phases) > 1 else ""
+                where.setdefault(name, []).append(f"{label}{of}")
+    return [
+        f"The best epoch of phase {name} was the last allowed for {', '.join(labels)}: longer "
+        f"training may still improve it. Raise `epochs` of that phase in a protocol of your own."
+        for name, labels in where.items()
+    ]
 
 
 def _drifted(findings: Findings) -> list[str]:

@@ -167,7 +167,6 @@ def _phases(records: Sequence[Record]) -> str:
     rows = []
     for record in records:
         for phase in record.phases:
-            kept = phase.epochs[phase.best_epoch - 1] if phase.epochs else None
             epochs = f"{len(phase.epochs)}{' (stopped early)' if phase.stopped_early else ''}"
             rows.append(
                 [
@@ -178,7 +177,7 @@ def _phases(records: Sequence[Record]) -> str:
                     fmt.count(phase.trainable_parameters),
                     epochs,
                     str(phase.best_epoch),
-                    fmt.percent(kept.val_accuracy) if kept else fmt.MISSING,
+                    fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING,
                     fmt.duration(phase.compile_seconds),
                     fmt.duration(phase.train_seconds),
                 ]

@@ -84,7 +84,7 @@ def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
                 gained = spread(right[index].astype(np.int8) - right[index - 1])
                 low, high = change(gained, right.shape[2], right.shape[1])
                 gain = Gain(float(gained.mean), float(low), float(high))
-        best = _fit([p.epochs[p.best_epoch - 1] for p in results if p.epochs])
+        best = _fit([p.kept_epoch for p in results if p.kept_epoch is not None])
         last = _fit([p.epochs[-1] for p in results if p.epochs])
         found.append(PhaseOutcome(label, name, accuracy, gain, best, last))
     return found

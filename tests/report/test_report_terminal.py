@@ -113,3 +113,20 @@ def test_trials_of_different_machines_are_told(tmp_path: Path) -> None:
     text = printed(folder, 200)
     assert "one / another, 2 cores" in text
     assert "! Trials differ in processor: compare their times with care." in text
+
+
+def test_a_phase_whose_best_epoch_is_the_last_allowed_is_told(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, nets=(Net("a"), Net("b", source="random init")), seeds=(0, 1))
+    assert "last allowed" not in printed(folder, 200)
+    first, *others = read_records(folder)
+    head, tune = first.phases
+    changed = [replace(first, phases=(head, replace(tune, at_limit=True)))]
+    for record in others:
+        limit = record.trial.backbone == "b"  # its accuracy means nothing: not worth a warning
+        changed.append(
+            replace(record, phases=tuple(replace(p, at_limit=limit) for p in record.phases))
+        )
+    write_records(folder, changed)
+    text = printed(folder, 400)
+    assert text.count("last allowed") == 1
+    assert "phase fine-tune was the last allowed for a (1 of 2 seeds)" in text

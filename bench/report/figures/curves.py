@@ -65,10 +65,10 @@ def _curves(axes: Axes, records: Sequence[Record], starts: Sequence[int], what: 
         (line,) = axes.plot(x, y, color=colour, linewidth=thick, clip_on=False)
         # A phase of one epoch is a point; a line through it would not be seen.
         line.set(marker="o", markersize=3, markevery=alone)
-    kept = [(p, start) for p, start in placed if 1 <= p.best_epoch <= len(p.epochs)]
+    kept = [(p, start, p.kept) for p, start in placed if p.kept is not None]
     axes.plot(
-        [start + phase.best_epoch for phase, start in kept],
-        [getattr(phase.epochs[phase.best_epoch - 1], f"val_{what}") for phase, _ in kept],
+        [start + phase.best_epoch for phase, start, _ in kept],
+        [getattr(validation, what) for _, _, validation in kept],
         linestyle="",
         marker="o",
         markersize=3 + 2 * thick,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
-from bench.report.html.values import Json, numbers, text
+from bench.report.html.values import Json, number, numbers, text
 from bench.report.labels import RANDOM_INIT
-from bench.types import PhaseResult, Record
+from bench.types import PhaseResult, Record, Validation
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
@@ -34,9 +34,14 @@ def _phase(phase: PhaseResult) -> Json:
     return {
         "name": text(phase.name, 40),
         "best": phase.best_epoch,
+        "kept": _kept(phase.kept) if phase.kept else None,
         "stopped": phase.stopped_early,
         "loss": numbers(e.loss for e in phase.epochs),
         "val_loss": numbers(e.val_loss for e in phase.epochs),
         "accuracy": numbers(e.accuracy for e in phase.epochs),
         "val_accuracy": numbers(e.val_accuracy for e in phase.epochs),
     }
+
+
+def _kept(validation: Validation) -> Json:
+    return {"loss": number(validation.loss), "accuracy": number(validation.accuracy)}

@@ -24,7 +24,7 @@ function drawCurves(backbone, what, width) {
   const bottom = 26;
   const { seeds } = backbone;
   const starts = phaseStarts(seeds);
-  const values = seeds.flatMap((s) => s.phases.flatMap((p) => [...p[what], ...p[`val_${what}`]])).filter((v) => v !== null);
+  const values = seeds.flatMap((s) => s.phases.flatMap((p) => [...p[what], ...p[`val_${what}`], p.kept?.[what]])).filter((v) => v !== null && v !== undefined);
   if (!values.length) return { height: 0, children: [] };
   const range = what === "loss" ? [0, Math.max(...values)] : [Math.min(...values), 1];
   const x = linear([0.5, starts.at(-1) + 0.5], [left, width - right]);
@@ -47,9 +47,8 @@ function drawCurves(backbone, what, width) {
   for (const seed of seeds) {
     seed.phases.forEach((phase, i) => {
       children.push(curveLine(phase, what, "blue", starts[i], x, y), curveLine(phase, `val_${what}`, "orange dashed", starts[i], x, y));
-      const kept = phase[`val_${what}`][phase.best - 1];
-      if (kept !== null && kept !== undefined) {
-        children.push(svg("circle", { class: "orange", cx: x(starts[i] + phase.best), cy: y(kept), r: 4, fill: "var(--paper)", "stroke-width": 1.8 }));
+      if (phase.kept) {
+        children.push(svg("circle", { class: "orange", cx: x(Math.max(0.5, starts[i] + phase.best)), cy: y(phase.kept[what]), r: 4, fill: "var(--paper)", "stroke-width": 1.8 }));
       }
     });
   }

@@ -1,0 +1,81 @@
+"""Which weights a phase keeps: those of its best epoch, or those that it began with."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import workbench
+from workbench import train_tail
+
+from bench.backends.base import current
+from bench.protocol import EarlyStopping, Phase, Unfreeze
+from bench.records import structure
+from bench.store import Store
+from bench.types import Epoch, PhaseResult, Validation
+
+STOPPING = EarlyStopping(patience=1)
+
+
+def phase(rate: float, epochs: int = 2, stopping: EarlyStopping | None = STOPPING) -> Phase:
+    return Phase("phase", epochs, rate, "sgd", Unfreeze("stages", 1), early_stopping=stopping)
+
+
+def test_a_phase_that_only_makes_it_worse_keeps_what_it_began_with() -> None:
+    before = train_tail(current(), phase(1e-9, epochs=1, stopping=None), 16, 8)
+    worse = train_tail(current(), phase(50.0), 16, 8)
+    for kept, start in zip(worse.weights, before.weights, strict=True):
+        np.testing.assert_allclose(kept, start, atol=1e-6)
+    outcome = worse.outcome
+    assert (outcome.best_epoch, outcome.stopped_early, outcome.at_limit) == (0, True, False)
+    assert outcome.start is not None
+    assert outcome.epochs[0].val_loss > outcome.start.loss
+    # The images are the same in training and validation, and SGD at 1e-9 changes nothing.
+    assert outcome.start.loss == pytest.approx(before.outcome.epochs[0].val_loss, abs=1e-5)
+    np.testing.assert_allclose(outcome.validation, before.outcome.validation, atol=1e-5)
+
+
+def test_a_best_epoch_that_is_the_last_allowed_is_said() -> None:
+    outcome = train_tail(current(), phase(1e-3), 16, 8).outcome
+    assert (outcome.best_epoch, outcome.at_limit, outcome.stopped_early) == (2, True, False)
+
+
+def test_without_early_stopping_the_last_epoch_is_kept_and_is_no_limit() -> None:
+    outcome = train_tail(current(), phase(50.0, stopping=None), 16, 8).outcome
+    assert (outcome.best_epoch, outcome.at_limit, outcome.start) == (2, False, None)
+
+
+def test_a_trial_goes_on_from_the_validation_of_the_phase_before(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+    dataset = workbench.make_dataset(tmp_path / "images", store)
+    head = dataclasses.replace(workbench.PROTOCOL.phases[0], early_stopping=STOPPING)
+    protocol = dataclasses.replace(workbench.PROTOCOL, phases=(head, phase(50.0)))
+    (evidence,), _ = workbench.run(dataset, store, tmp_path / "run", protocol=protocol)
+    first, second = evidence.record.phases
+    assert second.best_epoch == 0
+    assert second.start == first.kept == second.kept
+    after = evidence.arrays["phase_test_probabilities"]
+    np.testing.assert_allclose(after[1], after[0], atol=1e-6)
+
+
+def test_what_is_kept_of_records_old_and_new() -> None:
+    epochs = tuple(Epoch(0.5, 0.7, loss, 0.8, 1.0) for loss in (0.6, 0.4))
+    raw = {
+        "name": "head",
+        "cut": "features",
+        "views": "none",
+        "trainable_parameters": 1,
+        "best_epoch": 2,
+        "stopped_early": False,
+        "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "compile_seconds": 0.0,
+        "train_seconds": 0.0,
+    }
+    old = structure(PhaseResult, raw)
+    assert (old.kept_epoch, old.kept) == (epochs[1], Validation(0.4, 0.8))
+    start = {"loss": 0.3, "accuracy": 0.9}
+    unchanged = structure(PhaseResult, raw | {"best_epoch": 0, "start": start})
+    assert (unchanged.kept_epoch, unchanged.kept) == (None, Validation(0.3, 0.9))
+    assert structure(PhaseResult, raw | {"best_epoch": 0, "epochs": []}).kept is None
