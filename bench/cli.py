@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     added["run"].epilog = f"Other commands: {'; '.join(others)}. COMMAND --help tells more."
     for command in added.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks")
-    for name in ("run", "list", "check", "predict", "export"):
+    for name in ("run", "list", "check", "predict", "export", "verify"):
         added[name].add_argument(
             "--plugin",
             action="append",

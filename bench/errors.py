@@ -4,10 +4,10 @@
       UsageError               exit 2   the command line or a file it names is wrong
         UnknownNameError       exit 2   a name that no registry holds
         ProtocolError          exit 2   a protocol file that cannot be followed
+        PluginError            exit 2   a backbone plugin could not be loaded
       DatasetError             exit 1   the images cannot be used as asked
       WeightsError             exit 1   pretrained weights are missing or damaged
         MissingWeightsError    exit 1   they cannot be had here
-      PluginError              exit 1   a backbone plugin could not be loaded
       CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
         DivergedError          exit 1   training came to nothing: the loss is no longer a number
@@ -81,7 +81,7 @@ class MissingWeightsError(WeightsError):
         self.why, self.temporary = why, temporary
 
 
-class PluginError(BenchError):
+class PluginError(UsageError):
     """A backbone plugin could not be loaded; the message names the file and the cause."""
 
 

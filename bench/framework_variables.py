@@ -5,6 +5,11 @@ from __future__ import annotations
 
 import os
 
+from bench.errors import BenchError
+from bench.types import Record
+
+KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+
 # Memory of a GPU is taken as it is needed: by default TensorFlow takes all of it and JAX three
 # quarters, so that no peak could be told, and nothing else could run beside them. PyTorch does so
 # by itself.
@@ -15,6 +20,18 @@ GROWING_MEMORY = {
 
 # Read by XLA when it starts.
 DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+
+
+def keras_backend_of(record: Record) -> str:
+    """The backend that a trial was trained on; a name that the harness does not know is refused
+    before Keras is told of it."""
+    name = record.environment.get("keras_backend", "tensorflow")
+    if name not in KERAS_BACKENDS:
+        raise BenchError(
+            f"the record of {record.trial.backbone} names the Keras backend {name!r}; known are "
+            f"{', '.join(KERAS_BACKENDS)}."
+        )
+    return str(name)
 
 
 def prepare_here(keras_backend: str) -> None:

@@ -84,7 +84,7 @@ def rebuild(run: Run, record: Record, precision: Precision | None = None) -> Tra
     In the precision that it was trained in, unless another is given: its weights are float32.
     """
     trained = read_trained(run.folder, record.trial.key)
-    backbone = _declared(run, record)
+    backbone = declared(run, record)
     import keras
 
     from bench.network import Network, build_head
@@ -98,7 +98,8 @@ def rebuild(run: Run, record: Record, precision: Precision | None = None) -> Tra
     return TrainedModel(record, run.dataset.classes, network, head)
 
 
-def _declared(run: Run, record: Record) -> Backbone:
+def declared(run: Run, record: Record) -> Backbone:
+    """The declaration of a record's backbone."""
     name = record.trial.backbone
     if name not in BACKBONES:
         raise BenchError(

@@ -1,7 +1,8 @@
 """Registries: dictionaries with good errors, and the loading of plugins that fill them.
 
 A registry knows nothing of what it holds but its name. `load_plugins` imports the installed entry
-points and the files a user points to; one that breaks is reported and the rest still load.
+points and the files a user points to. A plugin that breaks leaves nothing in any registry: an
+installed one is reported and the rest still load, one that the user named is an error.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from bench.errors import BenchError, PluginError, UnknownNameError
 from bench.types import Backbone, Reference
 
 ENTRY_POINT_GROUP = "backbone_bench.backbones"
+MAX_CAUSE = 500  # characters of a plugin's error that are shown
 
 
 class Named(Protocol):
@@ -36,10 +40,14 @@ T = TypeVar("T", bound=Named)
 class Registry(Generic[T]):
     """Named things, in the order they were added."""
 
+    every: ClassVar[WeakSet[Registry[Any]]] = WeakSet()
+
     def __init__(self, kind: str, *, listed_by: str = "") -> None:
         """`listed_by`: the command that shows all, for the error about an unknown name."""
         self.kind, self._listed_by = kind, listed_by
         self._items: dict[str, T] = {}
+        self._added_by: dict[str, str] = {}  # modules
+        self.every.add(self)
 
     def add(self, item: T) -> T:
         """Register `item`; a second one of the same name is an error, not a replacement."""
@@ -48,6 +56,7 @@ class Registry(Generic[T]):
                 f"{self.kind} {item.name!r} is registered twice; give one another name."
             )
         self._items[item.name] = item
+        self._added_by[item.name] = sys._getframe(1).f_globals.get("__name__", "")
         return item
 
     def __getitem__(self, name: str) -> T:
@@ -73,6 +82,20 @@ class Registry(Generic[T]):
         """Forget one item; for tests that register their own."""
         self._items.pop(name, None)
 
+    def restore(self, before: Mapping[str, T]) -> None:
+        """Go back to the items of before, but keep what modules of this package have added since:
+        they are imported once, whoever is the first to import them."""
+        since = {
+            name: item
+            for name, item in self._items.items()
+            if name not in before and self._added_by[name].partition(".")[0] == "bench"
+        }
+        self._items = {**before, **since}
+
+    def snapshot(self) -> Mapping[str, T]:
+        """Return the items as they are now, for `restore`."""
+        return dict(self._items)
+
 
 BACKBONES: Registry[Backbone] = Registry("backbone", listed_by="`list`")
 
@@ -94,16 +117,48 @@ def resolve(reference: Reference) -> Callable[..., Any]:
 
 def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> list[PluginError]:
     """Import every installed entry point, every module of the given packages, and every given file
-    or folder; return what broke. What is named twice is loaded once."""
+    or folder. What is named twice is loaded once.
+
+    Returns what broke of the installed ones. A given file that cannot be loaded is raised instead:
+    what the user asked for is not there.
+    """
     broken: list[PluginError] = []
     modules = {point.value: f" (entry point {point.name})" for point in _entry_points()}
     modules |= {module: "" for package in packages for module in _modules_of(package)}
     for module, origin in modules.items():
-        _attempt(broken, module + origin, partial(importlib.import_module, module))
+        try:
+            with _all_or_nothing(module + origin, module.partition(".")[0]):
+                importlib.import_module(module)
+        except PluginError as error:
+            broken.append(error)
+    wrong: list[str] = []
     for path in paths:
-        for file in _plugin_files(path, broken):
-            _attempt(broken, str(file), partial(_import_file, file))
+        try:
+            files = plugin_files(path)
+        except PluginError as error:
+            wrong.append(str(error))
+            continue
+        for file in files:
+            try:
+                with _all_or_nothing(str(file), _module_name(file)):
+                    _import_file(file)
+            except PluginError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise PluginError("\n".join(wrong))
     return broken
+
+
+def plugin_files(path: Path) -> list[Path]:
+    """The files that `--plugin PATH` means."""
+    if path.is_dir():
+        files = [f for f in sorted(path.glob("*.py")) if not f.name.startswith("_")]
+        if not files:
+            raise PluginError(f"plugin folder {path} holds no .py file.")
+        return files
+    if not path.is_file():
+        raise PluginError(f"plugin {path} does not exist; give a .py file or a folder.")
+    return [path]
 
 
 def _entry_points() -> list[EntryPoint]:
@@ -115,47 +170,50 @@ def _modules_of(package: str) -> list[str]:
     return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)]
 
 
-def _plugin_files(path: Path, broken: list[PluginError]) -> list[Path]:
-    if path.is_dir():
-        files = [f for f in sorted(path.glob("*.py")) if not f.name.startswith("_")]
-        if not files:
-            broken.append(PluginError(f"plugin folder {path} holds no .py file."))
-        return files
-    if not path.is_file():
-        broken.append(PluginError(f"plugin {path} does not exist; give a .py file or a folder."))
-        return []
-    return [path]
+@contextmanager
+def _all_or_nothing(origin: str, module: str) -> Iterator[None]:
+    """Take back what a plugin registered, wherever it did, if it breaks.
 
-
-def _attempt(broken: list[PluginError], origin: str, load: Callable[[], object]) -> None:
-    before = dict(BACKBONES._items)
+    `module`: the plugin's own, or the package that it is part of.
+    """
+    before = {registry: registry.snapshot() for registry in Registry.every}
     try:
-        load()
+        yield
     except (Exception, SystemExit) as error:
-        # Half a plugin is worse than none: what it registered before it broke is taken back.
-        BACKBONES._items.clear()
-        BACKBONES._items.update(before)
-        broken.append(PluginError(f"plugin {origin} could not be loaded: {_cause(error)}"))
+        for registry in Registry.every:
+            registry.restore(before.get(registry, {}))
+        raise PluginError(
+            f"plugin {origin} could not be loaded: {_cause(error, module)}"
+        ) from error
 
 
-def _cause(error: BaseException) -> str:
-    where = ""
-    if isinstance(error, SyntaxError) and error.lineno:
-        where = f" (line {error.lineno})"
-    elif error.__traceback__ is not None:
-        trace = error.__traceback__
-        while trace.tb_next is not None:
-            trace = trace.tb_next
-        where = f" (line {trace.tb_lineno} of {Path(trace.tb_frame.f_code.co_filename).name})"
-    return f"{type(error).__name__}: {error}{where}"
+def _cause(error: BaseException, module: str) -> str:
+    """What went wrong, in one line, and at which line of the plugin."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_CAUSE]}"
+    if isinstance(error, SyntaxError) and error.lineno and error.filename:
+        # Its text ends in the place already, but in Python's words.
+        text = f"{type(error).__name__}: {error.msg}"
+        return f"{text} (line {error.lineno} of {Path(error.filename).name})"
+    own = None
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        if f"{name}.".startswith(f"{module}."):
+            own = f" (line {trace.tb_lineno} of {Path(trace.tb_frame.f_code.co_filename).name})"
+        trace = trace.tb_next
+    return text + (own or "")
+
+
+def _module_name(file: Path) -> str:
+    digest = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()
+    return f"backbone_bench_plugin_{digest[:16]}"
 
 
 def _import_file(file: Path) -> None:
-    resolved = file.resolve()
-    name = "backbone_bench_plugin_" + hashlib.sha256(str(resolved).encode()).hexdigest()[:16]
+    name = _module_name(file)
     if name in sys.modules:
         return
-    spec = importlib.util.spec_from_file_location(name, resolved)
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)

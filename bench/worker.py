@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bench.accounting import Imports
-from bench.errors import OutOfMemoryError
+from bench.errors import OutOfMemoryError, PluginError
 from bench.files import to_json
 from bench.job import Blueprint, Job
 from bench.lean_imports import UNUSED_BY_WORKERS, uncollected, without
@@ -186,8 +186,13 @@ def _ahead(blueprint: Blueprint) -> Built | None:
 
 @cache
 def _plug_in(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
-    for broken in load_plugins([Path(p) for p in plugins], packages):
-        print(broken, file=sys.stderr)
+    try:
+        for broken in load_plugins([Path(p) for p in plugins], packages):
+            print(broken, file=sys.stderr)
+    except PluginError as error:
+        # It could be loaded when the run was planned. Its trials fail, as its backbones are not
+        # known; this says why.
+        print(error, file=sys.stderr)
 
 
 def _end_with_parent() -> None:

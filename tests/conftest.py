@@ -4,6 +4,7 @@ no chatter from the frameworks."""
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 # What a user's terminal and network ask for would change what is printed and who is asked.
 for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
     os.environ.pop(name, None)
+# What commands remember of their user is nothing for this user's home.
+STATE = tempfile.TemporaryDirectory(prefix="backbone-bench-state-")
+os.environ["BACKBONE_BENCH_STATE"] = STATE.name
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 

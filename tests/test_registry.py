@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from bench.errors import BenchError, UnknownNameError
+from bench import cli
+from bench.errors import BenchError, PluginError, UnknownNameError
 from bench.registry import BACKBONES, Registry, load_plugins, resolve
 
+ROOT = Path(__file__).resolve().parent.parent
 GOOD = """
 from bench.registry import BACKBONES
 from bench.types import Backbone
@@ -60,21 +65,97 @@ def test_a_file_and_a_folder_of_plugins(tmp_path: Path) -> None:
     assert load_plugins([tmp_path / "good.py"]) == []  # the same file again: not twice
 
 
-def test_a_broken_plugin_is_named_and_the_rest_loads(tmp_path: Path) -> None:
-    bad = tmp_path / "a_bad.py"
-    bad.write_text(GOOD.replace("plugged", "half") + "\nimport no_such_module\n")
-    syntax = tmp_path / "b_syntax.py"
-    syntax.write_text("def\n")
+def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> None:
+    (tmp_path / "a_bad.py").write_text(
+        GOOD.replace("plugged", "half") + "\nimport no_such_module\n"
+    )
+    (tmp_path / "b_syntax.py").write_text("\ndef\n")
+    # What is raised in the harness has its cause in the plugin.
+    (tmp_path / "c_clash.py").write_text("\n\n" + GOOD.strip() + "\n" + GOOD.split("Backbone\n")[1])
     (tmp_path / "good.py").write_text(GOOD)
-    broken = [str(error) for error in load_plugins([tmp_path, tmp_path / "missing.py"])]
-    assert "plugged" in BACKBONES
+
+    with pytest.raises(PluginError) as raised:
+        load_plugins([tmp_path, tmp_path / "missing.py"])
+
+    assert raised.value.exit_code == 2
+    lines = str(raised.value).splitlines()
+    assert [line.partition("could not be loaded: ")[2] for line in lines[:3]] == [
+        "ModuleNotFoundError: No module named 'no_such_module' (line 6 of a_bad.py)",
+        "SyntaxError: invalid syntax (line 2 of b_syntax.py)",
+        "BenchError: backbone 'plugged' is registered twice; give one another name. "
+        "(line 6 of c_clash.py)",
+    ]
+    assert lines[3].endswith("missing.py does not exist; give a .py file or a folder.")
+    assert len(lines) == 4
     assert "half" not in BACKBONES
-    assert len(broken) == 3
-    assert "a_bad.py" in broken[0]
-    assert "ModuleNotFoundError: No module named 'no_such_module' (line 6 of a_bad.py)" in broken[0]
-    assert "SyntaxError" in broken[1]
-    assert "(line 1)" in broken[1]
-    assert "does not exist" in broken[2]
+    assert "plugged" in BACKBONES  # of the one that is right
+
+
+def test_a_broken_plugin_leaves_nothing_in_any_registry(tmp_path: Path) -> None:
+    things: Registry[Thing] = Registry("thing")
+    things.add(Thing("old"))
+    sys.modules["things_of_this_test"] = ModuleType("things_of_this_test")
+    sys.modules["things_of_this_test"].THINGS = things  # type: ignore[attr-defined]
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        GOOD
+        + "from types import SimpleNamespace\n"
+        + "from things_of_this_test import THINGS\n"
+        + "THINGS.add(SimpleNamespace(name='new'))\n"
+        + "THINGS.remove('old')\n"
+        + "1 / 0\n"
+    )
+    try:
+        with pytest.raises(PluginError, match="ZeroDivisionError: division by zero"):
+            load_plugins([plugin])
+    finally:
+        del sys.modules["things_of_this_test"]
+
+    assert things.names == ("old",)
+    assert "plugged" not in BACKBONES
+
+
+def test_what_a_broken_plugin_is_the_first_to_import_stays(tmp_path: Path) -> None:
+    """Metrics are registered when their modules are imported, which is once in a process."""
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("import bench.metrics\n1 / 0\n")
+    code = (
+        "from pathlib import Path\n"
+        "from bench.errors import PluginError\n"
+        "from bench.registry import load_plugins\n"
+        "try:\n"
+        f"    load_plugins([Path({str(plugin)!r})])\n"
+        "except PluginError:\n"
+        "    from bench.metrics.base import METRICS\n"
+        "    print(*METRICS.names)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+    assert "accuracy" in result.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--dry-run"],
+        ["list"],
+        ["check", "tiny"],
+        ["verify", "r"],
+        ["predict", "r", "x.png"],
+        ["export", "r", "tiny"],
+    ],
+)
+def test_no_command_goes_on_without_a_plugin_that_was_named(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clash.py").write_text(GOOD + "BACKBONES.add(BACKBONES['plugged'])\n")
+
+    assert cli.main([*words, "--plugin", str(tmp_path / "clash.py")]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: plugin ")
+    assert "(line 5 of clash.py)" in told.err
+    assert len(told.err.splitlines()) == 1
+    assert told.out == ""
 
 
 def test_of_many_names_only_the_nearest_are_told() -> None:

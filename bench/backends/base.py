@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
+from bench.framework_variables import KERAS_BACKENDS
 
 Array = NDArray[Any]
 LossFunction = Callable[[Any, Any, Any], Any]
@@ -123,7 +124,7 @@ def current() -> Backend:
     import keras
 
     name = keras.config.backend()
-    if name not in ("tensorflow", "jax", "torch"):
+    if name not in KERAS_BACKENDS:
         raise UsageError(f"KERAS_BACKEND={name} is not supported; use tensorflow, jax or torch.")
     module = importlib.import_module(f"bench.backends.{name}_backend")
     return cast(Backend, module.BACKEND)

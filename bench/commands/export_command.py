@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.commands.report_command import find_run
 from bench.export import export
-from bench.framework_variables import prepare_here
+from bench.framework_variables import keras_backend_of, prepare_here
 from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.rebuild import rebuild, record_of
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"warning: {error}", style="yellow", markup=False)
     run = load_run(find_run(arguments.results, arguments.run))
     record = record_of(run, arguments.backbone)
-    prepare_here(record.environment.get("keras_backend", "tensorflow"))
+    prepare_here(keras_backend_of(record))
     with without(*UNUSED_BY_WORKERS):
         with hushed():
             from bench.backends.base import current

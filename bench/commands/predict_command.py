@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.commands.report_command import find_run
 from bench.errors import BenchError, UsageError
-from bench.framework_variables import prepare_here
+from bench.framework_variables import keras_backend_of, prepare_here
 from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.prediction import Answer, DecodedAhead, answers, find_images
@@ -49,7 +49,7 @@ def _answers(
     run: Run, record: Record, paths: Sequence[Path], temperature: float | None
 ) -> list[Answer]:
     # The backend that the model was trained on, unless the user names one.
-    prepare_here(record.environment.get("keras_backend", "tensorflow"))
+    prepare_here(keras_backend_of(record))
     with DecodedAhead(paths, record.trial.input_size) as images:
         with without(*UNUSED_BY_WORKERS):
             with hushed():

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import datasets, report, thumbnails
+from bench import datasets, known_plugins, report, thumbnails
 from bench.audit import gate, words
 from bench.audit.findings import KeptAudit
 from bench.commands.opening import open_report
@@ -51,6 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
         errors.print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
     if arguments.run is not None and not is_file_name(arguments.run):
         raise UsageError(f"--run must be a plain folder name, got {arguments.run!r}.")
+    known_plugins.remember(arguments.plugin)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     backbones = choose_backbones(arguments.backbones)
     protocol = load_protocol(arguments.protocol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -11,13 +12,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import datasets, weights
+from bench import datasets, known_plugins, weights
 from bench.audit.findings import load
 from bench.cli import parser
 from bench.commands.report_command import find_run
-from bench.errors import BenchError, TrialError
+from bench.errors import BenchError, TrialError, UsageError
 from bench.executors.local_process import LocalProcess
+from bench.framework_variables import keras_backend_of
 from bench.manifest import Change, changes
+from bench.rebuild import declared
 from bench.records import Evidence, Run, load_run
 from bench.registry import BACKBONES, load_plugins
 from bench.store import Store
@@ -31,27 +34,33 @@ from bench.verification import (
     train_again,
 )
 
+# A name of the collection that is installed, its configuration and version, and no other options.
+PLAIN_TFDS = re.compile(r"tfds:\w+(/[^:=/]+)?(:[\d.*]+)?")
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Train again and compare; 0 where the probabilities are the same, 1 where not."""
     console = Console(highlight=False)
+    for error in load_plugins(arguments.plugin, arguments.packages):
+        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
     run = load_run(find_run(arguments.results, arguments.run))
     record = smallest(run)
     stored_protocol(run, record)
+    keras_backend = keras_backend_of(record)
     asked = _asked(run, record)
-    for error in load_plugins(asked.plugin, arguments.packages):
-        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
     trial = record.trial
+    plugins = [*arguments.plugin, *_recorded_plugins(run, trial.backbone, asked.plugin)]
+    backbone = declared(run, record)
     about = f"trial       {_name(trial)}, the quickest of run {run.name}"
     console.print(about, markup=False, soft_wrap=True)
-    os.environ["KERAS_BACKEND"] = record.environment.get("keras_backend", "tensorflow")
+    os.environ["KERAS_BACKEND"] = keras_backend
     settings = trial.settings
     with tempfile.TemporaryDirectory(prefix="backbone-bench-verify-") as name:
         folder = Path(name)
         store = Store(folder / "cache")
         dataset = _dataset(run, record, asked, store)
         located = weights.locate(
-            BACKBONES[trial.backbone],
+            backbone,
             settings.weights,
             trial.input_size,
             say=lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
@@ -68,7 +77,7 @@ def main(arguments: argparse.Namespace) -> int:
                 store,
                 executor,
                 heard,
-                plugins=tuple(str(path.resolve()) for path in asked.plugin),
+                plugins=tuple(str(path.resolve()) for path in plugins),
                 packages=arguments.packages,
             )
         again = heard.finished()
@@ -110,14 +119,38 @@ class _Heard:
 
 
 def _asked(run: Run, record: Record) -> argparse.Namespace:
-    """The recorded command, read as it was when it was given."""
+    """The recorded command, read as it was when it was given. It may be anybody's: what it names is
+    only taken for where the images are, and `_recorded_plugins` looks before it imports."""
     command: Sequence[str] = record.command or run.meta.get("command", ())
+    words = list(command[1:])
+    error = BenchError(f"run {run.name} was asked for in words that this version does not know.")
+    if words[:1] != ["run"] or not all(isinstance(word, str) for word in words):
+        raise error
     try:
-        return parser().parse_args(list(command[1:]))
-    except SystemExit as error:
+        asked = parser().parse_args(words)
+    except SystemExit:
+        raise error from None
+    if asked.dataset.startswith("tfds:") and not PLAIN_TFDS.fullmatch(asked.dataset):
         raise BenchError(
-            f"run {run.name} was asked for in words that this version does not know."
-        ) from error
+            f"run {run.name} names the data set {asked.dataset!r}: collections other than that of "
+            f"TensorFlow Datasets are code, which is not loaded for a run that may be anybody's."
+        )
+    return asked
+
+
+def _recorded_plugins(run: Run, backbone: str, plugins: Sequence[Path]) -> Sequence[Path]:
+    """Import the plugins that the run names if they are needed, and if this user has run them."""
+    if backbone in BACKBONES:
+        return ()
+    foreign = known_plugins.unknown(plugins)
+    if foreign:
+        raise UsageError(
+            f"{backbone} of run {run.name} comes from the plugin {str(foreign[0])!r}, which is not "
+            f"imported: as it is now, no run of yours has used it.\n"
+            f"Read it, and name it with --plugin if it is to run."
+        )
+    load_plugins(plugins)
+    return plugins
 
 
 def _dataset(run: Run, record: Record, asked: argparse.Namespace, store: Store) -> Dataset:
