@@ -14,7 +14,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Put `content` at `path`: at any instant the old file or the new one is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = beside(path)
-    data = content.encode() if isinstance(content, str) else content
+    # Half of a surrogate pair is how Python holds a file name that is not UTF-8.
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         with aside.open("wb") as file:
             file.write(data)
@@ -26,8 +27,10 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON with sorted keys: the same value always gives the same text. NaN is refused."""
-    return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """JSON with sorted keys: the same value always gives the same text. NaN is refused; what UTF-8
+    cannot hold, as in file names that are not UTF-8, is escaped and read back as it was."""
+    text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def is_file_name(text: str) -> bool:

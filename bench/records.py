@@ -4,7 +4,7 @@
       run.json        what was asked: protocol, settings, dataset summary, what was skipped and why
       dataset.json    class names, and the images and labels of each split
       records.jsonl   one line a trial, finished or failed
-      arrays/KEY.npz  the raw evidence of one trial: labels, probabilities, durations
+      arrays/KEY.npz  the raw evidence of one trial: labels, probabilities, durations (`arrays.py`)
       logs/KEY.log    what the trial's process printed
 
 Writing is atomic, and a record is written after its arrays: where there is a record, there is its
@@ -14,28 +14,25 @@ evidence. Format history: 1, the first.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import types
 import typing
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from bench.arrays import Array, read_arrays
+from bench.arrays import write_arrays as write_arrays
 from bench.errors import BenchError
 from bench.files import to_json, write_atomic
-from bench.types import Dataset, Record
+from bench.protocol import Head, Phase
+from bench.structured import structure as structure
+from bench.types import SPLITS, Dataset, Record, Settings, Trial
 
 SCHEMA = 1
+REMADE = "the same `run` command writes it again and keeps what is trained."
 T = TypeVar("T")
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
@@ -55,17 +52,36 @@ class Evidence:
         `robust_*` (see `bench/robustness`), and `latency_<runtime>_b<batch>`,
         `warmup_<runtime>_b<batch>` (seconds per query).
         """
-        path = self.folder / "arrays" / f"{self.record.trial.key}.npz"
-        if not path.exists():
-            return {}
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise BenchError(
-                f"{path} is damaged ({error}); remove it and its line in records.jsonl, and start "
-                f"the run again."
-            ) from error
+        return read_arrays(self.folder, self.record, len(self.classes))
+
+
+@dataclass(frozen=True)
+class _Protocol:
+    """What `run.json` holds of the protocol."""
+
+    name: str = ""
+    summary: str = ""
+    digest: str = ""
+    head: Head | None = None
+    phases: tuple[Phase, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """The types of what `run.json` may hold; older runs and those cut short lack some of it."""
+
+    name: str = ""
+    created: str = ""
+    command: tuple[str, ...] = ()
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    protocol: _Protocol = _Protocol()
+    settings: Settings = field(default_factory=Settings)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    skipped: tuple[Mapping[str, str], ...] = ()
+    broken_plugins: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    price_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,68 +122,98 @@ def load_run(folder: Path) -> Run:
         raise BenchError(
             f"{folder} holds no run (no run.json); `results/` lists the runs there are."
         )
+    return Run(folder, read_meta(folder), _read_dataset(folder), read_records(folder))
+
+
+def read_meta(folder: Path) -> Mapping[str, Any]:
+    """What a run was asked for: its `run.json`, empty where there is none yet."""
+    if not (folder / "run.json").exists():
+        return {}
+
+    def checked(raw: Any) -> Mapping[str, Any]:
+        structure(_Meta, raw)
+        return typing.cast("Mapping[str, Any]", raw)
+
+    return _read(folder / "run.json", checked, f"Move it elsewhere: {REMADE}")
+
+
+def _read_dataset(folder: Path) -> Dataset:
+    def checked(raw: Any) -> Dataset:
+        dataset = structure(Dataset, raw)
+        for name, split in dataset.splits.items():
+            if name not in SPLITS or not len(split.ids) == len(split.labels):
+                raise ValueError(
+                    f"split {name!r} has {len(split.ids)} ids, {len(split.labels)} labels"
+                )
+            if not all(0 <= label < len(dataset.classes) for label in split.labels):
+                raise ValueError(f"split {name!r} has labels of no class")
+        return dataset
+
+    return _read(folder / "dataset.json", checked, f"Nothing else is lost: {REMADE}")
+
+
+def _read(path: Path, checked: Callable[[Any], T], remedy: str) -> T:
+    """One JSON file of a run's folder, as `checked` makes it; an error says how to go on."""
     try:
-        meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        dataset = structure(Dataset, json.loads((folder / "dataset.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BenchError(f"{folder} cannot be read: {error}") from error
-    return Run(folder, meta, dataset, read_records(folder))
+        return checked(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise BenchError(f"{path} is gone. {remedy}") from error
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BenchError(f"{path} is damaged ({_in_short(error)}). {remedy}") from error
+
+
+def _in_short(error: Exception) -> str:
+    """An error of reading JSON in a line; `KeyError` alone says nothing but the key."""
+    text = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return text[:200]
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
-    """All records of a run, in the order they were made."""
+    """The run's records, in the order they were made: one of each place, as the recorder has it."""
     path = folder / "records.jsonl"
-    if not path.exists():
+    try:
+        # Not `splitlines`, which also divides at what may stand in a name: U+2028, U+0085.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
         return ()
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            raw = json.loads(line)
-            if raw["schema"] > SCHEMA:
-                raise BenchError(
-                    f"{path} line {number} has format {raw['schema']}, this program reads up to "
-                    f"{SCHEMA}; update backbone-bench."
-                )
-            found.append(structure(Record, raw))
-        except (ValueError, TypeError, KeyError) as error:
-            raise BenchError(f"{path} line {number} is not a record: {error}") from error
-    return tuple(found)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path} cannot be read: {error}.") from error
+    return newest(_record(path, number, line) for number, line in enumerate(lines, 1) if line)
+
+
+def _record(path: Path, number: int, line: str) -> Record:
+    try:
+        raw = json.loads(line)
+        if raw["schema"] > SCHEMA:
+            raise BenchError(
+                f"{path} line {number} has format {raw['schema']}, this program reads up to "
+                f"{SCHEMA}; update backbone-bench."
+            )
+        return structure(Record, raw)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BenchError(
+            f"{path} line {number} is not a record ({_in_short(error)}). Delete that line: the "
+            f"same `run` command then trains its trial again and keeps the others."
+        ) from error
+
+
+def place(trial: Trial) -> tuple[str, int, float]:
+    """What a run holds one record of."""
+    return trial.backbone, trial.seed, trial.fraction
+
+
+def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
+    """One record of each place, the last one: in the order in which those were made."""
+    kept: dict[tuple[str, int, float], Record] = {}
+    for record in records:
+        kept.pop(place(record.trial), None)
+        kept[place(record.trial)] = record
+    return tuple(kept.values())
 
 
 def write_records(folder: Path, records: typing.Iterable[Record]) -> None:
     """Replace a run's records, all at once: a reader never meets half a line."""
     lines = [to_json(dataclasses.asdict(r)) for r in records]
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))
-
-
-def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array]) -> None:
-    """Store the raw evidence of one trial."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomic(folder / "arrays" / f"{key}.npz", buffer.getvalue())
-
-
-def structure(kind: type[T], raw: Any) -> T:
-    """Rebuild a (nested) dataclass from what JSON gave; unknown keys are ignored."""
-    rebuild: Callable[[Any], T] = _rebuilder(typing.cast(Any, kind))
-    return rebuild(raw)
-
-
-@cache
-def _rebuilder(kind: Any) -> Callable[[Any], Any]:
-    """What makes a `kind` of its JSON: worked out once a type, for there may be many records."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        fields = [(f.name, _rebuilder(hints[f.name])) for f in dataclasses.fields(kind)]
-        return lambda raw: kind(**{n: rebuild(raw[n]) for n, rebuild in fields if n in raw})
-    if origin is tuple:
-        item = _rebuilder(inner[0])
-        return lambda raw: tuple(map(item, raw))
-    if origin in (dict, Mapping):
-        value = _rebuilder(inner[1])
-        return lambda raw: {name: value(one) for name, one in raw.items()}
-    if origin in (typing.Union, types.UnionType):
-        other = _rebuilder(next(a for a in inner if a is not type(None)))
-        return lambda raw: None if raw is None else other(raw)
-    return lambda raw: raw

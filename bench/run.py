@@ -6,7 +6,6 @@ is killed at any instant goes on from the last finished trial.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bench import retry
+from bench.arrays import arrays_fault
 from bench.environment import environment
-from bench.errors import BenchError, UsageError, WorkerDiedError
+from bench.errors import UsageError, WorkerDiedError
 from bench.executors.base import Executor
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
 from bench.plan import Plan, Planned
-from bench.records import SCHEMA, read_records, write_records
+from bench.records import SCHEMA, newest, read_meta, read_records, write_records
 from bench.run_folder import held
 from bench.side_by_side import side_by_side
 from bench.store import Store
@@ -85,6 +85,8 @@ def carry_out(
 ) -> tuple[Record, ...]:
     """Run what is missing of `plan` into the `opened` folder; returns the plan's records."""
     book = _Book(folder, listener, request.keep_models)
+    for fault in _faults(plan, folder).values():
+        book.note(f"{fault}: its trial is trained again.")
     _run_jobs(plan, folder, request, store, executor, book)
     _measure(plan, folder, request, store, executor, book)
     if request.keep_models == "none":
@@ -94,9 +96,19 @@ def carry_out(
 
 
 def pending(plan: Plan, folder: Path) -> list[Trial]:
-    """The trials that `execute` would run: those without a record, and those that failed."""
-    done = {r.trial.key for r in read_records(folder) if r.status == "ok"}
+    """The trials that `execute` would run: those without a record, those that failed, and those
+    whose arrays are gone or damaged."""
+    finished = {r.trial.key for r in read_records(folder) if r.status == "ok"}
+    done = finished - _faults(plan, folder).keys()
     return [trial for trial in plan.trials if trial.key not in done]
+
+
+def _faults(plan: Plan, folder: Path) -> dict[str, str]:
+    """What is wrong with the arrays of finished trials of the plan, by their keys."""
+    keys, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
+    finished = (r for r in read_records(folder) if r.status == "ok" and r.trial.key in keys)
+    found = {r.trial.key: arrays_fault(folder, r, classes) for r in finished}
+    return {key: fault for key, fault in found.items() if fault}
 
 
 @dataclass
@@ -138,10 +150,7 @@ class _Book:
             record = replace(record, notes=(*record.notes, note))
         self.heard.add(trial.key)
         # A trial whose weights have changed since has another key: the new one takes its place.
-        for key, old in list(self.records.items()):
-            if _place(old.trial) == _place(trial):
-                del self.records[key]
-        self.records[trial.key] = record
+        self.records = {r.trial.key: r for r in newest([*self.records.values(), record])}
         write_records(self.folder, self.records.values())
         if self.keep == "best":
             # Of this execution alone: what an earlier one was asked to keep stays.
@@ -241,11 +250,6 @@ def _job(
     )
 
 
-def _place(trial: Trial) -> tuple[str, int, float]:
-    """What a run holds one record of."""
-    return trial.backbone, trial.seed, trial.fraction
-
-
 def _failed(trial: Trial, reason: str) -> Record:
     now = _now()
     return Record(SCHEMA, trial, "failed", reason, now, now, environment=environment())
@@ -253,7 +257,7 @@ def _failed(trial: Trial, reason: str) -> Record:
 
 def _check_same(plan: Plan, folder: Path) -> None:
     """One folder holds one dataset, protocol and set of settings: else its table would lie."""
-    earlier = _read_meta(folder)
+    earlier = read_meta(folder)
     # A run of before there was an option was made with its default.
     known = _options(Settings()) | earlier["identity"] if "identity" in earlier else {}
     for what, now in _identity(plan).items():
@@ -279,7 +283,7 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 def _describe(plan: Plan, folder: Path, request: Request) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
-    earlier = _read_meta(folder)
+    earlier = read_meta(folder)
     chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
     skipped = [s for s in earlier.get("skipped", []) if s["backbone"] not in chosen]
     dataset = plan.dataset
@@ -310,17 +314,6 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
         write_atomic(folder / path, content)
     write_atomic(folder / "dataset.json", to_json(asdict(dataset)))
     write_atomic(folder / "run.json", to_json(meta, indent=2))
-
-
-def _read_meta(folder: Path) -> Mapping[str, Any]:
-    path = folder / "run.json"
-    if not path.exists():
-        return {}
-    try:
-        meta: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BenchError(f"{path} is damaged ({error}); give another --run, or --fresh.") from error
-    return meta
 
 
 def _now() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -44,9 +45,14 @@ def keep(
 
 
 def read(folder: Path) -> Mapping[int, bytes]:
-    """The pictures that were kept, as JPEG files, by their place in the test split."""
-    found = (folder / FOLDER).glob("*.jpg")
-    return {int(file.stem): file.read_bytes() for file in found if file.stem.isdecimal()}
+    """The pictures that were kept, as JPEG files, by their place in the test split. One that cannot
+    be read is left out: a report does without."""
+    found = {}
+    for file in (folder / FOLDER).glob("*.jpg"):
+        if file.stem.isdecimal() and file.is_file():
+            with suppress(OSError):
+                found[int(file.stem)] = file.read_bytes()
+    return found
 
 
 def _file(folder: Path, place: int) -> Path:

@@ -121,7 +121,7 @@ class _Setup:
         robust = self._robustness(trial)
         robustness_seconds = time.perf_counter() - begun
         robustness_seconds -= self.built.passes.compile_seconds - compiled  # counted as compiling
-        write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
+        digest = write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
         spent = Spent(
             imports=self.imports,
             shared=self.seconds,
@@ -149,6 +149,7 @@ class _Setup:
             memory_bytes=process_peak(),
             device_memory_bytes=self.built.backend.memory_peak(),
             accumulation=self.job.accumulation,
+            arrays_sha256=digest,
         )
 
     def _train(self, trial: Trial) -> Found:

@@ -298,3 +298,4 @@ class Record:
     device_memory_bytes: int | None = None  # on the GPU, at most, while training
     session: Session | None = None  # that measured the runtimes
     accumulation: int = 1  # parts that each batch was taken in, as memory did not hold all of it
+    arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1

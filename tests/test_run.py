@@ -8,15 +8,17 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from abandoned import left_beside
 
+from bench.arrays import arrays_path
 from bench.errors import BenchError, UsageError, WorkerDiedError
 from bench.executors.local_process import LocalProcess
 from bench.job import Job, Listener
 from bench.plan import Plan, make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
-from bench.records import SCHEMA, load_run, read_records, write_records
+from bench.records import SCHEMA, load_run, read_records, write_arrays, write_records
 from bench.run import Request, execute, pending
 from bench.run_folder import held, run_folder
 from bench.store import Store
@@ -31,6 +33,7 @@ DATASET = Dataset(
     splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
     fingerprint="f" * 64,
 )
+ARRAYS = {"test_labels": np.array([0, 1]), "test_probabilities": np.eye(2)}
 FIRST_KEY = "fb0790d1722f586a"  # what the trial of `plan("one")` was called before there was tuning
 REQUEST = Request(command=("run_bench.py",))
 
@@ -73,6 +76,16 @@ class Silent:
     def record(self, record: Record) -> None: ...
 
 
+class Told(Silent):
+    """Remembers what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 class Scripted:
     """An executor that answers each trial as it is told to: a status, or death."""
 
@@ -88,7 +101,8 @@ class Scripted:
                 raise WorkerDiedError("killed by SIGKILL")
             if status == "interrupt":
                 raise KeyboardInterrupt
-            listener.record(Record(SCHEMA, trial, status))  # type: ignore[arg-type]
+            digest = write_arrays(Path(job.folder), trial.key, ARRAYS) if status == "ok" else ""
+            listener.record(Record(SCHEMA, trial, status, arrays_sha256=digest))  # type: ignore[arg-type]
 
     def close(self) -> None: ...
 
@@ -129,6 +143,24 @@ def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store
     again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
     assert len(again.ran) == 2
     assert [r.status for r in read_records(tmp_path / "r")] == ["ok", "ok"]
+
+
+def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
+    tmp_path: Path, store: Store
+) -> None:
+    p, heard = plan("one", "two", "three"), Told()
+    folder = tmp_path / "r"
+    run(p, folder, store, lambda t: "ok")
+    one, two, _ = (arrays_path(folder, trial.key) for trial in p.trials)
+    one.unlink()
+    two.write_bytes(two.read_bytes()[:-1])
+    assert [trial.backbone for trial in pending(p, folder)] == ["one", "two"]
+    executor = Scripted(lambda t: "ok")
+    execute(p, folder, REQUEST, store, executor, heard)
+    assert executor.ran == [("one", 0), ("two", 0)]
+    assert heard.notes[0] == f"{one} is gone: its trial is trained again."
+    assert heard.notes[1].startswith(f"{two} is damaged (")
+    assert pending(p, folder) == []
 
 
 def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store) -> None:

@@ -78,12 +78,12 @@ def test_what_counts_as_the_same(stored: Run, dataset: Dataset, tmp_path: Path) 
     for moved, changed, same in ((0.0, 0, True), (5e-7, 0, True), (2e-6, 0, False)):
         arrays = {name: np.array(array) for name, array in before.arrays.items()}
         arrays["test_probabilities"][3] += [moved, -moved]
-        write_arrays(tmp_path, record.trial.key, arrays)
+        write_arrays(tmp_path, record.trial.key, arrays, replaces=record.arrays_sha256)
         found = differences(before, Evidence(record, dataset.classes, tmp_path))["test"]
         assert found.largest == pytest.approx(moved, rel=1e-6)
         assert (found.changed, found.same) == (changed, same)
     arrays["test_probabilities"][:5] = arrays["test_probabilities"][:5, ::-1]
-    write_arrays(tmp_path, record.trial.key, arrays)
+    write_arrays(tmp_path, record.trial.key, arrays, replaces=record.arrays_sha256)
     found = differences(before, Evidence(record, dataset.classes, tmp_path))["test"]
     assert (found.changed, found.same) == (5, False)
 

@@ -133,7 +133,7 @@ def load(folder: Path) -> KeptAudit | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         return structure(KeptAudit, raw)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise BenchError(
             f"{path} is damaged ({error}); start the run again to remake it."
         ) from error

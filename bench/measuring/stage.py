@@ -240,7 +240,12 @@ class _Stage:
         for record in reversed(model.records):
             evidence = Evidence(record, self.job.dataset.classes, self.folder)
             own = model.answers if record is first else {}
-            write_arrays(self.folder, record.trial.key, {**evidence.arrays, **model.timings, **own})
+            digest = write_arrays(
+                self.folder,
+                record.trial.key,
+                {**evidence.arrays, **model.timings, **own},
+                replaces=record.arrays_sha256,
+            )
             note = () if record is first else (SHARED.format(seed=first.trial.seed),)
             self.listener.record(
                 replace(
@@ -249,6 +254,7 @@ class _Stage:
                     seconds=_with_measuring(record, model.seconds, spent=record is first),
                     notes=record.notes + note,
                     session=session,
+                    arrays_sha256=digest,
                 )
             )
 

@@ -1,0 +1,253 @@
+"""A run's folder that was damaged: an error that names the file and what to do, never a figure."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import Net, make_run
+
+from bench import thumbnails
+from bench.arrays import arrays_path, read_arrays, write_arrays
+from bench.errors import BenchError
+from bench.records import load_run, read_records, write_records
+from bench.report.findings import Findings, find
+
+NETS = [Net("one"), Net("two")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run of two backbones whose records carry the checksums of their arrays."""
+    folder = make_run(tmp_path / "r", NETS, images=10, queries=5)
+    records = read_records(folder)
+    for number, record in enumerate(records):
+        digest = write_arrays(folder, record.trial.key, read_arrays(folder, record, 2))
+        records = (*records[:number], replace(record, arrays_sha256=digest), *records[number + 1 :])
+    write_records(folder, records)
+    return folder
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path) -> Path:
+    """The same as version 0.1 left it: neither checksums nor keys."""
+    folder = make_run(tmp_path / "r", NETS, images=10, queries=5)
+    for record in read_records(folder):
+        arrays = read_arrays(folder, record, 2)
+        np.savez_compressed(arrays_path(folder, record.trial.key), **arrays)  # type: ignore[arg-type]
+    return folder
+
+
+def read(folder: Path) -> Findings:
+    return find(load_run(folder))
+
+
+def keys(folder: Path) -> list[str]:
+    return [record.trial.key for record in read_records(folder)]
+
+
+def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Change a JSON file; for `records.jsonl`, its first line."""
+
+    def damage(folder: Path) -> None:
+        first, newline, rest = (folder / name).read_text().partition("\n")
+        (folder / name).write_text(json.dumps(change(json.loads(first))) + newline + rest)
+
+    return damage
+
+
+def _bytes(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(content) and None
+
+
+def _arrays(**arrays: Any) -> Callable[[Path], None]:
+    """Other arrays in the first trial's file, as one who knows the format would put them there."""
+
+    def damage(folder: Path) -> None:
+        record = read_records(folder)[0]
+        found = read_arrays(folder, record, 2)
+        path = arrays_path(folder, record.trial.key)
+        np.savez_compressed(path, **(found | arrays))
+
+    return damage
+
+
+def _first_arrays(content: bytes) -> Callable[[Path], None]:
+    return lambda folder: arrays_path(folder, keys(folder)[0]).write_bytes(content) and None
+
+
+def _an_array_alone(folder: Path) -> None:
+    with arrays_path(folder, keys(folder)[0]).open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def _exchanged(folder: Path) -> None:
+    first, second = (arrays_path(folder, key) for key in keys(folder))
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+
+
+def _cut_last_line(folder: Path) -> None:
+    path = folder / "records.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+DEEP = b"[" * 100_000
+NOT_UTF8 = b'{"name": "\xff"}'
+META, DATASET, RECORDS = "run.json", "dataset.json", "records.jsonl"
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "run.json is no JSON": (_bytes(META, b"{"), "run.json is damaged .* Move it elsewhere"),
+    "run.json is empty": (_bytes(META, b""), "run.json is damaged"),
+    "run.json is not UTF-8": (_bytes(META, NOT_UTF8), "run.json is damaged .*utf-8"),
+    "run.json is nested deep": (_bytes(META, DEEP), "run.json is damaged .*recursion"),
+    "run.json is a list": (_json(META, lambda raw: [raw]), "run.json .*expected dict, got"),
+    "run.json is null": (_json(META, lambda raw: None), "run.json .*expected dict, got None"),
+    "settings are a text": (
+        _json(META, lambda raw: raw | {"settings": "x"}),
+        "run.json is damaged .settings: expected dict, got 'x'",
+    ),
+    "the price is a text": (
+        _json(META, lambda raw: raw | {"price_per_hour": "1"}),
+        "price_per_hour: expected float, got '1'",
+    ),
+    "phases are numbers": (
+        _json(META, lambda raw: raw | {"protocol": {"phases": [1]}}),
+        "protocol: phases: expected dict, got 1",
+    ),
+    "skipped is a list of texts": (
+        _json(META, lambda raw: raw | {"skipped": ["vgg16"]}),
+        "skipped: expected dict, got 'vgg16'",
+    ),
+    "dataset.json is gone": (lambda f: (f / DATASET).unlink(), "dataset.json is gone. .*writes it"),
+    "dataset.json is no JSON": (_bytes(DATASET, b"nonsense"), "dataset.json is damaged"),
+    "dataset.json is a number": (_bytes(DATASET, b"1"), "dataset.json .*expected dict, got 1"),
+    "dataset.json is nested deep": (_bytes(DATASET, DEEP), "dataset.json is damaged"),
+    "classes are numbers": (
+        _json(DATASET, lambda raw: raw | {"classes": [1, 2]}),
+        "classes: expected str, got 1",
+    ),
+    "a label of no class": (
+        _json(DATASET, lambda raw: raw | {"splits": {"test": {"ids": ["x"], "labels": [7]}}}),
+        "split 'test' has labels of no class",
+    ),
+    "a label too few": (
+        _json(DATASET, lambda raw: raw | {"splits": {"test": {"ids": ["x"], "labels": []}}}),
+        "split 'test' has 1 ids, 0 labels",
+    ),
+    "an unknown split": (
+        _json(DATASET, lambda raw: raw | {"splits": {"x": {"ids": [], "labels": []}}}),
+        "split 'x'",
+    ),
+    "records.jsonl is not UTF-8": (_bytes(RECORDS, NOT_UTF8), "records.jsonl .*utf-8"),
+    "the last record is cut": (
+        _cut_last_line,
+        r"records.jsonl line 2 is not a record .* Delete that line: the same `run` command",
+    ),
+    "a record is nested deep": (_bytes(RECORDS, DEEP), "line 1 is not a record .*recursion"),
+    "a record is a list": (_bytes(RECORDS, b"[]\n"), "line 1 is not a record"),
+    "a record lacks its trial": (_bytes(RECORDS, b'{"schema": 1}\n'), "line 1 is not a record"),
+    "a record of another status": (
+        _json(RECORDS, lambda raw: raw | {"status": "fine"}),
+        "line 1 .*status: expected 'ok' or 'failed', got 'fine'",
+    ),
+    "seconds are texts": (
+        _json(RECORDS, lambda raw: raw | {"seconds": {"total": "1"}}),
+        "line 1 .*seconds: expected float, got '1'",
+    ),
+    "arrays were exchanged": (_exchanged, "npz is damaged .it holds the arrays of trial"),
+    "arrays were altered": (
+        _arrays(),
+        "npz is damaged .it is not the file that the trial's record",
+    ),
+    "an empty file of arrays": (_first_arrays(b""), "npz is damaged"),
+    "arrays of another kind": (_first_arrays(b"\x93NUMPY nonsense"), "npz is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_an_error_that_names_the_file(name: str, folder: Path) -> None:
+    damage, message = DAMAGES[name]
+    read(folder)
+    damage(folder)
+    with pytest.raises(BenchError, match=f"(?i){message}"):
+        read(folder)
+
+
+WITHOUT_CHECKSUM: dict[str, tuple[Callable[[Path], None], str]] = {
+    "labels too few": (_arrays(test_labels=np.zeros(9, int)), "are of 10 images, not of 9"),
+    "labels of no class": (_arrays(test_labels=np.full(10, 2)), "not of the run's 2 classes"),
+    "labels that are texts": (_arrays(test_labels=np.full(10, "x")), "no list of whole numbers"),
+    "a class too many": (
+        _arrays(test_probabilities=np.ones((10, 3))),
+        "not of the run's 2 classes",
+    ),
+    "probabilities of one dimension": (_arrays(test_probabilities=np.ones(10)), "2 classes"),
+    "durations that are texts": (_arrays(latency_keras_b1=np.full(5, "x")), "no list of seconds"),
+    "objects": (_arrays(test_labels=np.array([{}] * 10)), "allow_pickle=False"),
+    "an array alone": (_an_array_alone, "no .npz archive"),
+    "a text": (_first_arrays(b"nonsense"), "is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_CHECKSUM)
+def test_arrays_of_an_old_run_are_held_against_each_other(name: str, old_folder: Path) -> None:
+    damage, message = WITHOUT_CHECKSUM[name]
+    read(old_folder)
+    damage(old_folder)
+    with pytest.raises(BenchError, match=message):
+        read(old_folder)
+
+
+def test_a_trial_whose_arrays_are_gone_has_no_figures_and_no_rank(folder: Path) -> None:
+    arrays_path(folder, keys(folder)[0]).unlink()
+    table = read(folder).trials.set_index("backbone")
+    assert table.loc["one", "reason"] == "no usable test probabilities are stored"
+    assert np.isnan(table.loc["one", "accuracy"])
+    assert table["rank"].to_dict() == {"two": 1, "one": None}
+
+
+def test_of_lines_written_twice_the_last_one_counts(folder: Path) -> None:
+    path = folder / "records.jsonl"
+    first, second = path.read_text().splitlines()
+    path.write_text("\n".join([first, second, first.replace('"notes": []', '"notes": ["later"]')]))
+    run = load_run(folder)
+    assert [(r.trial.backbone, r.notes) for r in run.records] == [("two", ()), ("one", ("later",))]
+    assert list(find(run).trials["rank"]) == [1, 2]
+
+
+def test_what_a_path_may_hold_leaves_the_records_readable(folder: Path) -> None:
+    # Line separators of Unicode, and bytes that are not UTF-8 as Python holds them.
+    strange = "a\u2028b\u2029c\u0085d\x1e" + os.fsdecode(b"\xff\xfe")
+    records = [replace(record, reason=strange) for record in read_records(folder)]
+    write_records(folder, records)
+    assert read_records(folder) == tuple(records)
+
+
+def test_arrays_measured_again_before_their_record_are_no_damage(folder: Path) -> None:
+    """As where a process is killed after it wrote the arrays, and before their record."""
+    record = read_records(folder)[0]
+    arrays = read_arrays(folder, record, 2)
+    more = arrays | {"latency_xla_b1": np.array([0.5])}
+    # Twice, as a second try does: the record still names the first file.
+    for _ in range(2):
+        digest = write_arrays(folder, record.trial.key, more, replaces=record.arrays_sha256)
+    assert sorted(read_arrays(folder, record, 2)) == sorted(more)
+    written = replace(record, arrays_sha256=digest)
+    assert sorted(read_arrays(folder, written, 2)) == sorted(more)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no named pipes")
+def test_pictures_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    pictures = tmp_path / thumbnails.FOLDER
+    (pictures / "00001.jpg").mkdir(parents=True)
+    os.mkfifo(pictures / "00002.jpg")
+    (pictures / "00003.jpg").symlink_to("nowhere")
+    (pictures / "00004.jpg").write_bytes(b"jpeg")
+    assert thumbnails.read(tmp_path) == {4: b"jpeg"}
