@@ -15,10 +15,11 @@ import numpy as np
 
 from bench.backends.base import Array
 from bench.runtimes.base import Call
+from bench.statistics import SAMPLES_FOR_PERCENTILE
 
 ROUNDS = 4  # in which every subject has a turn; the slow ones have more, until they have enough
 OVERTIME = 4  # how many times its seconds a slow subject may take to get the queries it needs
-FOR_A_MEDIAN = 16  # queries that it needs where overtime would not bring as many as it should have
+FOR_A_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # queries that a slow subject gets, overtime or not
 MOST_QUERIES = 4000
 STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
 STABLE_CHANGE = 0.05
@@ -33,7 +34,7 @@ class Subject:
     call: Call
     images: Array
     seconds: float  # to be spent on its timed queries
-    least: int  # queries that it needs, as far as `OVERTIME` allows
+    least: int  # queries that it needs, as far as `OVERTIME` allows more than for a median
     joules: Callable[[], float] | None = None  # a running total, where the device counts energy
     warmup: list[float] = field(default_factory=list)
     timed: list[float] = field(default_factory=list)
@@ -43,7 +44,9 @@ class Subject:
     @property
     def done(self) -> bool:
         enough = self.spent >= self.seconds and len(self.timed) >= self._needed
-        late = self.spent >= OVERTIME * self.seconds
+        late = self.spent >= OVERTIME * self.seconds and len(self.timed) >= min(
+            self.least, FOR_A_MEDIAN
+        )
         return enough or late or len(self.timed) >= MOST_QUERIES
 
     @property

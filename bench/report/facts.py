@@ -95,8 +95,9 @@ def _drifted(findings: Findings) -> list[str]:
     sessions = {r.session.started: r.session for r in findings.run.records if r.session}
     return [
         f"The machine did not keep its speed during the timing of {', '.join(session.backbones)}: "
-        f"the same work took between {1000 * min(session.calibration):.1f} and "
-        f"{1000 * max(session.calibration):.1f} ms. Read their latencies with care."
+        f"the same work, timed {len(session.calibration)} times, took between "
+        f"{1000 * min(session.calibration):.1f} and {1000 * max(session.calibration):.1f} ms. "
+        f"Read their latencies with care."
         for session in sessions.values()
         if drift(session.calibration) > MOST_DRIFT
     ]

@@ -54,16 +54,17 @@ def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
 
 
 def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
-    slow = subject(clock, "slow", 0.5)
-    interleave([slow], seed=0, between=lambda: None)
-    assert len(slow.timed) == rounds.OVERTIME / 0.5
+    slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, least=3)
+    interleave([slow, batch], seed=0, between=lambda: None)
+    assert len(slow.timed) == rounds.FOR_A_MEDIAN  # 5.5 s, where overtime allows 4
+    assert len(batch.timed) == 3
 
 
 def test_no_overtime_for_a_percentile_that_cannot_be_had(clock: Clock) -> None:
-    can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.07)
+    can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.2)
     interleave([can, cannot], seed=0, between=lambda: None)
     assert len(can.timed) == 64  # 3.84 s of four
-    assert len(cannot.timed) == rounds.FOR_A_MEDIAN  # 64 of them would take 4.48 s
+    assert len(cannot.timed) == rounds.FOR_A_MEDIAN  # 64 of them would take 12.8 s
 
 
 def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
@@ -93,5 +94,14 @@ def test_energy_is_that_of_the_timed_queries_only(clock: Clock) -> None:
 
 
 def test_drift_by_hand() -> None:
-    assert drift([0.10, 0.12, 0.11]) == pytest.approx(0.2)
+    # Logarithms of 0 and log(1.1) to either side: a standard deviation of log(1.1).
+    assert drift([0.10, 0.11, 0.121]) == pytest.approx(1.1**2.326 - 1)
     assert drift([0.1]) == 0.0
+
+
+def test_drift_does_not_grow_with_the_number_of_samples() -> None:
+    times = np.exp(np.random.default_rng(0).normal(0, 0.05, (400, 100)))
+    few, many = (float(np.mean([drift(row[:n]) for row in times])) for n in (5, 100))
+    assert many == pytest.approx(few, rel=0.08)
+    # What five samples span on average, so that the limit means what it always meant.
+    assert few == pytest.approx(float(np.mean(np.ptp(np.log(times[:, :5]), axis=1))), rel=0.08)

@@ -167,3 +167,16 @@ def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Pat
     page = page_of(folder)
     assert page.count("data:image/jpeg;base64,") == len(places)
     assert len(page.encode()) < 15e6
+
+
+@pytest.mark.parametrize(
+    ("queries", "box", "percentiles"),
+    [(63, False, ["p50"]), (64, True, ["p50", "p90"]), (10, False, [])],
+)
+def test_the_latencies_box_follows_the_rule_of_the_percentiles(
+    tmp_path: Path, queries: int, box: bool, percentiles: list[str]
+) -> None:
+    data = data_of(page_of(make_run(tmp_path, SIX[:1], queries=queries)))
+    (backbone,) = data["latency"]["backbones"]
+    assert (backbone["quartiles"] is not None) == box
+    assert list(backbone["percentiles"]) == percentiles

@@ -18,7 +18,7 @@ from bench.records import load_run, read_records, write_arrays, write_records
 from bench.report.comparison import Change, Comparison, compare
 from bench.report.comparison_text import lines
 from bench.report.findings import find
-from bench.report.rules import parse_rule
+from bench.report.rules import hold, parse_rule
 from bench.types import Session, WeightsUsed
 
 LABELS = np.arange(100) % 2
@@ -229,26 +229,35 @@ def spoil(folder: Path, backbone: str) -> None:
         (("good",), ("good", "new"), "not in a"),
     ],
 )
-def test_what_a_rule_cannot_judge_breaks_it_unless_that_is_allowed(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    before: tuple[str, ...],
-    after: tuple[str, ...],
-    reason: str,
+def test_what_a_rule_cannot_judge_is_named(
+    tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...], reason: str
 ) -> None:
-    make_run(tmp_path / "a", [Net(name) for name in before])
-    make_run(tmp_path / "b", [Net(name) for name in after])
+    folders = [
+        make_run(tmp_path / name, [Net(net) for net in nets], images=20)
+        for name, nets in (("a", before), ("b", after))
+    ]
     if "bad" in after:
-        spoil(tmp_path / "b", "bad")
+        spoil(folders[1], "bad")
+    held = hold(compared(*folders), parse_rule("accuracy drops 0.01", ["accuracy"]))
     (name,) = {*before, *after} - {"good"}
+    assert held.broken == ()
+    assert [(n.label, n.reason) for n in held.not_judged] == [(name, reason)]
+
+
+def test_what_a_rule_cannot_judge_breaks_it_unless_that_is_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "ab":
+        make_run(tmp_path / name, [Net("good"), Net("bad")], images=20)
+    spoil(tmp_path / "b", "bad")
     words = ["compare", "a", "b", "--results", str(tmp_path), "--fail-if", "accuracy drops 0.01"]
     assert main(words) == 4
-    line = f"'accuracy drops 0.01': {name} cannot be judged: {reason}"
+    line = "'accuracy drops 0.01': bad cannot be judged: no usable figure in b"
     assert f"failed: {line}\n" in capsys.readouterr().err
-    assert main([*words, "--allow-missing"]) == 0
-    assert f"allowed: {line}\n" in capsys.readouterr().err
     assert main([*words, "--allow-missing", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["not_judged"] == [line]
+    out, err = capsys.readouterr()
+    assert f"allowed: {line}\n" in err
+    assert json.loads(out)["not_judged"] == [line]
 
 
 def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> None:

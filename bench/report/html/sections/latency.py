@@ -29,12 +29,14 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 def _backbone(label: str, taken: Floats, row: pd.Series[Any]) -> Json:
     drawn = taken[np.linspace(0, len(taken) - 1, min(MOST_DRAWN, len(taken))).astype(int)]
     figures = {name: row[f"latency_{name}_ms"] for name in ("p50", "p90", "p99")}
+    spread = row["latency_iqr_ms"]
     return {
         "label": text(label.removesuffix(f" ({RANDOM_INIT})")),
         "random": label.endswith(f"({RANDOM_INIT})"),
         "queries": len(taken),
         "drawn": numbers(drawn),
-        "quartiles": numbers(np.percentile(taken, [25, 50, 75])),
+        # The box, like any percentile, where enough queries support it.
+        "quartiles": numbers(np.percentile(taken, [25, 50, 75])) if pd.notna(spread) else None,
         "percentiles": {
             name: fmt.milliseconds(value) for name, value in figures.items() if pd.notna(value)
         },
