@@ -136,7 +136,11 @@ def parser() -> argparse.ArgumentParser:
     added["verify"].add_argument("run", metavar="RUN", help="a run's name or folder, or `latest`")
     added["check"].add_argument("name", metavar="NAME", help="the backbone, or `all`")
     added["cache"].add_argument(
-        "action", nargs="?", choices=("list", "clear"), default="list", help="what to do"
+        "action",
+        nargs="?",
+        choices=("summary", "list", "clear"),
+        default="summary",
+        help="sum up what is kept by kind, list each entry, or delete all that no run uses",
     )
     return whole
 

@@ -7,9 +7,10 @@ same rows are computed whenever they are asked for, and a note says so.
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from bench.augment import PLAIN, View
 from bench.backends.base import Array, Forward
 from bench.cuts import PIXELS
 from bench.passes import FORWARD_BATCH, Passes
-from bench.store import Draft, Entry, NoRoomError, Store, forget_pages
+from bench.store import Draft, Entry, NotKeptError, Store, forget_pages
 from bench.types import SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
@@ -136,7 +137,7 @@ class Frozen:
         try:
             stored = self._stored(self.store, split, view, wanted, progress)
             return found | {cut: Stored(entry.array()) for cut, entry in stored.items()}
-        except NoRoomError as error:
+        except NotKeptError as error:
             self.notes.append(f"{split} activations were computed without the cache: {error}")
             return found | {cut: self._stream(split, view, cut) for cut in wanted}
 
@@ -222,21 +223,14 @@ class Frozen:
         split: SplitName,
         view: View,
         count: int,
-        missing: Iterable[str],
+        missing: Collection[str],
     ) -> dict[str, Draft]:
-        drafts: dict[str, Draft] = {}
-        try:
-            for cut in missing:
-                shape = (count, *self.network.shape(cut))
-                nbytes = int(np.prod(shape)) * 4
-                name = self.network.backbone.name
-                what = f"{name} {self.network.input_size}px {split} {view.name} to {cut}"
-                drafts[cut] = store.draft("features", what, nbytes)
-        except BaseException:
-            for draft in drafts.values():
-                draft.discard()
-            raise
-        return drafts
+        what = f"{self.network.backbone.name} {self.network.input_size}px {split} {view.name}"
+        wanted = [
+            (f"{what} to {cut}", math.prod((count, *self.network.shape(cut))) * 4)
+            for cut in missing
+        ]
+        return dict(zip(missing, store.drafts("features", wanted), strict=True))
 
     def _parts(self, split: SplitName, view: View, cut: str) -> dict[str, Any]:
         return {

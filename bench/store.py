@@ -1,174 +1,146 @@
 """The content-addressed store on disk: what was computed once, found again by what it depends on.
 
-An entry is a folder holding one `data.npy` and a `meta.json`. It appears whole or not at all
-(written aside, then renamed), is checked against its checksum when it is opened, and is thrown away
-and made anew when it does not match. Several processes may use one store; one lock per key keeps
-them from computing the same entry twice. What an entry means is its maker's business, not the
-store's.
+An entry appears whole or not at all (written aside, then renamed), is checked against its checksum
+when it is first opened, and counts as missing where anything is wrong with it: whoever makes it
+anew replaces what is there. Several processes may use one store: one lock per key keeps them from
+computing the same entry twice, and what a process has found is pinned, so that no other deletes it.
+Where nothing can be written, what is there is read. What an entry means is its maker's business.
+
+    entries/KIND/KEY/     what was computed (see `entries`)
+    extracted/DIGEST/     what archives held (see `datasets.archive`)
+    pins/                 what is in use (see `pins`)
+    drafts/, locks/       work in progress
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import dataclasses
 import mmap
 import os
 import shutil
+import tempfile
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from bench.files import to_json, write_atomic
-from bench.unfinished import beside, sweep, workplace
+from bench.entries import (
+    Draft,
+    Entry,
+    NotKeptError,
+    Parts,
+    is_folder,
+    key_of,
+    list_entry,
+    read_entry,
+    size_of,
+    state_of,
+    writing,
+)
+from bench.pins import Pins
+from bench.unfinished import beside, remove, sweep, workplace
 
-CHUNK_BYTES = 1 << 24
+__all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
+
 DEFAULT_LIMIT_BYTES = 50 * 10**9
-
-Parts = Mapping[str, Any]
-
-
-class NoRoomError(Exception):
-    """The entry would not fit under the store's bound or on the disk; compute without it."""
+EXTRACTED = "extracted"
+DISK_MARGIN = 1.1  # of what is to be written, that must be free
+GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; who holds the lock longer hangs
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One finished entry: an array on disk, what it cost to make, and notes of its maker."""
-
-    path: Path
-    kind: str
-    key: str
-    description: str
-    cost_seconds: float
-    nbytes: int
-    used: float
-    reused: bool
-    extra: Mapping[str, Any]
-
-    def array(self) -> NDArray[Any]:
-        """The data, memory-mapped read-only: it may be larger than memory."""
-        data: NDArray[Any] = np.load(self.path / "data.npy", mmap_mode="r")
-        return data
+class NoRoomError(NotKeptError):
+    """The entry would not fit under the store's bound or on the disk."""
 
 
-class Draft:
-    """An entry being written, row by row; invisible to others until `commit`.
+@dataclasses.dataclass(frozen=True)
+class Cleared:
+    """What `clear` did, in bytes and numbers of entries."""
 
-    Rows go through a plain file: written pages of a memory map would count as this process' memory,
-    and a full disk would kill it without a word.
-    """
-
-    def __init__(self, store: Store, kind: str, description: str) -> None:
-        self._store, self._kind, self._description = store, kind, description
-        self.path = beside(store.root / "drafts" / kind)
-        self.path.mkdir(parents=True)
-        self._file = (self.path / "data.npy").open("wb")
-        self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
-        self._rows = 0
-        self._crc32 = 0
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Add rows; all must be alike in shape and type."""
-        row = (rows.shape[1:], rows.dtype)
-        if self._row is None:
-            self._row = row
-            self._write_header()
-        elif row != self._row:
-            raise ValueError(f"rows of {row} cannot follow rows of {self._row}")
-        data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
-        self._crc32 = zlib.crc32(data.data, self._crc32)
-        self._file.write(data.data)
-        self._rows += len(rows)
-
-    def commit(
-        self, parts: Parts, cost_seconds: float, extra: Mapping[str, Any] | None = None
-    ) -> Entry:
-        """Publish what was written under the address of `parts`."""
-        if self._row is None:
-            self._row = ((), np.dtype("uint8"))
-        self._write_header()
-        self._file.close()
-        meta = {
-            "kind": self._kind,
-            "parts": dict(parts),
-            "description": self._description,
-            "cost_seconds": cost_seconds,
-            "nbytes": (self.path / "data.npy").stat().st_size,
-            "crc32": self._crc32,
-            "extra": dict(extra or {}),
-        }
-        meta["meta_crc32"] = zlib.crc32(to_json(meta).encode())
-        write_atomic(self.path / "meta.json", to_json(meta))
-        entry = self._store.publish(self.path, self._kind, parts)
-        if entry is None:
-            raise OSError(f"cache entry {self._description} could not be read back")
-        return entry
-
-    def discard(self) -> None:
-        """Remove what is left; nothing is, once it was committed."""
-        self._file.close()
-        shutil.rmtree(self.path, ignore_errors=True)
-
-    def _write_header(self) -> None:
-        # Padded by numpy such that the number of rows can be rewritten in place.
-        assert self._row is not None  # the callers have seen to it
-        shape, dtype = self._row
-        descr = np.lib.format.dtype_to_descr(dtype)
-        header = {"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)}
-        self._file.seek(0)
-        np.lib.format.write_array_header_1_0(self._file, header)
+    freed: int
+    kept: int  # in use by a running process
 
 
 class Store:
-    """A folder of entries under a bound; the least recently used go first."""
+    """A folder of entries under a bound; the least recently used go first.
 
-    def __init__(self, root: Path | None = None, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    What one `Store` has found or made stays pinned until it is released or collected. A read-only
+    one changes nothing on disk, and keeps nothing.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self.root = root or default_root()
         self.limit_bytes = limit_bytes
-        self._verified: set[Path] = set()
+        self.read_only = read_only
+        self._pins = Pins(self.root / "pins")
+        self._drafts: list[Draft] = []
+        self._verified: dict[Path, tuple[int, ...]] = {}
 
     def find(self, kind: str, parts: Parts) -> Entry | None:
-        """The entry for `parts`, verified; a damaged one is removed and counts as missing."""
+        """The entry for `parts`, verified and pinned; a damaged one counts as missing."""
         path = self._path(kind, parts)
-        if not path.is_dir():
+        if not is_folder(path):
             return None
-        entry = _read(path, verify=path not in self._verified)
+        self.pin(kind, path.name)
+        entry = self._read(path)
         if entry is None:
-            shutil.rmtree(path, ignore_errors=True)
-            return None
-        self._verified.add(path)
-        # Not where another process removes it just now, or where the cache can only be read.
-        with suppress(OSError):
-            (path / "used").touch()
-        return entry if path.is_dir() else None
+            self._pins.drop(_name(path))
+        elif not self.read_only:
+            with suppress(OSError):  # where the cache can only be read
+                (path / "used").touch()
+        return entry
 
     def draft(self, kind: str, description: str, nbytes: int) -> Draft:
-        """Begin an entry of about `nbytes`; raises `NoRoomError` where it cannot fit."""
-        self._make_room(nbytes)
-        return Draft(self, kind, description)
+        """Begin an entry of about `nbytes`; raises `NotKeptError` where it cannot be kept."""
+        return self.drafts(kind, [(description, nbytes)])[0]
+
+    def drafts(self, kind: str, wanted: Sequence[tuple[str, int]]) -> list[Draft]:
+        """Begin entries (description, bytes) that are written together: all fit, or none begins."""
+        self._make_room(sum(nbytes for _, nbytes in wanted))
+        begun: list[Draft] = []
+        try:
+            for description, nbytes in wanted:
+                begun.append(Draft(self.root, kind, description, nbytes, self._publish))
+        except BaseException:
+            for draft in begun:
+                draft.discard()
+            raise
+        self._drafts += begun
+        return begun
 
     def sweep(self) -> None:
-        """Remove what killed processes left half written."""
-        sweep(self.root / "drafts", below=False)
+        """Remove what killed processes left half written, or held."""
+        if not self.read_only:
+            sweep(self.root / "drafts", below=False)
+            sweep(self.root / "pins", below=False)
 
-    def workplace(self) -> AbstractContextManager[Path]:
+    @contextmanager
+    def workplace(self) -> Iterator[Path]:
         """A folder for files of this process alone, gone afterwards."""
-        return workplace(self.root / "drafts")
+        with ExitStack() as stack:
+            try:
+                self._make_folder("drafts")
+                folder = stack.enter_context(workplace(self.root / "drafts"))
+            except (OSError, NotKeptError):
+                elsewhere = tempfile.TemporaryDirectory(prefix="backbone-bench-")
+                folder = Path(stack.enter_context(elsewhere))
+            yield folder
 
-    def lock(self, kind: str, parts: Parts) -> FileLock:
+    @contextmanager
+    def lock(self, kind: str, parts: Parts) -> Iterator[None]:
         """Held while an entry is looked up and made, so that two processes do not both make it."""
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{kind}-{key_of(parts)}.lock")
+        with self._locked(f"{kind}-{key_of(parts)}", timeout=-1):
+            yield
 
     def make(
         self,
@@ -192,57 +164,160 @@ class Store:
                 draft.discard()
                 raise
 
-    def publish(self, draft: Path, kind: str, parts: Parts) -> Entry | None:
-        path = self._path(kind, parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (draft / "used").touch()
-        try:
-            draft.rename(path)
-        except OSError:
-            # Another process was first; by construction its entry holds the same data.
-            shutil.rmtree(draft, ignore_errors=True)
-        self._verified.add(path)
-        return _read(path, verify=False, reused=False)
+    def pin(self, kind: str, key: str) -> None:
+        """Keep other processes from deleting what is there under this name, or will be."""
+        if self.read_only:
+            return
+        if (name := f"{kind}-{key}") in self._pins:
+            self._pins.add(name)
+            return
+        with self._guard():
+            self._pins.add(name)
+
+    def release(self) -> None:
+        """Let others delete what this one found or made."""
+        self._pins.release()
+
+    def replace_folder(self, new: Path, path: Path) -> None:
+        """Rename `new` to `path`, whatever is there now."""
+        aside = beside(self.root / "drafts" / "replaced")
+        with self._guard():
+            with suppress(FileNotFoundError):
+                path.rename(aside)
+            new.rename(path)
+        remove(aside)
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, least recently used first; contents are not verified."""
-        found = (_read(p.parent, verify=False) for p in self.root.glob("entries/*/*/meta.json"))
-        yield from sorted((e for e in found if e is not None), key=lambda e: e.used)
+        """All entries, least recently used first; contents are not verified. What cannot be read
+        is among them."""
+        found = (list_entry(p) for p in self.root.glob("entries/*/*"))
+        yield from sorted(found, key=lambda e: e.used)
 
-    def remove(self, entry: Entry) -> None:
-        """Delete one entry. A process that has it mapped keeps its data until it lets go."""
-        self._verified.discard(entry.path)
-        shutil.rmtree(entry.path, ignore_errors=True)
+    def extracted(self) -> Iterator[tuple[Path, int]]:
+        """The folders of what archives held, with their bytes."""
+        for path in sorted(self.root.glob(f"{EXTRACTED}/*")):
+            yield path, size_of(path)
 
-    def clear(self) -> int:
-        """Delete every entry; returns the bytes freed."""
-        freed = 0
-        for entry in list(self.entries()):
-            freed += entry.nbytes
-            self.remove(entry)
-        for folder in ("drafts", "extracted"):  # the second: what archives held
-            shutil.rmtree(self.root / folder, ignore_errors=True)
-        return freed
+    def clear(self) -> Cleared:
+        """Delete all that no running process uses."""
+        sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
+        gone = self._delete(sizes)
+        self.sweep()
+        kept = [path for path in sizes if path not in gone and path.exists()]
+        return Cleared(sum(sizes[path] for path in gone), len(kept))
+
+    def _read(self, path: Path) -> Entry | None:
+        try:
+            state = state_of(path)
+        except OSError:
+            return None
+        entry = read_entry(path, verify=self._verified.get(path) != state)
+        if entry is not None:
+            self._verified[path] = state
+        return entry
+
+    def _publish(self, draft: Path, kind: str, parts: Parts, replace: bool) -> Entry:
+        path = self._path(kind, parts)
+        # Another process may have been first; by construction its entry holds the same data.
+        if not replace and (found := self.find(kind, parts)) is not None:
+            remove(draft)
+            return dataclasses.replace(found, reused=False)
+        self._make_folder("entries", kind)
+        self.pin(kind, path.name)
+        self.replace_folder(draft, path)
+        entry = read_entry(path, verify=False, reused=False)
+        if entry is None:
+            raise OSError("an entry could not be read back")
+        self._verified[path] = state_of(path)
+        return entry
 
     def _path(self, kind: str, parts: Parts) -> Path:
         return self.root / "entries" / kind / key_of(parts)
 
     def _make_room(self, nbytes: int) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.sweep()
-        if nbytes > self.limit_bytes:
-            raise NoRoomError(f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}")
-        entries = list(self.entries())
-        held = sum(e.nbytes for e in entries)
-        while entries and (
-            held + nbytes > self.limit_bytes or shutil.disk_usage(self.root).free < 1.1 * nbytes
-        ):
-            oldest = entries.pop(0)
-            held -= oldest.nbytes
-            self.remove(oldest)
+        """Delete what was used least recently until `nbytes` fit, or nothing where they cannot."""
+        if self.read_only:
+            raise NotKeptError(f"the cache {self.root} is only read")
+        with writing(self.root):
+            self._make_folder("drafts")
+            self.sweep()
+        self._drafts = [draft for draft in self._drafts if draft.is_open]
+        entries, pinned = list(self.entries()), self._pins.held()
+        held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
+        yet = nbytes + sum(draft.still_to_write for draft in self._drafts)
+        over_bound = held + nbytes - self.limit_bytes
+        over_disk = int(DISK_MARGIN * yet) - shutil.disk_usage(self.root).free
+        free_to_go = [entry for entry in entries if _name(entry.path) not in pinned]
+        most = sum(entry.nbytes for entry in free_to_go)
+        if over_bound > most:
+            used = f", of which {held - most:,} are in use" if held > most else ""
+            raise NoRoomError(
+                f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}{used}"
+            )
+        if over_disk > most:
+            raise self._no_disk(nbytes)
+        excess, chosen = max(over_bound, over_disk), []
+        for entry in free_to_go:
+            if excess > 0:
+                chosen.append(entry.path)
+                excess -= entry.nbytes
+        self._delete(chosen)
+        # Others write too, and what a process has mapped takes room until it ends.
+        if chosen and shutil.disk_usage(self.root).free < nbytes:
+            raise self._no_disk(nbytes)
+
+    def _no_disk(self, nbytes: int) -> NoRoomError:
         free = shutil.disk_usage(self.root).free
-        if free < 1.1 * nbytes:
-            raise NoRoomError(f"needs {nbytes:,} bytes, the disk has {free:,} left")
+        return NoRoomError(f"needs {nbytes:,} bytes, the disk has {free:,} left")
+
+    def _delete(self, paths: Iterable[Path]) -> set[Path]:
+        """Delete what is not in use; returns that."""
+        moved: dict[Path, Path] = {}
+        with suppress(OSError, NotKeptError):
+            self._make_folder("drafts")
+            with self._guard():
+                pinned = self._pins.held()
+                for path in paths:
+                    if _name(path) in pinned:
+                        continue
+                    aside = beside(self.root / "drafts" / "deleted")
+                    with suppress(OSError):
+                        path.rename(aside)
+                        moved[path] = aside
+        for aside in moved.values():
+            remove(aside)
+        return set(moved)
+
+    def _guard(self) -> AbstractContextManager[None]:
+        """Nobody pins while another looks at the pins and deletes."""
+        return self._locked("pins", timeout=GUARD_SECONDS)
+
+    @contextmanager
+    def _locked(self, name: str, *, timeout: float) -> Iterator[None]:
+        """Hold a lock. Where none can be made nothing can be written, and there is no need."""
+        lock: FileLock | None = None
+        if not self.read_only:
+            with suppress(OSError, NotKeptError, NotImplementedError):
+                self._make_folder("locks")
+                lock = FileLock(self.root / "locks" / f"{name}.lock")
+                lock.acquire(timeout=timeout)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _make_folder(self, *names: str) -> None:
+        """Make a folder of the store's own, in the place of anything else of that name."""
+        if self.read_only:
+            raise NotKeptError(f"the cache {self.root} is only read")
+        folder = self.root
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            folder /= name
+            if not folder.is_dir():
+                remove(folder)
+                folder.mkdir(exist_ok=True)
 
 
 def forget_pages(array: NDArray[Any]) -> None:
@@ -259,44 +334,6 @@ def default_root() -> Path:
     return Path(named) if named else user_cache_path("backbone-bench")
 
 
-def key_of(parts: Parts) -> str:
-    """The content address of `parts`."""
-    return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
-
-
-def _checksum(path: Path) -> int:
-    """CRC-32 of an array's data; its header is checked by reading it."""
-    value = 0
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        while chunk := file.read(CHUNK_BYTES):
-            value = zlib.crc32(chunk, value)
-    return value
-
-
-def _read(path: Path, *, verify: bool, reused: bool = True) -> Entry | None:
-    try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-        stated = meta.pop("meta_crc32")
-        if zlib.crc32(to_json(meta).encode()) != stated:
-            return None
-        data = path / "data.npy"
-        if data.stat().st_size != meta["nbytes"]:
-            return None
-        if verify and _checksum(data) != meta["crc32"]:
-            return None
-        used = (path / "used").stat().st_mtime
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Entry(
-        path=path,
-        kind=meta["kind"],
-        key=path.name,
-        description=meta["description"],
-        cost_seconds=meta["cost_seconds"],
-        nbytes=meta["nbytes"],
-        used=used,
-        reused=reused,
-        extra=meta["extra"],
-    )
+def _name(path: Path) -> str:
+    """What an entry, or the folder of an archive, is pinned under."""
+    return f"{path.parent.name}-{path.name}"

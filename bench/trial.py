@@ -42,12 +42,22 @@ def run_trials(job: Job, listener: Listener, imports: Imports, ahead: Built | No
 
     `ahead` is what was built before the job was there; used where it is what the job needs.
     """
+    store = Store(Path(job.store), job.store_limit_bytes)
+    try:
+        _run_trials(job, listener, imports, ahead, store)
+    finally:
+        store.release()
+
+
+def _run_trials(
+    job: Job, listener: Listener, imports: Imports, ahead: Built | None, store: Store
+) -> None:
     setup: _Setup | None = None
     for trial in job.trials:
         started = _now()
         try:
             if setup is None:
-                setup = _Setup(job, trial, listener, imports, ahead)
+                setup = _Setup(job, trial, listener, imports, ahead, store)
             record = setup.run(trial)
         except Exception as error:
             traceback.print_exc()
@@ -76,6 +86,7 @@ class _Setup:
         listener: Listener,
         imports: Imports,
         ahead: Built | None,
+        store: Store,
     ) -> None:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)
@@ -86,7 +97,6 @@ class _Setup:
         self.built = ahead
         self.imports = imports
         self.seconds = {"build": self.built.seconds}
-        store = Store(Path(job.store), job.store_limit_bytes)
         self.images: dict[SplitName, Entry] = {
             split: datasets.images(job.dataset, split, trial.input_size, store) for split in SPLITS
         }

@@ -40,10 +40,10 @@ def workplace(folder: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _remove(path)
+        remove(path)
 
 
-def _is_abandoned(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """Whether the process that wrote at `path` is no more; a name of another kind is nobody's."""
     named = _NAME.fullmatch(path.name)
     if named is None:
@@ -64,13 +64,13 @@ def sweep(folder: Path, *, below: bool = True) -> None:
     """Remove what killed processes left half written in `folder`, and in the folders below it."""
     for at, folders, files in os.walk(folder):
         for name in [*folders, *files]:
-            if _is_abandoned(path := Path(at, name)):
-                _remove(path)
+            if is_abandoned(path := Path(at, name)):
+                remove(path)
         if not below:
             break
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Delete a file, a link or a folder that is nobody's any more; another may have been first."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

@@ -28,7 +28,7 @@ from bench.audit.examination import examine
 from bench.audit.leaks import leaked_test_ids
 from bench.datasets.demo import DemoReader
 from bench.datasets.listing import Listing
-from bench.datasets.pixels import draft, parts
+from bench.datasets.pixels import KIND, nbytes, parts
 from bench.store import Store
 from bench.types import Dataset, Split, SplitName
 
@@ -73,7 +73,7 @@ def generate(store: Store, images: int, size: int, alike: bool) -> tuple[Dataset
     planted = 0
     for seed, (name, share) in enumerate(SHARES.items()):
         count = round(images * share)
-        writer = draft(store, images * size * size * 3, name)
+        writer = store.draft(KIND, name, nbytes(count, size))
         for chunk in pictures(count, size, seed, alike):
             if name == "train":
                 copied += list(chunk[::COPY_EVERY])

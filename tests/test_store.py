@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import multiprocessing
 import os
+import shutil
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from abandoned import left_beside
 
-from bench.store import Draft, NoRoomError, Store
+from bench.files import to_json
+from bench.store import Cleared, Draft, NoRoomError, NotKeptError, Store, key_of
 from bench.unfinished import beside
 
 PARTS = {"what": "numbers"}
+OTHER = {"what": "letters"}
+OTHER_KEY = key_of(OTHER)
 
 
 def _fill(value: int, shape: tuple[int, ...] = (4, 3)) -> Any:
@@ -41,23 +50,137 @@ def test_other_parts_are_another_entry(store: Store) -> None:
     assert store.find("other", PARTS) is None
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "meta", "no meta"])
-def test_damage_is_rebuilt(store: Store, damage: str) -> None:
+def _truncate(path: Path) -> None:
+    (path / "data.npy").write_bytes((path / "data.npy").read_bytes()[:-4])
+
+
+def _alter_notes(path: Path) -> None:
+    meta = path / "meta.json"
+    meta.write_text(meta.read_text().replace('"note": 1', '"note": 2'))
+
+
+def _as_an_earlier_version(path: Path) -> None:
+    """Whose checksum left out the header."""
+    meta = json.loads((path / "meta.json").read_text())
+    for name in ("header_bytes", "header_crc32", "meta_crc32"):
+        del meta[name]
+    meta["crc32"] = meta.pop("data_crc32")
+    meta["meta_crc32"] = zlib.crc32(to_json(meta).encode())
+    (path / "meta.json").write_text(to_json(meta))
+
+
+def _replace(path: Path, make: Callable[[Path], object]) -> None:
+    shutil.rmtree(path)
+    make(path)
+
+
+def _meta(text: str) -> Callable[[Path], object]:
+    return lambda path: (path / "meta.json").write_text(text)
+
+
+def _pipe_for(name: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        (path / name).unlink()
+        os.mkfifo(path / name)
+
+    return damage
+
+
+def _header(before: bytes, after: bytes) -> Callable[[Path], object]:
+    def damage(path: Path) -> None:
+        data = (path / "data.npy").read_bytes()
+        assert data.count(before) == 1
+        (path / "data.npy").write_bytes(data.replace(before, after))
+
+    return damage
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut short": _truncate,
+    "other byte order": _header(b"<f4", b">f4"),
+    "other shape": _header(b"(4, 3)", b"(3, 4)"),
+    "other notes": _alter_notes,
+    "no metadata": lambda path: (path / "meta.json").unlink(),
+    "no data": lambda path: (path / "data.npy").unlink(),
+    "null": _meta("null"),
+    "a number": _meta("3"),
+    "a list": _meta("[]"),
+    "no JSON": _meta("{"),
+    "no text": lambda path: (path / "meta.json").write_bytes(b"\xff"),
+    "deep JSON": _meta("[" * 100_000),
+    "deep JSON, closed": _meta('{"meta_crc32": 1, "extra": ' + "[" * 900 + "]" * 900 + "}"),
+    "a pipe for metadata": _pipe_for("meta.json"),
+    "a pipe for data": _pipe_for("data.npy"),
+    "an earlier version": _as_an_earlier_version,
+    "an empty folder": lambda path: _replace(path, Path.mkdir),
+    "a file": lambda path: _replace(path, Path.touch),
+    "a link to nothing": lambda path: _replace(path, lambda p: p.symlink_to("nowhere")),
+    "a link to another": lambda path: _replace(path, lambda p: p.symlink_to(p.parent / OTHER_KEY)),
+    "another's folder": lambda path: _replace(
+        path, lambda p: shutil.copytree(p.parent / OTHER_KEY, p)
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_counts_as_missing_and_is_replaced(store: Store, damage: str) -> None:
+    store.make("k", OTHER, "letters", 48, _fill(2))
     entry = store.make("k", PARTS, "numbers", 48, _fill(1))
-    data, meta = entry.path / "data.npy", entry.path / "meta.json"
-    raw = bytearray(data.read_bytes())
-    if damage == "flip":
-        raw[-1] ^= 1
-        data.write_bytes(raw)
-    elif damage == "truncate":
-        data.write_bytes(raw[:-4])
-    elif damage == "meta":
-        meta.write_text(meta.read_text().replace('"note": 1', '"note": 2'))
-    else:
-        meta.unlink()
+    DAMAGES[damage](entry.path)
     fresh = Store(store.root)
     assert fresh.find("k", PARTS) is None
+    assert len(list(fresh.entries())) == 2
     assert fresh.make("k", PARTS, "numbers", 48, _fill(5)).extra == {"note": 5}
+    again = Store(store.root).find("k", PARTS)
+    assert again is not None
+    np.testing.assert_array_equal(again.array(), np.full((4, 3), 5, "float32"))
+    assert {e.description for e in fresh.entries()} == {"letters", "numbers"}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_cleared_and_makes_room(store: Store, damage: str) -> None:
+    store.make("k", OTHER, "letters", 48, _fill(2))
+    DAMAGES[damage](store.make("k", PARTS, "numbers", 48, _fill(1)).path)
+    store.release()
+    assert Store(store.root).clear().kept == 0
+    assert list(store.root.glob("entries/*/*")) == []
+
+
+def test_every_byte_of_the_data_is_checked(store: Store) -> None:
+    path = store.make("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
+    good = path.read_bytes()
+    assert len(good) == 128 + 4 * 3 * 4
+    for number in range(0, len(good), 4):
+        bad = bytearray(good)
+        bad[number] ^= 1 << number % 8
+        path.write_bytes(bad)
+        assert Store(store.root).find("k", PARTS) is None, number
+
+
+def test_damage_is_noticed_after_a_first_look(store: Store) -> None:
+    path = store.make("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
+    assert store.find("k", PARTS) is not None
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    os.utime(path, (1, 1))
+    assert store.find("k", PARTS) is None
+
+
+def test_what_was_found_stays_readable(store: Store) -> None:
+    store.make("k", PARTS, "numbers", 48, _fill(7))
+    found = store.find("k", PARTS)
+    assert found is not None
+    shutil.rmtree(store.root)
+    np.testing.assert_array_equal(found.array(), np.full((4, 3), 7, "float32"))
+    assert store.find("k", PARTS) is None
+    assert store.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 8}
+
+
+@pytest.mark.parametrize("name", ["entries", "entries/k", "drafts", "locks", "pins"])
+def test_a_file_in_the_place_of_a_folder(store: Store, name: str) -> None:
+    (store.root / name).parent.mkdir(parents=True)
+    (store.root / name).touch()
+    store.make("k", PARTS, "numbers", 48, _fill(1))
+    assert Store(store.root).find("k", PARTS) is not None
 
 
 def test_failed_maker_leaves_nothing(store: Store) -> None:
@@ -76,6 +199,7 @@ def test_least_recently_used_goes_first(tmp_path: Path) -> None:
     entries = {n: store.make("k", {"n": n}, str(n), 4000, _fill(n, (1000,))) for n in (1, 2)}
     for n, age in ((1, 50), (2, 100)):
         os.utime(entries[n].path / "used", (1000 - age, 1000 - age))
+    store.release()
     store.make("k", {"n": 3}, "3", 4000, _fill(3, (1000,)))
     assert {e.description for e in store.entries()} == {"1", "3"}
 
@@ -84,6 +208,134 @@ def test_more_than_the_bound_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, limit_bytes=100)
     with pytest.raises(NoRoomError, match="needs 4,000 bytes, the cache may hold 100"):
         store.make("k", PARTS, "numbers", 4000, _fill(1, (1000,)))
+
+
+def test_nothing_is_deleted_where_it_would_not_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two entries of 4,128 bytes, 1,000 bytes free: 9,000 bytes need 9,900, and 9,256 can be."""
+    maker = Store(tmp_path)
+    for number in (1, 2):
+        maker.make("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
+    maker.release()
+    store = Store(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(NoRoomError, match="needs 9,000 bytes, the disk has 1,000 left"):
+        store.draft("k", "3", 9000)
+    assert [e.description for e in store.entries()] == ["1", "2"]
+    store.limit_bytes = 8999
+    with pytest.raises(NoRoomError, match="needs 9,000 bytes, the cache may hold 8,999"):
+        store.draft("k", "3", 9000)
+    assert [e.description for e in store.entries()] == ["1", "2"]
+
+
+def test_drafts_that_belong_together_need_their_room_once(tmp_path: Path) -> None:
+    """Three of 1,000 bytes fit into 3,600 with their headers; a fourth does not."""
+    store = Store(tmp_path, limit_bytes=3600)
+    drafts = store.drafts("k", [(str(number), 1000) for number in range(3)])
+    for number, draft in enumerate(drafts):
+        draft.append(np.zeros(1000, "uint8"))
+        with pytest.raises(NoRoomError, match="needs 1,000 bytes"):
+            store.draft("k", "4", 1000)
+        draft.commit({"n": number}, 1.0)
+    assert len(list(store.entries())) == 3
+    with pytest.raises(NoRoomError, match="may hold 3,600, of which 3,384 are in use"):
+        store.drafts("k", [("4", 100), ("5", 200)])
+    assert not list(tmp_path.glob("drafts/.k.*"))
+
+
+def test_what_another_uses_is_not_deleted(tmp_path: Path) -> None:
+    user, other = Store(tmp_path, limit_bytes=10_000), Store(tmp_path, limit_bytes=10_000)
+    for number in (1, 2):
+        other.make("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
+    other.release()
+    assert user.find("k", {"n": 1}) is not None
+    other.make("k", {"n": 3}, "3", 4000, _fill(3, (1000,)))  # 2 was used before 1, which is in use
+    assert {e.description for e in other.entries()} == {"1", "3"}
+    with pytest.raises(NoRoomError, match="of which 8,256 are in use"):
+        other.make("k", {"n": 4}, "4", 4000, _fill(4, (1000,)))
+    assert Store(tmp_path).clear() == Cleared(freed=0, kept=2)
+    del user
+    assert Store(tmp_path).clear() == Cleared(freed=4128, kept=1)
+
+
+def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
+    entry = store.make("k", PARTS, "numbers", 48, _fill(1))
+    store.release()
+    lease = left_beside(store.root / "pins" / "in-use")
+    lease.mkdir()
+    (lease / f"k-{entry.key}").touch()
+    assert store.clear() == Cleared(freed=entry.nbytes, kept=0)
+    assert not lease.exists()
+
+
+def test_clearing_leaves_what_is_being_written(store: Store) -> None:
+    draft = store.draft("k", "numbers", 48)
+    draft.append(np.ones((4, 3), "float32"))
+    Store(store.root).clear()
+    assert draft.commit(PARTS, 1.0).array().shape == (4, 3)
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """As a file system that is mounted so: it refuses all that would change it."""
+
+    def begin() -> None:
+        def refuse(*args: Any, **options: Any) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        real = os.open
+
+        def opened(path: Any, flags: int, *args: Any, **options: Any) -> int:
+            return refuse() or 0 if flags & (os.O_RDWR | os.O_CREAT) else real(path, flags)
+
+        for name in ("mkdir", "touch", "rename", "unlink"):
+            monkeypatch.setattr(Path, name, refuse)
+        monkeypatch.setattr(os, "open", opened)
+
+    return begin
+
+
+def test_a_cache_that_cannot_be_written_is_read(
+    store: Store, read_only: Callable[[], None]
+) -> None:
+    store.make("k", PARTS, "numbers", 48, _fill(7))
+    store.release()
+    shutil.rmtree(store.root / "locks")
+    read_only()
+    fresh = Store(store.root)
+    assert fresh.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
+    with pytest.raises(NotKeptError, match=r"cache .*/cache cannot be written: Read-only file"):
+        fresh.make("k", OTHER, "letters", 48, _fill(8))
+    assert fresh.clear() == Cleared(freed=0, kept=1)
+    assert len(list(fresh.entries())) == 1
+
+
+def test_a_full_disk_is_an_entry_that_is_not_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NotKeptError, match="cannot be written: No space left on device"):
+        store.make("k", PARTS, "numbers", 48, _fill(1))
+    assert not list(store.root.glob("drafts/*"))
+
+
+def test_read_only_by_choice_writes_nothing(store: Store) -> None:
+    store.make("k", PARTS, "numbers", 48, _fill(7))
+    store.release()
+    before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
+    reader = Store(store.root, read_only=True)
+    assert reader.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
+    with pytest.raises(NotKeptError, match="is only read"):
+        reader.make("k", OTHER, "letters", 48, _fill(8))
+    with reader.workplace() as elsewhere:
+        assert store.root not in elsewhere.parents
+    assert reader.clear() == Cleared(freed=0, kept=1)
+    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == before
+    assert not elsewhere.exists()
 
 
 def test_drafts_of_dead_processes_are_swept(store: Store) -> None:
@@ -115,5 +367,6 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
 
 def test_clear(store: Store) -> None:
     entry = store.make("k", PARTS, "numbers", 48, _fill(1))
-    assert store.clear() == entry.nbytes
+    store.release()
+    assert store.clear() == Cleared(freed=entry.nbytes, kept=0)
     assert list(store.entries()) == []

@@ -24,7 +24,7 @@ from bench.audit.thumbnails import EDGE, Thumbnails, blank, thumbnails
 from bench.datasets.listing import Listing, digest_of
 from bench.files import to_json
 from bench.records import structure
-from bench.store import Draft, NoRoomError, Store, forget_pages
+from bench.store import Draft, NotKeptError, Store, forget_pages
 from bench.types import SPLITS, Dataset
 
 KIND = "audit"
@@ -47,17 +47,17 @@ def examine(
         "groups": digest_of(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
     }
 
-    def make() -> Audit:
-        return _examine(listing, dataset, store, size, progress)
+    made: list[Audit] = []
 
     def fill(draft: Draft) -> None:
-        draft.append(np.frombuffer(to_json(dataclasses.asdict(make())).encode(), np.uint8))
+        made.append(_examine(listing, dataset, store, size, progress))
+        draft.append(np.frombuffer(to_json(dataclasses.asdict(made[0])).encode(), np.uint8))
 
     room = ROOM_FOR_AN_IMAGE * sum(len(split) for split in dataset.splits.values())
     try:
         entry = store.make(KIND, parts, f"{dataset.name} audit", room, fill)
-    except NoRoomError:
-        return make()
+    except NotKeptError:
+        return made[0] if made else _examine(listing, dataset, store, size, progress)
     found = structure(Audit, json.loads(entry.array().tobytes()))
     # The same images may have been looked at under another name.
     return dataclasses.replace(found, dataset=dataset.name)

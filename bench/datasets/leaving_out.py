@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets.pixels import draft, find, images, parts
+from bench.datasets.pixels import KIND, find, images, keeping, nbytes, parts
 from bench.datasets.preparation import fingerprint
 from bench.errors import DatasetError
 from bench.store import Store, forget_pages
@@ -70,11 +70,11 @@ def _copy(
     store: Store,
 ) -> None:
     whole = images(dataset, name, size, store)
-    with store.lock(whole.kind, parts(split, size)):
+    with store.lock(KIND, parts(split, size)), keeping(store):
         if find(split, size, store) is not None:
             return
         pixels = whole.array()
-        writer = draft(store, len(rows) * size * size * 3, whole.description)
+        writer = store.draft(KIND, whole.description, nbytes(len(rows), size))
         try:
             for start in range(0, len(rows), ROWS):
                 writer.append(pixels[rows[start : start + ROWS]])

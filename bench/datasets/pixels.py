@@ -6,13 +6,14 @@ read back from its JSON finds the pixels, and two data sets that share a split s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench.datasets.decode import DECODE_VERSION
 from bench.datasets.listing import digest_of
 from bench.errors import DatasetError
-from bench.store import Draft, Entry, NoRoomError, Store
+from bench.store import Entry, NoRoomError, NotKeptError, Store
 from bench.types import Dataset, Split, SplitName
 
 KIND = "images"
@@ -33,17 +34,20 @@ def find(split: Split, size: int, store: Store) -> Entry | None:
     return store.find(KIND, parts(split, size))
 
 
-def draft(store: Store, room: int, description: str) -> Draft:
-    """An array to be filled image by image; `room` is what all drafts of one pass need together.
-
-    How many images there will be, and so the address, is known only once the last one was decoded.
-    """
+@contextmanager
+def keeping(store: Store) -> Iterator[None]:
+    """Say what to do where decoded images cannot be kept: without them nothing can be trained."""
     try:
-        return store.draft(KIND, description, room)
+        yield
     except NoRoomError as error:
         raise DatasetError(
             f"there is no room for the decoded images in the cache {store.root}: {error}. "
             "Free some, allow the cache more, or use fewer or smaller images."
+        ) from error
+    except NotKeptError as error:
+        raise DatasetError(
+            f"the decoded images cannot be kept: {error}. Make it writable, or name another "
+            "folder with --cache."
         ) from error
 
 
@@ -52,6 +56,6 @@ def parts(split: Split, size: int) -> dict[str, Any]:
     return {"decode": DECODE_VERSION, "size": size, "digests": digest_of(split.digests)}
 
 
-def nbytes(counts: Mapping[SplitName, int], sizes: list[int]) -> int:
-    """What the arrays of one pass take on disk, at the utmost."""
-    return sum(counts.values()) * sum(size * size * 3 for size in sizes)
+def nbytes(count: int, size: int) -> int:
+    """What the array of so many images takes."""
+    return count * size * size * 3

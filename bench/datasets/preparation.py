@@ -2,7 +2,8 @@
 
 What one pass over the files found (each image's digest, whether its name belies its format, or why
 it is unusable) is remembered in the store under the listing's identity. So a later run reads no
-image at all, and a changed file makes a new pass.
+image at all, and a changed file makes a new pass. Only what decoding says is remembered: a file
+that could not be read is tried again by each run, and read then, it makes a new pass too.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from typing import Any
 import numpy as np
 
 from bench.ahead import in_order
+from bench.datasets import pixels
 from bench.datasets.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
 from bench.datasets.formats import belied
 from bench.datasets.listing import Listing, Reader, digest_of
-from bench.datasets.pixels import draft, find, nbytes, parts
+from bench.datasets.pixels import find, keeping, nbytes, parts
 from bench.errors import DatasetError
 from bench.store import Draft, Store
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
-VERSION = 2  # raise it when a pass has more to remember: older manifests do not have it
+VERSION = 3  # raise it when a pass has more to remember: older manifests do not have it
 THREADS = max(2, os.cpu_count() or 1)
 WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a bound for memory
 
@@ -40,6 +42,7 @@ class _Outcome:
     digest: str = ""
     format: str = ""  # of the content, where the name says another
     reason: str = ""
+    unread: bool = False  # its content was not seen: the reason may have passed by the next run
 
 
 Outcomes = Mapping[str, _Outcome]
@@ -61,7 +64,7 @@ def prepare(
     """
     _check_classes(listing)
     wanted = sorted(set(sizes))
-    with store.lock(KIND, _manifest_parts(listing)):
+    with store.lock(KIND, _manifest_parts(listing)), keeping(store):
         # A pass may find that files changed behind an old date; then the sizes made before are
         # stale as well, and a second pass makes them anew.
         for attempt in range(2):
@@ -74,8 +77,8 @@ def prepare(
         dataset, missing = _look(listing, wanted, store)
     if dataset is None or missing:
         raise DatasetError(
-            f"the cache {store.root} may hold {store.limit_bytes:,} bytes, too few for the images "
-            f"of {listing.name} at {', '.join(map(str, wanted))} px; allow it more or use --limit."
+            f"the decoded images of {listing.name} did not stay in the cache {store.root}, or its "
+            "files change while they are read; see that nothing else deletes them, and try again."
         )
     return dataset
 
@@ -99,45 +102,51 @@ def _decode_all(
     """One pass over all images; leaves the manifest and the arrays in the store."""
     start = time.perf_counter()
     counts = {split: len(listing.splits[split]) for split in SPLITS}
-    total, room = sum(counts.values()), nbytes(counts, sizes)
-    writers: dict[SplitName, dict[int, Draft]] = {split: {} for split in SPLITS}
+    total = sum(counts.values())
+    each = [(split, size) for split in SPLITS for size in sizes]
     outcomes: dict[str, _Outcome] = {}
+    manifest = store.draft(KIND, f"{listing.name} manifest", 32 * total)
+    writers: dict[tuple[SplitName, int], Draft] = {}
     try:
+        titles = (f"{listing.name} {split} {size} px" for split, size in each)
+        rooms = (nbytes(counts[split], size) for split, size in each)
+        drafts = store.drafts(pixels.KIND, list(zip(titles, rooms, strict=True)))
+        writers.update(zip(each, drafts, strict=True))
         # Pillow lets other threads run while it decodes.
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
             for split in SPLITS:
-                for size in sizes:
-                    title = f"{listing.name} {split} {size} px"
-                    writers[split][size] = draft(store, room, title)
                 ids = [image.id for image in listing.splits[split]]
                 found = in_order(pool, lambda id: _examine(id, listing.reader, sizes), ids, WINDOW)
-                for id, (outcome, pixels) in zip(ids, found, strict=True):
+                for id, (outcome, squares) in zip(ids, found, strict=True):
                     outcomes[id] = outcome
-                    for size, square in pixels.items():
-                        writers[split][size].append(square[None])
+                    for size, square in squares.items():
+                        writers[split, size].append(square[None])
                     progress(len(outcomes), total)
-        _remember(listing, outcomes, store, time.perf_counter() - start)
+        _remember(listing, outcomes, manifest, time.perf_counter() - start)
         dataset = _dataset(listing, outcomes)
         seconds = time.perf_counter() - start
-        for split in SPLITS:
-            for size in sizes:
-                # Decoding dominates and is shared: alone, each size would have cost nearly this.
-                cost = seconds * counts[split] / total
-                writers[split][size].commit(parts(dataset.splits[split], size), cost)
+        for (split, size), writer in writers.items():
+            # Decoding dominates and is shared: alone, each size would have cost nearly this.
+            cost = seconds * counts[split] / total
+            writer.commit(parts(dataset.splits[split], size), cost)
     finally:
-        for writer in (w for each in writers.values() for w in each.values()):
+        for writer in (manifest, *writers.values()):
             writer.discard()
 
 
 def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
     try:
         data = reader.read(id)
-        pixels = decode(data, sizes)
+        squares = decode(data, sizes)
     except OSError as error:
-        return _Outcome(reason=f"cannot be read: {error.strerror or error}"), {}
+        return _unread(error), {}
     except BadImageError as error:
         return _Outcome(reason=str(error)), {}
-    return _Outcome(digest=hashlib.sha256(data).hexdigest(), format=belied(id, data)), pixels
+    return _Outcome(digest=hashlib.sha256(data).hexdigest(), format=belied(id, data)), squares
+
+
+def _unread(error: OSError) -> _Outcome:
+    return _Outcome(reason=f"cannot be read: {error.strerror or error}", unread=True)
 
 
 def _manifest_parts(listing: Listing) -> dict[str, Any]:
@@ -154,30 +163,43 @@ def _manifest_parts(listing: Listing) -> dict[str, Any]:
 
 
 def _remembered(listing: Listing, store: Store) -> Outcomes | None:
+    """What the last pass found; nothing where there was none, or a file can be read by now that
+    could not be read then."""
     entry = store.find(KIND, _manifest_parts(listing))
     if entry is None:
         return None
     reasons: Mapping[str, str] = entry.extra["excluded"]
     formats: Mapping[str, str] = entry.extra["formats"]
+    unread = {id: _read_again(id, listing.reader) for id in entry.extra["unread"]}
+    if not all(unread.values()):
+        return None
+    known = unread | {id: _Outcome(reason=reason) for id, reason in reasons.items()}
     ids = [image.id for split in SPLITS for image in listing.splits[split]]
     return {
-        id: _Outcome(reason=reasons[id])
-        if id in reasons
-        else _Outcome(digest=row.tobytes().hex(), format=formats.get(id, ""))
+        id: known.get(id) or _Outcome(digest=row.tobytes().hex(), format=formats.get(id, ""))
         for id, row in zip(ids, entry.array(), strict=True)
     }
 
 
-def _remember(listing: Listing, outcomes: Outcomes, store: Store, seconds: float) -> None:
-    stale = store.find(KIND, _manifest_parts(listing))
-    if stale is not None:
-        store.remove(stale)
-    reasons = {id: outcome.reason for id, outcome in outcomes.items() if outcome.reason}
-    formats = {id: outcome.format for id, outcome in outcomes.items() if outcome.format}
+def _read_again(id: str, reader: Reader) -> _Outcome | None:
+    """Why the image still cannot be read; nothing where it can."""
+    try:
+        reader.read(id)
+    except OSError as error:
+        return _unread(error)
+    return None
+
+
+def _remember(listing: Listing, outcomes: Outcomes, manifest: Draft, seconds: float) -> None:
     digests = [bytes.fromhex(outcome.digest or "00" * 32) for outcome in outcomes.values()]
-    manifest = store.draft(KIND, f"{listing.name} manifest", 32 * len(digests))
     manifest.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
-    manifest.commit(_manifest_parts(listing), seconds, {"excluded": reasons, "formats": formats})
+    found = {
+        "excluded": {id: o.reason for id, o in outcomes.items() if o.reason and not o.unread},
+        "formats": {id: o.format for id, o in outcomes.items() if o.format},
+        "unread": [id for id, o in outcomes.items() if o.unread],
+    }
+    # The same names may have had another content at the pass before.
+    manifest.commit(_manifest_parts(listing), seconds, found, replace=True)
 
 
 def _check_classes(listing: Listing) -> None:

@@ -24,7 +24,7 @@ from bench.datasets.reachable import answers
 from bench.datasets.splits import NO_GROUPS, three_splits
 from bench.datasets.tfrecord import TFRecords
 from bench.errors import DatasetError
-from bench.store import Store
+from bench.store import NotKeptError, Store
 from bench.types import SplitName
 
 Say = Callable[[str], None]
@@ -200,7 +200,7 @@ def _labels(
     names = sorted(records)
     total = sum(len(each) for each in records.values())
 
-    def fill(draft: Any) -> None:
+    def read() -> NDArray[np.int64]:
         say(f"reading the labels of {builder.info.full_name}: {total:,} images")
         features = builder.info.features
         labels = [
@@ -208,11 +208,15 @@ def _labels(
             for name in names
             for position in range(len(records[name]))
         ]
-        draft.append(np.asarray(labels, np.int64))
+        return np.asarray(labels, np.int64)
 
     title = f"{builder.info.full_name} labels"
     parts = {"identity": _identity(builder)}
-    flat = store.make("labels", parts, title, 8 * total, fill).array()
+    try:
+        made = store.make("labels", parts, title, 8 * total, lambda draft: draft.append(read()))
+        flat = made.array()
+    except NotKeptError:
+        flat = read()
     ends = np.cumsum([len(records[name]) for name in names])
     return dict(zip(names, np.split(flat, ends[:-1]), strict=True))
 
