@@ -1,11 +1,12 @@
 """The process that trains: `python -m bench.worker`, started by an executor.
 
 Its arguments: when it was started, by the clock that all processes share; and the cores that it may
-use, if not all. It loads Keras at once, and builds the network that it is told of on its standard
-input, so that this can go on while the parent still reads the data; it says, if asked, what its
-framework computes on; then it is told which job file and log are its own. It tells its parent of
-the work, one JSON line an event, on what was its standard output; whatever else is printed goes to
-the log. When the parent is gone, so is it: its standard input closes, and it ends at once.
+use, if not all. It loads Keras at once, and builds the network that it is told of on what was its
+standard input, so that this can go on while the parent still reads the data; it says, if asked,
+what its framework computes on; then it is told which job file and log are its own. It tells its
+parent of the work, one JSON line an event, on what was its standard output; whatever else is
+printed goes to the log, and whatever else reads standard input finds it empty. When the parent is
+gone, so is it: the pipe of its orders closes, and it ends at once.
 
 With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
 for each job, one that does the rest, and tells how that ended.
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from dataclasses import asdict
 from functools import cache
 from itertools import count
@@ -40,6 +42,44 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.1
 MEMORIES_AT_ONCE = 2  # models that are looked at for the memory they take, each in its own process
+
+
+class _Orders:
+    """What the parent says, one JSON line an order; taken away from standard input, so that what a
+    plugin reads there is none of it."""
+
+    def __init__(self) -> None:
+        # Without a buffer: a forked process reads its own orders and no more.
+        self._pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+
+    def end_with_parent(self) -> None:
+        """Watch the parent from now on, whatever this process does: once it is gone, end."""
+        threading.Thread(target=self._wait_for_its_end, daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait for the next order, which is left to be read."""
+        if not self._poll(select.POLLIN) & select.POLLIN:
+            os._exit(1)
+
+    def next(self) -> dict[str, Any]:
+        """Return the next order."""
+        if not (line := self._pipe.readline()):
+            os._exit(1)  # the parent is gone, or had nothing to do after all
+        order: dict[str, Any] = json.loads(line)
+        return order
+
+    def _wait_for_its_end(self) -> None:
+        self._poll(0)  # nothing but that the other end was closed
+        os._exit(1)
+
+    def _poll(self, events: int) -> int:
+        poll = select.poll()
+        poll.register(self._pipe, events)
+        ((_, happened),) = poll.poll()
+        return happened
 
 
 class _Pipe:
@@ -88,6 +128,8 @@ def main() -> None:
     """Run the job that the parent names; or jobs, one after another."""
     started, *options = sys.argv[1:]
     forks, cores = "--fork" in options, [word for word in options if word != "--fork"]
+    orders = _Orders()
+    orders.end_with_parent()
     if cores:
         # Before a framework starts its threads: whatever it asks for, it has no more than these.
         os.sched_setaffinity(0, map(int, cores))
@@ -99,29 +141,23 @@ def main() -> None:
 
     seconds = time.monotonic() - float(started)
     if not forks:
-        _work(pipe, Imports(seconds))
+        _work(orders, pipe, Imports(seconds))
         return
+    # The thread that watches the parent holds nothing that a forked process could wait for.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     for number in count():
-        if not _is_spoken_to():
-            return
+        orders.wait()
         process = os.fork()
         if process == 0:
-            _work_and_end(pipe, Imports(seconds, reused=number > 0))
+            orders.end_with_parent()  # a thread is not forked
+            _work_and_end(orders, pipe, Imports(seconds, reused=number > 0))
         pipe.ended(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 
 
-def _is_spoken_to() -> bool:
-    """Wait for the parent to say something, which is left to be read; false where it is gone."""
-    listening = select.poll()
-    listening.register(0, select.POLLIN)
-    ((_, happened),) = listening.poll()
-    return bool(happened & select.POLLIN)
-
-
-def _work_and_end(pipe: _Pipe, imports: Imports) -> NoReturn:
+def _work_and_end(orders: _Orders, pipe: _Pipe, imports: Imports) -> NoReturn:
     code = 1
     try:
-        _work(pipe, imports)
+        _work(orders, pipe, imports)
         code = 0
     except Exception:
         traceback.print_exc()
@@ -131,23 +167,20 @@ def _work_and_end(pipe: _Pipe, imports: Imports) -> NoReturn:
         os._exit(code)  # a framework takes a while to leave in order
 
 
-def _work(pipe: _Pipe, imports: Imports) -> None:
+def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     """Follow the parent's orders until a job is done."""
     from bench.backends.base import current
     from bench.trial import run_trials
 
     ahead: Built | None = None
     computed = False  # whether the framework has, and has threads that no fork takes along
-    while "job" not in (order := _next_order()):
+    while "job" not in (order := orders.next()):
         computed = True
         if "build" in order:
             ahead = _ahead(structure(Blueprint, order["build"]))
-        elif "device" in order:
+        else:
             pipe.device(current().device().kind)
-        else:  # the parent had nothing to do after all
-            return
     pipe.begun()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -165,12 +198,6 @@ def _work(pipe: _Pipe, imports: Imports) -> None:
         run_trials(job, pipe, imports, ahead)
     except OutOfMemoryError as error:
         pipe.out_of_memory(str(error))
-
-
-def _next_order() -> dict[str, Any]:
-    """What the parent says next; nothing where it is gone."""
-    order: dict[str, Any] = json.loads(sys.stdin.readline() or "{}")
-    return order
 
 
 def _ahead(blueprint: Blueprint) -> Built | None:
@@ -193,12 +220,6 @@ def _plug_in(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
         # It could be loaded when the run was planned. Its trials fail, as its backbones are not
         # known; this says why.
         print(error, file=sys.stderr)
-
-
-def _end_with_parent() -> None:
-    while sys.stdin.readline():
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""A worker and its parent, with stand-ins for what a worker loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from test_run import plan
+
+from bench.files import to_json
+from bench.job import Job
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are watched as POSIX says")
+
+PATIENCE = 20.0  # seconds; a worker that is none of the parent's any more would live for 60
+SCRIPT = """
+import sys, time, types
+
+def put(name, **content):
+    sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[name]).update(content)
+
+def run_trials(job, listener, imports, ahead):
+    listener.note(f"read {ahead!r}")
+
+def build_ahead(blueprint):
+    return sys.stdin.read()
+
+put("bench.backends.base", current=None)
+put("bench.built", build_ahead=build_ahead)
+put("bench.trial", run_trials=run_trials)
+"""
+SLOW = """
+import importlib.abc
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "bench.trial":
+            print("loading", file=sys.stderr, flush=True)
+            time.sleep(60)
+
+del sys.modules["bench.trial"]
+sys.meta_path.insert(0, Slow())
+"""
+SLOW_BUILD = """
+def build_ahead(blueprint):
+    print("building", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+sys.modules["bench.built"].build_ahead = build_ahead
+"""
+FORKS = [[], ["--fork"]] if sys.platform == "linux" else [[]]
+
+
+@contextmanager
+def _worker(words: list[str], *changes: str) -> Iterator[subprocess.Popen[str]]:
+    script = "".join([SCRIPT, *changes, "from bench.worker import main\nmain()\n"])
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(time.monotonic()), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        late = threading.Timer(PATIENCE, process.kill)
+        late.start()
+        try:
+            yield process
+        finally:
+            late.cancel()
+            process.kill()
+
+
+def _job(folder: Path) -> Job:
+    p = plan("one")
+    return Job(p.trials, p.protocol, p.dataset, None, str(folder), str(folder / "cache"), 10**9)
+
+
+def _tell(process: subprocess.Popen[str], **order: object) -> None:
+    assert process.stdin is not None
+    print(to_json(order), file=process.stdin, flush=True)
+
+
+def _ends_with_its_parent(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    assert process.stderr is not None
+    assert process.stderr.readline()  # it has come so far
+    closed = time.monotonic()
+    process.stdin.close()  # as the kernel does for a parent that was killed
+    process.stderr.read()  # until what was forked has ended, too
+    assert time.monotonic() - closed < PATIENCE / 2
+
+
+@pytest.mark.parametrize("words", FORKS)
+def test_a_worker_whose_parent_dies_ends_while_it_loads(words: list[str]) -> None:
+    with _worker(words, SLOW) as process:
+        _ends_with_its_parent(process)
+
+
+@pytest.mark.parametrize("words", FORKS)
+def test_a_worker_whose_parent_dies_ends_while_it_builds(words: list[str], tmp_path: Path) -> None:
+    with _worker(words, SLOW_BUILD) as process:
+        _tell(process, build=asdict(_job(tmp_path).blueprint))
+        _ends_with_its_parent(process)
+
+
+@pytest.mark.parametrize("words", FORKS)
+def test_what_reads_standard_input_gets_none_of_the_orders(
+    words: list[str], tmp_path: Path
+) -> None:
+    job = _job(tmp_path)
+    (tmp_path / "job.json").write_text(to_json(asdict(job)))
+    with _worker(words) as process:
+        _tell(process, build=asdict(job.blueprint))
+        _tell(process, job=str(tmp_path / "job.json"), log=str(tmp_path / "log"))
+        assert process.stdout is not None
+        events = [json.loads(process.stdout.readline()) for _ in range(2)]
+    assert [event["event"] for event in events] == ["begun", "note"]
+    assert events[1]["text"] == "read ''"
