@@ -11,6 +11,7 @@ How it is found out is in the other files.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,8 +132,11 @@ def load(folder: Path) -> KeptAudit | None:
     if not path.exists():
         return None
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return structure(KeptAudit, raw)
+        found = structure(KeptAudit, json.loads(path.read_text(encoding="utf-8")))
+        # Reports link to these and take them in: no other file, and no address, may stand there.
+        if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
+            raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
+        return found
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise BenchError(
             f"{path} is damaged ({error}); start the run again to remake it."

@@ -46,6 +46,16 @@ def markdown(text: str, most: int = 120) -> str:
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", safe)
 
 
+_LIVE = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=\bgh)(?=-\d)", re.IGNORECASE)
+
+
+def comment(text: str, most: int = 120) -> str:
+    """The same where a forge makes links of plain words: no `@name` calls anybody, and no `#1`,
+    address or e-mail becomes a link. A backslash does not keep it from that; a space of no width
+    does."""
+    return _LIVE.sub("&#8203;", markdown(text, most))
+
+
 def csv_cell(text: str) -> str:
     """A spreadsheet takes what starts like a formula for one; an apostrophe keeps it text."""
     line = one_line(text)

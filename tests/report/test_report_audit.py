@@ -19,8 +19,10 @@ from bench.audit.findings import (
     Located,
     OnLeak,
     Pair,
+    load,
 )
 from bench.audit.leaks import leaked_test_ids
+from bench.errors import BenchError
 from bench.files import to_json, write_atomic
 from bench.metrics.classification import Guesses
 from bench.report.leaks import leaks
@@ -133,3 +135,19 @@ def test_groups_and_extensions_are_named(tmp_path: Path):
         "- rex: 3 images, as train/a\\|b.png (train, cats), test/00001.png (test, dogs)\n" in text
     )
     assert "- train/x.jpg: a PNG file\n" in text
+
+
+def test_what_an_audit_names_stays_text(tmp_path: Path):
+    hostile = WrongExtension("train/x.jpg", "<b>|@me")
+    audit = dataclasses.replace(kept().audit, wrong_extensions=(hostile,))
+    text = rendered(tmp_path / "run", dataclasses.replace(kept(), audit=audit))
+    assert r"- train/x.jpg: a &lt;b&gt;\|@me file" in text
+
+
+@pytest.mark.parametrize("path", ["../secret.jpg", "/etc/passwd", "https://example.org/1.jpg"])
+def test_a_picture_from_elsewhere_is_refused(tmp_path: Path, path: str):
+    folder = make_run(tmp_path / "run", SIX[:1])
+    audit = dataclasses.replace(kept(PAIR), pictures=(path,))
+    write_atomic(folder / "audit.json", to_json(dataclasses.asdict(audit)))
+    with pytest.raises(BenchError, match=r"none of audit/NUMBER\.jpg"):
+        load(folder)

@@ -74,6 +74,23 @@ def test_markdown_shows_a_name_as_it_is(name: str, safe: str) -> None:
     assert escape.markdown(name) == safe
 
 
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("ask @torvalds", "ask @&#8203;torvalds"),
+        ("me@example.org", "me@&#8203;example.org"),
+        ("https://example.org HTTP://x", "https:&#8203;//example.org HTTP:&#8203;//x"),
+        ("www.example.org", "www&#8203;.example.org"),
+        ("owner/repo#12", "owner/repo\\#&#8203;12"),
+        ("GH-12", "GH&#8203;-12"),
+        ("a @ b: 3 # 4 / 5", "a @ b: 3 \\# 4 / 5"),
+        ("<b>", "&lt;b&gt;"),
+    ],
+)
+def test_a_comment_calls_nobody_and_links_nowhere(name: str, safe: str) -> None:
+    assert escape.comment(name) == safe
+
+
 @pytest.mark.parametrize("start", [*"=+-@＝", " =", "\t=", "\n+"])
 def test_no_csv_cell_starts_a_formula(start: str) -> None:
     assert escape.csv_cell(f"{start}cmd()").startswith("'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -67,6 +68,14 @@ def test_hostile_names_stay_text_in_a_pull_request(tmp_path: Path) -> None:
     assert "<b>" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 3
+
+
+def test_a_pull_request_calls_nobody(tmp_path: Path) -> None:
+    nets = [Net("@torvalds"), Net("https://example.org", fails="see https://example.org/@me")]
+    text = pull_request.text(find(load_run(make_run(tmp_path / "r", nets))))
+    assert "@&#8203;torvalds" in text
+    assert "https:&#8203;//example.org" in text
+    assert not re.search(r"@\w|://|www\.", text)
 
 
 def test_parquet_holds_the_columns_of_the_summary(folder: Path) -> None:

@@ -19,7 +19,9 @@ from synthetic import SIX, Net, make_run
 from bench import report
 from bench.errors import BenchError
 from bench.records import load_run, read_records, write_arrays, write_records
-from bench.types import Epoch, Excluded, PhaseResult
+from bench.report.findings import find
+from bench.report.sections import runtimes
+from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).parent / "expected"
@@ -212,6 +214,22 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
     tex = (folder / "table.tex").read_text(encoding="utf-8")
     assert tex.count("\\\\") == 1 + len(nets)  # one line a backbone, and the titles
+
+
+def test_hostile_runtimes_stay_text(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, [SIX[0]])
+    (record,) = read_records(folder)
+    hostile = (
+        RuntimeResult("<b>|one\n"),
+        RuntimeResult("<i>|two\x1b", status="failed", reason="<u>|"),
+    )
+    write_records(folder, [replace(record, runtimes=(*record.runtimes, *hostile))])
+    findings = find(load_run(folder))
+    text = runtimes.text(findings)
+    assert text.count(r"&lt;b&gt;\|one ") == 1
+    assert text.count(r"&lt;i&gt;\|two") == 2  # in the table, and with its reason
+    assert "<" not in text
+    assert not {c for c in text if c != "\n" and not c.isprintable()}
 
 
 def test_seeds_are_averaged_in_every_format(tmp_path: Path) -> None:

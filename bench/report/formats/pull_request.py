@@ -9,7 +9,7 @@ from tabulate import tabulate
 from bench.files import write_atomic
 from bench.report import columns, facts
 from bench.report.columns import COLUMNS
-from bench.report.escape import markdown as safe
+from bench.report.escape import comment as safe
 from bench.report.findings import Findings
 
 SHOWN = ("accuracy", "accuracy_low", "latency_p50_ms", "params", "train_seconds")

@@ -65,7 +65,7 @@ def _shown(kept: KeptAudit) -> Iterator[str]:
     )
     yield from _named_ones(
         "Wrong extensions",
-        [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions],
+        [(wrong.id, f"a {safe(wrong.format)} file") for wrong in found.wrong_extensions],
     )
 
 
@@ -103,7 +103,7 @@ def _pairs(kept: KeptAudit) -> str:
 
 
 def _named(image: Located, classes: Sequence[str]) -> str:
-    return f"{safe(image.id)} ({image.split}, {safe(classes[image.label], 60)})"
+    return f"{safe(image.id)} ({safe(image.split)}, {safe(classes[image.label], 60)})"
 
 
 def _accuracies(findings: Findings) -> Iterator[str]:

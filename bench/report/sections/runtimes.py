@@ -50,7 +50,7 @@ def text(findings: Findings) -> str:
         return ""
     lines = []
     for row in found:
-        start = [safe(row.label), row.runtime]
+        start = [safe(row.label), safe(row.runtime)]
         if row.status != "ok":
             lines.append([*start, "failed", *[fmt.MISSING] * (len(TITLES) - 3)])
             continue
@@ -58,7 +58,7 @@ def text(findings: Findings) -> str:
         lines.append([*start, *shown])
     parts = ["## Runtimes", table(TITLES, lines, left=(0, 1)), ABOUT]
     failed = [
-        f"- {safe(row.label)}, {row.runtime}: {safe(row.reason, LONG)}"
+        f"- {safe(row.label)}, {safe(row.runtime)}: {safe(row.reason, LONG)}"
         for row in found
         if row.status != "ok"
     ]

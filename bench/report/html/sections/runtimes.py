@@ -21,7 +21,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
         "about": ABOUT.replace("*", "").replace("`", ""),
         "table": table(TITLES, [_row(row) for row in found], left=(0, 1)),
         "notes": [
-            f"{text(row.label)}, {row.runtime} failed: {text(row.reason)}"
+            f"{text(row.label)}, {text(row.runtime)} failed: {text(row.reason)}"
             for row in found
             if row.status != "ok"
         ],
@@ -29,7 +29,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 
 def _row(row: Row) -> list[Json | str]:
-    start: list[Json | str] = [text(row.label), row.runtime]
+    start: list[Json | str] = [text(row.label), text(row.runtime)]
     if row.status != "ok":
         return [*start, cell("failed"), *([cell(fmt.MISSING)] * (len(TITLES) - 3))]
     return [*start, *(_cell(value, show) for value, show in figures(row))]
