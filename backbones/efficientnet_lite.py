@@ -6,10 +6,10 @@ It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6. Keras has n
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import WeightsError
 from bench.registry import BACKBONES
 from bench.torch_file import read_torch
 from bench.types import Backbone, PackagedWeights
@@ -26,6 +26,7 @@ GROUPS = (  # kernel, blocks, filters, expansion, stride of the first block
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
+CLASSIFIER = ["_fc.weight", "_fc.bias"]  # what the file holds besides: ImageNet's classes
 
 
 def preprocess(images: Any) -> Any:
@@ -74,15 +75,21 @@ def load(model: keras.Model, path: Path) -> None:
     """Put PyTorch's arrays into the model: both list their layers in the order of computation."""
     import keras
 
-    saved = read_torch(path).items()
-    arrays = (array for name, array in saved if not name.endswith("num_batches_tracked"))
+    saved = read_torch(path)
+    names = [name for name in saved if not name.endswith("num_batches_tracked")]
     for layer in model.layers:
-        taken = list(islice(arrays, len(layer.weights)))
+        count = len(layer.weights)
+        taken, names = [saved[name] for name in names[:count]], names[count:]
         if isinstance(layer, keras.layers.Conv2D):  # out, in, height, width
             taken = [kernel.transpose(2, 3, 1, 0) for kernel in taken]
         elif isinstance(layer, keras.layers.DepthwiseConv2D):  # channel, 1, height, width
             taken = [kernel.transpose(2, 3, 0, 1) for kernel in taken]
         layer.set_weights(taken)
+    if names != CLASSIFIER:
+        raise WeightsError(
+            f"{path.name} holds other arrays than EfficientNet-Lite0 has: after its layers come "
+            f"{', '.join(names[:4]) or 'none'}, not {' and '.join(CLASSIFIER)}."
+        )
 
 
 BACKBONES.add(

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import sys
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench import torch_file
 from bench.errors import WeightsError
 from bench.torch_file import MAGIC, read_torch
 
@@ -124,18 +126,161 @@ def test_code_in_a_pickle_is_refused_and_not_run(
     assert not (tmp_path / "evil").exists()
 
 
+OUTSIDE = "outside its storage"
+NUMBERS = "something else than numbers"
+SPREAD = "not contiguous"
+
+
 @LAYOUTS
 @pytest.mark.parametrize(
-    ("offset", "shape", "strides"),
-    [(1, (4,), (1,)), (0, (2,), (4,)), (-1, (2,), (1,)), (2, (3,), (-1,)), (4, (), ())],
+    ("offset", "shape", "strides", "reason"),
+    [
+        (1, (4,), (1,), OUTSIDE),
+        (4, (), (), OUTSIDE),
+        (0, (2**40, 2**40), (2**40, 1), OUTSIDE),
+        (-1, (2,), (1,), NUMBERS),
+        (2, (3,), (-1,), NUMBERS),
+        (0, ("2",), (1,), NUMBERS),
+        (0, (2,), (2,), SPREAD),
+        (0, (2, 2), (2, 2), SPREAD),
+        (0, (4,), (0,), SPREAD),
+        (0, (2**30, 2**20), (0, 0), OUTSIDE),  # 4 PB from one number
+    ],
 )
-def test_a_view_outside_its_storage_is_refused(
-    tmp_path: Path, layout: Any, offset: int, shape: Any, strides: Any
+def test_only_contiguous_parts_of_a_storage_are_tensors(
+    tmp_path: Path, layout: Any, offset: int, shape: Any, strides: Any, reason: str
 ) -> None:
     storage = FloatStorage("0", [1, 2, 3, 4])
 
-    with pytest.raises(WeightsError, match="outside its storage"):
+    with pytest.raises(WeightsError, match=reason):
         read(tmp_path, layout({"weight": Tensor(storage, offset, shape, strides)}, storage))
+
+
+@LAYOUTS
+def test_many_tensors_of_one_storage_take_no_more_memory_than_it(
+    tmp_path: Path, layout: Any
+) -> None:
+    storage = FloatStorage("0", [1, 2, 3, 4])
+    shapes = {"a": ((2, 2), (2, 1)), "b": ((2, 2), (1, 2)), "c": ((4, 1), (1, 7))}
+    state = {name: Tensor(storage, 0, *shape) for name, shape in shapes.items()}
+
+    arrays = read(tmp_path, layout(state, storage))
+
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "a": [[1, 2], [3, 4]],
+        "b": [[1, 3], [2, 4]],
+        "c": [[1], [2], [3], [4]],
+    }
+    assert all(np.shares_memory(arrays["a"], arrays[name]) for name in "bc")
+
+
+class Call:
+    """Whatever `reduce` says is written."""
+
+    def __init__(self, *reduced: Any) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+@LAYOUTS
+def test_attributes_of_a_dictionary_are_ignored(tmp_path: Path, layout: Any) -> None:
+    storage = FloatStorage("0", [1, 2, 3, 4])
+    items = iter([("weight", Tensor(storage, 0, (4,), (1,)))])
+    state = Call(OrderedDict, (), {"items": "mine", "_metadata": {"version": 1}}, None, items)
+
+    assert read(tmp_path, layout(state, storage))["weight"].tolist() == [1, 2, 3, 4]
+
+
+@LAYOUTS
+def test_no_other_object_takes_attributes(tmp_path: Path, layout: Any) -> None:
+    storage = FloatStorage("0", [1, 2, 3, 4])
+    tensor = Tensor(storage, 0, (4,), (1,))
+    state = {"weight": Call(_rebuild_tensor_v2, tensor.arguments, {"offset": 7})}
+    with pytest.raises(WeightsError, match="changes what is not its own"):
+        read(tmp_path, layout(state, storage))
+    # `c` names a function and `b` sets an attribute of it.
+    function = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\1\0\0\0aK\1sb."
+    with pytest.raises(WeightsError, match="changes what is not its own"):
+        read_torch(archive(tmp_path, function))
+
+
+def archive(folder: Path, content: bytes, *entries: tuple[str, bytes], **options: Any) -> Path:
+    path = folder / "net.pth"
+    with zipfile.ZipFile(path, "w", **options) as file:
+        file.writestr("net/data.pkl", content)
+        for name, data in entries:
+            file.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"(" + b"K\1" * 10 + b"l.", "holds LIST, which PyTorch does not write"),
+        (b"N0.", "holds POP"),
+        (b"Nr\xff\xff\xff\x7f.", "something else than a plain dictionary"),  # memo of 2**31
+        (b"}((((ttttK\1s.", "a name that is no text"),
+        (b"K\1K\1K\1u.", "damaged or no PyTorch file"),
+        (b"}(K\1s.", "takes what is not there"),
+        (b"B\xff\xff\xff\x7fabc.", "longer than 16,777,216 bytes"),
+        (b"N" * 40 + b".", "damaged or no PyTorch file"),
+    ],
+)
+def test_operations_that_pytorch_does_not_write_are_refused(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    with pytest.raises(WeightsError, match=reason):
+        read_torch(archive(tmp_path, b"\x80\x02" + content))
+
+
+def test_a_pickle_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_file, "MAX_OPERATIONS", 1000)
+    with pytest.raises(WeightsError, match="more than 1,000 operations"):
+        read_torch(archive(tmp_path, b"\x80\x02" + b"}" * 2000 + b"."))
+    monkeypatch.setattr(torch_file, "MAX_PICKLE_BYTES", 1000)
+    with pytest.raises(WeightsError, match=r"longer than it may be \(2,003 bytes\)"):
+        read_torch(archive(tmp_path, b"\x80\x02" + b"}" * 2000 + b"."))
+
+
+def test_what_inflates_is_refused_before_it_does(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        bomb = archive(tmp_path, bytes(50_000_000), compression=zipfile.ZIP_DEFLATED)
+        tracemalloc.reset_peak()
+        with pytest.raises(WeightsError, match=r"net/data.pkl is compressed"):
+            read_torch(bomb)
+        before = tracemalloc.get_traced_memory()[0]
+        assert tracemalloc.get_traced_memory()[1] - before < 5_000_000
+    finally:
+        tracemalloc.stop()
+    storage = FloatStorage("0", [1, 2, 3, 4])
+    state = pickled({"weight": Tensor(storage, 0, (4,), (1,))})
+    short = archive(tmp_path, state, ("net/data/0", bytes(12)))
+    with pytest.raises(WeightsError, match="truncated"):
+        read_torch(short)
+    long = archive(tmp_path, state, ("net/data/0", bytes(20)))
+    with pytest.raises(WeightsError, match="longer than it may be"):
+        read_torch(long)
+
+
+def test_a_storage_that_cannot_be_in_the_file_is_not_allocated(tmp_path: Path) -> None:
+    class Huge:
+        def __len__(self) -> int:
+            return 2**40
+
+        def tobytes(self) -> bytes:
+            return b""
+
+    storage = FloatStorage("0", [])
+    storage.values = Huge()  # type: ignore[assignment]
+    state = {"weight": Tensor(storage, 0, (4,), (1,))}
+    parts = [pickled(p) for p in (MAGIC, 1001, {}, state, ["0"])]
+    with pytest.raises(WeightsError, match="truncated"):
+        read(tmp_path, b"".join(parts) + bytes(24))
+    with pytest.raises(WeightsError, match="truncated"):
+        read_torch(archive(tmp_path, pickled(state), ("net/data/0", bytes(16))))
 
 
 @LAYOUTS

@@ -72,3 +72,20 @@ def test_a_file_of_another_network_is_refused(located: Any) -> None:
 
     with pytest.raises(WeightsError, match=r"^efficientnet-lite0-.* cannot be put into other"):
         weights.load(other, LITE0, located)
+
+
+@pytest.mark.parametrize("change", ["more", "fewer", "renamed"])
+def test_what_is_left_over_is_exactly_the_classifier(
+    network: Any, located: Any, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    saved = dict(read_torch(Path(located.path)))
+    if change == "more":
+        saved["_conv_stem2.weight"] = saved["_fc.bias"]
+    elif change == "fewer":
+        del saved["_fc.bias"]
+    else:
+        saved["_top.bias"] = saved.pop("_fc.bias")
+    monkeypatch.setattr(efficientnet_lite, "read_torch", lambda path: saved)
+
+    with pytest.raises(WeightsError, match=r"not _fc\.weight and _fc\.bias"):
+        weights.load(network, LITE0, located)
