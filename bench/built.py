@@ -16,8 +16,10 @@ import keras
 from bench import weights
 from bench.backends.base import Backend, DeviceInfo, current
 from bench.backends.parts import InParts
+from bench.code_digest import code_digest
 from bench.cuts import PIXELS
 from bench.errors import TrialError
+from bench.fingerprint import fingerprint
 from bench.job import Blueprint
 from bench.network import Network, build_head
 from bench.passes import Passes
@@ -35,6 +37,7 @@ class Built:
     device: DeviceInfo
     network: Network
     weights: WeightsUsed
+    fingerprint: str  # of what the network computes; "" where nothing is cached
     head: Any
     cuts: tuple[str, ...]  # where each phase starts from
     passes: Passes
@@ -48,6 +51,11 @@ def build(blueprint: Blueprint) -> Built:
     keras.config.set_dtype_policy(blueprint.settings.precision)
     start = time.perf_counter()
     backbone, protocol = BACKBONES[blueprint.backbone], blueprint.protocol
+    if blueprint.code and (found := code_digest(backbone)) != blueprint.code:
+        raise TrialError(
+            f"the code of {backbone.name} was changed after this run began (digest {found}, it "
+            f"was {blueprint.code}); give the same command again."
+        )
     network = Network(backbone, blueprint.input_size, protocol.head.pooling)
     used = weights.load(network.base, backbone, blueprint.weights)
     return Built(
@@ -56,6 +64,7 @@ def build(blueprint: Blueprint) -> Built:
         device=device,
         network=network,
         weights=used,
+        fingerprint=fingerprint(network, used.sha256) if blueprint.settings.cache else "",
         head=build_head(protocol.head, network.features_shape, blueprint.classes),
         cuts=tuple(_cuts(network, protocol.phases)),
         passes=Passes(network, backend),

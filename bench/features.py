@@ -109,7 +109,7 @@ class Frozen:
     def __init__(
         self,
         passes: Passes,
-        weights_sha256: str,
+        fingerprint: str,
         images: Mapping[SplitName, Entry],
         store: Store | None,
     ) -> None:
@@ -117,7 +117,7 @@ class Frozen:
         self.images = images
         self.ledger = Ledger()
         self.notes: list[str] = []
-        self._weights = weights_sha256
+        self._fingerprint = fingerprint
         device = passes.backend.device()
         self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
 
@@ -236,8 +236,7 @@ class Frozen:
         return {
             "format": FORMAT,
             "images": self.images[split].key,
-            "backbone": self.network.backbone.name,
-            "weights": self._weights,
+            "network": self._fingerprint,
             "input_size": self.network.input_size,
             "precision": self.network.precision,
             "cut": self.network.depth(cut),

@@ -25,6 +25,7 @@ class Blueprint:
     plugins: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     accumulation: int = 1
+    code: str = ""  # digest that the backbone's code must have; "": any
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Job:
             plugins=self.plugins,
             packages=self.packages,
             accumulation=self.accumulation,
+            code=trial.code,
         )
 
 

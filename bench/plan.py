@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import weights
+from bench.code_digest import code_digest
 from bench.cuts import check_layers
 from bench.errors import TrialError, UsageError
 from bench.estimate import trial_seconds
@@ -116,7 +117,8 @@ def make_plan(
         except TrialError as error:
             skipped.append(Skipped(backbone.name, str(error)))
             continue
-        facts = shared | {"backbone": backbone.name, "size": size}
+        code = code_digest(backbone)
+        facts = shared | {"backbone": backbone.name, "size": size, "code": code}
         found = located[backbone.name]
         facts |= {"weights": found and [found.source, found.location]}
         trials = tuple(
@@ -131,6 +133,7 @@ def make_plan(
                 settings=settings,
                 key=_hash(facts | {"seed": seed} | _part(fraction))[:16],
                 fraction=fraction,
+                code=code,
             )
             for fraction in sorted(fractions, reverse=True)
             for seed in seeds
@@ -176,6 +179,7 @@ def first_blueprint(
             weights=located[backbone.name],
             plugins=tuple(str(path.resolve()) for path in plugins),
             packages=tuple(packages),
+            code=code_digest(backbone),
         )
     return None
 

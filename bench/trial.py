@@ -103,7 +103,7 @@ class _Setup:
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
         self.frozen = Frozen(
             self.built.passes,
-            self.built.weights.sha256,
+            self.built.fingerprint,
             self.images,
             store if self.settings.cache else None,
         )

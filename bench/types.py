@@ -155,6 +155,7 @@ class Trial:
     settings: Settings
     key: str  # content hash of all the others
     fraction: float = 1.0  # of the training images, for a learning curve
+    code: str = ""  # digest of the backbone's code (`code_digest.py`); "" in older records
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,114 @@
+"""Cached activations are found again only for a network that computes the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import edited
+import numpy as np
+import pytest
+import tiny
+from workbench import PROTOCOL, SETTINGS
+
+from bench.augment import PLAIN
+from bench.backends.base import Array, current
+from bench.built import build
+from bench.errors import TrialError
+from bench.features import Frozen
+from bench.fingerprint import fingerprint
+from bench.job import Blueprint
+from bench.network import Network
+from bench.passes import Passes
+from bench.store import Store
+from bench.types import Backbone
+
+
+def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
+    """Of some images through the network's cache, and whether they were found there."""
+    network = Network(backbone, tiny.SIZE)
+    pixels, _ = tiny.images(4, seed=1)
+    entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
+    frozen = Frozen(Passes(network, current()), fingerprint(network, "w"), entries, store)
+    rows = frozen.rows("test", PLAIN, ["features"], lambda done, total: None)["features"]
+    return rows.take(np.arange(4)), bool(frozen.ledger.reused)
+
+
+def test_yesterdays_activations_are_not_those_of_an_edited_plugin(
+    tmp_path: Path, store: Store
+) -> None:
+    plugin = edited.write(tmp_path / "plugins")
+    before, found = features(edited.load(plugin), store)
+    assert not found
+    again, found = features(edited.load(plugin), store)
+    assert found
+    np.testing.assert_array_equal(again, before)
+
+    edited.edit(tmp_path / "plugins", "preprocess")
+    after, found = features(edited.load(plugin), store)
+    assert not found
+    expected, _ = features(edited.load(plugin), Store(tmp_path / "other"))
+    np.testing.assert_array_equal(after, expected)
+    assert np.abs(after - before).max() > 0.01
+
+
+@pytest.mark.parametrize("name", edited.EDITS)
+def test_what_an_edit_changes_is_seen_without_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("bench.fingerprint.code_digest", lambda backbone: "same")
+    plugin = edited.write(tmp_path)
+    before = fingerprint(Network(edited.load(plugin), tiny.SIZE), "w")
+    edited.edit(tmp_path, name)
+    assert fingerprint(Network(edited.load(plugin), tiny.SIZE), "w") != before
+
+
+def test_layers_count_however_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant that is in no source file is in the configuration of the layers."""
+
+    def build(input_shape: tuple[int, int, int], **options: object) -> object:
+        import keras
+
+        start = keras.Input(input_shape)
+        return keras.Model(start, keras.layers.Rescaling(scales[0])(start * scales[1]))
+
+    def found() -> str:
+        return fingerprint(Network(backbone, 16), "w")
+
+    scales = [2.0, 3.0]
+    backbone = Backbone("scaled", build, tiny.preprocess, 16, ("a", "b"), minimum_size=16)
+    monkeypatch.setattr("bench.fingerprint.code_digest", lambda backbone: "same")
+    first = found()
+    assert found() == first  # although automatic names are other ones
+    scales[0] = 2.5
+    assert found() != first
+    scales[:] = [2.0, 3.5]
+    assert found() != first
+
+
+def test_a_layer_that_cannot_be_configured_is_no_error() -> None:
+    def build(input_shape: tuple[int, int, int], **options: object) -> object:
+        import keras
+
+        class Odd(keras.layers.Layer):  # type: ignore[misc]
+            def __init__(self, what: object) -> None:
+                super().__init__()
+
+            def call(self, x: object) -> object:
+                return x
+
+            def get_config(self) -> dict[str, object]:
+                raise NotImplementedError
+
+        start = keras.Input(input_shape)
+        return keras.Model(start, Odd(object())(start))
+
+    backbone = Backbone("odd", build, tiny.preprocess, 16, ("a", "b"), minimum_size=16)
+    first = fingerprint(Network(backbone, 16), "w")
+    assert fingerprint(Network(backbone, 16), "w") == first
+    assert fingerprint(Network(backbone, 16), "other weights") != first
+
+
+def test_code_that_changed_after_the_plan_is_refused(tiny_backbone: None) -> None:
+    blueprint = Blueprint("tiny", tiny.SIZE, 2, PROTOCOL, SETTINGS, None, code="of yesterday")
+    with pytest.raises(TrialError, match="code of tiny was changed after this run began"):
+        build(blueprint)
