@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench import weights
@@ -16,6 +16,7 @@ from bench.code_digest import code_digest
 from bench.cuts import check_layers
 from bench.errors import TrialError, UsageError
 from bench.estimate import trial_seconds
+from bench.file_digests import FileDigests
 from bench.files import to_json
 from bench.job import Blueprint
 from bench.protocol import TrainingProtocol
@@ -56,6 +57,7 @@ class Plan:
     dataset: Dataset
     protocol: TrainingProtocol
     settings: Settings
+    input_size: int | None  # as it was asked for; None: each backbone's own
     planned: tuple[Planned, ...]
     skipped: tuple[Skipped, ...]
 
@@ -120,7 +122,7 @@ def make_plan(
         code = code_digest(backbone)
         facts = shared | {"backbone": backbone.name, "size": size, "code": code}
         found = located[backbone.name]
-        facts |= {"weights": found and [found.source, found.location]}
+        facts |= {"weights": found and [found.source, found.location, found.sha256]}
         trials = tuple(
             Trial(
                 backbone=backbone.name,
@@ -149,7 +151,7 @@ def make_plan(
         )
         planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
-    return Plan(name, dataset, protocol, settings, tuple(planned), tuple(skipped))
+    return Plan(name, dataset, protocol, settings, input_size, tuple(planned), tuple(skipped))
 
 
 def first_blueprint(
@@ -212,15 +214,20 @@ def find_weights(
     progress: Callable[[int, int], None],
     fetching: bool,
     failed: Say,
+    digests: FileDigests,
 ) -> dict[str, LocatedWeights | None]:
     """Find the weights of each backbone, and fetch them, so that none is missing later.
 
     `failed` is told of each download that may succeed another time.
     """
     sized = [(backbone, size_of(backbone, protocol, input_size)) for backbone in backbones]
-    return weights.locate_all(
+    located = weights.locate_all(
         sized, choice, say=say, progress=progress, fetching=fetching, failed=failed
     )
+    return {
+        name: found and replace(found, sha256=digests.sha256(Path(found.path)))
+        for name, found in located.items()
+    }
 
 
 def _asked(settings: Settings) -> dict[str, object]:

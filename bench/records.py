@@ -199,14 +199,14 @@ def _record(path: Path, number: int, line: str) -> Record:
         ) from error
 
 
-def place(trial: Trial) -> tuple[str, int, float]:
+def place(trial: Trial) -> tuple[str, int, int, float]:
     """What a run holds one record of."""
-    return trial.backbone, trial.seed, trial.fraction
+    return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
 def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
     """One record of each place, the last one: in the order in which those were made."""
-    kept: dict[tuple[str, int, float], Record] = {}
+    kept: dict[tuple[str, int, int, float], Record] = {}
     for record in records:
         kept.pop(place(record.trial), None)
         kept[place(record.trial)] = record

@@ -260,6 +260,11 @@ def _check_same(plan: Plan, folder: Path) -> None:
     earlier = read_meta(folder)
     # A run of before there was an option was made with its default.
     known = _options(Settings()) | earlier["identity"] if "identity" in earlier else {}
+    if known and "--input-size" not in known:  # as in version 0.1: its records say it
+        sizes = {r.trial.backbone: r.trial.input_size for r in read_records(folder)}
+        others = (sizes.get(p.backbone, p.input_size) for p in plan.planned)
+        unlike = (o for o, p in zip(others, plan.planned, strict=True) if o != p.input_size)
+        known["--input-size"] = next(unlike, plan.input_size)
     for what, now in _identity(plan).items():
         before = known.get(what, now)
         if before != now:
@@ -271,6 +276,7 @@ def _check_same(plan: Plan, folder: Path) -> None:
 
 def _identity(plan: Plan) -> dict[str, Any]:
     return _options(plan.settings) | {
+        "--input-size": plan.input_size,
         "dataset content": plan.dataset.fingerprint[:16],
         "protocol content": plan.protocol.digest,
         "KERAS_BACKEND": environment()["keras_backend"],

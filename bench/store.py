@@ -10,6 +10,7 @@ Where nothing can be written, what is there is read. What an entry means is its 
     extracted/DIGEST/     what archives held (see `datasets.archive`)
     pins/                 what is in use (see `pins`)
     drafts/, locks/       work in progress
+    file-digests.json     what files of weights held (see `file_digests`)
 """
 
 from __future__ import annotations

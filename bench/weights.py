@@ -44,6 +44,7 @@ class LocatedWeights:
     source: str  # "imagenet": as published; "file": given by the user, or altered
     path: str
     location: str  # what the record says: a file's or a package's name
+    sha256: str = ""  # of the file, by which a plan tells it from another of the same name
 
 
 def locate(

@@ -16,8 +16,9 @@ from abandoned import left_beside
 from bench.arrays import arrays_path
 from bench.errors import BenchError, UsageError, WorkerDiedError
 from bench.executors.local_process import LocalProcess
+from bench.file_digests import FileDigests
 from bench.job import Job, Listener
-from bench.plan import Plan, make_plan
+from bench.plan import Plan, find_weights, make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.records import SCHEMA, load_run, read_records, write_arrays, write_records
 from bench.run import Request, execute, pending
@@ -49,6 +50,7 @@ def plan(
     settings: Settings | None = None,
     weights: LocatedWeights | None = None,
     fractions: tuple[float, ...] = (1.0,),
+    input_size: int | None = None,
 ) -> Plan:
     return make_plan(
         [backbone(name) for name in names],
@@ -56,7 +58,7 @@ def plan(
         protocol,
         settings or Settings(),
         seeds,
-        input_size=None,
+        input_size=input_size,
         keras_backend="tensorflow",
         rate=1e11,
         located=dict.fromkeys(names, weights),
@@ -237,6 +239,61 @@ def test_other_weights_replace_the_earlier_record(tmp_path: Path, store: Store) 
         lambda t: "ok",
     )
     assert len(read_records(tmp_path / "r")) == 1
+
+
+def test_weights_of_the_same_name_are_those_of_their_content(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "given").mkdir()
+    file = tmp_path / "given" / "one.h5"
+
+    def planned() -> Plan:
+        found = find_weights(
+            [backbone("one")],
+            PROTOCOL,
+            str(file.parent),
+            None,
+            say=lambda text: None,
+            progress=lambda done, total: None,
+            fetching=True,
+            failed=lambda text: None,
+            digests=FileDigests(tmp_path / "digests.json"),
+        )
+        return plan("one", weights=found["one"])
+
+    file.write_bytes(b"yesterday")
+    run(planned(), tmp_path / "r", store, lambda t: "ok")
+    assert run(planned(), tmp_path / "r", store, lambda t: "ok").ran == []
+    file.write_bytes(b"retrained")
+    assert run(planned(), tmp_path / "r", store, lambda t: "ok").ran == [("one", 0)]
+
+
+def test_another_input_size_is_another_run(tmp_path: Path, store: Store) -> None:
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    with pytest.raises(UsageError, match="made with --input-size None, now it is 96"):
+        run(plan("one", input_size=96), tmp_path / "r", store, lambda t: "ok")
+    (record,) = read_records(tmp_path / "r")
+    assert record.trial.input_size == 64
+    assert plan("one", input_size=96).name != plan("one").name
+    # Also where it is the backbone's own: another backbone's is not.
+    with pytest.raises(UsageError, match="made with --input-size None, now it is 64"):
+        run(plan("one", input_size=64), tmp_path / "r", store, lambda t: "ok")
+
+
+def test_a_run_of_before_the_input_size_was_kept_shows_it_in_its_records(
+    tmp_path: Path, store: Store
+) -> None:
+    run(plan("one", input_size=96), tmp_path / "r", store, lambda t: "ok")
+    meta = json.loads((tmp_path / "r/run.json").read_text())
+    del meta["identity"]["--input-size"]
+    (tmp_path / "r/run.json").write_text(json.dumps(meta))
+    with pytest.raises(UsageError, match="made with --input-size 96, now it is None"):
+        run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    assert run(plan("one", input_size=96), tmp_path / "r", store, lambda t: "ok").ran == []
+
+
+def test_records_at_two_sizes_do_not_replace_each_other(tmp_path: Path) -> None:
+    trials = [plan("one", input_size=size).trials[0] for size in (96, 128)]
+    write_records(tmp_path, [Record(SCHEMA, trial, "ok") for trial in trials])
+    assert [record.trial.input_size for record in read_records(tmp_path)] == [96, 128]
 
 
 @pytest.mark.parametrize("name", edited.EDITS)

@@ -20,6 +20,7 @@ from bench.display import Display, human_seconds
 from bench.errors import UsageError, reason
 from bench.estimate import matrix_rate
 from bench.executors.local_process import LocalProcess
+from bench.file_digests import FileDigests
 from bench.files import is_file_name
 from bench.plan import (
     Plan,
@@ -120,6 +121,7 @@ def _run(
             progress=lambda done, total: bars.update(fetching, completed=done, total=total),
             fetching=not arguments.dry_run,
             failed=failed_downloads.append,
+            digests=FileDigests(store.root / "file-digests.json"),
         )
         bars.remove_task(fetching)
         first = first_blueprint(
