@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError
+from bench.locks import holder, named
 
 
 @contextmanager
@@ -18,7 +19,11 @@ def held(folder: Path) -> Iterator[None]:
     try:
         lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout as error:
-        raise BenchError(f"another process is making run {folder.name}; wait for it.") from error
+        pid = holder(folder / ".lock")
+        who = "" if pid is None else f" ({named(pid)})"
+        raise BenchError(
+            f"another process is making run {folder.name}; wait for it{who}."
+        ) from error
     with lock:
         yield
 

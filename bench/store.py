@@ -30,6 +30,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from bench import locks
 from bench.entries import (
     Draft,
     Entry,
@@ -140,7 +141,7 @@ class Store:
     @contextmanager
     def lock(self, kind: str, parts: Parts) -> Iterator[None]:
         """Held while an entry is looked up and made, so that two processes do not both make it."""
-        with self._locked(f"{kind}-{key_of(parts)}", timeout=-1):
+        with self._locked(f"{kind}-{key_of(parts)}"):
             yield
 
     def make(
@@ -294,14 +295,18 @@ class Store:
         return self._locked("pins", timeout=GUARD_SECONDS)
 
     @contextmanager
-    def _locked(self, name: str, *, timeout: float) -> Iterator[None]:
-        """Hold a lock. Where none can be made nothing can be written, and there is no need."""
+    def _locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
+        """Hold a lock, which is waited for as long as its holder works, or for `timeout` seconds.
+        Where none can be made nothing can be written, and there is no need."""
         lock: FileLock | None = None
         if not self.read_only:
             with suppress(OSError, NotKeptError, NotImplementedError):
                 self._make_folder("locks")
                 lock = FileLock(self.root / "locks" / f"{name}.lock")
-                lock.acquire(timeout=timeout)
+                if timeout is None:
+                    locks.acquire(lock, f"cache entry {name}")
+                else:
+                    lock.acquire(timeout=timeout)
         try:
             yield
         finally:

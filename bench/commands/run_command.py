@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         threads=arguments.threads,
     )
-    executor = LocalProcess(settings)
+    executor = LocalProcess(settings, arguments.trial_timeout)
     if not arguments.dry_run:
         executor.warm_up()
     try:
