@@ -190,6 +190,7 @@ def _run(
         retry=not arguments.no_retry,
         price_per_hour=arguments.price_per_hour,
         files=gate.files(audited, dataset, sizes, store=store),
+        restore=lambda: datasets.restore(listing, trained, sizes, store=store),
     )
     todo = pending(plan, folder)
 
