@@ -312,6 +312,13 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         help="leave a trial that runs out of memory failed, instead of running it again in "
         "smaller steps whose gradients are added up to the same batch",
     )
+    how.add_argument(
+        "--trial-timeout",
+        type=positive_float,
+        metavar="SECONDS",
+        help="end a trial that takes longer, with what it loads, builds and computes for the cache;"
+        " it is recorded as failed and the run goes on (no limit)",
+    )
     how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
     how.add_argument(
         "--fresh", action="store_true", help="begin anew; an earlier run is moved aside"

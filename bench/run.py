@@ -7,7 +7,7 @@ is killed at any instant goes on from the last finished trial.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -47,6 +47,7 @@ class Request:
     retry: bool = True  # in smaller steps, where memory was short
     price_per_hour: float | None = None  # of this machine, for the reports
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
+    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
 
 
 def execute(
@@ -165,6 +166,7 @@ def _run_jobs(
 
     def train(planned: Planned) -> None:
         while todo := [t for t in planned.trials if t.key in waiting - book.heard]:
+            request.restore()
             job = _job(plan, planned.weights, todo, folder, request, store)
             try:
                 retry.run(executor, job, book, book.heard, retry=request.retry)
@@ -187,6 +189,7 @@ def _measure(
     todo = unmeasured(plan, folder, book.records)
     if not todo:
         return
+    request.restore()
     job = replace(_job(plan, None, todo, folder, request, store), task="measure")
     try:
         executor.run(job, book)

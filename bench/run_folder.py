@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, UsageError
 from bench.files import is_file_name
+from bench.locks import holder, named
 
 TAKEN = ("latest", "index.html")  # what stands among the runs in `results/` and is none
 MAX_NAME_BYTES = 200  # a name of 255 has no room for what is added while writing
@@ -55,7 +56,11 @@ def held(folder: Path) -> Iterator[None]:
     try:
         lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout as error:
-        raise BenchError(f"another process is making run {folder.name}; wait for it.") from error
+        pid = holder(folder / ".lock")
+        who = "" if pid is None else f" ({named(pid)})"
+        raise BenchError(
+            f"another process is making run {folder.name}; wait for it{who}."
+        ) from error
     with lock:
         yield
 

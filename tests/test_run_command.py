@@ -36,7 +36,7 @@ class Scripted:
     ran: list[int] = field(default_factory=list)  # seeds
     slots: int = 1
 
-    def __call__(self, settings: Settings) -> Scripted:
+    def __call__(self, settings: Settings, trial_timeout: float | None) -> Scripted:
         return self
 
     def warm_up(self) -> None: ...

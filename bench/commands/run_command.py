@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         threads=arguments.threads,
     )
-    executor = LocalProcess(settings)
+    executor = LocalProcess(settings, arguments.trial_timeout)
     if not arguments.dry_run:
         executor.warm_up()
     try:
@@ -190,6 +190,7 @@ def _run(
         retry=not arguments.no_retry,
         price_per_hour=arguments.price_per_hour,
         files=gate.files(audited, dataset, sizes, store=store),
+        restore=lambda: datasets.restore(listing, trained, sizes, store=store),
     )
     todo = pending(plan, folder)
 

@@ -4,6 +4,7 @@
     prepare        decodes every image once at all sizes, leaves out the bad ones
     images         the decoded array of one split at one size, for the process that trains
     leave_out      the same data set without some images, as copies of test images
+    restore        what is gone from the store, decoded again
 
 One kind of source a file (`folder`, `archive`, `demo`, `tfds`, `auto`); all end in a `Listing`.
 Importing this package is cheap: what needs numpy, Pillow or more is imported when it is called.
@@ -33,6 +34,7 @@ __all__ = [
     "leave_out",
     "list_dataset",
     "prepare",
+    "restore",
 ]
 
 
@@ -82,6 +84,14 @@ def prepare(
     return preparation.prepare(
         listing, sizes, store=store, progress=progress, before_decoding=before_decoding
     )
+
+
+def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store) -> None:
+    """Decode again what somebody deleted from the store; `dataset` is `listing`, prepared before,
+    perhaps without some images. `DatasetError` where its files are not what they were."""
+    from bench.datasets import leaving_out
+
+    leaving_out.restore(listing, dataset, sizes, store=store)
 
 
 def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
