@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.argument_types import positive_float, share
+from bench.argument_types import points, positive_float, share
 
 COMMANDS = {
     "choose": "say which backbone of a run to take under limits of time, size and accuracy",
@@ -25,8 +25,20 @@ def add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     _export(parsers["export"])
 
 
+def add_margin(parser: argparse.ArgumentParser) -> None:
+    """Declare `--margin`, of every command that recommends a backbone."""
+    parser.add_argument(
+        "--margin",
+        type=points,
+        metavar="POINTS",
+        help="recommend the cheapest backbone that is shown to be within so many percentage points "
+        "of the most accurate (what the run was given, 1 if nothing)",
+    )
+
+
 def _choose(parser: argparse.ArgumentParser) -> None:
     _run(parser, "run", optional=True)
+    add_margin(parser)
     parser.add_argument(
         "--max-latency-ms",
         type=positive_float,

@@ -7,7 +7,7 @@ is killed at any instant goes on from the last finished trial.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,7 +27,15 @@ from bench.run_folder import held
 from bench.side_by_side import side_by_side
 from bench.store import Store
 from bench.trained import keep_best, weights_path
-from bench.types import Epoch, KeepModels, Record, RuntimeResult, Settings, Trial
+from bench.types import (
+    DEFAULT_MARGIN,
+    Epoch,
+    KeepModels,
+    Record,
+    RuntimeResult,
+    Settings,
+    Trial,
+)
 from bench.unfinished import sweep
 from bench.weights import LocatedWeights
 
@@ -46,8 +54,8 @@ class Request:
     keep_artefacts: bool = False
     retry: bool = True  # in smaller steps, where memory was short
     price_per_hour: float | None = None  # of this machine, for the reports
+    margin: float | None = None  # percentage points, for the reports; None: as the run was given
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
-    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
 
 
 def execute(
@@ -166,7 +174,6 @@ def _run_jobs(
 
     def train(planned: Planned) -> None:
         while todo := [t for t in planned.trials if t.key in waiting - book.heard]:
-            request.restore()
             job = _job(plan, planned.weights, todo, folder, request, store)
             try:
                 retry.run(executor, job, book, book.heard, retry=request.retry)
@@ -189,7 +196,6 @@ def _measure(
     todo = unmeasured(plan, folder, book.records)
     if not todo:
         return
-    request.restore()
     job = replace(_job(plan, None, todo, folder, request, store), task="measure")
     try:
         executor.run(job, book)
@@ -317,6 +323,7 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
         "broken_plugins": list(request.broken_plugins),
         "notes": list(request.notes),
         "price_per_hour": request.price_per_hour,
+        "margin": request.margin or earlier.get("margin", DEFAULT_MARGIN),
         "environment": environment(),
     }
     for path, content in request.files.items():

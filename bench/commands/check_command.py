@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.errors import Exit
 from bench.plan import choose_backbones
 from bench.registry import load_plugins
 from bench.types import Backbone
@@ -31,8 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
     for error in broken:
         console.print(f"✗ {error}", style="red", markup=False)
     backbones = choose_backbones(arguments.name)
-    wrong = _check_all(console, backbones, arguments.debug) or broken
-    return Exit.ERROR if wrong else Exit.DONE
+    return 1 if _check_all(console, backbones, arguments.debug) or broken else 0
 
 
 def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> int:

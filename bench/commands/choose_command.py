@@ -8,19 +8,16 @@ from dataclasses import asdict
 from rich.console import Console
 
 from bench.commands.report_command import find_run
-from bench.errors import Exit
 from bench.files import to_json
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the choice and its reasons; 4 where nothing keeps to the limits, 3 where nothing is
-    ranked at all."""
-    from bench.records import load_run
+    """Print the choice and its reasons; 1 where nothing keeps to the limits."""
+    from bench import report
     from bench.report import choice_text
     from bench.report.choice import Limits, choose
-    from bench.report.findings import find
 
-    findings = find(load_run(find_run(arguments.results, arguments.run)))
+    findings = report.read(find_run(arguments.results, arguments.run), margin=arguments.margin)
     limits = Limits(
         max_latency_ms=arguments.max_latency_ms,
         max_mb=arguments.max_mb,
@@ -32,7 +29,4 @@ def main(arguments: argparse.Namespace) -> int:
         print(to_json(asdict(choice), indent=2))
     else:
         choice_text.show(choice, findings, Console(highlight=False, soft_wrap=True))
-    if choice.pick is not None:
-        return Exit.DONE
-    limited = any(refusal.limit for one in choice.refused for refusal in one.refusals)
-    return Exit.RULE_BROKEN if limited else Exit.INCOMPLETE
+    return 0 if choice.pick is not None else 1

@@ -197,7 +197,13 @@ def _value(evidence: Evidence) -> float | None:
 for _metric in (
     Metric("brier", "Brier score", "", "lower", _of_test(brier, "before")),
     Metric("ece", "calibration error", "share", "lower", _of_test(_ece, "before")),
-    Metric("ece_chance", "of it, to be expected by chance", "share", "neither", _chance),
+    Metric(
+        "ece_chance",
+        "calibration error of as many exact probabilities",
+        "share",
+        "neither",
+        _chance,
+    ),
     Metric("temperature", "temperature fitted on validation", "", "neither", _value),
     Metric("scaled_loss", "loss after scaling", "nats", "lower", _of_test(cross_entropy, "after")),
     Metric("scaled_brier", "Brier score after scaling", "", "lower", _of_test(brier, "after")),

@@ -1,7 +1,7 @@
 """Which backbone to take under limits: the pick, the others, and what a higher limit would buy.
 
-From records alone. Of those within the limits the most accurate wins; of those that the verdict
-cannot tell from it, the one that answers soonest. Random init is never picked.
+From records alone. Of those within the limits the cheapest is taken that is shown to be within the
+margin of the most accurate of them, by the rule of the verdict. Random init is never picked.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from bench.errors import NotRankedError, UsageError
+from bench.errors import BenchError, UsageError
 from bench.report import format as fmt
 from bench.report import runtimes
+from bench.report.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
-from bench.report.verdict import Standing, Verdict
+from bench.report.verdict import Standing, Verdict, right_answers
+from bench.statistics.margin import Place, place
 
+PLACES: tuple[Place, ...] = ("best", "within", "undecided", "worse")
 Limit = Literal["latency", "size", "accuracy"]
 
 
@@ -48,7 +52,7 @@ class Lead:
     value: float
     low: float
     high: float
-    may_be_chance: bool  # the two cannot be told apart
+    may_be_chance: bool  # no significant difference
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Candidate:
     converted_accuracy: float | None = None  # as the runtime answers, of the trial it was made from
     refusals: tuple[Refusal, ...] = ()
     lead: Lead | None = None  # its accuracy over the pick's
-    tied: bool = False  # it cannot be told from the most accurate within the limits
+    place: Place | None = None  # against the most accurate within the limits
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class Choice:
     runners_up: tuple[Candidate, ...]
     refused: tuple[Candidate, ...]
     purchases: tuple[Purchase, ...]
+    margin: float  # a share
+    cheapest_by: str = ""  # what made the pick the cheapest, where anything did
 
 
 def choose(findings: Findings, limits: Limits) -> Choice:
@@ -94,7 +100,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     timed = _timed(findings, limits.runtime)
     judged = findings.verdict
     if judged.differences:
-        raise NotRankedError(judged.sentence)
+        raise BenchError(judged.sentence)
     standings = {standing.label: standing for standing in judged.standings}
     candidates = [
         _candidate(row, standings.get(row["label"]), timed.get(row["label"]), limits)
@@ -103,19 +109,30 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     fitting = [c for c in candidates if not c.refusals]
     refused = [c for c in candidates if c.refusals]
     if not fitting:
-        return Choice(limits, None, (), tuple(refused), _purchases(None, refused, limits))
-    best = max(fitting, key=_accuracy)
-    against_best = (_against(judged, best, other) for other in fitting)
-    fitting = [
-        replace(c, tied=lead is None or lead.may_be_chance)
-        for c, lead in zip(fitting, against_best, strict=True)
-    ]
-    pick = min((c for c in fitting if c.tied), key=_cost)
+        bought = _purchases(None, refused, limits)
+        return Choice(limits, None, (), tuple(refused), bought, findings.margin)
+    answers = right_answers(findings)
+    right = np.stack([[answers[c.label][s] for s in judged.seeds] for c in fitting])
+    placed = place(right, findings.margin)
+    fitting = [replace(c, place=p.place) for c, p in zip(fitting, placed, strict=True)]
+    least = _cheapest(findings, [c for c in fitting if c.place in ("best", "within")])
+    taken = None if least is None else least.label
+    pick = next(c for c in fitting if c.label == taken or (taken is None and c.place == "best"))
     others = [replace(c, lead=_against(judged, pick, c)) for c in fitting if c.label != pick.label]
-    others.sort(key=lambda c: (not c.tied, -_accuracy(c)))
+    others.sort(key=lambda c: (PLACES.index(c.place or "worse"), -_accuracy(c)))
     refused = [replace(c, lead=_against(judged, pick, c)) for c in refused]
     bought = _purchases(pick, refused, limits)
-    return Choice(limits, pick, tuple(others), tuple(refused), bought)
+    by = "" if least is None else least.by
+    return Choice(limits, pick, tuple(others), tuple(refused), bought, findings.margin, by)
+
+
+def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest | None:
+    """By the latency of the runtime that was asked for."""
+    labels = [c.label for c in candidates]
+    rows = findings.backbones.set_index("label").loc[labels]
+    rows[LATENCY] = pd.Series([c.latency_ms for c in candidates], index=labels, dtype="float64")
+    drift = timing_drift(r for label in labels for r in findings.records[label])
+    return cheapest(rows, drift)
 
 
 def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Row]:
@@ -225,12 +242,6 @@ def _figure(candidate: Candidate, limit: Limit) -> float:
 def _accuracy(candidate: Candidate) -> float:
     assert candidate.accuracy is not None  # without one it would have been refused
     return candidate.accuracy
-
-
-def _cost(candidate: Candidate) -> tuple[float, float]:
-    infinity = float("inf")
-    latency = infinity if candidate.latency_ms is None else candidate.latency_ms
-    return latency, infinity if candidate.size_mb is None else candidate.size_mb
 
 
 def _number(value: float) -> float | None:

@@ -45,17 +45,17 @@ def lines(choice: Choice, run: str) -> Iterator[str]:
 
 
 def _why(choice: Choice) -> str:
-    tied = [other for other in choice.runners_up if other.tied]
-    asked = _limits(choice.limits)
-    within = f"Of those with {asked}" if asked else "Of all that are ranked"
-    if tied:
-        return (
-            f"{within}, it cannot be told from {', '.join(map(_name, tied))}; "
-            f"it answers soonest of these."
-        )
+    asked, margin = _limits(choice.limits), fmt.points(choice.margin)
+    among = f"Of those with {asked}" if asked else "Of all that are ranked"
     if not choice.runners_up:
-        return f"{within}, it is the only one."
-    return f"{within}, it is the most accurate, beyond what chance explains."
+        return f"{among}, it is the only one."
+    if choice.pick is not None and choice.pick.place == "within":
+        best = next(other for other in choice.runners_up if other.place == "best")
+        return (
+            f"{among}, {_name(best)} is the most accurate; this one is shown to be within "
+            f"{margin} of it, and is the cheapest that is (by {choice.cheapest_by})."
+        )
+    return f"{among}, it is the most accurate; no cheaper one is shown to be within {margin} of it."
 
 
 def _limits(limits: Limits) -> str:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bench.report import format as fmt
+
+if TYPE_CHECKING:
+    from bench.report.findings import Findings
 
 Show = Callable[[float], str]
 
@@ -46,8 +50,8 @@ class IntervalColumn(Column):
 
 
 @dataclass(frozen=True)
-class TiesColumn(Column):
-    """Letters rather than a figure: backbones that share one cannot be told apart."""
+class TextColumn(Column):
+    """Text rather than a figure."""
 
     def cell(self, row: pd.Series) -> str:
         return str(row[self.name]) or fmt.MISSING
@@ -68,10 +72,11 @@ COLUMNS: Sequence[Column] = (
     Column("Size", "size_mb", fmt.megabytes, 10),
 )
 
-# Of what was compared: how it stands beside the others.
+# Of what was compared: how it stands next to the others.
 STANDING: Sequence[Column] = (
-    TiesColumn("Ties", "ties", fmt.percent, 95),
-    Column("P(first)", "p_first", fmt.whole_percent, 45),
+    TextColumn("Verdict", "verdict", fmt.percent, 85),
+    TextColumn("Ties", "ties", fmt.percent, 65),
+    Column("P(first)", "p_first", fmt.tenths, 45),
 )
 
 EXPLANATION = (
@@ -82,15 +87,33 @@ EXPLANATION = (
 )
 
 STANDING_EXPLANATION = (
-    "Backbones that share a letter under Ties cannot be told apart. P(first) is how often each "
-    "would be first with other test images, and seeds where there are several."
+    "Verdict: best; within the margin where the 95% intervals of the differences from all others "
+    "show that; worse where they rule out that it is as good as the best; else undecided."
 )
+TIES_EXPLANATION = (
+    "Backbones that share a letter under Ties do not differ significantly, which does not make "
+    "them equal."
+)
+
+
+def explanation(findings: Findings) -> str:
+    """What the columns of the ranked table mean."""
+    parts = [EXPLANATION]
+    if findings.averaged:
+        parts.insert(0, "Means over seeds ± standard deviation.")
+    if findings.verdict.pairs:
+        parts.append(STANDING_EXPLANATION)
+        if any(standing.ties for standing in findings.verdict.standings):
+            parts.append(TIES_EXPLANATION)
+        parts.append(f"P(first) is how often each is first with {findings.verdict.redrawn}.")
+    return " ".join(parts)
 
 
 def of(table: pd.DataFrame) -> Sequence[Column]:
     """The columns of the ranked table: how each stands only where there are two to compare."""
-    compared = (table["ties"] != "").any()
-    return (*COLUMNS[:2], *STANDING, *COLUMNS[2:]) if compared else COLUMNS
+    compared = table["p_first"].notna().any()
+    shown = [c for c in STANDING if (table[c.name] != "").any()] if compared else []
+    return (*COLUMNS[:2], *shown, *COLUMNS[2:])
 
 
 def rank(row: pd.Series) -> str:

@@ -31,7 +31,15 @@ class Contender:
 
 
 def contenders(scores: Iterable[Score]) -> list[Contender]:
-    """Those that are compared: of a learning curve, only the trials on the most images."""
+    """Those that are compared: of a learning curve, only the trials on the most images, and only
+    the seeds that all backbones finished, so that everyone is judged alike."""
+    found = eligible(scores)
+    shared = shared_seeds(found)
+    return [c for c in found if c.record.trial.seed in shared] if shared else found
+
+
+def eligible(scores: Iterable[Score]) -> list[Contender]:
+    """The trials that deserve a rank, of whatever seed."""
     found = [
         Contender(s.record, s.label, s.guesses, s.right_after)
         for s in scores
@@ -41,8 +49,17 @@ def contenders(scores: Iterable[Score]) -> list[Contender]:
     return [c for c in found if c.record.trial.fraction == most]
 
 
-def differences(found: Sequence[Contender]) -> list[str]:
-    """What the contenders do not have in common, and who has which; empty where all is well."""
+def shared_seeds(found: Sequence[Contender]) -> tuple[int, ...]:
+    """The seeds that every backbone finished."""
+    seeds: dict[str, set[int]] = {}
+    for one in found:
+        seeds.setdefault(one.label, set()).add(one.record.trial.seed)
+    return tuple(sorted(set.intersection(*seeds.values()))) if seeds else ()
+
+
+def differences(scores: Iterable[Score]) -> list[str]:
+    """What the trials do not have in common, and who has which; empty where all is well."""
+    found = eligible(scores)
     told = []
     for field, value in FIELDS.items():
         holders: dict[str, list[str]] = {}
@@ -51,7 +68,16 @@ def differences(found: Sequence[Contender]) -> list[str]:
         if len(holders) > 1:
             each = [f"{what} for {_named(who)}" for what, who in holders.items()]
             told.append(f"{field} ({'; '.join(each)})")
+    if found and not shared_seeds(found):
+        told.append(f"seed ({_seeds(found)}: no seed finished for all)")
     return told
+
+
+def _seeds(found: Sequence[Contender]) -> str:
+    holders: dict[int, list[str]] = {}
+    for one in found:
+        holders.setdefault(one.record.trial.seed, []).append(one.label)
+    return "; ".join(f"{seed} for {_named(holders[seed])}" for seed in sorted(holders))
 
 
 def _protocol(contender: Contender) -> str:

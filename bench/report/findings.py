@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bench.audit.findings import KeptAudit, load
+from bench.errors import BenchError
 from bench.metrics.classification import Counts, Floats, Guesses
 from bench.records import Run
 from bench.report.mistakes import Mistake, mistakes
 from bench.report.table import Score, backbone_table, score, trial_table
-from bench.types import Record
+from bench.types import DEFAULT_MARGIN, Record
 
 if TYPE_CHECKING:
     from bench.report.learning import Curves
@@ -80,21 +81,45 @@ class Findings:
     def several_seeds(self) -> bool:
         return self.trials["seed"].nunique() > 1
 
+    @property
+    def averaged(self) -> bool:
+        """Whether `table` holds means over seeds: what must not be ranked together must not be
+        averaged either."""
+        return self.several_seeds and not self.verdict.differences
+
+    @property
+    def margin(self) -> float:
+        """How far behind the best a backbone may be and still be recommended, as a share."""
+        return margin_of(self.run.meta)
+
     @cached_property
     def table(self) -> pd.DataFrame:
         """What a reader is shown first: means over the seeds where there are several."""
-        # Trials that must not be ranked together must not be averaged either.
-        means = self.several_seeds and not self.verdict.differences
-        return self.with_standings(self.backbones if means else self.trials)
+        return self.with_standings(self.backbones if self.averaged else self.trials)
 
     def with_standings(self, table: pd.DataFrame) -> pd.DataFrame:
-        """How each stands among those compared, in two more columns: `ties` and `p_first`."""
-        standings = {standing.label: standing for standing in self.verdict.standings}
+        """How each stands among those compared: `verdict`, `ties` and `p_first`, the first two as
+        text."""
+        from bench.report import verdict_text
+
+        compared = self.verdict.standings if self.verdict.pairs else ()
+        standings = {standing.label: standing for standing in compared}
         found = [standings.get(label) for label in table["label"]]
         return table.assign(
+            verdict=[verdict_text.place(s, self.margin) if s else "" for s in found],
             ties=[s.ties if s else "" for s in found],
             p_first=[np.nan if s is None or s.first is None else s.first for s in found],
         )
+
+
+def margin_of(meta: Mapping[str, Any]) -> float:
+    """The margin that a run was given in percentage points, as a share."""
+    points = meta.get("margin", DEFAULT_MARGIN)
+    if not isinstance(points, int | float) or not 0 < points < 100:
+        raise BenchError(
+            f"run.json holds margin {points!r}; it must be percentage points above 0 and below 100."
+        )
+    return points / 100
 
 
 def find(run: Run) -> Findings:

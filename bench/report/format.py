@@ -12,11 +12,26 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def whole_percent(share: float) -> str:
-    """62%, and no certainty that there is not: <1%, >99%."""
-    if 0 < share < 0.005:
-        return "<1%"
-    return ">99%" if 0.995 <= share < 1 else f"{100 * share:.0f}%"
+def tenths(share: float) -> str:
+    """How often, to the tenth that such figures are good for: 0.6, <0.1, >0.9."""
+    rounded = round(share, 1)
+    return "<0.1" if rounded <= 0 else ">0.9" if rounded >= 1 else f"{rounded:.1f}"
+
+
+def p_value(p: float) -> str:
+    """0.039, and <0.001: no p-value is 0."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def rough(number: float) -> str:
+    """Two significant digits, for what is estimated: 4,500."""
+    return f"{float(f'{number:.2g}'):,.0f}"
+
+
+def points(share: float) -> str:
+    """A difference of shares: 1 point, 0.5 points."""
+    value = f"{100 * share:.6g}"
+    return f"{value} point{'' if value == '1' else 's'}"
 
 
 def interval(low: float, high: float) -> str:

@@ -25,5 +25,5 @@ def text(findings: Findings) -> str:
         colalign=("right", "left", *("right" for _ in every)),
         disable_numparse=True,
     )
-    about = f"{run.name}: dataset {run.dataset.name}. {columns.EXPLANATION}"
+    about = f"{run.name}: dataset {run.dataset.name}. {columns.explanation(findings)}"
     return f"% {latin(about)}\n{body}\n"

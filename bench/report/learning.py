@@ -1,7 +1,7 @@
 """Learning curves: test accuracy against the number of training images, from a run's records.
 
 Only pretrained backbones have one. At each size the backbones are compared as they are in the
-verdict: on the seeds that all of them finished, with the test corrected for all pairs of that size.
+verdict: on the seeds that all of them finished, by the margin of the run.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from bench.metrics.classification import guesses
 from bench.records import Evidence, Run
+from bench.report.findings import margin_of
 from bench.report.labels import labels
 from bench.statistics import intervals
-from bench.statistics.pairwise import compare_all
+from bench.statistics.margin import place
 from bench.types import Record
 
 Right = NDArray[np.bool_]
@@ -37,12 +38,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Best:
-    """Which backbone to take with this many images, and which cannot be told apart from it."""
+    """The most accurate backbone with this many images, and how the others compare with it."""
 
     images: int
     label: str
     accuracy: float
-    tied: tuple[str, ...]
+    within: tuple[str, ...]  # shown to be within the margin of it
+    undecided: tuple[str, ...]
     seeds: tuple[int, ...]  # that all of them finished
 
 
@@ -71,11 +73,16 @@ def curves(run: Run) -> Curves | None:
         if record.trial.key in right:
             of_label = groups.setdefault(names[record.trial.key], {})
             of_label.setdefault(record.trial.fraction, []).append(record)
+    fractions = sorted({record.trial.fraction for record in records})
+    common = {fraction: _common_seeds(groups, fraction) for fraction in fractions}
+    for at in groups.values():
+        for fraction, trained in at.items():
+            if common[fraction]:
+                at[fraction] = [r for r in trained if r.trial.seed in common[fraction]]
     points = {
         label: tuple(_point(run, shares[fraction], right) for fraction in sorted(shares))
         for label, shares in sorted(groups.items())
     }
-    fractions = sorted({record.trial.fraction for record in records})
     found = (_best(run, fraction, groups, right) for fraction in fractions)
     return Curves(points, tuple(best for best in found if best is not None))
 
@@ -116,6 +123,14 @@ def _point(run: Run, records: list[Record], right: Mapping[str, Right]) -> Point
     )
 
 
+def _common_seeds(
+    groups: Mapping[str, Mapping[float, list[Record]]], fraction: float
+) -> tuple[int, ...]:
+    """The seeds that every backbone with this share finished."""
+    seeds = [{r.trial.seed for r in s[fraction]} for s in groups.values() if fraction in s]
+    return tuple(sorted(set.intersection(*seeds))) if seeds else ()
+
+
 def _best(
     run: Run,
     fraction: float,
@@ -123,25 +138,25 @@ def _best(
     right: Mapping[str, Right],
 ) -> Best | None:
     here = {label: shares[fraction] for label, shares in groups.items() if fraction in shares}
-    by_seed = {label: {r.trial.seed: r for r in records} for label, records in here.items()}
-    if len(by_seed) < 2:
+    common = _common_seeds(groups, fraction)
+    if len(here) < 2 or not common:
         return None
-    common = sorted(set.intersection(*(set(seeds) for seeds in by_seed.values())))
-    if not common:
-        return None
-    names = list(by_seed)
+    names = list(here)
     answers = np.stack(
-        [[right[by_seed[name][seed].trial.key] for seed in common] for name in names]
+        [
+            [right[r.trial.key] for r in sorted(here[name], key=lambda r: r.trial.seed)]
+            for name in names
+        ]
     )
     means = answers.mean(axis=(1, 2))
-    first = int(means.argmax())
-    told_apart = {
-        pair.second if pair.first == first else pair.first
-        for pair in compare_all(answers)
-        if pair.differ and first in (pair.first, pair.second)
-    }
-    tied = [i for i in np.argsort(-means, kind="stable") if i != first and i not in told_apart]
-    images = _point(run, here[names[first]], right).images
+    placed = place(answers, margin_of(run.meta))
+    first = next(i for i, one in enumerate(placed) if one.place == "best")
+    order = np.argsort(-means, kind="stable")
     return Best(
-        images, names[first], float(means[first]), tuple(names[i] for i in tied), tuple(common)
+        images=_point(run, here[names[first]], right).images,
+        label=names[first],
+        accuracy=float(means[first]),
+        within=tuple(names[i] for i in order if placed[i].place == "within"),
+        undecided=tuple(names[i] for i in order if placed[i].place == "undecided"),
+        seeds=common,
     )

@@ -6,14 +6,14 @@ left out, on what machine, and the command that does it again.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
 
-from bench.command_line import typed
 from bench.metrics.classification import class_scores
-from bench.report import columns, facts
+from bench.report import columns, facts, verdict_text
 from bench.report import format as fmt
 from bench.report.columns import COLUMNS
 from bench.report.escape import markdown as safe
@@ -35,7 +35,6 @@ from bench.report.sections import (
 from bench.types import Record
 
 LONG = 400
-LONGEST = 1000
 MOST_CLASSES = 20
 MOST_EXCLUDED = 100
 ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
@@ -67,9 +66,13 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
 
 
 def _head(findings: Findings) -> str:
-    created = str(findings.run.meta.get("created", ""))
-    lines = [f"# {safe(findings.run.name)}", "", f"**{safe(findings.verdict.sentence, LONGEST)}**"]
-    lines += ["", safe(findings.verdict.certainty, LONGEST)] if findings.verdict.certainty else []
+    created, verdict = str(findings.run.meta.get("created", "")), findings.verdict
+    lines = [
+        f"# {safe(findings.run.name)}",
+        "",
+        f"**{safe(verdict.sentence, verdict_text.LONGEST)}**",
+    ]
+    lines += ["", safe(verdict.certainty, verdict_text.LONGEST)] if verdict.certainty else []
     lines += [""]
     lines += [f"- **{title}:** {safe(what, LONG)}" for title, what in facts.facts(findings)]
     lines += [f"- **Made:** {safe(created)}"] if created else []
@@ -87,12 +90,7 @@ def _results(findings: Findings, pictures: Sequence[Picture]) -> str:
         [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in every)]
         for _, row in findings.table.iterrows()
     ]
-    about = columns.EXPLANATION
-    if findings.verdict.pairs:
-        about = f"{about} {columns.STANDING_EXPLANATION}"
-    if findings.several_seeds:
-        about = f"Means over seeds ± standard deviation. {about}"
-    parts = ["## Results", table(titles, rows, left=(1,)), about]
+    parts = ["## Results", table(titles, rows, left=(1,)), columns.explanation(findings)]
     return "\n\n".join([*parts, *shown(pictures, "tradeoff", "")])
 
 
@@ -231,7 +229,7 @@ def _command(argv: Sequence[str]) -> str:
     if not argv:
         return ""
     # Four spaces rather than a fence: no argument can end the block.
-    lines = "\n".join(f"    {line}" for line in typed(argv).splitlines())
+    lines = "\n".join(f"    {line}" for line in shlex.join(argv).splitlines())
     return f"## To do it again\n\n{lines}"
 
 

@@ -6,7 +6,7 @@ stand after them without a rank, because their accuracy means nothing; failed on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -73,7 +73,7 @@ def leaderboard(run: Run) -> pd.DataFrame:
 
 def by_backbone(run: Run) -> pd.DataFrame:
     """One row a backbone: means over its seeds, and the standard deviation of what has a better
-    and a worse in `*_std`."""
+    and a worse in `*_std`. What is ranked counts with the seeds that all ranked ones finished."""
     scores = score(run)
     return backbone_table(trial_table(scores), scores)
 
@@ -86,7 +86,8 @@ def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
 def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
     """`by_backbone` of a leaderboard at hand."""
     right = {s.record.trial.key: s.guesses.right for s in scores if s.guesses is not None}
-    rows = [_mean_row(group, right) for _, group in trials.groupby("label", sort=False)]
+    counted = {c.record.trial.key for c in contenders(scores)}
+    rows = [_mean_row(group, right, counted) for _, group in trials.groupby("label", sort=False)]
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
     return _ranked(rows, [*first, *figures, "reason"], scores)
@@ -133,9 +134,12 @@ def _row(score: Score) -> Row:
     return facts | {n: np.nan if v is None else v for n, v in score.figures.items()}
 
 
-def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Row:
+def _mean_row(
+    group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]], counted: Set[str]
+) -> Row:
     ok = group[group["status"] == "ok"]
-    shown = ok if len(ok) else group
+    ranked = ok[ok["trial"].isin(counted)]
+    shown = ranked if len(ranked) else ok if len(ok) else group
     names = list(METRICS.names)
     row: Row = {
         "label": shown["label"].iloc[0],
@@ -150,9 +154,11 @@ def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Ro
     means, spreads = shown[names].mean(), shown[names].std(ddof=1)
     row |= {name: means[name] for name in names}
     row |= {f"{name}_std": spreads[name] for name in _with_spread()}
-    answers = [right[key] for key in ok["trial"] if key in right]
+    answers = [right[key] for key in shown["trial"] if key in right]
     if answers and len({len(one) for one in answers}) == 1:
-        # The seeds answered the same images: they are one sample of images, not several.
+        # The seeds answered the same images: they are one sample of images, not several. Their
+        # mean is taken from the counts, so that equals are equal to the last bit.
+        row["accuracy"] = float(np.mean(answers))
         low, high = intervals.accuracy(np.stack(answers))
         row["accuracy_low"], row["accuracy_high"] = float(low), float(high)
     return row
@@ -164,7 +170,7 @@ def _with_spread() -> list[str]:
 
 def _ranked(rows: list[Row], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
     """The rows in order, with the rank of those that deserve one: none where they are unlike."""
-    unlike = bool(differences(contenders(scores)))
+    unlike = bool(differences(scores))
     rows = sorted(rows, key=lambda row: _place(row, unlike))
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(METRICS.names, "float64"))
     ranks = [i + 1 if _group(row) == 0 and not unlike else None for i, row in enumerate(rows)]

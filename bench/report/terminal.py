@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import columns, facts
+from bench.report import columns, facts, verdict_text
 from bench.report.columns import Column
 from bench.report.escape import one_line, shorten
 from bench.report.findings import Findings
@@ -22,16 +22,15 @@ from bench.report.labels import RANDOM_INIT
 
 LONGEST_NAME = 40
 LONGEST_FACT = 400
-LONGEST_VERDICT = 1000
 GAP = 2
 
 
 def show(findings: Findings, console: Console) -> None:
     """Print everything that a reader needs at the end of a run."""
     verdict = findings.verdict
-    console.print(_plain(verdict.sentence, LONGEST_VERDICT), style="bold")
+    console.print(_plain(verdict.sentence, verdict_text.LONGEST), style="bold")
     if verdict.certainty:
-        console.print(_plain(verdict.certainty, LONGEST_VERDICT), style="dim")
+        console.print(_plain(verdict.certainty, verdict_text.LONGEST), style="dim")
     console.print()
     lines = Table.grid(padding=(0, GAP))
     lines.add_column(style="bold", no_wrap=True)

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
-from bench.statistics.proportions import Z95
 from bench.statistics.spread import Spread, Values, spread
 
 DOUBT = 0.25  # images that speak for all seeds answering alike, before any was seen
 SHARE_POWER = 2.25  # chosen by simulation: see `_quantile`
+LEVEL = 0.95
 
 
 def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
@@ -44,7 +44,9 @@ def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def change(found: Spread, images: int, seeds: int = 1) -> tuple[Values, Values]:
+def change(
+    found: Spread, images: int, seeds: int = 1, level: float = LEVEL
+) -> tuple[Values, Values]:
     """The ends of the interval of a difference of two means on the same `images`.
 
     As if two images more had been answered by one seed: half of one won and half of one lost, after
@@ -55,7 +57,7 @@ def change(found: Spread, images: int, seeds: int = 1) -> tuple[Values, Values]:
     mean = found.mean * images / more
     square = (found.images * images + found.mean**2) * images / more + 1 / (seeds**2 * more)
     variance = (square - mean**2) / more + found.seeds
-    half = _quantile(found) * np.sqrt(variance)
+    half = _quantile(found, level) * np.sqrt(variance)
     return np.maximum(mean - half, -1.0), np.minimum(mean + half, 1.0)
 
 
@@ -65,7 +67,7 @@ def mean_change(found: Spread) -> tuple[Values, Values]:
     return found.mean - half, found.mean + half
 
 
-def _quantile(found: Spread) -> Values:
+def _quantile(found: Spread, level: float = LEVEL) -> Values:
     """The normal quantile where the variance is that of many images, Student's where it is that of
     few seeds, and between them by the seeds' share of it.
 
@@ -75,6 +77,7 @@ def _quantile(found: Spread) -> Values:
     """
     variance = found.variance
     share = np.divide(found.seeds, variance, out=np.zeros_like(variance), where=variance > 0)
-    student = stdtrit(np.maximum(found.freedom, 1.0), 0.975)
-    quantile: Values = np.sqrt(Z95**2 + (student**2 - Z95**2) * share**SHARE_POWER)
+    tail = 0.5 + level / 2
+    normal, student = ndtri(tail), stdtrit(np.maximum(found.freedom, 1.0), tail)
+    quantile: Values = np.sqrt(normal**2 + (student**2 - normal**2) * share**SHARE_POWER)
     return quantile

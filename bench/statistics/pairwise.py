@@ -1,8 +1,12 @@
-"""Whether two that answered the same images can be told apart, each pair of several."""
+"""Whether two that answered the same images differ significantly, each pair of several.
+
+No significant difference is not equality: which of several may be taken for the best is decided in
+`margin`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from bench.statistics.intervals import change
-from bench.statistics.spread import difference
+from bench.statistics.spread import Spread, difference
 
 Answers = NDArray[np.bool_]
+Pairs = Mapping[tuple[int, int], Spread]  # the first less the second
 LEVEL = 0.05
 NEGLIGIBLE = 1e-15
+SMALLEST_P = 1e-12  # what is smaller is lost in rounding; no p-value is 0
 
 
 @dataclass(frozen=True)
@@ -35,40 +41,47 @@ class Comparison:
         return self.adjusted <= LEVEL
 
 
-def compare_all(answers: Answers) -> tuple[Comparison, ...]:
-    """Every pair of `answers` (those compared, seeds, images)."""
-    pairs = list(combinations(range(len(answers)), 2))
-    chances = [chance_if_equal(answers[a], answers[b]) for a, b in pairs]
+def paired_differences(answers: Answers) -> Pairs:
+    """The spread of the difference of each pair of `answers` (those compared, seeds, images)."""
+    pairs = combinations(range(len(answers)), 2)
+    return {(a, b): difference(answers[a], answers[b]) for a, b in pairs}
+
+
+def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Comparison, ...]:
+    """Every pair of `answers`; `apart` where their differences are at hand."""
+    apart = paired_differences(answers) if apart is None else apart
+    chances = [chance_if_equal(answers[a], answers[b]) for a, b in apart]
     found = []
-    for (a, b), p, adjusted in zip(pairs, chances, holm(chances), strict=True):
-        apart = difference(answers[a], answers[b])
-        low, high = change(apart, answers.shape[-1], answers.shape[-2])
+    for ((a, b), spread), p, adjusted in zip(apart.items(), chances, holm(chances), strict=True):
+        low, high = change(spread, answers.shape[-1], answers.shape[-2])
         found.append(
-            Comparison(a, b, float(apart.mean), float(low), float(high), p, adjusted),
+            Comparison(a, b, float(spread.mean), float(low), float(high), p, adjusted),
         )
     return tuple(found)
 
 
 def chance_if_equal(first: Answers, second: Answers) -> float:
-    """The two-sided p-value of `first` and `second` (seeds, images) being right equally often.
+    """The two-sided mid-p-value of `first` and `second` (seeds, images) being right equally often.
 
     Were they equal, either could have given either's answers to an image: all exchanges, image by
-    image over all seeds at once, are counted exactly. With one seed that is McNemar's exact test.
-    What seeds differ by on all images alike is added to each exchange, as Student's distribution.
+    image over all seeds at once, are counted exactly, and those that lie exactly as far apart as
+    what was seen count half. With one seed that is McNemar's mid-p test. What seeds differ by on
+    all images alike is added to each exchange, as Student's distribution.
     """
     seeds, images = first.shape
     won = first.sum(axis=0, dtype=np.int64) - second.sum(axis=0, dtype=np.int64)
     seen = abs(int(won.sum()))
     steps, chances = _exchanges(won)
     apart = difference(first, second)
-    # Of two seeds too little is known to take the luck off: equals would be told apart too often.
+    # Of two seeds too little is known to take the luck off: equals would differ too often.
     of_seeds = float(apart.seeds if seeds == 2 else apart.seeds_alone)
-    if of_seeds <= 0:
-        return min(1.0, float(chances[np.abs(steps) >= seen].sum()))
-    scale = of_seeds**0.5 * seeds * images
-    beyond = stdtr(apart.low_freedom, (steps - seen) / scale)
-    beyond = beyond + stdtr(apart.low_freedom, (-seen - steps) / scale)
-    return min(1.0, float((chances * beyond).sum()))
+    if of_seeds > 0:
+        scale = of_seeds**0.5 * seeds * images
+        beyond = stdtr(apart.low_freedom, (steps - seen) / scale)
+    else:
+        beyond = (steps > seen) + 0.5 * (steps == seen)
+    # Both tails are alike, because each exchange is as likely as its opposite.
+    return float(np.clip(2 * (chances * beyond).sum(), SMALLEST_P, 1.0))
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from synthetic import Net, make_run
 
 from bench import report
 from bench.cli import main
+from bench.records import read_records, write_records
 
 NETS = (Net("alpha"), Net("beta", source="random init"), Net("gamma", fails="no memory"))
 
@@ -46,7 +48,7 @@ def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
     assert [run["name"] for run in runs] == ["newer # %", "older"]
     assert runs[0]["link"] == "newer%20%23%20%25/report.html"
     assert runs[0]["created"] == "2025-03-02 12:00"
-    assert runs[0]["best"] == "alpha"
+    assert (runs[0]["best"], runs[0]["recommended"]) == ("alpha", "alpha")
     assert runs[0]["images"]["value"] == 180
     assert runs[0]["failed"]["value"] == 1
 
@@ -61,6 +63,27 @@ def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: 
     assert all("value" in run["latency"] for run in histories["beta"])
 
 
+def test_a_run_that_refuses_to_rank_has_no_best(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "mixed", (Net("alpha"), Net("beta")))
+    first, second = read_records(folder)
+    other = replace(second, trial=replace(second.trial, protocol_digest="other"))
+    write_records(folder, [first, other])
+    report.render(folder)
+    (run,) = listed(tmp_path)["runs"]
+    assert (run["best"], run["recommended"], run["accuracy"]) == ("–", "–", {"text": "–"})
+
+
+def test_the_best_is_the_verdicts_over_the_seeds_that_all_have(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "one", (Net("alpha", 3.4), Net("beta", 3.0)), seeds=(0, 1))
+    kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("beta", 1)]
+    write_records(folder, kept)
+    report.render(folder)
+    verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    (run,) = listed(tmp_path)["runs"]
+    assert run["best"] == verdict["best"]
+    assert run["accuracy"]["value"] == pytest.approx(verdict["standings"][0]["accuracy"], abs=1e-6)
+
+
 def test_a_damaged_run_does_not_keep_the_others_from_the_list(tmp_path: Path) -> None:
     made(tmp_path, "good", 1)
     (tmp_path / "bad").mkdir()
@@ -72,9 +95,9 @@ def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> Non
     mine, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
     made(mine, "one", 1)
     other = made(elsewhere, "two", 1)
-    assert main(["report", "one", "--results", str(mine)]) == 3  # one has failed
+    assert main(["report", "one", "--results", str(mine)]) == 0
     assert (mine / "index.html").is_file()
-    assert main(["report", str(other), "--results", str(mine)]) == 3
+    assert main(["report", str(other), "--results", str(mine)]) == 0
     assert not (elsewhere / "index.html").exists()
 
 
@@ -84,7 +107,7 @@ def test_open_shows_the_page_or_says_where_it_is(
     folder = made(tmp_path, "one", 1)
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address))
-    assert main(["report", "one", "--results", str(tmp_path), "--open"]) == 3
+    assert main(["report", "one", "--results", str(tmp_path), "--open"]) == 0
     page = folder / "report.html"
     assert opened == [page.as_uri()]
     assert str(page) in capsys.readouterr().err  # `None` is no browser

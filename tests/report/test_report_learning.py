@@ -86,15 +86,31 @@ def test_points_are_accuracies_with_intervals_and_random_init_has_none(tmp_path:
     assert (all_of_them.images, all_of_them.accuracy) == (80, 36 / 40)
 
 
-def test_the_best_at_each_size_with_what_ties(tmp_path: Path) -> None:
+def test_the_best_at_each_size_and_what_is_undecided(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
     found = curves(run)
     assert found is not None
     few, all_of_them = found.best
-    # 22 images that alpha alone gets right, and none that only beta does: 2 in 2^22.
-    assert (few.images, few.label, few.tied) == (8, "alpha", ())
+    # 22 of 40 images that alpha alone gets right, and none that only beta does.
+    assert (few.images, few.label, few.within, few.undecided) == (8, "alpha", (), ())
     # 37 against 36 of 40 says nothing.
-    assert (all_of_them.images, all_of_them.label, all_of_them.tied) == (80, "beta", ("alpha",))
+    assert (all_of_them.images, all_of_them.label) == (80, "beta")
+    assert (all_of_them.within, all_of_them.undecided) == ((), ("alpha",))
+
+
+def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, [Net("alpha"), Net("beta")], images=IMAGES, seeds=(0, 1))
+    counts = {(name, share): [20, 30] for name in ("alpha", "beta") for share in (0.1, 1.0)}
+    run = add_shares(folder, counts)
+    kept = [
+        r
+        for r in run.every
+        if (r.trial.backbone, r.trial.fraction, r.trial.seed) != ("beta", 0.1, 0)
+    ]
+    write_records(folder, kept)
+    found = curves(load_run(folder))
+    assert found is not None
+    assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.75, 1), (0.625, 2)]
 
 
 def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
@@ -124,8 +140,8 @@ def test_the_report_has_the_curves(tmp_path: Path) -> None:
     section = text[text.index("## Learning curves") :]
     assert "| Backbone   | " in section
     assert "8 images" in section
-    assert "- With 8 images: alpha, 75.00%, ahead of all others." in section
-    assert "- With 80 images: beta, 92.50%; not told apart from it: alpha." in section
+    assert "- With 8 images: alpha is best, 75.00%; all others are worse." in section
+    assert "- With 80 images: beta is best, 92.50%; undecided: alpha." in section
     assert (tmp_path / "figures" / "learning_curves.png").stat().st_size > 5000
     table = pd.read_csv(tmp_path / "learning_curve.csv")
     assert table["accuracy"].tolist() == [0.75, 0.9, 0.2, 0.925]
@@ -173,9 +189,9 @@ def test_a_ranking_that_flips_with_the_rate(tmp_path: Path) -> None:
     assert ahead["alpha"].multiplier == 1.0
     assert abs(ahead["alpha"].by) == pytest.approx(0.4)
     assert abs(ahead["beta"].by) == pytest.approx(0.3)
-    # 16 and 12 images that one alone gets right: 2 in 2^16 and 2 in 2^12.
-    assert ahead["alpha"].p == pytest.approx(2 * 0.5**16)
-    assert ahead["beta"].p == pytest.approx(2 * 0.5**12)
+    # 16 and 12 images that one alone gets right: half of 2 in 2^16, and of 2 in 2^12.
+    assert ahead["alpha"].p == pytest.approx(0.5**16)
+    assert ahead["beta"].p == pytest.approx(0.5**12)
     assert flip.beyond_chance
 
 

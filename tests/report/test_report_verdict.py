@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from rich.console import Console
 from synthetic import Net, make_run
 
 from bench import report
+from bench.cli import main
 from bench.commands import report_command
 from bench.records import load_run, read_records, write_arrays, write_records
 from bench.report.findings import Findings, find
-from bench.types import Record
+from bench.types import Record, Session
 
 
 def made(
@@ -41,7 +43,7 @@ def made(
 def report_again(folder: Path) -> int:
     """The exit code of `report` on the run in `folder`."""
     asked = {"results": folder.parent / "results", "run": str(folder), "price_per_hour": None}
-    asked |= {"latex": False, "format": "", "open": False}
+    asked |= {"latex": False, "format": "", "open": False, "margin": None}
     return report_command.main(argparse.Namespace(**asked))
 
 
@@ -60,63 +62,159 @@ def write(folder: Path, record: Record, wrong: list[int], images: int) -> None:
     write_arrays(folder, record.trial.key, arrays)
 
 
-def test_ten_against_two_is_told_apart(tmp_path: Path) -> None:
-    # Ten images that only a gets right, two that only b does: p = 2 * 79 / 4096 = 0.0386.
+ONE_SEED = "One seed: this compares the trained networks, not the backbones."
+
+
+def test_what_is_worse_is_not_taken(tmp_path: Path) -> None:
+    # Ten images that only a gets right, two that only b does: p = 2 * (1 + 12 + 66 / 2) / 4096. By
+    # Agresti and Min 8 / 102 +- 1.96 * 0.0345 = 1.1 to 14.6 points.
     verdict = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 12))]}).verdict
-    assert verdict.best == "a"
-    assert verdict.tied == ()
+    assert (verdict.best, verdict.recommended) == ("a", "a")
     (pair,) = verdict.pairs
-    assert pair.p == pair.adjusted == pytest.approx(158 / 4096)
+    assert pair.p == pair.adjusted == pytest.approx(92 / 4096)
     assert pair.differ
     assert pair.difference == pytest.approx(0.08)
     assert [s.ties for s in verdict.standings] == ["a", "b"]
+    assert [s.place for s in verdict.standings] == ["best", "worse"]
     assert verdict.sentence == (
-        "a is the best, with 98.00% (93.0–99.4%): it can be told apart from b."
+        "a is best, 98.00% (93.0–99.4%). Take a: no cheaper one is shown to be within 1 point. "
+        f"Worse: b. {ONE_SEED}"
     )
-    assert "McNemar's exact test on 100 test images and one seed, at 5%." in verdict.certainty
+    assert "From paired 95% intervals on 100 test images and one seed. P(first)" in (
+        verdict.certainty
+    )
 
 
-def test_nine_against_two_is_a_tie_and_the_cheaper_one_is_named(tmp_path: Path) -> None:
-    # p = 2 * (1 + 11 + 55) / 2048 = 0.0654; b answers in 5 ms, a in 10.
-    verdict = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 11))]}).verdict
-    assert verdict.pairs[0].p == pytest.approx(134 / 2048)
-    assert (verdict.best, verdict.tied, verdict.cheapest) == ("a", ("b",), "b")
+def test_no_significant_difference_is_no_reason_to_take_the_cheaper(tmp_path: Path) -> None:
+    # Seven against two: 5 / 102 +- 1.96 * 0.0306 = -1.1 to 10.9 points, and p = 0.11. b answers in
+    # 5 ms, a in 10. (1.96 + 0.84)^2 * (0.09 - 0.05^2) / 0.05^2 = 275 images would show b worse.
+    verdict = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 9))]}).verdict
+    assert not verdict.pairs[0].differ
+    assert (verdict.best, verdict.recommended) == ("a", "a")
+    assert verdict.not_significant == ("b",)
+    other = verdict.standings[1]
+    assert other.place == "undecided"
+    assert other.images_to_decide == pytest.approx(275, rel=0.03)
+    assert other.could_be == pytest.approx(verdict.pairs[0].high)
+    assert verdict.sentence == (
+        "a is best, 98.00% (93.0–99.4%). Take a: no cheaper one is shown to be within 1 point. "
+        f"Undecided: b (5.0 behind, could be 10.9); about 280 test images would decide. {ONE_SEED}"
+    )
+
+
+# 2 of 1,000 images: 0.2 points, and 0.54 at the upper end.
+CLOSE: dict[str, list[list[int]]] = {"a": [[]], "b": [[0, 1]]}
+
+
+def test_the_cheapest_within_the_margin_is_taken(tmp_path: Path) -> None:
+    found = made(tmp_path, CLOSE, images=1000)
+    verdict = found.verdict
+    assert [s.place for s in verdict.standings] == ["best", "within"]
+    assert (verdict.best, verdict.recommended) == ("a", "b")
     assert verdict.cheapest_by == "p50 latency"
-    assert [s.ties for s in verdict.standings] == ["a", "a"]
     assert verdict.sentence == (
-        "a comes first with 98.00% (93.0–99.4%), but b cannot be told apart from it; "
-        "the cheapest of them is b (5.00 ms at p50)."
+        "a is best, 100.00% (99.6–100.0%). Within 1 point of it: b; take b, the cheapest (5.00 ms "
+        f"at p50). {ONE_SEED}"
     )
+    assert found.table["verdict"].tolist() == ["best", "within 1 point"]
+
+
+def test_the_margin_is_the_runs_or_the_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "r"
+    made(folder, CLOSE, images=1000)
+    words = ["--results", str(tmp_path)]
+    assert main(["report", "r", *words, "--margin", "0.5"]) == 0
+    assert "Undecided: b (0.2 behind, could be 0.5)" in " ".join(capsys.readouterr().out.split())
+    meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps(meta | {"margin": 0.5}), encoding="utf-8")
+    assert main(["choose", "r", *words]) == 0
+    assert capsys.readouterr().out.startswith("Take a:")
+    assert main(["choose", "r", *words, "--margin", "1"]) == 0
+    assert capsys.readouterr().out.startswith("Take b:")
+    with pytest.raises(SystemExit):
+        main(["report", "r", "--margin", "100"])
+    assert "must be percentage points above 0 and below 100, got 100" in capsys.readouterr().err
+    (folder / "run.json").write_text(json.dumps(meta | {"margin": "1"}), encoding="utf-8")
+    assert main(["report", "r", *words]) == 1
+    assert "run.json holds margin '1'" in capsys.readouterr().err
+
+
+def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) -> None:
+    # 5 against 10 ms, while the same work took from 1 to 2.5: no difference. a has less arithmetic.
+    made(tmp_path, CLOSE, images=1000)
+    session = Session("now", ("a", "b"), 1, 3, 1e9, (0.001, 0.0025))
+    flops = {"a": 600_000_000, "b": 800_000_000}
+    write_records(
+        tmp_path,
+        [
+            replace(r, session=session, flops=flops[r.trial.backbone])
+            for r in read_records(tmp_path)
+        ],
+    )
+    verdict = find(load_run(tmp_path)).verdict
+    assert (verdict.recommended, verdict.cheapest_by) == ("a", "GMACs")
+    assert "take a, also the cheapest (0.300 GMACs)" in verdict.sentence
+    steady = replace(session, calibration=(0.001, 0.0012))
+    write_records(tmp_path, [replace(r, session=steady) for r in read_records(tmp_path)])
+    assert find(load_run(tmp_path)).verdict.recommended == "b"
 
 
 def test_ties_do_not_carry_over(tmp_path: Path) -> None:
-    # Each loses six more than the one before: p = 1/32 a step and 1/2048 over two. Holm asks
-    # 1/2048 * 3, then 1/32 * 2 = 0.0625: only the ends differ.
-    wrong = {"a": [[]], "b": [list(range(6))], "c": [list(range(12))]}
+    # Each loses five more than the one before: p = 1/32 a step and 1/1024 over two. Holm asks
+    # 1/1024 * 3, then 1/32 * 2 = 0.0625: only the ends differ.
+    wrong = {"a": [[]], "b": [list(range(5))], "c": [list(range(10))]}
     verdict = made(tmp_path, wrong).verdict
     assert [s.ties for s in verdict.standings] == ["a", "ab", "b"]
-    assert verdict.tied == ("b",)
-    assert [p.adjusted for p in verdict.pairs] == pytest.approx([1 / 16, 3 / 2048, 1 / 16])
-    assert sum(s.first or 0 for s in verdict.standings) == pytest.approx(1)
+    assert verdict.not_significant == ("b",)
+    assert [p.adjusted for p in verdict.pairs] == pytest.approx([1 / 16, 3 / 1024, 1 / 16])
+    # How often each is first, in tenths: a is in nearly all draws.
+    assert [s.first for s in verdict.standings] == [1.0, 0.0, 0.0]
+    assert "P(first), with other test images: a about >0.9 and b about <0.1." in verdict.certainty
 
 
-def test_only_the_seeds_that_all_have_are_compared(tmp_path: Path) -> None:
-    found = made(tmp_path, {"a": [[0], [1], [2]], "b": [[3], [4], [5]]})
+def test_table_and_verdict_have_the_same_accuracy_over_the_seeds_that_all_have(
+    tmp_path: Path,
+) -> None:
+    # Over all three seeds a has 90%, over the two that b has as well 98.5%, less than b's 99%.
+    found = made(tmp_path, {"a": [[0], list(range(27)), [1, 2]], "b": [[3], [4], [5]]})
     records = [r for r in found.run.records if (r.trial.backbone, r.trial.seed) != ("b", 1)]
     write_records(tmp_path, records)
-    verdict = find(load_run(tmp_path)).verdict
+    found = find(load_run(tmp_path))
+    verdict = found.verdict
     assert verdict.seeds == (0, 2)
+    assert [(s.label, s.accuracy) for s in verdict.standings] == [("b", 0.99), ("a", 0.985)]
+    table = found.table
+    assert table["label"].tolist() == ["b", "a"]
+    assert table["accuracy"].tolist() == [0.99, 0.985]
+    assert table["accuracy_low"].tolist() == [s.low for s in verdict.standings]
+    assert table["seeds"].tolist() == [2, 3]
     assert "Compared on the 2 of 3 seeds that all of them finished." in verdict.certainty
-    assert "Two seeds show too little" in verdict.certainty
+
+
+def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
+    found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
+    assert "Two seeds show too little" in found.verdict.certainty
+    assert [s.ties for s in found.verdict.standings] == ["", ""]
+    report.render(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Verdict" in text
+    assert "Ties" not in text
+    assert "One seed" not in found.verdict.sentence
 
 
 def test_without_a_shared_seed_nothing_is_compared(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
     kept = [r for r in found.run.records if (r.trial.backbone == "a") == (r.trial.seed == 0)]
     write_records(tmp_path, kept)
-    verdict = find(load_run(tmp_path)).verdict
-    assert verdict.best is None
-    assert "share no seed" in verdict.sentence
+    found = find(load_run(tmp_path))
+    assert found.verdict.best is None
+    assert found.verdict.sentence == (
+        "Nothing is ranked: the trials differ in seed (0 for a; 1 for b: no seed finished for all)."
+    )
+    assert found.backbones["rank"].isna().all()
+    assert report_again(tmp_path) == 3
 
 
 def test_one_alone_is_said_to_be_alone(tmp_path: Path) -> None:
@@ -184,13 +282,18 @@ def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert text.splitlines()[2] == f"**{found.verdict.sentence}**"
     # Agresti and Min: 10.5 images won and 2.5 lost of 102, so 8/102 +- 1.96 * 0.0345.
-    assert "**+8.00 (+1.1 to +14.6), p 0.039**" in text
+    assert "**+8.00 (+1.1 to +14.6), p 0.022**" in text
     stored = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
-    assert (stored["best"], stored["cheapest"], stored["pairs"][0]["differ"]) == ("a", "a", True)
+    assert (stored["best"], stored["recommended"], stored["pairs"][0]["differ"]) == ("a", "a", True)
+    assert stored["margin"] == 0.01
+    assert [s["place"] for s in stored["standings"]] == ["best", "worse"]
     out = io.StringIO()
     report.show(report.read(tmp_path), Console(file=out, width=200))
     assert out.getvalue().splitlines()[0].strip() == found.verdict.sentence
-    assert "Ties  P(first)" in out.getvalue()
+    assert re.search(r"Verdict +Ties +P\(first\)", out.getvalue())
+    # With one seed no report says that seeds were drawn.
+    for path in ("report.md", "report.html"):
+        assert "test images and seeds" not in (tmp_path / path).read_text(encoding="utf-8")
 
 
 def test_what_must_not_be_ranked_is_not_averaged(tmp_path: Path) -> None:

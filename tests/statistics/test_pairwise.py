@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
-from bench.statistics.pairwise import chance_if_equal, compare_all, holm
+from bench.statistics.pairwise import SMALLEST_P, chance_if_equal, compare_all, holm
 from benchmarks.statistics_calibration import called_different
 
 Answers = NDArray[np.bool_]
@@ -24,14 +24,15 @@ def discordant(won: int, lost: int, images: int = 100) -> tuple[Answers, Answers
 
 
 def test_ten_against_two() -> None:
-    # Of 12 coins 2 or fewer heads, or 10 or more: 2 * (1 + 12 + 66) / 4096.
-    assert chance_if_equal(*discordant(10, 2)) == pytest.approx(158 / 4096)
-    assert round(chance_if_equal(*discordant(10, 2)), 4) == 0.0386
+    # Of 12 coins fewer than 2 heads, and half of exactly 2; twice: 2 * (1 + 12 + 66 / 2) / 4096.
+    assert chance_if_equal(*discordant(10, 2)) == pytest.approx(92 / 4096)
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (5, 5), (20, 8), (0, 30)])
-def test_one_seed_is_mcnemars_exact_test(won: int, lost: int) -> None:
-    expected = binomtest(won, won + lost).pvalue if won + lost else 1.0
+def test_one_seed_is_mcnemars_mid_p_test(won: int, lost: int) -> None:
+    """SciPy's exact p-value less the chance of exactly what was seen."""
+    exact = binomtest(won, won + lost).pvalue if won + lost else 1.0
+    expected = exact - binom.pmf(won, won + lost, 0.5) if won != lost else 1.0
     assert chance_if_equal(*discordant(won, lost)) == pytest.approx(expected)
     assert chance_if_equal(*discordant(lost, won)) == pytest.approx(expected)
 
@@ -46,7 +47,8 @@ def test_of_several_seeds_every_exchange_of_an_image_is_counted() -> None:
     )
     won = first.sum(axis=0).astype(int) - second.sum(axis=0)
     sums = [abs(np.dot(signs, won)) for signs in product((-1, 1), repeat=8)]
-    expected = np.mean([s >= abs(won.sum()) for s in sums])
+    seen = abs(won.sum())
+    expected = np.mean([(s > seen) + 0.5 * (s == seen) for s in sums])
     assert chance_if_equal(first, second) == pytest.approx(float(expected))
 
 
@@ -61,6 +63,11 @@ def test_a_difference_that_a_seed_may_make_is_not_one_of_backbones() -> None:
     calm[:, :30] = False
     assert chance_if_equal(steady, calm) < 0.01
     assert chance_if_equal(steady, shaky) > 0.3
+
+
+def test_no_p_value_is_zero() -> None:
+    # All of 300 images: 2 ** -299 cannot be computed from sums of frequencies.
+    assert chance_if_equal(*discordant(300, 0, 300)) == SMALLEST_P > 0
 
 
 def test_holm_by_hand() -> None:

@@ -42,7 +42,7 @@ def draw(found: Curves) -> Figure:
     _names(drawn, ends, frame)
     style.write(drawn, LEFT + ACROSS / 2, 0.14, "training images", ha="center")
     style.write(drawn, 0.12, BOTTOM + up / 2, "test accuracy", rotation=90, va="center")
-    about = "bars: 95% interval over test images and seeds, moved aside so that all are seen"
+    about = "bars: 95% intervals, moved aside so that all are seen"
     style.heading(drawn, LEFT, "Learning curves", about)
     return drawn
 

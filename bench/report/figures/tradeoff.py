@@ -85,8 +85,11 @@ def _words(findings: Findings, ranked: int, left_out: int) -> tuple[str, str]:
     missing = f"; {left_out} names had no room" if left_out else ""
     if not ranked:
         return "Latency", f"no pretrained backbone, so no accuracy to show{missing}"
-    over = ", of the mean over seeds" if findings.several_seeds else ""
-    return "Accuracy against latency", f"bars: 95% interval over the test images{over}{missing}"
+    over = " and seeds" if len(findings.verdict.seeds) > 1 else ""
+    take = findings.verdict.recommended
+    named = f"; recommended: {label(take, 34)}" if take and ranked > 1 else ""
+    about = f"bars: 95% interval over the test images{over}{named}{missing}"
+    return "Accuracy against latency", about
 
 
 def _as_strip(axes: Axes) -> None:

@@ -15,9 +15,11 @@ from bench.files import to_json, write_atomic
 from bench.metrics.base import METRICS
 from bench.report import facts
 from bench.report.findings import Findings
+from bench.statistics.margin import Place
 
 FORMAT = "backbone-bench-report/1"
 SCHEMA = Path(__file__).parent.parent / "schema" / "report-1.schema.json"
+PLACES: tuple[Place, ...] = ("within", "undecided", "worse")
 TEXTS = ("label", "backbone", "status", "weights", "reason")
 
 
@@ -49,8 +51,12 @@ def content(findings: Findings) -> dict[str, Any]:
         "verdict": {
             "sentence": verdict.sentence,
             "best": verdict.best,
-            "tied": list(verdict.tied),
-            "cheapest": verdict.cheapest,
+            "recommended": verdict.recommended,
+            "margin": verdict.margin,
+            **{place: list(verdict.placed(place)) for place in PLACES},
+            # As the first readers of this format know them.
+            "tied": list(verdict.not_significant),
+            "cheapest": verdict.recommended,
         },
         "metrics": {
             m.name: {"title": m.title, "unit": m.unit, "better": m.better} for m in METRICS

@@ -7,7 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.files import write_atomic
-from bench.report import columns, facts
+from bench.report import columns, facts, verdict_text
 from bench.report.columns import COLUMNS
 from bench.report.escape import comment as safe
 from bench.report.findings import Findings
@@ -29,7 +29,7 @@ def text(findings: Findings) -> str:
     shown = [column for column in COLUMNS if column.name in SHOWN]
     rows = [
         [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in shown)]
-        for _, row in findings.backbones.iterrows()
+        for _, row in findings.table.iterrows()
     ]
     titles = ["#", "Backbone", *(column.title for column in shown)]
     aligned = ("right", "left", *("right" for _ in shown))
@@ -37,7 +37,7 @@ def text(findings: Findings) -> str:
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
     warnings = "\n".join(f"- {safe(warning, LONG)}" for warning in facts.warnings(findings))
-    parts = [safe(findings.verdict.sentence, LONG), table]
+    parts = [safe(findings.verdict.sentence, verdict_text.LONGEST), table]
     parts.append(f"{safe(findings.run.name)}: {'; '.join(context)}")
     if warnings:
         parts.append(f"<details><summary>Notes</summary>\n\n{warnings}\n\n</details>")

@@ -1,7 +1,7 @@
 """`results/index.html`: every run, and the history of each backbone on each data set.
 
-Figures come from each run's `summary.csv`, which is written whenever its reports are: a folder of a
-hundred runs is listed without reading their raw evidence.
+Figures come from each run's `summary.csv`, accuracies from its `verdict.json`, which are written
+whenever its reports are: a folder of a hundred runs is listed without reading their raw evidence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from bench.files import write_atomic
 from bench.report import format as fmt
 from bench.report.html.document import document
 from bench.report.html.values import Json, cell, number, text
-from bench.report.labels import RANDOM_INIT
 
 FILE = "index.html"
 STYLES = ("base.css", "report.css", "index.css")
@@ -31,7 +30,7 @@ class Entry:
 
     backbone: str
     input_size: int
-    accuracy: float | None  # of pretrained weights only: that of random ones means nothing
+    accuracy: float | None  # as the run's verdict has it; none of what is not ranked
     latency: float | None
     seeds: int
 
@@ -44,6 +43,9 @@ class Past:
     meta: Mapping[str, Any]
     entries: Sequence[Entry]
     failed: int
+    best: str | None = None  # none where the run refuses to rank
+    accuracy: float | None = None  # of the best
+    recommended: str | None = None
 
     @property
     def created(self) -> str:
@@ -78,10 +80,29 @@ def _runs(results: Path) -> Iterator[Past]:
         try:
             meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             rows = _rows(folder / "summary.csv")
-        except (OSError, ValueError):
-            meta, rows = {}, []  # a damaged run stands in the list, and does not keep it from being
+            verdict = _verdict(folder / "verdict.json")
+            accuracies = {s["label"]: float(s["accuracy"]) for s in verdict.get("standings", ())}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            # A damaged run stands in the list, and does not keep it from being.
+            meta, rows, verdict, accuracies = {}, [], {}, {}
         failed = sum(row["status"] != "ok" for row in rows)
-        yield Past(folder.name, meta, _entries(rows), failed)
+        best = verdict.get("best")
+        yield Past(
+            folder.name,
+            meta,
+            _entries(rows, accuracies),
+            failed,
+            best=best,
+            accuracy=accuracies.get(best) if best else None,
+            recommended=verdict.get("recommended"),
+        )
+
+
+def _verdict(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -91,7 +112,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _entries(rows: Sequence[Mapping[str, str]]) -> list[Entry]:
+def _entries(rows: Sequence[Mapping[str, str]], accuracies: Mapping[str, float]) -> list[Entry]:
     found: dict[tuple[str, int], list[Mapping[str, str]]] = {}
     for row in rows:
         if row["status"] == "ok":
@@ -100,7 +121,9 @@ def _entries(rows: Sequence[Mapping[str, str]]) -> list[Entry]:
         Entry(
             backbone=backbone,
             input_size=size,
-            accuracy=_mean([r for r in trials if r["weights"] != RANDOM_INIT], "accuracy"),
+            accuracy=next(
+                (accuracies[r["label"]] for r in trials if r["label"] in accuracies), None
+            ),
             latency=_mean(trials, "latency_p50_ms"),
             seeds=len(trials),
         )
@@ -115,11 +138,6 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
 
 def _run(results: Path, run: Past) -> Json:
     page = "report.html" if (results / run.name / "report.html").is_file() else "report.md"
-    best = max(
-        (entry for entry in run.entries if entry.accuracy is not None),
-        key=lambda entry: entry.accuracy or 0.0,
-        default=None,
-    )
     counts = run.dataset.get("counts", {})
     return {
         "name": text(run.name),
@@ -130,15 +148,14 @@ def _run(results: Path, run: Past) -> Json:
         "protocol": run.protocol,
         "backbones": cell(str(len(run.entries)), len(run.entries)),
         "failed": cell(str(run.failed) if run.failed else "", run.failed),
-        "best": text(best.backbone, 60) if best else fmt.MISSING,
-        "accuracy": _accuracy(best),
+        "best": text(run.best, 60) if run.best else fmt.MISSING,
+        "accuracy": _accuracy(run.accuracy),
+        "recommended": text(run.recommended, 60) if run.recommended else fmt.MISSING,
     }
 
 
-def _accuracy(entry: Entry | None) -> Json:
-    if entry is None or entry.accuracy is None:
-        return cell(fmt.MISSING)
-    return cell(fmt.percent(entry.accuracy), entry.accuracy)
+def _accuracy(value: float | None) -> Json:
+    return cell(fmt.MISSING) if value is None else cell(fmt.percent(value), value)
 
 
 def _datasets(runs: Sequence[Past]) -> list[Json]:
@@ -169,7 +186,7 @@ def _histories(runs: Sequence[Past]) -> list[Json]:
                     "protocol": run.protocol,
                     "px": cell(str(entry.input_size), entry.input_size),
                     "seeds": cell(str(entry.seeds), entry.seeds),
-                    "accuracy": _accuracy(entry),
+                    "accuracy": _accuracy(entry.accuracy),
                     "latency": cell(fmt.milliseconds(entry.latency), number(entry.latency))
                     if entry.latency is not None
                     else cell(fmt.MISSING),

@@ -19,7 +19,7 @@ COLUMNS: Sequence[tuple[str, str, Show]] = (
     ("Loss", "loss", fmt.decimals),
     ("Brier", "brier", fmt.four_decimals),
     ("ECE", "ece", fmt.percent),
-    ("by chance", "ece_chance", fmt.percent),
+    ("if exact", "ece_chance", fmt.percent),
     ("Temp.", "temperature", fmt.significant),
     ("Loss after", "scaled_loss", fmt.decimals),
     ("Brier after", "scaled_brier", fmt.four_decimals),
@@ -50,8 +50,8 @@ def _about(findings: Findings) -> str:
     over = "Means over seeds. " if findings.several_seeds else ""
     return (
         f"{over}All on the test images. ECE is the expected calibration error over {BINS} bins of "
-        f"equal width of the predicted class' probability; a perfectly calibrated backbone would "
-        f"show about what stands under *by chance* on as many images. After: the logits divided "
+        f"equal width of the predicted class' probability; exact probabilities would show about "
+        f"what stands under *if exact* on as many images. After: the logits divided "
         f"by the temperature that fits the {images:,} validation images best; no answer changes. "
         f"No temperature is given where validation is too small to tell one: fewer than "
         f"{LEAST_IMAGES} images, nothing wrong there, or a standard error above "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.report import format as fmt
 from bench.report.escape import markdown as safe
@@ -23,7 +23,11 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     parts = ["## Learning curves"]
     if found.points:
         parts += [_table(found), _about(findings)]
-        parts += ["\n".join(f"- {_sentence(best)}" for best in found.best)] if found.best else []
+        parts += (
+            ["\n".join(f"- {sentence(best, findings.margin, safe)}" for best in found.best)]
+            if found.best
+            else []
+        )
         parts += shown(pictures, "learning", "")
     else:
         parts.append("No pretrained backbone finished, so there is no curve that means anything.")
@@ -55,20 +59,26 @@ def _cell(point: Point) -> str:
 
 
 def _about(findings: Findings) -> str:
-    seeds = "means over seeds, with " if findings.several_seeds else ""
+    over = "means over seeds, with" if findings.several_seeds else "with"
+    what = "test images and seeds" if findings.several_seeds else "test images"
     return (
-        f"Test accuracy by the number of training images; {seeds}95% intervals over test images "
-        f"and seeds. Each smaller set holds its share of every class, is part of the larger ones, "
+        f"Test accuracy by the number of training images, {over} 95% intervals over {what}. "
+        f"Each smaller set holds its share of every class, is part of the larger ones, "
         f"and is drawn anew by each seed. Validation and test images are all there, and the "
         f"epochs are as many, so fewer images also mean fewer steps."
     )
 
 
-def _sentence(best: Best) -> str:
-    line = f"With {best.images:,} images: {safe(best.label)}, {fmt.percent(best.accuracy)}"
-    if not best.tied:
-        return f"{line}, ahead of all others."
-    return f"{line}; not told apart from it: {', '.join(map(safe, best.tied))}."
+def sentence(best: Best, margin: float, name: Callable[[str], str]) -> str:
+    """The comparison at one size; `name` escapes a label for the format."""
+    line = f"With {best.images:,} images: {name(best.label)} is best, {fmt.percent(best.accuracy)}"
+    if best.within:
+        line += f"; within {fmt.points(margin)}: {', '.join(map(name, best.within))}"
+    if best.undecided:
+        line += f"; undecided: {', '.join(map(name, best.undecided))}"
+    if not best.within and not best.undecided:
+        line += "; all others are worse"
+    return f"{line}."
 
 
 def _failure(backbone: str, seed: int, fraction: float, reason: str) -> str:

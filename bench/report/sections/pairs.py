@@ -1,4 +1,4 @@
-"""Every pair of backbones: by how much they differ, how sure that is, and who would be ahead."""
+"""Pairwise significance: by how much each pair differs, p, and who would be ahead."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from bench.report.escape import markdown as safe
 from bench.report.findings import Findings
 from bench.report.markdown_parts import table
 from bench.report.verdict import Pair, Verdict
+from bench.statistics.pairwise import LEVEL
 
 MOST_WITH_INTERVALS = 8  # a wider matrix would not be read; `verdict.json` has every interval
 
@@ -21,7 +22,7 @@ def text(findings: Findings) -> str:
     few = len(labels) <= MOST_WITH_INTERVALS
     rows = [[safe(row), *(_cell(pairs, row, column, few) for column in labels)] for row in labels]
     titles = ["", *(safe(label, 40) for label in labels)]
-    return "\n\n".join(["## Pairs", table(titles, rows), _about(verdict)])
+    return "\n\n".join(["## Pairwise significance", table(titles, rows), _about(verdict)])
 
 
 def _cell(pairs: dict[tuple[str, str], Pair], row: str, column: str, few: bool) -> str:
@@ -29,22 +30,23 @@ def _cell(pairs: dict[tuple[str, str], Pair], row: str, column: str, few: bool) 
         return ""
     if pair := pairs.get((row, column)):
         ends = f" ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})" if few else ""
-        figures = f"{100 * pair.difference:+.2f}{ends}, p {_chance(pair.adjusted)}"
+        figures = f"{100 * pair.difference:+.2f}{ends}, p {fmt.p_value(pair.adjusted)}"
         return f"**{figures}**" if pair.differ else figures
-    return fmt.whole_percent(1 - pairs[column, row].beats)
-
-
-def _chance(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    return fmt.tenths(1 - pairs[column, row].beats)
 
 
 def _about(verdict: Verdict) -> str:
     many = ", Holm-corrected over all pairs" if len(verdict.pairs) > 1 else ""
     few = len(verdict.standings) <= MOST_WITH_INTERVALS
     ends = ", with the 95% interval of this pair alone" if few else ""
-    what = "test images" if len(verdict.seeds) == 1 else "test images and seeds"
+    test = (
+        "McNemar's mid-p test"
+        if len(verdict.seeds) == 1
+        else f"paired permutation with the spread of {len(verdict.seeds)} seeds added, mid-p"
+    )
     return (
         f"Right of the diagonal: how many points of accuracy the row is ahead of the column{ends}, "
-        f"and p{many}; bold where the two can be told apart. "
-        f"Left of it: how often the row would be ahead of the column with other {what}."
+        f"and p ({test}{many}); bold at p ≤ {LEVEL}. No significant difference does not mean "
+        f"equal. "
+        f"Left of it: how often the row is ahead of the column with {verdict.redrawn}, in tenths."
     )

@@ -34,7 +34,7 @@ def _backbone(label: str, one: Seen, row: pd.Series[Any]) -> Json:
         images = max(1, round(answers / len(one.predicted)))
         ends.append(numbers(wilson(float(share) * images, images)) if answers else None)
     words = [f"calibration error {fmt.percent(row['ece'])}"]
-    words += [f"{fmt.percent(row['ece_chance'])} of it by chance"]
+    words += [f"exact probabilities would show about {fmt.percent(row['ece_chance'])}"]
     if pd.notna(row["scaled_ece"]):
         words.append(f"{fmt.percent(row['scaled_ece'])} after temperature scaling")
     return {

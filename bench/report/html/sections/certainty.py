@@ -1,9 +1,10 @@
-"""Every pair of backbones on the same test images: how far apart, and how sure that is."""
+"""Pairwise significance: how far apart each pair is on the same test images, and p."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.report import format as fmt
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.values import Json, cell, number, table, text
@@ -16,15 +17,21 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     pairs = findings.verdict.pairs
     if not pairs:
         return None
-    titles = ["Ahead", "Behind", "Difference", "95% interval", "p, Holm", "Stays ahead", "Verdict"]
+    titles = ["Ahead", "Behind", "Difference", "95% interval", "p, Holm", "Stays ahead", ""]
     return {
         "pairs": table(titles, [_row(pair) for pair in pairs[:MOST]], left=(0, 1, 6)),
         "more": max(0, len(pairs) - MOST),
+        "about": (
+            f"Differences in percentage points, with the interval of each pair alone; p is mid-p, "
+            f"Holm-corrected over all pairs; “stays ahead” is how often, with "
+            f"{findings.verdict.redrawn}, in tenths. No significant difference does not mean equal."
+        ),
         "bars": [
             {
                 "label": f"{text(pair.better, 60)} − {text(pair.other, 60)}",
                 "ends": [number(v) for v in (pair.low, pair.difference, pair.high)],
                 "differ": pair.differ,
+                "words": _words(pair),
                 "text": f"{_points(pair.difference)} ({_points(pair.low)} to {_points(pair.high)})",
             }
             for pair in pairs
@@ -39,10 +46,14 @@ def _row(pair: Pair) -> list[Json | str]:
         text(pair.other),
         cell(_points(pair.difference), pair.difference),
         cell(f"{_points(pair.low)} to {_points(pair.high)}", pair.low),
-        cell(f"{pair.adjusted:.2g}", pair.adjusted),
-        cell(f"{pair.beats:.0%}", pair.beats),
-        "differ" if pair.differ else "cannot be told apart",
+        cell(fmt.p_value(pair.adjusted), pair.adjusted),
+        cell(fmt.tenths(pair.beats), pair.beats),
+        _words(pair),
     ]
+
+
+def _words(pair: Pair) -> str:
+    return "significant" if pair.differ else "no significant difference"
 
 
 def _points(share: float) -> str:

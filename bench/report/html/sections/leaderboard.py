@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.metrics.base import METRICS
 from bench.report import columns
+from bench.report import format as fmt
 from bench.report.columns import COLUMNS
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
@@ -24,12 +25,6 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     table = findings.table
     if not len(table):
         return None
-    about = columns.EXPLANATION
-    if findings.verdict.pairs:
-        about = f"{about} Backbones that share a letter under Ties cannot be told apart."
-    averaged = "seeds" in table
-    if averaged and findings.several_seeds:
-        about = f"Means over seeds ± standard deviation. {about}"
     shown = [c for c in COLUMNS if table[c.name].notna().any()]
     # The most important stand where no screen is too narrow for them, the interval beside its mean.
     shown.sort(key=lambda c: (c.name not in ("accuracy", "accuracy_low"), -c.importance))
@@ -45,16 +40,15 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
             for column in shown
         ],
         "rows": [_row(row, shown, findings.verdict) for _, row in table.iterrows()],
-        "about": about,
+        "about": columns.explanation(findings),
     }
 
 
 def _row(row: pd.Series[Any], shown: list[columns.Column], verdict: Verdict) -> Json:
-    ties = {standing.label: standing.ties for standing in verdict.standings}
-    cheapest = len(verdict.tied) > 0 and row["label"] == verdict.cheapest
-    about = (
-        f"the cheapest of those that cannot be told apart from the first, by {verdict.cheapest_by}"
-    )
+    recommended = len(verdict.standings) > 1 and row["label"] == verdict.recommended
+    about = f"the cheapest of the best and those within {fmt.points(verdict.margin)} of it"
+    if verdict.cheapest_by:
+        about += f", by {verdict.cheapest_by}"
     return {
         "label": text(row["label"].removesuffix(f" ({RANDOM_INIT})")),
         "seed": int(row["seed"]) if "seed" in row else None,
@@ -63,8 +57,9 @@ def _row(row: pd.Series[Any], shown: list[columns.Column], verdict: Verdict) -> 
         "reason": text(row["reason"]),
         "failed": int(row.get("failed", 0)),
         "interval": [number(row[n]) for n in ("accuracy_low", "accuracy", "accuracy_high")],
-        "tie": ties.get(row["label"], ""),
-        "marks": [["cheapest of the best", about]] if cheapest else [],
+        "verdict": text(row["verdict"]),
+        "tie": row["ties"],
+        "marks": [["recommended", about]] if recommended else [],
         "cells": [{"text": c.cell(row), "value": number(row[c.name])} for c in shown],
     }
 

@@ -8,7 +8,8 @@ from bench.report import format as fmt
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.values import Json, cell, numbers, table, text
-from bench.report.learning import Best, Curves, Point
+from bench.report.learning import Curves, Point
+from bench.report.sections.learning import sentence
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
@@ -20,7 +21,12 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
             {"label": text(label), "points": [_point(point) for point in points]}
             for label, points in found.points.items()
         ],
-        "best": [_sentence(best) for best in found.best],
+        "about": (
+            f"Test accuracy by the number of training images, with 95% intervals over "
+            f"{'test images and seeds' if findings.several_seeds else 'test images'}. The epochs "
+            f"are as many, so fewer images also mean fewer steps."
+        ),
+        "best": [sentence(best, findings.margin, text) for best in found.best],
         "table": _table(found),
     }
 
@@ -44,10 +50,3 @@ def _table(found: Curves) -> Json:
         at = {point.images: cell(_words(point), point.accuracy) for point in points}
         rows.append([text(label), *(at.get(n, cell(fmt.MISSING)) for n in found.sizes)])
     return table(titles, rows, left=(0,))
-
-
-def _sentence(best: Best) -> str:
-    line = f"With {best.images:,} images: {text(best.label)}, {fmt.percent(best.accuracy)}"
-    if not best.tied:
-        return f"{line}, ahead of all others."
-    return f"{line}; not told apart from it: {', '.join(map(text, best.tied))}."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.report import facts
+from bench.report import facts, verdict_text
+from bench.report import format as fmt
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.values import Json, number, text
@@ -18,8 +19,9 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
         "name": text(findings.run.name),
         "created": text(findings.run.meta.get("created", "")),
         "verdict": {
-            "sentence": text(findings.verdict.sentence),
-            "certainty": text(findings.verdict.certainty),
+            "sentence": text(findings.verdict.sentence, verdict_text.LONGEST),
+            "certainty": text(findings.verdict.certainty, verdict_text.LONGEST),
+            "about": f"P(first): how often each is first with {findings.verdict.redrawn}",
             "first": _first(findings.verdict),
         },
         "facts": [[title, text(what)] for title, what in facts.facts(findings)],
@@ -28,7 +30,10 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
 
 
 def _first(verdict: Verdict) -> list[Json]:
-    """Who would come first with other images and seeds, and how often."""
-    known = [s for s in verdict.standings if s.first]
-    known.sort(key=lambda standing: -(standing.first or 0.0))
-    return [{"label": text(s.label), "share": number(s.first)} for s in known[:MOST_FIRST]]
+    """Who would come first with other images and seeds, and how often, in tenths."""
+    known = [(s.first, s.label) for s in verdict.standings if s.first]
+    known.sort(key=lambda one: -one[0])
+    return [
+        {"label": text(label), "share": number(first), "text": fmt.tenths(first)}
+        for first, label in known[:MOST_FIRST]
+    ]

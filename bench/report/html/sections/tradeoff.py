@@ -33,7 +33,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
             {"name": name, "title": title, "axis": axis} for name, (title, axis, _) in costs.items()
         ],
         "points": [_point(row, list(costs)) for _, row in rows.iterrows()],
-        "over": "of the mean over seeds" if findings.several_seeds else "",
+        "over": "over test images and seeds" if len(findings.verdict.seeds) > 1 else "",
+        "recommended": text(findings.verdict.recommended or ""),
     }
 
 

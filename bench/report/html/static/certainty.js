@@ -1,9 +1,9 @@
-/* How sure the order is: differences from the best with their intervals, then every pair. */
-section("certainty", "How sure is that", (data) => [
-  data.bars.length > 0 && element("p", { class: "soft" }, "Differences in accuracy from the best, in percentage points, on the same test images, with their 95% intervals. One that reaches zero may be chance."),
+/* Pairwise significance: differences from the best with their intervals, then every pair. */
+section("certainty", "Pairwise significance", (data) => [
+  data.bars.length > 0 && element("p", { class: "soft" }, "Differences in accuracy from the best, in percentage points, on the same test images, with their 95% intervals. Where one reaches zero, the data do not say who is better."),
   data.bars.length > 0 && chart("Differences from the best", (width) => drawDifferences(data.bars, width)),
   element("details", {}, element("summary", {}, "Every pair"),
-    element("p", { class: "soft small" }, "Differences in percentage points, with the interval of each pair alone; p is corrected over all pairs; “stays ahead” is how often, with other images and seeds."),
+    element("p", { class: "soft small" }, data.about),
     sortable(data.pairs, "Every pair of backbones"),
     data.more > 0 && element("p", { class: "soft small" }, `and ${data.more.toLocaleString("en")} more pairs`)),
 ]);
@@ -30,7 +30,7 @@ function drawDifferences(bars, width) {
         svg("path", { class: "blue whisker", d: `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8` }),
         svg("circle", { class: "halo", cx: middle, cy: y, r: 9 }),
         svg("circle", { cx: middle, cy: y, r: 5, fill: b.differ ? "var(--blue)" : "var(--paper)", stroke: "var(--blue)", "stroke-width": 2 })),
-      b.label, [b.text, b.differ ? "can be told apart" : "cannot be told apart"]));
+      b.label, [b.text, b.words]));
   });
   return { height: floor + 24, children };
 }

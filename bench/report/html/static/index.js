@@ -1,5 +1,5 @@
 /* All runs, newest first, and what each backbone did on each data set. */
-const RUNS = [["created", "Made", true], ["name", "Run", true], ["dataset", "Data set", true], ["images", "Images"], ["protocol", "Protocol", true], ["backbones", "Backbones"], ["failed", "Failed"], ["best", "Best", true], ["accuracy", "Accuracy"]];
+const RUNS = [["created", "Made", true], ["name", "Run", true], ["dataset", "Data set", true], ["images", "Images"], ["protocol", "Protocol", true], ["backbones", "Backbones"], ["failed", "Failed"], ["best", "Best", true], ["accuracy", "Accuracy"], ["recommended", "Recommended", true]];
 const HISTORY = [["created", "Made", true], ["run", "Run", true], ["protocol", "Protocol", true], ["px", "px"], ["seeds", "Seeds"], ["accuracy", "Accuracy"], ["latency", "p50"]];
 
 function listed(columns, items, about) {

@@ -55,8 +55,11 @@ function boardHeads(board, rows, body) {
   };
   add("#", { kind: "rank", about: "rank by test accuracy", quality: true }, ({ place }) => ({ value: place })).setAttribute("aria-sort", "ascending");
   add("Backbone", { kind: "backbone", left: true }, ({ row }) => ({ text: row.label }));
-  if (hasTies(board)) {
-    add("Ties", { kind: "tie", about: "backbones that share a letter cannot be told apart", quality: true }, ({ row }) => ({ text: row.tie || "~" }));
+  if (hasSome(board, "verdict")) {
+    add("Verdict", { kind: "tie", about: "how each compares with the best", quality: true }, ({ row }) => ({ text: row.verdict || "~" }));
+  }
+  if (hasSome(board, "tie")) {
+    add("Ties", { kind: "tie", about: "backbones that share a letter do not differ significantly", quality: true }, ({ row }) => ({ text: row.tie || "~" }));
   }
   board.columns.forEach((column, index) => {
     const options = { about: column.about, quality: column.quality, descendingFirst: !column.lower };
@@ -65,9 +68,9 @@ function boardHeads(board, rows, body) {
   return heads;
 }
 
-/* Letters are given where two or more were compared. */
-function hasTies(board) {
-  return board.rows.some((row) => row.tie);
+/* A verdict and letters are given where two or more were compared. */
+function hasSome(board, name) {
+  return board.rows.some((row) => row[name]);
 }
 
 /* Random weights never stand among pretrained ones by a figure of quality, nor does a failure. */
@@ -93,7 +96,7 @@ function boardRow(row, board, scale) {
   return element("tr", { class: row.state },
     element("td", { class: "rank" }, row.rank === null ? "–" : String(row.rank)),
     element("th", { class: "backbone", scope: "row" }, named(row.label), marks),
-    hasTies(board) && element("td", { class: "tie" }, row.tie || "–"),
+    ["verdict", "tie"].map((name) => hasSome(board, name) && element("td", { class: "tie" }, row[name] || "–")),
     cells);
 }
 

@@ -2,7 +2,7 @@
 const LOOKS = [["var(--blue)", "circle"], ["var(--orange)", "square"], ["var(--green)", "triangle"], ["var(--red)", "diamond"], ["var(--ink)", "cross"]];
 
 section("learning", "Few images", (data) => [
-  element("p", { class: "soft" }, "Test accuracy by the number of training images, with 95% intervals over test images and seeds. The epochs are as many, so fewer images also mean fewer steps."),
+  element("p", { class: "soft" }, data.about),
   key(data.curves.slice(0, 10).map((curve, i) => [marker(15, 6.5, i), named(curve.label)])),
   chart("Learning curves", (width) => drawLearning(data.curves.slice(0, 10), width)),
   data.curves.length > 10 && element("p", { class: "soft small" }, "The first ten are drawn; the table has all."),

@@ -11,14 +11,14 @@ function masthead(overview) {
     overview.warnings.length > 0 && warnings(overview.warnings));
 }
 
-function verdict({ sentence, certainty, first }) {
+function verdict({ sentence, certainty, about, first }) {
   return element("div", { class: "verdict", role: "region", "aria-label": "Verdict" },
     element("p", { class: "sentence" }, sentence),
     first.length > 1 && [
-      element("p", { class: "soft small above" }, "How often each would come first, with other test images and seeds"),
-      element("dl", { class: "chances" }, first.map(({ label, share }) => [
+      element("p", { class: "soft small above" }, about),
+      element("dl", { class: "chances" }, first.map(({ label, share, text }) => [
         element("dt", {}, named(shortened(label, 40))),
-        element("dd", {}, element("span", { class: "bar", style: { width: `${100 * share}%` } }), percent(share, 0)),
+        element("dd", {}, element("span", { class: "bar", style: { width: `${100 * share}%` } }), text),
       ])),
     ],
     certainty && element("p", { class: "certainty small" }, certainty));

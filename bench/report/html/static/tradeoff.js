@@ -24,9 +24,11 @@ section("tradeoff", "Accuracy against cost", (data) => {
 
 function costWords(data, cost) {
   const missing = data.points.filter((p) => !(cost.name in p.costs)).map((p) => p.label);
-  const over = data.over ? `, ${data.over}` : "";
+  const over = data.over ? ` ${data.over}` : "";
+  const ranked = data.points.filter((p) => !p.random).length;
+  const take = data.recommended && ranked > 1 ? ` Recommended: ${data.recommended}.` : "";
   const without = missing.length ? ` No ${cost.title.toLowerCase()} is known of ${missing.join(", ")}.` : "";
-  return `Bars are 95% intervals of the test accuracy${over}. Further left costs less; the scale is logarithmic.${without}`;
+  return `Bars are 95% intervals of the test accuracy${over}. Further left costs less; the scale is logarithmic.${take}${without}`;
 }
 
 const STRIP = 46;
