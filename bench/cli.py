@@ -1,7 +1,6 @@
-"""The command line: what can be asked, and how errors and exit codes come out.
+"""The command line: what can be asked, and how errors and exit codes (`errors.EXIT_CODES`) come
+out.
 
-Exit codes: 0 all done, 1 error, 2 usage, 3 some trials failed, were skipped or may not be ranked, 4
-a rule of `compare` was broken, 130 interrupted.
 Parsing imports nothing heavy; each command's own file does its work.
 """
 
@@ -9,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import __version__, finished_run_options
+from bench import __version__, finished_run_options, standard_streams
 from bench.argument_types import budget, fractions, positive, positive_float, seed, seeds
-from bench.errors import BenchError
+from bench.command_line import Parser, ending, parse, program
+from bench.errors import EXIT_CODES
 from bench.report.formats import FORMATS
 from bench.types import KEEP_MODELS, PRECISIONS
 
@@ -32,13 +31,16 @@ COMMANDS = {
     "cache": "show or clear what has been computed once and kept",
 }
 
+EXITS = ", ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items())
+
 
 def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int:
     """Run one command; `packages` hold backbones that are there without being installed."""
+    standard_streams.make_usable()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in (*COMMANDS, "--version"):
         words = ["run", *words]
-    arguments = parser().parse_args(words)
+    arguments = parse(parser(), words)
     arguments.packages = tuple(packages)
     arguments.words = words
     # A polite kill ends the run as Ctrl-C does: workers first, nothing half written.
@@ -46,45 +48,43 @@ def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int
     try:
         command = importlib.import_module(f"bench.commands.{arguments.command}_command")
         code: int = command.main(arguments)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
-    except BenchError as error:
-        if arguments.debug:
+        sys.stdout.flush()
+    except BaseException as error:
+        if arguments.debug and isinstance(error, Exception):
             raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        if arguments.debug:
-            raise
-        print(
-            f"error: {type(error).__name__}: {error}\n"
-            f"This is a fault of backbone-bench; --debug shows where.",
-            file=sys.stderr,
-        )
-        return 1
-    return code
+        code, text = ending(error, arguments.command)
+        if text:
+            print(text, file=sys.stderr)
+    return int(code)
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    whole = argparse.ArgumentParser(
-        prog="backbone-bench",
+def parser(*, abbreviations: bool = False) -> Parser:
+    """All commands and their options, by their whole names: what abbreviates one today may be
+    that of another tomorrow."""
+    whole = Parser(
+        prog=program(),
         description="One freeze-then-fine-tune protocol over every pretrained backbone.",
+        epilog=f"Exit codes: {EXITS}.",
     )
     whole.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+    )
     added = {
         name: commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for name, text in COMMANDS.items()
     }
+    whole.commands = added
     others = [f"{name} ({text})" for name, text in COMMANDS.items() if name != "run"]
-    added["run"].epilog = f"Other commands: {'; '.join(others)}. COMMAND --help tells more."
+    added[
+        "run"
+    ].epilog = (
+        f"Other commands: {'; '.join(others)}. COMMAND --help tells more. Exit codes: {EXITS}."
+    )
     for command in added.values():
+        command.allow_abbrev = abbreviations
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     for name in ("run", "list", "check", "predict", "export", "verify"):
         added[name].add_argument(
@@ -312,6 +312,13 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave a trial that runs out of memory failed, instead of running it again in "
         "smaller steps whose gradients are added up to the same batch",
+    )
+    how.add_argument(
+        "--trial-timeout",
+        type=positive_float,
+        metavar="SECONDS",
+        help="end a trial that takes longer, with what it loads, builds and computes for the cache;"
+        " it is recorded as failed and the run goes on (no limit)",
     )
     how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
     how.add_argument(

@@ -225,13 +225,25 @@ def key_of(parts: Parts) -> str:
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; links are not followed."""
     total = 0
-    with suppress(OSError):
-        total = path.lstat().st_size if not is_folder(path) else 0
-    for at, _, files in os.walk(path):
-        for name in files:
-            with suppress(OSError):
-                total += Path(at, name).lstat().st_size
+    with suppress(OSError):  # it may just be deleted
+        if not is_folder(path):
+            return path.lstat().st_size
+        for _, nbytes in files_below(path):
+            total += nbytes
     return total
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of all that is below, but folders; of a link, its own size."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as found:
+            for one in found:  # a million, perhaps: no objects for paths
+                if one.is_dir(follow_symlinks=False):
+                    waiting.append(f"{below}{one.name}/")
+                else:
+                    yield below + one.name, one.stat(follow_symlinks=False).st_size
 
 
 def is_folder(path: Path) -> bool:

@@ -6,8 +6,10 @@
         ProtocolError          exit 2   a protocol file that cannot be followed
         PluginError            exit 2   a backbone plugin could not be loaded
       DatasetError             exit 1   the images cannot be used as asked
+        NoDatasetError         exit 2   there is none of that name
       WeightsError             exit 1   pretrained weights are missing or damaged
         MissingWeightsError    exit 1   they cannot be had here
+      NotRankedError         exit 3   the run ranks nothing, so there is no best to work with
       CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
         DivergedError          exit 1   training came to nothing: the loss is no longer a number
@@ -16,28 +18,51 @@
       StoppedError             exit 1   work was ended while it ran, by whoever closed it
 
 Messages say what was wrong, what was received and what to do, and carry no traceback. Anything
-that is not a `BenchError` is a fault of this program.
+that is neither a `BenchError` nor in `OPERATING_SYSTEM` is a fault of this program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from enum import IntEnum
 
 FEW_NAMES = 8  # as many fit into a message
 MOST_NEAREST = 3
 
 
+class Exit(IntEnum):
+    """How every command ends; `EXIT_CODES` says what each means."""
+
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    RULE_BROKEN = 4
+    INTERRUPTED = 130
+
+
+EXIT_CODES: Mapping[Exit, str] = {
+    Exit.DONE: "all done",
+    Exit.ERROR: "an error, or `check` or `verify` found a difference",
+    Exit.USAGE: "the command line is wrong, or names what does not exist",
+    Exit.INCOMPLETE: "some trials or images failed, were skipped or may not be ranked",
+    Exit.RULE_BROKEN: "a rule of `compare` is broken, or nothing keeps to the limits of `choose`",
+    Exit.INTERRUPTED: "interrupted",
+}
+
+
 class BenchError(Exception):
     """Something the user can act on; its text is the whole message."""
 
-    exit_code = 1
+    exit_code = Exit.ERROR
 
 
 class UsageError(BenchError):
     """The command line, or a file that it names, is wrong."""
 
-    exit_code = 2
+    exit_code = Exit.USAGE
 
 
 class UnknownNameError(UsageError):
@@ -66,6 +91,12 @@ class DatasetError(BenchError):
     """The images cannot be used as asked."""
 
 
+class NoDatasetError(DatasetError):
+    """What the user names is no data set."""
+
+    exit_code = Exit.USAGE
+
+
 class WeightsError(BenchError):
     """Pretrained weights are missing or damaged."""
 
@@ -83,6 +114,12 @@ class MissingWeightsError(WeightsError):
 
 class PluginError(UsageError):
     """A backbone plugin could not be loaded; the message names the file and the cause."""
+
+
+class NotRankedError(BenchError):
+    """The run ranks nothing, so there is no best backbone to work with."""
+
+    exit_code = Exit.INCOMPLETE
 
 
 class CheckError(BenchError):
@@ -114,9 +151,40 @@ def _either(names: Sequence[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
+NOT_YOURS = "make it yours to read and write, or name another folder (--results, --cache)"
+OPERATING_SYSTEM: Mapping[int, tuple[str, str]] = {
+    errno.ENOSPC: ("no space left on the disk", "free some (`cache clear` frees the cache)"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or have it raised"),
+    errno.EFBIG: ("the file is larger than this process may write", "raise `ulimit -f`"),
+    errno.EACCES: ("permission denied", NOT_YOURS),
+    errno.EPERM: ("permission denied", NOT_YOURS),
+    errno.EROFS: ("the file system is read-only", "name another folder (--results, --cache)"),
+    errno.ENOTDIR: ("a file is where a folder is needed", "name another folder, or move the file"),
+    errno.EEXIST: ("a file is where a folder is needed", "name another folder, or move the file"),
+    errno.EISDIR: ("a folder is where a file is needed", "move it elsewhere"),
+    errno.ELOOP: ("the symbolic link leads to itself", "remove it"),
+    errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
+    errno.EMFILE: ("too many files are open", "raise `ulimit -n`"),
+    errno.EIO: ("the disk failed to read or write", "look after the disk"),
+    errno.ENOMEM: ("out of memory", "close other programs"),
+}
+
+
+def of_operating_system(error: BaseException) -> str:
+    """What the operating system refused, as a sentence with what to do; empty for other errors,
+    those that a user cannot mend among them."""
+    if not isinstance(error, OSError) or (error.errno or 0) not in OPERATING_SYSTEM:
+        return ""
+    what, remedy = OPERATING_SYSTEM[error.errno or 0]
+    path = error.filename2 if error.filename2 is not None else error.filename
+    return f"{f'{path}: ' if path is not None else ''}{what}; {remedy}."
+
+
 def reason(error: Exception) -> str:
     """Any error as the reason that a record gives."""
     if isinstance(error, BenchError):
         return str(error)
+    if text := of_operating_system(error):
+        return text
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:500]}"

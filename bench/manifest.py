@@ -6,11 +6,11 @@ of one trial against each other.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.command_line import typed
 from bench.types import Record
 
 NOT_RECORDED = "not recorded"
@@ -30,7 +30,7 @@ def manifest(record: Record) -> dict[str, Any]:
     trial = record.trial
     return {
         "trial": trial.key,
-        "command": shlex.join(record.command),
+        "command": typed(record.command),
         "backbone": trial.backbone,
         "input_size": trial.input_size,
         "seed": trial.seed,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.datasets.decode import BadImageError, Pixels, decode, quiet_pillow
-from bench.datasets.folder import IMAGE_SUFFIXES, MAX_FILE_BYTES, files_below, printable
+from bench.datasets.folder import IMAGE_SUFFIXES, files_below, printable, read_file
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ def _ask(
 
 def _pixels(path: Path, size: int) -> Pixels | str:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return f"larger than {MAX_FILE_BYTES:,} bytes"
-        return decode(path.read_bytes(), [size])[size]
+        return decode(read_file(path), [size])[size]
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     except BadImageError as error:

@@ -7,7 +7,7 @@ is killed at any instant goes on from the last finished trial.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -56,6 +56,7 @@ class Request:
     price_per_hour: float | None = None  # of this machine, for the reports
     margin: float | None = None  # percentage points, for the reports; None: as the run was given
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
+    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
 
 
 def execute(
@@ -174,6 +175,7 @@ def _run_jobs(
 
     def train(planned: Planned) -> None:
         while todo := [t for t in planned.trials if t.key in waiting - book.heard]:
+            request.restore()
             job = _job(plan, planned.weights, todo, folder, request, store)
             try:
                 retry.run(executor, job, book, book.heard, retry=request.retry)
@@ -196,6 +198,7 @@ def _measure(
     todo = unmeasured(plan, folder, book.records)
     if not todo:
         return
+    request.restore()
     job = replace(_job(plan, None, todo, folder, request, store), task="measure")
     try:
         executor.run(job, book)

@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
+from bench.files import is_file_name
+from bench.locks import holder, named
+
+TAKEN = ("latest", "index.html")  # what stands among the runs in `results/` and is none
+MAX_NAME_BYTES = 200  # a name of 255 has no room for what is added while writing
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a run, or would hide one from those who look for it."""
+    if not is_file_name(name):
+        why = "it must be a plain folder name"
+    elif name.lower() in TAKEN:
+        why = "that name has a meaning of its own in the results folder"
+    elif not name.isprintable() or name != name.strip():
+        why = "it may hold no line breaks, control characters or spaces at its ends"
+    elif name.startswith((".", "-")):
+        why = f"it may not begin with {name[0]!r}"
+    elif len(name.encode()) > MAX_NAME_BYTES:
+        why = f"it may have at most {MAX_NAME_BYTES} bytes"
+    else:
+        return
+    raise UsageError(f"--run {name!r}: {why}; give another name.")
+
+
+def refuse_links(folder: Path) -> None:
+    """An error where a link in a run's folder leads out of it: what is written there, or read to be
+    shown, would be somebody else's."""
+    home = folder.resolve()
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(at, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise BenchError(
+                    f"{path} is a link that leads out of the run's folder, so nothing is written "
+                    f"there; remove it, or put what it leads to in its place."
+                )
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Nobody else makes this run meanwhile; an error where somebody does."""
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     try:
         lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout as error:
-        raise BenchError(f"another process is making run {folder.name}; wait for it.") from error
+        pid = holder(folder / ".lock")
+        who = "" if pid is None else f" ({named(pid)})"
+        raise BenchError(
+            f"another process is making run {folder.name}; wait for it{who}."
+        ) from error
     with lock:
         yield
 

@@ -30,6 +30,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from bench import locks
 from bench.entries import (
     Draft,
     Entry,
@@ -130,7 +131,7 @@ class Store:
         """A folder for files of this process alone, gone afterwards."""
         with ExitStack() as stack:
             try:
-                self._make_folder("drafts")
+                self.make_folder("drafts")
                 folder = stack.enter_context(workplace(self.root / "drafts"))
             except (OSError, NotKeptError):
                 elsewhere = tempfile.TemporaryDirectory(prefix="backbone-bench-")
@@ -140,7 +141,7 @@ class Store:
     @contextmanager
     def lock(self, kind: str, parts: Parts) -> Iterator[None]:
         """Held while an entry is looked up and made, so that two processes do not both make it."""
-        with self._locked(f"{kind}-{key_of(parts)}", timeout=-1):
+        with self._locked(f"{kind}-{key_of(parts)}"):
             yield
 
     def make(
@@ -178,6 +179,20 @@ class Store:
     def release(self) -> None:
         """Let others delete what this one found or made."""
         self._pins.release()
+
+    def make_folder(self, *names: str) -> None:
+        """Make a folder of the store's own, in the place of anything else of that name; raises
+        `NotKeptError` where nothing can be written."""
+        if self.read_only:
+            raise NotKeptError(f"the cache {self.root} is only read")
+        folder = self.root
+        with writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                folder /= name
+                if not folder.is_dir():
+                    remove(folder)
+                    folder.mkdir(exist_ok=True)
 
     def replace_folder(self, new: Path, path: Path) -> None:
         """Rename `new` to `path`, whatever is there now."""
@@ -223,7 +238,7 @@ class Store:
         if not replace and (found := self.find(kind, parts)) is not None:
             remove(draft)
             return dataclasses.replace(found, reused=False)
-        self._make_folder("entries", kind)
+        self.make_folder("entries", kind)
         self.pin(kind, path.name)
         self.replace_folder(draft, path)
         entry = read_entry(path, verify=False, reused=False)
@@ -237,11 +252,8 @@ class Store:
 
     def _make_room(self, nbytes: int) -> None:
         """Delete what was used least recently until `nbytes` fit, or nothing where they cannot."""
-        if self.read_only:
-            raise NotKeptError(f"the cache {self.root} is only read")
-        with writing(self.root):
-            self._make_folder("drafts")
-            self.sweep()
+        self.make_folder("drafts")
+        self.sweep()
         self._drafts = [draft for draft in self._drafts if draft.is_open]
         entries, pinned = list(self.entries()), self._pins.held()
         held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
@@ -275,7 +287,7 @@ class Store:
         """Delete what is not in use; returns that."""
         moved: dict[Path, Path] = {}
         with suppress(OSError, NotKeptError):
-            self._make_folder("drafts")
+            self.make_folder("drafts")
             with self._guard():
                 pinned = self._pins.held()
                 for path in paths:
@@ -294,31 +306,23 @@ class Store:
         return self._locked("pins", timeout=GUARD_SECONDS)
 
     @contextmanager
-    def _locked(self, name: str, *, timeout: float) -> Iterator[None]:
-        """Hold a lock. Where none can be made nothing can be written, and there is no need."""
+    def _locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
+        """Hold a lock, which is waited for as long as its holder works, or for `timeout` seconds.
+        Where none can be made nothing can be written, and there is no need."""
         lock: FileLock | None = None
         if not self.read_only:
             with suppress(OSError, NotKeptError, NotImplementedError):
-                self._make_folder("locks")
+                self.make_folder("locks")
                 lock = FileLock(self.root / "locks" / f"{name}.lock")
-                lock.acquire(timeout=timeout)
+                if timeout is None:
+                    locks.acquire(lock, f"cache entry {name}")
+                else:
+                    lock.acquire(timeout=timeout)
         try:
             yield
         finally:
             if lock is not None:
                 lock.release()
-
-    def _make_folder(self, *names: str) -> None:
-        """Make a folder of the store's own, in the place of anything else of that name."""
-        if self.read_only:
-            raise NotKeptError(f"the cache {self.root} is only read")
-        folder = self.root
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            folder /= name
-            if not folder.is_dir():
-                remove(folder)
-                folder.mkdir(exist_ok=True)
 
 
 def forget_pages(array: NDArray[Any]) -> None:

@@ -28,6 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from bench import locks
 from bench.accounting import Imports
 from bench.errors import OutOfMemoryError, PluginError
 from bench.files import to_json
@@ -105,6 +106,9 @@ class _Pipe:
     def record(self, record: Record) -> None:
         self._send("record", record=asdict(record))
 
+    def waiting(self, text: str) -> None:
+        self._send("waiting", text=text)
+
     def device(self, kind: str) -> None:
         self._send("device", found=kind)
 
@@ -135,6 +139,7 @@ def main() -> None:
         os.sched_setaffinity(0, map(int, cores))
     pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
+    locks.tell = pipe.waiting
     # Keras, and the framework under it, load here: the parent never pays for them.
     with without(*UNUSED_BY_WORKERS), uncollected():
         import bench.trial  # noqa: F401

@@ -269,10 +269,10 @@ def test_interrupted_politely(user: User) -> None:
     [
         (["--backbones", "tinny"], 2, "unknown backbone 'tinny'. Did you mean 'tiny'? `list`"),
         (["--protocol", "defalt"], 2, "unknown protocol 'defalt'. Did you mean 'default'?"),
-        (["--dataset", "nowhere"], 1, "no data set 'nowhere'"),
+        (["--dataset", "nowhere"], 2, "no data set 'nowhere'"),
         (["--weights", "imagenet"], 1, "tiny has no ImageNet weights here"),
-        (["--batch-size", "0"], 2, "must be 1 or more, got 0"),
-        (["--run", "../r"], 2, "--run must be a plain folder name"),
+        (["--batch-size", "0"], 2, "must be a whole number, 1 or more; got '0'"),
+        (["--run", "../r"], 2, "--run '../r': it must be a plain folder name"),
         (["--batch-size", "16"], 2, "run r was made with --batch-size 8, now it is 16"),
     ],
 )

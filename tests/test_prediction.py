@@ -121,6 +121,14 @@ def test_what_a_user_may_get_wrong(
     assert "did not keep the trained weights" in capsys.readouterr().err
 
 
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe.png")
+    with DecodedAhead([tmp_path / "pipe.png", Path("/dev/zero")], 2) as images:
+        reasons = [reason for _, reason in images]
+    assert reasons == ["cannot be read: not a regular file"] * 2
+
+
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])
 def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
     count: int, tmp_path: Path

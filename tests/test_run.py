@@ -165,6 +165,14 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
     assert pending(p, folder) == []
 
 
+def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Store) -> None:
+    happened: list[str] = []
+    executor = Scripted(lambda trial: happened.append(trial.backbone) or "ok")
+    request = replace(REQUEST, restore=lambda: happened.append("restored"))
+    execute(plan("one", "two"), tmp_path / "r", request, store, executor, Silent())
+    assert happened == ["restored", "one", "restored", "two"]
+
+
 def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store) -> None:
     answer = {0: "ok", 1: "dies", 2: "ok"}
     p = plan("one", "two", seeds=(0, 1, 2))

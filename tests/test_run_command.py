@@ -32,10 +32,11 @@ class Scripted:
 
     status: Literal["failed", "ok"] = "failed"
     ends: Callable[[], None] = lambda: None
+    unlike: bool = False  # whether each seed is judged on other test images
     ran: list[int] = field(default_factory=list)  # seeds
     slots: int = 1
 
-    def __call__(self, settings: Settings) -> Scripted:
+    def __call__(self, settings: Settings, trial_timeout: float | None) -> Scripted:
         return self
 
     def warm_up(self) -> None: ...
@@ -54,14 +55,14 @@ class Scripted:
             labels = {split: np.array(job.dataset.splits[split].labels) for split in SPLITS}
             even = {split: np.full((len(labels[split]), 2), 0.5, "float32") for split in SPLITS}
             arrays = {
-                "test_labels": labels["test"],
+                "test_labels": labels["test"] ^ (trial.seed if self.unlike else 0),
                 "test_probabilities": even["test"],
                 "validation_labels": labels["validation"],
                 "validation_probabilities": even["validation"],
                 "phase_test_probabilities": even["test"][None],
             }
             write_arrays(Path(job.folder), trial.key, arrays)
-            used = WeightsUsed("random init", "", "")
+            used = WeightsUsed("imagenet" if self.unlike else "random init", "", "")
             seconds = {"total": 1.0, "reused": 0.0}
             listener.record(Record(SCHEMA, trial, "ok", weights=used, seconds=seconds))
 
@@ -120,6 +121,26 @@ def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     assert _reports(results) == []
 
 
+def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
+    run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Scripted("ok"), "--seeds", "2") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"report    {results / 'r' / 'report.md'}"
+    assert run(Scripted("ok", unlike=True), "--seeds", "2", "--fresh") == 3
+    assert "Nothing is ranked: the trials differ in test_labels" in capsys.readouterr().out
+    assert main(["report", "r", "--results", str(results)]) == 3
+
+
+def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
+    run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ((), ("--dry-run",)):
+        assert run(Scripted(), "--input-size", "7", *words) == 2
+        assert "none of the backbones asked for can be run" in capsys.readouterr().err
+    assert run(Scripted(), "--dry-run") == 0
+    assert not results.exists()
+
+
 def test_an_interrupted_run_is_reported_as_far_as_it_went(
     run: Callable[..., int], results: Path
 ) -> None:
@@ -149,7 +170,8 @@ def test_an_error_while_reporting_hides_neither_the_first_nor_its_exit_code(
     assert run(Scripted(ends={"interrupt": _interrupt, "stop": _stop}[ends])) == code
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[0] == (
-        "warning: the reports could not be written: OSError: [Errno 28] No space left on device"
+        "warning: the reports could not be written: no space left on the disk; free some "
+        "(`cache clear` frees the cache)."
     )
     assert lines[-1] == last
 

@@ -114,7 +114,7 @@ def test_changed_images_or_protocols_are_refused(stored: Run, dataset: Dataset) 
 def test_the_manifest_says_what_a_figure_depends_on(stored: Run, dataset: Dataset) -> None:
     record = stored.records[0]
     found = manifest(record)
-    assert found["command"] == "run_bench.py run"
+    assert found["command"] == "python run_bench.py run"
     assert found["dataset"]["fingerprint"] == dataset.fingerprint
     assert found["dataset"]["split_seed"] == 0
     assert found["dataset"]["train_images"] == 40

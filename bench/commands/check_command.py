@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bench.errors import Exit
 from bench.plan import choose_backbones
 from bench.registry import load_plugins
 from bench.types import Backbone
@@ -30,7 +31,8 @@ def main(arguments: argparse.Namespace) -> int:
     for error in broken:
         console.print(f"✗ {error}", style="red", markup=False)
     backbones = choose_backbones(arguments.name)
-    return 1 if _check_all(console, backbones, arguments.debug) or broken else 0
+    wrong = _check_all(console, backbones, arguments.debug) or broken
+    return Exit.ERROR if wrong else Exit.DONE
 
 
 def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> int:

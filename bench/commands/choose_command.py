@@ -8,11 +8,13 @@ from dataclasses import asdict
 from rich.console import Console
 
 from bench.commands.report_command import find_run
+from bench.errors import Exit
 from bench.files import to_json
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the choice and its reasons; 1 where nothing keeps to the limits."""
+    """Print the choice and its reasons; 4 where nothing keeps to the limits, 3 where nothing is
+    ranked at all."""
     from bench import report
     from bench.report import choice_text
     from bench.report.choice import Limits, choose
@@ -29,4 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(to_json(asdict(choice), indent=2))
     else:
         choice_text.show(choice, findings, Console(highlight=False, soft_wrap=True))
-    return 0 if choice.pick is not None else 1
+    if choice.pick is not None:
+        return Exit.DONE
+    limited = any(refusal.limit for one in choice.refused for refusal in one.refusals)
+    return Exit.RULE_BROKEN if limited else Exit.INCOMPLETE

@@ -8,10 +8,8 @@ from dataclasses import asdict
 from rich.console import Console
 
 from bench.commands.report_command import find_run
-from bench.errors import UsageError
+from bench.errors import Exit, UsageError
 from bench.files import to_json
-
-RULE_BROKEN = 4
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -54,4 +52,4 @@ def main(arguments: argparse.Namespace) -> int:
         errors.print(f"{word}: {line}", style=style, markup=False)
     if missing and not allowed:
         errors.print("what cannot be judged breaks a rule, except with --allow-missing.")
-    return RULE_BROKEN if broken or (missing and not allowed) else 0
+    return Exit.RULE_BROKEN if broken or (missing and not allowed) else Exit.DONE

@@ -14,6 +14,7 @@ from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.rebuild import rebuild, record_of
 from bench.records import load_run
 from bench.registry import load_plugins
+from bench.run_folder import refuse_links
 from bench.store import Store
 
 
@@ -33,6 +34,8 @@ def main(arguments: argparse.Namespace) -> int:
         # A file of float32, whatever it was trained in: what every reader of it computes in.
         model = rebuild(run, record, "float32")
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
+    if arguments.output is None:
+        refuse_links(run.folder)
     folder = arguments.output or run.folder / "exported"
     done = export(run, model, arguments.format, folder, store)
     console.print(f"model  {done.path}", markup=False)

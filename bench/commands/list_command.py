@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import weights
+from bench.errors import Exit
 from bench.protocol import load_protocol, protocol_names
 from bench.registry import BACKBONES, load_plugins
 
@@ -41,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
         for title, rows in known.items():
             console.print(_table(title, rows))
             console.print()
-    return 3 if broken else 0
+    return Exit.INCOMPLETE if broken else Exit.DONE
 
 
 def _backbone(name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.commands.report_command import find_run
-from bench.errors import BenchError, UsageError
+from bench.errors import Exit, NotRankedError, UsageError
 from bench.framework_variables import keras_backend_of, prepare_here
 from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
     sys.stdout.write(WRITERS[arguments.format](found, source))
     for line in predictions.summary(found, source):
         say.print(line, style="yellow", markup=False)
-    return 3 if any(answer.reason for answer in found) else 0
+    return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
 
 
 def _answers(
@@ -79,7 +79,7 @@ def _best(run: Run) -> Record:
 
     choice = choose(find(run), Limits())
     if choice.pick is None:
-        raise BenchError(
+        raise NotRankedError(
             f"run {run.name} ranks no backbone; name one to predict with "
             f"({', '.join(sorted({r.trial.backbone for r in best_first(run.records)}))})."
         )

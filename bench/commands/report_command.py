@@ -9,13 +9,13 @@ from rich.console import Console
 
 from bench import report
 from bench.commands.opening import open_report
-from bench.errors import UsageError
+from bench.errors import Exit, UsageError
 from bench.lean_imports import uncollected
 from bench.report import formats
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the run's reports and show the table; 3 where its trials may not be ranked."""
+    """Write the run's reports and show the table; 3 where trials failed or may not be ranked."""
     with uncollected():  # the process ends soon, and makes a great many objects until then
         return _render(arguments)
 
@@ -32,7 +32,7 @@ def _render(arguments: argparse.Namespace) -> int:
     report.show(findings, Console(highlight=False))
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
-    return 3 if findings.verdict.differences else 0
+    return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE
 
 
 def find_run(results: Path, name: str) -> Path:

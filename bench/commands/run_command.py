@@ -15,13 +15,13 @@ from rich.table import Table
 from bench import datasets, known_plugins, report, thumbnails
 from bench.audit import gate, words
 from bench.audit.findings import KeptAudit
+from bench.command_line import called
 from bench.commands.opening import open_report
 from bench.display import Display, human_seconds
-from bench.errors import UsageError, reason
+from bench.errors import Exit, UsageError, reason
 from bench.estimate import matrix_rate
 from bench.executors.local_process import LocalProcess
 from bench.file_digests import FileDigests
-from bench.files import is_file_name
 from bench.plan import (
     Plan,
     choose_backbones,
@@ -34,10 +34,10 @@ from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.robustness import passes as robustness_passes
 from bench.run import Request, carry_out, opened, pending
-from bench.run_folder import run_folder
+from bench.run_folder import check_name, run_folder
 from bench.runtimes import choose_runtimes
 from bench.store import Store
-from bench.types import Backbone, Dataset, Record, Settings
+from bench.types import Backbone, Dataset, Settings
 
 if TYPE_CHECKING:
     from bench.report.findings import Findings
@@ -50,8 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
     broken = [str(e) for e in load_plugins(arguments.plugin, arguments.packages)]
     for line in broken:
         errors.print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
-    if arguments.run is not None and not is_file_name(arguments.run):
-        raise UsageError(f"--run must be a plain folder name, got {arguments.run!r}.")
+    if arguments.run is not None:
+        check_name(arguments.run)
     known_plugins.remember(arguments.plugin)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     backbones = choose_backbones(arguments.backbones)
@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         threads=arguments.threads,
     )
-    executor = LocalProcess(settings)
+    executor = LocalProcess(settings, arguments.trial_timeout)
     if not arguments.dry_run:
         executor.warm_up()
     try:
@@ -171,15 +171,15 @@ def _run(
     folder = arguments.results / name
     _show_plan(console, plan, folder, verbose=arguments.verbose)
     _show_audit(console, audited)
-    if arguments.dry_run:
-        console.print("dry run: nothing was trained.")
-        return 0
     if not plan.planned:
         raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
+    if arguments.dry_run:
+        console.print("dry run: nothing was trained.")
+        return Exit.INCOMPLETE if plan.skipped else Exit.DONE
 
     folder = run_folder(arguments.results, name, fresh=arguments.fresh)
     request = Request(
-        command=("run_bench.py", *arguments.words),
+        command=(called(), *arguments.words),
         notes=notes,
         broken_plugins=broken,
         plugins=[str(p) for p in arguments.plugin],
@@ -191,6 +191,7 @@ def _run(
         price_per_hour=arguments.price_per_hour,
         margin=arguments.margin,
         files=gate.files(audited, dataset, sizes, store=store),
+        restore=lambda: datasets.restore(listing, trained, sizes, store=store),
     )
     todo = pending(plan, folder)
 
@@ -219,12 +220,10 @@ def _run(
     report.show(findings, Console(highlight=False))
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
-    incomplete = plan.skipped or broken or failed_downloads or any(map(_failed, records))
-    return 3 if incomplete else 0
-
-
-def _failed(record: Record) -> bool:
-    return "failed" in (record.status, *(runtime.status for runtime in record.runtimes))
+    print(f"report    {folder / 'report.md'}")
+    asked = {record.trial.key for record in records}
+    incomplete = plan.skipped or broken or failed_downloads or report.incomplete(findings, asked)
+    return Exit.INCOMPLETE if incomplete else Exit.DONE
 
 
 def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> None:

@@ -16,7 +16,7 @@ from bench import datasets, known_plugins, weights
 from bench.audit.findings import load
 from bench.cli import parser
 from bench.commands.report_command import find_run
-from bench.errors import BenchError, TrialError, UsageError
+from bench.errors import BenchError, DatasetError, Exit, NoDatasetError, TrialError, UsageError
 from bench.executors.local_process import LocalProcess
 from bench.framework_variables import keras_backend_of
 from bench.manifest import Change, changes
@@ -86,7 +86,8 @@ def main(arguments: argparse.Namespace) -> int:
             Evidence(again, run.dataset.classes, folder),
         )
     _show(console, found, changes(record, again))
-    return 0 if all(difference.same for difference in found.values()) else 1
+    same = all(difference.same for difference in found.values())
+    return Exit.DONE if same else Exit.ERROR
 
 
 class _Heard:
@@ -127,7 +128,7 @@ def _asked(run: Run, record: Record) -> argparse.Namespace:
     if words[:1] != ["run"] or not all(isinstance(word, str) for word in words):
         raise error
     try:
-        asked = parser().parse_args(words)
+        asked = parser(abbreviations=True).parse_args(words)
     except SystemExit:
         raise error from None
     if asked.dataset.startswith("tfds:") and not PLAIN_TFDS.fullmatch(asked.dataset):
@@ -155,13 +156,16 @@ def _recorded_plugins(run: Run, backbone: str, plugins: Sequence[Path]) -> Seque
 
 def _dataset(run: Run, record: Record, asked: argparse.Namespace, store: Store) -> Dataset:
     """The images, found again where the command says and checked to be the same."""
-    listing = datasets.list_dataset(
-        asked.dataset,
-        store=store,
-        split_seed=asked.split_seed,
-        limit=asked.limit,
-        groups=asked.groups,
-    )
+    try:
+        listing = datasets.list_dataset(
+            asked.dataset,
+            store=store,
+            split_seed=asked.split_seed,
+            limit=asked.limit,
+            groups=asked.groups,
+        )
+    except NoDatasetError as error:  # the run named it, not this command
+        raise DatasetError(str(error)) from error
     sizes = [record.trial.input_size]
     dataset = datasets.prepare(listing, sizes, store=store)
     audited = load(run.folder)

@@ -4,6 +4,7 @@
     prepare        decodes every image once at all sizes, leaves out the bad ones
     images         the decoded array of one split at one size, for the process that trains
     leave_out      the same data set without some images, as copies of test images
+    restore        what is gone from the store, decoded again
 
 One kind of source a file (`folder`, `archive`, `demo`, `tfds`, `auto`); all end in a `Listing`.
 Importing this package is cheap: what needs numpy, Pillow or more is imported when it is called.
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from bench.datasets.cautions import cautions
 from bench.datasets.listing import Listed, Listing, Reader
-from bench.errors import DatasetError, UsageError
+from bench.errors import NoDatasetError, UsageError
 from bench.types import Dataset, SplitName
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "leave_out",
     "list_dataset",
     "prepare",
+    "restore",
 ]
 
 
@@ -84,6 +86,14 @@ def prepare(
     )
 
 
+def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store) -> None:
+    """Decode again what somebody deleted from the store; `dataset` is `listing`, prepared before,
+    perhaps without some images. `DatasetError` where its files are not what they were."""
+    from bench.datasets import leaving_out
+
+    leaving_out.restore(listing, dataset, sizes, store=store)
+
+
 def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
     """The stored array (images, size, size, 3), in the order of `dataset.splits[split].ids`."""
     from bench.datasets import pixels
@@ -130,6 +140,6 @@ def _list(
         return list_archive(path, store=store, split_seed=split_seed, say=say, groups=groups)
     near = get_close_matches(spec.lower(), ("auto", "demo"), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise DatasetError(
+    raise NoDatasetError(
         f"no data set {spec!r}.{hint} Give auto, demo, tfds:NAME, a folder or a .zip file."
     )

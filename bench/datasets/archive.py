@@ -1,12 +1,14 @@
 """A zip archive of images: extracted once, safely, then read as the folder it holds.
 
 An archive is a stranger's file. Anything in it that would write outside its own folder, or far more
-than its size promises, stops the extraction before a single file is written.
+than its size promises, stops the extraction before a single file is written. What was extracted is
+compared with a list of its files each time it is used, and extracted anew where any differs.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import stat
 import zipfile
@@ -17,13 +19,17 @@ from pathlib import Path, PurePosixPath
 from bench.datasets.folder import LITTER, list_folder
 from bench.datasets.listing import Listing, safe_name
 from bench.datasets.splits import NO_GROUPS
+from bench.entries import files_below, is_folder
 from bench.errors import DatasetError
-from bench.store import Store
+from bench.files import to_json
+from bench.store import EXTRACTED, NotKeptError, Store
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
+MAX_DEPTH = 100
 MAX_RATIO = 100  # images hardly shrink in an archive; below HARMLESS_BYTES nobody cares
 HARMLESS_BYTES = 256 * 10**6
+MANIFEST = ".files.json"  # a hidden name: none such is extracted or read as an image
 
 
 def list_archive(
@@ -37,9 +43,10 @@ def list_archive(
     """The images in the archive; it is extracted into the store's folder unless it already is."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = store.root / "extracted" / digest
-    with store.lock("extracted", {"sha256": digest}):
-        if not folder.is_dir():
+    folder = store.root / EXTRACTED / digest
+    store.pin(EXTRACTED, digest)
+    with store.lock(EXTRACTED, {"sha256": digest}):
+        if not _is_whole(folder):
             _extract(path, folder, store, say)
     return list_folder(
         folder,
@@ -52,6 +59,7 @@ def list_archive(
 
 def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None]) -> None:
     try:
+        store.make_folder(EXTRACTED)
         with store.workplace() as aside, zipfile.ZipFile(path) as archive:
             members = _checked(archive, path)
             total = sum(member.file_size for member, _ in members)
@@ -64,12 +72,27 @@ def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None])
             say(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
             for member, place in members:
                 _write(archive, member, aside / place)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            aside.rename(folder)
+            (aside / MANIFEST).write_text(to_json(_sizes(aside)), encoding="utf-8")
+            store.replace_folder(aside, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
+    except NotKeptError as error:
+        raise DatasetError(f"{path.name} cannot be extracted: {error}.") from error
     except OSError as error:
         raise DatasetError(f"{path} could not be extracted: {error}.") from error
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all that was extracted is there, by names and sizes, and nothing else."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return is_folder(folder) and bool(manifest == _sizes(folder))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {name: nbytes for name, nbytes in files_below(folder) if name != MANIFEST}
 
 
 def _checked(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
@@ -101,6 +124,11 @@ def _place(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or name[1:2] == ":" or not place.parts:
         raise DatasetError(f"{path.name} names a file outside itself: {member.filename!r}.")
+    if len(place.parts) > MAX_DEPTH:
+        raise DatasetError(
+            f"{path.name} nests folders {len(place.parts):,} deep, the bound is {MAX_DEPTH}. "
+            "Extract it yourself and give the folder."
+        )
     if member.flag_bits & 1:
         raise DatasetError(f"{path.name} is encrypted; extract it yourself and give the folder.")
     kind = stat.S_IFMT(member.external_attr >> 16)

@@ -7,8 +7,10 @@ Finds files and names; opens none of them. Which image goes to which split is de
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.datasets.groups import match_groups
@@ -30,6 +32,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 MAX_FILE_BYTES = 256 * 2**20  # read whole, several at once: a bound for memory
+MAX_SHOWN = 200  # characters of a path in an error
 
 
 class FolderReader:
@@ -39,10 +42,18 @@ class FolderReader:
         self._paths = paths
 
     def read(self, id: str) -> bytes:
-        path = self._paths[id]
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise OSError(f"larger than {MAX_FILE_BYTES:,} bytes")
-        return path.read_bytes()
+        return read_file(self._paths[id])
+
+
+def read_file(path: Path) -> bytes:
+    """The content of an image's file. `OSError` also where it is a pipe or a device, which may
+    never end, or larger than memory should hold."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise OSError(f"larger than {MAX_FILE_BYTES:,} bytes")
+    return path.read_bytes()
 
 
 def list_folder(
@@ -110,8 +121,18 @@ def unwrap(folder: Path) -> Path:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files under `folder`, through links too."""
-    return _files(folder, set())
+    """All files under `folder`, through links too, however deep they lie."""
+    seen: set[tuple[int, int]] = set()  # folders: keeps a circle of links from going on
+    open_folders = [iter([folder])]
+    while open_folders:
+        path = next(open_folders[-1], None)
+        if path is None:
+            open_folders.pop()
+        elif not _is_folder(path):
+            yield path
+        elif (place := _place(path)) not in seen:
+            seen.add(place)
+            open_folders.append(iter(_visible(path)))
 
 
 def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
@@ -168,32 +189,40 @@ def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) ->
     return tuple(titles)
 
 
-def _visible(folder: Path) -> list[Path]:
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
     try:
+        yield
+    except OSError as error:
+        name = str(folder)
+        if len(name) > MAX_SHOWN:
+            name = f"{name[: MAX_SHOWN // 2]}...{name[-MAX_SHOWN // 2 :]}"
+        raise DatasetError(f"folder {name} cannot be read: {error.strerror}.") from error
+
+
+def _visible(folder: Path) -> list[Path]:
+    with _reading(folder):
         return sorted(
             path
             for path in folder.iterdir()
             if not path.name.startswith(".") and path.name.lower() not in LITTER
         )
-    except OSError as error:
-        raise DatasetError(f"folder {folder} cannot be read: {error.strerror}.") from error
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.is_dir()]
+    return [path for path in _visible(folder) if _is_folder(path)]
 
 
-def _files(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    """`seen` keeps a circle of links from going on."""
-    real = folder.resolve()
-    if real in seen:
-        return
-    seen.add(real)
-    for path in _visible(folder):
-        if path.is_dir():
-            yield from _files(path, seen)
-        else:
-            yield path
+def _is_folder(path: Path) -> bool:
+    with _reading(path.parent):
+        return path.is_dir()
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """What a folder is on disk, by whatever path it is reached."""
+    with _reading(folder):
+        status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _images(files: Iterable[Path], aside: Counter[str]) -> list[Path]:

@@ -1,4 +1,5 @@
-"""A data set without some of its images, and their pixels in the store: nothing is decoded again.
+"""A data set without some of its images, and their pixels in the store: nothing is decoded again
+unless somebody deleted it there.
 
 The user's files stay as they are.
 """
@@ -11,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.datasets.listing import Listing
 from bench.datasets.pixels import KIND, find, images, keeping, nbytes, parts
-from bench.datasets.preparation import fingerprint
+from bench.datasets.preparation import fingerprint, prepare, stored
 from bench.errors import DatasetError
 from bench.store import Store, forget_pages
 from bench.types import Dataset, Split, SplitName
@@ -49,6 +51,21 @@ def leave_out(
         notes=(*dataset.notes, note),
         wrong_extensions=tuple(w for w in dataset.wrong_extensions if w.id not in unwanted),
     )
+
+
+def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store) -> None:
+    """See `bench.datasets.restore`."""
+    if all(stored(dataset, size, store) for size in sizes):
+        return
+    whole = prepare(listing, sizes, store=store)
+    there = {id for split in dataset.splits.values() for id in split.ids}
+    unwanted = [id for split in whole.splits.values() for id in split.ids if id not in there]
+    again = leave_out(whole, unwanted, sizes, store=store, note="")
+    if again.fingerprint != dataset.fingerprint:
+        raise DatasetError(
+            f"the images of {dataset.name} have left the cache {store.root}, and the files are no "
+            "longer those of the run's beginning. Restore them, or start another run."
+        )
 
 
 def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:

@@ -89,10 +89,11 @@ def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | N
     if outcomes is None:
         return None, sizes
     dataset = _dataset(listing, outcomes)
-    return dataset, [size for size in sizes if not _stored(dataset, size, store)]
+    return dataset, [size for size in sizes if not stored(dataset, size, store)]
 
 
-def _stored(dataset: Dataset, size: int, store: Store) -> bool:
+def stored(dataset: Dataset, size: int, store: Store) -> bool:
+    """Whether all splits are in the store at this size."""
     return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
 
 

@@ -23,7 +23,7 @@ from bench.datasets.listing import Listed, Listing, digest_of, safe_name
 from bench.datasets.reachable import answers
 from bench.datasets.splits import NO_GROUPS, three_splits
 from bench.datasets.tfrecord import TFRecords
-from bench.errors import DatasetError
+from bench.errors import DatasetError, NoDatasetError
 from bench.store import NotKeptError, Store
 from bench.types import SplitName
 
@@ -68,7 +68,7 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
     except tfds.core.DatasetNotFoundError as error:
         near = get_close_matches(bare, tfds.list_builders(with_community_datasets=False), n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise DatasetError(
+        raise NoDatasetError(
             f"TensorFlow Datasets {tfds.__version__} knows no data set {name!r}.{hint}"
         ) from error
     except (ValueError, AssertionError) as error:  # a version or configuration that there is not

@@ -14,6 +14,7 @@ from typing import Any
 from bench.errors import OutOfMemoryError, StoppedError, WorkerDiedError
 from bench.executors.cores import chosen_cores
 from bench.executors.gpus import can_be_no_gpu, visible_gpus
+from bench.executors.watch import Watch
 from bench.executors.worker_environment import worker_environment
 from bench.executors.worker_process import WorkerProcess
 from bench.files import to_json, write_atomic
@@ -33,7 +34,9 @@ class LocalProcess:
     spent once. A GPU's driver is not known to survive that.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trial_timeout: float | None = None) -> None:
+        """`trial_timeout`: the seconds after which a trial is ended, if any."""
+        self._trial_timeout = trial_timeout
         self._environment = worker_environment(settings)
         self._cores = chosen_cores(settings.threads)
         self._gpus = () if settings.device == "cpu" else visible_gpus()
@@ -51,7 +54,10 @@ class LocalProcess:
         """As many as there are GPUs, if the framework can use them; asks it, where there are."""
         if len(self._gpus) < 2:
             return 1
-        return len(self._gpus) if self._warmed().device_kind() == "gpu" else 1
+        worker = self._warmed()
+        with Watch(worker.pid, worker.kill):
+            kind = worker.device_kind()
+        return len(self._gpus) if kind == "gpu" else 1
 
     def warm_up(self) -> None:
         """Start the next worker now: it loads its framework while the data are still read."""
@@ -81,8 +87,9 @@ class LocalProcess:
         write_atomic(job_path, to_json(asdict(job)))
         recorded: set[str] = set()
         try:
-            with self._worker() as worker:
+            with self._worker() as worker, self._watch(worker, job) as watch:
                 for event in worker.work(job_path, log_path):
+                    watch.heard(record=event["event"] == "record" and job.task == "train")
                     _hear(event, job, listener, recorded)
                 code = worker.wait(log_path)
         finally:
@@ -90,9 +97,16 @@ class LocalProcess:
         if self._closed:
             raise StoppedError(f"{name} was stopped.")
         if len(recorded) < len(job.trials):
-            for_memory = _for_memory(code, log_path)
+            for_memory = not watch.reason and _for_memory(code, log_path)
             kind = OutOfMemoryError if for_memory else WorkerDiedError
-            raise kind(f"{_how(code, for_memory=for_memory)}; its log is logs/{log_path.name}.")
+            how = watch.reason or _how(code, for_memory=for_memory)
+            raise kind(f"{how}; its log is logs/{log_path.name}.")
+
+    def _watch(self, worker: WorkerProcess, job: Job) -> Watch:
+        # All trials are measured together: what one may take, as often as there are trials.
+        trials = len(job.trials) if job.task == "measure" else 1
+        limit = None if self._trial_timeout is None else self._trial_timeout * trials
+        return Watch(worker.pid, worker.kill, limit)
 
     def _warmed(self) -> WorkerProcess:
         with self._lock:
@@ -135,6 +149,9 @@ def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str
         listener.epoch(trial, event["phase"], event["of"], event["number"], epoch)
     elif kind == "note":
         listener.note(event["text"])
+    elif kind == "waiting":
+        waiting = next(trial for key, trial in trials.items() if key not in recorded)
+        listener.stage(waiting, event["text"])
     elif kind == "record":
         record = structure(Record, event["record"])
         recorded.add(record.trial.key)

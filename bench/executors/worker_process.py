@@ -107,14 +107,17 @@ class WorkerProcess:
     def stop(self) -> None:
         """End it, politely first, and what it forked; who hears it sees it end."""
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._forks:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)  # it led a session of its own
+        self.kill()
+        # A process that waits for a dead disk cannot even be killed; it ends when that answers.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(ENDING_SECONDS)
+
+    def kill(self) -> None:
+        """End it and all that it started at once."""
+        with suppress(ProcessLookupError, PermissionError):  # it has ended
+            os.killpg(self.pid, signal.SIGKILL)  # it leads a session of its own
 
     def end(self) -> None:
         """Stop it, with nobody left who hears it."""

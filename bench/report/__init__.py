@@ -11,6 +11,7 @@ and matplotlib cost is paid by its functions.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
 
     from bench.report.findings import Findings
 
-__all__ = ["point_latest", "read", "render", "show", "shown_images", "write", "write_index"]
+__all__ = [
+    "incomplete",
+    "point_latest",
+    "read",
+    "render",
+    "show",
+    "shown_images",
+    "write",
+    "write_index",
+]
 
 
 def read(
@@ -39,6 +49,19 @@ def read(
     return find(replace(run, meta={**run.meta, **known}))
 
 
+def incomplete(findings: Findings, trials: Collection[str] | None = None) -> bool:
+    """Whether some of these trials (by key; without them, of the run) failed, have no figures or
+    may not be ranked, or a backbone was skipped."""
+    run = findings.run
+    asked = [r for r in run.every if trials is None or r.trial.key in trials]
+    failed = any("failed" in (r.status, *(x.status for x in r.runtimes)) for r in asked)
+    keys = {record.trial.key for record in asked}
+    table = findings.trials
+    without_figures = bool((table["trial"].isin(keys) & (table["reason"] != "")).any())
+    left_out = trials is None and (run.meta.get("skipped") or run.meta.get("broken_plugins"))
+    return bool(failed or without_figures or findings.verdict.differences or left_out)
+
+
 def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
     """Read the run in `folder`, and `write` every report of it."""
     return write(read(folder, price_per_hour=price_per_hour), latex=latex)
@@ -51,8 +74,10 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     from bench.report import csv, html, markdown, runtimes
     from bench.report import latex as tex
     from bench.report.figures import pictures
+    from bench.run_folder import refuse_links
 
     run = findings.run
+    refuse_links(run.folder)
     drawn = pictures(findings)
     written = []
 

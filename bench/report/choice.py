@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bench.errors import BenchError, UsageError
+from bench.errors import NotRankedError, UsageError
 from bench.report import format as fmt
 from bench.report import runtimes
 from bench.report.cost import LATENCY, Cheapest, cheapest, timing_drift
@@ -100,7 +100,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     timed = _timed(findings, limits.runtime)
     judged = findings.verdict
     if judged.differences:
-        raise BenchError(judged.sentence)
+        raise NotRankedError(judged.sentence)
     standings = {standing.label: standing for standing in judged.standings}
     candidates = [
         _candidate(row, standings.get(row["label"]), timed.get(row["label"]), limits)

@@ -6,12 +6,12 @@ left out, on what machine, and the command that does it again.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
 
+from bench.command_line import typed
 from bench.metrics.classification import class_scores
 from bench.report import columns, facts, verdict_text
 from bench.report import format as fmt
@@ -229,7 +229,7 @@ def _command(argv: Sequence[str]) -> str:
     if not argv:
         return ""
     # Four spaces rather than a fence: no argument can end the block.
-    lines = "\n".join(f"    {line}" for line in shlex.join(argv).splitlines())
+    lines = "\n".join(f"    {line}" for line in typed(argv).splitlines())
     return f"## To do it again\n\n{lines}"
 
 

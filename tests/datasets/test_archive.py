@@ -36,7 +36,7 @@ def members(tmp_path: Path, tree: Tree) -> dict[str, bytes]:
 
 
 def assert_nothing_written(store: Store) -> None:
-    assert not (store.root / "extracted").exists()
+    assert not list(store.root.glob("extracted/*"))
     assert not list(store.root.glob("drafts/*"))
 
 
@@ -151,3 +151,73 @@ def test_damaged_archives_are_refused(
         with pytest.raises(DatasetError, match=rf"{name}.zip is damaged or not a usable zip"):
             listed(path, store)
         assert_nothing_written(store)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "more", "a link", "all", "a file"])
+def test_what_was_extracted_must_be_whole(
+    tmp_path: Path, store: Store, members: dict[str, bytes], damage: str
+) -> None:
+    path = zipped(tmp_path / "pets.zip", members)
+    said: list[str] = []
+    first = list_dataset(str(path), store=store, say=said.append)
+    (folder,) = (store.root / "extracted").iterdir()
+    image = folder / "pets" / "cats" / "000.png"
+    if damage == "missing":
+        image.unlink()
+    elif damage == "cut":
+        image.write_bytes(image.read_bytes()[:-1])
+    elif damage == "more":
+        image.with_name("999.png").write_bytes(image.read_bytes())
+    elif damage == "a link":
+        image.unlink()
+        image.symlink_to(folder / "pets" / "cats" / "001.png")
+    else:
+        shutil.rmtree(folder)
+        if damage == "a file":
+            folder.touch()
+    again = list_dataset(str(path), store=store, say=said.append)
+    assert len(said) == 2
+    assert again.splits == first.splits
+    for split in SPLITS:
+        for listed in first.splits[split]:
+            assert again.reader.read(listed.id) == members[f"pets/{listed.id}"]
+    assert list_dataset(str(path), store=store, say=said.append).splits == first.splits
+    assert len(said) == 2
+
+
+def test_what_an_earlier_version_extracted_is_extracted_anew(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    path = zipped(tmp_path / "pets.zip", members)
+    listed(path, store)
+    (manifest,) = (store.root / "extracted").glob("*/.files.json")
+    manifest.unlink()
+    listed(path, store)
+    assert manifest.exists()
+
+
+def test_what_a_run_reads_is_not_cleared(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    listed(zipped(tmp_path / "pets.zip", members), store)
+    assert Store(store.root).clear().kept == 1
+    store.release()
+    cleared = Store(store.root).clear()
+    assert cleared.kept == 0
+    assert cleared.freed > sum(map(len, members.values()))
+
+
+def test_folders_nested_without_end_are_refused(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    path = zipped(tmp_path / "deep.zip", {**members, "a/" * 1500 + "b.png": b"x"})
+    with pytest.raises(DatasetError, match="nests folders 1,501 deep, the bound is 100"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
+def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path, members: dict[str, bytes]) -> None:
+    (tmp_path / "file").touch()
+    store = Store(tmp_path / "file" / "cache")
+    with pytest.raises(DatasetError, match=r"cannot be extracted: the cache .*Not a directory"):
+        listed(zipped(tmp_path / "pets.zip", members), store)

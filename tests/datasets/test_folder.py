@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from conftest import Tree
 from bench.datasets.folder import list_folder
 from bench.datasets.listing import Listing
 from bench.errors import DatasetError
+from bench.prediction import find_images
 from bench.types import SPLITS
 
 
@@ -112,6 +115,62 @@ def test_links_are_followed_even_in_circles(tmp_path: Path, tree: Tree) -> None:
     (root / "a" / "circle").symlink_to(root / "a")
     (root / "b" / "again.png").symlink_to(root / "b" / "000.png")
     assert sum(sizes(listed(root))) == 4 + 2 + 4 + 1
+
+
+@contextmanager
+def nested(folder: Path, name: str, depth: int) -> Iterator[None]:
+    """Folders in folders, and the working folder in the last of them. Made and removed one by one:
+    what clears the folder of tests does not go so deep."""
+    before = Path.cwd()
+    os.chdir(folder)
+    made = 0
+    try:
+        for _ in range(depth):
+            Path(name).mkdir()
+            made += 1
+            os.chdir(name)
+        yield
+    finally:
+        for _ in range(made):
+            for left in Path().iterdir():
+                left.unlink()
+            os.chdir("..")
+            Path(name).rmdir()
+        os.chdir(before)
+
+
+def test_folders_nested_deeper_than_the_stack(tmp_path: Path, tree: Tree) -> None:
+    root = tree(tmp_path, {"a": 4, "b": 4})
+    with nested(root / "a", "d", 1100):
+        (root / "a" / "000.png").rename("deep.png")
+        listing = listed(root)
+        (id,) = (i.id for s in SPLITS for i in listing.splits[s] if i.id.endswith("deep.png"))
+        assert id == "a/" + "d/" * 1100 + "deep.png"
+        assert listing.reader.read(id) == Path("deep.png").read_bytes()
+        assert sum(path.name == "deep.png" for path in find_images([root])) == 1
+
+
+def test_paths_longer_than_the_system_takes_are_an_error_in_one_line(
+    tmp_path: Path, tree: Tree
+) -> None:
+    root = tree(tmp_path, {"a": 4, "b": 4})
+    with nested(root / "a", "d" * 255, 17):
+        with pytest.raises(DatasetError, match="cannot be read: File name too long") as caught:
+            listed(root)
+        assert len(str(caught.value)) < 300
+
+
+def test_only_regular_files_are_read(tmp_path: Path, tree: Tree) -> None:
+    """A pipe that nobody writes to never ends, and a device may."""
+    root = tree(tmp_path, {"a": 4, "b": 4})
+    os.mkfifo(root / "a" / "pipe.png")
+    (root / "a" / "device.png").symlink_to("/dev/zero")
+    (root / "a" / "folder.png").mkdir()
+    listing = listed(root)
+    assert sum(sizes(listing)) == 10
+    for name in ("pipe", "device"):
+        with pytest.raises(OSError, match="not a regular file"):
+            listing.reader.read(f"a/{name}.png")
 
 
 def test_identity_follows_name_size_and_date(tmp_path: Path, tree: Tree) -> None:

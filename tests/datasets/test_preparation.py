@@ -15,7 +15,7 @@ import pytest
 from conftest import Tree
 from PIL import Image
 
-from bench.datasets import Listing, Reader, images, list_dataset, prepare
+from bench.datasets import Listing, Reader, images, leave_out, list_dataset, prepare, restore
 from bench.entries import size_of
 from bench.errors import DatasetError
 from bench.records import structure
@@ -220,6 +220,26 @@ def test_damaged_images_are_decoded_again(
         for split in SPLITS:
             array = images(dataset, split, 4, reader).array()
             np.testing.assert_array_equal(array, before[split])
+
+
+def test_what_somebody_deleted_is_decoded_again(root: Path, store: Store) -> None:
+    listing, reader = counting(root, store)
+    whole = prepare(listing, [4, 5], store=store)
+    before = images(whole, "train", 4, store).array().copy()
+    less = leave_out(whole, whole.splits["train"].ids[2:4], [4, 5], store=store, note="copies")
+    del reader.reads[:]
+    restore(listing, less, [4, 5], store=store)
+    assert reader.reads == []
+    for dataset, kept in ((less, [0, 1, *range(4, 12)]), (whole, range(12))):
+        shutil.rmtree(store.root)
+        restore(listing, dataset, [4, 5], store=store)
+        np.testing.assert_array_equal(
+            images(dataset, "train", 4, store).array(), before[list(kept)]
+        )
+    shutil.rmtree(store.root)
+    (root / less.splits["train"].ids[0]).write_bytes(b"")
+    with pytest.raises(DatasetError, match="files are no longer those of the run's beginning"):
+        restore(listing, less, [4, 5], store=store)
 
 
 class Flaky(Counting):

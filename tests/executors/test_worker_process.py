@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from test_run import REQUEST, Silent, plan
 
+from bench.executors import watch
+from bench.executors.local_process import LocalProcess
 from bench.executors.worker_process import WorkerProcess
+from bench.run import execute
+from bench.store import Store
+from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
@@ -60,3 +67,22 @@ def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
     worker.stop()
     assert worker.wait(tmp_path / "log") == -15
     assert not worker.goes_on
+
+
+def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
+    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "STEP_SECONDS", 0.02)
+    said.write_text(f"{BEGUN}\n")
+    store = Store(tmp_path / "cache")
+    with closing(LocalProcess(Settings(), 0.2)) as executor:
+        records = execute(plan("a", "b"), tmp_path / "r", REQUEST, store, executor, Silent())
+    assert [(record.trial.backbone, record.status) for record in records] == [
+        ("a", "failed"),
+        ("b", "failed"),
+    ]
+    # Killed, and yet not taken for one that had too little memory.
+    assert records[0].reason == (
+        "the trial was ended: it took longer than 0.2 s (--trial-timeout); its log is "
+        f"logs/a-{records[0].trial.key}.log."
+    )

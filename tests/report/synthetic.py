@@ -118,7 +118,7 @@ def _meta(name: str, dataset: Dataset) -> dict[str, Any]:
         "schema": 1,
         "name": name,
         "created": "2025-03-01T12:00:00+00:00",
-        "command": ["python", "run_bench.py", "--backbones", "all", "--run", name],
+        "command": ["run_bench.py", "--backbones", "all", "--run", name],
         "dataset": {"name": dataset.name, "excluded": len(dataset.excluded)},
         "protocol": dataclasses.asdict(PROTOCOL) | {"digest": PROTOCOL.digest},
         "settings": dataclasses.asdict(Settings()),

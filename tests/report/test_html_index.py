@@ -95,9 +95,9 @@ def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> Non
     mine, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
     made(mine, "one", 1)
     other = made(elsewhere, "two", 1)
-    assert main(["report", "one", "--results", str(mine)]) == 0
+    assert main(["report", "one", "--results", str(mine)]) == 3  # one has failed
     assert (mine / "index.html").is_file()
-    assert main(["report", str(other), "--results", str(mine)]) == 0
+    assert main(["report", str(other), "--results", str(mine)]) == 3
     assert not (elsewhere / "index.html").exists()
 
 
@@ -107,7 +107,7 @@ def test_open_shows_the_page_or_says_where_it_is(
     folder = made(tmp_path, "one", 1)
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address))
-    assert main(["report", "one", "--results", str(tmp_path), "--open"]) == 0
+    assert main(["report", "one", "--results", str(tmp_path), "--open"]) == 3
     page = folder / "report.html"
     assert opened == [page.as_uri()]
     assert str(page) in capsys.readouterr().err  # `None` is no browser

@@ -181,10 +181,10 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["choose", "r", "--results", str(folder.parent)]
     assert main([*words, "--max-latency-ms", "12"]) == 0
     assert capsys.readouterr().out.startswith("Take blunt: 90.00% accuracy")
-    assert main([*words, "--max-mb", "1"]) == 1
+    assert main([*words, "--max-mb", "1"]) == 4
     assert "No backbone of r keeps to at most 1.00 MB." in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pick"]["backbone"] == "sharp"
     with pytest.raises(SystemExit):
         main([*words, "--min-accuracy", "95"])
-    assert "must be a share from 0 to 1, got 95" in capsys.readouterr().err
+    assert "must be a share from 0 to 1; got '95'" in capsys.readouterr().err

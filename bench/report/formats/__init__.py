@@ -39,7 +39,9 @@ def write(folder: Path, names: Iterable[str]) -> list[Path]:
     """Write the run in `folder` in each of the formats; returns what was written."""
     from bench.records import load_run
     from bench.report.findings import find
+    from bench.run_folder import refuse_links
 
+    refuse_links(folder)
     modules = [importlib.import_module(f"{__name__}.{FORMATS[name]}") for name in names]
     findings = find(load_run(folder)) if modules else None
     return [module.write(findings) for module in modules]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 
+from bench.command_line import INSTALLED, TYPED, typed
 from bench.files import to_json
 from bench.report import facts
 from bench.report.findings import Findings
@@ -33,9 +32,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 def _commands(findings: Findings) -> list[list[str]]:
     """What each command does, and the command."""
     run, argv = findings.run.name, list(findings.run.meta.get("command", ()))
-    python = argv[:1] if argv[:1] and Path(argv[0]).name.startswith("python") else ["python"]
-    argv = argv[1:] if argv[:1] == python else argv
-    program = [*python, *(argv[:1] or ["run_bench.py"])]
+    program = argv[:1] if argv and argv[0] in TYPED else [INSTALLED]
     commands = [
         ["Choose under limits of your own", [*program, "choose", run, "--max-latency-ms", "20"]]
     ]
@@ -45,12 +42,12 @@ def _commands(findings: Findings) -> list[list[str]]:
             [f"Take {pick} elsewhere", [*program, "export", run, pick, "--format", "onnx"]],
         ]
     if argv:
-        commands.append(["Run it again; what is finished is kept", [*python, *argv]])
+        commands.append(["Run it again; what is finished is kept", argv])
     commands += [
         ["Train its quickest trial again, and compare", [*program, "verify", run]],
         ["Render the reports again from the records", [*program, "report", run]],
     ]
-    return [[text(about), shlex.join(command)] for about, command in commands]
+    return [[text(about), typed(command)] for about, command in commands]
 
 
 def _kept(findings: Findings) -> str:

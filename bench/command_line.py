@@ -1,0 +1,92 @@
+"""The command line apart from what can be asked: the program as a user calls it, how its words are
+read, and how it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from bench import standard_streams
+from bench.errors import BenchError, Exit, of_operating_system
+
+FILE = "run_bench.py"
+MODULE = "-m bench"
+INSTALLED = "backbone-bench"
+# What stands first in a recorded command, and how that is typed.
+TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
+
+
+def called() -> str:
+    """Which of the three ways in this process was called by: the first word of its command."""
+    path = Path(sys.argv[0])
+    if path.name == FILE:
+        return FILE
+    return MODULE if path.parts[-2:] == ("bench", "__main__.py") else INSTALLED
+
+
+def program() -> str:
+    """The program of this process as it is typed."""
+    return TYPED[called()]
+
+
+def typed(command: Sequence[str]) -> str:
+    """A recorded command, or another one of the same program, as it is typed in a shell."""
+    first, rest = command[:1], list(command[1:])
+    if first and first[0] in TYPED:
+        return " ".join([TYPED[first[0]], *map(shlex.quote, rest)])
+    return shlex.join(command)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in two lines, without all that there might have been."""
+
+    commands: Mapping[str, argparse.ArgumentParser]
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(Exit.USAGE, f"error: {message}\nSee `{self.prog} --help`.\n")
+
+
+def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """Read the words; what no option is called is an error of the command that it was given to."""
+    arguments, unknown = whole.parse_known_args(words)
+    if unknown:
+        command = whole.commands[arguments.command]
+        known = [*command._option_string_actions, *whole.commands]
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        command.error(f"{unknown[0]!r} is not known here.{hint}")
+    return arguments
+
+
+def ending(error: BaseException, command: str) -> tuple[int, str]:
+    """The exit code of a command that ended so, and what to tell the user."""
+    goes_on = command == "run"
+    if isinstance(error, SystemExit):
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise error
+        error = error.__context__  # which Rich makes an exit of
+    if isinstance(error, KeyboardInterrupt):
+        more = "; the same command goes on from here" if goes_on else ""
+        return Exit.INTERRUPTED, f"\ninterrupted{more}."
+    if isinstance(error, BenchError):
+        return error.exit_code, f"error: {error}"
+    if isinstance(error, OSError) and error.filename == standard_streams.OUTPUT:
+        standard_streams.drop_output()
+        if isinstance(error, BrokenPipeError) and not goes_on:
+            return Exit.DONE, ""  # its reader has read enough, as `| head` does
+    text = of_operating_system(error)
+    if isinstance(error, BrokenPipeError) and error.filename == standard_streams.OUTPUT:
+        text = "what read the output has ended."
+    if text:
+        more = "\nFinished trials are kept, and the same command goes on from there."
+        return Exit.ERROR, f"error: {text}{more if goes_on else ''}"
+    return Exit.ERROR, (
+        f"error: {type(error).__name__}: {error}\n"
+        f"This is a fault of backbone-bench; --debug shows where."
+    )

@@ -1,0 +1,79 @@
+"""Waiting for a lock: with a word about who holds it, and not for ever."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bench.errors import BenchError
+from bench.pulse import IDLE_SECONDS, Pulse
+
+TELL_SECONDS = 10.0  # after which it is said that somebody waits, and again each time as many pass
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+tell: Callable[[str], None] = _print  # a worker tells its parent
+
+
+def acquire(lock: FileLock, what: str) -> None:
+    """Wait as long as the holder works; an error where it has long been idle.
+
+    A holder that this system does not name (another machine's, say) is taken to be idle.
+    """
+    path = Path(lock.lock_file)
+    pulse: Pulse | None = None
+    unknown = 0.0
+    while True:
+        try:
+            lock.acquire(timeout=TELL_SECONDS)
+        except Timeout:
+            pid = holder(path)
+            if pid is None:
+                pulse = None
+                unknown += TELL_SECONDS
+            elif pulse is None or pulse.pid != pid:
+                pulse = Pulse(pid)
+            else:
+                pulse.look()
+            if (idle := pulse.idle_seconds if pulse else unknown) >= IDLE_SECONDS:
+                raise BenchError(
+                    f"{what} has been locked by {named(pid)}, idle for {idle / 60:.0f} min; end "
+                    f"that process and give the command again."
+                ) from None
+            tell(f"waiting for {named(pid)}, which holds the lock of {what}")
+        else:
+            return
+
+
+def holder(path: Path) -> int | None:
+    """The process that holds the lock on `path`, where the system tells (Linux)."""
+    try:
+        inode = path.stat().st_ino
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        # `1: FLOCK  ADVISORY  WRITE 4711 fe:00:2166794 0 EOF`
+        words = line.split()
+        if words[1] == "FLOCK" and words[5].endswith(f":{inode}") and int(words[4]) > 0:
+            return int(words[4])
+    return None
+
+
+def named(pid: int | None) -> str:
+    """The process with its command, as far as that is known."""
+    if pid is None:
+        return "another process"
+    import psutil  # late: nobody else is at work, as a rule
+
+    try:
+        command = " ".join(" ".join(psutil.Process(pid).cmdline()).split())
+    except psutil.Error:
+        command = ""
+    return f"process {pid}" + (f" ({command[:80]})" if command else "")

@@ -1,0 +1,85 @@
+"""Waiting for a lock that another process holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from bench import locks
+from bench.errors import BenchError
+from bench.run_folder import held
+from bench.store import Store
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system names no holder")
+
+HOLD = """import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    until = time.monotonic() + float(sys.argv[2])
+    while time.monotonic() < until:
+        time.sleep(60) if sys.argv[3] == "idle" else None
+"""
+
+
+@contextmanager
+def _held(path: Path, seconds: float, how: str) -> Iterator[int]:
+    """Another process holds the lock for so long, idle or busy; gives its number."""
+    words = [sys.executable, "-c", HOLD, str(path), str(seconds), how]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told while somebody waits; seconds are hundredths."""
+    told: list[str] = []
+    monkeypatch.setattr(locks, "tell", told.append)
+    monkeypatch.setattr(locks, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "IDLE_SECONDS", 0.3)
+    return told
+
+
+def test_who_holds_a_lock_and_does_nothing_is_named_and_given_up(
+    store: Store, told: list[str]
+) -> None:
+    with store.lock("images", {"name": "a"}):
+        pass
+    (path,) = (store.root / "locks").glob("images-*")
+    with _held(path, 60, "idle") as pid:
+        with (
+            pytest.raises(BenchError, match=f"images-.* locked by process {pid} .*; end that"),
+            store.lock("images", {"name": "a"}),
+        ):
+            pass
+        assert f"waiting for process {pid} ({sys.executable} -c" in told[0]
+
+
+def test_who_works_is_waited_for(tmp_path: Path, told: list[str]) -> None:
+    path = tmp_path / "lock"
+    with _held(path, 1.0, "busy"):
+        lock = FileLock(path)
+        locks.acquire(lock, "this")
+        lock.release()
+    assert told
+
+
+def test_who_makes_a_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    with (
+        _held(tmp_path / "r/.lock", 60, "idle") as pid,
+        pytest.raises(BenchError, match=f"is making run r; wait for it .process {pid} "),
+        held(tmp_path / "r"),
+    ):
+        pass
