@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from bench.errors import ProtocolError, UnknownNameError
 from bench.files import to_json
+from bench.toml_table import Mistakes, Table
 
 Pooling = Literal["average", "max", "flatten"]
 Output = Literal["auto", "sigmoid", "softmax"]
@@ -134,8 +135,9 @@ def protocol_names() -> tuple[str, ...]:
 
 
 def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:
-    """Check `raw` key by key; the first fault is raised, naming its key."""
-    table = _Table(raw, f"protocol {name}")
+    """Check `raw` key by key; all mistakes are raised together, each naming its key."""
+    mistakes = Mistakes()
+    table = Table(raw, f"protocol {name}", mistakes)
     head = _head(table.table("head"))
     phases = tuple(_phase(t, i) for i, t in enumerate(table.tables("phases")))
     protocol = TrainingProtocol(
@@ -149,11 +151,12 @@ def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:
     table.finish()
     names = [phase.name for phase in phases]
     if len(set(names)) != len(names):
-        raise ProtocolError(f"protocol {name}: phases need different names, got {names}.")
+        table.wrong(f": phases need different names, got {names}.")
+    mistakes.refuse(f"protocol {name}")
     return protocol
 
 
-def _head(table: _Table) -> Head:
+def _head(table: Table) -> Head:
     head = Head(
         pooling=table.choice("pooling", "average", ("average", "max", "flatten")),
         hidden=table.integers("hidden", 1, 65536),
@@ -164,7 +167,7 @@ def _head(table: _Table) -> Head:
     return head
 
 
-def _phase(table: _Table, index: int) -> Phase:
+def _phase(table: Table, index: int) -> Phase:
     phase = Phase(
         name=table.text("name", f"phase {index + 1}"),
         epochs=table.integer("epochs", None, 1, 100_000),
@@ -179,23 +182,23 @@ def _phase(table: _Table, index: int) -> Phase:
     return phase
 
 
-def _unfreeze(table: _Table) -> Unfreeze:
+def _unfreeze(table: Table) -> Unfreeze:
     value = table.take("unfreeze", "none")
     if value in ("none", "all"):
         return Unfreeze(value)
     if isinstance(value, dict) and len(value) == 1:
-        inner = _Table(value, table.where + ".unfreeze")
+        inner = Table(value, table.where + ".unfreeze", table.mistakes)
         if "stages" in value:
             return Unfreeze("stages", inner.integer("stages", None, 1, 1000))
         if "from_layer" in value:
             return Unfreeze("from_layer", inner.integer("from_layer", None, 0, 100_000))
-    raise ProtocolError(
-        f"{table.where}.unfreeze must be 'none', 'all', {{stages = N}} or {{from_layer = N}}, "
-        f"got {value!r}."
+    table.wrong(
+        f".unfreeze must be 'none', 'all', {{stages = N}} or {{from_layer = N}}, got {value!r}."
     )
+    return Unfreeze()
 
 
-def _augment(table: _Table) -> Augment:
+def _augment(table: Table) -> Augment:
     augment = Augment(
         flip=table.boolean("flip", False),
         rotation=table.number("rotation", 0.0, 0.0, 180.0),
@@ -206,14 +209,14 @@ def _augment(table: _Table) -> Augment:
     )
     table.finish()
     if augment.views and not augment.continuous:
-        raise ProtocolError(
-            f"{table.where}.views is for rotation, shift, shear and zoom; a flip alone has two "
-            f"views, which are always cached."
+        table.wrong(
+            ".views is for rotation, shift, shear and zoom; a flip alone has two views, which are "
+            "always cached."
         )
     return augment
 
 
-def _early_stopping(table: _Table) -> EarlyStopping:
+def _early_stopping(table: Table) -> EarlyStopping:
     inner = table.table("early_stopping")
     stopping = EarlyStopping(
         monitor=inner.choice("monitor", "val_loss", ("val_loss", "val_accuracy")),
@@ -221,93 +224,3 @@ def _early_stopping(table: _Table) -> EarlyStopping:
     )
     inner.finish()
     return stopping
-
-
-class _Table:
-    """One TOML table being read: it remembers which keys were asked for and where it stands."""
-
-    def __init__(self, raw: Mapping[str, Any], where: str) -> None:
-        self._raw = raw
-        self._known: set[str] = set()
-        self.where = where
-
-    def has(self, key: str) -> bool:
-        return key in self._raw
-
-    def take(self, key: str, default: Any) -> Any:
-        self._known.add(key)
-        if key not in self._raw:
-            if default is None:
-                raise ProtocolError(f"{self.where}.{key} is missing; every such table needs it.")
-            return default
-        return self._raw[key]
-
-    def finish(self) -> None:
-        """Complain of any key that nothing asked for."""
-        for key in self._raw:
-            if key not in self._known:
-                error = UnknownNameError("key", key, self._known)
-                raise ProtocolError(f"{self.where}: {error}")
-
-    def text(self, key: str, default: str) -> str:
-        value = self.take(key, default)
-        if not isinstance(value, str):
-            raise self._wrong(key, "a text", value)
-        return value
-
-    def boolean(self, key: str, default: bool) -> bool:
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            raise self._wrong(key, "true or false", value)
-        return value
-
-    def integer(self, key: str, default: int | None, least: int, most: int) -> int:
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self._wrong(key, f"a whole number from {least} to {most}", value)
-        return value
-
-    def optional_integer(self, key: str, least: int, most: int) -> int | None:
-        self._known.add(key)
-        return self.integer(key, None, least, most) if self.has(key) else None
-
-    def integers(self, key: str, least: int, most: int) -> tuple[int, ...]:
-        values = self.take(key, [])
-        wanted = f"a list of whole numbers from {least} to {most}"
-        if not isinstance(values, list):
-            raise self._wrong(key, wanted, values)
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise self._wrong(key, wanted, values)
-        return tuple(values)
-
-    def number(self, key: str, default: float | None, least: float, most: float) -> float:
-        value = self.take(key, default)
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if not fits or not least <= value <= most:
-            raise self._wrong(key, f"a number from {least:g} to {most:g}", value)
-        return float(value)
-
-    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> Any:
-        value = self.take(key, default)
-        if value not in allowed:
-            raise self._wrong(key, "one of " + ", ".join(map(repr, allowed)), value)
-        return value
-
-    def table(self, key: str) -> _Table:
-        value = self.take(key, {})
-        if not isinstance(value, dict):
-            raise self._wrong(key, "a table", value)
-        return _Table(value, f"{self.where}.{key}")
-
-    def tables(self, key: str) -> list[_Table]:
-        values = self.take(key, [])
-        if not isinstance(values, list) or not values:
-            raise self._wrong(key, "one or more [[phases]] tables", values)
-        for value in values:
-            if not isinstance(value, dict):
-                raise self._wrong(key, "one or more [[phases]] tables", values)
-        return [_Table(value, f"{self.where}.{key}[{i + 1}]") for i, value in enumerate(values)]
-
-    def _wrong(self, key: str, wanted: str, value: object) -> ProtocolError:
-        return ProtocolError(f"{self.where}.{key} must be {wanted}, got {value!r}.")

@@ -107,6 +107,31 @@ def test_missing_keys_and_tables() -> None:
         parse_protocol({"phases": [PHASE, PHASE]}, "mine")
 
 
+def test_all_mistakes_are_told_at_once_unknown_keys_first() -> None:
+    phase = {"name": "head", "epoch": 3, "learning_rate": "fast", "augment": {"flipp": True}}
+    with pytest.raises(ProtocolError) as error:
+        parse_protocol({"phases": [phase], "batch_size": 0, "sumary": "s"}, "mine")
+    found = [line.strip().removeprefix("protocol mine") for line in str(error.value).splitlines()]
+    starts = (
+        " has 6 mistakes:",
+        ".phases[1].augment: unknown key 'flipp'. Did you mean 'flip'?",
+        ".phases[1]: unknown key 'epoch'. Did you mean 'epochs'?",
+        ": unknown key 'sumary'. Did you mean 'summary'?",
+        ".phases[1].epochs is missing",
+        ".phases[1].learning_rate must be a number from 1e-12 to 100, got 'fast'.",
+        ".batch_size must be a whole number from 1 to 65536, got 0.",
+    )
+    for line, start in zip(found, starts, strict=True):
+        assert line.startswith(start)
+
+
+def test_a_table_that_must_be_there_does_not_hide_other_mistakes() -> None:
+    with pytest.raises(ProtocolError, match=r"(?s)unknown key 'phase'.*phases must be one or more"):
+        parse_protocol({"phase": [PHASE]}, "mine")
+    with pytest.raises(ProtocolError, match=r"(?s)head must be a table, got 3.*phases must be one"):
+        parse_protocol({"head": 3, "phases": [3]}, "mine")
+
+
 def test_files(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'softmax'"):
         load_protocol("sofmax")
