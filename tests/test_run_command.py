@@ -141,6 +141,17 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
     assert not results.exists()
 
 
+def test_batches_larger_than_the_data_are_told_with_the_run(
+    run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "batches of 9 are more than the 8 training images"
+    run(Scripted("ok"), "--batch-size", "9")
+    assert said in capsys.readouterr().out
+    assert said in (results / "r" / "report.md").read_text(encoding="utf-8")
+    run(Scripted("ok"), "--batch-size", "8", "--dry-run")
+    assert "training images, so" not in capsys.readouterr().out
+
+
 def test_an_interrupted_run_is_reported_as_far_as_it_went(
     run: Callable[..., int], results: Path
 ) -> None:

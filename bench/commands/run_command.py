@@ -167,6 +167,12 @@ def _run(
         located=found,
         fractions=arguments.fractions,
     )
+    images = int(len(plan.dataset.splits["train"]) * min(arguments.fractions))
+    if settings.batch_size > images:
+        say(
+            f"batches of {settings.batch_size} are more than the {images} training images, so an "
+            f"epoch is a single step on all of them; --batch-size makes smaller ones."
+        )
     name = arguments.run or plan.name
     folder = arguments.results / name
     _show_plan(console, plan, folder, verbose=arguments.verbose)
