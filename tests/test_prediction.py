@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.errors import UsageError
+from bench.commands import predict_command
+from bench.errors import NotRankedError, UsageError
 from bench.metrics.calibration import scaled, temperature
 from bench.prediction import BATCH, DecodedAhead, answers, find_images
 from bench.records import load_run
@@ -127,6 +128,37 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     with DecodedAhead([tmp_path / "pipe.png", Path("/dev/zero")], 2) as images:
         reasons = [reason for _, reason in images]
     assert reasons == ["cannot be read: not a regular file"] * 2
+
+
+@pytest.mark.parametrize("wrong", ["tinny", "Tiny"])
+def test_a_misspelled_backbone_is_not_answered_by_another(
+    results: Path, data: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    assert predict(results, wrong, str(data / "test")) == 2
+    assert capsys.readouterr().err == (
+        f"error: unknown image, folder or backbone of run r '{wrong}'. "
+        "Did you mean 'tiny'? Known: tiny.\n"
+    )
+
+
+def test_a_backbone_is_meant_where_a_folder_has_its_name(
+    results: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    run = load_run(results / "r")
+
+    record, paths = predict_command._what(run, ["tiny", str(data / "test")])
+
+    assert (record.trial.backbone, paths) == ("tiny", [data / "test"])
+    with pytest.raises(UsageError, match=r"\(./tiny is one, if you mean that\)"):
+        predict_command._what(run, ["tiny"])
+    # A path means images, and who answers is the run's choice: here it ranks none.
+    with pytest.raises(NotRankedError, match="ranks no backbone"):
+        predict_command._what(run, ["./tiny"])
 
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.commands.report_command import find_run
-from bench.errors import Exit, NotRankedError, UsageError
+from bench.errors import Exit, NotRankedError, UnknownNameError, UsageError
 from bench.framework_variables import keras_backend_of, prepare_here
 from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
@@ -61,14 +62,19 @@ def _answers(
 
 
 def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
-    """The first word is a backbone where the run has one of that name and no such file is there."""
+    """The first word is a backbone where the run has one of that name; a path says `./` then."""
     names = {record.trial.backbone for record in run.records}
-    if words[0] in names and not Path(words[0]).exists():
+    first = Path(words[0])
+    if words[0] in names:
         record, images = record_of(run, words[0]), words[1:]
+    elif len(first.parts) == 1 and not first.suffix and not os.path.lexists(first):
+        # A misspelled backbone, and no missing image: another model would answer in its place.
+        raise UnknownNameError(f"image, folder or backbone of run {run.name}", words[0], names)
     else:
         record, images = _best(run), words
     if not images:
-        raise UsageError("name at least one image or folder to predict.")
+        here = f" (./{words[0]} is one, if you mean that)" if first.exists() else ""
+        raise UsageError(f"name at least one image or folder to predict{here}.")
     return record, [Path(word) for word in images]
 
 
