@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -17,9 +18,12 @@ from keras import layers, ops
 
 from bench import cli
 from bench.check import CHECKS, run_checks
+from bench.check.keras_applications import expected_preprocessing
+from bench.check.preprocessing import check_rescaling
+from bench.check.subject import Subject
 from bench.macs import macs
 from bench.registry import BACKBONES
-from bench.types import Backbone
+from bench.types import Backbone, WeightsFile
 
 RIGHT = replace(tiny.TINY, parameters=1_490, layers=22, gmacs=79_872e-9)
 IMAGE = (32, 32, 3)
@@ -171,6 +175,61 @@ def test_rescaling_inside_alone_is_right() -> None:
 
     assert results["rescaling"].text == "-1..1 at 'end'"
     assert {result.status for result in results.values()} == {"passed"}
+
+
+def _mine(input_shape: tuple[int, int, int], **options: Any) -> Any:
+    return keras.applications.VGG16(input_shape=input_shape, **options)
+
+
+def _variant(name: str, build: Any = tiny.build, **options: Any) -> Any:
+    """Stands for a builder of the network of `keras.applications` that it is given the name of."""
+    return build(**options)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        ("keras.applications:MobileNetV2", "keras.applications.mobilenet_v2:preprocess_input"),
+        ("keras.applications:ResNet50", "keras.applications.resnet:preprocess_input"),
+        (_mine, "keras.applications.vgg16:preprocess_input"),
+        (partial(tiny.build, "DenseNet121"), "keras.applications.densenet:preprocess_input"),
+        (tiny.build, None),
+        (partial(_mine, "DenseNet121"), None),  # two of them: which is it?
+    ],
+)
+def test_whose_preprocessing_a_network_expects(build: Any, expected: str | None) -> None:
+    backbone = replace(tiny.TINY, build=build)
+    assert expected_preprocessing(backbone) == expected
+    theirs = WeightsFile("https://storage.googleapis.com/tensorflow/keras-applications/a/b.h5")
+    assert expected_preprocessing(replace(backbone, weights=(theirs,))) == expected
+    others = (WeightsFile("https://example.org/b.h5"), theirs)
+    assert expected_preprocessing(replace(backbone, weights=others)) is None
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "found"),
+    [
+        ("keras.applications.resnet:preprocess_input", "-123.68..151.061"),
+        (lambda x: x[..., ::-1] / 127.5 - 1, "-1..1"),  # BGR
+    ],
+)
+def test_another_preprocessing_than_keras_own(preprocess: Any, found: str) -> None:
+    changes = {"build": partial(_variant, "MobileNetV2"), "preprocessed_range": None}
+
+    assert _reason("rescaling", preprocess=preprocess, **changes) == (
+        f"preprocess makes {found} of 0..255; the network is Keras', whose own preprocessing for "
+        "it makes -1..1.\nDeclare preprocess="
+        '"keras.applications.mobilenet_v2:preprocess_input", or the weights that expect '
+        "something else."
+    )
+
+
+def test_keras_own_preprocessing_by_other_means_is_right() -> None:
+    named = replace(RIGHT, build=partial(_variant, "MobileNetV2"))
+    check_rescaling(Subject(named))  # x / 127.5 - 1
+    # Inside the network, where a builder of one's own may put it.
+    inside = partial(_variant, "MobileNetV2", _rescaling)
+    check_rescaling(Subject(replace(INSIDE, build=inside)))
 
 
 @pytest.mark.parametrize(
@@ -328,13 +387,16 @@ def test_the_command(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == right
     assert [line.split()[:2] for line in lines[1:11]] == [["✓", check.name] for check in CHECKS]
-    assert lines[11].startswith("  10 of 10 passed in ")
+    assert lines[11].startswith(f"  ! {right} declares no weights: it starts from random ones")
+    assert lines[12].startswith("  10 of 10 passed in ")
 
     assert cli.main(["check", wrong]) == 1
     printed = capsys.readouterr().out
     assert "  ✗ stages " in printed
     assert "      stage 'one_ad' is no layer of this network; the nearest is 'one_add'." in printed
-    assert "  - cuts         not tried: stages must pass first" in printed
+    for name, missing in (("cuts", "stages"), ("frozen", "stages"), ("unfreeze", "cuts")):
+        assert f"  - {name:<12} not tried: {missing} must pass first" in printed
+    assert "  - save         not tried: frozen must pass first" in printed
 
     assert cli.main(["check", "chekced0"]) == 2
     assert "Did you mean 'checked0'" in capsys.readouterr().err

@@ -58,7 +58,7 @@ CHECKS = (
     ),
     Check(
         "rescaling",
-        "pixels are rescaled once on their way to the first weights",
+        "pixels reach the first weights rescaled once, as Keras does it where it knows",
         check_rescaling,
         needs=("build",),
     ),
@@ -78,7 +78,7 @@ CHECKS = (
         "frozen",
         "a frozen step leaves weights and BatchNorm bit-identical, and trains the head",
         check_frozen,
-        needs=("build",),
+        needs=("stages",),  # it is slow, and of no use without them
     ),
     Check(
         "unfreeze",
@@ -119,6 +119,16 @@ def run_checks(backbone: Backbone) -> Iterator[Result]:
         if result.status == "passed":
             passed.add(check.name)
         yield result
+
+
+def cautions(backbone: Backbone) -> list[str]:
+    """What is not wrong with a backbone and yet limits what it is good for."""
+    if backbone.weights:
+        return []
+    return [
+        f"{backbone.name} declares no weights: it starts from random ones unless --weights names a "
+        f"folder with its file, and what starts so is never ranked."
+    ]
 
 
 def _attempt(check: Check, subject: Subject) -> Result:

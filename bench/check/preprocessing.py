@@ -9,13 +9,16 @@ import numpy as np
 from keras import layers, ops
 
 from bench.backends.base import Array
+from bench.check.keras_applications import expected_preprocessing
 from bench.check.subject import Subject, preprocess
 from bench.errors import CheckError
 from bench.macs import kernels
+from bench.registry import resolve
 
 LEAST_SPAN = 0.05  # 255 levels squeezed into less were rescaled more than once
 GREATEST_SPAN = 1000.0  # four times what pixels span when they are not rescaled at all
 RANGE_TOLERANCE = 1e-3  # of the declared span
+UNCHANGING = layers.InputLayer | layers.ZeroPadding2D  # of values on their way
 
 
 def check_preprocess(subject: Subject) -> str:
@@ -62,6 +65,7 @@ def check_rescaling(subject: Subject) -> str:
     first = next((x for x in network.base.layers if kernels(x)), None)
     if first is None:
         return "no convolution or dense layer to look at"
+    _check_as_keras(subject, first)
     size = network.input_size
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype="uint8")
     prepared = _run(network.preprocess, pixels)
@@ -84,6 +88,31 @@ def check_rescaling(subject: Subject) -> str:
             f"are rescaled {often}; rescale in preprocess or in the network, not in both."
         )
     return f"{low:.4g}..{high:.4g} at {first.name!r}"
+
+
+def _check_as_keras(subject: Subject, first: Any) -> None:
+    """A network of `keras.applications` takes what its module's own preprocessing makes.
+
+    Only where nothing but padding lies before its first weights: a builder of one's own may put
+    the rescaling into the network.
+    """
+    operations = subject.network.base.operations
+    before = operations[: operations.index(first)]
+    reference = expected_preprocessing(subject.backbone)
+    if reference is None or not all(isinstance(x, UNCHANGING) for x in before):
+        return
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype="uint8")
+    pixels[0, 0], pixels[0, 1] = 0, 255
+    expected = np.asarray(ops.convert_to_numpy(resolve(reference)(pixels.astype("float32"))))
+    found = _run(_model(subject, pixels), pixels)
+    low, high = float(expected.min()), float(expected.max())
+    if not np.allclose(found, expected, rtol=0, atol=RANGE_TOLERANCE * (high - low)):
+        raise CheckError(
+            f"preprocess makes {found.min():.6g}..{found.max():.6g} of 0..255; the network is "
+            f"Keras', whose own preprocessing for it makes {low:.6g}..{high:.6g}"
+            f".\n"
+            f'Declare preprocess="{reference}", or the weights that expect something else.'
+        )
 
 
 def _all_pixels() -> Array:

@@ -41,7 +41,7 @@ def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # It warns of functions compiled again and again, which is what checking them takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    from bench.check import run_checks
+    from bench.check import cautions, run_checks
 
     wrong = 0
     for backbone in backbones:
@@ -52,6 +52,8 @@ def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> 
             console.print(_line(result), style=STYLES[result.status], markup=False)
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
+        for caution in cautions(backbone):
+            console.print(f"  ! {caution}", style="yellow", markup=False)
         passed = sum(result.status == "passed" for result in results)
         seconds = sum(result.seconds for result in results)
         console.print(f"  {passed} of {len(results)} passed in {seconds:.0f} s\n", markup=False)
