@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 from bench.registry import resolve
 from bench.types import Backbone, PackagedWeights, Reference
 
-KERAS_WEIGHTS = "//storage.googleapis.com/tensorflow/keras-applications/"
+KERAS_WEIGHTS = re.compile(r"https://storage\.googleapis\.com/(tensorflow/)?keras-applications/")
 
 
 def expected_preprocessing(backbone: Backbone) -> str | None:
@@ -20,7 +21,7 @@ def expected_preprocessing(backbone: Backbone) -> str | None:
     None where the network is not Keras', or its weights are declared to be others than Keras'.
     """
     weights = backbone.weights
-    if isinstance(weights, PackagedWeights) or any(KERAS_WEIGHTS not in w.url for w in weights):
+    if isinstance(weights, PackagedWeights) or not all(KERAS_WEIGHTS.match(w.url) for w in weights):
         return None
     modules = {f"keras.applications.{name}" for name in _modules(backbone.build)}
     if len(modules) != 1:
