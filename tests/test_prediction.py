@@ -106,7 +106,7 @@ def test_a_low_confidence_is_said(
 def test_without_a_backbone_random_weights_are_not_taken(
     results: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(results, str(data / "test")) == 1
+    assert predict(results, str(data / "test")) == 3
     assert "run r ranks no backbone; name one to predict with (tiny)" in capsys.readouterr().err
 
 
