@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.quota import SYSTEM, processor_quota
 
 # Those that a figure can depend on.
 PACKAGES = (
@@ -19,7 +20,7 @@ PACKAGES = (
 )
 VARIABLES = (
     *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION"),
-    *("JAX_ENABLE_X64", "JAX_PLATFORMS", "MKL_NUM_THREADS", "NVIDIA_TF32_OVERRIDE"),
+    *("JAX_ENABLE_X64", "JAX_PLATFORMS", "MKL_NUM_THREADS", "NPROC", "NVIDIA_TF32_OVERRIDE"),
     *("OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
     *("OPENBLAS_NUM_THREADS", "PYTHONHASHSEED", "TF_DETERMINISTIC_OPS"),
     *("TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_NUM_INTEROP_THREADS"),
@@ -45,11 +46,15 @@ def environment() -> dict[str, Any]:
     }
 
 
-def available_cores() -> int:
-    """Cores that this process may use, which a container may limit."""
+def available_cores(root: Path = SYSTEM) -> int:
+    """Cores that this process may use: those that it may run on, and no more than the processor
+    time that a container gives it keeps busy."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    quota = processor_quota(root)
+    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 @cache

@@ -6,7 +6,6 @@ loads, and while a batch is computed. An image that cannot be read is an answer 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 
 from bench.datasets.decode import BadImageError, Pixels, decode, quiet_pillow
 from bench.datasets.folder import IMAGE_SUFFIXES, files_below, printable, read_file
+from bench.environment import available_cores
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BATCH = 32
 AHEAD = 8 * BATCH  # images decoded before they are wanted: a bound for memory
-THREADS = max(2, os.cpu_count() or 1)
+THREADS = max(2, available_cores())
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Scripted:
     unlike: bool = False  # whether each seed is judged on other test images
     ran: list[int] = field(default_factory=list)  # seeds
     slots: int = 1
+    notes: tuple[str, ...] = ()
 
     def __call__(self, settings: Settings, trial_timeout: float | None) -> Scripted:
         return self

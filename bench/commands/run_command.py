@@ -98,7 +98,7 @@ def _run(
         notes.append(text)
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 
-    for text in choose_runtimes(settings.runtimes)[1]:
+    for text in (*choose_runtimes(settings.runtimes)[1], *executor.notes):
         say(text)
     listing = datasets.list_dataset(
         arguments.dataset,

@@ -9,7 +9,6 @@ that could not be read is tried again by each run, and read then, it makes a new
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +24,14 @@ from bench.datasets.decode import DECODE_VERSION, BadImageError, Pixels, decode,
 from bench.datasets.formats import belied
 from bench.datasets.listing import Listing, Reader, digest_of
 from bench.datasets.pixels import find, keeping, nbytes, parts
+from bench.environment import available_cores
 from bench.errors import DatasetError
 from bench.store import Draft, Store
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
 VERSION = 3  # raise it when a pass has more to remember: older manifests do not have it
-THREADS = max(2, os.cpu_count() or 1)
+THREADS = max(2, available_cores())
 WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a bound for memory
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import OutOfMemoryError, StoppedError, WorkerDiedError
-from bench.executors.cores import chosen_cores
+from bench.executors.cores import reserve
 from bench.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.executors.watch import Watch
 from bench.executors.worker_environment import worker_environment
@@ -38,12 +38,13 @@ class LocalProcess:
         """`trial_timeout`: the seconds after which a trial is ended, if any."""
         self._trial_timeout = trial_timeout
         self._environment = worker_environment(settings)
-        self._cores = chosen_cores(settings.threads)
         self._gpus = () if settings.device == "cpu" else visible_gpus()
         no_gpu = settings.device == "cpu" or can_be_no_gpu()
         self._forks = sys.platform == "linux" and no_gpu
         # Those without a worker. One alone, or none, is what its framework finds by itself.
-        self._free = list(self._gpus) if len(self._gpus) > 1 else [""]
+        gpus = self._gpus if len(self._gpus) > 1 else ("",)
+        self._cores = reserve(settings.threads, len(gpus))
+        self._free = list(zip(gpus, self._cores.sets, strict=True))
         self._warm: WorkerProcess | None = None
         self._running: list[WorkerProcess] = []
         self._closed = False
@@ -58,6 +59,11 @@ class LocalProcess:
         with Watch(worker.pid, worker.kill):
             kind = worker.device_kind()
         return len(self._gpus) if kind == "gpu" else 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures should know of how the work is done."""
+        return tuple(filter(None, [self._cores.note]))
 
     def warm_up(self) -> None:
         """Start the next worker now: it loads its framework while the data are still read."""
@@ -78,6 +84,7 @@ class LocalProcess:
             warm.end()
         for worker in running:
             worker.stop()
+        self._cores.release()
 
     def run(self, job: Job, listener: Listener) -> None:
         first = job.trials[0]
@@ -113,8 +120,8 @@ class LocalProcess:
             if self._closed:
                 raise StoppedError("no more workers are started.")
             if self._warm is None:
-                gpu = self._free.pop(0)
-                self._warm = WorkerProcess(self._environment, self._cores, gpu, forks=self._forks)
+                gpu, cores = self._free.pop(0)
+                self._warm = WorkerProcess(self._environment, cores, gpu, forks=self._forks)
             return self._warm
 
     @contextmanager
@@ -135,7 +142,7 @@ class LocalProcess:
                 if worker.goes_on and not self._closed:
                     self._warm = worker
                 else:
-                    self._free.append(worker.gpu)
+                    self._free.append((worker.gpu, worker.cores))
 
 
 def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str]) -> None:

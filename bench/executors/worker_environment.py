@@ -10,10 +10,9 @@ from bench.environment import available_cores
 from bench.framework_variables import DETERMINISTIC_XLA, GROWING_MEMORY
 from bench.types import Settings
 
-THREADS = (
-    *("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"),
-    *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
-)
+# TensorFlow's, OpenMP's and those of XLA on the processor, which is JAX there.
+FRAMEWORKS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "NPROC")
+THREADS = (*FRAMEWORKS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:
@@ -28,7 +27,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         env |= dict.fromkeys(THREADS, str(settings.threads))
     else:
         # The threads are those that the record names, whatever a framework would guess.
-        for name in THREADS[:2]:
+        for name in FRAMEWORKS:
             env.setdefault(name, str(available_cores()))
     if settings.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""

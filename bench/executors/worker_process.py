@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,12 @@ class WorkerProcess:
     def __init__(
         self,
         environment: Mapping[str, str],
-        cores: Sequence[int],
+        cores: tuple[int, ...],
         gpu: str,
         *,
         forks: bool = False,
     ) -> None:
-        self.gpu, self._forks = gpu, forks
+        self.gpu, self.cores, self._forks = gpu, cores, forks
         self._begun = False  # whether the job was read
         self._ended: int | None = None  # how the process did that was forked for it
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)

@@ -3,7 +3,6 @@ was timed. Only what the file says of itself is added here."""
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.environment import available_cores
 from bench.export.base import MEMBER, About, Call, Format
 from bench.runtimes.base import Runtime, Source, choose_runtimes
 
@@ -37,7 +37,7 @@ def _runtime(name: str) -> Runtime:
 def _source(folder: Path, model: Any) -> Source:
     # Nothing is calibrated in float32, so no images are needed.
     nothing = np.zeros((0, 1, 1, 3), "uint8")
-    return Source(model=model, images=nothing, folder=folder, threads=os.cpu_count() or 1)
+    return Source(model=model, images=nothing, folder=folder, threads=available_cores())
 
 
 def _describe_litert(path: Path, about: About) -> None:

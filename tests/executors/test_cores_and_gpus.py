@@ -9,8 +9,9 @@ import pytest
 
 from bench.environment import available_cores
 from bench.errors import UsageError
+from bench.executors import cores as cores_file
 from bench.executors import gpus
-from bench.executors.cores import chosen_cores
+from bench.executors.cores import reserve
 from bench.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.executors.local_process import LocalProcess
 from bench.executors.worker_environment import worker_environment
@@ -88,7 +89,98 @@ def test_more_threads_than_cores_are_refused() -> None:
     there = available_cores()
     with pytest.raises(UsageError, match=f"--threads {there + 1} .* may use {there}"):
         LocalProcess(Settings(threads=there + 1))
-    assert chosen_cores(0) == ()
+    assert reserve(0).sets == ((),)
+
+
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process may use four cores: 0 and 2 are the second threads of 1 and 3."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(cores_file, "_place_on_its_core", lambda core: 1 - core % 2)
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_runs_at_once_have_cores_of_their_own(tmp_path: Path) -> None:
+    first, second = reserve(1, folder=tmp_path), reserve(2, folder=tmp_path)
+    assert (first.sets, second.sets) == (((1,),), ((0, 3),))
+    assert first.note == second.note == ""
+    third = reserve(2, folder=tmp_path)
+    assert third.sets == ((1, 2),)  # what is left, and the best of those taken
+    assert third.note.startswith("of the 2 cores for --threads 2, 1 are shared")
+    for run in (first, second, third):
+        run.release()
+    assert reserve(4, folder=tmp_path).note == ""
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_workers_of_several_gpus_have_cores_of_their_own(tmp_path: Path) -> None:
+    assert reserve(2, 2, tmp_path / "a").sets == ((1, 3), (0, 2))
+    short = reserve(2, 3, tmp_path / "b")
+    assert short.sets == ((1, 3), (0, 2), (1, 3))
+    assert short.note.startswith("of the 6 cores for --threads 2, 2 are shared")
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_where_no_lock_can_be_made_cores_count_as_shared(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = reserve(2, folder=tmp_path / "file")
+    assert found.sets == ((1, 3),)
+    assert found.note.startswith("of the 2 cores for --threads 2, 2 are shared")
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 4),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, 4),
+        # The least of the group's and of those around it; a path outside of the namespace.
+        (
+            {
+                "proc/self/cgroup": "0::/../pod/box\n",
+                "sys/fs/cgroup/pod/cpu.max": "150000 50000\n",
+                "sys/fs/cgroup/pod/box/cpu.max": "max 100000\n",
+            },
+            3,
+        ),
+        # Version 1, in a container that sees its own group as the root.
+        (
+            {
+                "proc/self/cgroup": "5:cpuset:/x\n4:cpu,cpuacct:/docker/1f\n0::/\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "250000\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+        (
+            {
+                "proc/self/cgroup": "1:cpu:/a\n",
+                "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+            },
+            4,
+        ),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "1600000 100000\n"}, 4),
+    ],
+)
+@pytest.mark.usefixtures("four_cores")
+def test_a_container_has_the_cores_that_its_quota_keeps_busy(
+    files: dict[str, str], cores: int, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert available_cores(tmp_path) == cores
+
+
+def test_without_threads_frameworks_have_as_many_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("TF_NUM_INTRAOP_THREADS", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
+    env = worker_environment(Settings())
+    assert env["TF_NUM_INTRAOP_THREADS"] == env["NPROC"] == str(available_cores())
 
 
 def test_threads_are_said_to_every_library(monkeypatch: pytest.MonkeyPatch) -> None:
