@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import __version__, finished_run_options, standard_streams
+from bench import __version__, finished_run_options, interrupts, standard_streams
 from bench.argument_types import budget, fractions, positive, positive_float, seed, seeds
 from bench.command_line import Parser, ending, parse, program
-from bench.errors import EXIT_CODES
+from bench.errors import EXIT_CODES, Exit
 from bench.report.formats import FORMATS
 from bench.types import KEEP_MODELS, PRECISIONS
 
@@ -43,8 +42,16 @@ def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int
     arguments = parse(parser(), words)
     arguments.packages = tuple(packages)
     arguments.words = words
-    # A polite kill ends the run as Ctrl-C does: workers first, nothing half written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.listen()
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:  # once more, while the first was answered
+        code = Exit.INTERRUPTED
+    interrupts.ended(code)
+    return int(code)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         command = importlib.import_module(f"bench.commands.{arguments.command}_command")
         code: int = command.main(arguments)
@@ -55,7 +62,7 @@ def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int
         code, text = ending(error, arguments.command)
         if text:
             print(text, file=sys.stderr)
-    return int(code)
+    return code
 
 
 def parser(*, abbreviations: bool = False) -> Parser:

@@ -213,8 +213,10 @@ def _run(
         try:
             with Display(console, plan, todo, folder, quiet=arguments.quiet) as display:
                 records = carry_out(plan, folder, request, store, executor, display)
-        except BaseException:
+        except BaseException as end:
             # An interrupted run is reported too, as far as it went; why it ended comes first.
+            if isinstance(end, KeyboardInterrupt):
+                errors.print("interrupted; writing the reports (Ctrl-C once more: without them)")
             try:
                 write_reports()
             except Exception as error:

@@ -1,0 +1,60 @@
+"""Ctrl-C and polite kills (SIGTERM): the first ends the command in order, with what was done so far
+kept and reported; the second leaves out whatever that is about; the third ends the process at once.
+The exit code is 130 each time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import NoReturn
+
+from bench.errors import Exit
+
+GRACE_SECONDS = 60.0  # to end in order after SIGTERM, whose sender cannot press Ctrl-C once more
+SHOW_CURSOR = b"\x1b[?25h"
+
+
+class _Interrupts:
+    """What has come so far, and the exit code once the command has ended."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.code: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.code is not None or self.count > 2:
+            self.end()
+        if number == signal.SIGTERM and self.count == 1:
+            timer = threading.Timer(GRACE_SECONDS, self.end)
+            timer.daemon = True
+            timer.start()
+        raise KeyboardInterrupt
+
+    def end(self) -> NoReturn:
+        """End without waiting for anything: workers end with their parent, and what is half written
+        is removed by the next run."""
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            os.write(1, SHOW_CURSOR)  # a live display hides it
+        os._exit(Exit.INTERRUPTED if self.code is None else self.code)
+
+
+_interrupts = _Interrupts()
+
+
+def listen() -> None:
+    """Answer the signals from now on; one that the caller ignores stays ignored."""
+    global _interrupts
+    _interrupts = _Interrupts()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupts)
+
+
+def ended(code: int) -> None:
+    """The command has ended: a signal from now on ends what the process still waits for."""
+    _interrupts.code = code
