@@ -188,7 +188,7 @@ def _depending_on_the_rate(findings: Findings) -> list[str]:
     pairs = [
         f"{flip.first} or {flip.second}"
         for flip in flips
-        if flip.split == "test" and flip.beyond_chance
+        if flip.split == "test" and flip.significant
     ]
     if not pairs:
         return []

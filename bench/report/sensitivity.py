@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import Evidence, Run
-from bench.statistics.pairwise import LEVEL, chance_if_equal
+from bench.statistics.pairwise import LEVEL, chance_if_equal, holm
 from bench.types import Record
 
 Split = Literal["validation", "test"]
 SPLITS: tuple[Split, ...] = ("validation", "test")
 Right = NDArray[np.bool_]
+ByRate = Mapping[float, Mapping[int, Right]]  # by multiplier and seed
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Lead:
 
     multiplier: float
     by: float
-    p: float  # how often two equals would lie as far apart
+    p: float  # how often two equals would lie as far apart, for this rate and pair alone
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class Flip:
     second: str
     ahead: Lead  # where the first leads by most
     behind: Lead  # where it trails by most
+    p: float  # that no flip of any pair is true, over all rates and pairs
 
     @property
-    def beyond_chance(self) -> bool:
-        return max(self.ahead.p, self.behind.p) <= LEVEL
+    def significant(self) -> bool:
+        return self.p <= LEVEL
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def sensitivity(run: Run, records: Mapping[str, Sequence[Record]]) -> Sensitivit
     flips = [
         flip
         for split in SPLITS
-        for a, b in combinations(tuned, 2)
-        if (flip := _flip(split, a, b, right[a, split], right[b, split])) is not None
+        for flip in find_flips(split, {label: right[label, split] for label in tuned})
     ]
     flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
     return Sensitivity(rates, tuple(flips))
@@ -139,26 +140,37 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _flip(
-    split: Split,
-    first: str,
-    second: str,
-    of_first: Mapping[float, Mapping[int, Right]],
-    of_second: Mapping[float, Mapping[int, Right]],
-) -> Flip | None:
-    leads = []
-    for multiplier in sorted(set(of_first) & set(of_second)):
-        a, b = of_first[multiplier], of_second[multiplier]
-        common = sorted(set(a) & set(b))
-        if common:
-            ours = np.stack([a[seed] for seed in common])
-            theirs = np.stack([b[seed] for seed in common])
-            by = float(ours.mean() - theirs.mean())
-            leads.append(Lead(multiplier, by, chance_if_equal(ours, theirs)))
-    if not leads:
-        return None
-    ahead = max(leads, key=lambda lead: lead.by)
-    behind = min(leads, key=lambda lead: lead.by)
-    if ahead.by <= 0 or behind.by >= 0:
-        return None
-    return Flip(split, first, second, ahead, behind)
+def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
+    """The pairs that change places between two rates, from who is right at each rate.
+
+    A flip is two claims, ahead at some rate and behind at some other, and both have to hold: each
+    is one-sided, and corrected for the rates it was chosen from. Holm corrects for the pairs, also
+    those that do not change places.
+    """
+    pairs = list(combinations(right, 2))
+    found: dict[tuple[str, str], tuple[Lead, Lead]] = {}
+    chances = dict.fromkeys(pairs, 1.0)
+    for pair in pairs:
+        of_both = _stacked(*(right[label] for label in pair))
+        by = {rate: float(ours.mean() - theirs.mean()) for rate, (ours, theirs) in of_both.items()}
+        if not by or max(by.values()) <= 0 or min(by.values()) >= 0:
+            continue
+        ahead, behind = (
+            Lead(rate, by[rate], chance_if_equal(*of_both[rate]))
+            for rate in (max(by, key=by.__getitem__), min(by, key=by.__getitem__))
+        )
+        found[pair] = ahead, behind
+        chances[pair] = min(1.0, len(by) * max(ahead.p, behind.p) / 2)
+    corrected = dict(zip(pairs, holm(list(chances.values())), strict=True))
+    return [Flip(split, *pair, *leads, corrected[pair]) for pair, leads in found.items()]
+
+
+def _stacked(first: ByRate, second: ByRate) -> dict[float, tuple[Right, Right]]:
+    """What both answered at each rate, seed by seed."""
+    found = {}
+    for rate in sorted(set(first) & set(second)):
+        if common := sorted(set(first[rate]) & set(second[rate])):
+            ours = np.stack([first[rate][seed] for seed in common])
+            theirs = np.stack([second[rate][seed] for seed in common])
+            found[rate] = (ours, theirs)
+    return found

@@ -17,9 +17,10 @@ from bench import report
 from bench.records import Run, load_run, read_records, write_arrays, write_records
 from bench.report.findings import find
 from bench.report.learning import curves
-from bench.report.sensitivity import sensitivity
+from bench.report.sensitivity import find_flips, sensitivity
 from bench.statistics import wilson
 from bench.types import Record, TriedRate
+from benchmarks.statistics_calibration import false_flips
 
 IMAGES = 40
 LABELS = np.arange(IMAGES) % 2
@@ -192,7 +193,9 @@ def test_a_ranking_that_flips_with_the_rate(tmp_path: Path) -> None:
     # 16 and 12 images that one alone gets right: half of 2 in 2^16, and of 2 in 2^12.
     assert ahead["alpha"].p == pytest.approx(0.5**16)
     assert ahead["beta"].p == pytest.approx(0.5**12)
-    assert flip.beyond_chance
+    # Times two rates and one side of two: twice half the larger, of one pair alone.
+    assert flip.p == pytest.approx(0.5**12)
+    assert flip.significant
 
 
 def test_an_order_that_holds_at_every_rate_is_no_flip(tmp_path: Path) -> None:
@@ -218,10 +221,38 @@ def test_the_report_has_the_rates(tmp_path: Path) -> None:
     assert "Test acc. (chose nothing)" in section
     assert "×0.32" in section
     assert "40.00 points" in section
-    assert "beyond chance at both" in section
+    assert "significant over all rates and pairs" in section
     assert "gamma" not in section[: section.index("## Backbones")]
     assert "The learning rate decides who is ahead of" in text[: text.index("## Results")]
     assert "tuning" in section[section.index("## Where the time went") :]
+
+
+def test_flips_are_corrected_for_the_rates_and_the_pairs() -> None:
+    # At the lowest rate alpha alone is right on 6 images, at the highest beta alone, and the four
+    # others give no difference. Alone each has p = 2 * 0.5 / 2^6 = 1/64. As one of six rates, and
+    # one-sided: 6/128 = 0.047.
+    def at(wrong: int) -> dict[int, NDArray[np.bool_]]:
+        return {0: np.arange(IMAGES) >= wrong}
+
+    rates = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+    alpha = {rate: at(6 * (rate == 3.0)) for rate in rates}
+    beta = {rate: at(6 * (rate == 0.01)) for rate in rates}
+    (flip,) = find_flips("test", {"alpha": alpha, "beta": beta})
+    assert (flip.ahead.multiplier, flip.behind.multiplier) == (0.01, 3.0)
+    assert flip.ahead.p == flip.behind.p == pytest.approx(1 / 64)
+    assert flip.p == pytest.approx(6 / 128)
+    assert flip.significant
+    # With a third backbone there are three pairs to choose from.
+    steady = {rate: at(0) for rate in rates}
+    (flip,) = find_flips("test", {"alpha": alpha, "beta": beta, "steady": steady})
+    assert flip.p == pytest.approx(18 / 128)
+    assert not flip.significant
+
+
+def test_equal_backbones_rarely_flip() -> None:
+    """Ten of them at six rates; the benchmark does this for longer: at most 5% of the runs."""
+    corrected, plain = false_flips(30, 1, 200)
+    assert corrected <= 0.05 < plain
 
 
 def test_missing_arrays_leave_the_validation_figures(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def _about(findings: Findings) -> str:
 
 def _sentence(flip: Flip) -> str:
     first, second = safe(flip.first), safe(flip.second)
-    certainty = "beyond chance at both" if flip.beyond_chance else "may be chance"
+    certainty = "significant over all rates and pairs" if flip.significant else "not significant"
     return (
         f"{flip.split}: {first} is {_lead(flip.ahead)} ahead of {second} at "
         f"{multiple(flip.ahead.multiplier)} and {_lead(flip.behind)} behind at "

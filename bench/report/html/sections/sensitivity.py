@@ -51,7 +51,7 @@ def _share(value: float | None) -> Json:
 
 
 def _sentence(flip: Flip) -> str:
-    certainty = "beyond chance at both" if flip.beyond_chance else "may be chance"
+    certainty = "significant over all rates and pairs" if flip.significant else "not significant"
     return (
         f"The order changes with the rate ({flip.split}): {text(flip.first)} is "
         f"{100 * flip.ahead.by:.2f} points ahead of {text(flip.second)} at "
