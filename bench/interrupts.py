@@ -56,5 +56,8 @@ def listen() -> None:
 
 
 def ended(code: int) -> None:
-    """The command has ended: a signal from now on ends what the process still waits for."""
+    """The command has ended: the next signal, or one that came twice, ends what the process still
+    waits for."""
     _interrupts.code = code
+    if _interrupts.count > 1:
+        _interrupts.end()
