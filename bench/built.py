@@ -17,7 +17,7 @@ from bench import weights
 from bench.backends.base import Backend, DeviceInfo, current
 from bench.backends.parts import InParts
 from bench.code_digest import code_digest
-from bench.cuts import PIXELS
+from bench.cuts import PIXELS, check_stages
 from bench.errors import TrialError
 from bench.fingerprint import fingerprint
 from bench.job import Blueprint
@@ -57,6 +57,7 @@ def build(blueprint: Blueprint) -> Built:
             f"was {blueprint.code}); give the same command again."
         )
     network = Network(backbone, blueprint.input_size, protocol.head.pooling)
+    check_stages(backbone, network.base)
     used = weights.load(network.base, backbone, blueprint.weights)
     return Built(
         blueprint=blueprint,

@@ -5,6 +5,8 @@ Pure graph reading; nothing here computes an activation or knows about training.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from bench.errors import TrialError
@@ -62,6 +64,20 @@ def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
     inputs = {layer.name for layer in model.layers if not layer.weights and not _inputs(layer)}
     cuts = [name for name in clean_cuts(model) if name in before and name not in inputs]
     return cuts[-1] if cuts else PIXELS
+
+
+def check_stages(backbone: Backbone, model: Any) -> None:
+    """Refuse a stage that is no layer of the network: which layers a phase trains depends on it."""
+    names = [operation.name for operation in model.operations]
+    for stage in backbone.stages:
+        if stage not in names:
+            raise TrialError(f"{backbone.name}: {unknown_stage(stage, names)}")
+
+
+def unknown_stage(stage: str, names: Sequence[str]) -> str:
+    """What is said of a stage that is none of the network's layers."""
+    nearest = (get_close_matches(stage, names, n=1, cutoff=0.5) or names[-1:])[0]
+    return f"stage {stage!r} is no layer of this network; the nearest is {nearest!r}."
 
 
 def check_layers(backbone: str, unfreeze: Unfreeze, layers: int) -> None:

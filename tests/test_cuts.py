@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import pytest
 import tiny
 from keras import layers, ops
 
+from bench.built import build
 from bench.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_layers
 from bench.errors import TrialError
+from bench.job import Blueprint
 from bench.network import Network
-from bench.protocol import BatchNorm, Phase, Unfreeze
+from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
+from bench.registry import BACKBONES
+from bench.types import Settings
 
 
 def test_clean_cuts_by_hand() -> None:
@@ -79,3 +85,22 @@ def test_unfreezing_changes_just_that(batchnorm: BatchNorm) -> None:
 def test_trained_layers_of_a_layer_number() -> None:
     model = Network(tiny.TINY, tiny.SIZE).base
     assert trained_layers(tiny.TINY, model, Unfreeze("from_layer", 5)) == model.layers[5:]
+
+
+def test_a_stage_that_is_no_layer_is_not_trained() -> None:
+    """Although no phase is cut there: this one starts from the third stage's end."""
+    wrong = replace(tiny.TINY, name="wrong", stages=("one_ad", "two_add", "three_join", "four_add"))
+    phase = Phase("p", 1, 0.1, unfreeze=Unfreeze("stages", 1))
+    blueprint = Blueprint(
+        "wrong", tiny.SIZE, 2, TrainingProtocol("p", "", Head(), (phase,)), Settings(), None
+    )
+    BACKBONES.add(wrong)
+    try:
+        with pytest.raises(TrialError) as raised:
+            build(blueprint)
+    finally:
+        BACKBONES.remove("wrong")
+
+    assert str(raised.value) == (
+        "wrong: stage 'one_ad' is no layer of this network; the nearest is 'one_add'."
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.backends.base import Array
 from bench.check.subject import Subject, named
-from bench.cuts import clean_cuts
+from bench.cuts import clean_cuts, unknown_stage
 from bench.errors import CheckError
 
 CUT_TOLERANCE = 1e-4  # of the greatest value
@@ -88,7 +88,7 @@ def _check_known(stage: str, names: Sequence[str], again: Set[str]) -> None:
             f"stage {stage!r} has another name when the network is built again: Keras numbers "
             f"layers that have no name; give it one in the builder."
         )
-    raise CheckError(f"stage {stage!r} is no layer of this network; the nearest is {nearest!r}.")
+    raise CheckError(unknown_stage(stage, names))
 
 
 def _check_clean(stage: str, names: Sequence[str], clean: Sequence[str]) -> None:
