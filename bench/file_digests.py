@@ -17,11 +17,12 @@ SETTLED_SECONDS = 3.0
 class FileDigests:
     """Digests by path, each valid as long as the file's size, inode and times are the same."""
 
-    def __init__(self, memory: Path) -> None:
-        """`memory`: the JSON file in which digests are remembered; it may be lost or read-only."""
-        self._memory = memory
+    def __init__(self, memory: Path, *, read_only: bool = False) -> None:
+        """`memory`: the JSON file in which digests are remembered; it may be lost, and must not be
+        written where it is only to be read."""
+        self._memory, self._read_only = memory, read_only
         self._known: dict[str, list[object]] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             found = json.loads(memory.read_text(encoding="utf-8"))
             self._known = found if isinstance(found, dict) else {}
 
@@ -38,7 +39,7 @@ class FileDigests:
         settled = time.time() - changed / 1e9 > SETTLED_SECONDS
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if settled:
+        if settled and not self._read_only:
             self._known[str(path)] = [*state, digest]
             with suppress(OSError):
                 write_atomic(self._memory, to_json(self._known))

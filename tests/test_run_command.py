@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import workbench
 from bench import report
 from bench.cli import main
 from bench.commands import run_command
-from bench.errors import StoppedError
+from bench.errors import StoppedError, WorkerDiedError
 from bench.job import Blueprint, Job, Listener
 from bench.records import SCHEMA, write_arrays
 from bench.run_folder import held
@@ -194,3 +195,55 @@ def _interrupt() -> None:
 
 def _stop() -> None:
     raise StoppedError("stopped, as it was told to")
+
+
+def _snapshot(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_dry_run_decodes_and_writes_nothing(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], packed: bool
+) -> None:
+    if packed:
+        archive = shutil.make_archive(str(tmp_path / "images"), "zip", tmp_path / "data")
+        words = ("--dataset", archive)
+    else:
+        words = ()
+    before = _snapshot(tmp_path)
+    assert run(Scripted(), "--dry-run", *words) == 0
+    assert _snapshot(tmp_path) == before
+    text = capsys.readouterr().out
+    assert "images    8 train / 4 validation / 4 test, 2 classes" in text
+    assert "results/r, 1 trials to do" in text
+    assert "audit     not known; the images are not decoded yet" in text
+
+
+def test_a_dry_run_over_decoded_images_knows_what_is_done(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data" / "train" / "cat" / "broken.png").write_bytes(b"broken")
+    executor = Scripted("ok")
+    run(executor)
+    capsys.readouterr()
+    before = _snapshot(tmp_path)
+    assert run(executor, "--dry-run", "--seeds", "3") == 0
+    assert _snapshot(tmp_path) == before
+    text = capsys.readouterr().out
+    assert "images    8 train / 4 validation / 4 test, 2 classes" in text
+    assert "left out  1 unusable images" in text
+    assert "results/r, 2 trials to do" in text
+    assert "audit     not known" not in text
+
+
+def test_images_that_somebody_deletes_meanwhile_are_decoded_again(
+    run: Callable[..., int], tmp_path: Path
+) -> None:
+    def delete() -> None:
+        there.append(len(list((tmp_path / "cache").glob("entries/images/*"))))
+        shutil.rmtree(tmp_path / "cache")
+        raise WorkerDiedError("killed by SIGKILL")
+
+    there: list[int] = []
+    run(Scripted(ends=delete), "--seeds", "2")
+    assert there == [3, 3]  # a job each, as the first one's death left the second trial

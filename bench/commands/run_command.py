@@ -5,19 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from bench import datasets, known_plugins, report, thumbnails
-from bench.audit import gate, words
-from bench.audit.findings import KeptAudit
+from bench.audit import gate
 from bench.command_line import called
+from bench.commands import dry_run
 from bench.commands.opening import open_report
-from bench.display import Display, human_seconds
+from bench.commands.plan_text import show_audit, show_plan
+from bench.display import Display
 from bench.errors import Exit, UsageError, reason
 from bench.estimate import matrix_rate
 from bench.executors.local_process import LocalProcess
@@ -32,7 +31,6 @@ from bench.plan import (
 )
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
-from bench.robustness import passes as robustness_passes
 from bench.run import Request, carry_out, opened, pending
 from bench.run_folder import check_name, run_folder
 from bench.runtimes import choose_runtimes
@@ -52,8 +50,9 @@ def main(arguments: argparse.Namespace) -> int:
         errors.print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
     if arguments.run is not None:
         check_name(arguments.run)
-    known_plugins.remember(arguments.plugin)
-    store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
+    if not arguments.dry_run:
+        known_plugins.remember(arguments.plugin)
+    store = Store(arguments.cache, int(arguments.cache_gb * 1e9), read_only=arguments.dry_run)
     backbones = choose_backbones(arguments.backbones)
     protocol = load_protocol(arguments.protocol)
     settings = Settings(
@@ -121,9 +120,35 @@ def _run(
             progress=lambda done, total: bars.update(fetching, completed=done, total=total),
             fetching=not arguments.dry_run,
             failed=failed_downloads.append,
-            digests=FileDigests(store.root / "file-digests.json"),
+            digests=FileDigests(store.root / "file-digests.json", read_only=store.read_only),
         )
         bars.remove_task(fetching)
+    rate = matrix_rate()  # before the worker builds, which would slow it
+
+    def plan_over(dataset: Dataset) -> Plan:
+        plan = make_plan(
+            backbones,
+            dataset,
+            protocol,
+            settings,
+            arguments.seeds or (arguments.seed,),
+            input_size=arguments.input_size,
+            keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+            rate=rate,
+            located=found,
+            fractions=arguments.fractions,
+        )
+        images = int(len(dataset.splits["train"]) * min(arguments.fractions))
+        if settings.batch_size > images:
+            say(
+                f"batches of {settings.batch_size} are more than the {images} training images, so "
+                "an epoch is a single step on all of them; --batch-size makes smaller ones."
+            )
+        return plan
+
+    if arguments.dry_run:
+        return dry_run.show(arguments, console, listing, sizes, store, plan_over)
+    with Progress(console=console, transient=True) as bars:
         first = first_blueprint(
             backbones,
             len(listing.classes),
@@ -134,14 +159,13 @@ def _run(
             plugins=arguments.plugin,
             packages=arguments.packages,
         )
-        rate = matrix_rate()  # before the worker builds, which would slow it
         decoding = bars.add_task("decoding images", total=None)
         dataset = datasets.prepare(
             listing,
             sizes,
             store=store,
             progress=lambda done, total: bars.update(decoding, completed=done, total=total),
-            before_decoding=lambda: executor.build_ahead(None if arguments.dry_run else first),
+            before_decoding=lambda: executor.build_ahead(first),
         )
         bars.remove_task(decoding)
         auditing = bars.add_task("looking for copies", total=None)
@@ -155,33 +179,13 @@ def _run(
                 auditing, description=stage, completed=done, total=total
             ),
         )
-    plan = make_plan(
-        backbones,
-        trained,
-        protocol,
-        settings,
-        arguments.seeds or (arguments.seed,),
-        input_size=arguments.input_size,
-        keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
-        rate=rate,
-        located=found,
-        fractions=arguments.fractions,
-    )
-    images = int(len(plan.dataset.splits["train"]) * min(arguments.fractions))
-    if settings.batch_size > images:
-        say(
-            f"batches of {settings.batch_size} are more than the {images} training images, so an "
-            f"epoch is a single step on all of them; --batch-size makes smaller ones."
-        )
+    plan = plan_over(trained)
     name = arguments.run or plan.name
     folder = arguments.results / name
-    _show_plan(console, plan, folder, verbose=arguments.verbose)
-    _show_audit(console, audited)
+    show_plan(console, plan, pending(plan, folder), str(folder), verbose=arguments.verbose)
+    show_audit(console, audited)
     if not plan.planned:
         raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
-    if arguments.dry_run:
-        console.print("dry run: nothing was trained.")
-        return Exit.INCOMPLETE if plan.skipped else Exit.DONE
 
     folder = run_folder(arguments.results, name, fresh=arguments.fresh)
     request = Request(
@@ -232,63 +236,3 @@ def _run(
     asked = {record.trial.key for record in records}
     incomplete = plan.skipped or broken or failed_downloads or report.incomplete(findings, asked)
     return Exit.INCOMPLETE if incomplete else Exit.DONE
-
-
-def _show_plan(console: Console, plan: Plan, folder: Path, *, verbose: bool) -> None:
-    protocol, dataset = plan.protocol, plan.dataset
-    counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
-    console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
-    _show_excluded(console, dataset, verbose=verbose)
-    console.print(f"protocol  {protocol.name}: {protocol.summary}", markup=False, soft_wrap=True)
-    if plan.settings.robustness:
-        passes = robustness_passes(len(dataset.splits["test"]))
-        console.print(f"robust    {passes:,} corrupted test images for each pretrained model")
-    waiting = {trial.key for trial in pending(plan, folder)}
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
-        table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
-    total, known = 0.0, True
-    for planned in plan.planned:
-        todo = [trial for trial in planned.trials if trial.key in waiting]
-        known &= planned.seconds is not None or not todo
-        seconds = planned.seconds or 0.0
-        total += seconds if todo else 0.0
-        table.add_row(
-            planned.backbone,
-            str(planned.input_size),
-            "random init" if planned.weights is None else planned.weights.source,
-            str(len(planned.trials)),
-            str(len(todo)),
-            human_seconds(seconds) if todo and seconds else "-",
-        )
-    console.print(table)
-    for skipped in plan.skipped:
-        text = f"skipped   {skipped.backbone}: {skipped.reason}"
-        console.print(text, style="red", markup=False, soft_wrap=True)
-    about = (
-        "unknown (a backbone declares no cost)" if not known else f"about {human_seconds(total)}"
-    )
-    console.print(f"run       {folder}, {len(waiting)} trials to do, {about} on this CPU")
-
-
-def _show_audit(console: Console, kept: KeptAudit) -> None:
-    """A line for the leak, and one for all else; where the figures come from is in the report."""
-    leak = words.outcome(kept)
-    took = f"{kept.seconds:.1f} s"
-    text = f"audit     {leak or words.NO_LEAK} ({took})"
-    console.print(text, style="red" if leak else "", markup=False, soft_wrap=True)
-    if others := list(words.others(kept.audit)):
-        text = f"audit     also {', '.join(others)}; report.md tells more"
-        console.print(text, style="yellow", markup=False, soft_wrap=True)
-
-
-def _show_excluded(console: Console, dataset: Dataset, *, verbose: bool) -> None:
-    for note in dataset.notes:
-        console.print(f"note      {note}", markup=False, soft_wrap=True)
-    if dataset.excluded:
-        count = len(dataset.excluded)
-        hint = "" if verbose else "; -v names them, and so does the report"
-        console.print(f"left out  {count} unusable images{hint}", style="yellow")
-    if verbose:
-        for image in dataset.excluded:
-            console.print(f"          {image.id}: {image.reason}", markup=False, soft_wrap=True)

@@ -2,6 +2,8 @@
 
     list_dataset   finds images, classes and splits; decodes nothing
     prepare        decodes every image once at all sizes, leaves out the bad ones
+    recall         what an earlier run has decoded, or nothing
+    undecoded      the data set as it is listed, before anything is known of its images
     images         the decoded array of one split at one size, for the process that trains
     leave_out      the same data set without some images, as copies of test images
     restore        what is gone from the store, decoded again
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 from bench.datasets.cautions import cautions
 from bench.datasets.listing import Listed, Listing, Reader
 from bench.errors import NoDatasetError, UsageError
-from bench.types import Dataset, SplitName
+from bench.types import Dataset, Split, SplitName
 
 if TYPE_CHECKING:
     from bench.store import Entry, Store
@@ -34,7 +36,9 @@ __all__ = [
     "leave_out",
     "list_dataset",
     "prepare",
+    "recall",
     "restore",
+    "undecoded",
 ]
 
 
@@ -83,6 +87,28 @@ def prepare(
 
     return preparation.prepare(
         listing, sizes, store=store, progress=progress, before_decoding=before_decoding
+    )
+
+
+def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
+    """What `prepare` would return, where all is in the store already; nothing is decoded."""
+    from bench.datasets import preparation
+
+    return preparation.recall(listing, sizes, store=store)
+
+
+def undecoded(listing: Listing) -> Dataset:
+    """All that is listed, as if no image were bad; without digests, and so without fingerprint."""
+    return Dataset(
+        name=listing.name,
+        description=listing.description,
+        classes=listing.classes,
+        splits={
+            name: Split(tuple(i.id for i in split), tuple(i.label for i in split))
+            for name, split in listing.splits.items()
+        },
+        fingerprint="",
+        notes=(*listing.notes, *listing.warnings),
     )
 
 

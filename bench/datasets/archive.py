@@ -13,11 +13,13 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from bench.datasets.folder import LITTER, list_folder
 from bench.datasets.listing import Listing, safe_name
+from bench.datasets.packed import packed_folder
 from bench.datasets.splits import NO_GROUPS
 from bench.entries import files_below, is_folder
 from bench.errors import DatasetError
@@ -30,6 +32,8 @@ MAX_DEPTH = 100
 MAX_RATIO = 100  # images hardly shrink in an archive; below HARMLESS_BYTES nobody cares
 HARMLESS_BYTES = 256 * 10**6
 MANIFEST = ".files.json"  # a hidden name: none such is extracted or read as an image
+
+Members = list[tuple[zipfile.ZipInfo, PurePosixPath]]  # and where to extract it
 
 
 def list_archive(
@@ -47,7 +51,11 @@ def list_archive(
     store.pin(EXTRACTED, digest)
     with store.lock(EXTRACTED, {"sha256": digest}):
         if not _is_whole(folder):
-            _extract(path, folder, store, say)
+            if store.read_only:  # where nothing is to be written, the names are enough
+                with _opened(path) as (_, members):
+                    folder = packed_folder(place for _, place in members)
+            else:
+                _extract(path, folder, store, say)
     return list_folder(
         folder,
         split_seed=split_seed,
@@ -60,8 +68,7 @@ def list_archive(
 def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None]) -> None:
     try:
         store.make_folder(EXTRACTED)
-        with store.workplace() as aside, zipfile.ZipFile(path) as archive:
-            members = _checked(archive, path)
+        with store.workplace() as aside, _opened(path) as (archive, members):
             total = sum(member.file_size for member, _ in members)
             free = shutil.disk_usage(aside).free
             if total > 0.9 * free:
@@ -74,8 +81,6 @@ def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None])
                 _write(archive, member, aside / place)
             (aside / MANIFEST).write_text(to_json(_sizes(aside)), encoding="utf-8")
             store.replace_folder(aside, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
     except NotKeptError as error:
         raise DatasetError(f"{path.name} cannot be extracted: {error}.") from error
     except OSError as error:
@@ -95,7 +100,17 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {name: nbytes for name, nbytes in files_below(folder) if name != MANIFEST}
 
 
-def _checked(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
+    """The archive and what to extract of it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive, _checked(archive, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
+
+
+def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
     """The files to extract and where to; an error if any member of the archive is suspicious."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.datasets.demo import list_demo
 from bench.datasets.listing import Listing
 from bench.datasets.splits import with_counts
-from bench.datasets.tfds import can_download, find_builder, list_tfds
+from bench.datasets.tfds import NotPreparedError, can_download, find_builder, list_tfds
 from bench.errors import DatasetError
 from bench.store import Store
 from bench.types import SplitName
@@ -32,6 +32,8 @@ def list_auto(
         listing = list_tfds(
             PHOTOGRAPHS, store=store, split_seed=split_seed, say=say, data_dir=data_dir
         )
+    except NotPreparedError:  # a run would prepare it: the demo would not be what it takes
+        raise
     except DatasetError as error:
         return _demo(f"cannot be had ({error})")
     why = "it is prepared here" if prepared else "it could be downloaded"

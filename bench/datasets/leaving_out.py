@@ -42,7 +42,7 @@ def leave_out(
             labels=tuple(split.labels[row] for row in rows),
             digests=tuple(split.digests[row] for row in rows),
         )
-        for size in sizes:
+        for size in sizes if not store.read_only else ():
             _copy(dataset, name, splits[name], rows, size, store)
     return replace(
         dataset,

@@ -83,6 +83,13 @@ def prepare(
     return dataset
 
 
+def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
+    """See `bench.datasets.recall`."""
+    _check_classes(listing)
+    dataset, missing = _look(listing, sorted(set(sizes)), store)
+    return None if missing else dataset
+
+
 def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
     """The data set as it is remembered, and the sizes that are not in the store."""
     outcomes = _remembered(listing, store)

@@ -30,6 +30,10 @@ from bench.types import SplitName
 Say = Callable[[str], None]
 
 
+class NotPreparedError(DatasetError):
+    """The set could be prepared, but nothing is to be written."""
+
+
 class Records(Protocol):
     """Serialised examples by position."""
 
@@ -96,6 +100,11 @@ def list_tfds(
     builder = find_builder(name, data_dir)
     _check_features(builder.info.features, name)
     if not builder.is_prepared():
+        if store.read_only:
+            raise NotPreparedError(
+                f"tfds:{name} is not prepared in {builder.data_dir} yet, and a dry run prepares "
+                "nothing: its images are not known. Run without --dry-run to prepare it."
+            )
         with store.lock("tfds", {"name": builder.info.full_name}):
             if not builder.is_prepared():
                 _prepare(builder, name, say)

@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,25 @@ def test_an_archive_is_extracted_once_and_read_as_its_folder(
     once_more = list_dataset(str(path), store=store)
     assert prepare(once_more, [4], store=store, progress=lambda n, _: steps.append(n)) == dataset
     assert steps == []
+
+
+def test_where_nothing_is_written_it_is_listed_by_its_names(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    """The same listing as after the extraction."""
+    shift = {name.replace("pets/", "pets/train/"): data for name, data in members.items()}
+    more = {"pets/val/cats/a.png": b"x", "pets/val/dogs/b/c.png": b"x", "pets/notes.txt": b"x"}
+    for name, inside in (("one", members), ("two", shift | more)):
+        path = zipped(tmp_path / f"{name}.zip", inside)
+        reader = Store(store.root, read_only=True)
+        by_names = list_dataset(str(path), store=reader)
+        extracted = list_dataset(str(path), store=store)
+        assert replace(by_names, reader=extracted.reader) == extracted
+        with pytest.raises(OSError, match="not a regular file"):
+            by_names.reader.read(by_names.splits["train"][0].id)
+        again = list_dataset(str(path), store=reader)  # as it is extracted by now
+        id = again.splits["train"][0].id
+        assert again.reader.read(id) == extracted.reader.read(id)
 
 
 def test_names_written_on_windows(tmp_path: Path, store: Store, members: dict[str, bytes]) -> None:

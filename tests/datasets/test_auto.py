@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.datasets import Listing, auto
+from bench.errors import DatasetError
 from bench.store import Store
 from bench.types import SPLITS
 
@@ -70,6 +71,14 @@ def test_all_of_them_with_a_gpu(
     listing = chosen(store, prepared)
     assert sizes(listing) == [28, 6, 6]
     assert listing.description.endswith("(auto: it could be downloaded)")
+
+
+def test_where_nothing_is_written_nothing_is_prepared(store: Store, prepared: Path) -> None:
+    reader = Store(store.root, read_only=True)
+    with pytest.raises(DatasetError, match=r"not prepared in .*a dry run prepares nothing"):
+        chosen(reader, prepared)
+    assert not prepared.exists()
+    assert not store.root.exists()
 
 
 def test_the_demo_where_no_host_answers(

@@ -1,0 +1,53 @@
+"""`run --dry-run`: the plan from what is known now; nothing is decoded, and nothing written."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from bench import datasets
+from bench.audit import gate
+from bench.commands.plan_text import show_audit, show_plan
+from bench.datasets.listing import Listing
+from bench.errors import Exit, UsageError
+from bench.plan import Plan
+from bench.run import pending
+from bench.store import Store
+from bench.types import Dataset
+
+
+def show(
+    arguments: argparse.Namespace,
+    console: Console,
+    listing: Listing,
+    sizes: Sequence[int],
+    store: Store,
+    plan_over: Callable[[Dataset], Plan],
+) -> int:
+    """Show what the same command would do. Which images are unusable, or copies, and which trials
+    are done, is known where an earlier run has decoded the images."""
+    dataset = datasets.recall(listing, sizes, store=store)
+    if dataset is None:
+        plan = plan_over(datasets.undecoded(listing))
+        where = str(arguments.results / (arguments.run or "(named after the images' content)"))
+        show_plan(console, plan, plan.trials, where, verbose=arguments.verbose)
+        text = "the images are not decoded yet: which are unusable or copies, and which trials are"
+        console.print(
+            f"audit     not known; {text} done already, is not known either",
+            style="dim",
+            soft_wrap=True,
+        )
+    else:
+        trained, audited = gate.pass_through(
+            listing, dataset, sizes, store=store, on_leak=arguments.on_leak
+        )
+        plan = plan_over(trained)
+        folder = arguments.results / (arguments.run or plan.name)
+        show_plan(console, plan, pending(plan, folder), str(folder), verbose=arguments.verbose)
+        show_audit(console, audited)
+    if not plan.planned:
+        raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
+    console.print("dry run: nothing was decoded, trained or written.")
+    return Exit.INCOMPLETE if plan.skipped else Exit.DONE
