@@ -14,7 +14,7 @@ from PIL import Image
 from synthetic import Net, make_run
 
 from bench import report, thumbnails
-from bench.datasets.pixels import draft, parts
+from bench.datasets.pixels import KIND, parts
 from bench.metrics.classification import Guesses
 from bench.records import load_run, read_records, write_arrays
 from bench.report.figures import sheet
@@ -118,7 +118,7 @@ def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> Non
     split = Split(tuple("abcdefgh"), (0, 1) * 4, tuple(f"{i:064x}" for i in range(8)))
     dataset = replace(load_run(folder).dataset, splits={"test": split})
     squares = np.repeat(np.arange(8, dtype=np.uint8) * 30, 32 * 32 * 3).reshape(8, 32, 32, 3)
-    writer = draft(store, squares.nbytes, "test images")
+    writer = store.draft(KIND, "test images", squares.nbytes)
     writer.append(squares)
     writer.commit(parts(split, 32), 1.0)
 
