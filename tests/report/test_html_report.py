@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from synthetic import SIX, Net, make_run
 
@@ -21,6 +22,7 @@ from bench.records import load_run
 from bench.report import html
 from bench.report.findings import find
 from bench.report.html.document import script_json
+from bench.report.html.sections import confusion
 from bench.report.mistakes import shown
 
 HOSTILE = (
@@ -126,13 +128,57 @@ def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: 
     assert calibrated == {"mobilenetv2", "resnet50", "efficientnet_lite0"}
 
 
+def dense(backbone: dict[str, Any], classes: int) -> NDArray[np.int64]:
+    """The confusion matrix that a page holds as row, column, count, row, ..."""
+    counts = np.zeros((classes, classes), np.int64)
+    for row, column, count in np.reshape(backbone["cells"], (-1, 3)):
+        counts[row, column] = count
+    return counts
+
+
+def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
+    findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
+    counts = findings.confusions["mobilenetv2"]
+    (backbone,) = data_of(html.page(findings))["confusion"]["backbones"]
+    assert np.array_equal(dense(backbone, 30), counts)
+    cells = np.reshape(backbone["cells"], (-1, 3))
+    assert len(cells) == np.count_nonzero(counts) < 90 + 1
+    assert backbone["left_out"] == 0
+    # The right answers, then the largest confusions: what a page of many classes shows first.
+    right = cells[:, 0] == cells[:, 1]
+    assert list(right) == sorted(right, reverse=True)
+    wrong = cells[~right, 2]
+    assert list(wrong) == sorted(wrong, reverse=True)
+    assert [images for *_, images in backbone["scores"]] == counts.sum(axis=1).tolist()
+    recall = [share for _, share, _, _ in backbone["scores"]]
+    assert recall == pytest.approx(np.diag(counts) / counts.sum(axis=1), abs=1e-4)
+
+
+def test_only_the_largest_confusions_are_held_where_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confusion, "MAX_CONFUSIONS", 2)
+    findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(5), images=200)))
+    counts = findings.confusions["mobilenetv2"]
+    (backbone,) = data_of(html.page(findings))["confusion"]["backbones"]
+    wrong = np.sort(counts[~np.eye(5, dtype=bool)])[::-1]
+    held = dense(backbone, 5)
+    assert np.array_equal(np.diag(held), np.diag(counts))
+    assert sorted(held[~np.eye(5, dtype=bool)])[-3:] == [0, *sorted(wrong[:2])]
+    assert backbone["left_out"] == np.count_nonzero(wrong) - 2
+
+
+def range_of(number: int) -> list[str]:
+    return [f"class {i}" for i in range(number)]
+
+
 def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:1], images=40)
     page = page_of(folder)
     found = re.search(r'id="block-answers">(.*?)</script>', page)
     assert found is not None
     answers = json.loads(found.group(1))
-    counts = data_of(page)["confusion"]["backbones"][0]["counts"]
+    counts = dense(data_of(page)["confusion"]["backbones"][0], 2)
     cells = answers["backbones"]["mobilenetv2"]
     for cell, images in cells.items():
         true, said = map(int, cell.split(","))

@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.metrics.classification import class_scores
-from bench.report import format as fmt
+from bench.metrics.classification import Counts, class_scores
 from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
-from bench.report.html.values import Json, cell, number, table, text
-from bench.types import Split
+from bench.report.html.values import Json, number, numbers, text
+from bench.types import Record, Split
 
 PER_CELL = 36  # images that a cell shows at most, the surest answers first
 PER_BACKBONE = 1500
+MAX_CONFUSIONS = 10_000  # cells off the diagonal that a backbone has in the page
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     if not findings.confusions:
         return None
-    classes = findings.run.dataset.classes
     found = findings.confusions
-    in_order = [(label, found[label]) for label in findings.records if label in found]
-    backbones = [
-        {
-            "label": text(label),
-            "seeds": sum(r.status == "ok" for r in findings.records[label]),
-            "counts": counts.tolist(),
-            "scores": table(
-                ["Class", "Precision", "Recall", "F1", "Images"],
-                [
-                    [
-                        text(name),
-                        *(
-                            cell(fmt.MISSING if np.isnan(v) else fmt.percent(v), v)
-                            for v in (s.precision, s.recall, s.f1)
-                        ),
-                        cell(f"{s.images:,}", s.images),
-                    ]
-                    for name, s in zip(classes, class_scores(counts), strict=True)
-                ],
-                left=(0,),
-            ),
-        }
-        for label, counts in in_order
-    ]
-    return {"classes": [text(name) for name in classes], "backbones": backbones}
+    return {
+        "classes": [text(name) for name in findings.run.dataset.classes],
+        "backbones": [
+            _backbone(label, found[label], findings.records[label])
+            for label in findings.records
+            if label in found
+        ],
+    }
+
+
+def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> Json:
+    """The cells that hold answers, as row, column, count, row, column, ...: of a thousand classes
+    nearly all are empty. The right ones, then the largest of the others."""
+    rows, columns = np.nonzero(counts)
+    order = np.lexsort((-counts[rows, columns], rows != columns))
+    rows, columns = rows[order], columns[order]
+    kept = min(len(order), int((rows == columns).sum()) + MAX_CONFUSIONS)
+    cells = np.stack([rows, columns, counts[rows, columns]], axis=1)[:kept]
+    return {
+        "label": text(label),
+        "seeds": sum(record.status == "ok" for record in records),
+        "cells": cells.ravel().tolist(),
+        "left_out": len(order) - kept,
+        # Of each class: precision, recall, F1, and how many answers there are about its images.
+        "scores": [
+            [*numbers((s.precision, s.recall, s.f1), 6), s.images] for s in class_scores(counts)
+        ],
+    }
 
 
 def answers(findings: Findings, seen: Mapping[str, Seen]) -> Json:
@@ -72,8 +74,10 @@ def _cells(one: Seen, classes: int) -> dict[str, list[tuple[int, float | None, i
     taken = 0
     # Mistakes first, the surest of them leading: they are what a reader looks for.
     for place in np.lexsort((-sure, true == said)):
+        if taken == PER_BACKBONE:
+            break
         found = cells.setdefault(f"{true[place]},{said[place]}", [])
-        if taken < PER_BACKBONE and len(found) < PER_CELL:
+        if len(found) < PER_CELL:
             found.append((int(codes[place] // classes), number(sure[place], 3), int(seeds[place])))
             taken += 1
     return cells

@@ -2,6 +2,7 @@
 const MOST_WRITTEN = 24;
 const MOST_TURNED = 6;
 const MOST_LISTED = 12;
+const MOST_OF_MANY = 40;
 const MOST_PRINTED = 12;
 
 section("confusion", "Where it fails", (data) => {
@@ -22,27 +23,62 @@ section("confusion", "Where it fails", (data) => {
   ];
 });
 
+/* The cells that hold answers, the right ones first, then the largest of the others. */
+const unpacked = new Map();
+function cellsOf(backbone) {
+  if (!unpacked.has(backbone)) {
+    const flat = backbone.cells;
+    unpacked.set(backbone, Array.from({ length: flat.length / 3 }, (_, k) => ({ row: flat[3 * k], column: flat[3 * k + 1], count: flat[3 * k + 2] })));
+  }
+  return unpacked.get(backbone);
+}
+
+/* How many answers there are about images of a class. */
+function answersOf(backbone, row) {
+  return backbone.scores[row][3];
+}
+
 function failures(classes, backbone, rates) {
   const drill = element("div", { role: "region", "aria-label": "Images of a cell", "aria-live": "polite" });
-  const open = (row, column, button) => openCell(drill, classes, backbone, row, column, button);
-  const right = backbone.counts.reduce((sum, row, i) => sum + row[i], 0);
-  const all = backbone.counts.flat().reduce((sum, n) => sum + n, 0);
+  const open = (cell, button) => openCell(drill, classes, backbone, cell, button);
+  const right = cellsOf(backbone).reduce((sum, { row, column, count }) => sum + (row === column ? count : 0), 0);
+  const all = backbone.scores.reduce((sum, [, , , images]) => sum + images, 0);
   const seeds = backbone.seeds > 1 ? `, sum of ${backbone.seeds} seeds` : "";
-  const drawn = classes.length <= MOST_WRITTEN ? matrixTable(classes, backbone, rates, open) : matrixMap(classes, backbone);
+  const few = classes.length <= MOST_WRITTEN;
+  const cellsMean = few && [" Rows are the true class, columns the answer; colour is the share of a row.", element("span", { class: "unprinted" }, " A cell opens its images.")];
   return [
     element("h3", { class: "printed above" }, named(backbone.label)),
-    element("p", { class: "soft" }, `${right.toLocaleString("en")} of ${all.toLocaleString("en")} answers right${seeds}. Rows are the true class, columns the answer; colour is the share of a row.`, element("span", { class: "unprinted" }, " A cell opens its images.")),
-    element("div", { class: "failing" }, drawn, mixedUp(classes, backbone, open)),
+    element("p", { class: "soft" }, `${right.toLocaleString("en")} of ${all.toLocaleString("en")} answers right${seeds}.`, ...(cellsMean || [])),
+    few ? element("div", { class: "failing" }, matrixTable(classes, backbone, rates, open), mixedUp(classes, backbone, open, MOST_LISTED))
+      : mixedUp(classes, backbone, open, MOST_OF_MANY),
     drill,
-    element("details", { open: classes.length <= 12 || printing }, element("summary", {}, "Precision, recall and F1 of each class"),
-      sortable(backbone.scores, `Scores of each class, ${backbone.label}`)),
+    !few && wholeMatrix(classes, backbone),
+    classScores(classes, backbone),
   ];
+}
+
+function classScores(classes, backbone) {
+  const spec = () => ({
+    columns: ["Class", "Precision", "Recall", "F1", "Images"].map((title, index) => ({ title, left: index === 0 })),
+    rows: backbone.scores.map(([...figures], index) => {
+      const images = figures.pop();
+      return [{ text: classes[index] }, ...figures.map((value) => (value === null ? { text: "–" } : { text: percent(value, 2), value })), { text: images.toLocaleString("en"), value: images }];
+    }),
+  });
+  const many = classes.length > MOST_WRITTEN;
+  const details = element("details", { class: many ? "long" : null, open: classes.length <= 12 || (printing && !many) }, element("summary", {}, "Precision, recall and F1 of each class"));
+  const fill = () => details.append(sortable(spec(), `Scores of each class, ${backbone.label}`));
+  if (many) whenOpened(details, fill);
+  else fill();
+  return details;
 }
 
 function matrixTable(classes, backbone, rates, open) {
   const turned = classes.length > MOST_TURNED;
   const few = classes.length <= 4;
   const random = backbone.label.endsWith("(random init)");
+  const counts = classes.map(() => classes.map(() => 0));
+  for (const { row, column, count } of cellsOf(backbone)) counts[row][column] = count;
   return element("div", { class: "scroll matrix-frame" },
     element("table", { class: `matrix${few ? " few" : ""}${random ? " random" : ""}` },
       element("caption", { class: "unseen" }, `Confusion matrix of ${backbone.label}, ${rates ? "rates" : "counts"}`),
@@ -50,12 +86,11 @@ function matrixTable(classes, backbone, rates, open) {
         element("th", { scope: "col", class: turned ? "turned" : null, title: name }, turned ? element("span", {}, shortened(name, 40)) : shortened(name, 24))))),
       element("tbody", {}, classes.map((name, row) => element("tr", {},
         element("th", { scope: "row", class: "left", title: name }, shortened(name, 24)),
-        backbone.counts[row].map((count, column) => matrixCell(classes, backbone, row, column, rates, open)))))));
+        counts[row].map((count, column) => matrixCell(classes, answersOf(backbone, row), { row, column, count }, rates, open)))))));
 }
 
-function matrixCell(classes, backbone, row, column, rates, open) {
-  const count = backbone.counts[row][column];
-  const total = backbone.counts[row].reduce((sum, n) => sum + n, 0);
+function matrixCell(classes, total, cell, rates, open) {
+  const { row, column, count } = cell;
   const share = total ? count / total : 0;
   const text = rates ? (total ? percent(share) : "–") : count.toLocaleString("en");
   const depth = share > 0.88 ? " strong" : share > 0.6 ? " middle" : "";
@@ -66,32 +101,36 @@ function matrixCell(classes, backbone, row, column, rates, open) {
     style: { "--share": String(share) },
     "aria-expanded": "false",
     "aria-label": `${classes[row]} taken for ${classes[column]}: ${count}, ${percent(share)}`,
-    click: (event) => open(row, column, event.currentTarget),
+    click: (event) => open(cell, event.currentTarget),
   }, text));
 }
 
-/* Too many classes to write down: a picture of the whole, and the list beside it for the figures. */
-function matrixMap(classes, { label, counts }) {
+/* Too many classes to write down: a picture of the whole, drawn when it is asked for. */
+function wholeMatrix(classes, backbone) {
+  const details = element("details", { class: "long" }, element("summary", {}, `The whole matrix, ${classes.length.toLocaleString("en")} classes`));
+  whenOpened(details, () => details.append(matrixMap(classes, backbone)));
+  return details;
+}
+
+function matrixMap(classes, backbone) {
   const zoom = Math.max(1, Math.floor(480 / classes.length));
-  const canvas = element("canvas", { class: "matrix-map", width: classes.length * zoom, height: classes.length * zoom, role: "img", "aria-label": `Confusion matrix of ${label}: ${classes.length} classes, true down, answers across` });
+  const canvas = element("canvas", { class: "matrix-map", width: classes.length * zoom, height: classes.length * zoom, role: "img", "aria-label": `Confusion matrix of ${backbone.label}: ${classes.length} classes, true down, answers across` });
   const paint = () => {
     const context = canvas.getContext("2d");
     canvas.style.background = "var(--wash)";
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.fillStyle = printing ? "#0072b2" : resolvedColour();
-    counts.forEach((row, i) => {
-      const total = row.reduce((sum, n) => sum + n, 0) || 1;
-      row.forEach((count, j) => {
-        // Rare mix-ups among many classes would be invisible on a linear scale.
-        context.globalAlpha = Math.sqrt(count / total);
-        if (count) context.fillRect(j * zoom, i * zoom, zoom, zoom);
-      });
-    });
+    for (const { row, column, count } of cellsOf(backbone)) {
+      // Rare mix-ups among many classes would be invisible on a linear scale.
+      context.globalAlpha = Math.sqrt(count / (answersOf(backbone, row) || 1));
+      context.fillRect(column * zoom, row * zoom, zoom, zoom);
+    }
   };
   paint();
   document.addEventListener("theme", paint);
   for (const when of ["beforeprint", "afterprint"]) window.addEventListener(when, paint);
-  return element("figure", { class: "plate" }, canvas, element("figcaption", { class: "soft small" }, `${classes.length} classes, true down, answers across; square-root scale`));
+  const left = backbone.left_out ? `; the ${backbone.left_out.toLocaleString("en")} smallest cells are left out` : "";
+  return element("figure", { class: "plate" }, canvas, element("figcaption", { class: "soft small" }, `${classes.length.toLocaleString("en")} classes, true down, answers across; square-root scale${left}`));
 }
 
 function resolvedColour() {
@@ -102,20 +141,24 @@ function resolvedColour() {
   return colour;
 }
 
-function mixedUp(classes, { counts }, open) {
-  const wrong = counts.flatMap((row, i) => row.map((count, j) => ({ i, j, count }))).filter(({ i, j, count }) => i !== j && count > 0);
-  wrong.sort((a, b) => b.count - a.count);
+/* The largest confusions; `cellsOf` has them in that order. */
+function mixedUp(classes, backbone, open, most) {
+  const wrong = cellsOf(backbone).filter(({ row, column }) => row !== column);
   if (!wrong.length) return element("p", {}, "Not one mistake.");
+  const total = wrong.length + backbone.left_out;
+  const more = total > most && element("p", { class: "soft small" }, `The largest ${most} of ${total.toLocaleString("en")}.`);
   return element("div", {}, element("h3", {}, "Most mixed up"),
     element("div", { class: "scroll" }, element("table", {},
-      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Answers"), element("th", { scope: "col", class: "left" }, "True → taken for"), element("th", { class: "unprinted" }, element("span", { class: "unseen" }, "Images")))),
-      element("tbody", {}, wrong.slice(0, MOST_LISTED).map(({ i, j, count }) => element("tr", {},
-        element("td", {}, count.toLocaleString("en")),
-        element("td", { class: "left" }, named(shortened(classes[i], 40)), " → ", named(shortened(classes[j], 40))),
-        element("td", { class: "unprinted" }, element("button", { class: "button", type: "button", "aria-label": `Images of ${classes[i]} taken for ${classes[j]}`, click: (event) => open(i, j, event.currentTarget) }, "Images"))))))));
+      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Answers"), element("th", { scope: "col" }, "Of the class"), element("th", { scope: "col", class: "left" }, "True → taken for"), element("th", { class: "unprinted" }, element("span", { class: "unseen" }, "Images")))),
+      element("tbody", {}, wrong.slice(0, most).map((cell) => element("tr", {},
+        element("td", {}, cell.count.toLocaleString("en")),
+        element("td", {}, percent(cell.count / answersOf(backbone, cell.row))),
+        element("td", { class: "left" }, named(shortened(classes[cell.row], 40)), " → ", named(shortened(classes[cell.column], 40))),
+        element("td", { class: "unprinted" }, element("button", { class: "button", type: "button", "aria-label": `Images of ${classes[cell.row]} taken for ${classes[cell.column]}`, click: (event) => open(cell, event.currentTarget) }, "Images"))))))), more);
 }
 
-function openCell(drill, classes, backbone, row, column, button) {
+function openCell(drill, classes, backbone, cell, button) {
+  const { row, column, count } = cell;
   const again = button.getAttribute("aria-expanded") === "true";
   document.querySelectorAll("#confusion [aria-expanded]").forEach((b) => b.setAttribute("aria-expanded", "false"));
   drill.replaceChildren();
@@ -126,8 +169,7 @@ function openCell(drill, classes, backbone, row, column, button) {
   const answers = block("answers");
   const found = answers.backbones[backbone.label]?.[`${row},${column}`] ?? [];
   const title = row === column ? `${classes[row]}, rightly answered` : `${classes[row]} taken for ${classes[column]}`;
-  const count = backbone.counts[row][column];
-  const close = element("button", { class: "button", type: "button", click: () => { openCell(drill, classes, backbone, row, column, button); button.focus(); } }, "Close");
+  const close = element("button", { class: "button", type: "button", click: () => { openCell(drill, classes, backbone, cell, button); button.focus(); } }, "Close");
   drill.append(element("div", { class: "tools" }, element("h3", {}, title), close));
   if (!count) return drill.append(element("p", { class: "soft" }, "No image."));
   const images = found.map(([image, sure, seeds]) => ({
