@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +45,20 @@ def test_every_package_that_make_installs_has_its_version() -> None:
     known = {_name(line) for line in lines}
     missing = {_name(one) for one in installed} - known - {"backbone-bench"}
     assert not missing
+
+
+def test_the_wheel_holds_the_harness_and_the_backbones_and_nothing_else() -> None:
+    setuptools = _pyproject()["tool"]["setuptools"]
+    patterns = setuptools["packages"]["find"]["include"]
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in ROOT.iterdir()
+        if top.name.isidentifier()
+        for path in top.rglob("*.py")
+    }
+
+    installed = {f for f in folders if any(fnmatchcase(f, pattern) for pattern in patterns)}
+
+    assert {f.partition(".")[0] for f in folders} >= {"bench", "backbones", "benchmarks", "tests"}
+    assert {f.partition(".")[0] for f in installed} == {"bench", "backbones"}
+    assert {f for f in folders if f.partition(".")[0] in ("bench", "backbones")} == installed

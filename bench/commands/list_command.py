@@ -76,7 +76,21 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in rows[0] if rows else ("none registered",):
         numeric = any(isinstance(row[column], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", header_style="dim")
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            header_style="dim",
+            # Names are there to be typed: on a narrow terminal the other columns are folded.
+            no_wrap=column == "name",
+            overflow="fold",
+        )
     for row in rows:
-        table.add_row(*(Text("-" if v is None else str(v)) for v in row.values()))
+        table.add_row(*(Text(_cell(column, value)) for column, value in row.items()))
     return table
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    # Which file it is takes most of a line; --json has it.
+    return str(value).partition(": ")[0] if column == "weights" else str(value)
