@@ -28,6 +28,7 @@ Array = NDArray[Any]
 TRIAL, REPLACES = "__trial__", "__replaces__"
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 BLOCK = 1 << 20
+ROUNDING = 0.01
 SECONDS = ("latency_", "warmup_")
 
 
@@ -119,6 +120,11 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
         elif name.endswith("_probabilities") or name.startswith("probabilities_"):
             if array.ndim < 2 or array.dtype.kind not in "fiu" or array.shape[-1] != classes:
                 raise ValueError(f"{name} are not of the run's {classes} classes")
+            if (
+                name.endswith("_probabilities")
+                and ((array < -ROUNDING) | (array > 1 + ROUNDING)).any()
+            ):
+                raise ValueError(f"{name} are no probabilities")
             images = arrays.get(_images_of(name))
             if images is not None and array.shape[-2] != len(images):
                 raise ValueError(f"{name} are of {array.shape[-2]} images, not of {len(images)}")

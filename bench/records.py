@@ -191,7 +191,11 @@ def _record(path: Path, number: int, line: str) -> Record:
                 f"{path} line {number} has format {raw['schema']}, this program reads up to "
                 f"{SCHEMA}; update backbone-bench."
             )
-        return structure(Record, raw)
+        record = structure(Record, raw)
+        phases = [*record.phases, *(phase for rate in record.tuning for phase in rate.phases)]
+        if not all(0 <= phase.best_epoch <= len(phase.epochs) for phase in phases):
+            raise ValueError("its best epoch is not among its epochs")
+        return record
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BenchError(
             f"{path} line {number} is not a record ({_in_short(error)}). Delete that line: the "

@@ -161,6 +161,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _json(RECORDS, lambda raw: raw | {"seconds": {"total": "1"}}),
         "line 1 .*seconds: expected float, got '1'",
     ),
+    "a best epoch that there is not": (
+        _json(RECORDS, lambda raw: raw | {"phases": [raw["phases"][0] | {"best_epoch": 7}]}),
+        "line 1 .*its best epoch is not among its epochs",
+    ),
     "arrays were exchanged": (_exchanged, "npz is damaged .it holds the arrays of trial"),
     "arrays were altered": (
         _arrays(),
@@ -189,6 +193,10 @@ WITHOUT_CHECKSUM: dict[str, tuple[Callable[[Path], None], str]] = {
         "not of the run's 2 classes",
     ),
     "probabilities of one dimension": (_arrays(test_probabilities=np.ones(10)), "2 classes"),
+    "what no probabilities are": (
+        _arrays(validation_probabilities=np.full((10, 2), -1.0)),
+        "validation_probabilities are no probabilities",
+    ),
     "durations that are texts": (_arrays(latency_keras_b1=np.full(5, "x")), "no list of seconds"),
     "objects": (_arrays(test_labels=np.array([{}] * 10)), "allow_pickle=False"),
     "an array alone": (_an_array_alone, "no .npz archive"),
