@@ -64,7 +64,8 @@ class Cleared:
     """What `clear` did, in bytes and numbers of entries."""
 
     freed: int
-    kept: int  # in use by a running process
+    in_use: int  # by a running process
+    refused: int  # by the operating system
 
 
 class Store:
@@ -219,8 +220,9 @@ class Store:
         sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
         gone = self._delete(sizes)
         self.sweep()
-        kept = [path for path in sizes if path not in gone and path.exists()]
-        return Cleared(sum(sizes[path] for path in gone), len(kept))
+        pinned = self._pins.held()
+        kept = [_name(path) in pinned for path in sizes if path not in gone and path.exists()]
+        return Cleared(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
 
     def _read(self, path: Path) -> Entry | None:
         try:

@@ -142,7 +142,7 @@ def test_what_is_damaged_is_cleared_and_makes_room(store: Store, damage: str) ->
     store.make("k", OTHER, "letters", 48, _fill(2))
     DAMAGES[damage](store.make("k", PARTS, "numbers", 48, _fill(1)).path)
     store.release()
-    assert Store(store.root).clear().kept == 0
+    assert Store(store.root).clear().in_use == 0
     assert list(store.root.glob("entries/*/*")) == []
 
 
@@ -254,9 +254,9 @@ def test_what_another_uses_is_not_deleted(tmp_path: Path) -> None:
     assert {e.description for e in other.entries()} == {"1", "3"}
     with pytest.raises(NoRoomError, match="of which 8,256 are in use"):
         other.make("k", {"n": 4}, "4", 4000, _fill(4, (1000,)))
-    assert Store(tmp_path).clear() == Cleared(freed=0, kept=2)
+    assert Store(tmp_path).clear() == Cleared(freed=0, in_use=2, refused=0)
     del user
-    assert Store(tmp_path).clear() == Cleared(freed=4128, kept=1)
+    assert Store(tmp_path).clear() == Cleared(freed=4128, in_use=1, refused=0)
 
 
 def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
@@ -265,7 +265,7 @@ def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
     lease = left_beside(store.root / "pins" / "in-use")
     lease.mkdir()
     (lease / f"k-{entry.key}").touch()
-    assert store.clear() == Cleared(freed=entry.nbytes, kept=0)
+    assert store.clear() == Cleared(freed=entry.nbytes, in_use=0, refused=0)
     assert not lease.exists()
 
 
@@ -307,7 +307,7 @@ def test_a_cache_that_cannot_be_written_is_read(
     assert fresh.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
     with pytest.raises(NotKeptError, match=r"cache .*/cache cannot be written: Read-only file"):
         fresh.make("k", OTHER, "letters", 48, _fill(8))
-    assert fresh.clear() == Cleared(freed=0, kept=1)
+    assert fresh.clear() == Cleared(freed=0, in_use=0, refused=1)
     assert len(list(fresh.entries())) == 1
 
 
@@ -333,7 +333,7 @@ def test_read_only_by_choice_writes_nothing(store: Store) -> None:
         reader.make("k", OTHER, "letters", 48, _fill(8))
     with reader.workplace() as elsewhere:
         assert store.root not in elsewhere.parents
-    assert reader.clear() == Cleared(freed=0, kept=1)
+    assert reader.clear() == Cleared(freed=0, in_use=0, refused=1)
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == before
     assert not elsewhere.exists()
 
@@ -368,5 +368,5 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
 def test_clear(store: Store) -> None:
     entry = store.make("k", PARTS, "numbers", 48, _fill(1))
     store.release()
-    assert store.clear() == Cleared(freed=entry.nbytes, kept=0)
+    assert store.clear() == Cleared(freed=entry.nbytes, in_use=0, refused=0)
     assert list(store.entries()) == []

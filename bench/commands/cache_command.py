@@ -9,6 +9,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
+from bench.errors import BenchError
 from bench.store import EXTRACTED, Entry, Store
 
 
@@ -19,12 +20,11 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.action == "clear":
         cleared = store.clear()
         console.print(f"freed {cleared.freed / 1e6:,.0f} MB in {store.root}", soft_wrap=True)
-        if cleared.kept:
-            console.print(
-                f"kept {cleared.kept:,} entries that a running process uses; clear again later",
-                style="yellow",
-                soft_wrap=True,
-            )
+        if cleared.in_use:
+            text = f"kept {cleared.in_use:,} entries that a running process uses; clear again later"
+            console.print(text, style="yellow", soft_wrap=True)
+        if cleared.refused:
+            raise BenchError(f"{cleared.refused:,} entries in {store.root} cannot be deleted.")
         return 0
     entries = list(store.entries())
     extracted = [nbytes for _, nbytes in store.extracted()]

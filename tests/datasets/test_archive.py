@@ -220,10 +220,10 @@ def test_what_a_run_reads_is_not_cleared(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
     listed(zipped(tmp_path / "pets.zip", members), store)
-    assert Store(store.root).clear().kept == 1
+    assert Store(store.root).clear().in_use == 1
     store.release()
     cleared = Store(store.root).clear()
-    assert cleared.kept == 0
+    assert cleared.in_use == 0
     assert cleared.freed > sum(map(len, members.values()))
 
 

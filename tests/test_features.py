@@ -1,0 +1,77 @@
+"""Activations of the frozen part: the same rows, kept or not, and whatever becomes of the cache."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+
+from bench.augment import PLAIN
+from bench.backends.base import Array, current
+from bench.features import Frozen
+from bench.network import Network
+from bench.passes import Passes
+from bench.store import Store
+
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def passes() -> Passes:
+    return Passes(Network(tiny.TINY, tiny.SIZE), current())
+
+
+def _frozen(passes: Passes, store: Store, keep: Store) -> Frozen:
+    """Images in one store, activations in another."""
+    pixels, _ = tiny.images(COUNT, seed=1)
+    entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
+    return Frozen(passes, "weights", entries, keep)
+
+
+def _take(frozen: Frozen, cut: str) -> Array:
+    rows = frozen.rows("train", PLAIN, [cut], lambda done, total: None)[cut]
+    return rows.take(np.arange(COUNT))
+
+
+def test_what_cannot_be_kept_is_computed_each_time(passes: Passes, store: Store) -> None:
+    kept = _frozen(passes, store, store)
+    expected = _take(kept, "one_add")
+    assert kept.notes == []
+    for keep, why in (
+        (Store(store.root.parent / "small", limit_bytes=1), "may hold 1"),
+        (Store(store.root, read_only=True), "is only read"),
+    ):
+        frozen = _frozen(passes, store, keep)
+        np.testing.assert_allclose(_take(frozen, "one_add"), expected, rtol=1e-5)
+        shape = (COUNT, *passes.network.shape("two_add"))
+        assert _take(frozen, "two_add").shape == shape
+        assert frozen.notes[-1].startswith("train activations were computed without the cache: ")
+        assert why in frozen.notes[-1]
+        # What is there is found also where nothing can be written.
+        assert len(frozen.notes) == (1 if keep.root == store.root else 2)
+
+
+def test_what_is_in_use_is_not_deleted_for_more_room(passes: Passes, store: Store) -> None:
+    """A bound that fits the images and one cut's activations: the other's are not kept."""
+    sizes = {c: 4 * COUNT * int(np.prod(passes.network.shape(c))) for c in ("one_add", "two_add")}
+    images = COUNT * tiny.SIZE * tiny.SIZE * 3
+    bound = images + sizes["one_add"] + sizes["two_add"] // 2 + 2 * 128
+    frozen = _frozen(passes, store, tight := Store(store.root, bound))
+    first = frozen.rows("train", PLAIN, ["one_add"], lambda done, total: None)["one_add"]
+    _take(frozen, "two_add")
+    assert "are in use" in frozen.notes[0]
+    assert {entry.kind for entry in tight.entries()} == {"images", "features"}
+    assert first.take(np.arange(COUNT)).shape == (COUNT, *passes.network.shape("one_add"))
+
+
+def test_a_cache_that_is_deleted_meanwhile(passes: Passes, store: Store) -> None:
+    frozen = _frozen(passes, store, store)
+    rows = frozen.rows("train", PLAIN, ["one_add"], lambda done, total: None)["one_add"]
+    expected = rows.take(np.arange(COUNT))
+    shutil.rmtree(store.root)
+    np.testing.assert_array_equal(rows.take(np.arange(COUNT)), expected)
+    np.testing.assert_array_equal(_take(frozen, "one_add"), expected)
+    assert _take(frozen, "two_add").shape == (COUNT, *passes.network.shape("two_add"))
+    assert frozen.notes == []
