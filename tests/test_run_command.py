@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -121,6 +122,23 @@ def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: another process is making run r")
     assert _reports(results) == []
+
+
+def test_the_margin_is_the_runs_and_none_of_its_trials(
+    run: Callable[..., int], results: Path
+) -> None:
+    """It is kept until another is given, and no other margin trains anything again."""
+
+    def margin() -> object:
+        return json.loads((results / "r" / "run.json").read_text(encoding="utf-8"))["margin"]
+
+    executor = Scripted("ok")
+    run(executor)
+    assert margin() == 1.0
+    run(executor, "--margin", "2")
+    run(executor)
+    assert margin() == 2.0
+    assert executor.ran == [0]
 
 
 def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(

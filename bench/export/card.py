@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from bench.export.base import About
@@ -11,6 +12,7 @@ from bench.metrics.classification import class_scores, confusion_matrix
 from bench.records import Evidence, Run
 from bench.report import format as fmt
 from bench.report.escape import markdown as safe
+from bench.report.verdict_text import LONGEST
 from bench.types import SPLITS, Record
 
 MOST_CLASSES = 50
@@ -33,10 +35,11 @@ def text(run: Run, evidence: Evidence, about: About, file: str, check: Check) ->
         _data(run),
         _training(run, evidence.record),
         _figures(run, evidence),
+        _verdict(run),
         _limits(run, evidence, about),
         f"## Check\n\nThe file was {safe(check.text(), 400)}.",
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _head(about: About, record: Record, file: str) -> str:
@@ -121,6 +124,20 @@ def _figures(run: Run, evidence: Evidence) -> str:
     ]
     titles = "| Class | Precision | Recall | Images |\n|---|---:|---:|---:|\n"
     return f"{text}\n\n{titles}" + "\n".join(lines)
+
+
+def _verdict(run: Run) -> str:
+    """The comparison that the model comes from, as the run's reports have it."""
+    path = run.folder / "verdict.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    # One of before the margin recommended whatever showed no significant difference.
+    if not isinstance(found, dict) or "recommended" not in found:
+        return ""
+    sentence = safe(str(found.get("sentence", "")), LONGEST)
+    return f"## Comparison\n\nIn run {safe(run.name)}: {sentence}"
 
 
 def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:

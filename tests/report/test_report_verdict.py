@@ -17,8 +17,15 @@ from synthetic import Net, make_run
 from bench import report
 from bench.cli import main
 from bench.commands import report_command
+from bench.export import card
+from bench.export.base import About
+from bench.export.check import Check
 from bench.records import load_run, read_records, write_arrays, write_records
+from bench.report.figures import tradeoff
 from bench.report.findings import Findings, find
+from bench.report.formats import json_report, pull_request
+from bench.report.html.sections import certainty, leaderboard, overview
+from bench.report.sections import pairs
 from bench.types import Record, Session
 
 
@@ -305,3 +312,67 @@ def test_what_must_not_be_ranked_is_not_averaged(tmp_path: Path) -> None:
     found = find(load_run(tmp_path))
     assert len(found.table) == 2
     assert "a; default e for a" in found.verdict.sentence
+
+
+def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    findings = made(folder, CLOSE, images=1000)
+    verdict = findings.verdict
+    report.render(folder)
+    report.write_index(tmp_path)
+    about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
+    evidence = findings.run.evidence[1]
+    pages = {
+        "report.md": (folder / "report.md").read_text(encoding="utf-8"),
+        "pull request": pull_request.text(findings),
+        "card": card.text(findings.run, evidence, about, "b.onnx", Check(4, False, 0.0, 0)),
+        "json": json_report.content(findings)["verdict"]["sentence"],
+        "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
+        "html": json.dumps(overview.data(findings, {}), ensure_ascii=False),
+    }
+    for name, page in pages.items():
+        assert verdict.sentence in page, name
+    content = json_report.content(findings)["verdict"]
+    assert (content["best"], content["recommended"], content["within"]) == ("a", "b", ["b"])
+    board = leaderboard.data(findings, {})
+    assert board is not None
+    assert [row["verdict"] for row in board["rows"]] == ["best", "within 1 point"]
+    assert [bool(row["marks"]) for row in board["rows"]] == [False, True]
+    assert "recommended: b" in tradeoff._words(findings, 2, 0)[1]
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert '"best":"a"' in index.replace(" ", "")
+    assert '"recommended":"b"' in index.replace(" ", "")
+
+
+def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None:
+    findings = made(tmp_path, CLOSE, images=10)
+    (tmp_path / "verdict.json").write_text('{"sentence": "take the cheapest"}', encoding="utf-8")
+    about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
+    text = card.text(findings.run, findings.run.evidence[1], about, "b.onnx", Check(4, False, 0, 0))
+    assert "take the cheapest" not in text
+
+
+def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) -> None:
+    # 400 of 1,000 that one alone gets right: p is far below what can be computed.
+    findings = made(tmp_path, {"a": [[]], "b": [list(range(400))]}, images=1000)
+    assert 0 < findings.verdict.pairs[0].p < 1e-9
+    assert "p <0.001" in pairs.text(findings).replace("&lt;", "<")
+    (row,) = certainty.data(findings, {})["pairs"]["rows"]  # type: ignore[index]
+    assert row[4]["text"] == "<0.001"
+    assert row[5]["text"] == ">0.9"
+    (first,) = overview.data(findings, {})["verdict"]["first"]
+    assert (first["label"], first["text"]) == ("a", ">0.9")
+    assert "P(first), with other test images: a about >0.9" in findings.verdict.certainty
+    assert "100%" not in findings.verdict.certainty
+
+
+def test_rows_of_single_trials_are_not_called_means(tmp_path: Path) -> None:
+    """Trials that may not be ranked are shown one by one, also where there are several seeds."""
+    found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
+    records = list(found.run.records)
+    records[0] = replace(records[0], trial=replace(records[0].trial, protocol_digest="e"))
+    write_records(tmp_path, records)
+    report.render(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    results = text[text.index("## Results") :]
+    assert "Means over seeds ±" not in results[: results.index("![")]
