@@ -45,6 +45,8 @@ TEMPORARY_STATUS = (
 )
 TEMPORARY_ERRNO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET)
 
+NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
 Progress = Callable[[int, int], None]  # bytes done and, where it is known, of how many
 
 
@@ -252,8 +254,9 @@ def _check_route(url: str) -> None:
             with socket.socket(family, kind, protocol) as probe:
                 probe.connect(address)
                 return
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno not in NO_ROUTE:
+                return  # what it is will show
     raise OSError("no route to any of its addresses")
 
 

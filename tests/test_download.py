@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import multiprocessing
@@ -216,10 +217,13 @@ def test_without_a_network_nothing_is_tried_twice(
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         if without == "answers about names":
             time.sleep(0.3)
-        # An address family that this system has no route for.
-        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("255.255.255.255", 443))]
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("192.0.2.1", 443))]
+
+    def connect(self: socket.socket, address: Any) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket.socket, "connect", connect)
     for name in ("one.h5", "two.h5"):
         with pytest.raises(MissingWeightsError, match="no connection") as raised:
             fetch("http://nowhere.invalid/file", tmp_path / name, timeout=0.2)
