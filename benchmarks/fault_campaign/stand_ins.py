@@ -1,0 +1,195 @@
+"""Training and measuring without a framework: what a worker does to the disk, in milliseconds.
+
+The answers depend on every pixel and on the seed, so damaged images cannot give the right ones.
+Everything around is the program's own: the worker and its pipe, the cache, the run's folder.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+import types
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench import datasets
+from bench.accounting import Imports
+from bench.backends.base import Array
+from bench.environment import environment
+from bench.errors import BenchError, reason
+from bench.job import Job, Listener
+from bench.records import SCHEMA, Evidence, load_run, write_arrays
+from bench.store import Draft, Store
+from bench.trained import TrainedWeights, read_trained, weights_path, write_trained
+from bench.types import (
+    SPLITS,
+    Epoch,
+    PhaseResult,
+    Record,
+    RuntimeResult,
+    Session,
+    Trial,
+    WeightsUsed,
+)
+
+EPOCH_SECONDS = 0.005
+QUERIES = 64
+CELLS = 8  # of an image, each way, whose means are its features
+
+
+def before_imports() -> None:
+    """Put these in the place of the modules that need a framework, in this process."""
+    places: dict[str, dict[str, Any]] = {
+        "bench.trial": {"run_trials": run_trials},
+        "bench.measuring.stage": {"measure": measure},
+        "bench.measuring.alone": {"Alone": lambda count: None},
+        "bench.built": {"build_ahead": lambda blueprint: None},
+    }
+    for name, members in places.items():
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        sys.modules[name] = module
+
+
+def after_imports() -> None:
+    """Leave out what takes long and is not the point: drawing, and measuring this machine."""
+    from bench import estimate
+    from bench.commands import run_command
+    from bench.report import figures
+
+    vars(estimate)["matrix_rate"] = vars(run_command)["matrix_rate"] = lambda: 1e11
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "png")
+    figures.Picture.png = lambda self: picture.getvalue()  # type: ignore[method-assign]
+
+
+def run_trials(job: Job, listener: Listener, imports: Imports, ahead: None = None) -> None:
+    """In the place of `bench.trial.run_trials`."""
+    store = Store(Path(job.store), job.store_limit_bytes)
+    try:
+        _run_trials(job, listener, imports, store)
+    finally:
+        store.release()
+
+
+def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) -> None:
+    for trial in job.trials:
+        started = _now()
+        try:
+            record = _trial(job, trial, listener, imports, store)
+        except Exception as error:
+            record = Record(SCHEMA, trial, "failed", reason(error), environment=environment())
+        record = replace(record, started=started, finished=_now(), command=job.command)
+        listener.record(replace(record, split_seed=job.split_seed))
+
+
+def measure(job: Job, listener: Listener, alone: object = None) -> None:
+    """In the place of `bench.measuring.stage.measure`."""
+    folder, store = Path(job.folder), Store(Path(job.store), job.store_limit_bytes)
+    run = load_run(folder)
+    asked = {trial.key for trial in job.trials}
+    records = [record for record in run.records if record.trial.key in asked]
+    # As there: killed in between, a model whose weights are there is still to be measured.
+    records.sort(key=lambda record: weights_path(folder, record.trial.key).is_file())
+    for record in records:
+        listener.stage(record.trial, "building for measuring")
+        datasets.images(job.dataset, "test", record.trial.input_size, store).array().sum()
+        with store.workplace() as place:
+            (place / "converted").write_bytes(bytes(1000))
+            time.sleep(EPOCH_SECONDS)
+    session = Session(_now(), tuple(r.trial.backbone for r in records), 1, 1, 1e9, (0.02, 0.02))
+    timed = RuntimeResult("keras", batches=(1,))
+    for record in records:
+        arrays = dict(Evidence(record, run.dataset.classes, folder).arrays)
+        milliseconds = 1.0 + 0.1 * len(record.trial.backbone)
+        arrays["latency_keras_b1"] = np.full(QUERIES, milliseconds / 1000)
+        arrays["warmup_keras_b1"] = np.full(3, milliseconds / 1000)
+        digest = write_arrays(folder, record.trial.key, arrays, replaces=record.arrays_sha256)
+        listener.record(replace(record, runtimes=(timed,), session=session, arrays_sha256=digest))
+
+
+def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:
+    if job.weights is not None and not Path(job.weights.path).is_file():
+        raise BenchError(f"{job.weights.path} is gone")
+    answers: dict[str, Array] = {}
+    for split in SPLITS:
+        listener.stage(trial, f"frozen part, {split}")
+        pixels = datasets.images(job.dataset, split, trial.input_size, store).array()
+        features = _features(store, job, trial, split, pixels)
+        answers[split] = _answers(features, trial, len(job.dataset.classes))
+    epochs = []
+    for number in range(1, 4):
+        time.sleep(EPOCH_SECONDS)
+        epochs.append(Epoch(1 / number, 0.5, 1 / number + trial.seed, 0.5, EPOCH_SECONDS))
+        listener.epoch(trial, "head", 3, number, epochs[-1])
+    labels = {s: np.asarray(job.dataset.splits[s].labels, np.int64) for s in SPLITS}
+    write_trained(Path(job.folder), trial.key, TrainedWeights({}, (answers["train"],)))
+    read_trained(Path(job.folder), trial.key)
+    arrays = {
+        "test_labels": labels["test"],
+        "test_probabilities": answers["test"],
+        "validation_labels": labels["validation"],
+        "validation_probabilities": answers["validation"],
+        "phase_test_probabilities": answers["test"][None],
+    }
+    digest = write_arrays(Path(job.folder), trial.key, arrays)
+    found = job.weights
+    weights = WeightsUsed(found.source, found.location, "0" * 64) if found else None
+    phase = PhaseResult("head", "features", "none", 10, 3, False, tuple(epochs), 0.0, 0.01)
+    return Record(
+        schema=SCHEMA,
+        trial=trial,
+        status="ok",
+        weights=weights or WeightsUsed("random init", "", "0" * 64),
+        parameters=1000,
+        size_bytes=4000,
+        phases=(phase,),
+        seconds={"imports": imports.seconds, "train": 0.01, "total": 0.01, "reused": 0.0},
+        environment=environment()
+        | {"device": {"kind": "cpu", "name": "stand-in", "memory_bytes": None}},
+        train_images=len(labels["train"]),
+        flops=2000,
+        memory_bytes=1,
+        arrays_sha256=digest,
+    )
+
+
+def _features(store: Store, job: Job, trial: Trial, split: Any, pixels: Array) -> Array:
+    """As frozen activations are: made once, found again by what they depend on."""
+    parts = {
+        "backbone": trial.backbone,
+        "images": list(job.dataset.splits[split].digests),
+        "size": trial.input_size,
+    }
+
+    def fill(draft: Draft) -> None:
+        cell = pixels.shape[1] // CELLS
+        for first in range(0, len(pixels), 8):
+            rows = pixels[first : first + 8].astype(np.float32)
+            cells = rows.reshape(len(rows), CELLS, cell, CELLS, cell, 3).mean((2, 4))
+            draft.append(cells.reshape(len(rows), -1))
+            time.sleep(EPOCH_SECONDS / 5)
+
+    room = len(pixels) * CELLS * CELLS * 3 * 4
+    entry = store.make("activations", parts, f"{trial.backbone} {split}", room, fill)
+    return np.asarray(entry.array())
+
+
+def _answers(features: Array, trial: Trial, classes: int) -> Array:
+    rng = np.random.default_rng([trial.seed, *trial.backbone.encode()])
+    logits = (features.astype(np.float64) / 255 - 0.4) @ rng.normal(
+        size=(features.shape[1], classes)
+    )
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: Array = powers / powers.sum(1, keepdims=True)
+    return probabilities
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
