@@ -9,12 +9,14 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 from bench.errors import Exit
 
 GRACE_SECONDS = 60.0  # to end in order after SIGTERM, whose sender cannot press Ctrl-C once more
+_exit = os._exit  # which is another function while plugins are loaded
 SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -40,7 +42,7 @@ class _Interrupts:
         is removed by the next run."""
         if sys.__stdout__ is not None and sys.__stdout__.isatty():
             os.write(1, SHOW_CURSOR)  # a live display hides it
-        os._exit(Exit.INTERRUPTED if self.code is None else self.code)
+        _exit(Exit.INTERRUPTED if self.code is None else self.code)
 
 
 _interrupts = _Interrupts()
@@ -60,4 +62,6 @@ def ended(code: int) -> None:
     waits for."""
     _interrupts.code = code
     if _interrupts.count > 1:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
         _interrupts.end()

@@ -17,6 +17,7 @@ import numpy as np
 from bench.augment import PLAIN, View, fixed_views
 from bench.backends.base import Array
 from bench.built import Built
+from bench.errors import DivergedError, TrialError
 from bench.features import Frozen, Rows
 from bench.job import Job, Listener
 from bench.network import initialise_head, seed_dropout
@@ -70,7 +71,11 @@ class Phases:
         validation = np.empty(0)
         for index, phase in enumerate(self.job.protocol.phases):
             known = validation if index else None
-            result, validation = self._phase(trial, index, phase, chosen, multiplier, known)
+            try:
+                result, validation = self._phase(trial, index, phase, chosen, multiplier, known)
+            except DivergedError as error:
+                self._check_start(trial, chosen, error)
+                raise
             results.append(result)
             begun = time.perf_counter()
             after.append(self._predict(index, "test"))
@@ -91,6 +96,21 @@ class Phases:
 
     def _variables(self) -> list[Any]:
         return [*self.network.base.weights, *self.head.weights]
+
+    def _check_start(self, trial: Trial, chosen: Array, error: DivergedError) -> None:
+        """No learning rate is to blame where the network gave no numbers before it was trained."""
+        restore(self.network.base.weights, self.initial)
+        initialise_head(self.head, trial.seed)
+        validation = self._rows["validation", PLAIN][self._cuts[0]]
+        training = self._views_of(trial, 0, self.job.protocol.phases[0], chosen)(0)
+        for what, rows in (("validation", validation), *(("training", view) for view in training)):
+            wrong = np.asarray(np.isnan(self._trainers[0].predict(rows)).any(axis=1))
+            if wrong.any():
+                raise TrialError(
+                    f"before any training {trial.backbone} gives no numbers (NaN) for "
+                    f"{wrong.sum():,} of {len(wrong):,} {what} images; look at its preprocess and "
+                    f"its weights, and at --precision if it is not float32."
+                ) from error
 
     def _prepare(self, trial: Trial) -> dict[tuple[SplitName, View], dict[str, Rows]]:
         """All rows that do not change from epoch to epoch, in as few passes as possible."""

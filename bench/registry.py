@@ -13,11 +13,12 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 from weakref import WeakSet
 
 from bench.errors import BenchError, PluginError, UnknownNameError
@@ -178,13 +179,31 @@ def _all_or_nothing(origin: str, module: str) -> Iterator[None]:
     """
     before = {registry: registry.snapshot() for registry in Registry.every}
     try:
-        yield
+        with _no_silent_exit():
+            yield
     except (Exception, SystemExit) as error:
         for registry in Registry.every:
             registry.restore(before.get(registry, {}))
         raise PluginError(
             f"plugin {origin} could not be loaded: {_cause(error, module)}"
         ) from error
+
+
+@contextmanager
+def _no_silent_exit() -> Iterator[None]:
+    """Let `os._exit`, which ends a process without a word, be an error of the plugin instead."""
+    process, thread, really = os.getpid(), threading.get_ident(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if (os.getpid(), threading.get_ident()) != (process, thread):
+            really(status)  # a process that the plugin forked, or a thread that watches this one
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = really
 
 
 def _cause(error: BaseException, module: str) -> str:

@@ -170,3 +170,16 @@ def test_of_many_names_only_the_nearest_are_told() -> None:
         many["net-b"]
     with pytest.raises(UnknownNameError, match=r"unknown thing 'qqq'. `list` shows all 21.$"):
         many["qqq"]
+
+
+def test_a_plugin_that_ends_the_process_is_named(tmp_path: Path) -> None:
+    ending = tmp_path / "ending.py"
+    ending.write_text("import os\n\nos._exit(0)\n")
+    script = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", script, "list", "--plugin", str(ending)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"error: plugin {ending} could not be loaded: SystemExit: os._exit(0) (line 3 of "
+        f"ending.py)\n"
+    )
