@@ -120,10 +120,9 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
         elif name.endswith("_probabilities") or name.startswith("probabilities_"):
             if array.ndim < 2 or array.dtype.kind not in "fiu" or array.shape[-1] != classes:
                 raise ValueError(f"{name} are not of the run's {classes} classes")
-            if (
-                name.endswith("_probabilities")
-                and ((array < -ROUNDING) | (array > 1 + ROUNDING)).any()
-            ):
+            # Infinite ones are those of a training that diverged.
+            beyond = ((array < -ROUNDING) | (array > 1 + ROUNDING)) & np.isfinite(array)
+            if name.endswith("_probabilities") and beyond.any():
                 raise ValueError(f"{name} are no probabilities")
             images = arrays.get(_images_of(name))
             if images is not None and array.shape[-2] != len(images):
