@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files import write_atomic
-from bench.types import Record
+from bench.types import Record, Trial
 
 Array = NDArray[Any]
 
@@ -41,6 +41,11 @@ def changed(before: Sequence[Array], after: Sequence[Array]) -> dict[int, Array]
 def weights_path(folder: Path, key: str) -> Path:
     """Where a run keeps the trained weights of one trial."""
     return folder / "weights" / f"{key}.npz"
+
+
+def artefact_folder(folder: Path, trial: Trial) -> Path:
+    """Where a run keeps the converted models of a trial, if it keeps them."""
+    return folder / "models" / f"{trial.backbone}-{trial.key}"
 
 
 def write_trained(folder: Path, key: str, weights: TrainedWeights) -> None:

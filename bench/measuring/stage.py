@@ -35,7 +35,7 @@ from bench.runtimes import choose_runtimes
 from bench.runtimes.base import REFERENCE, Runtime, Source
 from bench.statistics import SAMPLES_FOR_PERCENTILE
 from bench.store import Store
-from bench.trained import weights_path
+from bench.trained import artefact_folder, weights_path
 from bench.types import Record, RuntimeResult, Session
 
 SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
@@ -140,7 +140,7 @@ class _Stage:
         if not self.job.keep_artefacts:
             folder = stack.enter_context(self.store.workplace())
         else:
-            folder = self.folder / "models" / f"{trial.backbone}-{trial.key}"
+            folder = artefact_folder(self.folder, trial)
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
         source = Source(classifier, np.asarray(train[chosen]), folder, self.threads)
         return _Model(

@@ -2,6 +2,7 @@
 
 From records alone. Of those within the limits the cheapest is taken that is shown to be within the
 margin of the most accurate of them, by the rule of the verdict. Random init is never picked.
+With a runtime named, accuracy, latency and size are those of the model as that runtime runs it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import pandas as pd
 from bench.errors import NotRankedError, UsageError
 from bench.report import format as fmt
 from bench.report import runtimes
+from bench.report.answered import Answered, Lead, of_runtime, of_training
 from bench.report.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
-from bench.report.verdict import Standing, Verdict, right_answers
 from bench.statistics.margin import Place, place
 
 PLACES: tuple[Place, ...] = ("best", "within", "undecided", "worse")
@@ -46,16 +47,6 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Lead:
-    """How much more accurate one is than another, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-    may_be_chance: bool  # no significant difference
-
-
-@dataclass(frozen=True)
 class Candidate:
     """One backbone of the run, by the figures that decide."""
 
@@ -66,7 +57,8 @@ class Candidate:
     high: float | None
     latency_ms: float | None
     size_mb: float | None  # of the converted file, where the runtime has one
-    converted_accuracy: float | None = None  # as the runtime answers, of the trial it was made from
+    seed: int | None = None  # of the model that the named runtime ran; its figures are of that one
+    keras_accuracy: float | None = None  # of that model before it was converted, for comparison
     refusals: tuple[Refusal, ...] = ()
     lead: Lead | None = None  # its accuracy over the pick's
     place: Place | None = None  # against the most accurate within the limits
@@ -98,12 +90,12 @@ class Choice:
 def choose(findings: Findings, limits: Limits) -> Choice:
     """Apply the limits to every backbone of the run."""
     timed = _timed(findings, limits.runtime)
-    judged = findings.verdict
-    if judged.differences:
-        raise NotRankedError(judged.sentence)
-    standings = {standing.label: standing for standing in judged.standings}
+    if findings.verdict.differences:
+        raise NotRankedError(findings.verdict.sentence)
+    named = limits.runtime not in (None, runtimes.REFERENCE)
+    answered = of_runtime(findings, str(limits.runtime)) if named else of_training(findings)
     candidates = [
-        _candidate(row, standings.get(row["label"]), timed.get(row["label"]), limits)
+        _candidate(findings, row, answered, timed.get(row["label"]), limits)
         for _, row in findings.backbones.iterrows()
     ]
     fitting = [c for c in candidates if not c.refusals]
@@ -111,16 +103,18 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     if not fitting:
         bought = _purchases(None, refused, limits)
         return Choice(limits, None, (), tuple(refused), bought, findings.margin)
-    answers = right_answers(findings)
-    right = np.stack([[answers[c.label][s] for s in judged.seeds] for c in fitting])
-    placed = place(right, findings.margin)
+    placed = place(np.stack([answered.right[c.label] for c in fitting]), findings.margin)
     fitting = [replace(c, place=p.place) for c, p in zip(fitting, placed, strict=True)]
     least = _cheapest(findings, [c for c in fitting if c.place in ("best", "within")])
     taken = None if least is None else least.label
     pick = next(c for c in fitting if c.label == taken or (taken is None and c.place == "best"))
-    others = [replace(c, lead=_against(judged, pick, c)) for c in fitting if c.label != pick.label]
+    others = [
+        replace(c, lead=answered.lead(c.label, over=pick.label))
+        for c in fitting
+        if c.label != pick.label
+    ]
     others.sort(key=lambda c: (PLACES.index(c.place or "worse"), -_accuracy(c)))
-    refused = [replace(c, lead=_against(judged, pick, c)) for c in refused]
+    refused = [replace(c, lead=answered.lead(c.label, over=pick.label)) for c in refused]
     bought = _purchases(pick, refused, limits)
     by = "" if least is None else least.by
     return Choice(limits, pick, tuple(others), tuple(refused), bought, findings.margin, by)
@@ -149,20 +143,33 @@ def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Row]:
 
 
 def _candidate(
-    row: pd.Series, standing: Standing | None, timed: runtimes.Row | None, limits: Limits
+    findings: Findings,
+    row: pd.Series,
+    answered: Answered,
+    timed: runtimes.Row | None,
+    limits: Limits,
 ) -> Candidate:
+    label = row["label"]
+    accuracy, seed = answered.accuracy.get(label), answered.seed.get(label)
     converted = timed if timed is not None and timed.artefact_mb is not None else None
     found = Candidate(
-        label=row["label"],
+        label=label,
         backbone=row["backbone"],
-        accuracy=standing.accuracy if standing is not None else None,
-        low=standing.low if standing is not None else None,
-        high=standing.high if standing is not None else None,
-        latency_ms=timed.latency_p50_ms if timed is not None else None,
+        accuracy=None if accuracy is None else accuracy.value,
+        low=None if accuracy is None else accuracy.low,
+        high=None if accuracy is None else accuracy.high,
+        latency_ms=None if timed is None else timed.latency_p50_ms,
         size_mb=_number(row["size_mb"]) if converted is None else converted.artefact_mb,
-        converted_accuracy=None if converted is None else converted.accuracy,
+        seed=seed,
+        keras_accuracy=None if seed is None else _before(findings, label, seed),
     )
     return replace(found, refusals=tuple(_refusals(found, row, timed, limits)))
+
+
+def _before(findings: Findings, label: str, seed: int) -> float | None:
+    trials = findings.trials
+    of_seed = trials[(trials["label"] == label) & (trials["seed"] == seed)]
+    return _number(of_seed["accuracy"].iloc[0])
 
 
 def _refusals(
@@ -172,20 +179,21 @@ def _refusals(
         return [Refusal(f"failed: {row['reason']}")]
     if row["weights"] == RANDOM_INIT:
         return [Refusal("random init: its accuracy means nothing")]
-    if candidate.accuracy is None:
-        return [Refusal("it has no test answers that could be held against the others'")]
     if limits.runtime is not None and (timed is None or timed.status != "ok"):
         why = f": {timed.reason}" if timed is not None and timed.reason else ""
         return [Refusal(f"it does not run on {limits.runtime}{why}")]
+    if limits.runtime is not None and timed is not None and timed.accuracy is None:
+        why = "no usable answers of its own to the test images are stored"
+        return [Refusal(f"its accuracy on {limits.runtime} is not known: {why}")]
+    if candidate.accuracy is None:
+        return [Refusal("it has no test answers that could be held against the others'")]
     found: list[Refusal] = []
     if limits.max_latency_ms is not None:
         found += _above("latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds)
     if limits.max_mb is not None:
         found += _above("size", candidate.size_mb, limits.max_mb, fmt.megabytes)
-    converted = candidate.converted_accuracy
-    accuracy = candidate.accuracy if converted is None else converted
-    if limits.min_accuracy is not None and accuracy < limits.min_accuracy:
-        short = f"{fmt.percent(accuracy)} accuracy, {fmt.percent(limits.min_accuracy)}"
+    if limits.min_accuracy is not None and candidate.accuracy < limits.min_accuracy:
+        short = f"{fmt.percent(candidate.accuracy)} accuracy, {fmt.percent(limits.min_accuracy)}"
         found.append(Refusal(f"{short} is asked for", "accuracy"))
     return found
 
@@ -198,16 +206,6 @@ def _above(
     if value <= most:
         return []
     return [Refusal(f"{show(value)} {limit}, {show(value - most)} above {show(most)}", limit)]
-
-
-def _against(judged: Verdict, pick: Candidate, other: Candidate) -> Lead | None:
-    """How far `other` is ahead of the pick, as the verdict has it."""
-    for pair in judged.pairs:
-        if (pair.better, pair.other) == (other.label, pick.label):
-            return Lead(pair.difference, pair.low, pair.high, not pair.differ)
-        if (pair.better, pair.other) == (pick.label, other.label):
-            return Lead(-pair.difference, -pair.high, -pair.low, not pair.differ)
-    return None
 
 
 def _purchases(

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.report import format as fmt
-from bench.report.choice import Candidate, Choice, Lead, Limits, Purchase
+from bench.report.answered import Lead
+from bench.report.choice import Candidate, Choice, Limits, Purchase
 from bench.report.escape import one_line
 from bench.report.findings import Findings
 
@@ -27,6 +28,11 @@ def lines(choice: Choice, run: str) -> Iterator[str]:
     else:
         yield f"[bold]Take {_name(choice.pick)}[/bold]: {_figures(choice.pick)}."
         yield _why(choice)
+        if choice.pick.seed is not None:
+            yield (
+                f"All by what {escape(str(choice.limits.runtime))} answered itself, with one "
+                f"trained model of each backbone (here of seed {choice.pick.seed})."
+            )
     if choice.runners_up:
         yield "\nRunners-up"
         for other in choice.runners_up:
@@ -76,8 +82,8 @@ def _figures(candidate: Candidate) -> str:
     if candidate.accuracy is not None and candidate.low is not None and candidate.high is not None:
         interval = fmt.interval(candidate.low, candidate.high)
         parts.append(f"{fmt.percent(candidate.accuracy)} accuracy ({interval})")
-    if candidate.converted_accuracy is not None:
-        parts.append(f"{fmt.percent(candidate.converted_accuracy)} once converted")
+    if candidate.keras_accuracy is not None:
+        parts.append(f"{fmt.percent(candidate.keras_accuracy)} in Keras")
     if candidate.latency_ms is not None:
         parts.append(f"{fmt.milliseconds(candidate.latency_ms)} median latency")
     if candidate.size_mb is not None:

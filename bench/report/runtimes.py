@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.metrics.classification import Floats
 from bench.metrics.latency import percentile, throughput
@@ -51,6 +52,31 @@ def rows(findings: Findings) -> list[Row]:
     return found
 
 
+@dataclass(frozen=True)
+class OwnAnswers:
+    """Which test images a runtime had right, and the seed whose model it ran."""
+
+    seed: int
+    right: NDArray[np.bool_]
+
+
+def right_answers(findings: Findings, runtime: str) -> dict[str, OwnAnswers]:
+    """By label, where the runtime's own answers to all test images are stored and usable."""
+    found = {}
+    for label, records in findings.records.items():
+        record = _measured(records)
+        if record is None or not any(
+            r.name == runtime and r.status == "ok" for r in record.runtimes
+        ):
+            continue
+        evidence = Evidence(record, findings.run.dataset.classes, findings.run.folder)
+        answered = _answered(evidence, runtime)
+        if answered is not None:
+            right = answered.argmax(axis=1) == evidence.arrays["test_labels"]
+            found[label] = OwnAnswers(record.trial.seed, right)
+    return found
+
+
 def frame(found: Sequence[Row]) -> pd.DataFrame:
     """The rows as they go to `runtimes.csv`."""
     table = pd.DataFrame([asdict(row) for row in found])
@@ -65,23 +91,27 @@ def _measured(records: Sequence[Record]) -> Record | None:
     return next(iter(own or with_runtimes), None)
 
 
-def _accuracy(answered: Floats, labels: Floats) -> float:
-    return float((answered.argmax(axis=1) == labels).mean())
+def _answered(evidence: Evidence, runtime: str) -> Floats | None:
+    """What a runtime answered itself; of the reference that is what training ended with. A model
+    that answers NaN has no accuracy, although `argmax` would give one."""
+    name = "test_probabilities" if runtime == REFERENCE else f"probabilities_{runtime}"
+    stored = evidence.arrays.get(name)
+    if stored is None or len(stored) != len(evidence.arrays["test_labels"]):
+        return None
+    return stored if np.isfinite(stored).all() else None
 
 
 def _row(label: str, evidence: Evidence, result: RuntimeResult) -> Row:
     if result.status != "ok":
         return Row(label, result.name, result.status, reason=result.reason)
     arrays = evidence.arrays
-    trained = arrays.get("test_probabilities")
-    answered = arrays.get(f"probabilities_{result.name}")
+    trained, answered = _answered(evidence, REFERENCE), _answered(evidence, result.name)
     accuracy = agreement = difference = None
-    if answered is not None and trained is not None:
-        accuracy = _accuracy(answered, arrays["test_labels"])
+    if answered is not None:
+        accuracy = float((answered.argmax(axis=1) == arrays["test_labels"]).mean())
+    if answered is not None and trained is not None and result.name != REFERENCE:
         agreement = float((answered.argmax(axis=1) == trained.argmax(axis=1)).mean())
         difference = float(np.abs(answered - trained).max())
-    elif result.name == REFERENCE and trained is not None:
-        accuracy = _accuracy(trained, arrays["test_labels"])
     return Row(
         label,
         result.name,

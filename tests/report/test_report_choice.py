@@ -14,8 +14,11 @@ from bench import report
 from bench.cli import main
 from bench.errors import BenchError, UsageError
 from bench.records import load_run, read_records, write_arrays, write_records
+from bench.report import runtimes
 from bench.report.choice import Choice, Limits, choose
 from bench.report.choice_text import lines
+from bench.statistics import wilson
+from bench.trained import artefact_folder, weights_path
 from bench.types import RuntimeResult
 
 # Right on so many of 400 images, in order, so that who is wrong more is wrong on the same ones too.
@@ -139,28 +142,135 @@ def test_in_words(folder: Path) -> None:
     )
 
 
-def test_a_runtime_has_its_own_latency_size_and_accuracy(tmp_path: Path) -> None:
-    folder = made(tmp_path / "r")
-    records = list(read_records(folder))
-    (index,) = (i for i, r in enumerate(records) if r.trial.backbone == "sharp")
-    sharp = records[index]
-    small = RuntimeResult("small_int8", (1,), artefact="small.tflite", artefact_bytes=7_000_000)
-    broken = RuntimeResult("small_int8", status="failed", reason="no such operation")
-    for i, record in enumerate(records):
-        records[i] = replace(record, runtimes=(*record.runtimes, small if i == index else broken))
+def converted(folder: Path, right: dict[str, int], *, runtime: str = "small_int8") -> Path:
+    """The run of `made`, whose models were converted, too: each is right on so many of 400 images
+    once converted, or stored no answers where that is -1; the others did not convert."""
+    make = RuntimeResult(runtime, (1,), artefact=f"{runtime}.tflite", artefact_bytes=7_000_000)
+    broken = RuntimeResult(runtime, status="failed", reason="no such operation")
+    records = []
+    for evidence in load_run(folder).evidence:
+        record = evidence.record
+        if record.status == "ok":
+            count = right.get(record.trial.backbone)
+            result = broken if count is None else make
+            record = replace(record, runtimes=(*record.runtimes, result))
+            labels = evidence.arrays["test_labels"]
+            more = {f"latency_{runtime}_b1": np.full(64, 0.003)}
+            if count is not None and count >= 0:
+                guesses = np.where(np.arange(400) < count, labels, 1 - labels)
+                more[f"probabilities_{runtime}"] = np.where(np.eye(2)[guesses] == 1, 0.9, 0.1)
+            write_arrays(folder, record.trial.key, {**evidence.arrays, **more})
+        records.append(record)
     write_records(folder, records)
-    (evidence,) = (e for e in load_run(folder).evidence if e.record.trial.key == sharp.trial.key)
-    labels = evidence.arrays["test_labels"]
-    half = np.eye(2)[np.where(np.arange(400) < 200, labels, 1 - labels)]
-    more = {"latency_small_int8_b1": np.full(64, 0.003), "probabilities_small_int8": half}
-    write_arrays(folder, sharp.trial.key, {**evidence.arrays, **more})
+    return folder
+
+
+def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path) -> None:
+    # Sharp is the best in Keras, with 99%, and hardly right once converted; blunt keeps its 90%.
+    folder = converted(made(tmp_path / "r"), {"sharp": 220, "blunt": 360, "fast": -1})
+    assert chosen(folder).pick.backbone == "sharp"  # type: ignore[union-attr]
     choice = chosen(folder, runtime="small_int8", max_mb=8)
-    assert choice.pick is not None
-    found = choice.pick
-    assert (found.backbone, found.latency_ms, found.size_mb) == ("sharp", 3.0, 7.0)
-    assert found.converted_accuracy == 0.5
+    pick = choice.pick
+    assert pick is not None
+    assert (pick.backbone, pick.latency_ms, pick.size_mb) == ("blunt", 3.0, 7.0)
+    assert (pick.accuracy, pick.keras_accuracy, pick.seed) == (0.9, 0.9, 0)
+    assert (pick.low, pick.high) == wilson(360, 400)
+    (sharp,) = choice.runners_up
+    assert (sharp.accuracy, sharp.keras_accuracy, sharp.place) == (0.55, 0.99, "worse")
+    assert sharp.lead is not None
+    assert sharp.lead.value == pytest.approx(-0.35)
+    assert not sharp.lead.may_be_chance
     assert reasons(choice)["keen"] == ["it does not run on small_int8: no such operation"]
-    assert chosen(folder, runtime="small_int8", min_accuracy=0.9).pick is None
+    assert reasons(choice)["fast"] == [
+        "its accuracy on small_int8 is not known: no usable answers of its own to the test images "
+        "are stored"
+    ]
+    text = list(lines(choice, "r"))
+    assert text[0] == (
+        "[bold]Take blunt[/bold]: 90.00% accuracy (86.7–92.6%), 90.00% in Keras, 3.00 ms median "
+        "latency, 7.00 MB."
+    )
+    assert text[2].startswith("All by what small_int8 answered itself, with one trained model")
+    assert chosen(folder, runtime="small_int8", min_accuracy=0.95).pick is None
+
+
+def test_answers_that_are_no_numbers_are_no_accuracy(tmp_path: Path) -> None:
+    folder = converted(made(tmp_path / "r"), {"sharp": 396, "blunt": 360})
+    (sharp,) = (e for e in load_run(folder).evidence if e.record.trial.backbone == "sharp")
+    nan = np.full((400, 2), np.nan)
+    arrays = {**sharp.arrays, "probabilities_small_int8": nan}
+    write_arrays(folder, sharp.record.trial.key, arrays)
+    choice = chosen(folder, runtime="small_int8")
+    assert choice.pick is not None
+    assert choice.pick.backbone == "blunt"
+    assert "is not known" in reasons(choice)["sharp"][0]
+    (row,) = (
+        row
+        for row in runtimes.rows(report.read(folder))
+        if (row.label, row.runtime) == ("sharp", "small_int8")
+    )
+    assert (row.accuracy, row.agreement, row.largest_difference) == (None, None, None)
+
+
+def test_the_figures_of_a_runtime_are_those_of_the_seed_that_it_ran(tmp_path: Path) -> None:
+    """Never the mean over three seeds next to one seed's converted model."""
+    nets = [Net("one"), Net("two", 2.0)]
+    folder = make_run(tmp_path / "r", nets, seeds=(0, 1, 2), images=400)
+    found = []
+    for evidence in load_run(folder).evidence:
+        record, arrays = evidence.record, dict(evidence.arrays)
+        result = RuntimeResult("onnx", (1,), artefact="model.onnx", artefact_bytes=9_000_000)
+        record = replace(record, runtimes=(*record.runtimes, result))
+        if record.trial.seed == 1:
+            arrays["probabilities_onnx"] = arrays["test_probabilities"]
+        else:
+            record = replace(record, notes=("timed with seed 1, which stands for all its seeds",))
+        arrays["latency_onnx_b1"] = np.full(64, 0.001)
+        write_arrays(folder, record.trial.key, arrays)
+        found.append(record)
+    write_records(folder, found)
+    findings = report.read(folder)
+    choice = choose(findings, Limits(runtime="onnx"))
+    assert choice.pick is not None
+    trials = findings.trials.set_index(["label", "seed"])["accuracy"]
+    assert choice.pick.seed == 1
+    assert choice.pick.accuracy == choice.pick.keras_accuracy == trials[choice.pick.label, 1]
+    (other,) = choice.runners_up
+    assert other.accuracy == trials[other.label, 1]
+
+
+def test_the_reference_named_is_the_same_as_none(folder: Path) -> None:
+    named, unnamed = chosen(folder, runtime="keras"), chosen(folder)
+    assert named.pick == unnamed.pick
+    assert named.runners_up == unnamed.runners_up
+
+
+def test_the_hints_lead_to_what_was_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "r")
+    for runtime in ("litert", "litert_int8"):
+        converted(folder, {"blunt": 360}, runtime=runtime)
+    words = ["choose", "r", "--results", str(tmp_path), "--runtime"]
+    assert main([*words, "litert"]) == 0
+    assert "as a file" not in capsys.readouterr().out  # no weights were kept to export
+    (blunt,) = (r for r in read_records(folder) if r.trial.backbone == "blunt")
+    weights = weights_path(folder, blunt.trial.key)
+    weights.parent.mkdir()
+    weights.touch()
+    assert main([*words, "litert"]) == 0
+    out = capsys.readouterr().out
+    assert "export r blunt --format litert\n" in out
+    assert "predict r blunt photos/ (through Keras, not litert: other answers)\n" in out
+    assert main([*words, "litert_int8"]) == 0
+    out = capsys.readouterr().out
+    assert "The litert_int8 file was not kept: `run` keeps it with --keep-artefacts.\n" in out
+    assert "export" not in out
+    file = artefact_folder(folder, blunt.trial) / "litert_int8.tflite"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert main([*words, "litert_int8"]) == 0
+    assert f"as a file: {file}\n" in capsys.readouterr().out
 
 
 def test_an_unknown_runtime_lists_the_known(folder: Path) -> None:
