@@ -28,9 +28,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from filelock import FileLock
-
 from bench.errors import MissingWeightsError, WeightsError
+from bench.locks import locked
 
 CHUNK_BYTES = 1 << 18
 TRIES = 3  # of one file
@@ -85,7 +84,8 @@ def fetch(
     host = urlsplit(url).netloc
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(destination.with_name(f".{destination.name}.lock")):
+        lock = destination.with_name(f".{destination.name}.lock")
+        with locked(lock, f"the download of {destination.name}"):
             if not destination.exists():
                 _fetch(url, destination, md5, nbytes, progress, timeout)
     except _FailedError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,6 +50,17 @@ def acquire(lock: FileLock, what: str) -> None:
             tell(f"waiting for {named(pid)}, which holds the lock of {what}")
         else:
             return
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock that the file is, once it could be acquired."""
+    lock = FileLock(path)
+    acquire(lock, what)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def holder(path: Path) -> int | None:

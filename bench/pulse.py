@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 IDLE_SECONDS = 1200.0  # longer than anything here waits for another process, the network or a disk
-BUSY_SHARE = 0.01  # of one processor
+BUSY_SHARE = 0.001  # of one processor; a slow download takes little more
 LONGEST_STEP = 60.0  # seconds; a longer one between two looks was this process's own sleep
 
 

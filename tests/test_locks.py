@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from bench import locks
 from bench.errors import BenchError
@@ -68,10 +67,8 @@ def test_who_holds_a_lock_and_does_nothing_is_named_and_given_up(
 
 def test_who_works_is_waited_for(tmp_path: Path, told: list[str]) -> None:
     path = tmp_path / "lock"
-    with _held(path, 1.0, "busy"):
-        lock = FileLock(path)
-        locks.acquire(lock, "this")
-        lock.release()
+    with _held(path, 1.0, "busy"), locks.locked(path, "this"):
+        pass
     assert told
 
 

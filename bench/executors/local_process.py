@@ -157,8 +157,9 @@ def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str
     elif kind == "note":
         listener.note(event["text"])
     elif kind == "waiting":
-        waiting = next(trial for key, trial in trials.items() if key not in recorded)
-        listener.stage(waiting, event["text"])
+        # A trial that is measured has a record before.
+        left = [trial for key, trial in trials.items() if key not in recorded]
+        listener.stage((left or job.trials)[0], event["text"])
     elif kind == "record":
         record = structure(Record, event["record"])
         recorded.add(record.trial.key)
