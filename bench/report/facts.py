@@ -15,6 +15,7 @@ import pandas as pd
 from bench.audit import words
 from bench.protocol import Phase
 from bench.records import structure
+from bench.report.cost import timing_drift
 from bench.report.escape import shorten
 from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
@@ -93,7 +94,7 @@ def _stopped_at_the_limit(findings: Findings) -> list[str]:
 def _drifted(findings: Findings) -> list[str]:
     """Which measuring sessions the machine did not keep its speed in."""
     sessions = {r.session.started: r.session for r in findings.run.records if r.session}
-    return [
+    found = [
         f"The machine did not keep its speed during the timing of {', '.join(session.backbones)}: "
         f"the same work, timed {len(session.calibration)} times, took between "
         f"{1000 * min(session.calibration):.1f} and {1000 * max(session.calibration):.1f} ms. "
@@ -101,6 +102,18 @@ def _drifted(findings: Findings) -> list[str]:
         for session in sessions.values()
         if drift(session.calibration) > MOST_DRIFT
     ]
+    slack = timing_drift(findings.run.records)
+    if slack and not found:
+        found.append(
+            f"The machine was not equally fast in the {len(sessions)} sessions that timed these "
+            f"backbones. Read their latencies with care."
+        )
+    if slack:
+        found.append(
+            f"For the recommendation, latencies up to {100 * slack:.0f}% above the least count as "
+            f"equal, and arithmetic decides."
+        )
+    return found
 
 
 def failures(findings: Findings) -> list[Fact]:

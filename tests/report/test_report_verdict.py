@@ -21,6 +21,7 @@ from bench.export import card
 from bench.export.base import About
 from bench.export.check import Check
 from bench.records import load_run, read_records, write_arrays, write_records
+from bench.report.facts import warnings
 from bench.report.figures import tradeoff
 from bench.report.findings import Findings, find
 from bench.report.formats import json_report, pull_request
@@ -163,9 +164,23 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
     verdict = find(load_run(tmp_path)).verdict
     assert (verdict.recommended, verdict.cheapest_by) == ("a", "GMACs")
     assert "take a, also the cheapest (0.300 GMACs)" in verdict.sentence
-    steady = replace(session, calibration=(0.001, 0.0012))
+    steady = replace(session, calibration=(0.001, 0.00105))
     write_records(tmp_path, [replace(r, session=steady) for r in read_records(tmp_path)])
-    assert find(load_run(tmp_path)).verdict.recommended == "b"
+    found = find(load_run(tmp_path))
+    assert found.verdict.recommended == "b"
+    assert not any("count as equal" in text for text in warnings(found))
+    # Steady within each session, and three times slower in the other.
+    slow = replace(session, started="later", calibration=(0.003, 0.0031))
+    sessions = {"a": slow, "b": steady}
+    write_records(
+        tmp_path,
+        [replace(r, session=sessions[r.trial.backbone]) for r in read_records(tmp_path)],
+    )
+    found = find(load_run(tmp_path))
+    assert found.verdict.recommended == "a"
+    told = " ".join(warnings(found))
+    assert "The machine was not equally fast in the 2 sessions" in told
+    assert "count as equal, and arithmetic decides" in told
 
 
 def test_ties_do_not_carry_over(tmp_path: Path) -> None:
