@@ -63,7 +63,8 @@ def place(
     for k in range(count):
         behind = int(right[best] - right[k]) / (seeds * images)
         if k == best or k in worse or k in within:
-            name: Place = "best" if k == best else "worse" if k in worse else "within"
+            # Shown to be a little worse, but by less than the margin: good enough.
+            name: Place = "best" if k == best else "within" if k in within else "worse"
             placed.append(Placement(name, behind, could_be[k]))
             continue
         open_leads = [leads[k][j] for j, end in upper[k].items() if end >= margin]

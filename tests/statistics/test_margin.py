@@ -40,6 +40,13 @@ def test_worse_where_the_interval_leaves_zero_out() -> None:
     assert found[1].images is None
 
 
+def test_what_is_shown_to_be_worse_by_less_than_the_margin_is_within_it() -> None:
+    # 50 of 10,000: 0.5% +- 0.14.
+    found = place(one_seed(10_000, range(0), range(50)), 0.01)
+    assert [one.place for one in found] == ["best", "within"]
+    assert place(one_seed(10_000, range(0), range(50)), 0.005)[1].place == "worse"
+
+
 def test_worse_is_corrected_over_the_comparisons_with_the_best() -> None:
     # 7 lost and 0 won of 200: 3.5% +- 2.8, p about 0.016. Alone that is worse; as one of six at
     # 0.05 / 6 it is not. With five that are clearly worse, Holm has only one left to correct for.
