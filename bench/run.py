@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,13 +76,24 @@ def execute(
 def opened(plan: Plan, folder: Path, request: Request, store: Store) -> Iterator[None]:
     """Hold the run's folder for this plan; an error, before anything in it is changed, where
     another process makes the run or it was made with other settings."""
-    with held(folder):
-        sweep(folder.parent, below=False)
-        sweep(folder)
-        store.sweep()
+    with held(folder), _swept(folder, store):
         _check_same(plan, folder)
         _describe(plan, folder, request)
         yield
+
+
+@contextmanager
+def _swept(folder: Path, store: Store) -> Iterator[None]:
+    """Remove what killed processes left half written, and then what workers did meanwhile."""
+    sweep(folder.parent, below=False)
+    sweep(folder)
+    store.sweep()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # which must not hide another error
+            sweep(folder)
+            store.sweep()
 
 
 def carry_out(

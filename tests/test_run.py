@@ -133,11 +133,22 @@ def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Stor
     assert not any(path.exists() for path in left)
 
 
-def test_a_run_sweeps_the_drafts_of_killed_workers(tmp_path: Path, store: Store) -> None:
-    draft = left_beside(store.root / "drafts" / "activations")
-    draft.mkdir(parents=True)
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
-    assert not draft.exists()
+def test_a_run_sweeps_what_killed_workers_left_before_and_during_it(
+    tmp_path: Path, store: Store
+) -> None:
+    before, during = (left_beside(store.root / "drafts" / name) for name in ("one", "two"))
+    arrays = left_beside(tmp_path / "r" / "arrays" / "k.npz")
+    before.mkdir(parents=True)
+
+    def answer(trial: Trial) -> str:
+        assert not before.exists()
+        during.mkdir()
+        arrays.mkdir(parents=True)
+        return "dies"
+
+    run(plan("one"), tmp_path / "r", store, answer)
+    assert not during.exists()
+    assert not arrays.exists()
 
 
 def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store) -> None:
