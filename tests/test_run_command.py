@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+import tiny
 import workbench
+from fileserver import serving
 
-from bench import report
+from bench import download, report
 from bench.cli import main
 from bench.commands import run_command
-from bench.errors import StoppedError, WorkerDiedError
+from bench.errors import Exit, StoppedError, WorkerDiedError
 from bench.job import Blueprint, Job, Listener
 from bench.records import SCHEMA, write_arrays
+from bench.registry import BACKBONES
 from bench.run_folder import held
-from bench.types import SPLITS, Record, Settings, WeightsUsed
+from bench.types import SPLITS, Record, Settings, WeightsFile, WeightsUsed
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -149,6 +152,31 @@ def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
     assert run(Scripted("ok", unlike=True), "--seeds", "2", "--fresh") == 3
     assert "Nothing is ranked: the trials differ in test_labels" in capsys.readouterr().out
     assert main(["report", "r", "--results", str(results)]) == 3
+
+
+def test_a_run_whose_download_failed_for_a_passing_reason_ends_with_3(
+    run: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(report, "write", lambda *arguments, **options: None)
+    with serving(b"weights") as server:
+        here = server.url("")
+        for url, code in (
+            (f"{here}busy", Exit.INCOMPLETE),
+            ("http://nowhere.invalid/tiny.h5", Exit.DONE),  # as without a network
+            (f"{here}missing", Exit.DONE),
+            (f"{here}tiny.h5", Exit.DONE),
+        ):
+            BACKBONES.remove("tiny")
+            BACKBONES.add(replace(tiny.TINY, weights=(WeightsFile(url),)))
+            assert run(Scripted("ok", unlike=True), "--fresh") == code, url
+            told = capsys.readouterr().out
+            assert ("tiny runs with random weights" in told) == (url != f"{here}tiny.h5")
+    assert server.asked == ["busy from 0"] * 3 + ["missing from 0", "tiny.h5 from 0"]
 
 
 def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(

@@ -87,9 +87,12 @@ def test_data_that_changed_or_went_are_an_error(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--tune", "1"], "must be from 2 to 9, got 1"),
-        (["--fractions", "0,1"], "must be different shares above 0, up to 1, got 0,1"),
-        (["--fractions", "10,1"], "must be a share from 0 to 1, got 10"),
+        (["--tune", "1"], "must be a whole number from 2 to 9; got '1'"),
+        (["--fractions", "0,1"], "with commas (0.1,0.3,1); got '0,1'"),
+        (
+            ["--fractions", "10,1"],
+            "must be different shares above 0, up to 1, with commas (0.1,0.3,1); got '10,1'",
+        ),
     ],
 )
 def test_what_cannot_be_asked(home: Path, words: list[str], message: str) -> None:

@@ -14,14 +14,10 @@ import numpy as np
 import pytest
 import tiny
 from fileserver import serving
-from workbench import write_images
 
-from bench import cli, download, report, weights
-from bench.commands import run_command
+from bench import download, weights
 from bench.errors import UsageError, WeightsError
-from bench.executors.inline import Inline
-from bench.registry import BACKBONES
-from bench.types import Backbone, PackagedWeights, Settings, WeightsFile, WeightsUsed
+from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
 
 NOWHERE = "http://127.0.0.1:9/"  # refuses at once
 SHAPE = (tiny.SIZE, tiny.SIZE, 3)
@@ -347,32 +343,3 @@ def test_the_digest_is_of_shapes_and_numbers_in_order() -> None:
     assert weights.digest(model) == expected.hexdigest()
     model.trainable = False
     assert weights.digest(model) == expected.hexdigest()
-
-
-class _HereAndNow(Inline):
-    """Runs the trials in this process, and builds nothing ahead."""
-
-    def __init__(self, settings: Settings) -> None: ...
-
-    def warm_up(self) -> None: ...
-
-    def build_ahead(self, blueprint: object) -> None: ...
-
-
-def test_a_run_whose_download_failed_ends_with_3(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_images(tmp_path / "data", {"train": 16, "validation": 4, "test": 4})
-    (tmp_path / "short.toml").write_text(
-        '[[phases]]\nname = "head"\nepochs = 1\nlearning_rate = 1e-2\n'
-    )
-    monkeypatch.setattr(run_command, "LocalProcess", _HereAndNow)
-    monkeypatch.setattr(report, "write", lambda *arguments, **options: None)
-    with serving(published.read_bytes()) as server:
-        BACKBONES.add(replace(tiny.TINY, weights=(WeightsFile(server.url("busy")),)))
-        words = ["run", "--backbones", "tiny", "--dataset", str(tmp_path / "data"), "-q"]
-        words += ["--protocol", str(tmp_path / "short.toml"), "--latency-seconds", "0.01"]
-        try:
-            assert cli.main([*words, "--results", str(tmp_path / "results")]) == 3
-        finally:
-            BACKBONES.remove("tiny")
