@@ -19,6 +19,7 @@ from bench.metrics.classification import answers
 from bench.metrics.latency import durations
 from bench.records import Evidence
 from bench.report.circumstances import Circumstance, circumstances, machine_difference
+from bench.report.comparable import contenders
 from bench.report.findings import Findings
 from bench.report.images_in_common import InCommon, in_common
 from bench.report.labels import RANDOM_INIT
@@ -137,7 +138,7 @@ def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
 
 @dataclass(frozen=True)
 class _Side:
-    """One label in one of the runs; `records` are its finished trials."""
+    """One label in one of the runs; `records` are the trials that its row is the mean of."""
 
     findings: Findings
     row: pd.Series
@@ -180,8 +181,10 @@ class _Side:
 
 
 def _side(findings: Findings, row: pd.Series) -> _Side:
-    records = findings.records[row["label"]]
-    return _Side(findings, row, tuple(r for r in records if r.status == "ok"))
+    finished = [r for r in findings.records[row["label"]] if r.status == "ok"]
+    counted = {c.record.trial.key for c in contenders(findings.scores)}
+    ranked = [r for r in finished if r.trial.key in counted]
+    return _Side(findings, row, tuple(ranked or finished))
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,18 @@ def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> No
     ]
 
 
+def test_an_accuracy_is_the_one_of_the_leaderboard(tmp_path: Path) -> None:
+    """Which is over the seeds that all backbones of the run finished."""
+    nets = [Net("net", 1.0), Net("other", fails="out of memory", fails_seeds=(2,))]
+    findings = [find(load_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
+    ranked = findings[0].backbones.set_index("label")["accuracy"]["net"]
+    every = findings[0].trials.set_index("label")["accuracy"]["net"]
+    assert ranked != pytest.approx(every.mean())
+    found = compare(*findings)
+    (accuracy,) = (c for c in found.changes if (c.label, c.figure) == ("net", "accuracy"))
+    assert accuracy.before == accuracy.after == ranked
+
+
 def test_a_rule_does_not_pass_on_no_backbone_at_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
