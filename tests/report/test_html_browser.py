@@ -110,7 +110,7 @@ def test_the_verdict_stands_on_top(page: Any) -> None:
     sentence = page.locator(".verdict .sentence")
     assert "<script>alert(2)</script>" in sentence.inner_text()
     assert sentence.bounding_box()["y"] < 300
-    assert "%" in page.locator(".chances dd").first.inner_text()
+    assert "P(first)" in page.locator(".verdict .certainty").inner_text()
 
 
 def test_columns_sort_and_random_init_never_among_the_ranked(page: Any) -> None:
@@ -138,6 +138,24 @@ def test_every_cell_stands_under_its_heading(browser: Any, tmp_path: Path) -> No
         assert cells.count() == len(heads)
         place = next(i for i, head in enumerate(heads) if head.startswith("p50"))
         assert cells.nth(place).inner_text().endswith("ms")
+
+
+def test_many_classes_show_their_largest_confusions_and_the_matrix_when_asked(
+    browser: Any, tmp_path: Path
+) -> None:
+    classes = [f"class {i}" for i in range(60)]
+    folder = make_run(tmp_path, NETS[:2], classes=classes, images=600)
+    report.render(folder)
+    for page in _opened(browser, folder / "report.html", width=1280):
+        section = page.locator("#confusion")
+        assert section.locator(".matrix, canvas").count() == 0
+        assert section.locator("tbody tr").count() == 40
+        section.get_by_role("button", name="Images of").first.click()
+        assert "taken for" in section.locator(".drill h3").inner_text()
+        section.get_by_text("The whole matrix, 60 classes").click()
+        assert section.locator("canvas").count() == 1
+        section.get_by_text("Precision, recall and F1 of each class").click()
+        assert section.locator("details table tbody tr").count() == 60
 
 
 def test_rows_are_filtered_by_name_and_by_state(page: Any) -> None:
