@@ -17,7 +17,15 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     pairs = findings.verdict.pairs
     if not pairs:
         return None
-    titles = ["Ahead", "Behind", "Difference", "95% interval", "p, Holm", "Stays ahead", "Significance"]
+    titles = [
+        "Ahead",
+        "Behind",
+        "Difference",
+        "95% interval",
+        "p, Holm",
+        "Stays ahead",
+        "Significance",
+    ]
     return {
         "pairs": table(titles, [_row(pair) for pair in pairs[:MOST]], left=(0, 1, 6)),
         "more": max(0, len(pairs) - MOST),
