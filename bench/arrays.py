@@ -20,13 +20,13 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, of_operating_system
 from bench.files import write_atomic
 from bench.types import Record
 
 Array = NDArray[Any]
 TRIAL, REPLACES = "__trial__", "__replaces__"
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 BLOCK = 1 << 20
 ROUNDING = 0.01
 SECONDS = ("latency_", "warmup_")
@@ -61,7 +61,9 @@ def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
         _check_shapes(arrays, classes)
     except FileNotFoundError:
         return {}
-    except UNREADABLE as error:
+    except DAMAGE as error:
+        if of_operating_system(error):
+            raise  # the file may be as good as it was
         raise BenchError(
             f"{path} is damaged ({error}). The same `run` command trains that trial again and "
             f"keeps the others."
@@ -82,7 +84,9 @@ def arrays_fault(folder: Path, record: Record, classes: int) -> str:
     try:
         with path.open("rb") as file:
             _opened(file, record)
-    except UNREADABLE as error:
+    except DAMAGE as error:
+        if of_operating_system(error):
+            raise
         return f"{path} is damaged ({error})"
     return ""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,27 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     # Half of a surrogate pair is how Python holds a file name that is not UTF-8.
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        # Writing alone does not say which file it was, renaming says the one that is not there.
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        with naming(path):
+            with aside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the operating system name `path`: writing alone does not say which file it was,
+    renaming says the one that is not there yet."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

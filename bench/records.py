@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from bench.arrays import Array, read_arrays
 from bench.arrays import write_arrays as write_arrays
-from bench.errors import BenchError
+from bench.errors import BenchError, of_operating_system
 from bench.files import to_json, write_atomic
 from bench.protocol import Head, Phase
 from bench.structured import structure as structure
@@ -159,7 +159,9 @@ def _read(path: Path, checked: Callable[[Any], T], remedy: str) -> T:
     except FileNotFoundError as error:
         raise BenchError(f"{path} is gone. {remedy}") from error
     except OSError as error:
-        raise BenchError(f"{path} cannot be read: {error.strerror}.") from error
+        raise BenchError(
+            of_operating_system(error) or f"{path} cannot be read: {error}."
+        ) from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BenchError(f"{path} is damaged ({_in_short(error)}). {remedy}") from error
 
@@ -179,7 +181,9 @@ def read_records(folder: Path) -> tuple[Record, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        raise BenchError(f"{path} cannot be read: {error}.") from error
+        raise BenchError(
+            of_operating_system(error) or f"{path} cannot be read: {error}."
+        ) from error
     return newest(_record(path, number, line) for number, line in enumerate(lines, 1) if line)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
 from typing import Any
 
 OUTPUT = "standard output"
+# What is printed often and not every encoding has; all else is written as an escape.
+PLAIN = str.maketrans({"–": "-", "—": "-", "·": ",", "→": "->", "…": "...", "±": "+-", "×": "x"})
 
 
 class _Output(io.FileIO):
@@ -21,11 +24,22 @@ class _Output(io.FileIO):
             raise
 
 
+def _as_plain_text(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Stand in for what the encoding of the output does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error(_as_plain_text.__name__, _as_plain_text)
+
+
 def make_usable() -> None:
     """Open what the caller closed, and let the output hold any character.
 
     A stream that is closed would give its number to the next file that is opened, and what a child
-    process prints would land in that. What the terminal's encoding lacks is written as an escape.
+    process prints would land in that. What the terminal's encoding lacks is written in ASCII.
     """
     for number in (0, 1, 2):
         try:
@@ -43,7 +57,7 @@ def make_usable() -> None:
         sys.stdout = io.TextIOWrapper(
             raw if given.write_through else io.BufferedWriter(raw),
             encoding=given.encoding,
-            errors="backslashreplace",
+            errors=_as_plain_text.__name__,
             line_buffering=given.line_buffering,
             write_through=given.write_through,
         )

@@ -167,6 +167,21 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert listed("| head -n 1 >/dev/null; exit ${PIPESTATUS[0]}") == (0, "")
 
 
+def test_what_the_encoding_of_the_output_lacks_is_written_in_ascii() -> None:
+    code = (
+        "from bench.standard_streams import make_usable\n"
+        "make_usable()\n"
+        "print('40.3\\u201367.4% \\u00b1 1 \\u2026 \\u732b \\udcff')"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert shown.stdout.decode("ascii").strip() == r"40.3-67.4% +- 1 ... \u732b \udcff"
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

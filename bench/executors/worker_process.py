@@ -98,7 +98,7 @@ class WorkerProcess:
         if code:
             # What it said before it had a log: all there is, where it died while it was loading.
             self._errors.seek(0)
-            with log_path.open("ab") as log:
+            with suppress(OSError), log_path.open("ab") as log:  # the code tells the most
                 log.write(self._errors.read())
         if not self.goes_on:
             self.end()

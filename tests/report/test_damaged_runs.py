@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from synthetic import Net, make_run
 
 from bench import thumbnails
-from bench.arrays import arrays_path, read_arrays, write_arrays
+from bench.arrays import arrays_fault, arrays_path, read_arrays, write_arrays
 from bench.errors import BenchError
 from bench.records import load_run, read_records, write_records
 from bench.report.findings import Findings, find
@@ -249,6 +250,23 @@ def test_arrays_measured_again_before_their_record_are_no_damage(folder: Path) -
     assert sorted(read_arrays(folder, record, 2)) == sorted(more)
     written = replace(record, arrays_sha256=digest)
     assert sorted(read_arrays(folder, written, 2)) == sorted(more)
+
+
+def test_a_file_that_may_not_be_read_is_no_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the trial would be trained again, over arrays that are as good as they were."""
+    record = read_records(folder)[0]
+
+    def denied(path: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "denied", str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    for look in (read_arrays, arrays_fault):
+        with pytest.raises(PermissionError):
+            look(folder, record, 2)
+    with pytest.raises(BenchError, match=r"run\.json: permission denied; make it yours"):
+        load_run(folder)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="has no named pipes")
