@@ -183,8 +183,9 @@ def of_operating_system(error: BaseException) -> str:
 def reason(error: Exception) -> str:
     """Any error as the reason that a record gives."""
     if isinstance(error, BenchError):
-        return str(error)
-    if text := of_operating_system(error):
-        return text
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:500]}"
+        text = str(error)
+    else:
+        short = " ".join(str(error).split())[:500]
+        text = of_operating_system(error) or f"{type(error).__name__}: {short}"
+    # It may name a file, whose name need not be text, as tables and terminals want it.
+    return text.encode(errors="backslashreplace").decode()

@@ -140,6 +140,7 @@ def read_meta(folder: Path) -> Mapping[str, Any]:
 def _read_dataset(folder: Path) -> Dataset:
     def checked(raw: Any) -> Dataset:
         dataset = structure(Dataset, raw)
+        "".join(dataset.classes).encode()  # a class that is no text was never written here
         for name, split in dataset.splits.items():
             if name not in SPLITS or not len(split.ids) == len(split.labels):
                 raise ValueError(
@@ -174,17 +175,22 @@ def _in_short(error: Exception) -> str:
 
 def read_records(folder: Path) -> tuple[Record, ...]:
     """The run's records, in the order they were made: one of each place, as the recorder has it."""
+    return newest(read_lines(folder))
+
+
+def read_lines(folder: Path) -> list[Record]:
+    """All records of a run, one a line: places are there twice where something else wrote them."""
     path = folder / "records.jsonl"
     try:
         # Not `splitlines`, which also divides at what may stand in a name: U+2028, U+0085.
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
-        return ()
+        return []
     except (OSError, ValueError) as error:
         raise BenchError(
             of_operating_system(error) or f"{path} cannot be read: {error}."
         ) from error
-    return newest(_record(path, number, line) for number, line in enumerate(lines, 1) if line)
+    return [_record(path, number, line) for number, line in enumerate(lines, 1) if line]
 
 
 def _record(path: Path, number: int, line: str) -> Record:

@@ -22,7 +22,7 @@ from bench.executors.base import Executor
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
 from bench.plan import Plan, Planned
-from bench.records import SCHEMA, newest, read_meta, read_records, write_records
+from bench.records import SCHEMA, newest, read_lines, read_meta, read_records, write_records
 from bench.run_folder import held
 from bench.side_by_side import side_by_side
 from bench.store import Store
@@ -146,7 +146,10 @@ class _Book:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.records = {r.trial.key: r for r in read_records(self.folder)}
+        lines = read_lines(self.folder)
+        self.records = {r.trial.key: r for r in newest(lines)}
+        if len(lines) > len(self.records):
+            write_records(self.folder, self.records.values())
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         with self._lock:

@@ -41,11 +41,18 @@ def refuse_links(folder: Path) -> None:
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(at, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
+            if path.is_symlink() and not _leads_into(path, home):
                 raise BenchError(
                     f"{path} is a link that leads out of the run's folder, so nothing is written "
                     f"there; remove it, or put what it leads to in its place."
                 )
+
+
+def _leads_into(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a circle of links
+        return False
 
 
 @contextmanager

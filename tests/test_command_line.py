@@ -228,6 +228,12 @@ def test_nothing_is_written_through_a_link_that_leads_out_of_the_run(
     assert outside.read_text() == "mine"
 
 
+def test_a_link_that_leads_in_a_circle_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.md").symlink_to("report.md")
+    with pytest.raises(BenchError, match=r"report.md is a link that leads out of the run"):
+        refuse_links(tmp_path)
+
+
 def test_links_within_the_run_and_a_run_behind_a_link_are_fine(tmp_path: Path) -> None:
     (tmp_path / "r" / "wandb" / "run-1").mkdir(parents=True)
     (tmp_path / "r" / "wandb" / "latest-run").symlink_to("run-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from abandoned import left_beside
 
 from bench.arrays import arrays_path
-from bench.errors import BenchError, UsageError, WorkerDiedError
+from bench.errors import BenchError, UsageError, WorkerDiedError, reason
 from bench.executors.local_process import LocalProcess
 from bench.file_digests import FileDigests
 from bench.job import Job, Listener
@@ -156,6 +157,17 @@ def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store
     again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
     assert len(again.ran) == 2
     assert [r.status for r in read_records(tmp_path / "r")] == ["ok", "ok"]
+
+
+def test_lines_written_twice_are_once_there_after_the_same_command(
+    tmp_path: Path, store: Store
+) -> None:
+    path = tmp_path / "r" / "records.jsonl"
+    run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    once = path.read_text()
+    path.write_text(once * 2)
+    again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    assert (again.ran, path.read_text()) == ([], once)
 
 
 def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
@@ -423,6 +435,12 @@ def test_what_cannot_be_trained_is_refused_in_the_plan() -> None:
     reasons = {s.backbone: s.reason for s in p.skipped}
     assert "small has 19 layers" in reasons["small"]
     assert "takes images of 75 px or more, got 64 px" in reasons["px"]
+
+
+def test_a_reason_is_text_whatever_file_it_names() -> None:
+    odd = os.fsdecode(b"caf\xe9.h5")
+    assert reason(BenchError(f"{odd} is gone")) == "caf\\udce9.h5 is gone"
+    assert reason(ValueError(odd)) == "ValueError: caf\\udce9.h5"
 
 
 def test_records_survive_the_disk(tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
         )
     found = []
     for member in members:
+        if not member.filename:
+            raise DatasetError(f"{path.name} holds a file without a name.")
         if member.is_dir():
             continue  # made when something is put into it
         place = _place(member, path)

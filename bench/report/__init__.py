@@ -75,9 +75,11 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     from bench.report import latex as tex
     from bench.report.figures import pictures
     from bench.run_folder import refuse_links
+    from bench.unfinished import sweep
 
     run = findings.run
     refuse_links(run.folder)
+    sweep(run.folder)
     drawn = pictures(findings)
     written = []
 

@@ -107,6 +107,19 @@ def test_no_path_escapes(
     assert not list(tmp_path.rglob("out.png"))
 
 
+def test_a_member_without_a_name_is_refused(
+    tmp_path: Path, store: Store, members: dict[str, bytes]
+) -> None:
+    path = zipped(tmp_path / "odd.zip", members)
+    with zipfile.ZipFile(path, "a") as file:
+        nameless = zipfile.ZipInfo("x")
+        nameless.filename = ""
+        file.writestr(nameless, b"x")
+    with pytest.raises(DatasetError, match=r"odd\.zip holds a file without a name"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
 def test_links_are_refused(tmp_path: Path, store: Store, members: dict[str, bytes]) -> None:
     path = zipped(tmp_path / "links.zip", members)
     link = zipfile.ZipInfo("pets/cats/link")

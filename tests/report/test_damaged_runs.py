@@ -134,6 +134,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _json(DATASET, lambda raw: raw | {"classes": [1, 2]}),
         "classes: expected str, got 1",
     ),
+    "a class that is no text": (
+        _json(DATASET, lambda raw: raw | {"classes": ["\ud800", "b"]}),
+        "dataset.json is damaged .*surrogates",
+    ),
     "a label of no class": (
         _json(DATASET, lambda raw: raw | {"splits": {"test": {"ids": ["x"], "labels": [7]}}}),
         "split 'test' has labels of no class",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from abandoned import left_beside
 from PIL import Image
 from rich.console import Console
 from synthetic import SIX, Net, make_run
@@ -295,6 +296,17 @@ def test_latest_replaces_a_text_file_and_never_a_folder(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="is a folder"):
         report.point_latest(tmp_path, "second")
     assert (tmp_path / "latest").is_dir()
+
+
+def test_what_a_killed_report_left_half_written_is_gone(tmp_path: Path) -> None:
+    folder = tiny_run(tmp_path / "r")
+    left = [left_beside(folder / "figures" / "a.png"), left_beside(tmp_path / "index.html")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    report.render(folder)
+    report.write_index(tmp_path)
+    assert not any(path.exists() for path in left)
 
 
 def test_latest_is_a_text_file_where_links_fail(

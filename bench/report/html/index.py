@@ -18,6 +18,7 @@ from bench.files import write_atomic
 from bench.report import format as fmt
 from bench.report.html.document import document
 from bench.report.html.values import Json, cell, number, text
+from bench.unfinished import sweep
 
 FILE = "index.html"
 STYLES = ("base.css", "report.css", "index.css")
@@ -65,6 +66,7 @@ class Past:
 
 def write_index(results: Path) -> Path:
     """List the runs of a results folder; returns the file."""
+    sweep(results, below=False)
     runs = sorted(_runs(results), key=lambda run: (run.created, run.name), reverse=True)
     data = {"runs": [_run(results, run) for run in runs], "datasets": _datasets(runs)}
     path = results / FILE
