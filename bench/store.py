@@ -261,7 +261,8 @@ class Store:
         held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
         yet = nbytes + sum(draft.still_to_write for draft in self._drafts)
         over_bound = held + nbytes - self.limit_bytes
-        over_disk = int(DISK_MARGIN * yet) - shutil.disk_usage(self.root).free
+        on_disk = int(DISK_MARGIN * yet)
+        over_disk = on_disk - shutil.disk_usage(self.root).free
         free_to_go = [entry for entry in entries if _name(entry.path) not in pinned]
         most = sum(entry.nbytes for entry in free_to_go)
         if over_bound > most:
@@ -270,7 +271,7 @@ class Store:
                 f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}{used}"
             )
         if over_disk > most:
-            raise self._no_disk(nbytes)
+            raise self._no_disk(on_disk)
         excess, chosen = max(over_bound, over_disk), []
         for entry in free_to_go:
             if excess > 0:
@@ -278,12 +279,12 @@ class Store:
                 excess -= entry.nbytes
         self._delete(chosen)
         # Others write too, and what a process has mapped takes room until it ends.
-        if chosen and shutil.disk_usage(self.root).free < nbytes:
-            raise self._no_disk(nbytes)
+        if chosen and shutil.disk_usage(self.root).free < yet:
+            raise self._no_disk(on_disk)
 
     def _no_disk(self, nbytes: int) -> NoRoomError:
         free = shutil.disk_usage(self.root).free
-        return NoRoomError(f"needs {nbytes:,} bytes, the disk has {free:,} left")
+        return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
 
     def _delete(self, paths: Iterable[Path]) -> set[Path]:
         """Delete what is not in use; returns that."""

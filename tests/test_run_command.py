@@ -262,7 +262,7 @@ def test_a_dry_run_decodes_and_writes_nothing(
     text = capsys.readouterr().out
     assert "images    8 train / 4 validation / 4 test, 2 classes" in text
     assert "results/r, 1 trials to do" in text
-    assert "audit     not known; the images are not decoded yet" in text
+    assert "audit     not known before the images are decoded" in text
 
 
 def test_a_dry_run_over_decoded_images_knows_what_is_done(

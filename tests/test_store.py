@@ -220,7 +220,9 @@ def test_nothing_is_deleted_where_it_would_not_help(
     maker.release()
     store = Store(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(NoRoomError, match="needs 9,000 bytes, the disk has 1,000 left"):
+    with pytest.raises(
+        NoRoomError, match="needs 9,900 bytes with a tenth in reserve, the disk has 1,000"
+    ):
         store.draft("k", "3", 9000)
     assert [e.description for e in store.entries()] == ["1", "2"]
     store.limit_bytes = 8999

@@ -33,12 +33,11 @@ def show(
         plan = plan_over(datasets.undecoded(listing))
         where = str(arguments.results / (arguments.run or "(named after the images' content)"))
         show_plan(console, plan, plan.trials, where, verbose=arguments.verbose)
-        text = "the images are not decoded yet: which are unusable or copies, and which trials are"
-        console.print(
-            f"audit     not known; {text} done already, is not known either",
-            style="dim",
-            soft_wrap=True,
+        text = (
+            "audit     not known before the images are decoded, nor which of them are unusable and "
+            "which trials are done"
         )
+        console.print(text, style="dim", soft_wrap=True)
     else:
         trained, audited = gate.pass_through(
             listing, dataset, sizes, store=store, on_leak=arguments.on_leak

@@ -8,7 +8,9 @@ where the pixels go is for others.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,8 +60,16 @@ class BadImageError(Exception):
 def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
     """The image at each of `sizes`, as (size, size, 3); straight to the square, as Keras does.
 
-    The aspect ratio is not kept: cropping could cut off what the label is about.
+    The aspect ratio is not kept: cropping could cut off what the label is about. `BadImageError`
+    says something of the image, `OSError` of this machine: the next run may fare better.
     """
+    try:
+        return _decode(data, sizes)
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
+
+
+def _decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
     found: dict[int, Pixels] = {}
     image, shrunk = _read(data, shrink=min(sizes) <= DRAFT_UP_TO)
     for size in sorted(sizes):
@@ -103,6 +113,8 @@ def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
         raise BadImageError("not an image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError(f"more than {MAX_PIXELS:,} pixels") from None
+    except MemoryError:
+        raise
     except Exception as error:
         # Decoders raise whatever they trip over (OSError, SyntaxError, struct.error, ...).
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from bench.datasets.decode import (
     DRAFT_UP_TO,
@@ -208,6 +209,19 @@ def test_decompression_bombs_are_refused_and_pillow_is_left_as_it_was(height: in
     with pytest.raises(BadImageError, match="pixels"):
         decode(png_that_claims(10_000, height), [8])
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ImageFile, "load"), (Image.Image, "resize")])
+def test_a_lack_of_memory_is_no_fault_of_the_image(
+    monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    def fail(self: Image.Image, *args: Any) -> None:
+        raise MemoryError
+
+    data = encoded(Image.new("RGB", (8, 8)))
+    monkeypatch.setattr(kind, name, fail)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        decode(data, [4])
 
 
 def test_warnings_of_pillow_are_hushed_only_inside() -> None:
