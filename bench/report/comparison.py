@@ -20,6 +20,7 @@ from bench.metrics.latency import durations
 from bench.records import Evidence
 from bench.report.circumstances import Circumstance, circumstances, machine_difference
 from bench.report.comparable import contenders
+from bench.report.facts import skipped
 from bench.report.findings import Findings
 from bench.report.images_in_common import InCommon, in_common
 from bench.report.labels import RANDOM_INIT
@@ -98,7 +99,8 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
         label = row["label"]
         other = rows.pop(label, None)
         if row["status"] != "ok":
-            refused.append(NotComparable(label, (), f"failed in {before.run.name}"))
+            why = f"failed in {before.run.name}: {row['reason']}"
+            refused.append(NotComparable(label, (), why))
             continue
         if other is None or other["status"] != "ok":
             lost.append(label)
@@ -113,8 +115,8 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
             else:
                 reasons.setdefault(found, []).append(figure)
         refused += [NotComparable(label, tuple(of), reason) for reason, of in reasons.items()]
-    for label in rows:
-        refused.append(NotComparable(label, (), f"not in {before.run.name}"))
+    for label, row in rows.items():
+        refused.append(NotComparable(label, (), _absent(before, row)))
     return Comparison(
         before=before.run.name,
         after=after.run.name,
@@ -133,7 +135,14 @@ def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
         # Random weights have a label of their own: then the backbone is there under that one.
         if there["backbone"] == row["backbone"] and there["weights"] != row["weights"]:
             return f"weights differ: {row['weights']} | {there['weights']}"
-    return f"not in {after.run.name}"
+    return _absent(after, row)
+
+
+def _absent(findings: Findings, row: pd.Series) -> str:
+    why = dict(skipped(findings)).get(row["backbone"])
+    return (
+        f"not in {findings.run.name}" if why is None else f"skipped in {findings.run.name}: {why}"
+    )
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,14 @@ def test_what_a_rule_cannot_judge_breaks_it_unless_that_is_allowed(
     assert json.loads(out)["not_judged"] == [line]
 
 
+def test_what_was_skipped_says_why(tmp_path: Path) -> None:
+    before = make_run(tmp_path / "a", [Net("net"), Net("big")], images=20)
+    left_out = [{"backbone": "big", "reason": "needs 12 GB"}]
+    after = make_run(tmp_path / "b", [Net("net")], images=20, skipped=left_out)
+    refused = [(n.label, n.reason) for n in compared(before, after).refused if not n.figures]
+    assert refused == [("big", "skipped in b: needs 12 GB")]
+
+
 def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> None:
     for name in "ab":
         make_run(tmp_path / name, [Net("net")], seeds=(0, 1))
