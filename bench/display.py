@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,10 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.metrics.base import METRICS
+from bench.metrics.latency import percentile
 from bench.plan import Plan
 from bench.records import Evidence
 from bench.sparkline import sparkline
-from bench.types import Epoch, Record, Trial
+from bench.types import Epoch, Record, RuntimeResult, Trial
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Display:
         self._waiting = set(self._costs)
         self._under_way: dict[str, _UnderWay] = {}
         self._begun = time.monotonic()
+        self._since = datetime.now(UTC).isoformat(timespec="seconds")
+        self._told: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._results = Table(box=None, pad_edge=False, header_style="dim")
         for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
@@ -164,12 +168,24 @@ class Display:
 
     def _measured(self, record: Record) -> None:
         name = _name(record.trial)
-        latency = METRICS["latency_p50_ms"].compute(self._evidence(record))
-        self._line(f"{name}: " + ("not timed" if latency is None else f"p50 {latency:.1f} ms"))
         for runtime in record.runtimes:
+            if (result := (record.trial.key, runtime)) in self._told or self._is_earlier(runtime):
+                continue
+            self._told.append(result)
             if runtime.status == "failed":
                 text = f"{name}, {runtime.name} failed: {runtime.reason}"
                 self.console.print(Text(text, style="red"), soft_wrap=True)
+                continue
+            latency = percentile(self._evidence(record), 50, runtime.name)
+            text = "not timed" if latency is None else f"p50 {latency:.1f} ms"
+            self._line(f"{name}, {runtime.name}: {text}")
+            for batch, why in runtime.failed_batches.items():
+                text = f"{name}, {runtime.name}: no figures for batch {batch}: {why}"
+                self.console.print(Text(text, style="yellow"), soft_wrap=True)
+
+    def _is_earlier(self, runtime: RuntimeResult) -> bool:
+        """Whether a runtime was timed before this command began."""
+        return runtime.session is not None and runtime.session.started < self._since
 
     def _evidence(self, record: Record) -> Evidence:
         return Evidence(record, self._classes, self._folder)

@@ -3,11 +3,11 @@ libraries."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bench.protocol import TrainingProtocol
-from bench.types import Dataset, Epoch, KeepModels, Record, Settings, Trial
+from bench.types import Dataset, Epoch, KeepModels, Measuring, Record, Settings, Trial
 from bench.weights import LocatedWeights
 
 
@@ -46,6 +46,7 @@ class Job:
     split_seed: int | None = None
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
+    measuring: Measuring = field(default_factory=Measuring)
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts

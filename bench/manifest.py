@@ -43,6 +43,7 @@ def manifest(record: Record) -> dict[str, Any]:
         },
         "protocol": {"name": trial.protocol, "digest": trial.protocol_digest},
         "settings": asdict(trial.settings),
+        "code": trial.code,
         "weights": None if record.weights is None else asdict(record.weights),
         "environment": dict(record.environment),
         "threads": None if record.session is None else record.session.threads,

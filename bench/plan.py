@@ -22,12 +22,10 @@ from bench.job import Blueprint
 from bench.protocol import TrainingProtocol
 from bench.records import SCHEMA
 from bench.registry import BACKBONES
-from bench.types import Backbone, Dataset, Settings, Trial
+from bench.types import Backbone, Dataset, Measuring, Settings, Trial
 from bench.weights import LocatedWeights
 
 Say = Callable[[str], None]
-
-LATER_SETTINGS = ("runtimes", "tune", "robustness", "deterministic", "precision", "threads")
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class Plan:
     dataset: Dataset
     protocol: TrainingProtocol
     settings: Settings
+    measuring: Measuring
     input_size: int | None  # as it was asked for; None: each backbone's own
     planned: tuple[Planned, ...]
     skipped: tuple[Skipped, ...]
@@ -97,16 +96,18 @@ def make_plan(
     rate: float,
     located: Mapping[str, LocatedWeights | None],
     fractions: Sequence[float] = (1.0,),
+    measuring: Measuring | None = None,
 ) -> Plan:
     """Lay out the trials; `located` says for each backbone which weights were found.
 
     The largest fraction comes first: the ranking is over it, and a run may be interrupted.
     """
+    measuring = measuring or Measuring()
     shared = {
         "schema": SCHEMA,
         "dataset": dataset.fingerprint,
         "protocol": protocol.digest,
-        "settings": _asked(settings),
+        "settings": asdict(settings),
         "input_size": input_size,
         "keras_backend": keras_backend,
     }
@@ -147,11 +148,15 @@ def make_plan(
             dataset,
             rate,
             trainings=max(1, settings.tune),
-            robustness=settings.robustness and found is not None,
+            robustness=measuring.robustness and found is not None,
         )
         planned.append(Planned(backbone.name, size, found, trials, seconds))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
-    return Plan(name, dataset, protocol, settings, input_size, tuple(planned), tuple(skipped))
+    return Plan(
+        *(name, dataset, protocol, settings, measuring, input_size),
+        planned=tuple(planned),
+        skipped=tuple(skipped),
+    )
 
 
 def first_blueprint(
@@ -228,16 +233,6 @@ def find_weights(
         name: found and replace(found, sha256=digests.sha256(Path(found.path)))
         for name, found in located.items()
     }
-
-
-def _asked(settings: Settings) -> dict[str, object]:
-    """The settings that make a trial another one. Those that came later count only where they were
-    asked for, so that earlier records keep their keys."""
-    facts = asdict(settings)
-    for name in LATER_SETTINGS:
-        if facts[name] == getattr(Settings(), name):
-            del facts[name]
-    return facts
 
 
 def _part(fraction: float) -> dict[str, float]:

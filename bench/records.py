@@ -28,7 +28,7 @@ from bench.errors import BenchError, of_operating_system
 from bench.files import to_json, write_atomic
 from bench.protocol import Head, Phase
 from bench.structured import structure as structure
-from bench.types import SPLITS, Dataset, Record, Settings, Trial
+from bench.types import SPLITS, Dataset, Measuring, Record, Settings, Trial
 
 SCHEMA = 1
 REMADE = "the same `run` command writes it again and keeps what is trained."
@@ -77,6 +77,7 @@ class _Meta:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     protocol: _Protocol = _Protocol()
     settings: Settings = field(default_factory=Settings)
+    measuring: Measuring = field(default_factory=Measuring)
     environment: Mapping[str, Any] = field(default_factory=dict)
     skipped: tuple[Mapping[str, str], ...] = ()
     broken_plugins: tuple[str, ...] = ()

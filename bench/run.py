@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from bench import retry
-from bench.arrays import arrays_fault
 from bench.environment import environment
 from bench.errors import UsageError, WorkerDiedError
 from bench.executors.base import Executor
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
+from bench.measuring.needed import with_results
 from bench.plan import Plan, Planned
 from bench.records import SCHEMA, newest, read_lines, read_meta, read_records, write_records
+from bench.remaining import faults, largest_fraction, pending, runtimes_of, undone, unmeasured
 from bench.run_folder import held
 from bench.side_by_side import side_by_side
 from bench.store import Store
@@ -106,30 +107,16 @@ def carry_out(
 ) -> tuple[Record, ...]:
     """Run what is missing of `plan` into the `opened` folder; returns the plan's records."""
     book = _Book(folder, listener, request.keep_models)
-    for fault in _faults(plan, folder).values():
+    for fault in faults(plan, folder).values():
         book.note(f"{fault}: its trial is trained again.")
     _run_jobs(plan, folder, request, store, executor, book)
     _measure(plan, folder, request, store, executor, book)
+    for text in undone(plan, folder):
+        book.note(text)
     if request.keep_models == "none":
         _let_go(folder, book)
     keys = {trial.key for trial in plan.trials}
     return tuple(record for key, record in book.records.items() if key in keys)
-
-
-def pending(plan: Plan, folder: Path) -> list[Trial]:
-    """The trials that `execute` would run: those without a record, those that failed, and those
-    whose arrays are gone or damaged."""
-    finished = {r.trial.key for r in read_records(folder) if r.status == "ok"}
-    done = finished - _faults(plan, folder).keys()
-    return [trial for trial in plan.trials if trial.key not in done]
-
-
-def _faults(plan: Plan, folder: Path) -> dict[str, str]:
-    """What is wrong with the arrays of finished trials of the plan, by their keys."""
-    keys, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
-    finished = (r for r in read_records(folder) if r.status == "ok" and r.trial.key in keys)
-    found = {r.trial.key: arrays_fault(folder, r, classes) for r in finished}
-    return {key: fault for key, fault in found.items() if fault}
 
 
 @dataclass
@@ -142,7 +129,9 @@ class _Book:
     keep: KeepModels
     slots: int = 1  # how many workers train at once
     records: dict[str, Record] = field(init=False)
-    heard: set[str] = field(default_factory=set)  # trials that ended in this execution
+    measured_before: set[str] = field(init=False)  # when this execution began
+    heard: set[str] = field(default_factory=set)  # trials with a new record in this execution
+    trained: set[str] = field(default_factory=set)  # of them, those that were trained in it
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -150,6 +139,7 @@ class _Book:
         self.records = {r.trial.key: r for r in newest(lines)}
         if len(lines) > len(self.records):
             write_records(self.folder, self.records.values())
+        self.measured_before = {k for k, r in self.records.items() if r.session is not None}
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         with self._lock:
@@ -173,12 +163,14 @@ class _Book:
             note = f"trained on one of {self.slots} GPUs, beside other trials on the others"
             record = replace(record, notes=(*record.notes, note))
         self.heard.add(trial.key)
+        if record.session is None and not record.runtimes:
+            self.trained.add(trial.key)
         # A trial whose weights have changed since has another key: the new one takes its place.
         self.records = {r.trial.key: r for r in newest([*self.records.values(), record])}
         write_records(self.folder, self.records.values())
         if self.keep == "best":
             # Of this execution alone: what an earlier one was asked to keep stays.
-            keep_best(self.folder, (self.records[k] for k in self.heard if k in self.records))
+            keep_best(self.folder, (self.records[k] for k in self.trained if k in self.records))
         self.listener.record(record)
 
 
@@ -217,38 +209,22 @@ def _measure(
     try:
         executor.run(job, book)
     except WorkerDiedError as error:
+        book.note(f"measuring ended early: {error}")
         for record in [book.records[trial.key] for trial in todo]:
-            if record.session is None:
-                failed = RuntimeResult("keras", status="failed", reason=str(error))
-                book.record(replace(record, runtimes=(failed,)))
+            # What was measured before it died is kept, the rest is measured by the next command.
+            missing = runtimes_of(plan, record)
+            if missing:
+                failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in missing]
+                book.record(replace(record, runtimes=with_results(record, failed)))
 
 
 def _let_go(folder: Path, book: _Book) -> None:
     """Delete the weights that were kept only until the models were measured."""
-    largest = _largest_fraction(book.records)
-    for record in [book.records[key] for key in book.heard if key in book.records]:
+    largest = largest_fraction(book.records)
+    for key in book.heard & book.records.keys() - book.measured_before:
+        record = book.records[key]
         if record.session is not None or record.trial.fraction < largest:
-            weights_path(folder, record.trial.key).unlink(missing_ok=True)
-
-
-def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[Trial]:
-    """Trials that are trained and were not measured yet, where a model can be made again.
-
-    Those on a smaller share of the images, for a learning curve, are as fast as the others.
-    """
-    found = []
-    largest = _largest_fraction(records)
-    for planned in plan.planned:
-        keys = [trial.key for trial in planned.trials if trial.fraction == largest]
-        of_backbone = [records[key] for key in keys if key in records]
-        waiting = [r.trial for r in of_backbone if r.status == "ok" and r.session is None]
-        if any(weights_path(folder, trial.key).is_file() for trial in waiting):
-            found += waiting
-    return found
-
-
-def _largest_fraction(records: Mapping[str, Record]) -> float:
-    return max((record.trial.fraction for record in records.values()), default=1.0)
+            weights_path(folder, key).unlink(missing_ok=True)
 
 
 def _job(
@@ -273,6 +249,7 @@ def _job(
         split_seed=request.split_seed,
         keep_models=request.keep_models,
         keep_artefacts=request.keep_artefacts,
+        measuring=plan.measuring,
     )
 
 
@@ -336,9 +313,10 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
         },
         "protocol": asdict(plan.protocol) | {"digest": plan.protocol.digest},
         "settings": asdict(plan.settings),
+        "measuring": asdict(plan.measuring),
         "skipped": skipped + [asdict(s) for s in plan.skipped],
         "broken_plugins": list(request.broken_plugins),
-        "notes": list(request.notes),
+        "notes": [*request.notes, *undone(plan, folder)],
         "price_per_hour": request.price_per_hour,
         "margin": request.margin or earlier.get("margin", DEFAULT_MARGIN),
         "environment": environment(),

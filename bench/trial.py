@@ -173,7 +173,7 @@ class _Setup:
         random weights, nor of the smaller shares, which are for learning curves alone."""
         largest = max(one.fraction for one in self.job.trials)
         if (
-            not self.settings.robustness
+            not self.job.measuring.robustness
             or not self.built.weights.pretrained
             or trial.fraction < largest
         ):

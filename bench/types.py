@@ -129,19 +129,25 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16", "mixed_float16
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run holds the same for every backbone, besides the protocol."""
+    """What makes a trial, besides the protocol: the same for every backbone of a run."""
 
     weights: WeightsChoice = "auto"
     batch_size: int = 32
     device: str = "auto"
     cache: bool = True
-    latency_seconds: float = 2.0
     tune: int = 0  # how many learning rates each backbone may try; 0: the protocol's own only
-    runtimes: str = "keras"  # how trained models are run to be timed: `all`, or NAME,NAME
-    robustness: bool = False  # whether trained models also answer corrupted test images
     deterministic: bool = False  # ask the framework for operations that always add up alike
     precision: Precision = "float32"
     threads: int = 0  # of the processor, in training and in timing; 0: a thread for each core
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is measured on trained models: asking for more of it trains nothing again."""
+
+    latency_seconds: float = 2.0  # for one image after another
+    runtimes: str = "keras"  # how trained models are run to be timed: `all`, or NAME,NAME
+    robustness: bool = False  # whether trained models also answer corrupted test images
 
 
 @dataclass(frozen=True)
@@ -253,18 +259,21 @@ class RuntimeResult:
     memory_bytes: int | None = None  # by which a process of its own grew, loading and answering
     device_memory_bytes: int | None = None  # on the GPU, at most, in that process
     joules: Mapping[str, float] = field(default_factory=dict)  # by batch size, all timed queries
+    session: Session | None = None  # that timed it; in older records only the record has one
+    failed_batches: Mapping[str, str] = field(default_factory=dict)  # why, by batch size
 
 
 @dataclass(frozen=True)
 class Session:
-    """One measuring process: all that it timed was timed in turns, backbone after backbone."""
+    """The timing of one runtime in one measuring process: its backbones were timed in turns."""
 
-    started: str
+    started: str  # the process: the runtimes that it timed share it
     backbones: tuple[str, ...]
     threads: int
     rounds: int
     matrix_rate: float  # floating-point operations a second of a matrix product, at best
     calibration: tuple[float, ...]  # seconds of one fixed piece of work, before, between and after
+    latency_seconds: float = 0.0  # as asked for; 0 in records of version 0.1
 
 
 @dataclass(frozen=True)
@@ -300,6 +309,6 @@ class Record:
     flops: int = 0  # floating-point operations for one image; 0 in records that did not count them
     memory_bytes: int = 0  # the process that trained, at most; seeds share one
     device_memory_bytes: int | None = None  # on the GPU, at most, while training
-    session: Session | None = None  # that measured the runtimes
+    session: Session | None = None  # that timed the first runtime
     accumulation: int = 1  # parts that each batch was taken in, as memory did not hold all of it
     arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1

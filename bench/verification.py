@@ -18,13 +18,12 @@ from bench.job import Job, Listener
 from bench.protocol import TrainingProtocol
 from bench.records import Evidence, Run, structure
 from bench.store import Store
-from bench.types import Dataset, Record, Settings, SplitName
+from bench.types import Dataset, Record, SplitName
 from bench.weights import LocatedWeights
 
 # A rounding of 32-bit arithmetic is 6e-8: this much may come from another order of additions.
 TOLERANCE = 1e-6
 COMPARED: tuple[SplitName, ...] = ("test", "validation")
-TIMING_SECONDS = 0.01  # the model's speed is not what is asked
 
 
 @dataclass(frozen=True)
@@ -89,16 +88,9 @@ def train_again(
     packages: tuple[str, ...] = (),
 ) -> None:
     """Train the record's trial into `folder`; the listener hears the new record."""
-    plain = Settings()
-    settings = replace(
-        record.trial.settings,
-        latency_seconds=TIMING_SECONDS,
-        runtimes=plain.runtimes,
-        robustness=plain.robustness,
-    )
     job = Job(
         # Whatever its code is now: where that changed the answers, they differ.
-        trials=(replace(record.trial, settings=settings, code=""),),
+        trials=(replace(record.trial, code=""),),
         protocol=stored_protocol(run, record),
         dataset=dataset,
         weights=weights,

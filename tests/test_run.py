@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -19,13 +20,16 @@ from bench.errors import BenchError, UsageError, WorkerDiedError, reason
 from bench.executors.local_process import LocalProcess
 from bench.file_digests import FileDigests
 from bench.job import Job, Listener
+from bench.metrics.base import METRICS
 from bench.plan import Plan, find_weights, make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.records import SCHEMA, load_run, read_records, write_arrays, write_records
-from bench.run import Request, execute, pending
+from bench.remaining import pending
+from bench.report import render
+from bench.run import Request, execute
 from bench.run_folder import held, run_folder
 from bench.store import Store
-from bench.types import Backbone, Dataset, Epoch, Record, Settings, Split, Trial
+from bench.types import Backbone, Dataset, Epoch, Measuring, Record, Settings, Split, Trial
 from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
@@ -387,6 +391,32 @@ def test_a_folder_holds_one_kind_of_run(tmp_path: Path, store: Store) -> None:
     assert other.name != plan("one").name
 
 
+def test_what_is_measured_makes_no_other_run_and_no_other_trial(
+    tmp_path: Path, store: Store
+) -> None:
+    first = plan("one")
+    run(first, tmp_path / "r", store, lambda t: "ok")
+    asked = Measuring(latency_seconds=9.0, runtimes="keras,xla", robustness=True)
+    more = replace(plan("one"), measuring=asked)
+    assert (more.name, more.trials) == (first.name, first.trials)
+    assert run(more, tmp_path / "r", store, lambda t: "ok").ran == []
+    assert load_run(tmp_path / "r").meta["measuring"]["latency_seconds"] == 9.0
+
+
+def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
+    """Its settings held what is measured, and its runtimes had one session for all."""
+    folder = tmp_path / "run_0_1"
+    shutil.copytree(Path(__file__).parent / "run_0_1", folder)
+    (evidence,) = load_run(folder).evidence
+    assert evidence.record.trial.settings == Settings()
+    assert evidence.record.trial.code == ""
+    assert evidence.record.session is not None
+    assert evidence.record.session.rounds == 10
+    latency = METRICS["latency_p50_ms"].compute(evidence)
+    assert latency == pytest.approx(1000 * np.median(evidence.arrays["latency_keras_b1"]))
+    assert "tiny" in next(path for path in render(folder) if path.name == "report.md").read_text()
+
+
 def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:
     def answer(trial: Trial) -> str:
         with pytest.raises(BenchError, match="another process is making run r"):
@@ -460,12 +490,13 @@ def test_robustness_is_estimated_for_pretrained_backbones_only() -> None:
             [backbone(name, gmacs=1.0)],
             DATASET,
             PROTOCOL,
-            Settings(robustness=robustness),
+            Settings(),
             (0,),
             input_size=None,
             keras_backend="tensorflow",
             rate=1e11,
             located={name: weights},
+            measuring=Measuring(robustness=robustness),
         )
         (planned,) = made.planned
         assert planned.seconds is not None

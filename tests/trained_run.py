@@ -17,7 +17,7 @@ from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.run import Request, execute
 from bench.store import Store
-from bench.types import Epoch, KeepModels, Record, Settings, Trial
+from bench.types import Epoch, KeepModels, Measuring, Record, Settings, Trial
 
 CLASSES = ("=cat", "dog & co", "fox")
 COUNTS = {"train": 60, "validation": 51, "test": 24}
@@ -30,7 +30,8 @@ PROTOCOL = TrainingProtocol(
         Phase("fine-tune", 2, 1e-3, unfreeze=Unfreeze("stages", 1)),
     ),
 )
-SETTINGS = Settings(latency_seconds=0.02)
+SETTINGS = Settings()
+MEASURING = Measuring(latency_seconds=0.02)
 
 
 class Silent:
@@ -51,6 +52,7 @@ def make(
     keep: KeepModels = "best",
     seeds: tuple[int, ...] = (0, 1),
     settings: Settings = SETTINGS,
+    measuring: Measuring = MEASURING,
 ) -> Path:
     """Train it; the photographs lie in `home/data`, the run in `home/results/r`."""
     for number, (split, count) in enumerate(COUNTS.items()):
@@ -71,6 +73,7 @@ def make(
         keras_backend="tensorflow",
         rate=1e11,
         located={"tiny": None},
+        measuring=measuring,
     )
     folder = home / "results" / "r"
     request = Request(command=("run_bench.py", "--run", "r"), keep_models=keep)

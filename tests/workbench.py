@@ -34,7 +34,7 @@ PROTOCOL = TrainingProtocol(
         Phase("fine-tune", 2, 1e-3, unfreeze=Unfreeze("stages", 1)),
     ),
 )
-SETTINGS = Settings(weights="random", batch_size=8, latency_seconds=0.01)
+SETTINGS = Settings(weights="random", batch_size=8)
 
 
 def write_images(folder: Path, counts: dict[str, int]) -> None:

@@ -13,7 +13,7 @@ from bench.commands.plan_text import show_audit, show_plan
 from bench.datasets.listing import Listing
 from bench.errors import Exit, UsageError
 from bench.plan import Plan
-from bench.run import pending
+from bench.remaining import pending
 from bench.store import Store
 from bench.types import Dataset
 

@@ -24,7 +24,7 @@ def show_plan(
     console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
     _show_excluded(console, dataset, verbose=verbose)
     console.print(f"protocol  {protocol.name}: {protocol.summary}", markup=False, soft_wrap=True)
-    if plan.settings.robustness:
+    if plan.measuring.robustness:
         passes = robustness_passes(len(dataset.splits["test"]))
         console.print(f"robust    {passes:,} corrupted test images for each pretrained model")
     waiting = {trial.key for trial in todo}

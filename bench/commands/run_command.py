@@ -31,11 +31,12 @@ from bench.plan import (
 )
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
-from bench.run import Request, carry_out, opened, pending
+from bench.remaining import pending, undone, unmeasured
+from bench.run import Request, carry_out, opened
 from bench.run_folder import check_name, run_folder
 from bench.runtimes import choose_runtimes
 from bench.store import Store
-from bench.types import Backbone, Dataset, Settings
+from bench.types import Backbone, Dataset, Measuring, Settings
 
 if TYPE_CHECKING:
     from bench.report.findings import Findings
@@ -60,10 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size or protocol.batch_size,
         device=arguments.device,
         cache=not arguments.no_cache,
-        latency_seconds=arguments.latency_seconds,
-        runtimes=arguments.runtimes,
         tune=arguments.tune,
-        robustness=arguments.robustness,
         deterministic=arguments.deterministic,
         precision=arguments.precision,
         threads=arguments.threads,
@@ -97,7 +95,12 @@ def _run(
         notes.append(text)
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 
-    for text in (*choose_runtimes(settings.runtimes)[1], *executor.notes):
+    measuring = Measuring(
+        latency_seconds=arguments.latency_seconds,
+        runtimes=arguments.runtimes,
+        robustness=arguments.robustness,
+    )
+    for text in (*choose_runtimes(measuring.runtimes)[1], *executor.notes):
         say(text)
     listing = datasets.list_dataset(
         arguments.dataset,
@@ -137,6 +140,7 @@ def _run(
             rate=rate,
             located=found,
             fractions=arguments.fractions,
+            measuring=measuring,
         )
         images = int(len(dataset.splits["train"]) * min(arguments.fractions))
         if settings.batch_size > images:
@@ -234,5 +238,8 @@ def _run(
         open_report(folder, Console(stderr=True, highlight=False))
     print(f"report    {folder / 'report.md'}")
     asked = {record.trial.key for record in records}
-    incomplete = plan.skipped or broken or failed_downloads or report.incomplete(findings, asked)
-    return Exit.INCOMPLETE if incomplete else Exit.DONE
+    unmade = undone(plan, folder) or unmeasured(plan, folder, {r.trial.key: r for r in records})
+    incomplete = unmade or report.incomplete(findings, asked)
+    if plan.skipped or broken or failed_downloads or incomplete:
+        return Exit.INCOMPLETE
+    return Exit.DONE

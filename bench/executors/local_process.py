@@ -103,7 +103,8 @@ class LocalProcess:
             job_path.unlink(missing_ok=True)
         if self._closed:
             raise StoppedError(f"{name} was stopped.")
-        if len(recorded) < len(job.trials):
+        # What is measured is recorded bit by bit: there the last of it may be missing.
+        if len(recorded) < len(job.trials) or (job.task == "measure" and code != 0):
             for_memory = not watch.reason and _for_memory(code, log_path)
             kind = OutOfMemoryError if for_memory else WorkerDiedError
             how = watch.reason or _how(code, for_memory=for_memory)

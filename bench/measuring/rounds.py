@@ -8,12 +8,15 @@ caches; it counts as warm-up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.backends.base import Array
+from bench.errors import reason
 from bench.runtimes.base import Call
 from bench.statistics import SAMPLES_FOR_PERCENTILE
 
@@ -40,9 +43,12 @@ class Subject:
     timed: list[float] = field(default_factory=list)
     energy: float = 0.0
     spent: float = 0.0  # on timed queries
+    failure: str = ""  # why a query failed; it is asked no more
 
     @property
     def done(self) -> bool:
+        if self.failure:
+            return True
         enough = self.spent >= self.seconds and len(self.timed) >= self._needed
         late = self.spent >= OVERTIME * self.seconds and len(self.timed) >= min(
             self.least, FOR_A_MEDIAN
@@ -57,11 +63,25 @@ class Subject:
 
     def warm_up(self) -> None:
         """Query until two windows in a row take the same, within bounds."""
-        while not self._is_warm():
-            self.warmup.append(self._query())
+        with self._failing():
+            while not self._is_warm():
+                self.warmup.append(self._query())
 
     def turn(self, seconds: float) -> None:
         """Time queries for about `seconds`, at least one."""
+        with self._failing():
+            self._turn(seconds)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Keep why a query failed, as one of a large batch may for memory; others go on."""
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            self.failure = reason(error)
+
+    def _turn(self, seconds: float) -> None:
         if self.warmup[-1] < COLD_BELOW:
             self.warmup.append(self._query())
         before = self.joules() if self.joules else 0.0

@@ -1,36 +1,40 @@
 """All trained models of a run, made again in one process, and measured in turns.
 
 A runtime at a time: each model is converted and loaded, then all of them are timed in interleaved
-rounds. Seeds of a backbone share one model's figures. Runs in a worker process, after all training.
+rounds, and what came out is recorded before the next runtime. Seeds of a backbone share one model's
+figures. Runs in a worker process, after all training.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from bench import datasets
-from bench.backends.base import Array, current
+from bench.backends.base import current
 from bench.environment import available_cores
 from bench.errors import reason
 from bench.job import Job, Listener
 from bench.measuring.alone import Alone
+from bench.measuring.corrupted import ask
 from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
 from bench.measuring.inference_memory import Taken, inference_memory
+from bench.measuring.needed import robustness_needed, runtimes_needed, with_results
 from bench.measuring.products import Calibration, matrix_peak
+from bench.measuring.recorded import Model, Timed, record_timed, stands_in
 from bench.measuring.rounds import Subject, interleave
 from bench.rebuild import rebuild
-from bench.records import Evidence, Run, load_run, write_arrays
+from bench.records import Evidence, Run, load_run
 from bench.runtimes import choose_runtimes
 from bench.runtimes.base import REFERENCE, Runtime, Source
 from bench.statistics import SAMPLES_FOR_PERCENTILE
@@ -43,94 +47,112 @@ SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
 SWEEP_QUERIES = 3
 SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 CALIBRATION_IMAGES = 100
-SHARED = "timed with seed {seed} of this backbone, which stands for all its seeds"
-
-
-@dataclass
-class _Model:
-    """One trained model, and the records that its figures go to; the first is its own."""
-
-    records: Sequence[Record]
-    source: Source
-    float32: Source  # what is converted: an artefact's own name says what it computes in
-    images: Array  # of the test split
-    expected: Array
-    seconds: float
-    memory: Taken = field(default_factory=Taken)  # of the Keras model
-    results: list[RuntimeResult] = field(default_factory=list)
-    timings: dict[str, Array] = field(default_factory=dict)
-    answers: dict[str, Array] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.records[0].trial.backbone
 
 
 def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
-    """Measure the job's trials, which are trained; every one of them is recorded again.
+    """Measure what the job's trials, which are trained, still need; record them as it is known.
 
     Without a process for memory that is `alone`, what the models take is left empty.
     """
-    _Stage(job, listener, alone).run()
+    stage = _Stage(job, listener, alone)
+    stage.time_runtimes()
+    stage.ask_about_corruptions()
 
 
 class _Stage:
     def __init__(self, job: Job, listener: Listener, alone: Alone | None) -> None:
         self.job, self.listener, self.alone = job, listener, alone
         self.folder = Path(job.folder)
-        self.settings = job.trials[0].settings
+        self.settings, self.asked = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
         self.backend = current()
         self.device = self.backend.device()
         self.threads = self.settings.threads or available_cores()
-        self.runtimes = choose_runtimes(self.settings.runtimes)[0]
+        self.runtimes = choose_runtimes(self.asked.runtimes)[0]
         self.store = Store(Path(job.store), job.store_limit_bytes)
         self.joules = joule_counter() if self.device.kind == "gpu" else None
-        self.rounds = 0
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def run(self) -> None:
-        started = datetime.now(UTC).isoformat(timespec="seconds")
+    def time_runtimes(self) -> None:
+        run = load_run(self.folder)
+        groups = self._groups(run)
+        if not groups:
+            return
         calibration = Calibration(self.backend, self.device.kind)
         rate = matrix_peak(self.backend, self.device.kind)
-        run = load_run(self.folder)
         with ExitStack() as stack:
-            models = self._models(run, stack)
+            models = self._models(run, groups, stack)
             for runtime in self.runtimes:
-                self._measure(runtime, models, calibration.sample)
-            session = Session(
-                started=started,
-                backbones=tuple(model.name for model in models),
-                threads=self.threads,
-                rounds=self.rounds,
-                matrix_rate=rate,
-                calibration=tuple(calibration.samples),
-            )
-            for model in models:
-                self._record(model, session)
+                if wanting := [model for model in models if runtime.name in model.needs]:
+                    self._measure(runtime, wanting, run, calibration, rate)
 
-    def _models(self, run: Run, stack: ExitStack) -> list[_Model]:
-        models: dict[str, _Model] = {}
-        groups = _groups(self.job, run)
-        for records in groups:
-            self._ask_memory(self.runtimes[0], records[0], Path())
-        for records in groups:
+    def ask_about_corruptions(self) -> None:
+        """Let models of earlier commands answer corrupted images; those trained now have."""
+        keys = {trial.key for trial in self.job.trials}
+        run = load_run(self.folder)
+        for record in run.records:
+            kept = weights_path(self.folder, record.trial.key).is_file()
+            if record.trial.key in keys and kept and robustness_needed(record, self.asked):
+                progress = partial(self.listener.stage, record.trial, "corrupted test images")
+                try:
+                    record = ask(run, record, self.job, self.store, progress)
+                except Exception as error:
+                    traceback.print_exc()
+                    name = f"{record.trial.backbone}, corrupted test images"
+                    self.listener.note(f"{name}: {reason(error)}")
+                self.listener.record(record)
+
+    def _groups(self, run: Run) -> list[tuple[list[Record], tuple[str, ...]]]:
+        """The records of each backbone of which something is to be timed, the one that is made
+        again first, with the runtimes that they need."""
+        keys = {trial.key for trial in self.job.trials}
+        names, seconds = [r.name for r in self.runtimes], self.asked.latency_seconds
+        groups: dict[tuple[str, int], list[Record]] = {}
+        for record in run.records:
+            if record.trial.key in keys and runtimes_needed(record, names, seconds):
+                place = (record.trial.backbone, record.trial.input_size)
+                groups.setdefault(place, []).append(record)
+        found = []
+        for records in groups.values():
+            # The one whose weights are there; of several, the one that was timed before.
+            records.sort(
+                key=lambda r: (not weights_path(run.folder, r.trial.key).is_file(), stands_in(r))
+            )
+            needed = {n for r in records for n in runtimes_needed(r, names, seconds)}
+            # Another model than the one timed before: its figures must not be mixed with those.
+            needs = names if stands_in(records[0]) else [n for n in names if n in needed]
+            if weights_path(run.folder, records[0].trial.key).is_file():
+                found.append((records, tuple(needs)))
+        return found
+
+    def _models(
+        self, run: Run, groups: Sequence[tuple[list[Record], tuple[str, ...]]], stack: ExitStack
+    ) -> list[Model]:
+        models: dict[str, Model] = {}
+        watched = [records[0] for records, needs in groups if REFERENCE in needs]
+        for record in watched:
+            self._ask_memory(self.runtimes[0], record, Path())
+        for records, needs in groups:
             self.listener.stage(records[0].trial, "building for measuring")
             try:
-                models[records[0].trial.key] = self._model(run, records, stack)
+                models[records[0].trial.key] = self._model(run, records, needs, stack)
             except Exception as error:
                 traceback.print_exc()
-                failed = RuntimeResult(REFERENCE, status="failed", reason=reason(error))
+                failed = [RuntimeResult(n, status="failed", reason=reason(error)) for n in needs]
                 for record in records:
-                    self.listener.record(replace(record, runtimes=(failed,)))
-        for records in groups:
+                    results = with_results(record, failed)
+                    self.listener.record(replace(record, runtimes=results))
+        for record in watched:
             # Looked at last: it went on beside the building above, where nothing was timed.
             begun, memory = time.perf_counter(), self._memory()
-            if model := models.get(records[0].trial.key):
+            if model := models.get(record.trial.key):
                 model.memory = memory
                 model.seconds += time.perf_counter() - begun
         return list(models.values())
 
-    def _model(self, run: Run, records: Sequence[Record], stack: ExitStack) -> _Model:
+    def _model(
+        self, run: Run, records: list[Record], needs: tuple[str, ...], stack: ExitStack
+    ) -> Model:
         begun = time.perf_counter()
         trial = records[0].trial
         train = datasets.images(self.job.dataset, "train", trial.input_size, self.store).array()
@@ -143,55 +165,77 @@ class _Stage:
             folder = artefact_folder(self.folder, trial)
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
         source = Source(classifier, np.asarray(train[chosen]), folder, self.threads)
-        return _Model(
+        return Model(
             records,
+            needs,
             source,
-            self._float32(run, records[0], source),
+            self._float32(run, records[0], needs, source),
             test,
             evidence.arrays["test_probabilities"],
             time.perf_counter() - begun,
         )
 
-    def _float32(self, run: Run, record: Record, source: Source) -> Source:
+    def _float32(self, run: Run, record: Record, needs: tuple[str, ...], source: Source) -> Source:
         """The same model in float32, where it is not that and something will be converted."""
         plain = self.settings.precision == "float32"
-        if plain or not any(runtime.artefact for runtime in self.runtimes):
+        if plain or not any(r.artefact for r in self.runtimes if r.name in needs):
             return source
         return replace(source, model=rebuild(run, record, "float32").classifier())
 
     def _measure(
-        self, runtime: Runtime, models: Sequence[_Model], between: Callable[[], None]
+        self,
+        runtime: Runtime,
+        models: Sequence[Model],
+        run: Run,
+        calibration: Calibration,
+        rate: float,
     ) -> None:
-        """One runtime of every model: made ready one by one, then timed in turns."""
-        ready: list[tuple[_Model, Deployment, dict[int, Subject]]] = []
+        """One runtime of every model: made ready one by one, timed in turns, and recorded."""
+        timed: list[tuple[Model, Timed]] = []
+        ready: list[tuple[Model, Deployment, dict[int, Subject]]] = []
         for model in models:
             self.listener.stage(model.records[0].trial, f"preparing {runtime.name}")
             begun = time.perf_counter()
             try:
-                source = model.float32 if runtime.artefact else model.source
-                made = deploy(runtime, source, model.images, model.expected)
-                memory = model.memory
-                if runtime.name != REFERENCE:
-                    self._ask_memory(runtime, model.records[0], source.folder)
-                    memory = self._memory()
+                made = self._deploy(runtime, model)
             except Exception as error:
                 traceback.print_exc()
                 failed = RuntimeResult(runtime.name, status="failed", reason=reason(error))
-                model.results.append(failed)
+                timed.append((model, Timed(failed)))
                 continue
             finally:
                 model.seconds += time.perf_counter() - begun
-            made.result = replace(
-                made.result, memory_bytes=memory.process, device_memory_bytes=memory.device
-            )
             ready.append((model, made, self._subjects(model, made)))
-        if not ready:
-            return
-        self.listener.stage(ready[0][0].records[0].trial, f"timing {runtime.name}, all in turns")
-        turns = [subject for _, _, subjects in ready for subject in subjects.values()]
-        self.rounds = max(self.rounds, interleave(turns, seed=0, between=between))
-        for model, made, subjects in ready:
-            self._keep(model, made, subjects)
+        before, rounds = len(calibration.samples), 0
+        if ready:
+            trial = ready[0][0].records[0].trial
+            self.listener.stage(trial, f"timing {runtime.name}, all in turns")
+            every = [subject for _, _, subjects in ready for subject in subjects.values()]
+            rounds = interleave(every, seed=0, between=calibration.sample)
+            timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
+        session = Session(
+            started=self.started,
+            backbones=tuple(model.records[0].trial.backbone for model, *_ in ready),
+            threads=self.threads,
+            rounds=rounds,
+            matrix_rate=rate,
+            calibration=tuple(calibration.samples[before:]),
+            latency_seconds=self.asked.latency_seconds,
+        )
+        for model, one in timed:
+            record_timed(model, one, session, run, self.listener)
+
+    def _deploy(self, runtime: Runtime, model: Model) -> Deployment:
+        source = model.float32 if runtime.artefact else model.source
+        made = deploy(runtime, source, model.images, model.expected)
+        memory = model.memory
+        if runtime.name != REFERENCE:
+            self._ask_memory(runtime, model.records[0], source.folder)
+            memory = self._memory()
+        made.result = replace(
+            made.result, memory_bytes=memory.process, device_memory_bytes=memory.device
+        )
+        return made
 
     def _ask_memory(self, runtime: Runtime, record: Record, artefacts: Path) -> None:
         if self.alone:
@@ -204,9 +248,9 @@ class _Stage:
         found: Taken | None = self.alone.answer() if self.alone else None
         return found or Taken()
 
-    def _subjects(self, model: _Model, made: Deployment) -> dict[int, Subject]:
+    def _subjects(self, model: Model, made: Deployment) -> dict[int, Subject]:
         """What is timed: one image at a time, and larger batches as far as the time allows."""
-        seconds = self.settings.latency_seconds
+        seconds = self.asked.latency_seconds
         subjects = {}
         for batch in SWEEP[self.device.kind]:
             single = batch == 1
@@ -222,60 +266,18 @@ class _Stage:
             )
         return subjects
 
-    def _keep(self, model: _Model, made: Deployment, subjects: dict[int, Subject]) -> None:
-        name = made.result.name
-        joules = {str(b): s.energy for b, s in subjects.items()} if self.joules else {}
-        model.results.append(replace(made.result, batches=tuple(subjects), joules=joules))
-        for batch, subject in subjects.items():
-            model.timings[f"latency_{name}_b{batch}"] = np.asarray(subject.timed)
-            model.timings[f"warmup_{name}_b{batch}"] = np.asarray(subject.warmup)
-            model.seconds += sum(subject.timed) + sum(subject.warmup)
-        if made.probabilities is not None:
-            model.answers[f"probabilities_{name}"] = made.probabilities
-
-    def _record(self, model: _Model, session: Session) -> None:
-        """The same figures for every seed; what was answered belongs to the first alone."""
-        first = model.records[0]
-        # Killed in between, the one whose weights are there is still to be measured.
-        for record in reversed(model.records):
-            evidence = Evidence(record, self.job.dataset.classes, self.folder)
-            own = model.answers if record is first else {}
-            digest = write_arrays(
-                self.folder,
-                record.trial.key,
-                {**evidence.arrays, **model.timings, **own},
-                replaces=record.arrays_sha256,
-            )
-            note = () if record is first else (SHARED.format(seed=first.trial.seed),)
-            self.listener.record(
-                replace(
-                    record,
-                    runtimes=tuple(model.results),
-                    seconds=_with_measuring(record, model.seconds, spent=record is first),
-                    notes=record.notes + note,
-                    session=session,
-                    arrays_sha256=digest,
-                )
-            )
-
-
-def _groups(job: Job, run: Run) -> list[list[Record]]:
-    """The records of the job's trials by backbone, the one whose weights are there first."""
-    keys = {trial.key for trial in job.trials}
-    groups: dict[tuple[str, int], list[Record]] = {}
-    for record in run.records:
-        if record.trial.key in keys:
-            place = (record.trial.backbone, record.trial.input_size)
-            groups.setdefault(place, []).append(record)
-    for records in groups.values():
-        records.sort(key=lambda r: not weights_path(run.folder, r.trial.key).is_file())
-    return list(groups.values())
-
-
-def _with_measuring(record: Record, seconds: float, *, spent: bool) -> dict[str, float]:
-    """The trial's seconds with those of its measuring; other seeds found that done."""
-    changed: dict[str, Any] = dict(record.seconds)
-    changed["measure"] = changed.get("measure", 0.0) + seconds
-    changed["total"] = changed.get("total", 0.0) + seconds
-    changed["reused"] = changed.get("reused", 0.0) + (0.0 if spent else seconds)
-    return changed
+    def _timed(self, made: Deployment, subjects: Mapping[int, Subject]) -> Timed:
+        """What the turns left; a batch size that failed is a gap, and the single image decides."""
+        result, done = made.result, {b: s for b, s in subjects.items() if not s.failure}
+        failed = {str(b): s.failure for b, s in subjects.items() if s.failure}
+        if 1 not in done:
+            return Timed(RuntimeResult(result.name, status="failed", reason=failed["1"]))
+        result = replace(
+            result,
+            batches=tuple(done),
+            joules={str(b): s.energy for b, s in done.items()} if self.joules else {},
+            failed_batches=failed,
+        )
+        arrays = {f"latency_{result.name}_b{b}": np.asarray(s.timed) for b, s in done.items()}
+        arrays |= {f"warmup_{result.name}_b{b}": np.asarray(s.warmup) for b, s in done.items()}
+        return Timed(result, arrays, made.probabilities)

@@ -65,7 +65,7 @@ def _fields(findings: Findings) -> dict[str, str]:
         "dataset content": findings.run.dataset.fingerprint[:16],
         "protocol": f"{protocol.get('name', '')} ({str(protocol.get('digest', ''))[:8]})",
     }
-    settings = meta.get("settings", {})
+    settings = {**meta.get("settings", {}), **meta.get("measuring", {})}
     found |= {name: str(settings[name]) for name in SETTINGS if name in settings}
     about = environment(findings)
     wanted = (k for k in about if k in ENVIRONMENT or k.startswith("versions "))

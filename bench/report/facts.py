@@ -15,11 +15,10 @@ import pandas as pd
 from bench.audit import words
 from bench.protocol import Phase
 from bench.records import structure
-from bench.report.cost import timing_drift
+from bench.report import timings
 from bench.report.escape import shorten
 from bench.report.findings import Findings
 from bench.report.labels import RANDOM_INIT
-from bench.statistics.drift import MOST_DRIFT, drift
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
@@ -68,7 +67,7 @@ def warnings(findings: Findings) -> list[str]:
     found += _stopped_at_the_limit(findings)
     found += _depending_on_the_rate(findings)
     found += _failed_on_smaller_shares(findings)
-    found += _drifted(findings)
+    found += timings.warnings(findings)
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
     return found + [str(note) for note in run.meta.get("notes", ())]
@@ -89,31 +88,6 @@ def _stopped_at_the_limit(findings: Findings) -> list[str]:
         f"training may still improve it. Raise `epochs` of that phase in a protocol of your own."
         for name, labels in where.items()
     ]
-
-
-def _drifted(findings: Findings) -> list[str]:
-    """Which measuring sessions the machine did not keep its speed in."""
-    sessions = {r.session.started: r.session for r in findings.run.records if r.session}
-    found = [
-        f"The machine did not keep its speed during the timing of {', '.join(session.backbones)}: "
-        f"the same work, timed {len(session.calibration)} times, took between "
-        f"{1000 * min(session.calibration):.1f} and {1000 * max(session.calibration):.1f} ms. "
-        f"Read their latencies with care."
-        for session in sessions.values()
-        if drift(session.calibration) > MOST_DRIFT
-    ]
-    slack = timing_drift(findings.run.records)
-    if slack and not found:
-        found.append(
-            f"The machine was not equally fast in the {len(sessions)} sessions that timed these "
-            f"backbones. Read their latencies with care."
-        )
-    if slack:
-        found.append(
-            f"For the recommendation, latencies up to {100 * slack:.0f}% above the least count as "
-            f"equal, and arithmetic decides."
-        )
-    return found
 
 
 def failures(findings: Findings) -> list[Fact]:

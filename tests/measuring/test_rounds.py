@@ -53,6 +53,20 @@ def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
     assert len(slow.timed) == 64  # 1.92 s: longer than asked, to support a p90
 
 
+def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
+    def fails_at(n: int) -> float:
+        if n == 30:
+            raise MemoryError("no room")
+        return 0.001
+
+    batch = Subject(clock.query("batch", fails_at), NOTHING, seconds=1.0, least=64)
+    other = subject(clock, "other", 0.001)
+    interleave([batch, other], seed=0, between=lambda: None)
+    assert batch.failure == "MemoryError: no room"
+    assert not other.failure
+    assert sum(other.timed) == pytest.approx(1.0, abs=0.01)
+
+
 def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
     slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, least=3)
     interleave([slow, batch], seed=0, between=lambda: None)

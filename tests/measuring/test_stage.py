@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from bench.errors import WorkerDiedError
 from bench.executors.inline import Inline
 from bench.job import Job, Listener
 from bench.metrics.base import METRICS
-from bench.records import load_run
+from bench.records import Evidence, load_run
+from bench.report.facts import warnings
+from bench.report.findings import find
 from bench.report.runtimes import rows
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import Call, Source
@@ -32,6 +35,43 @@ class Broken:
 
     def load(self, source: Source) -> Call:
         raise AssertionError
+
+
+class Same:
+    """A runtime that answers the same for every image, at once."""
+
+    artefact, modules, extra = "", (), ""
+
+    def __init__(self, name: str, fails_from: int = 1000) -> None:
+        self.name, self.fails_from = name, fails_from
+
+    def convert(self, source: Source) -> None: ...
+
+    def load(self, source: Source) -> Call:
+        def call(images: np.ndarray) -> np.ndarray:
+            if len(images) >= self.fails_from:
+                raise MemoryError(f"no room for {len(images)} images")
+            return np.tile([0.5, 0.25, 0.25], (len(images), 1))
+
+        return call
+
+
+class Interrupted(Same):
+    """One that the user stops."""
+
+    def convert(self, source: Source) -> None:
+        raise KeyboardInterrupt
+
+
+class Counting(Inline):
+    """Tells what was run."""
+
+    def __init__(self) -> None:
+        self.tasks: list[str] = []
+
+    def run(self, job: Job, listener: Listener) -> None:
+        self.tasks.append(job.task)
+        super().run(job, listener)
 
 
 class Fragile(Inline):
@@ -112,8 +152,8 @@ def test_costs_are_there_and_add_up(trained_run: Path) -> None:
 
 @pytest.mark.usefixtures("tiny_backbone", "broken")
 def test_a_conversion_that_fails_is_a_row_with_its_reason(tmp_path: Path) -> None:
-    settings = replace(made.SETTINGS, runtimes="broken")
-    folder = made.make(tmp_path, seeds=(0,), settings=settings)
+    measuring = replace(made.MEASURING, runtimes="broken")
+    folder = made.make(tmp_path, seeds=(0,), measuring=measuring)
     (record,) = load_run(folder).records
     assert [(r.name, r.status) for r in record.runtimes] == [("keras", "ok"), ("broken", "failed")]
     assert record.status == "ok"
@@ -135,9 +175,8 @@ def test_measuring_that_died_is_told_and_done_again(
     made.make(tmp_path, seeds=(0,), keep="none")
     (again,) = load_run(folder).records
     assert again.session is not None
-    assert replace(again, session=None, runtimes=(), seconds={}) == replace(
-        record, runtimes=(), seconds={}
-    )
+    measured = {"session": None, "runtimes": (), "seconds": {}, "arrays_sha256": ""}
+    assert replace(again, **measured) == replace(record, **measured)  # type: ignore[arg-type]
     assert not weights_path(folder, record.trial.key).exists()
 
 
@@ -158,9 +197,85 @@ def test_killed_between_the_seeds_every_one_is_measured_in_the_end(
     assert all(r.status == "ok" for record in again for r in record.runtimes)
 
 
-def test_rows_of_the_report(trained_run: Path) -> None:
-    from bench.report.findings import find
+@pytest.fixture
+def runtimes() -> Iterator[None]:
+    added = [Same("same"), Same("narrow", fails_from=32), Interrupted("stopped")]
+    for runtime in added:
+        RUNTIMES.add(runtime)
+    yield
+    for runtime in added:
+        RUNTIMES.remove(runtime.name)
 
+
+@pytest.mark.usefixtures("tiny_backbone", "runtimes")
+def test_what_is_asked_later_is_measured_and_nothing_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Counting()
+    monkeypatch.setattr(made, "Inline", lambda: executor)
+
+    def make(**asked: Any) -> Evidence:
+        executor.tasks.clear()
+        folder = made.make(tmp_path, seeds=(0,), measuring=replace(made.MEASURING, **asked))
+        (evidence,) = load_run(folder).evidence
+        return evidence
+
+    first = make()
+    assert executor.tasks == ["train", "measure"]
+
+    # Another runtime: that one alone, and the reference keeps its figures.
+    more = make(runtimes="same")
+    assert executor.tasks == ["measure"]
+    assert [r.name for r in more.record.runtimes] == ["keras", "same"]
+    assert more.record.runtimes[0] == first.record.runtimes[0]
+    assert more.record.session == first.record.session
+    for name, array in first.arrays.items():
+        np.testing.assert_array_equal(more.arrays[name], array)
+    np.testing.assert_array_equal(more.arrays["probabilities_same"][0], [0.5, 0.25, 0.25])
+    assert more.record.seconds["train"] == first.record.seconds["train"]
+    assert more.record.seconds["measure"] > first.record.seconds["measure"]
+    make(runtimes="same")
+    assert executor.tasks == []
+    assert [r.name for r in make().record.runtimes] == ["keras", "same"]  # nothing is lost
+    assert executor.tasks == []
+
+    # Other seconds: all that is asked for is timed again. Stopped in the middle, what was timed
+    # before that is recorded.
+    with pytest.raises(KeyboardInterrupt):
+        make(runtimes="narrow,stopped", latency_seconds=0.03)
+    assert executor.tasks == ["measure"]
+    (longer,) = load_run(tmp_path / "results" / "r").evidence
+    record = longer.record
+    assert [r.name for r in record.runtimes] == ["keras", "same", "narrow"]
+    sessions = [result.session for result in record.runtimes]
+    assert [s and s.latency_seconds for s in sessions] == [0.03, 0.02, 0.03]
+    again, before = (e.arrays["latency_keras_b1"] for e in (longer, first))
+    assert not np.array_equal(again, before)
+    for name in ("test_probabilities", "latency_same_b1", "probabilities_same"):
+        np.testing.assert_array_equal(longer.arrays[name], more.arrays[name])
+    # A batch that fails is a gap with its reason, and takes nothing else with it.
+    gap = record.runtimes[2]
+    assert (gap.status, gap.batches) == ("ok", (1, 8))
+    assert gap.failed_batches == {"32": "MemoryError: no room for 32 images"}
+
+    # Without weights nothing can be measured, and the run says so.
+    weights_path(tmp_path / "results" / "r", record.trial.key).unlink()
+    left = make(runtimes="stopped", latency_seconds=0.03)
+    assert executor.tasks == []
+    assert left.record == record
+    (note,) = load_run(tmp_path / "results" / "r").meta["notes"]
+    assert note == (
+        "tiny (seed 0): stopped cannot be measured as asked, for its trained weights were not "
+        "kept; --fresh trains it again."
+    )
+    told = warnings(find(load_run(tmp_path / "results" / "r")))
+    assert note in told
+    assert any(text.startswith("same: timed by another command than keras") for text in told)
+    gap_told = "tiny (random init) was not timed through narrow in batches of 32: MemoryError"
+    assert gap_told in "".join(told)
+
+
+def test_rows_of_the_report(trained_run: Path) -> None:
     (row,) = rows(find(load_run(trained_run)))
     assert (row.runtime, row.status) == ("keras", "ok")
     assert row.latency_p50_ms is not None

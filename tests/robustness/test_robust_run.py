@@ -19,7 +19,7 @@ from bench.robustness import KINDS, STRENGTHS
 from bench.robustness.corruptions import CORRUPTIONS
 from bench.run import Request, execute
 from bench.store import Store
-from bench.types import Settings
+from bench.types import Measuring, Settings
 from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
@@ -41,13 +41,14 @@ def test_the_trained_model_answers_corrupted_images(
         [tiny.TINY],
         datasets.prepare(listing, [tiny.SIZE], store=store),
         PROTOCOL,
-        Settings(latency_seconds=0.02, robustness=True),
+        Settings(),
         (0,),
         fractions=(0.5, 1.0),
         input_size=None,
         keras_backend="tensorflow",
         rate=1e11,
         located={"tiny": LocatedWeights("file", str(weights), weights.name)},
+        measuring=Measuring(latency_seconds=0.02, robustness=True),
     )
     # Where nothing is done to an image, the answer must be that to the image itself.
     monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
