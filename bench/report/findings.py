@@ -14,6 +14,7 @@ from bench.audit.findings import KeptAudit, load
 from bench.errors import BenchError
 from bench.metrics.classification import Counts, Floats, Guesses
 from bench.records import Run
+from bench.report.comparable import contenders
 from bench.report.mistakes import Mistake, mistakes
 from bench.report.table import Score, backbone_table, score, trial_table
 from bench.types import DEFAULT_MARGIN, Record
@@ -75,7 +76,11 @@ class Findings:
 
         if self.trials["robust_accuracy"].isna().all():
             return None
-        return standing(self.run, {label: self.records[label] for label in self.guesses})
+        # Over the same seeds as the table.
+        by_label: dict[str, list[Record]] = {label: [] for label in self.guesses}
+        for one in contenders(self.scores):
+            by_label[one.label].append(one.record)
+        return standing(self.run, by_label)
 
     @property
     def several_seeds(self) -> bool:

@@ -2,7 +2,8 @@
 
     percentiles, proportions    one sample: needs neither NumPy nor SciPy, and is all that is here
     spread, intervals           means over seeds and test images, and their differences
-    pairwise, ties              which of several cannot be told apart
+    pairwise, ties              which of several differ significantly
+    margin                      which of several may be taken for the best
     ranking                     how stable the order is
 
 Arrays of answers are (..., seeds, images): true or 1 where the answer was right.

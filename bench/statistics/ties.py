@@ -1,7 +1,7 @@
-"""Tie groups that do not lie: being indistinguishable does not carry over from one to the next.
+"""Tie groups: no significant difference does not carry over from one to the next.
 
 Where a ties with b and b with c, a and c may still differ. So one may be in several groups, each
-written as a letter: two that share a letter cannot be told apart, two that share none differ.
+written as a letter: two that share a letter do not differ significantly, two that share none do.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from synthetic import SIX, Net, make_run
 
 from bench import report
-from bench.records import load_run, read_records, write_arrays
+from bench.records import load_run, read_records, write_arrays, write_records
 from bench.report.figures import robustness as figure
 from bench.report.findings import find
 from bench.robustness import KINDS
@@ -61,6 +61,16 @@ def test_the_table_and_the_file_by_hand(tmp_path: Path) -> None:
     # Wilson for 6.5 of 10.
     low, high = float(strong["accuracy_low"]), float(strong["accuracy_high"])
     assert (low, high) == pytest.approx((0.3536, 0.8633), abs=1e-3)
+
+
+def test_only_the_seeds_that_all_finished_count(tmp_path: Path) -> None:
+    folder = corrupted_run(tmp_path, [Net("one"), Net("two")], seeds=(0, 1))
+    kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("two", 1)]
+    write_records(folder, kept)
+    found = find(load_run(folder)).robustness
+    assert found is not None
+    # Seed 0 alone: 0, 1 and 3 wrong of ten.
+    assert [row.mean for row in found.rows.values()] == pytest.approx([26 / 30, 26 / 30])
 
 
 def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:

@@ -23,14 +23,6 @@ TITLES = (
     "last",
 )
 
-ABOUT = (
-    "Change: of the test accuracy over the phase before, in points, on the same images and seeds. "
-    "It helped or hurt only where the interval leaves out no change at all. Best is the epoch "
-    "whose weights were kept, last the last one trained; means over seeds. Training figures are "
-    "taken while the network learns, with dropout and augmentation. Training far above "
-    "validation, and a validation loss that rises from the best epoch to the last, are overfitting."
-)
-
 
 def text(findings: Findings) -> str:
     """A row a phase; nothing where no record says how its phases went."""
@@ -38,7 +30,21 @@ def text(findings: Findings) -> str:
     if not any(outcome.best for outcome in found):
         return ""
     rows = [_row(outcome) for outcome in found]
-    return "\n\n".join(["## Phases", table(TITLES, rows, left=(0, 1, 5)), ABOUT])
+    return "\n\n".join(["## Phases", table(TITLES, rows, left=(0, 1, 5)), about(findings)])
+
+
+def about(findings: Findings) -> str:
+    """What the columns mean."""
+    several = findings.several_seeds
+    return (
+        f"Change: of the test accuracy over the phase before, in points, on the same images"
+        f"{' and seeds' if several else ''}. "
+        f"It helped or hurt only where the interval leaves out no change at all. Best is the epoch "
+        f"whose weights were kept, last the last one trained{'; means over seeds' * several}. "
+        f"Training figures are taken while the network learns, with dropout and augmentation. "
+        f"Training far above validation, and a validation loss that rises from the best epoch to "
+        f"the last, are overfitting."
+    )
 
 
 def _row(outcome: PhaseOutcome) -> list[str]:

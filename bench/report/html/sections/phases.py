@@ -9,14 +9,17 @@ from bench.report.findings import Findings
 from bench.report.html.evidence import Seen
 from bench.report.html.values import Json, cell, table, text
 from bench.report.phases import Fit, Gain, PhaseOutcome, outcomes
-from bench.report.sections.phases import ABOUT, TITLES
+from bench.report.sections.phases import TITLES, about
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     found = outcomes(findings)
     if not any(outcome.best for outcome in found):
         return None
-    return {"about": ABOUT, "table": table(TITLES, [_row(o) for o in found], left=(0, 1, 5))}
+    return {
+        "about": about(findings),
+        "table": table(TITLES, [_row(o) for o in found], left=(0, 1, 5)),
+    }
 
 
 def _row(outcome: PhaseOutcome) -> list[Json | str]:
