@@ -67,6 +67,15 @@ class _Protocol:
 
 
 @dataclass(frozen=True)
+class _Dataset:
+    """What `run.json` holds of the data set."""
+
+    name: str = ""
+    fingerprint: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class _Meta:
     """The types of what `run.json` may hold; older runs and those cut short lack some of it."""
 
@@ -74,7 +83,7 @@ class _Meta:
     created: str = ""
     command: tuple[str, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
-    dataset: Mapping[str, Any] = field(default_factory=dict)
+    dataset: _Dataset = field(default_factory=_Dataset)
     protocol: _Protocol = _Protocol()
     settings: Settings = field(default_factory=Settings)
     measuring: Measuring = field(default_factory=Measuring)

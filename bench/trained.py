@@ -52,6 +52,7 @@ def write_trained(folder: Path, key: str, weights: TrainedWeights) -> None:
     """Store one trial's weights."""
     arrays = {f"backbone_{place}": array for place, array in weights.backbone.items()}
     arrays |= {f"head_{place}": array for place, array in enumerate(weights.head)}
+    arrays["trial"] = np.array(key)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(weights_path(folder, key), buffer.getvalue())
@@ -67,6 +68,8 @@ def read_trained(folder: Path, key: str) -> TrainedWeights:
         )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if "trial" in archive.files and str(archive["trial"]) != key:
+                raise ValueError(f"it holds the weights of trial {archive['trial']}")
             backbone = {_place(n): archive[n] for n in archive.files if n.startswith("backbone_")}
             heads = sorted((n for n in archive.files if n.startswith("head_")), key=_place)
             return TrainedWeights(backbone, tuple(archive[n] for n in heads))

@@ -19,6 +19,7 @@ from bench.arrays import arrays_fault, arrays_path, read_arrays, write_arrays
 from bench.errors import BenchError
 from bench.records import load_run, read_records, write_records
 from bench.report.findings import Findings, find
+from bench.trained import TrainedWeights, read_trained, weights_path, write_trained
 
 NETS = [Net("one"), Net("two")]
 
@@ -233,6 +234,17 @@ def test_of_lines_written_twice_the_last_one_counts(folder: Path) -> None:
     run = load_run(folder)
     assert [(r.trial.backbone, r.notes) for r in run.records] == [("two", ()), ("one", ("later",))]
     assert list(find(run).trials["rank"]) == [1, 2]
+
+
+def test_trained_weights_of_another_trial_are_damage(tmp_path: Path) -> None:
+    for key in ("one", "two"):
+        write_trained(tmp_path, key, TrainedWeights({3: np.ones(2)}, (np.zeros(1),)))
+    assert list(read_trained(tmp_path, "one").backbone) == [3]
+    weights_path(tmp_path, "two").replace(weights_path(tmp_path, "one"))
+    with pytest.raises(
+        BenchError, match=r"one\.npz is damaged \(it holds the weights of trial two"
+    ):
+        read_trained(tmp_path, "one")
 
 
 def test_what_a_path_may_hold_leaves_the_records_readable(folder: Path) -> None:

@@ -84,11 +84,28 @@ def test_the_best_is_the_verdicts_over_the_seeds_that_all_have(tmp_path: Path) -
     assert run["accuracy"]["value"] == pytest.approx(verdict["standings"][0]["accuracy"], abs=1e-6)
 
 
-def test_a_damaged_run_does_not_keep_the_others_from_the_list(tmp_path: Path) -> None:
-    made(tmp_path, "good", 1)
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "run.json").write_text("{half")
-    assert {run["name"] for run in listed(tmp_path)["runs"]} == {"good", "bad"}
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("run.json", b"{"),
+        ("run.json", b"[]"),
+        ("run.json", b'{"dataset": {"counts": [1]}}'),
+        ("run.json", b'{"protocol": 3}'),
+        ("run.json", b"[" * 100_000),
+        ("summary.csv", b"nothing,of,this\n1,2,3\n"),
+        ("summary.csv", b"status,backbone,input_size,label\nok,a,x,a\n"),
+        ("summary.csv", b"\xff\x00"),
+        ("verdict.json", b"[]"),
+        ("verdict.json", b'{"standings": [{"label": "a", "accuracy": null}]}'),
+        ("verdict.json", b'{"best": [], "standings": 3}'),
+    ],
+)
+def test_a_damaged_run_does_not_keep_the_others_from_the_list(
+    file: str, content: bytes, tmp_path: Path
+) -> None:
+    make_run(tmp_path / "good", NETS)
+    (make_run(tmp_path / "bad", NETS) / file).write_bytes(content)
+    assert sorted(run["name"] for run in listed(tmp_path)["runs"]) == ["bad", "good"]
 
 
 def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> None:

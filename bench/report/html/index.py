@@ -14,13 +14,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bench.errors import BenchError
 from bench.files import write_atomic
+from bench.records import read_meta
 from bench.report import format as fmt
 from bench.report.html.document import document
 from bench.report.html.values import Json, cell, number, text
 from bench.unfinished import sweep
 
 FILE = "index.html"
+DAMAGE = (
+    BenchError,
+    csv.Error,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+)
 STYLES = ("base.css", "report.css", "index.css")
 SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "index.js")
 
@@ -80,24 +92,24 @@ def _runs(results: Path) -> Iterator[Past]:
         if folder.is_symlink() or not (folder / "run.json").is_file():
             continue
         try:
-            meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            rows = _rows(folder / "summary.csv")
-            verdict = _verdict(folder / "verdict.json")
-            accuracies = {s["label"]: float(s["accuracy"]) for s in verdict.get("standings", ())}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            # A damaged run stands in the list, and does not keep it from being.
-            meta, rows, verdict, accuracies = {}, [], {}, {}
-        failed = sum(row["status"] != "ok" for row in rows)
-        best = verdict.get("best")
-        yield Past(
-            folder.name,
-            meta,
-            _entries(rows, accuracies),
-            failed,
-            best=best,
-            accuracy=accuracies.get(best) if best else None,
-            recommended=verdict.get("recommended"),
-        )
+            yield _past(folder)
+        except DAMAGE:  # it stands in the list, and does not keep the list from being
+            yield Past(folder.name, {}, (), 0)
+
+
+def _past(folder: Path) -> Past:
+    rows, verdict = _rows(folder / "summary.csv"), _verdict(folder / "verdict.json")
+    accuracies = {s["label"]: float(s["accuracy"]) for s in verdict.get("standings", ())}
+    best = verdict.get("best")
+    return Past(
+        folder.name,
+        read_meta(folder),
+        _entries(rows, accuracies),
+        sum(row["status"] != "ok" for row in rows),
+        best=best,
+        accuracy=accuracies.get(best) if best else None,
+        recommended=verdict.get("recommended"),
+    )
 
 
 def _verdict(path: Path) -> Mapping[str, Any]:
