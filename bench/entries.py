@@ -247,8 +247,11 @@ def files_below(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder itself, not a link to one."""
-    return path.is_dir() and not path.is_symlink()
+    """Whether it is a folder itself, not a link to one, as far as this user may know."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 @contextmanager

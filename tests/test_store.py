@@ -313,6 +313,23 @@ def test_a_cache_that_cannot_be_written_is_read(
     assert len(list(fresh.entries())) == 1
 
 
+def test_a_cache_of_another_user_is_not_found(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs the tests may read everything; so the system's answer is played."""
+    store.make("k", PARTS, "numbers", 48, _fill(7))
+
+    def refuse(path: Path, **options: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    for name in ("stat", "lstat", "mkdir", "touch"):
+        monkeypatch.setattr(Path, name, refuse)
+    fresh = Store(store.root)
+    assert fresh.find("k", PARTS) is None
+    with pytest.raises(NotKeptError, match="cannot be written: Permission denied"):
+        fresh.make("k", PARTS, "numbers", 48, _fill(8))
+
+
 def test_a_full_disk_is_an_entry_that_is_not_kept(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
