@@ -82,6 +82,7 @@ class _Meta:
     name: str = ""
     created: str = ""
     command: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
     dataset: _Dataset = field(default_factory=_Dataset)
     protocol: _Protocol = _Protocol()

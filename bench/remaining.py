@@ -25,6 +25,12 @@ def pending(plan: Plan, folder: Path) -> list[Trial]:
     return [trial for trial in plan.trials if trial.key not in done]
 
 
+def kept_records(plan: Plan, folder: Path) -> dict[str, Record]:
+    """The records of a run's folder that the plan leaves as they are, by trial."""
+    waiting = {trial.key for trial in pending(plan, folder)}
+    return {r.trial.key: r for r in read_records(folder) if r.trial.key not in waiting}
+
+
 def faults(plan: Plan, folder: Path) -> dict[str, str]:
     """What is wrong with the arrays of finished trials of the plan, by their keys."""
     keys, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
@@ -54,8 +60,7 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
 
 def undone(plan: Plan, folder: Path) -> list[str]:
     """What was asked to be measured of finished trials, and cannot be: their weights are gone."""
-    waiting = {trial.key for trial in pending(plan, folder)}
-    records = {r.trial.key: r for r in read_records(folder) if r.trial.key not in waiting}
+    records = kept_records(plan, folder)
     can = {trial.key for trial in unmeasured(plan, folder, records)}
     found = []
     for of_backbone in _largest_of_each(plan, records):

@@ -302,6 +302,7 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
         "created": earlier.get("created", _now()),
         "command": list(request.command),
         "identity": _identity(plan),
+        "asked": [trial.key for trial in plan.trials],  # by this command
         "dataset": {
             "name": dataset.name,
             "description": dataset.description,

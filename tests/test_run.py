@@ -417,6 +417,13 @@ def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
     assert "tiny" in next(path for path in render(folder) if path.name == "report.md").read_text()
 
 
+def test_a_run_knows_what_its_last_command_asked_for(tmp_path: Path, store: Store) -> None:
+    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    last = plan("two")
+    run(last, tmp_path / "r", store, lambda t: "ok")
+    assert load_run(tmp_path / "r").meta["asked"] == [last.trials[0].key]
+
+
 def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:
     def answer(trial: Trial) -> str:
         with pytest.raises(BenchError, match="another process is making run r"):

@@ -44,7 +44,8 @@ def show(
         )
         plan = plan_over(trained)
         folder = arguments.results / (arguments.run or plan.name)
-        show_plan(console, plan, pending(plan, folder), str(folder), verbose=arguments.verbose)
+        waiting = plan.trials if arguments.fresh else pending(plan, folder)
+        show_plan(console, plan, waiting, str(folder), verbose=arguments.verbose)
         show_audit(console, audited)
     if not plan.planned:
         raise UsageError("none of the backbones asked for can be run; the reasons stand above.")

@@ -31,7 +31,7 @@ from bench.plan import (
 )
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
-from bench.remaining import pending, undone, unmeasured
+from bench.remaining import kept_records, pending, undone, unmeasured
 from bench.run import Request, carry_out, opened
 from bench.run_folder import check_name, run_folder
 from bench.runtimes import choose_runtimes
@@ -186,8 +186,11 @@ def _run(
     plan = plan_over(trained)
     name = arguments.run or plan.name
     folder = arguments.results / name
-    show_plan(console, plan, pending(plan, folder), str(folder), verbose=arguments.verbose)
+    waiting = plan.trials if arguments.fresh else pending(plan, folder)
+    show_plan(console, plan, waiting, str(folder), verbose=arguments.verbose)
     show_audit(console, audited)
+    if not arguments.fresh and (left := unmeasured(plan, folder, kept_records(plan, folder))):
+        console.print(f"measure   {len(left)} trials that are trained already")
     if not plan.planned:
         raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
 

@@ -54,6 +54,7 @@ def warnings(findings: Findings) -> list[str]:
             f"Random init, so not ranked: {', '.join(unranked)}. Their accuracy means nothing; "
             f"their times and sizes hold."
         )
+    found += _earlier(findings)
     found += [f"{who} failed: {why}" for who, why in failures(findings)]
     found += [f"{who} was skipped: {why}" for who, why in skipped(findings)]
     found += [f"Not loaded: {why}" for why in run.meta.get("broken_plugins", ())]
@@ -87,6 +88,25 @@ def _stopped_at_the_limit(findings: Findings) -> list[str]:
         f"The best epoch of phase {name} was the last allowed for {', '.join(labels)}: longer "
         f"training may still improve it. Raise `epochs` of that phase in a protocol of your own."
         for name, labels in where.items()
+    ]
+
+
+def _earlier(findings: Findings) -> list[str]:
+    """Which trials the run's last command did not ask for: its folder keeps those of others."""
+    asked = findings.run.meta.get("asked")
+    if asked is None:  # as in version 0.1
+        return []
+    found = []
+    for label, records in findings.records.items():
+        if others := [record for record in records if record.trial.key not in asked]:
+            seeds = ", ".join(str(record.trial.seed) for record in others)
+            few = f" (seed {seeds})" if len(others) < len(records) else ""
+            found.append(f"{label}{few}")
+    if not found:
+        return []
+    return [
+        f"Earlier work, which the last command did not ask for: {', '.join(found)}. It is kept in "
+        f"this run and compared with the rest; --fresh or another --run leaves it out."
     ]
 
 

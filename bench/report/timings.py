@@ -8,6 +8,7 @@ from __future__ import annotations
 from bench.report.cost import timing_drift
 from bench.report.findings import Findings
 from bench.statistics.drift import MOST_DRIFT, drift
+from bench.types import Session
 
 
 def warnings(findings: Findings) -> list[str]:
@@ -18,18 +19,20 @@ def warnings(findings: Findings) -> list[str]:
 def _drifted(findings: Findings) -> list[str]:
     """Which measuring sessions the machine did not keep its speed in."""
     records = findings.run.records
-    sessions = {
-        (session.started, session.calibration): session
-        for record in records
-        for session in (record.session, *(result.session for result in record.runtimes))
-        if session is not None
-    }
+    sessions: dict[tuple[str, tuple[float, ...]], tuple[str, Session]] = {}
+    for record in records:
+        for number, result in enumerate(record.runtimes):
+            # In version 0.1 one session timed all runtimes.
+            session = result.session or (record.session if number == 0 else None)
+            if session is not None:
+                through = f" through {result.name}" if number else ""
+                sessions[session.started, session.calibration] = (through, session)
     found = [
-        f"The machine did not keep its speed during the timing of {', '.join(session.backbones)}: "
-        f"the same work, timed {len(session.calibration)} times, took between "
+        f"The machine did not keep its speed during the timing of {', '.join(session.backbones)}"
+        f"{through}: the same work, timed {len(session.calibration)} times, took between "
         f"{1000 * min(session.calibration):.1f} and {1000 * max(session.calibration):.1f} ms. "
         f"Read their latencies with care."
-        for session in sessions.values()
+        for through, session in sessions.values()
         if drift(session.calibration) > MOST_DRIFT
     ]
     slack = timing_drift(records)
@@ -53,7 +56,7 @@ def _timed_apart(findings: Findings) -> list[str]:
     timings = _timings(findings)
     for runtime, sessions in timings.items():
         if len(sessions) > 1:
-            apart = "; ".join(", ".join(labels) for labels in sessions.values())
+            apart = "; ".join(", ".join(labels) for _, labels in sorted(sessions.items()))
             found.append(
                 f"The backbones were not all timed together through {runtime} ({apart}): compare "
                 f"latencies across these groups with care."

@@ -1,0 +1,75 @@
+"""What the reports say of latencies that were not timed alike, and of rows of earlier commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from synthetic import Net, make_run
+
+from bench.records import load_run, read_records, write_records
+from bench.report.facts import warnings
+from bench.report.findings import find
+from bench.report.timings import warnings as timing_warnings
+from bench.types import RuntimeResult, Session
+
+NETS = (Net("one", 5.0), Net("two", 2.0), Net("three", 0.5))
+STEADY = (0.010, 0.0101, 0.010)
+
+
+def told(folder: Path, sessions: dict[str, dict[str, Session]]) -> list[str]:
+    """What is said of a run whose backbones have these runtimes, each timed in that session."""
+    records = []
+    for record in read_records(make_run(folder, NETS)):
+        timed = sessions[record.trial.backbone]
+        results = tuple(RuntimeResult(name, (1,), session=one) for name, one in timed.items())
+        first = next(iter(timed.values()))
+        records.append(replace(record, runtimes=results, session=first))
+    write_records(folder, records)
+    return timing_warnings(find(load_run(folder)))
+
+
+def session(started: str, calibration: tuple[float, ...] = STEADY, seconds: float = 2.0) -> Session:
+    return Session(started, ("one", "two", "three"), 2, 4, 1e11, calibration, seconds)
+
+
+def test_what_was_timed_in_turns_needs_no_warning(tmp_path: Path) -> None:
+    both = {"keras": session("1"), "litert": session("1")}
+    assert told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both)) == []
+
+
+def test_backbones_timed_apart_are_named(tmp_path: Path) -> None:
+    early, late = {"keras": session("1")}, {"keras": session("2")}
+    (line,) = told(tmp_path / "r", {"one": early, "two": early, "three": late})
+    assert line.startswith(
+        "The backbones were not all timed together through keras (one, two; three)"
+    )
+    # So are those that were timed for other seconds.
+    longer = {"keras": session("1", seconds=5.0)}
+    (line,) = told(tmp_path / "s", {"one": early, "two": early, "three": longer})
+    assert "(one, two; three)" in line
+
+
+def test_a_runtime_of_another_command_is_named(tmp_path: Path) -> None:
+    both = {"keras": session("1"), "litert": session("2")}
+    (line,) = told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both))
+    assert line.startswith("litert: timed by another command than keras")
+
+
+def test_a_drift_is_told_of_the_runtime_that_met_it(tmp_path: Path) -> None:
+    both = {"keras": session("1"), "litert": session("1", (0.01, 0.02, 0.01))}
+    (line,) = told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both))
+    assert "during the timing of one, two, three through litert: the same work" in line
+
+
+def test_rows_that_the_last_command_did_not_ask_for_are_named(tmp_path: Path) -> None:
+    keys = {
+        (r.trial.backbone, r.trial.seed): r.trial.key
+        for r in read_records(make_run(tmp_path / "r", NETS, seeds=(0, 1)))
+    }
+    asked = [keys["one", 0], keys["one", 1], keys["two", 0]]
+    make_run(tmp_path / "r", NETS, seeds=(0, 1), asked=asked)
+    (line,) = (w for w in warnings(find(load_run(tmp_path / "r"))) if w.startswith("Earlier"))
+    assert "which the last command did not ask for: two (seed 1), three." in line
+    make_run(tmp_path / "r", NETS, seeds=(0, 1), asked=list(keys.values()))
+    assert not [w for w in warnings(find(load_run(tmp_path / "r"))) if w.startswith("Earlier")]
