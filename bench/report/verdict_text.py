@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from bench.report import format as fmt
@@ -54,8 +55,9 @@ def _advice(verdict: Verdict, least: Cheapest | None) -> str:
 
 
 def _undecided(standing: Standing) -> str:
-    behind, could_be = 100 * standing.behind, 100 * standing.could_be
-    return f"{standing.label} ({behind:.1f} behind, could be {could_be:.1f})"
+    # Rounded up, so that what is above the margin reads as above it.
+    could_be = ceil(1000 * standing.could_be) / 10
+    return f"{standing.label} ({100 * standing.behind:.1f} behind, could be {could_be:.1f})"
 
 
 def _what_would_decide(verdict: Verdict, undecided: Sequence[Standing]) -> str:
