@@ -43,6 +43,7 @@ FIRST_COLUMNS = (
 )
 LAST_COLUMNS = ("label", "trial", "reason")
 NO_FIGURES = "no usable test probabilities are stored"
+GONE = "its arrays are gone; the same `run` command trains it again"
 
 Row = dict[str, Any]
 
@@ -58,6 +59,7 @@ class Score:
     guesses: Guesses | None
     scaled: Floats | None  # how sure the guesses are after temperature scaling
     right_after: NDArray[np.bool_] | None = None  # phases, test images
+    gone: bool = False  # whether the trial finished and none of its arrays is there
 
 
 def score(run: Run) -> tuple[Score, ...]:
@@ -106,6 +108,7 @@ def _score(run: Run, record: Record, label: str) -> Score:
         guesses(evidence),
         scaled_confidence(evidence),
         right_after_phases(evidence),
+        gone=not evidence.arrays,
     )
 
 
@@ -119,7 +122,7 @@ def _row(score: Score) -> Row:
     record, trial = score.record, score.record.trial
     reason = record.reason
     if record.status == "ok" and score.figures["accuracy"] is None:
-        reason = NO_FIGURES
+        reason = GONE if score.gone else NO_FIGURES
     facts = {
         "backbone": trial.backbone,
         "status": record.status,

@@ -10,7 +10,7 @@ import pytest
 from synthetic import SIX, Net, make_run
 
 from bench.records import Run, load_run, read_records, write_arrays, write_records
-from bench.report.table import by_backbone, leaderboard
+from bench.report.table import GONE, by_backbone, leaderboard
 
 REQUIRED = [
     *("backbone", "status", "weights", "input_size", "seed"),
@@ -114,7 +114,7 @@ def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> N
     table = leaderboard(run)
     assert table["backbone"].tolist() == ["mobilenetv2", "resnet50"]
     assert table["rank"].isna().tolist() == [False, True]
-    assert table["reason"].tolist() == ["", "no usable test probabilities are stored"]
+    assert table["reason"].tolist() == ["", GONE]
 
 
 def test_an_empty_run_has_an_empty_table(tmp_path: Path) -> None:
