@@ -5,8 +5,7 @@ Only shows; it is told everything and decides nothing.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,9 @@ from bench.metrics.base import METRICS
 from bench.metrics.latency import percentile
 from bench.plan import Plan
 from bench.records import Evidence
+from bench.schedule import make_schedule
 from bench.sparkline import sparkline
+from bench.time_left import TimeLeft
 from bench.types import Epoch, Record, RuntimeResult, Trial
 
 
@@ -43,16 +44,21 @@ class Display:
     are several GPUs."""
 
     def __init__(
-        self, console: Console, plan: Plan, todo: Sequence[Trial], folder: Path, *, quiet: bool
+        self,
+        console: Console,
+        plan: Plan,
+        todo: Sequence[Trial],
+        folder: Path,
+        *,
+        unmeasured: Collection[str] = (),
+        quiet: bool,
     ) -> None:
+        """`unmeasured`: backbones that are trained and still to be measured."""
         self.console, self.quiet = console, quiet
         self._folder, self._classes = folder, plan.dataset.classes
-        estimate = {t.key: p.seconds or 60.0 for p in plan.planned for t in p.trials}
-        self._costs = {trial.key: estimate[trial.key] for trial in todo}
-        self._done_cost = 0.0
-        self._waiting = set(self._costs)
+        self._waiting = {trial.key for trial in todo}
+        self._time_left = TimeLeft(make_schedule(plan, todo, unmeasured))
         self._under_way: dict[str, _UnderWay] = {}
-        self._begun = time.monotonic()
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
         self._told: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
@@ -70,7 +76,7 @@ class Display:
             TimeElapsedColumn(),
             console=console,
         )
-        self._overall: TaskID = self._bars.add_task("all trials", total=1.0, detail="")
+        self._overall: TaskID = self._bars.add_task("the whole run", total=1.0, detail="")
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> Self:
@@ -90,17 +96,24 @@ class Display:
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         """A trial has come to `stage`, or goes on in it."""
         name, current = _name(trial), self._of(trial)
+        measuring = trial.key not in self._waiting
         if not self._is_live:
             if stage != current.stage and stage not in self._epochs:
                 self._line(f"{name}: {stage}")
             current.stage = stage
             return
-        if stage in self._epochs and total:
+        if measuring:
+            self._time_left.measuring(done / total if total else 0.0)
+        elif stage in self._epochs and total:
             within = current.epochs + done / total
             current.fraction = 0.5 + 0.5 * within / sum(self._epochs.values())
         elif total:
             current.fraction = max(current.fraction, 0.5 * done / total)
         detail = f"{done}/{total}" if total else ""
+        if not measuring:
+            self._time_left.trial(trial.key, current.fraction)
+        elif total:
+            detail = f"{100 * done // total}%"
         self._bars.update(
             current.bar,
             description=f"{name}: {stage}",
@@ -109,7 +122,6 @@ class Display:
             detail=detail,
             visible=True,
         )
-        self._update_overall()
 
     def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
         """An epoch has ended."""
@@ -142,7 +154,7 @@ class Display:
         if record.runtimes:
             self._measured(record)
             return
-        self._done_cost += self._costs.get(record.trial.key, 0.0)
+        self._time_left.end(record.trial.key)
         self._waiting.discard(record.trial.key)
         if ended := self._under_way.pop(record.trial.key, None):
             self._bars.remove_task(ended.bar)
@@ -212,27 +224,15 @@ class Display:
         return self._is_live and not self.console.options.ascii_only
 
     def _update_overall(self) -> None:
-        total = sum(self._costs.values()) or 1.0
-        fractions = sum(min(1.0, one.fraction) for one in self._under_way.values())
-        current = fractions * (total - self._done_cost) / max(1, self._left_trials())
-        share = min(1.0, (self._done_cost + current) / total)
-        self._bars.update(self._overall, completed=share, detail=self._time_left(share))
-
-    def _left_trials(self) -> int:
-        return len(self._costs) - self._results.row_count
-
-    def _time_left(self, share: float) -> str:
-        spent = time.monotonic() - self._begun
-        total = sum(self._costs.values())
-        # Estimates until enough has been seen to go by the clock.
-        left = total * (1 - share) if share < 0.1 else spent * (1 - share) / share
-        return f"about {human_seconds(left)} left"
+        left = f"about {human_seconds(self._time_left.seconds)} left"
+        self._bars.update(self._overall, completed=self._time_left.share, detail=left)
 
     def _line(self, text: str) -> None:
         if not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _render(self) -> RenderableType:
+        self._update_overall()
         parts: list[RenderableType] = [self._results] if self._results.row_count else []
         return Group(*parts, self._bars)
 

@@ -7,14 +7,19 @@ trials end.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
+from bench.measuring.rounds import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
 from bench.protocol import Augment, TrainingProtocol
 from bench.robustness import passes as robustness_passes
+from bench.statistics import SAMPLES_FOR_PERCENTILE
 from bench.types import Backbone, Dataset
 
-STARTUP_SECONDS = 12.0  # imports, building, tracing, timing
+STARTUP_SECONDS = 12.0  # imports, building, tracing
+REBUILD_SECONDS = 4.0  # a trained model, with its memory looked at
+PREPARE_SECONDS = 4.0  # converting, compiling
 EFFICIENCY = 0.6  # a convolutional network's share of a matrix product's speed
 TAIL_SHARE = 0.2  # of a forward pass that the last stage takes, in the networks here
 SIDE = 512  # of the matrices whose product shows the machine's speed
@@ -23,7 +28,20 @@ PATIENCE_SECONDS = 0.3
 BACKWARD = 3.0  # a training step costs about three forward passes of what it trains
 
 
-def trial_seconds(
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that the trials of one backbone take, from cold caches."""
+
+    shared: float  # by all of them: starting, building, the frozen part
+    each: float  # a trial with all training images
+    image: float  # one image through the network
+
+    @property
+    def first(self) -> float:
+        return self.shared + self.each
+
+
+def trial_cost(
     backbone: Backbone,
     input_size: int,
     protocol: TrainingProtocol,
@@ -32,8 +50,8 @@ def trial_seconds(
     *,
     trainings: int = 1,
     robustness: bool = False,
-) -> float | None:
-    """Seconds for one trial from cold caches; `None` where the backbone declares no arithmetic.
+) -> Cost | None:
+    """What the backbone's trials take; `None` where it declares no arithmetic.
 
     `trainings` is how many learning rates it tries; the frozen part is computed once for all.
     """
@@ -42,7 +60,8 @@ def trial_seconds(
     forward = 2e9 * backbone.gmacs * (input_size / backbone.input_size) ** 2 / (rate * EFFICIENCY)
     train = len(dataset.splits["train"])
     others = len(dataset.splits["validation"]) + len(dataset.splits["test"])
-    passes = float(others + train * max(_views(p.augment) for p in protocol.phases))
+    frozen = float(others + train * max(_views(p.augment) for p in protocol.phases))
+    passes = 0.0
     for phase in protocol.phases:
         if phase.augment.continuous and not phase.augment.views:
             passes += trainings * train * phase.epochs
@@ -52,7 +71,25 @@ def trial_seconds(
         passes += trainings * phase.epochs * tail * each
     if robustness:
         passes += robustness_passes(len(dataset.splits["test"]))
-    return STARTUP_SECONDS + forward * passes
+    return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward)
+
+
+def measuring_seconds(
+    image: float, test_images: int, latency_seconds: float, runtimes: int
+) -> float:
+    """Seconds to measure one backbone: to make it again, and in each runtime to prepare it, answer
+    the test images and be timed."""
+    each = PREPARE_SECONDS + image * test_images + timing_seconds(latency_seconds, image)
+    return REBUILD_SECONDS + runtimes * each
+
+
+def timing_seconds(latency_seconds: float, image: float = 0.0) -> float:
+    """Seconds to time one model: single images, for longer where that brings enough queries, and
+    larger batches."""
+    enough = min(SAMPLES_FOR_PERCENTILE[90] * image, OVERTIME * latency_seconds)
+    larger = (len(SWEEP["cpu"]) - 1) * SWEEP_SHARE * latency_seconds
+    warming = WARMUP_SHARE * (latency_seconds + larger)
+    return warming + max(latency_seconds, enough) + larger
 
 
 def matrix_rate() -> float:

@@ -15,7 +15,7 @@ from bench import weights
 from bench.code_digest import code_digest
 from bench.cuts import check_layers
 from bench.errors import TrialError, UsageError
-from bench.estimate import trial_seconds
+from bench.estimate import Cost, trial_cost
 from bench.file_digests import FileDigests
 from bench.files import to_json
 from bench.job import Blueprint
@@ -44,7 +44,12 @@ class Planned:
     input_size: int
     weights: LocatedWeights | None  # None: random
     trials: tuple[Trial, ...]
-    seconds: float | None  # estimated, for one seed from cold caches
+    cost: Cost | None  # as it is estimated
+
+    @property
+    def seconds(self) -> float | None:
+        """What the first trial takes, if that is known."""
+        return None if self.cost is None else self.cost.first
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def make_plan(
             for fraction in sorted(fractions, reverse=True)
             for seed in seeds
         )
-        seconds = trial_seconds(
+        cost = trial_cost(
             backbone,
             size,
             protocol,
@@ -150,7 +155,7 @@ def make_plan(
             trainings=max(1, settings.tune),
             robustness=measuring.robustness and found is not None,
         )
-        planned.append(Planned(backbone.name, size, found, trials, seconds))
+        planned.append(Planned(backbone.name, size, found, trials, cost))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
     return Plan(
         *(name, dataset, protocol, settings, measuring, input_size),

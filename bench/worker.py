@@ -89,10 +89,12 @@ class _Pipe:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._told = 0.0
+        self._stage = ("", "")  # of which trial, that was told last
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         now = time.monotonic()
-        if done and done != total and now - self._told < PROGRESS_SECONDS:
+        same, self._stage = (trial.key, stage) == self._stage, (trial.key, stage)
+        if same and done and done != total and now - self._told < PROGRESS_SECONDS:
             return
         self._told = now
         self._send("stage", key=trial.key, stage=stage, done=done, total=total)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from test_run import plan
 
-from bench.display import Display
+from bench.display import Display, human_seconds
 from bench.records import SCHEMA
+from bench.schedule import make_schedule
 from bench.types import Epoch, Record
 
 EPOCH = Epoch(loss=0.5, accuracy=0.75, val_loss=0.4, val_accuracy=0.8, seconds=1.0)
@@ -33,6 +35,31 @@ def test_trials_side_by_side_are_not_mixed_up(tmp_path: Path) -> None:
         "one: head 1/1  loss 0.5000  accuracy 0.750  validation 0.4000 0.800",
         "one failed: it broke",
     ]
+
+
+def test_the_time_left_counts_the_measuring_and_the_reports(tmp_path: Path) -> None:
+    both = plan("one", "two")
+    shown = StringIO()
+    console = Console(file=StringIO(), width=200, force_terminal=True)
+
+    def left(display: Display) -> str:
+        seen = Console(file=shown, width=200)
+        seen.print(display._render())
+        line = next(row for row in reversed(shown.getvalue().splitlines()) if "whole run" in row)
+        return line.partition("about ")[2].partition(" left")[0]
+
+    schedule = make_schedule(both, both.trials)
+    # 60 s each, as they declare no cost. To measure a backbone: 4 s to make it again, 4 to
+    # prepare it, 0.1 for the two test images; 3.2 for 64 single images, twice 0.5 for larger
+    # batches, 1.5 to warm up. 10 s for the reports.
+    assert schedule.total == pytest.approx(2 * 60 + 2 * (4 + 4 + 0.1 + 3.2 + 1 + 1.5) + 10)
+    with Display(console, both, both.trials, tmp_path, quiet=False) as display:
+        assert left(display) == human_seconds(schedule.total)
+        for trial in both.trials:
+            display.record(Record(SCHEMA, trial, "failed", "it broke"))
+        assert left(display) == human_seconds(schedule.measuring + 10)
+        display.stage(both.trials[0], "timing keras, all in turns", 999, 1000)
+        assert left(display) == "10 s"
 
 
 def test_each_has_a_bar_until_it_ends(tmp_path: Path) -> None:

@@ -23,7 +23,15 @@ from bench.job import Blueprint, Job, Listener
 from bench.records import SCHEMA, write_arrays
 from bench.registry import BACKBONES
 from bench.run_folder import held
-from bench.types import SPLITS, Record, Settings, WeightsFile, WeightsUsed
+from bench.types import (
+    SPLITS,
+    Record,
+    RuntimeResult,
+    Session,
+    Settings,
+    WeightsFile,
+    WeightsUsed,
+)
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -69,8 +77,20 @@ class Scripted:
             }
             write_arrays(Path(job.folder), trial.key, arrays)
             used = WeightsUsed("imagenet" if self.unlike else "random init", "", "")
-            seconds = {"total": 1.0, "reused": 0.0}
-            listener.record(Record(SCHEMA, trial, "ok", weights=used, seconds=seconds))
+            session = Session(
+                "now", (trial.backbone,), 1, 1, 1e9, (), job.measuring.latency_seconds
+            )
+            listener.record(
+                Record(
+                    SCHEMA,
+                    trial,
+                    "ok",
+                    weights=used,
+                    seconds={"total": 1.0, "reused": 0.0},
+                    runtimes=(RuntimeResult("keras", session=session),),
+                    session=session,
+                )
+            )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bench.commands.plan_text import show_audit, show_plan
 from bench.datasets.listing import Listing
 from bench.errors import Exit, UsageError
 from bench.plan import Plan
-from bench.remaining import pending
+from bench.remaining import kept_records, pending, unmeasured
 from bench.store import Store
 from bench.types import Dataset
 
@@ -45,7 +45,11 @@ def show(
         plan = plan_over(trained)
         folder = arguments.results / (arguments.run or plan.name)
         waiting = plan.trials if arguments.fresh else pending(plan, folder)
-        show_plan(console, plan, waiting, str(folder), verbose=arguments.verbose)
+        left = [] if arguments.fresh else unmeasured(plan, folder, kept_records(plan, folder))
+        names = {trial.backbone for trial in left}
+        show_plan(
+            *(console, plan, waiting, str(folder)), unmeasured=names, verbose=arguments.verbose
+        )
         show_audit(console, audited)
     if not plan.planned:
         raise UsageError("none of the backbones asked for can be run; the reasons stand above.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -12,13 +12,21 @@ from bench.audit.findings import KeptAudit
 from bench.display import human_seconds
 from bench.plan import Plan
 from bench.robustness import passes as robustness_passes
+from bench.schedule import make_schedule
 from bench.types import Dataset, Trial
 
 
 def show_plan(
-    console: Console, plan: Plan, todo: Sequence[Trial], where: str, *, verbose: bool
+    console: Console,
+    plan: Plan,
+    todo: Sequence[Trial],
+    where: str,
+    *,
+    unmeasured: Collection[str] = (),
+    verbose: bool,
 ) -> None:
-    """What will be run, and where it is kept."""
+    """What will be run, and where it is kept; `unmeasured` are the backbones that are trained and
+    still to be measured."""
     protocol, dataset = plan.protocol, plan.dataset
     counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
     console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
@@ -31,28 +39,26 @@ def show_plan(
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
         table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
-    total, known = 0.0, True
+    schedule = make_schedule(plan, todo, unmeasured)
     for planned in plan.planned:
-        left = sum(trial.key in waiting for trial in planned.trials)
-        known &= planned.seconds is not None or not left
-        seconds = planned.seconds or 0.0
-        total += seconds if left else 0.0
+        left = [trial.key for trial in planned.trials if trial.key in waiting]
+        seconds = sum(schedule.trials[key] for key in left)
         table.add_row(
             planned.backbone,
             str(planned.input_size),
             "random init" if planned.weights is None else planned.weights.source,
             str(len(planned.trials)),
-            str(left),
-            human_seconds(seconds) if left and seconds else "-",
+            str(len(left)),
+            human_seconds(seconds) if left and planned.cost is not None else "-",
         )
     console.print(table)
     for skipped in plan.skipped:
         text = f"skipped   {skipped.backbone}: {skipped.reason}"
         console.print(text, style="red", markup=False, soft_wrap=True)
-    about = (
-        "unknown (a backbone declares no cost)" if not known else f"about {human_seconds(total)}"
-    )
-    text = f"run       {where}, {len(waiting)} trials to do, {about} on this CPU"
+    about = "unknown (a backbone declares no cost)"
+    if schedule.known:
+        about = f"about {human_seconds(schedule.total)} on this CPU, with measuring and reports"
+    text = f"run       {where}, {len(waiting)} trials to do, {about}"
     console.print(text, markup=False, soft_wrap=True)
 
 

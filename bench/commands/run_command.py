@@ -187,9 +187,11 @@ def _run(
     name = arguments.run or plan.name
     folder = arguments.results / name
     waiting = plan.trials if arguments.fresh else pending(plan, folder)
-    show_plan(console, plan, waiting, str(folder), verbose=arguments.verbose)
+    left = [] if arguments.fresh else unmeasured(plan, folder, kept_records(plan, folder))
+    names = {trial.backbone for trial in left}
+    show_plan(*(console, plan, waiting, str(folder)), unmeasured=names, verbose=arguments.verbose)
     show_audit(console, audited)
-    if not arguments.fresh and (left := unmeasured(plan, folder, kept_records(plan, folder))):
+    if left:
         console.print(f"measure   {len(left)} trials that are trained already")
     if not plan.planned:
         raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
@@ -210,19 +212,21 @@ def _run(
         files=gate.files(audited, dataset, sizes, store=store),
         restore=lambda: datasets.restore(listing, trained, sizes, store=store),
     )
-    todo = pending(plan, folder)
 
     def write_reports() -> Findings:
-        findings = report.read(folder)
-        thumbnails.keep(folder, report.shown_images(findings), dataset, sizes, store)
-        report.write(findings, latex=arguments.latex)
-        report.point_latest(arguments.results, name)
-        report.write_index(arguments.results)
+        with console.status("writing the reports"):
+            findings = report.read(folder)
+            thumbnails.keep(folder, report.shown_images(findings), dataset, sizes, store)
+            report.write(findings, latex=arguments.latex)
+            report.point_latest(arguments.results, name)
+            report.write_index(arguments.results)
         return findings
 
     with opened(plan, folder, request, store):
         try:
-            with Display(console, plan, todo, folder, quiet=arguments.quiet) as display:
+            with Display(
+                *(console, plan, waiting, folder), unmeasured=names, quiet=arguments.quiet
+            ) as display:
                 records = carry_out(plan, folder, request, store, executor, display)
         except BaseException as end:
             # An interrupted run is reported too, as far as it went; why it ended comes first.

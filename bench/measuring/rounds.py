@@ -27,6 +27,8 @@ MOST_QUERIES = 4000
 STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
 STABLE_CHANGE = 0.05
 WARMUP_SHARE = 0.5  # of a subject's seconds that warming up may take
+SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
+SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
 COLD_BELOW = 0.1  # seconds; a longer query does not notice that the caches were cold
 
 
@@ -54,6 +56,14 @@ class Subject:
             self.least, FOR_A_MEDIAN
         )
         return enough or late or len(self.timed) >= MOST_QUERIES
+
+    @property
+    def expected(self) -> float:
+        """The seconds that its timed queries will have taken, as far as that is known by now."""
+        if self.done:
+            return self.spent
+        needed = self._needed * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
+        return max(self.seconds, needed, self.spent)
 
     @property
     def _needed(self) -> int:
@@ -130,3 +140,9 @@ def interleave(
         count += 1
         between()
     return count
+
+
+def share_done(subjects: Sequence[Subject]) -> float:
+    """Of the seconds that all turns will have taken."""
+    expected = sum(subject.expected for subject in subjects)
+    return sum(subject.spent for subject in subjects) / expected if expected else 1.0

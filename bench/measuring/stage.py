@@ -23,6 +23,7 @@ from bench import datasets
 from bench.backends.base import current
 from bench.environment import available_cores
 from bench.errors import reason
+from bench.estimate import PREPARE_SECONDS, REBUILD_SECONDS, timing_seconds
 from bench.job import Job, Listener
 from bench.measuring.alone import Alone
 from bench.measuring.corrupted import ask
@@ -31,8 +32,9 @@ from bench.measuring.energy import joule_counter
 from bench.measuring.inference_memory import Taken, inference_memory
 from bench.measuring.needed import robustness_needed, runtimes_needed, with_results
 from bench.measuring.products import Calibration, matrix_peak
+from bench.measuring.progress import Progress
 from bench.measuring.recorded import Model, Timed, record_timed, stands_in
-from bench.measuring.rounds import Subject, interleave
+from bench.measuring.rounds import SWEEP, SWEEP_SHARE, Subject, interleave, share_done
 from bench.rebuild import rebuild
 from bench.records import Evidence, Run, load_run
 from bench.runtimes import choose_runtimes
@@ -40,13 +42,12 @@ from bench.runtimes.base import REFERENCE, Runtime, Source
 from bench.statistics import SAMPLES_FOR_PERCENTILE
 from bench.store import Store
 from bench.trained import artefact_folder, weights_path
-from bench.types import Record, RuntimeResult, Session
+from bench.types import Record, RuntimeResult, Session, Trial
 
-SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
-SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
 SWEEP_QUERIES = 3
 SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 CALIBRATION_IMAGES = 100
+CORRUPTED_SECONDS = 30.0  # for a model to answer them; only to tell how much is done
 
 
 def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
@@ -54,9 +55,7 @@ def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
 
     Without a process for memory that is `alone`, what the models take is left empty.
     """
-    stage = _Stage(job, listener, alone)
-    stage.time_runtimes()
-    stage.ask_about_corruptions()
+    _Stage(job, listener, alone).run()
 
 
 class _Stage:
@@ -73,11 +72,20 @@ class _Stage:
         self.joules = joule_counter() if self.device.kind == "gpu" else None
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def time_runtimes(self) -> None:
+    def run(self) -> None:
         run = load_run(self.folder)
         groups = self._groups(run)
-        if not groups:
-            return
+        each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
+        total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
+        total += CORRUPTED_SECONDS * len(self._to_corrupt(run))
+        self.progress = Progress(self.listener, total)
+        if groups:
+            self._time_runtimes(run, groups)
+        self._ask_about_corruptions()
+
+    def _time_runtimes(
+        self, run: Run, groups: Sequence[tuple[list[Record], tuple[str, ...]]]
+    ) -> None:
         calibration = Calibration(self.backend, self.device.kind)
         rate = matrix_peak(self.backend, self.device.kind)
         with ExitStack() as stack:
@@ -86,21 +94,33 @@ class _Stage:
                 if wanting := [model for model in models if runtime.name in model.needs]:
                     self._measure(runtime, wanting, run, calibration, rate)
 
-    def ask_about_corruptions(self) -> None:
+    def _ask_about_corruptions(self) -> None:
         """Let models of earlier commands answer corrupted images; those trained now have."""
-        keys = {trial.key for trial in self.job.trials}
         run = load_run(self.folder)
-        for record in run.records:
-            kept = weights_path(self.folder, record.trial.key).is_file()
-            if record.trial.key in keys and kept and robustness_needed(record, self.asked):
-                progress = partial(self.listener.stage, record.trial, "corrupted test images")
-                try:
-                    record = ask(run, record, self.job, self.store, progress)
-                except Exception as error:
-                    traceback.print_exc()
-                    name = f"{record.trial.backbone}, corrupted test images"
-                    self.listener.note(f"{name}: {reason(error)}")
-                self.listener.record(record)
+        for record in self._to_corrupt(run):
+            try:
+                told = partial(self._tell_corrupted, record.trial)
+                record = ask(run, record, self.job, self.store, told)
+            except Exception as error:
+                traceback.print_exc()
+                name = f"{record.trial.backbone}, corrupted test images"
+                self.listener.note(f"{name}: {reason(error)}")
+            self.listener.record(record)
+            self.progress.add(CORRUPTED_SECONDS)
+
+    def _to_corrupt(self, run: Run) -> list[Record]:
+        keys = {trial.key for trial in self.job.trials}
+        return [
+            record
+            for record in run.records
+            if record.trial.key in keys
+            and weights_path(self.folder, record.trial.key).is_file()
+            and robustness_needed(record, self.asked)
+        ]
+
+    def _tell_corrupted(self, trial: Trial, done: int, total: int) -> None:
+        within = CORRUPTED_SECONDS * done / total if total else 0.0
+        self.progress.tell(trial, "corrupted test images", within=within)
 
     def _groups(self, run: Run) -> list[tuple[list[Record], tuple[str, ...]]]:
         """The records of each backbone of which something is to be timed, the one that is made
@@ -133,7 +153,7 @@ class _Stage:
         for record in watched:
             self._ask_memory(self.runtimes[0], record, Path())
         for records, needs in groups:
-            self.listener.stage(records[0].trial, "building for measuring")
+            self.progress.tell(records[0].trial, "building for measuring")
             try:
                 models[records[0].trial.key] = self._model(run, records, needs, stack)
             except Exception as error:
@@ -142,6 +162,7 @@ class _Stage:
                 for record in records:
                     results = with_results(record, failed)
                     self.listener.record(replace(record, runtimes=results))
+            self.progress.add(REBUILD_SECONDS)
         for record in watched:
             # Looked at last: it went on beside the building above, where nothing was timed.
             begun, memory = time.perf_counter(), self._memory()
@@ -194,7 +215,7 @@ class _Stage:
         timed: list[tuple[Model, Timed]] = []
         ready: list[tuple[Model, Deployment, dict[int, Subject]]] = []
         for model in models:
-            self.listener.stage(model.records[0].trial, f"preparing {runtime.name}")
+            self.progress.tell(model.records[0].trial, f"preparing {runtime.name}")
             begun = time.perf_counter()
             try:
                 made = self._deploy(runtime, model)
@@ -205,13 +226,21 @@ class _Stage:
                 continue
             finally:
                 model.seconds += time.perf_counter() - begun
+                self.progress.add(PREPARE_SECONDS)
             ready.append((model, made, self._subjects(model, made)))
         before, rounds = len(calibration.samples), 0
         if ready:
-            trial = ready[0][0].records[0].trial
-            self.listener.stage(trial, f"timing {runtime.name}, all in turns")
+            trial, text = ready[0][0].records[0].trial, f"timing {runtime.name}, all in turns"
             every = [subject for _, _, subjects in ready for subject in subjects.values()]
-            rounds = interleave(every, seed=0, between=calibration.sample)
+            seconds = len(ready) * timing_seconds(self.asked.latency_seconds)
+
+            def between() -> None:
+                calibration.sample()
+                self.progress.tell(trial, text, within=seconds * share_done(every))
+
+            self.progress.tell(trial, text)
+            rounds = interleave(every, seed=0, between=between)
+            self.progress.add(seconds)
             timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
         session = Session(
             started=self.started,

@@ -1,0 +1,75 @@
+"""How long a run still takes, by a clock that the test sets."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.schedule import Schedule
+from bench.time_left import TimeLeft
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def left(clock: Clock) -> TimeLeft:
+    """Two trials of 100 and 200 seconds, 60 of measuring, 10 of reports."""
+    return TimeLeft(Schedule({"a": 100.0, "b": 200.0}, 60.0, 10.0), clock)
+
+
+def test_at_first_it_is_what_was_planned(left: TimeLeft, clock: Clock) -> None:
+    assert left.seconds == 370
+    clock.now += 5
+    left.trial("a", 0.15)  # of one trial, which is 0.05 of both
+    assert left.seconds == pytest.approx(300 - 5 + 70)
+    assert left.share == pytest.approx(15 / 370)
+
+
+def test_then_trials_go_on_as_fast_as_they_did(left: TimeLeft, clock: Clock) -> None:
+    clock.now += 50
+    left.end("a")  # 100 planned seconds in 50
+    assert left.seconds == pytest.approx(100 + 70)
+    left.trial("b", 0.5)
+    clock.now += 50
+    assert left.seconds == pytest.approx(50 + 70)
+
+
+def test_the_measuring_is_part_of_it_to_its_end(left: TimeLeft, clock: Clock) -> None:
+    for key in ("a", "b"):
+        clock.now += 100
+        left.end(key)
+    assert left.seconds == 70
+    left.measuring(0.0)
+    clock.now += 20
+    assert left.seconds == 40 + 10
+    clock.now += 100
+    assert left.seconds == 120 + 10  # late, and nothing is known to be done: as long again
+    left.measuring(0.75)
+    assert left.seconds == 40 + 10
+    clock.now += 40
+    left.measuring(1.0)
+    assert left.seconds == 10
+    assert left.share == pytest.approx(360 / 370)
+
+
+def test_a_trial_that_is_late_is_not_about_to_end(left: TimeLeft, clock: Clock) -> None:
+    clock.now += 1000
+    assert left.seconds == 1000 + 70
+
+
+def test_where_nothing_is_trained_there_is_the_measuring(clock: Clock) -> None:
+    left = TimeLeft(Schedule({}, 60.0, 10.0), clock)
+    assert (left.seconds, left.share) == (70, 0)
+    left.measuring(0.5)
+    clock.now += 40
+    assert left.seconds == 40 + 10
