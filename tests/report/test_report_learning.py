@@ -20,7 +20,7 @@ from bench.report.learning import curves
 from bench.report.sensitivity import find_flips, sensitivity
 from bench.statistics import wilson
 from bench.types import Record, TriedRate
-from benchmarks.statistics_calibration import false_flips
+from benchmarks.calibration.inference import false_flips
 
 IMAGES = 40
 LABELS = np.arange(IMAGES) % 2

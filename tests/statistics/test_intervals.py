@@ -7,7 +7,7 @@ import pytest
 
 from bench.statistics import intervals, wilson
 from bench.statistics.spread import spread
-from benchmarks.statistics_calibration import change_coverage, coverage
+from benchmarks.calibration.inference import change_coverage, coverage
 
 
 @pytest.mark.parametrize("right", [0, 1, 70, 99, 100])

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.statistics.margin import place
-from benchmarks.statistics_calibration import loss, taken_though_behind
+from benchmarks.calibration.recommendation import loss, taken_though_behind
 
 Answers = NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
 from bench.statistics.pairwise import SMALLEST_P, chance_if_equal, compare_all, holm
-from benchmarks.statistics_calibration import called_different
+from benchmarks.calibration.inference import called_different
 
 Answers = NDArray[np.bool_]
 

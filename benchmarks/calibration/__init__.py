@@ -1,0 +1,1 @@
+"""Simulated worlds, and what the statistics of the report promise in them."""

@@ -1,0 +1,145 @@
+"""Coverage of the intervals, false positives of the tests, and how true the order is."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from bench.report.sensitivity import find_flips
+from bench.statistics import intervals
+from bench.statistics.pairwise import compare_all
+from bench.statistics.ranking import stability
+from bench.statistics.spread import difference, spread
+
+from .worlds import CHUNK, USUAL, Floats, World, circumstances, simulate
+
+FAMILY = 5
+DRAWS = 400  # of the plain bootstrap
+RATES, TUNED = 6, 10
+
+
+def coverage(
+    simulations: int, seeds: int, images: int, world: World = USUAL, seed: int = 0
+) -> tuple[float, float]:
+    """How often the interval of an accuracy, and that of a difference of two, hold the truth."""
+    random = np.random.default_rng([seed, seeds, images, 0, world.stream])
+    held, held_apart = 0, 0
+    for _ in range(simulations // CHUNK):
+        drawn = simulate(random, *circumstances(random, 2, world), seeds, images)
+        low, high = intervals.accuracy(drawn.answers[:, 0])
+        held += _inside(low, drawn.truth[:, 0], high)
+        apart = difference(drawn.answers[:, 0], drawn.answers[:, 1])
+        low, high = intervals.change(apart, images, seeds)
+        held_apart += _inside(low, drawn.truth[:, 0] - drawn.truth[:, 1], high)
+    done = simulations // CHUNK * CHUNK
+    return held / done, held_apart / done
+
+
+def change_coverage(
+    simulations: int, seeds: int, images: int, world: World = USUAL, seed: int = 0
+) -> float:
+    """The same for the change from one phase to the next of the same trained networks.
+
+    The first phase is the answer without the seed's whim, the second with it and 1 point better.
+    """
+    random = np.random.default_rng([seed, seeds, images, 1, world.stream])
+    held = 0
+    for _ in range(simulations // CHUNK):
+        accuracy, points = circumstances(random, 1, world)
+        both = np.concatenate([accuracy - 0.01, accuracy], axis=1)
+        drawn = simulate(random, both, np.repeat(points / 2, 2, axis=1), seeds, images)
+        change = drawn.answers[:, 1].astype(np.int8) - drawn.answers[:, 0]
+        low, high = intervals.change(spread(change), images, seeds)
+        held += _inside(low, drawn.truth[:, 1] - drawn.truth[:, 0], high)
+    return held / (simulations // CHUNK * CHUNK)
+
+
+def plain_bootstrap_coverage(
+    simulations: int, seeds: int, images: int, world: World = USUAL, seed: int = 0
+) -> float:
+    """What drawing seeds and images with replacement, and no more, would hold."""
+    random = np.random.default_rng([seed, seeds, images, 2, world.stream])
+    held = 0
+    for _ in range(simulations // CHUNK):
+        drawn = simulate(random, *circumstances(random, 1, world), seeds, images)
+        # The same draws for a whole chunk: only their own noise is then shared.
+        of_images = random.multinomial(images, np.full(images, 1 / images), DRAWS) / images
+        of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
+        by_seed = drawn.answers[:, 0].astype(np.float64) @ of_images.T
+        means = np.einsum("csd,ds->cd", by_seed, of_seeds)
+        low, high = np.quantile(means, (0.025, 0.975), axis=1)
+        held += _inside(low, drawn.truth[:, 0], high)
+    return held / (simulations // CHUNK * CHUNK)
+
+
+def called_different(
+    simulations: int, seeds: int, images: int, points: float | None = None, seed: int = 0
+) -> float:
+    """The share of families of equal backbones in which any two differ significantly.
+
+    With `points` the seeds' standard deviation is that; otherwise it is drawn, and for one seed it
+    is 0: equal are then the trained networks, and with `points` the backbones they come from.
+    """
+    random = np.random.default_rng([seed, seeds, images, 3])
+    found = 0
+    for _ in range(simulations):
+        accuracy, drawn_points = (part[:1, :1] for part in circumstances(random, 1))
+        drawn_points = drawn_points if seeds > 1 else np.zeros((1, 1))
+        each = drawn_points if points is None else np.full((1, 1), points)
+        family = simulate(
+            random, np.repeat(accuracy, FAMILY, 1), np.repeat(each, FAMILY, 1), seeds, images
+        )
+        found += any(c.differ for c in compare_all(family.answers[0]))
+    return found / simulations
+
+
+def false_flips(simulations: int, seeds: int, images: int, seed: int = 0) -> tuple[float, float]:
+    """The share of runs of equal backbones in which a flip between two rates is significant, and in
+    which one would be without a correction.
+
+    Each backbone answers anew at each rate, with nothing of its own in common: the hardest case.
+    """
+    random = np.random.default_rng([seed, seeds, images, 8])
+    corrected = plain = 0
+    for _ in range(simulations):
+        accuracy, points = (part[:1, :1] for part in circumstances(random, 1))
+        luck = points if seeds > 1 else np.zeros((1, 1))
+        networks = TUNED * RATES
+        drawn = simulate(
+            random, np.repeat(accuracy, networks, 1), np.repeat(luck, networks, 1), seeds, images
+        )
+        by_backbone = drawn.answers[0].reshape(TUNED, RATES, seeds, images)
+        right = {
+            str(backbone): {float(r): dict(enumerate(one)) for r, one in enumerate(answers)}
+            for backbone, answers in enumerate(by_backbone)
+        }
+        flips = find_flips("test", right)
+        corrected += any(flip.significant for flip in flips)
+        plain += any(max(flip.ahead.p, flip.behind.p) <= 0.05 for flip in flips)
+    return corrected / simulations, plain / simulations
+
+
+def order_calibration(simulations: int, seeds: int, images: int, seed: int = 0) -> list[str]:
+    """Of pairs said to be in order with so much confidence, how many truly are."""
+    random = np.random.default_rng([seed, seeds, images, 4])
+    said, true = [], []
+    for _ in range(simulations):
+        accuracy, points = (part[:1, :1] for part in circumstances(random, 1))
+        both = np.concatenate([accuracy, accuracy + random.normal(0, 0.01, (1, 1))], axis=1)
+        drawn = simulate(random, np.minimum(both, 0.995), np.repeat(points, 2, 1), seeds, images)
+        beats = stability(drawn.answers[0], most_draws=1000).beats[0, 1]
+        better = drawn.truth[0, 0] > drawn.truth[0, 1]
+        said.append(max(beats, 1 - beats))
+        true.append(better == (beats > 0.5))
+    steps = (0.5, 0.7, 0.9, 0.99, 1.001)
+    shown = []
+    for low, high in pairwise(steps):
+        inside = [t for s, t in zip(said, true, strict=True) if low <= s < high]
+        share = f"{100 * float(np.mean(inside)):.0f}%" if inside else "none"
+        shown.append(f"{low:.0%}+: {share} of {len(inside)}")
+    return shown
+
+
+def _inside(low: Floats, truth: Floats, high: Floats) -> int:
+    return int(((low <= truth) & (truth <= high)).sum())
