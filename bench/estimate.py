@@ -36,10 +36,6 @@ class Cost:
     each: float  # a trial with all training images
     image: float  # one image through the network
 
-    @property
-    def first(self) -> float:
-        return self.shared + self.each
-
 
 def trial_cost(
     backbone: Backbone,

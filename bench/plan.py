@@ -46,11 +46,6 @@ class Planned:
     trials: tuple[Trial, ...]
     cost: Cost | None  # as it is estimated
 
-    @property
-    def seconds(self) -> float | None:
-        """What the first trial takes, if that is known."""
-        return None if self.cost is None else self.cost.first
-
 
 @dataclass(frozen=True)
 class Plan:

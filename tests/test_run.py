@@ -506,8 +506,8 @@ def test_robustness_is_estimated_for_pretrained_backbones_only() -> None:
             measuring=Measuring(robustness=robustness),
         )
         (planned,) = made.planned
-        assert planned.seconds is not None
-        return planned.seconds
+        assert planned.cost is not None
+        return planned.cost.shared + planned.cost.each
 
     found = LocatedWeights("file", "w.h5", "0" * 64)
     assert seconds("a", None, True) == seconds("a", None, False)

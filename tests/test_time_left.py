@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from bench.schedule import Schedule
+import pytest
+from test_run import plan
+
+from bench.estimate import Cost
+from bench.schedule import Schedule, make_schedule
 from bench.time_left import TimeLeft
+
+
+def test_seeds_pay_once_for_what_they_share_and_shares_for_their_images() -> None:
+    known = plan("one", seeds=(0, 1), fractions=(1.0, 0.5))
+    cost = Cost(shared=30.0, each=8.0, image=0.0)
+    known = replace(known, planned=(replace(known.planned[0], cost=cost),))
+    schedule = make_schedule(known, known.trials)
+    assert list(schedule.trials.values()) == [38, 8, 4, 4]
+    assert schedule.known
+    # Those left to a second command begin with a worker of their own.
+    assert list(make_schedule(known, known.trials[1:]).trials.values()) == [38, 4, 4]
+
+
+def test_what_is_trained_is_only_measured() -> None:
+    both = plan("one", "two")
+    schedule = make_schedule(both, [], ["two"])
+    assert schedule.trials == {}
+    assert schedule.measuring == make_schedule(both, both.trials).measuring / 2
+    assert make_schedule(both, []).measuring == 0
 
 
 class Clock:

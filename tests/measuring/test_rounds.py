@@ -10,7 +10,7 @@ import pytest
 
 from bench.backends.base import Array
 from bench.measuring import rounds
-from bench.measuring.rounds import Subject, interleave
+from bench.measuring.rounds import Subject, interleave, share_done
 from bench.statistics.drift import drift
 
 NOTHING = np.zeros(1)
@@ -88,6 +88,16 @@ def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> Non
     assert count == len(turns) >= rounds.ROUNDS
     assert {"".join(sorted(turn)) for turn in turns} == {"abcd"}
     assert len(set(turns)) > 1
+
+
+def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
+    both = [subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)]
+    shares: list[float] = []
+    interleave(both, seed=0, between=lambda: shares.append(share_done(both)))
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert shares == sorted(shares)
+    # A quarter of each one's second, in queries of 30 ms; 1 and 1.92 s are expected.
+    assert shares[1] == pytest.approx((0.25 + 9 * 0.03) / 2.92, abs=0.001)
 
 
 def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> None:
