@@ -52,6 +52,29 @@ class Job:
     shortage: str = ""  # how the trials ended in larger parts
 
     @property
+    def step_images(self) -> int:
+        """Return how many images one step takes."""
+        return self.trials[0].settings.batch_size // self.accumulation
+
+    @property
+    def accumulation_notes(self) -> tuple[str, ...]:
+        """Return what the records say of a job that takes its batches in parts."""
+        if self.accumulation == 1:
+            return ()
+        whole, part = self.trials[0].settings.batch_size, self.step_images
+        found = [
+            f"{self.shortage} Trained as {self.accumulation} x {part} images with accumulated "
+            f"gradients: the same effective batch of {whole}.",
+            "The frozen part ran in smaller pieces as well, which may change its last digits.",
+        ]
+        if any(phase.batchnorm == "trained" for phase in self.protocol.phases):
+            found.append(
+                f"BatchNorm was trained on {part} images at a time, not {whole}: its statistics "
+                f"are not those of the whole batch."
+            )
+        return tuple(found)
+
+    @property
     def blueprint(self) -> Blueprint:
         """Of the network that the job trains."""
         trial = self.trials[0]

@@ -210,3 +210,14 @@ def _pooling(kind: str) -> Any:
     if kind == "max":
         return layers.GlobalMaxPooling2D(name="pool")
     return layers.Flatten(name="pool")
+
+
+def snapshot(variables: Sequence[Any]) -> list[Array]:
+    """Return host copies of Keras variables."""
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
+    """Write a snapshot back into the variables."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

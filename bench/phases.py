@@ -20,10 +20,10 @@ from bench.built import Built
 from bench.errors import DivergedError, TrialError
 from bench.features import Frozen, Rows
 from bench.job import Job, Listener
-from bench.network import initialise_head, seed_dropout
+from bench.network import initialise_head, restore, seed_dropout, snapshot
 from bench.protocol import Phase
 from bench.subsets import Subset, stratified
-from bench.train import Outcome, PhaseTrainer, restore, snapshot
+from bench.train import Outcome, PhaseTrainer
 from bench.types import PhaseResult, SplitName, Trial
 
 

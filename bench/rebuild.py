@@ -147,7 +147,7 @@ def _put(base: Any, head: Any, trained: TrainedWeights, record: Record) -> None:
 
 def keep_trained(folder: Path, key: str, base: Any, head: Any, before: Sequence[Array]) -> None:
     """Store what training made of a network whose backbone held the arrays `before`."""
-    from bench.train import snapshot
+    from bench.network import snapshot
 
     after = snapshot(base.weights)
     kept = TrainedWeights(changed(before, after), tuple(snapshot(_head_weights(head))))

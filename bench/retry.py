@@ -20,7 +20,7 @@ def run(
     executor: Executor, job: Job, listener: Listener, finished: Collection[str], *, retry: bool
 ) -> None:
     """Run the job; where memory was short, what is not `finished` (keys) again in smaller steps."""
-    tried = [_images(job)]
+    tried = [job.step_images]
     while True:
         try:
             executor.run(job, listener)
@@ -35,36 +35,13 @@ def run(
                 ) from error
             left = tuple(trial for trial in job.trials if trial.key not in finished)
             job = replace(job, trials=left, accumulation=parts, shortage=str(error))
-            tried.append(_images(job))
+            tried.append(job.step_images)
             listener.note(
                 f"{left[0].backbone}: {error} Again with {tried[-1]} images a step, the gradients "
                 f"of {parts} steps added up."
             )
         else:
             return
-
-
-def notes(job: Job) -> tuple[str, ...]:
-    """What the records of a job in smaller steps say about it."""
-    if job.accumulation == 1:
-        return ()
-    whole, part = job.trials[0].settings.batch_size, _images(job)
-    found = [
-        f"{job.shortage} Trained as {job.accumulation} x {part} images with accumulated gradients: "
-        f"the same effective batch of {whole}.",
-        "The frozen part ran in smaller pieces as well, which may change its last digits.",
-    ]
-    if any(phase.batchnorm == "trained" for phase in job.protocol.phases):
-        found.append(
-            f"BatchNorm was trained on {part} images at a time, not {whole}: its statistics are "
-            f"not those of the whole batch."
-        )
-    return tuple(found)
-
-
-def _images(job: Job) -> int:
-    """How many images one step takes."""
-    return job.trials[0].settings.batch_size // job.accumulation
 
 
 def _more_parts(job: Job) -> int | None:

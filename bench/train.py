@@ -20,7 +20,7 @@ from bench.ahead import in_order
 from bench.backends.base import Array, Backend, Forward, TrainStep
 from bench.errors import DivergedError
 from bench.features import Rows, full_batch, predict
-from bench.network import Tail, probabilities, weighted_loss
+from bench.network import Tail, probabilities, restore, snapshot, weighted_loss
 from bench.protocol import Phase
 from bench.types import Epoch, Validation
 
@@ -228,17 +228,6 @@ def _judge(guessed: Array, labels: Array) -> Validation:
     true = guessed[np.arange(len(labels)), labels]
     loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
     return Validation(float(loss), float((guessed.argmax(axis=1) == labels).mean()))
-
-
-def snapshot(variables: Sequence[Any]) -> list[Array]:
-    """Host copies of Keras variables."""
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
-
-
-def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
-    """Put a snapshot back."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _batch(

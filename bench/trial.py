@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import datasets, retry
+from bench import datasets
 from bench.accounting import Imports, Spent
 from bench.backends.base import Array
 from bench.built import Built, build
@@ -152,7 +152,7 @@ class _Setup:
             phases=trained.phases,
             seconds=spent.account(first=first),
             environment=environment() | {"device": vars(self.built.device)},
-            notes=(*self.frozen.notes, *retry.notes(self.job)),
+            notes=(*self.frozen.notes, *self.job.accumulation_notes),
             train_images=trained.train_images,
             tuning=found.tried,
             flops=2 * macs(classifier),

@@ -11,9 +11,8 @@ from workbench import train_tail
 
 from bench.backends.base import current
 from bench.backends.parts import InParts
-from bench.network import Network
+from bench.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
-from bench.train import snapshot
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2, unfreeze=Unfreeze("stages", 2))
 BATCH = 8

@@ -17,11 +17,18 @@ from keras import layers
 from bench.augment import PLAIN, fixed_views
 from bench.backends.base import Backend, current
 from bench.features import Frozen, Rows
-from bench.network import Network, build_head, initialise_head, seed_dropout
+from bench.network import (
+    Network,
+    build_head,
+    initialise_head,
+    restore,
+    seed_dropout,
+    snapshot,
+)
 from bench.passes import Passes
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.store import Store
-from bench.train import Outcome, PhaseTrainer, restore, snapshot
+from bench.train import Outcome, PhaseTrainer
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
 BATCH = 8  # does not divide the 30 images: the last batch is short, or filled up

@@ -14,7 +14,7 @@ import tiny
 import workbench
 from test_run import REQUEST, Silent, plan
 
-from bench import report, retry
+from bench import report
 from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.executors.inline import Inline
 from bench.executors.local_process import _for_memory
@@ -49,7 +49,7 @@ class Needing:
             if images > self.room[trial.seed]:
                 raise self.fault
             record = Record(SCHEMA, trial, "ok", accumulation=job.accumulation)
-            self.records.append(replace(record, notes=retry.notes(job)))
+            self.records.append(replace(record, notes=job.accumulation_notes))
             listener.record(self.records[-1])
 
     def close(self) -> None: ...
@@ -129,7 +129,7 @@ def test_trained_batchnorm_saw_fewer_images_and_the_record_says_so() -> None:
     p = plan("one", protocol=replace(plan("one").protocol, phases=(phase,)))
     job = Job(p.trials, p.protocol, p.dataset, None, "", "", 0, accumulation=2, shortage="So.")
     assert any(
-        "BatchNorm was trained on 16 images at a time, not 32" in n for n in retry.notes(job)
+        "BatchNorm was trained on 16 images at a time, not 32" in n for n in job.accumulation_notes
     )
 
 

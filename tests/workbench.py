@@ -15,13 +15,13 @@ from bench.backends.base import Array
 from bench.backends.base import Backend as KerasBackend
 from bench.features import Stored
 from bench.job import Job
-from bench.network import Network, build_head, initialise_head
+from bench.network import Network, build_head, initialise_head, snapshot
 from bench.plan import make_plan
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.records import Evidence
 from bench.registry import BACKBONES
 from bench.store import Store
-from bench.train import Outcome, PhaseTrainer, snapshot
+from bench.train import Outcome, PhaseTrainer
 from bench.trial import run_trials
 from bench.types import Backbone, Dataset, Epoch, Record, Settings, Trial
 

@@ -12,9 +12,9 @@ from bench.check.subject import IMAGES, LABELS, Subject, named
 from bench.cuts import PIXELS
 from bench.errors import CheckError
 from bench.features import Stored
-from bench.network import Tail
+from bench.network import Tail, snapshot
 from bench.protocol import Phase, Unfreeze
-from bench.train import PhaseTrainer, snapshot
+from bench.train import PhaseTrainer
 
 
 def check_frozen(subject: Subject) -> str:
