@@ -133,7 +133,7 @@ def load_run(folder: Path) -> Run:
         raise BenchError(
             f"{folder} holds no run (no run.json); `results/` lists the runs there are."
         )
-    return Run(folder, read_meta(folder), _read_dataset(folder), read_records(folder))
+    return Run(folder, read_meta(folder), read_dataset(folder), read_records(folder))
 
 
 def read_meta(folder: Path) -> Mapping[str, Any]:
@@ -148,7 +148,9 @@ def read_meta(folder: Path) -> Mapping[str, Any]:
     return _read(folder / "run.json", checked, f"Move it elsewhere: {REMADE}")
 
 
-def _read_dataset(folder: Path) -> Dataset:
+def read_dataset(folder: Path) -> Dataset:
+    """The images and labels of a run: its `dataset.json`."""
+
     def checked(raw: Any) -> Dataset:
         dataset = structure(Dataset, raw)
         "".join(dataset.classes).encode()  # a class that is no text was never written here
@@ -236,6 +238,11 @@ def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
         kept.pop(place(record.trial), None)
         kept[place(record.trial)] = record
     return tuple(kept.values())
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Say which images a run is made with."""
+    write_atomic(folder / "dataset.json", to_json(dataclasses.asdict(dataset)))
 
 
 def write_records(folder: Path, records: typing.Iterable[Record]) -> None:

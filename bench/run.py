@@ -22,7 +22,15 @@ from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
 from bench.measuring.needed import with_results
 from bench.plan import Plan, Planned
-from bench.records import SCHEMA, newest, read_lines, read_meta, read_records, write_records
+from bench.records import (
+    SCHEMA,
+    newest,
+    read_lines,
+    read_meta,
+    read_records,
+    write_dataset,
+    write_records,
+)
 from bench.remaining import faults, largest_fraction, pending, runtimes_of, undone, unmeasured
 from bench.run_folder import held
 from bench.side_by_side import side_by_side
@@ -324,7 +332,7 @@ def _describe(plan: Plan, folder: Path, request: Request) -> None:
     }
     for path, content in request.files.items():
         write_atomic(folder / path, content)
-    write_atomic(folder / "dataset.json", to_json(asdict(dataset)))
+    write_dataset(folder, dataset)
     write_atomic(folder / "run.json", to_json(meta, indent=2))
 
 

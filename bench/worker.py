@@ -32,7 +32,8 @@ from bench import locks
 from bench.accounting import Imports
 from bench.errors import OutOfMemoryError, PluginError
 from bench.files import to_json
-from bench.job import Blueprint, Job
+from bench.job import Blueprint
+from bench.job_file import read_job
 from bench.lean_imports import UNUSED_BY_WORKERS, uncollected, without
 from bench.records import structure
 from bench.registry import load_plugins
@@ -191,7 +192,7 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    job = structure(Job, json.loads(Path(order["job"]).read_text(encoding="utf-8")))
+    job = read_job(Path(order["job"]))
     _plug_in(job.plugins, job.packages)
     if job.task == "measure":
         from bench.measuring.alone import Alone

@@ -17,6 +17,7 @@ from test_run import plan
 
 from bench.files import to_json
 from bench.job import Job
+from bench.job_file import write_job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are watched as POSIX says")
 
@@ -117,7 +118,7 @@ def test_what_reads_standard_input_gets_none_of_the_orders(
     words: list[str], tmp_path: Path
 ) -> None:
     job = _job(tmp_path)
-    (tmp_path / "job.json").write_text(to_json(asdict(job)))
+    write_job(tmp_path / "job.json", job)
     with _worker(words) as process:
         _tell(process, build=asdict(job.blueprint))
         _tell(process, job=str(tmp_path / "job.json"), log=str(tmp_path / "log"))

@@ -17,8 +17,8 @@ from bench.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.executors.watch import Watch
 from bench.executors.worker_environment import worker_environment
 from bench.executors.worker_process import WorkerProcess
-from bench.files import to_json, write_atomic
 from bench.job import Blueprint, Job, Listener
+from bench.job_file import write_job
 from bench.memory_errors import WORDS
 from bench.records import structure
 from bench.types import Epoch, Record, Settings, Trial
@@ -91,7 +91,7 @@ class LocalProcess:
         logs = Path(job.folder) / "logs"
         name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
         job_path, log_path = beside(logs / f"{name}.job.json"), logs / f"{name}.log"
-        write_atomic(job_path, to_json(asdict(job)))
+        write_job(job_path, job)
         recorded: set[str] = set()
         try:
             with self._worker() as worker, self._watch(worker, job) as watch:
