@@ -232,12 +232,16 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N|A,B,C",
         help="train N seeds from 0 on, or those listed, on the same cached activations",
     )
-    what.add_argument(
+    audit = what.add_mutually_exclusive_group()
+    audit.add_argument(
         "--on-leak",
         choices=("warn", "drop", "fail"),
         default="warn",
         help="where test images are also in train or validation: say so, leave those out of "
         "training, or stop before it (warn)",
+    )
+    audit.add_argument(
+        "--no-audit", action="store_true", help="do not look for copies among the images"
     )
     what.add_argument(
         "--fractions",

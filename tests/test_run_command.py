@@ -302,6 +302,28 @@ def test_a_dry_run_over_decoded_images_knows_what_is_done(
     assert "audit     not known" not in text
 
 
+def test_no_audit_looks_for_no_copies_and_says_so_in_the_report(
+    run: Callable[..., int], tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = next((tmp_path / "data" / "test" / "cat").iterdir())
+    shutil.copy(first, tmp_path / "data" / "train" / "cat" / "copy.png")
+    run(Scripted("ok"))
+    assert "test images (25.0%) have a copy" in capsys.readouterr().out
+    assert (results / "r" / "audit.json").exists()
+    run(Scripted("ok"), "--fresh", "--no-audit")
+    assert "have a copy" not in capsys.readouterr().out
+    assert not (results / "r" / "audit.json").exists()
+    assert "the images were not audited" in (results / "r" / "report.md").read_text()
+    run(Scripted("ok"), "--no-audit", "--dry-run")
+    assert "audit " not in capsys.readouterr().out
+
+
+def test_copies_that_nobody_looks_for_cannot_be_dropped(run: Callable[..., int]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        run(Scripted(), "--no-audit", "--on-leak", "drop")
+    assert ending.value.code == 2
+
+
 def test_images_that_somebody_deletes_meanwhile_are_decoded_again(
     run: Callable[..., int], tmp_path: Path
 ) -> None:

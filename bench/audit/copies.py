@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.audit.chance import chance
 from bench.audit.hashing import hashes
-from bench.audit.search import Candidates, candidates, once
+from bench.audit.search import Candidates, once, within
 from bench.audit.similarity import similarities
 from bench.audit.thumbnails import Thumbnails
 
@@ -34,10 +34,7 @@ def near_copies(images: Thumbnails, progress: Progress) -> Copies:
     total = len(images)
     upright = hashes(images, lambda done: progress("hashing", done, 2 * total))
     mirrored = hashes(images[:, :, ::-1], lambda done: progress("hashing", total + done, 2 * total))
-    everyone = np.arange(total)
-    found = candidates(
-        everyone, upright, upright, mirrored, lambda done: progress("searching", done, total)
-    )
+    found = within(upright, mirrored, lambda done: progress("searching", done, total))
     pairs = once(found)
     similar = similarities(
         images, images, pairs, lambda done: progress("comparing", done, len(pairs))

@@ -21,6 +21,8 @@ from bench.types import Dataset
 LEAST_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
 SHOWN = 24  # pairs of which a picture is kept
 
+NONE = "the images were not audited (--no-audit): copies of test images may be in train"
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -61,9 +63,11 @@ def audited_size(sizes: Sequence[int]) -> int:
 
 
 def files(
-    kept: KeptAudit, dataset: Dataset, sizes: Sequence[int], *, store: Store
+    kept: KeptAudit | None, dataset: Dataset, sizes: Sequence[int], *, store: Store
 ) -> Mapping[str, bytes]:
     """What a run's folder keeps of its audit, by path; `dataset` is the one that was audited."""
+    if kept is None:
+        return {}
     shown = kept.audit.pairs[: len(kept.pictures)]
     drawn = draw_pairs(shown, dataset, store, size=audited_size(sizes)) if shown else ()
     pictures = dict(zip(kept.pictures, drawn, strict=True))

@@ -1,8 +1,8 @@
 """Which images may be copies of each other, by the distance of their hashes.
 
-Every image is held against every other, a block at a time: 64-bit words, exclusive or, and a count
-of bits. At 25,000 images that takes seconds, so a cleverer index would gain nothing; what is kept
-is bounded by `NEAREST` for each image, and no table of all pairs ever exists.
+Up to `ALL_PAIRS` images, every one is held against every other, a block at a time: 64-bit words,
+exclusive or, and a count of bits; where there are more, they are sorted (`sorted_search.py`). What
+is kept is bounded by `NEAREST` for each image, and no table of all pairs ever exists.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.audit.hashing import Hashes
+from bench.audit.sorted_search import distances, near_pairs
 
 NEAR_BITS = 34  # of 128; copies cropped by 5 % at every side stay within 29
 NEAREST = 16  # candidates of one image: bounds the work where all images look alike
+ALL_PAIRS = 25_000  # images; so many take seconds, and twice as many four times as long
 ROWS, COLUMNS = 32, 8192  # one block of words fits into a core's cache
 
 
@@ -34,6 +36,21 @@ class Candidates:
 
     def where(self, chosen: NDArray[np.bool_]) -> Candidates:
         return Candidates(self.query[chosen], self.target[chosen], self.mirrored[chosen])
+
+
+def within(
+    upright: Hashes,
+    mirrored: Hashes,
+    progress: Callable[[int], None] = lambda done: None,
+    all_pairs: int = ALL_PAIRS,
+) -> Candidates:
+    """The candidates of each image among all others."""
+    count = len(upright)
+    if count <= all_pairs:
+        return candidates(np.arange(count), upright, upright, mirrored, progress)
+    query, target, crowded = near_pairs(upright, mirrored, NEAR_BITS, NEAREST, progress)
+    straight, turned = distances(query, target, upright, mirrored)
+    return Candidates(query, target, turned < straight, int(crowded.sum()))
 
 
 def candidates(

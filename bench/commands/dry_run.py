@@ -39,9 +39,11 @@ def show(
         )
         console.print(text, style="dim", soft_wrap=True)
     else:
-        trained, audited = gate.pass_through(
-            listing, dataset, sizes, store=store, on_leak=arguments.on_leak
-        )
+        trained, audited = dataset, None
+        if not arguments.no_audit:
+            trained, audited = gate.pass_through(
+                listing, dataset, sizes, store=store, on_leak=arguments.on_leak
+            )
         plan = plan_over(trained)
         folder = arguments.results / (arguments.run or plan.name)
         waiting = plan.trials if arguments.fresh else pending(plan, folder)

@@ -62,8 +62,10 @@ def show_plan(
     console.print(text, markup=False, soft_wrap=True)
 
 
-def show_audit(console: Console, kept: KeptAudit) -> None:
+def show_audit(console: Console, kept: KeptAudit | None) -> None:
     """A line for the leak, and one for all else; where the figures come from is in the report."""
+    if kept is None:
+        return
     leak = words.outcome(kept)
     took = f"{kept.seconds:.1f} s"
     text = f"audit     {leak or words.NO_LEAK} ({took})"

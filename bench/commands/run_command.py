@@ -126,6 +126,8 @@ def _run(
             digests=FileDigests(store.root / "file-digests.json", read_only=store.read_only),
         )
         bars.remove_task(fetching)
+    if arguments.no_audit:
+        say(gate.NONE)
     rate = matrix_rate()  # before the worker builds, which would slow it
 
     def plan_over(dataset: Dataset) -> Plan:
@@ -172,17 +174,19 @@ def _run(
             before_decoding=lambda: executor.build_ahead(first),
         )
         bars.remove_task(decoding)
-        auditing = bars.add_task("looking for copies", total=None)
-        trained, audited = gate.pass_through(
-            listing,
-            dataset,
-            sizes,
-            store=store,
-            on_leak=arguments.on_leak,
-            progress=lambda stage, done, total: bars.update(
-                auditing, description=stage, completed=done, total=total
-            ),
-        )
+        trained, audited = dataset, None
+        if not arguments.no_audit:
+            auditing = bars.add_task("looking for copies", total=None)
+            trained, audited = gate.pass_through(
+                listing,
+                dataset,
+                sizes,
+                store=store,
+                on_leak=arguments.on_leak,
+                progress=lambda stage, done, total: bars.update(
+                    auditing, description=stage, completed=done, total=total
+                ),
+            )
     plan = plan_over(trained)
     name = arguments.run or plan.name
     folder = arguments.results / name

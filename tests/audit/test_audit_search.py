@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.audit.search import NEAR_BITS, NEAREST, Candidates, candidates, once
+from bench.audit.search import NEAR_BITS, NEAREST, Candidates, candidates, once, within
+from bench.audit.sorted_search import tables_for
 
 FAR = np.array([[2**64 - 1, 2**64 - 1]], np.uint64)  # 128 bits from zero
 
@@ -54,3 +55,53 @@ def test_no_pairs_where_there_are_none(count):
     found = once(candidates(np.arange(count), words, words, words))
     assert len(found) == 0
     assert isinstance(found, Candidates)
+
+
+def generated(count: int, copies: int, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Random hashes, and copies with 0 to 36 bits changed, every third one mirrored."""
+    rng = np.random.default_rng(seed)
+    upright, mirrored = rng.integers(0, 2**64, (2, count, 2), dtype=np.uint64)
+    for copy in range(copies):
+        bits = np.zeros(128, np.uint8)
+        bits[rng.choice(128, copy % 37, replace=False)] = 1
+        first, second = rng.choice(count, 2, replace=False)
+        target = mirrored if copy % 3 == 0 else upright
+        target[second] = upright[first] ^ np.packbits(bits).view(np.uint64)
+    return upright, mirrored
+
+
+def assert_the_same(upright: NDArray[np.uint64], mirrored: NDArray[np.uint64]) -> Candidates:
+    """What is found among sorted hashes is what all pairs show, in the same order."""
+    every, found = (within(upright, mirrored, all_pairs=most) for most in (len(upright), 0))
+    for field in ("query", "target", "mirrored"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(every, field))
+    assert found.crowded == every.crowded
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sorted_hashes_show_the_pairs_that_all_pairs_show(seed: int) -> None:
+    found = assert_the_same(*generated(1500, 400, seed))
+    assert len(found) > 300
+    assert found.mirrored.any()
+
+
+def test_sorted_hashes_show_the_nearest_of_a_crowd() -> None:
+    """Sixty images that differ from one in three bits each: of each the nearest, the first of
+    equals, and all but the last few crowded."""
+    upright, mirrored = generated(500, 0, 0)
+    for row in range(1, 61):
+        upright[row] = upright[0]
+        upright[row, 0] ^= np.uint64(0b111 << row)
+    assert assert_the_same(upright, mirrored).crowded == 61
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_few_sorted_hashes(count: int) -> None:
+    words = hashed(*range(count)).reshape(count, 2)
+    assert len(assert_the_same(words, words)) == count * (count - 1)
+
+
+def test_ten_times_the_hashes_take_far_less_than_a_hundred_times_the_work() -> None:
+    work = [count * tables_for(count, NEAR_BITS) for count in (10**5, 10**6)]
+    assert 10 < work[1] / work[0] < 30
