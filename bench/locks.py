@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from bench.errors import BenchError
 from bench.pulse import IDLE_SECONDS, Pulse
 
+UNKNOWN_SECONDS = 6 * 3600.0  # another machine's or container's, or no Linux
 TELL_SECONDS = 10.0  # after which it is said that somebody waits, and again each time as many pass
 
 
@@ -23,13 +24,11 @@ tell: Callable[[str], None] = _print  # a worker tells its parent
 
 
 def acquire(lock: FileLock, what: str) -> None:
-    """Wait as long as the holder works; an error where it has long been idle.
-
-    A holder that this system does not name (another machine's, say) is taken to be idle.
-    """
+    """Wait as long as the holder works; an error where it has long been idle, or for very long
+    where the system does not name it."""
     path = Path(lock.lock_file)
     pulse: Pulse | None = None
-    unknown = 0.0
+    unknown = 0.0  # seconds for which nobody knows who holds it
     while True:
         try:
             lock.acquire(timeout=TELL_SECONDS)
@@ -42,10 +41,16 @@ def acquire(lock: FileLock, what: str) -> None:
                 pulse = Pulse(pid)
             else:
                 pulse.look()
-            if (idle := pulse.idle_seconds if pulse else unknown) >= IDLE_SECONDS:
+            if pulse is not None and pulse.idle_seconds >= IDLE_SECONDS:
+                how = f"idle for {pulse.idle_seconds / 60:.0f} min"
+            elif unknown >= UNKNOWN_SECONDS:
+                how = f"for {unknown / 3600:.0f} h"
+            else:
+                how = ""
+            if how:
                 raise BenchError(
-                    f"{what} has been locked by {named(pid)}, idle for {idle / 60:.0f} min; end "
-                    f"that process and give the command again."
+                    f"{what} is locked by {named(pid)}, {how}; end that process and give the "
+                    f"command again."
                 ) from None
             tell(f"waiting for {named(pid)}, which holds the lock of {what}")
         else:

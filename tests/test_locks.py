@@ -58,11 +58,26 @@ def test_who_holds_a_lock_and_does_nothing_is_named_and_given_up(
     (path,) = (store.root / "locks").glob("images-*")
     with _held(path, 60, "idle") as pid:
         with (
-            pytest.raises(BenchError, match=f"images-.* locked by process {pid} .*; end that"),
+            pytest.raises(BenchError, match=f"images-.* is locked by process {pid} .*, idle for"),
             store.lock("images", {"name": "a"}),
         ):
             pass
         assert f"waiting for process {pid} ({sys.executable} -c" in told[0]
+
+
+def test_who_is_not_known_is_given_longer_but_not_for_ever(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "holder", lambda path: None)
+    monkeypatch.setattr(locks, "UNKNOWN_SECONDS", 0.5)
+    path = tmp_path / "lock"
+    with (
+        _held(path, 60, "idle"),
+        pytest.raises(BenchError, match="this is locked by another process, for 0 h; end that"),
+        locks.locked(path, "this"),
+    ):
+        pass
+    assert told == ["waiting for another process, which holds the lock of this"] * 4
 
 
 def test_who_works_is_waited_for(tmp_path: Path, told: list[str]) -> None:
