@@ -180,12 +180,19 @@ def of_operating_system(error: BaseException) -> str:
     return f"{f'{path}: ' if path is not None else ''}{what}; {remedy}."
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an error in one line; a plugin's own error may raise another instead of it."""
+    try:
+        return " ".join(str(error).split())
+    except Exception as second:
+        return f"(its text raises {type(second).__name__})"
+
+
 def reason(error: Exception) -> str:
     """Any error as the reason that a record gives."""
     if isinstance(error, BenchError):
         text = str(error)
     else:
-        short = " ".join(str(error).split())[:500]
-        text = of_operating_system(error) or f"{type(error).__name__}: {short}"
+        text = of_operating_system(error) or f"{type(error).__name__}: {one_line(error)[:500]}"
     # It may name a file, whose name need not be text, as tables and terminals want it.
     return text.encode(errors="backslashreplace").decode()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 from weakref import WeakSet
 
-from bench.errors import BenchError, PluginError, UnknownNameError
+from bench.errors import BenchError, PluginError, UnknownNameError, one_line
 from bench.types import Backbone, Reference
 
 ENTRY_POINT_GROUP = "backbone_bench.backbones"
@@ -208,7 +208,7 @@ def _no_silent_exit() -> Iterator[None]:
 
 def _cause(error: BaseException, module: str) -> str:
     """What went wrong, in one line, and at which line of the plugin."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_CAUSE]}"
+    text = f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}"
     if isinstance(error, SyntaxError) and error.lineno and error.filename:
         # Its text ends in the place already, but in Python's words.
         text = f"{type(error).__name__}: {error.msg}"

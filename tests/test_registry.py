@@ -71,6 +71,9 @@ def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> N
     (tmp_path / "b_syntax.py").write_text("\ndef\n")
     # What is raised in the harness has its cause in the plugin.
     (tmp_path / "c_clash.py").write_text("\n\n" + GOOD.strip() + "\n" + GOOD.split("Backbone\n")[1])
+    (tmp_path / "d_text.py").write_text(
+        "class Odd(Exception):\n    def __str__(self): return 1 / 0\nraise Odd\n"
+    )
     (tmp_path / "good.py").write_text(GOOD)
 
     with pytest.raises(PluginError) as raised:
@@ -78,14 +81,15 @@ def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> N
 
     assert raised.value.exit_code == 2
     lines = str(raised.value).splitlines()
-    assert [line.partition("could not be loaded: ")[2] for line in lines[:3]] == [
+    assert [line.partition("could not be loaded: ")[2] for line in lines[:4]] == [
         "ModuleNotFoundError: No module named 'no_such_module' (line 6 of a_bad.py)",
         "SyntaxError: invalid syntax (line 2 of b_syntax.py)",
         "BenchError: backbone 'plugged' is registered twice; give one another name. "
         "(line 6 of c_clash.py)",
+        "Odd: (its text raises ZeroDivisionError) (line 3 of d_text.py)",
     ]
-    assert lines[3].endswith("missing.py does not exist; give a .py file or a folder.")
-    assert len(lines) == 4
+    assert lines[4].endswith("missing.py does not exist; give a .py file or a folder.")
+    assert len(lines) == 5
     assert "half" not in BACKBONES
     assert "plugged" in BACKBONES  # of the one that is right
 

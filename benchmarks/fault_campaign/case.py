@@ -18,6 +18,7 @@ from .home import Home
 from .injection import Fault, Injector, Side
 from .processes import Command, Outcome, orphans
 
+SHOWN = 1500  # characters of what a command said, the last ones
 TIMEOUT = 45.0  # for a command that takes a second undisturbed, on a machine that does much else
 PEAK_BYTES = 1_500_000_000  # more memory than that is a fault of its own
 REPORT = ("report", "r", "--results", "results")
@@ -118,7 +119,8 @@ def run_whole(
     """Run a command that is not disturbed, which has to do all."""
     outcome = Command(words, folder, injector=injector, entry=entry).wait(TIMEOUT)
     if outcome.code != OK:
-        raise RuntimeError(f"undisturbed, it ended with {outcome.code}: {outcome.output}")
+        said = outcome.output[-SHOWN:]
+        raise RuntimeError(f"undisturbed, it ended with {outcome.code}: {said}")
     return outcome
 
 
@@ -153,9 +155,9 @@ class Case:
         outcome = command.wait(TIMEOUT)
         name = f"`{outcome.words[0]}`"
         if outcome.hung:
-            self.wrong(f"{name} hangs: {outcome.output[-1500:]}")
+            self.wrong(f"{name} hangs: {outcome.output[-SHOWN:]}")
         elif outcome.code not in codes:
-            self.wrong(f"{name} ended with {outcome.code}, not {codes}: {outcome.output[-1500:]}")
+            self.wrong(f"{name} ended with {outcome.code}, not {codes}: {outcome.output[-SHOWN:]}")
         if outcome.peak_bytes > PEAK_BYTES:
             self.wrong(f"{name} took {outcome.peak_bytes / 1e9:.1f} GB of memory")
         self.problems += judging.badly_told(outcome.output)

@@ -82,7 +82,7 @@ def _inflating(path: Path, rng: random.Random) -> str:
 
 def _shape(path: Path, rng: random.Random) -> str:
     size = rng.choice(((1, 1), (1, 5000), (5000, 1), (3, 2000)))
-    _save(Image.new("RGB", size, "red"), path)
+    Image.new("RGB", size, "red").save(path, rng.choice(("PNG", "JPEG", "BMP")))
     return f"{size[0]} x {size[1]}"
 
 

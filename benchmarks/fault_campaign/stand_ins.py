@@ -103,8 +103,16 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
         with store.workplace() as place:
             (place / "converted").write_bytes(bytes(1000))
             time.sleep(EPOCH_SECONDS)
-    session = Session(_now(), tuple(r.trial.backbone for r in records), 1, 1, 1e9, (0.02, 0.02))
-    timed = RuntimeResult("keras", batches=(1,))
+    session = Session(
+        started=_now(),
+        backbones=tuple(record.trial.backbone for record in records),
+        threads=1,
+        rounds=1,
+        matrix_rate=1e9,
+        calibration=(0.02, 0.02),
+        latency_seconds=job.measuring.latency_seconds,
+    )
+    timed = RuntimeResult("keras", batches=(1,), session=session)
     for record in records:
         arrays = dict(Evidence(record, run.dataset.classes, folder).arrays)
         milliseconds = 1.0 + 0.1 * len(record.trial.backbone)
