@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import edited
 import numpy as np
@@ -29,7 +30,19 @@ from bench.report import render
 from bench.run import Request, execute
 from bench.run_folder import held, run_folder
 from bench.store import Store
-from bench.types import Backbone, Dataset, Epoch, Measuring, Record, Settings, Split, Trial
+from bench.types import (
+    Backbone,
+    Dataset,
+    Epoch,
+    Measuring,
+    Record,
+    RuntimeResult,
+    Session,
+    Settings,
+    Split,
+    Trial,
+    WeightsUsed,
+)
 from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
@@ -401,6 +414,32 @@ def test_what_is_measured_makes_no_other_run_and_no_other_trial(
     assert (more.name, more.trials) == (first.name, first.trials)
     assert run(more, tmp_path / "r", store, lambda t: "ok").ran == []
     assert load_run(tmp_path / "r").meta["measuring"]["latency_seconds"] == 9.0
+
+
+def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: Store) -> None:
+    run(plan("one", seeds=(0, 1)), tmp_path / "r", store, lambda t: "ok")
+    session = Session("now", ("one",), 1, 1, 1.0, (1.0,), latency_seconds=2.0)
+    timed = {"runtimes": (RuntimeResult("keras", session=session),), "session": session}
+    used = WeightsUsed("imagenet", "x.h5", "0" * 64)
+    records = [replace(r, weights=used, **timed) for r in read_records(tmp_path / "r")]  # type: ignore[arg-type]
+    write_records(tmp_path / "r", records)
+
+    def notes(**asked: Any) -> list[str]:
+        more = replace(plan("one", seeds=(0, 1)), measuring=Measuring(**asked))
+        assert run(more, tmp_path / "r", store, lambda t: "ok").ran == []
+        assert read_records(tmp_path / "r") == tuple(records)
+        return list(load_run(tmp_path / "r").meta["notes"])
+
+    def note(what: str) -> str:
+        return (
+            f"one (seed 0, 1): {what} cannot be measured as asked, for its trained weights were "
+            f"not kept; --fresh trains it again."
+        )
+
+    assert notes() == []
+    assert notes(robustness=True) == [note("robustness")]
+    assert notes(latency_seconds=5.0) == [note("keras")]
+    assert notes(latency_seconds=5.0, robustness=True) == [note("keras, robustness")]
 
 
 def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:

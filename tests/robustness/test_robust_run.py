@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,9 @@ from trained_run import Silent
 
 from bench import datasets
 from bench.executors.inline import Inline
-from bench.plan import make_plan
+from bench.plan import Plan, make_plan
 from bench.protocol import Head, Phase, TrainingProtocol
-from bench.records import load_run
+from bench.records import Evidence, Run, load_run
 from bench.robustness import KINDS, STRENGTHS
 from bench.robustness.corruptions import CORRUPTIONS
 from bench.run import Request, execute
@@ -25,10 +27,9 @@ from bench.weights import LocatedWeights
 PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 
 
-@pytest.mark.slow
-def test_the_trained_model_answers_corrupted_images(
-    tmp_path: Path, store: Store, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[[Measuring], Plan]:
+    """A plan over a few images, with pretrained weights, for what is to be measured."""
     for number, (split, count) in enumerate({"train": 24, "validation": 8, "test": 10}.items()):
         for i, (pixels, label) in enumerate(zip(*tiny.images(count, seed=number), strict=True)):
             path = tmp_path / "data" / split / f"class {label}" / f"{i}.png"
@@ -37,25 +38,28 @@ def test_the_trained_model_answers_corrupted_images(
     weights = tmp_path / "tiny.weights.h5"
     tiny.build((tiny.SIZE, tiny.SIZE, 3)).save_weights(weights)
     listing = datasets.list_dataset(str(tmp_path / "data"), store=store)
-    plan = make_plan(
-        [tiny.TINY],
-        datasets.prepare(listing, [tiny.SIZE], store=store),
-        PROTOCOL,
-        Settings(),
-        (0,),
-        fractions=(0.5, 1.0),
-        input_size=None,
-        keras_backend="tensorflow",
-        rate=1e11,
-        located={"tiny": LocatedWeights("file", str(weights), weights.name)},
-        measuring=Measuring(latency_seconds=0.02, robustness=True),
-    )
-    # Where nothing is done to an image, the answer must be that to the image itself.
-    monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
-    execute(plan, tmp_path / "r", Request(command=()), store, Inline(), Silent())
+    dataset = datasets.prepare(listing, [tiny.SIZE], store=store)
 
-    run = load_run(tmp_path / "r")
-    (evidence,) = run.evidence
+    def plan(measuring: Measuring) -> Plan:
+        return make_plan(
+            [tiny.TINY],
+            dataset,
+            PROTOCOL,
+            Settings(weights=str(tmp_path)),
+            (0,),
+            fractions=(0.5, 1.0),
+            input_size=None,
+            keras_backend="tensorflow",
+            rate=1e11,
+            located={"tiny": LocatedWeights("file", str(weights), weights.name)},
+            measuring=measuring,
+        )
+
+    return plan
+
+
+def check_answers(evidence: Evidence) -> None:
+    """Blur was made to do nothing: the answers must be those to the images themselves."""
     assert evidence.record.reason == ""
     answers = evidence.arrays["robust_probabilities"]
     assert answers.shape == (len(KINDS), len(STRENGTHS), 10, 2)
@@ -63,10 +67,43 @@ def test_the_trained_model_answers_corrupted_images(
     for untouched in answers[KINDS.index("blur")]:
         np.testing.assert_allclose(untouched, clean, atol=1e-5)
     assert np.abs(answers[KINDS.index("brightness")] - clean).max() > 1e-3
-
     seconds = evidence.record.seconds
     assert seconds["robustness"] > 0
     parts = sum(spent for part, spent in seconds.items() if part not in ("total", "reused"))
     assert parts == pytest.approx(seconds["total"])
-    (smaller,) = run.smaller  # for the learning curve alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("later", [False, True])
+def test_the_trained_model_answers_corrupted_images(
+    tmp_path: Path,
+    store: Store,
+    planned: Callable[[Measuring], Plan],
+    monkeypatch: pytest.MonkeyPatch,
+    later: bool,
+) -> None:
+    """When it is trained, or asked by a later command, which trains nothing."""
+    monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
+    request = Request(command=(), keep_models="best")
+    asked = Measuring(latency_seconds=0.02, robustness=True)
+
+    def run(measuring: Measuring) -> Run:
+        execute(planned(measuring), tmp_path / "r", request, store, Inline(), Silent())
+        return load_run(tmp_path / "r")
+
+    if later:
+        (before,) = run(replace(asked, robustness=False)).evidence
+        assert "robust_probabilities" not in before.arrays
+        with monkeypatch.context() as patch:
+            patch.setattr("bench.trial.run_trials", lambda *args: pytest.fail("trained again"))
+            found = run(asked)
+        np.testing.assert_array_equal(
+            found.evidence[0].arrays["test_probabilities"], before.arrays["test_probabilities"]
+        )
+        assert found.records[0].runtimes == before.record.runtimes
+    else:
+        found = run(asked)
+    check_answers(found.evidence[0])
+    (smaller,) = found.smaller  # for the learning curve alone
     assert "robustness" not in smaller.seconds
+    assert found.meta["notes"] == []
