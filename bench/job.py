@@ -3,6 +3,7 @@ libraries."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -47,6 +48,7 @@ class Job:
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
     measuring: Measuring = field(default_factory=Measuring)
+    died: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of which runtimes, by key
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts

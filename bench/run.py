@@ -7,7 +7,7 @@ is killed at any instant goes on from the last finished trial.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from bench.errors import UsageError, WorkerDiedError
 from bench.executors.base import Executor
 from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
-from bench.measuring.needed import with_results
+from bench.measure_trials import measure_trials
 from bench.plan import Plan, Planned
 from bench.records import (
     SCHEMA,
@@ -31,7 +31,7 @@ from bench.records import (
     write_dataset,
     write_records,
 )
-from bench.remaining import faults, largest_fraction, pending, runtimes_of, undone, unmeasured
+from bench.remaining import faults, largest_fraction, pending, undone
 from bench.run_folder import held
 from bench.side_by_side import side_by_side
 from bench.store import Store
@@ -41,7 +41,6 @@ from bench.types import (
     Epoch,
     KeepModels,
     Record,
-    RuntimeResult,
     Settings,
     Trial,
 )
@@ -139,6 +138,7 @@ class _Book:
     records: dict[str, Record] = field(init=False)
     measured_before: set[str] = field(init=False)  # when this execution began
     heard: set[str] = field(default_factory=set)  # trials with a new record in this execution
+    last_stage: tuple[str, str] = ("", "")
     trained: set[str] = field(default_factory=set)  # of them, those that were trained in it
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -151,6 +151,7 @@ class _Book:
 
     def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
         with self._lock:
+            self.last_stage = trial.key, stage
             self.listener.stage(trial, stage, done, total)
 
     def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
@@ -209,21 +210,14 @@ def _measure(
     plan: Plan, folder: Path, request: Request, store: Store, executor: Executor, book: _Book
 ) -> None:
     """Time all that was trained in one process, so that they can be timed in turns."""
-    todo = unmeasured(plan, folder, book.records)
-    if not todo:
-        return
-    request.restore()
-    job = replace(_job(plan, None, todo, folder, request, store), task="measure")
-    try:
-        executor.run(job, book)
-    except WorkerDiedError as error:
-        book.note(f"measuring ended early: {error}")
-        for record in [book.records[trial.key] for trial in todo]:
-            # What was measured before it died is kept, the rest is measured by the next command.
-            missing = runtimes_of(plan, record)
-            if missing:
-                failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in missing]
-                book.record(replace(record, runtimes=with_results(record, failed)))
+
+    def measure(todo: Sequence[Trial], died: Mapping[str, Collection[str]]) -> None:
+        request.restore()
+        job = _job(plan, None, todo, folder, request, store)
+        runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
+        executor.run(replace(job, task="measure", died=runtimes), book)
+
+    measure_trials(plan, folder, book, measure)
 
 
 def _let_go(folder: Path, book: _Book) -> None:

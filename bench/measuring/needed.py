@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from bench.types import Measuring, Record, RuntimeResult
 
+# What the measuring process says that it does; the last two go on with a runtime's name.
+BUILDING, PREPARING, TIMING = "building for measuring", "preparing ", "timing in turns "
+
 
 def runtimes_needed(record: Record, names: Sequence[str], seconds: float) -> tuple[str, ...]:
     """Return which of these runtimes are to be timed; those that failed are tried again."""

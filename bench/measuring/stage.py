@@ -30,7 +30,14 @@ from bench.measuring.corrupted import ask
 from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
 from bench.measuring.inference_memory import Taken, inference_memory
-from bench.measuring.needed import robustness_needed, runtimes_needed, with_results
+from bench.measuring.needed import (
+    BUILDING,
+    PREPARING,
+    TIMING,
+    robustness_needed,
+    runtimes_needed,
+    with_results,
+)
 from bench.measuring.products import Calibration, matrix_peak
 from bench.measuring.progress import Progress
 from bench.measuring.recorded import Model, Timed, record_timed, stands_in
@@ -141,7 +148,9 @@ class _Stage:
             needed = {n for r in records for n in runtimes_needed(r, names, seconds)}
             # Another model than the one timed before: its figures must not be mixed with those.
             needs = names if stands_in(records[0]) else [n for n in names if n in needed]
-            if weights_path(run.folder, records[0].trial.key).is_file():
+            died = self.job.died.get(records[0].trial.key, ())
+            needs = [name for name in needs if name not in died]
+            if needs and weights_path(run.folder, records[0].trial.key).is_file():
                 found.append((records, tuple(needs)))
         return found
 
@@ -153,7 +162,7 @@ class _Stage:
         for record in watched:
             self._ask_memory(self.runtimes[0], record, Path())
         for records, needs in groups:
-            self.progress.tell(records[0].trial, "building for measuring")
+            self.progress.tell(records[0].trial, BUILDING)
             try:
                 models[records[0].trial.key] = self._model(run, records, needs, stack)
             except Exception as error:
@@ -215,7 +224,7 @@ class _Stage:
         timed: list[tuple[Model, Timed]] = []
         ready: list[tuple[Model, Deployment, dict[int, Subject]]] = []
         for model in models:
-            self.progress.tell(model.records[0].trial, f"preparing {runtime.name}")
+            self.progress.tell(model.records[0].trial, PREPARING + runtime.name)
             begun = time.perf_counter()
             try:
                 made = self._deploy(runtime, model)
@@ -230,7 +239,7 @@ class _Stage:
             ready.append((model, made, self._subjects(model, made)))
         before, rounds = len(calibration.samples), 0
         if ready:
-            trial, text = ready[0][0].records[0].trial, f"timing {runtime.name}, all in turns"
+            trial, text = ready[0][0].records[0].trial, TIMING + runtime.name
             every = [subject for _, _, subjects in ready for subject in subjects.values()]
             seconds = len(ready) * timing_seconds(self.asked.latency_seconds)
 

@@ -24,6 +24,7 @@ from bench.backends.base import Array
 from bench.environment import environment
 from bench.errors import BenchError, reason
 from bench.job import Job, Listener
+from bench.measuring.needed import BUILDING
 from bench.records import SCHEMA, Evidence, load_run, write_arrays
 from bench.store import Draft, Store
 from bench.trained import TrainedWeights, read_trained, weights_path, write_trained
@@ -98,7 +99,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
     # As there: killed in between, a model whose weights are there is still to be measured.
     records.sort(key=lambda record: weights_path(folder, record.trial.key).is_file())
     for record in records:
-        listener.stage(record.trial, "building for measuring")
+        listener.stage(record.trial, BUILDING)
         datasets.images(job.dataset, "test", record.trial.input_size, store).array().sum()
         with store.workplace() as place:
             (place / "converted").write_bytes(bytes(1000))

@@ -56,6 +56,27 @@ class Same:
         return call
 
 
+class Death(BaseException):
+    """What ends a process."""
+
+
+class Fatal(Same):
+    """One that kills the process that converts to it."""
+
+    def convert(self, source: Source) -> None:
+        raise Death
+
+
+class Mortal(Inline):
+    """As a process of its own, which dies of what is fatal."""
+
+    def run(self, job: Job, listener: Listener) -> None:
+        try:
+            super().run(job, listener)
+        except Death as error:
+            raise WorkerDiedError("killed by SIGKILL") from error
+
+
 class Interrupted(Same):
     """One that the user stops."""
 
@@ -109,9 +130,12 @@ class DiesBetween(Inline):
 
 @pytest.fixture
 def broken() -> Iterator[None]:
-    RUNTIMES.add(Broken())
+    added = [Broken(), Fatal("fatal"), Same("after")]
+    for runtime in added:
+        RUNTIMES.add(runtime)
     yield
-    RUNTIMES.remove("broken")
+    for runtime in added:
+        RUNTIMES.remove(runtime.name)
 
 
 def test_all_seeds_have_the_figures_of_one_model(trained_run: Path) -> None:
@@ -151,13 +175,21 @@ def test_costs_are_there_and_add_up(trained_run: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_backbone", "broken")
-def test_a_conversion_that_fails_is_a_row_with_its_reason(tmp_path: Path) -> None:
-    measuring = replace(made.MEASURING, runtimes="broken")
+def test_a_conversion_that_fails_is_a_row_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the process dies of it: what follows is measured in another."""
+    monkeypatch.setattr(made, "Inline", Mortal)
+    measuring = replace(made.MEASURING, runtimes="broken,fatal,after")
     folder = made.make(tmp_path, seeds=(0,), measuring=measuring)
     (record,) = load_run(folder).records
-    assert [(r.name, r.status) for r in record.runtimes] == [("keras", "ok"), ("broken", "failed")]
     assert record.status == "ok"
-    assert record.runtimes[1].reason == "ValueError: there is no operation for this layer"
+    assert [(r.name, r.reason) for r in record.runtimes] == [
+        ("keras", ""),
+        ("broken", "ValueError: there is no operation for this layer"),
+        ("fatal", "killed by SIGKILL"),
+        ("after", ""),
+    ]
 
 
 @pytest.mark.usefixtures("tiny_backbone")
