@@ -1,8 +1,8 @@
 """The arrays of one trial on disk, `arrays/KEY.npz`: written with what tells them from another's.
 
-A file carries its trial's key and the checksum of the file that it took the place of; the record
+A file carries its trial's key and the checksums of the files that it took the place of; the record
 carries the checksum of the file itself. Measuring writes the file again and then the record: where
-a process was killed in between, the record still names the earlier file, and so does the new one.
+a process was killed in between, the record still names an earlier file, and so does the new one.
 Files of version 0.1 carry nothing, and their records no checksum.
 """
 
@@ -42,7 +42,8 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replace
 
     `replaces`: the checksum in the trial's present record, where that already has arrays.
     """
-    about = {TRIAL: np.array(key), REPLACES: np.array(replaces)}
+    earlier = dict.fromkeys([*_replaced(arrays_path(folder, key)), replaces]) if replaces else ()
+    about = {TRIAL: np.array(key), REPLACES: np.array(list(earlier), dtype=np.str_)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays, **about)  # type: ignore[arg-type]
     content = buffer.getvalue()
@@ -91,6 +92,15 @@ def arrays_fault(folder: Path, record: Record, classes: int) -> str:
     return ""
 
 
+def _replaced(path: Path) -> list[str]:
+    """The checksums of the files that the present one took the place of."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return [str(one) for one in archive[REPLACES]] if REPLACES in archive.files else []
+    except (*DAMAGE, AttributeError):
+        return []
+
+
 def _opened(file: BinaryIO, record: Record) -> NpzFile:
     """The open archive, once it is known to be the one that belongs to the record."""
     digest = hashlib.sha256()
@@ -100,12 +110,11 @@ def _opened(file: BinaryIO, record: Record) -> NpzFile:
     archive = np.load(file, allow_pickle=False)
     if not isinstance(archive, NpzFile):
         raise ValueError("it is no .npz archive")
-    holder, earlier = (
-        str(archive[name]) if name in archive.files else "" for name in (TRIAL, REPLACES)
-    )
+    holder = str(archive[TRIAL]) if TRIAL in archive.files else ""
+    earlier = archive[REPLACES].ravel() if REPLACES in archive.files else ()
     if holder not in ("", record.trial.key):
         raise ValueError(f"it holds the arrays of trial {holder}")
-    if record.arrays_sha256 and record.arrays_sha256 not in (digest.hexdigest(), earlier):
+    if record.arrays_sha256 and record.arrays_sha256 not in (digest.hexdigest(), *earlier):
         raise ValueError("it is not the file that the trial's record was made with")
     return archive
 

@@ -263,9 +263,15 @@ def test_arrays_measured_again_before_their_record_are_no_damage(folder: Path) -
     # Twice, as a second try does: the record still names the first file.
     for _ in range(2):
         digest = write_arrays(folder, record.trial.key, more, replaces=record.arrays_sha256)
-    assert sorted(read_arrays(folder, record, 2)) == sorted(more)
     written = replace(record, arrays_sha256=digest)
-    assert sorted(read_arrays(folder, written, 2)) == sorted(more)
+    # The next runtime is measured before the record of the last is on the disk.
+    third = write_arrays(folder, record.trial.key, more, replaces=digest)
+    for known in (record, written, replace(record, arrays_sha256=third)):
+        assert sorted(read_arrays(folder, known, 2)) == sorted(more)
+        assert arrays_fault(folder, known, 2) == ""
+    trained_again = write_arrays(folder, record.trial.key, {"latency_keras_b1": np.array([9.0])})
+    assert arrays_fault(folder, replace(record, arrays_sha256=trained_again), 2) == ""
+    assert "is damaged" in arrays_fault(folder, record, 2)
 
 
 def test_a_file_that_may_not_be_read_is_no_damage(
