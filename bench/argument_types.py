@@ -20,7 +20,7 @@ def positive_float(text: str) -> float:
 
 
 def points(text: str) -> float:
-    """Percentage points."""
+    """Read percentage points."""
     value = _number(text, wanted := "percentage points above 0 and below 100")
     return value if 0 < value < 100 else _refuse(text, wanted)
 

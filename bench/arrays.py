@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, of_operating_system
+from bench.errors import BenchError, os_error_text
 from bench.files import write_atomic
 from bench.types import Record
 
@@ -33,12 +33,12 @@ SECONDS = ("latency_", "warmup_")
 
 
 def arrays_path(folder: Path, key: str) -> Path:
-    """Where a run keeps the arrays of one trial."""
+    """Return the path of one trial's arrays."""
     return folder / "arrays" / f"{key}.npz"
 
 
 def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replaces: str = "") -> str:
-    """Store the arrays of one trial; returns the file's SHA-256, which belongs into its record.
+    """Store the arrays of one trial; return the file's SHA-256, which belongs in its record.
 
     `replaces`: the checksum in the trial's present record, where that already has arrays.
     """
@@ -52,8 +52,8 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replace
 
 
 def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
-    """The arrays of a trial by name; none where there is no file, an error where it is not the
-    one that belongs to the record."""
+    """Return the arrays of a trial by name, none where there is no file; raise an error where the
+    file is not the one that belongs to the record."""
     path = arrays_path(folder, record.trial.key)
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
     except FileNotFoundError:
         return {}
     except DAMAGE as error:
-        if of_operating_system(error):
+        if os_error_text(error):
             raise  # the file may be as good as it was
         raise BenchError(
             f"{path} is damaged ({error}). The same `run` command trains that trial again and "
@@ -73,7 +73,7 @@ def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
 
 
 def arrays_fault(folder: Path, record: Record, classes: int) -> str:
-    """What is wrong with the arrays of a finished trial; empty where nothing is."""
+    """Return what is wrong with the arrays of a finished trial, or an empty text."""
     path = arrays_path(folder, record.trial.key)
     if not path.is_file():
         return f"{path} is gone"
@@ -86,14 +86,14 @@ def arrays_fault(folder: Path, record: Record, classes: int) -> str:
         with path.open("rb") as file:
             _opened(file, record)
     except DAMAGE as error:
-        if of_operating_system(error):
+        if os_error_text(error):
             raise
         return f"{path} is damaged ({error})"
     return ""
 
 
 def _replaced(path: Path) -> list[str]:
-    """The checksums of the files that the present one took the place of."""
+    """Return the checksums of the files that the present one replaced."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return [str(one) for one in archive[REPLACES]] if REPLACES in archive.files else []
@@ -102,7 +102,7 @@ def _replaced(path: Path) -> list[str]:
 
 
 def _opened(file: BinaryIO, record: Record) -> NpzFile:
-    """The open archive, once it is known to be the one that belongs to the record."""
+    """Open the archive; raise ValueError where it is not the one that belongs to the record."""
     digest = hashlib.sha256()
     while block := file.read(BLOCK):
         digest.update(block)
@@ -143,7 +143,7 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
 
 
 def _images_of(probabilities: str) -> str:
-    """The array with an entry for each image that these probabilities are of."""
+    """Return the name of the array that has one entry for each image of these probabilities."""
     if probabilities.startswith("robust"):
         return "robust_images"
     return "validation_labels" if "validation_" in probabilities else "test_labels"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench import standard_streams
-from bench.errors import BenchError, Exit, of_operating_system
+from bench.errors import BenchError, Exit, os_error_text
 
 FILE = "run_bench.py"
 MODULE = "-m bench"
@@ -23,7 +23,7 @@ TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED
 
 
 def called() -> str:
-    """Which of the three ways in this process was called by: the first word of its command."""
+    """Return how this process was started, as the first word of a recorded command."""
     path = Path(sys.argv[0])
     if path.name == FILE:
         return FILE
@@ -31,12 +31,12 @@ def called() -> str:
 
 
 def program() -> str:
-    """The program of this process as it is typed."""
+    """Return the program of this process as it is typed."""
     return TYPED[called()]
 
 
 def typed(command: Sequence[str]) -> str:
-    """A recorded command, or another one of the same program, as it is typed in a shell."""
+    """Return a recorded command as it is typed in a shell."""
     first, rest = command[:1], list(command[1:])
     if first and first[0] in TYPED:
         return " ".join([TYPED[first[0]], *map(shlex.quote, rest)])
@@ -44,7 +44,7 @@ def typed(command: Sequence[str]) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in two lines, without all that there might have been."""
+    """A parser whose errors are two lines: what is wrong, and where the help is."""
 
     commands: Mapping[str, argparse.ArgumentParser]
 
@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
-    """Read the words; what no option is called is an error of the command that it was given to."""
+    """Parse the words; an unknown option is an error of the command that it was given to."""
     arguments, unknown = whole.parse_known_args(words)
     if unknown:
         command = whole.commands[arguments.command]
@@ -65,7 +65,7 @@ def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
 
 
 def ending(error: BaseException, command: str) -> tuple[int, str]:
-    """The exit code of a command that ended so, and what to tell the user."""
+    """Return the exit code of a command that ended with this error, and the message."""
     goes_on = command == "run"
     if isinstance(error, SystemExit):
         if not isinstance(error.__context__, BrokenPipeError):
@@ -80,7 +80,7 @@ def ending(error: BaseException, command: str) -> tuple[int, str]:
         standard_streams.drop_output()
         if isinstance(error, BrokenPipeError) and not goes_on:
             return Exit.DONE, ""  # its reader has read enough, as `| head` does
-    text = of_operating_system(error)
+    text = os_error_text(error)
     if isinstance(error, BrokenPipeError) and error.filename == standard_streams.OUTPUT:
         text = "what read the output has ended."
     if text:

@@ -170,9 +170,9 @@ OPERATING_SYSTEM: Mapping[int, tuple[str, str]] = {
 }
 
 
-def of_operating_system(error: BaseException) -> str:
-    """What the operating system refused, as a sentence with what to do; empty for other errors,
-    those that a user cannot mend among them."""
+def os_error_text(error: BaseException) -> str:
+    """Return what the operating system refused and what to do; empty for errors that a user cannot
+    mend."""
     if not isinstance(error, OSError) or (error.errno or 0) not in OPERATING_SYSTEM:
         return ""
     what, remedy = OPERATING_SYSTEM[error.errno or 0]
@@ -193,6 +193,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, BenchError):
         text = str(error)
     else:
-        text = of_operating_system(error) or f"{type(error).__name__}: {one_line(error)[:500]}"
+        text = os_error_text(error) or f"{type(error).__name__}: {one_line(error)[:500]}"
     # It may name a file, whose name need not be text, as tables and terminals want it.
     return text.encode(errors="backslashreplace").decode()

@@ -32,8 +32,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors of the operating system name `path`: writing alone does not say which file it was,
-    renaming says the one that is not there yet."""
+    """Put `path` into errors of the operating system: writing does not say which file it was, and
+    renaming names the temporary one."""
     try:
         yield
     except OSError as error:

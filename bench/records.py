@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from bench.arrays import Array, read_arrays
 from bench.arrays import write_arrays as write_arrays
-from bench.errors import BenchError, of_operating_system
+from bench.errors import BenchError, os_error_text
 from bench.files import to_json, write_atomic
 from bench.protocol import Head, Phase
 from bench.structured import structure as structure
@@ -137,7 +137,7 @@ def load_run(folder: Path) -> Run:
 
 
 def read_meta(folder: Path) -> Mapping[str, Any]:
-    """What a run was asked for: its `run.json`, empty where there is none yet."""
+    """Read a run's `run.json`; empty where there is none yet."""
     if not (folder / "run.json").exists():
         return {}
 
@@ -167,21 +167,19 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def _read(path: Path, checked: Callable[[Any], T], remedy: str) -> T:
-    """One JSON file of a run's folder, as `checked` makes it; an error says how to go on."""
+    """Read one JSON file of a run's folder through `checked`; an error says how to go on."""
     try:
         return checked(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise BenchError(f"{path} is gone. {remedy}") from error
     except OSError as error:
-        raise BenchError(
-            of_operating_system(error) or f"{path} cannot be read: {error}."
-        ) from error
+        raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BenchError(f"{path} is damaged ({_in_short(error)}). {remedy}") from error
 
 
 def _in_short(error: Exception) -> str:
-    """An error of reading JSON in a line; `KeyError` alone says nothing but the key."""
+    """Return an error of reading JSON in one line; `KeyError` alone says nothing but the key."""
     text = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
     return text[:200]
 
@@ -200,9 +198,7 @@ def read_lines(folder: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise BenchError(
-            of_operating_system(error) or f"{path} cannot be read: {error}."
-        ) from error
+        raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
     return [_record(path, number, line) for number, line in enumerate(lines, 1) if line]
 
 
@@ -227,12 +223,12 @@ def _record(path: Path, number: int, line: str) -> Record:
 
 
 def place(trial: Trial) -> tuple[str, int, int, float]:
-    """What a run holds one record of."""
+    """Return what a run holds one record of."""
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
 def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
-    """One record of each place, the last one: in the order in which those were made."""
+    """Return the last record of each place, in the order in which they were made."""
     kept: dict[tuple[str, int, int, float], Record] = {}
     for record in records:
         kept.pop(place(record.trial), None)

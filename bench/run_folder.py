@@ -35,8 +35,8 @@ def check_name(name: str) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """An error where a link in a run's folder leads out of it: what is written there, or read to be
-    shown, would be somebody else's."""
+    """Raise an error where a symbolic link in a run's folder leads out of it: writing there would
+    change, and reading would show, files that are not the run's."""
     home = folder.resolve()
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):

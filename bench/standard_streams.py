@@ -14,7 +14,7 @@ PLAIN = str.maketrans({"–": "-", "—": "-", "·": ",", "→": "->", "…": ".
 
 
 class _Output(io.FileIO):
-    """The output, which names itself in its errors as files do."""
+    """Standard output whose errors carry a name, as those of files do."""
 
     def write(self, data: Any) -> int:
         try:
@@ -25,7 +25,7 @@ class _Output(io.FileIO):
 
 
 def _as_plain_text(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Stand in for what the encoding of the output does not have."""
+    """Replace characters that the encoding of the output does not have."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end].translate(PLAIN)
@@ -64,5 +64,5 @@ def make_usable() -> None:
 
 
 def drop_output() -> None:
-    """Write no more: Python would otherwise complain once more of what it could not."""
+    """Discard all further output: flushing it at exit would raise the same error again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,7 +27,7 @@ def structure(kind: type[T], raw: Any) -> T:
 
 @cache
 def _rebuilder(kind: Any) -> Callable[[Any], Any]:
-    """What makes a `kind` of its JSON: worked out once a type, for there may be many records."""
+    """Return the function that rebuilds a `kind`; made once per type, as records may be many."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _dataclass_rebuilder(kind)

@@ -13,8 +13,7 @@ T = TypeVar("T")
 
 @dataclass
 class Mistakes:
-    """What is wrong with a file. Keys that nothing is called come first: one that is missing is
-    often only misspelt."""
+    """What is wrong with a file. Unknown keys come first: a missing key is often a misspelt one."""
 
     unknown: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -45,14 +44,14 @@ class Table:
         return self._raw.get(key, default)
 
     def finish(self) -> None:
-        """Complain of any key that nothing asked for."""
+        """Note each key that nothing asked for."""
         for key in self._raw:
             if key not in self._known:
                 error = UnknownNameError("key", key, self._known)
                 self.mistakes.unknown.append(f"{self.where}: {error}")
 
     def wrong(self, text: str) -> None:
-        """Note a mistake; what is read goes on with a value that is thrown away."""
+        """Note a mistake; reading goes on with a placeholder value."""
         self.mistakes.others.append(f"{self.where}{text}")
 
     def text(self, key: str, default: str) -> str:
@@ -66,7 +65,7 @@ class Table:
         return self._wrong(key, "true or false", value, default)
 
     def integer(self, key: str, default: int | None, least: int, most: int) -> int:
-        """A whole number; without a default the key is needed."""
+        """Read a whole number; without a default the key is required."""
         if default is None and not self.has(key):
             return self._missing(key, least)
         value = self.take(key, default)
@@ -85,7 +84,7 @@ class Table:
         return self._wrong(key, f"a list of whole numbers from {least} to {most}", values, ())
 
     def number(self, key: str, default: float | None, least: float, most: float) -> float:
-        """A number; without a default the key is needed."""
+        """Read a number; without a default the key is required."""
         if default is None and not self.has(key):
             return self._missing(key, least)
         value = self.take(key, default)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, of_operating_system
+from bench.errors import BenchError, os_error_text
 from bench.files import write_atomic
 from bench.types import Record, Trial
 
@@ -74,7 +74,7 @@ def read_trained(folder: Path, key: str) -> TrainedWeights:
             heads = sorted((n for n in archive.files if n.startswith("head_")), key=_place)
             return TrainedWeights(backbone, tuple(archive[n] for n in heads))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if of_operating_system(error):
+        if os_error_text(error):
             raise
         raise BenchError(
             f"{path} is damaged ({error}); repeat the run's command with --fresh."

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import BenchError, of_operating_system
+from bench.errors import BenchError, os_error_text
 from bench.records import structure
 from bench.types import Excluded, SplitName, WrongExtension
 
@@ -138,7 +138,7 @@ def load(folder: Path) -> KeptAudit | None:
             raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
         return found
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        if of_operating_system(error):
+        if os_error_text(error):
             raise
         raise BenchError(
             f"{path} is damaged ({error}); start the run again to remake it."
