@@ -7,18 +7,15 @@ is killed at any instant goes on from the last finished trial.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bench import retry
 from bench.environment import environment
-from bench.errors import UsageError, WorkerDiedError
+from bench.errors import WorkerDiedError
 from bench.executors.base import Executor
-from bench.files import to_json, write_atomic
 from bench.job import Job, Listener
 from bench.measure_trials import measure_trials
 from bench.plan import Plan, Planned
@@ -26,45 +23,23 @@ from bench.records import (
     SCHEMA,
     newest,
     read_lines,
-    read_meta,
-    read_records,
-    write_dataset,
     write_records,
 )
 from bench.remaining import faults, largest_fraction, pending, undone
+from bench.request import Request as Request
 from bench.run_folder import held
+from bench.run_meta import check_same, describe, now
 from bench.side_by_side import side_by_side
 from bench.store import Store
 from bench.trained import keep_best, weights_path
 from bench.types import (
-    DEFAULT_MARGIN,
     Epoch,
     KeepModels,
     Record,
-    Settings,
     Trial,
 )
 from bench.unfinished import sweep
 from bench.weights import LocatedWeights
-
-
-@dataclass(frozen=True)
-class Request:
-    """How the run was asked for; kept with it, so that it can be asked for again."""
-
-    command: Sequence[str]
-    notes: Sequence[str] = ()
-    broken_plugins: Sequence[str] = ()
-    plugins: Sequence[str] = ()
-    packages: Sequence[str] = ()
-    split_seed: int | None = None
-    keep_models: KeepModels = "none"
-    keep_artefacts: bool = False
-    retry: bool = True  # in smaller steps, where memory was short
-    price_per_hour: float | None = None  # of this machine, for the reports
-    margin: float | None = None  # percentage points, for the reports; None: as the run was given
-    files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
-    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
 
 
 def execute(
@@ -85,8 +60,8 @@ def opened(plan: Plan, folder: Path, request: Request, store: Store) -> Iterator
     """Hold the run's folder for this plan; an error, before anything in it is changed, where
     another process makes the run or it was made with other settings."""
     with held(folder), _swept(folder, store):
-        _check_same(plan, folder)
-        _describe(plan, folder, request)
+        check_same(plan, folder)
+        describe(plan, folder, request)
         yield
 
 
@@ -256,79 +231,5 @@ def _job(
 
 
 def _failed(trial: Trial, reason: str) -> Record:
-    now = _now()
-    return Record(SCHEMA, trial, "failed", reason, now, now, environment=environment())
-
-
-def _check_same(plan: Plan, folder: Path) -> None:
-    """One folder holds one dataset, protocol and set of settings: else its table would lie."""
-    earlier = read_meta(folder)
-    # A run of before there was an option was made with its default.
-    known = _options(Settings()) | earlier["identity"] if "identity" in earlier else {}
-    if known and "--input-size" not in known:  # as in version 0.1: its records say it
-        sizes = {r.trial.backbone: r.trial.input_size for r in read_records(folder)}
-        others = (sizes.get(p.backbone, p.input_size) for p in plan.planned)
-        unlike = (o for o, p in zip(others, plan.planned, strict=True) if o != p.input_size)
-        known["--input-size"] = next(unlike, plan.input_size)
-    for what, now in _identity(plan).items():
-        before = known.get(what, now)
-        if before != now:
-            raise UsageError(
-                f"run {folder.name} was made with {what} {before!r}, now it is {now!r}; "
-                f"give another --run, or --fresh to begin anew."
-            )
-
-
-def _identity(plan: Plan) -> dict[str, Any]:
-    return _options(plan.settings) | {
-        "--input-size": plan.input_size,
-        "dataset content": plan.dataset.fingerprint[:16],
-        "protocol content": plan.protocol.digest,
-        "KERAS_BACKEND": environment()["keras_backend"],
-    }
-
-
-def _options(settings: Settings) -> dict[str, Any]:
-    return {f"--{name.replace('_', '-')}": value for name, value in asdict(settings).items()}
-
-
-def _describe(plan: Plan, folder: Path, request: Request) -> None:
-    """Write what the run is, before it starts; what earlier commands added to it stays."""
-    earlier = read_meta(folder)
-    chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
-    skipped = [s for s in earlier.get("skipped", []) if s["backbone"] not in chosen]
-    dataset = plan.dataset
-    meta = {
-        "schema": SCHEMA,
-        "name": folder.name,
-        "created": earlier.get("created", _now()),
-        "command": list(request.command),
-        "identity": _identity(plan),
-        "asked": [trial.key for trial in plan.trials],  # by this command
-        "dataset": {
-            "name": dataset.name,
-            "description": dataset.description,
-            "fingerprint": dataset.fingerprint,
-            "classes": list(dataset.classes),
-            "counts": {name: len(split) for name, split in dataset.splits.items()},
-            "excluded": len(dataset.excluded),
-            "notes": list(dataset.notes),
-        },
-        "protocol": asdict(plan.protocol) | {"digest": plan.protocol.digest},
-        "settings": asdict(plan.settings),
-        "measuring": asdict(plan.measuring),
-        "skipped": skipped + [asdict(s) for s in plan.skipped],
-        "broken_plugins": list(request.broken_plugins),
-        "notes": [*request.notes, *undone(plan, folder)],
-        "price_per_hour": request.price_per_hour,
-        "margin": request.margin or earlier.get("margin", DEFAULT_MARGIN),
-        "environment": environment(),
-    }
-    for path, content in request.files.items():
-        write_atomic(folder / path, content)
-    write_dataset(folder, dataset)
-    write_atomic(folder / "run.json", to_json(meta, indent=2))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    at = now()
+    return Record(SCHEMA, trial, "failed", reason, at, at, environment=environment())

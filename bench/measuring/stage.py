@@ -29,18 +29,18 @@ from bench.measuring.alone import Alone
 from bench.measuring.corrupted import ask
 from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
+from bench.measuring.groups import Group, groups_of
 from bench.measuring.inference_memory import Taken, inference_memory
 from bench.measuring.needed import (
     BUILDING,
     PREPARING,
     TIMING,
     robustness_needed,
-    runtimes_needed,
     with_results,
 )
 from bench.measuring.products import Calibration, matrix_peak
 from bench.measuring.progress import Progress
-from bench.measuring.recorded import Model, Timed, record_timed, stands_in
+from bench.measuring.recorded import Model, Timed, record_timed
 from bench.measuring.rounds import SWEEP, SWEEP_SHARE, Subject, interleave, share_done
 from bench.rebuild import rebuild
 from bench.records import Evidence, Run, load_run
@@ -81,7 +81,7 @@ class _Stage:
 
     def run(self) -> None:
         run = load_run(self.folder)
-        groups = self._groups(run)
+        groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
         each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
         total += CORRUPTED_SECONDS * len(self._to_corrupt(run))
@@ -90,9 +90,7 @@ class _Stage:
             self._time_runtimes(run, groups)
         self._ask_about_corruptions()
 
-    def _time_runtimes(
-        self, run: Run, groups: Sequence[tuple[list[Record], tuple[str, ...]]]
-    ) -> None:
+    def _time_runtimes(self, run: Run, groups: Sequence[Group]) -> None:
         calibration = Calibration(self.backend, self.device.kind)
         rate = matrix_peak(self.backend, self.device.kind)
         with ExitStack() as stack:
@@ -129,34 +127,7 @@ class _Stage:
         within = CORRUPTED_SECONDS * done / total if total else 0.0
         self.progress.tell(trial, "corrupted test images", within=within)
 
-    def _groups(self, run: Run) -> list[tuple[list[Record], tuple[str, ...]]]:
-        """The records of each backbone of which something is to be timed, the one that is made
-        again first, with the runtimes that they need."""
-        keys = {trial.key for trial in self.job.trials}
-        names, seconds = [r.name for r in self.runtimes], self.asked.latency_seconds
-        groups: dict[tuple[str, int], list[Record]] = {}
-        for record in run.records:
-            if record.trial.key in keys and runtimes_needed(record, names, seconds):
-                place = (record.trial.backbone, record.trial.input_size)
-                groups.setdefault(place, []).append(record)
-        found = []
-        for records in groups.values():
-            # The one whose weights are there; of several, the one that was timed before.
-            records.sort(
-                key=lambda r: (not weights_path(run.folder, r.trial.key).is_file(), stands_in(r))
-            )
-            needed = {n for r in records for n in runtimes_needed(r, names, seconds)}
-            # Another model than the one timed before: its figures must not be mixed with those.
-            needs = names if stands_in(records[0]) else [n for n in names if n in needed]
-            died = self.job.died.get(records[0].trial.key, ())
-            needs = [name for name in needs if name not in died]
-            if needs and weights_path(run.folder, records[0].trial.key).is_file():
-                found.append((records, tuple(needs)))
-        return found
-
-    def _models(
-        self, run: Run, groups: Sequence[tuple[list[Record], tuple[str, ...]]], stack: ExitStack
-    ) -> list[Model]:
+    def _models(self, run: Run, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
         models: dict[str, Model] = {}
         watched = [records[0] for records, needs in groups if REFERENCE in needs]
         for record in watched:
