@@ -6,6 +6,7 @@ import io
 import random
 import shutil
 import stat
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,8 @@ def hostile_archive(path: Path, good: Path, rng: random.Random) -> str:
 
 def _added(path: Path, good: Path, name: str) -> None:
     shutil.copy(good, path)
-    with zipfile.ZipFile(path, "a") as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice
         info = zipfile.ZipInfo("placeholder.png")
         info.filename = name  # as it stands: the constructor would tidy it
         archive.writestr(info, PIXEL)

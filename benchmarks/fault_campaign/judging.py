@@ -77,10 +77,17 @@ def incomplete(run: Path, reference: Figures, per_class: str | None) -> Iterator
 
 def wrong_table(run: Path, per_class: str) -> bool:
     """Whether the figures for each class, which no clock changes, are others, in any order."""
+    return sorted(_lines(run)) != sorted(per_class.splitlines())
+
+
+def other_figures(run: Path, per_class: str) -> bool:
+    """Whether any of the figures for each class is none of the undisturbed run."""
+    return not set(_lines(run)) <= set(per_class.splitlines())
+
+
+def _lines(run: Path) -> list[str]:
     path = run / "per_class.csv"
-    if not path.is_file():
-        return False
-    return sorted(path.read_text(encoding="utf-8").splitlines()) != sorted(per_class.splitlines())
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def badly_told(output: str) -> Iterator[str]:
