@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import weights
+from bench.code_digest import code_digest
 from bench.errors import BenchError, UnknownNameError, WeightsError
 from bench.protocol import Head
 from bench.records import Run, structure
@@ -96,6 +97,20 @@ def rebuild(run: Run, record: Record, precision: Precision | None = None) -> Tra
     head = build_head(head_spec, network.features_shape, len(run.dataset.classes))
     _put(network.base, head, trained, record)
     return TrainedModel(record, run.dataset.classes, network, head)
+
+
+def changed_code(record: Record) -> str:
+    """Return a warning where the backbone's code is not what the trial was trained with; "" where
+    it is, or where the record is of version 0.1 and does not say."""
+    trial = record.trial
+    if not trial.code or trial.backbone not in BACKBONES:
+        return ""
+    if code_digest(BACKBONES[trial.backbone]) == trial.code:
+        return ""
+    return (
+        f"{trial.backbone} was trained with other code than it has now: its plugin was edited, or "
+        f"a package that it uses has another version. The model may answer differently."
+    )
 
 
 def declared(run: Run, record: Record) -> Backbone:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import trained_run as made
 from PIL import Image
 
 from bench.backends.base import current
 from bench.errors import BenchError, WeightsError
 from bench.network import probabilities
-from bench.rebuild import rebuild, record_of
+from bench.rebuild import changed_code, rebuild, record_of
 from bench.records import load_run, read_records, write_records
+from bench.registry import BACKBONES
 from bench.trained import (
     TrainedWeights,
     best_first,
@@ -45,6 +47,17 @@ def test_weights_survive_the_disk(tmp_path: Path) -> None:
     read = read_trained(tmp_path, "k")
     np.testing.assert_array_equal(read.backbone[7], np.eye(2))
     assert [int(a[0]) for a in read.head] == list(range(12))
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_code_that_was_changed_since_the_training_is_told(trained_run: Path) -> None:
+    record = read_records(trained_run)[0]
+    assert changed_code(record) == ""
+    BACKBONES.remove("tiny")
+    BACKBONES.add(replace(tiny.TINY, preprocess=lambda x: x / 255.0))
+    assert changed_code(record).startswith("tiny was trained with other code than it has now")
+    old = replace(record, trial=replace(record.trial, code=""))
+    assert changed_code(old) == ""
 
 
 def test_only_the_last_stage_and_the_head_are_kept(trained_run: Path) -> None:

@@ -11,7 +11,7 @@ from bench.export import export
 from bench.framework_variables import keras_backend_of, prepare_here
 from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
-from bench.rebuild import rebuild, record_of
+from bench.rebuild import changed_code, rebuild, record_of
 from bench.records import load_run
 from bench.registry import load_plugins
 from bench.run_folder import refuse_links
@@ -25,6 +25,8 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"warning: {error}", style="yellow", markup=False)
     run = load_run(find_run(arguments.results, arguments.run))
     record = record_of(run, arguments.backbone)
+    if warning := changed_code(record):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
     prepare_here(keras_backend_of(record))
     with without(*UNUSED_BY_WORKERS):
         with hushed():

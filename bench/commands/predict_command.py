@@ -16,7 +16,7 @@ from bench.framework_variables import keras_backend_of, prepare_here
 from bench.hush import hushed
 from bench.lean_imports import UNUSED_BY_WORKERS, without
 from bench.prediction import Answer, DecodedAhead, answers, find_images
-from bench.rebuild import rebuild, record_of
+from bench.rebuild import changed_code, rebuild, record_of
 from bench.records import Evidence, Run, load_run
 from bench.registry import load_plugins
 from bench.report import predictions
@@ -38,6 +38,8 @@ def main(arguments: argparse.Namespace) -> int:
         say.print(f"warning: {error}", style="yellow", markup=False)
     run = load_run(find_run(arguments.results, arguments.run))
     record, paths = _what(run, arguments.what)
+    if warning := changed_code(record):
+        say.print(f"warning: {warning}", style="yellow", markup=False)
     source = _source(run, record, arguments.min_confidence, say)
     found = _answers(run, record, find_images(paths), source.temperature)
     sys.stdout.write(WRITERS[arguments.format](found, source))
