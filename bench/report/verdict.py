@@ -76,9 +76,16 @@ class Verdict:
         return tuple(s.label for s in self.standings if s.place in places)
 
     @property
+    def tested(self) -> bool:
+        """Whether the pairwise test says anything: from two seeds nearly all would tie, and only
+        the intervals are shown."""
+        return len(self.pairs) > 0 and len(self.seeds) != 2
+
+    @property
     def not_significant(self) -> tuple[str, ...]:
         """The others of which the pairwise test finds no difference from the best."""
-        return tuple(p.other for p in self.pairs if p.better == self.best and not p.differ)
+        alike = (p.other for p in self.pairs if p.better == self.best and not p.differ)
+        return tuple(alike) if self.tested else ()
 
     @property
     def redrawn(self) -> str:
@@ -158,27 +165,25 @@ def _with_pairs(
     labels = [standing.label for standing in result.standings]
     # What would be drawn is too sure of small differences: tenths are what it is good for.
     stable = stability(answers)
-    groups = tie_groups(len(labels), [(c.first, c.second) for c in compared if c.differ])
-    # Two seeds show so little that all would tie: only intervals are honest there.
-    ties = letters(len(labels), groups) if len(result.seeds) != 2 else [""] * len(labels)
-    return replace(
-        result,
-        standings=tuple(
-            replace(standing, first=round(float(first), 1), ties=letter)
-            for standing, first, letter in zip(result.standings, stable.first, ties, strict=True)
-        ),
-        pairs=tuple(
-            Pair(
-                labels[c.first],
-                labels[c.second],
-                c.difference,
-                c.low,
-                c.high,
-                c.p,
-                c.adjusted,
-                round(float(stable.beats[c.first, c.second]), 1),
-                c.differ,
-            )
-            for c in compared
-        ),
+    pairs = tuple(
+        Pair(
+            labels[c.first],
+            labels[c.second],
+            c.difference,
+            c.low,
+            c.high,
+            c.p,
+            c.adjusted,
+            round(float(stable.beats[c.first, c.second]), 1),
+            c.differ,
+        )
+        for c in compared
     )
+    result = replace(result, pairs=pairs)
+    groups = tie_groups(len(labels), [(c.first, c.second) for c in compared if c.differ])
+    ties = letters(len(labels), groups if result.tested else [])
+    standings = tuple(
+        replace(standing, first=round(float(first), 1), ties=letter)
+        for standing, first, letter in zip(result.standings, stable.first, ties, strict=True)
+    )
+    return replace(result, standings=standings)

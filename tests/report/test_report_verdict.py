@@ -224,6 +224,14 @@ def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "Verdict" in text
     assert "Ties" not in text
+    section = pairs.text(found)
+    assert "+0.00 (" in section
+    assert ", p " not in section
+    assert "Two seeds are too few for a test." in section
+    page = certainty.data(found, {})
+    assert page is not None
+    assert [column["title"] for column in page["pairs"]["columns"]][-1] == "Stays ahead"
+    assert found.verdict.not_significant == ()
     assert "One seed" not in found.verdict.sentence
 
 
@@ -374,8 +382,8 @@ def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) ->
     assert 0 < findings.verdict.pairs[0].p < 1e-9
     assert "p <0.001" in pairs.text(findings).replace("&lt;", "<")
     (row,) = certainty.data(findings, {})["pairs"]["rows"]  # type: ignore[index]
-    assert row[4]["text"] == "<0.001"
-    assert row[5]["text"] == ">0.9"
+    assert row[4]["text"] == ">0.9"
+    assert row[5]["text"] == "<0.001"
     (first,) = overview.data(findings, {})["verdict"]["first"]
     assert (first["label"], first["text"]) == ("a", ">0.9")
     assert "P(first), with other test images: a about >0.9" in findings.verdict.certainty

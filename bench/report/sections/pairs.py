@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.report import format as fmt
 from bench.report.escape import markdown as safe
 from bench.report.findings import Findings
@@ -19,18 +21,23 @@ def text(findings: Findings) -> str:
         return ""
     labels = [standing.label for standing in verdict.standings]
     pairs = {(pair.better, pair.other): pair for pair in verdict.pairs}
-    few = len(labels) <= MOST_WITH_INTERVALS
-    rows = [[safe(row), *(_cell(pairs, row, column, few) for column in labels)] for row in labels]
+    rows = [
+        [safe(row), *(_cell(verdict, pairs, row, column) for column in labels)] for row in labels
+    ]
     titles = ["", *(safe(label, 40) for label in labels)]
     return "\n\n".join(["## Pairwise significance", table(titles, rows), _about(verdict)])
 
 
-def _cell(pairs: dict[tuple[str, str], Pair], row: str, column: str, few: bool) -> str:
+def _cell(verdict: Verdict, pairs: Mapping[tuple[str, str], Pair], row: str, column: str) -> str:
     if row == column:
         return ""
     if pair := pairs.get((row, column)):
-        ends = f" ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})" if few else ""
-        figures = f"{100 * pair.difference:+.2f}{ends}, p {fmt.p_value(pair.adjusted)}"
+        figures = f"{100 * pair.difference:+.2f}"
+        if len(verdict.standings) <= MOST_WITH_INTERVALS:
+            figures += f" ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
+        if not verdict.tested:
+            return figures
+        figures += f", p {fmt.p_value(pair.adjusted)}"
         return f"**{figures}**" if pair.differ else figures
     return fmt.tenths(1 - pairs[column, row].beats)
 
@@ -44,9 +51,14 @@ def _about(verdict: Verdict) -> str:
         if len(verdict.seeds) == 1
         else f"paired permutation with the spread of {len(verdict.seeds)} seeds added, mid-p"
     )
-    return (
-        f"Right of the diagonal: how many points of accuracy the row is ahead of the column{ends}, "
-        f"and p ({test}{many}); bold at p ≤ {LEVEL}. No significant difference does not mean "
+    p = (
+        f", and p ({test}{many}); bold at p ≤ {LEVEL}. No significant difference does not mean "
         f"equal. "
-        f"Left of it: how often the row is ahead of the column with {verdict.redrawn}, in tenths."
+        if verdict.tested
+        else ". Two seeds are too few for a test. "
+    )
+    return (
+        f"Right of the diagonal: how many points of accuracy the row is ahead of the column{ends}"
+        f"{p}Left of it: how often the row is ahead of the column with {verdict.redrawn}, in "
+        f"tenths."
     )

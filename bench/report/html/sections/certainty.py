@@ -14,32 +14,29 @@ MOST = 300
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
-    pairs = findings.verdict.pairs
+    pairs, tested = findings.verdict.pairs, findings.verdict.tested
     if not pairs:
         return None
-    titles = [
-        "Ahead",
-        "Behind",
-        "Difference",
-        "95% interval",
-        "p, Holm",
-        "Stays ahead",
-        "Significance",
-    ]
+    titles = ["Ahead", "Behind", "Difference", "95% interval", "Stays ahead"]
+    titles += ["p, Holm", "Significance"] if tested else []
+    test = (
+        "p is mid-p, Holm-corrected over all pairs; no significant difference does not mean equal"
+        if tested
+        else "two seeds are too few for a test"
+    )
     return {
-        "pairs": table(titles, [_row(pair) for pair in pairs[:MOST]], left=(0, 1, 6)),
+        "pairs": table(titles, [_row(pair, tested) for pair in pairs[:MOST]], left=(0, 1, 6)),
         "more": max(0, len(pairs) - MOST),
         "about": (
-            f"Differences in percentage points, with the interval of each pair alone; p is mid-p, "
-            f"Holm-corrected over all pairs; “stays ahead” is how often, with "
-            f"{findings.verdict.redrawn}, in tenths. No significant difference does not mean equal."
+            f"Differences in percentage points, with the interval of each pair alone; “stays "
+            f"ahead” is how often, with {findings.verdict.redrawn}, in tenths; {test}."
         ),
         "bars": [
             {
                 "label": f"{text(pair.better, 60)} − {text(pair.other, 60)}",
                 "ends": [number(v) for v in (pair.low, pair.difference, pair.high)],
-                "differ": pair.differ,
-                "words": _words(pair),
+                "differ": tested and pair.differ,
+                "words": _words(pair) if tested else "",
                 "text": f"{_points(pair.difference)} ({_points(pair.low)} to {_points(pair.high)})",
             }
             for pair in pairs
@@ -48,15 +45,15 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     }
 
 
-def _row(pair: Pair) -> list[Json | str]:
+def _row(pair: Pair, tested: bool) -> list[Json | str]:
+    test: list[Json | str] = [cell(fmt.p_value(pair.adjusted), pair.adjusted), _words(pair)]
     return [
         text(pair.better),
         text(pair.other),
         cell(_points(pair.difference), pair.difference),
         cell(f"{_points(pair.low)} to {_points(pair.high)}", pair.low),
-        cell(fmt.p_value(pair.adjusted), pair.adjusted),
         cell(fmt.tenths(pair.beats), pair.beats),
-        _words(pair),
+        *(test if tested else []),
     ]
 
 

@@ -30,7 +30,7 @@ function drawDifferences(bars, width) {
         svg("path", { class: "blue whisker", d: `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8` }),
         svg("circle", { class: "halo", cx: middle, cy: y, r: 9 }),
         svg("circle", { cx: middle, cy: y, r: 5, fill: b.differ ? "var(--blue)" : "var(--paper)", stroke: "var(--blue)", "stroke-width": 2 })),
-      b.label, [b.text, b.words]));
+      b.label, [b.text, b.words].filter(Boolean)));
   });
   return { height: floor + 24, children };
 }
