@@ -15,6 +15,7 @@ import pytest
 from bench import __version__, argument_types, cli
 from bench.command_line import called, typed
 from bench.errors import EXIT_CODES, OPERATING_SYSTEM, BenchError, Exit
+from bench.files import write_atomic
 from bench.run_folder import check_name, held, refuse_links
 
 FULL = Path("/dev/full")
@@ -124,6 +125,21 @@ def test_what_the_operating_system_refuses_is_no_fault_of_the_program(
     assert first == f"error: results/r/report.md: {what}; {remedy}."
     kept = "Finished trials are kept, and the same command goes on from there."
     assert more == ([kept] if command == "run" else [])
+
+
+def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space") as error:
+        write_atomic(path, "new")
+    assert error.value.filename == str(path)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("run.json", "old")]
 
 
 def test_what_only_a_programmer_can_mend_is_a_fault(
