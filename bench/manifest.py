@@ -46,6 +46,11 @@ def manifest(record: Record) -> dict[str, Any]:
         "code": trial.code,
         "weights": None if record.weights is None else asdict(record.weights),
         "environment": dict(record.environment),
+        "timed": {
+            result.name: {"started": session.started, "latency_seconds": session.latency_seconds}
+            for result in record.runtimes
+            if (session := result.session or record.session) is not None
+        },
         "threads": None if record.session is None else record.session.threads,
         "started": record.started,
         "finished": record.finished,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from synthetic import Net, make_run
 
+from bench.manifest import manifest
 from bench.records import load_run, read_records, write_records
 from bench.report.facts import warnings
 from bench.report.findings import find
@@ -60,6 +61,15 @@ def test_a_drift_is_told_of_the_runtime_that_met_it(tmp_path: Path) -> None:
     both = {"keras": session("1"), "litert": session("1", (0.01, 0.02, 0.01))}
     (line,) = told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both))
     assert "during the timing of one, two, three through litert: the same work" in line
+
+
+def test_the_manifest_says_how_each_runtime_was_timed(tmp_path: Path) -> None:
+    both = {"keras": session("1"), "litert": session("2", seconds=5.0)}
+    told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both))
+    assert manifest(read_records(tmp_path / "r")[0])["timed"] == {
+        "keras": {"started": "1", "latency_seconds": 2.0},
+        "litert": {"started": "2", "latency_seconds": 5.0},
+    }
 
 
 def test_rows_that_the_last_command_did_not_ask_for_are_named(tmp_path: Path) -> None:
