@@ -64,19 +64,26 @@ def undone(plan: Plan, folder: Path) -> list[str]:
     can = {trial.key for trial in unmeasured(plan, folder, records)}
     found = []
     for of_backbone in _largest_of_each(plan, records):
-        left = [record for record in of_backbone if record.trial.key not in can]
-        timed = {name for record in left for name in runtimes_of(plan, record)}
-        tried = {r.name for record in left for r in record.runtimes if r.status == "failed"}
-        lacking = sorted(timed - tried)
-        if any(robustness_needed(record, plan.measuring) for record in left):
-            lacking.append("robustness")
+        lacking = {
+            record.trial.seed: names
+            for record in of_backbone
+            if record.trial.key not in can and (names := _lacking(plan, record))
+        }
         if lacking:
-            seeds = ", ".join(str(record.trial.seed) for record in left)
+            seeds = ", ".join(map(str, lacking))
+            what = ", ".join(dict.fromkeys(name for names in lacking.values() for name in names))
             found.append(
-                f"{left[0].trial.backbone} (seed {seeds}): {', '.join(lacking)} cannot be measured "
-                f"as asked, for its trained weights were not kept; --fresh trains it again."
+                f"{of_backbone[0].trial.backbone} (seed {seeds}): {what} cannot be measured as "
+                f"asked, for its trained weights were not kept; --fresh trains it again."
             )
     return found
+
+
+def _lacking(plan: Plan, record: Record) -> list[str]:
+    """What is still to be measured of a trial, but for runtimes that were tried."""
+    tried = {result.name for result in record.runtimes if result.status == "failed"}
+    found = [name for name in runtimes_of(plan, record) if name not in tried]
+    return [*found, "robustness"] if robustness_needed(record, plan.measuring) else found
 
 
 def _largest_of_each(plan: Plan, records: Mapping[str, Record]) -> Iterator[list[Record]]:

@@ -440,6 +440,10 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
     assert notes(robustness=True) == [note("robustness")]
     assert notes(latency_seconds=5.0) == [note("keras")]
     assert notes(latency_seconds=5.0, robustness=True) == [note("keras, robustness")]
+    # Of one seed alone, where the other has its answers.
+    records[1] = replace(records[1], seconds={"robustness": 1.0})
+    write_records(tmp_path / "r", records)
+    assert notes(robustness=True) == [note("robustness").replace("seed 0, 1", "seed 0")]
 
 
 def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
