@@ -17,7 +17,6 @@ from benchmarks.fault_campaign import judging
 from benchmarks.fault_campaign.campaign import in_turn
 from benchmarks.fault_campaign.case import Kind
 from benchmarks.fault_campaign.home import Home
-from benchmarks.fault_campaign.injection import Fault, Injector
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the campaign is Linux's alone")
 
@@ -149,10 +148,37 @@ def test_the_chosen_write_meets_the_error(tmp_path: Path, at: int, number: int) 
     assert written == [f"{n}.json" for n in range(3) if n != number]
 
 
-def test_a_fault_of_one_side_leaves_the_other_alone(tmp_path: Path) -> None:
-    injector = Injector(tmp_path, Fault("ENOSPC", 1, "worker", lasting=True))
-    injector.arm("main")
-    (tmp_path / "a").write_text("x")
+SIDES = """
+import os, sys
+from pathlib import Path
+from benchmarks.fault_campaign.injection import Fault, Injector
+
+injector = Injector(Path(sys.argv[1]), Fault("ENOSPC", 2, sys.argv[2]))
+injector.arm("main")
+if os.fork() == 0:
+    injector.arm("worker")
+    side = "worker"
+else:
+    os.wait()
+    side = "main"
+for number in range(3):
+    try:
+        Path(sys.argv[1], f"{side}{number}").write_text("x")
+    except OSError:
+        os.write(1, f"{side} {number}".encode())
+"""
+
+
+@pytest.mark.parametrize("side", ["main", "worker"])
+def test_a_fault_of_one_side_counts_and_meets_that_side_alone(tmp_path: Path, side: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", SIDES, str(tmp_path), side],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert result.stdout == f"{side} 1"
 
 
 def test_cases_come_in_the_same_order_as_often_as_they_weigh() -> None:

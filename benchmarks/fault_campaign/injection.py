@@ -63,13 +63,15 @@ class Injector:
         self._pattern = re.compile(fault.match if fault else "")
         # Shared with every process that is forked from here on: a fault happens once in all.
         self._count = mmap.mmap(-1, 8)
+        self._where: Side | None = None  # nothing happens before it is armed
         self._busy = False
 
     def arm(self, where: Side) -> None:
-        """Begin in this process, and those that it forks; there is no way back."""
-        if self._log is None and (self._fault is None or self._fault.where != where):
+        """Begin in this process, and those that it forks; there is no way back. A worker that is
+        forked from the main process has its hook already."""
+        before, self._where = self._where, where
+        if before is not None:
             return
-        self._where = where
         sys.addaudithook(self._hook)
         fsync = os.fsync
 
@@ -90,7 +92,8 @@ class Injector:
             self._at(event, path)
 
     def _at(self, event: str, path: str) -> None:
-        if not path.startswith(self._root):
+        other_side = self._fault is not None and self._fault.where != self._where
+        if other_side or not path.startswith(self._root):
             return
         self._busy = True
         try:
