@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.measuring.rounds import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
 from bench.protocol import Augment, TrainingProtocol
 from bench.robustness import passes as robustness_passes
-from bench.statistics import SAMPLES_FOR_PERCENTILE
 from bench.types import Backbone, Dataset
 
 STARTUP_SECONDS = 12.0  # imports, building, tracing
-REBUILD_SECONDS = 4.0  # a trained model, with its memory looked at
-PREPARE_SECONDS = 4.0  # converting, compiling
 EFFICIENCY = 0.6  # a convolutional network's share of a matrix product's speed
 TAIL_SHARE = 0.2  # of a forward pass that the last stage takes, in the networks here
 SIDE = 512  # of the matrices whose product shows the machine's speed
@@ -68,24 +64,6 @@ def trial_cost(
     if robustness:
         passes += robustness_passes(len(dataset.splits["test"]))
     return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward)
-
-
-def measuring_seconds(
-    image: float, test_images: int, latency_seconds: float, runtimes: int
-) -> float:
-    """Seconds to measure one backbone: to make it again, and in each runtime to prepare it, answer
-    the test images and be timed."""
-    each = PREPARE_SECONDS + image * test_images + timing_seconds(latency_seconds, image)
-    return REBUILD_SECONDS + runtimes * each
-
-
-def timing_seconds(latency_seconds: float, image: float = 0.0) -> float:
-    """Seconds to time one model: single images, for longer where that brings enough queries, and
-    larger batches."""
-    enough = min(SAMPLES_FOR_PERCENTILE[90] * image, OVERTIME * latency_seconds)
-    larger = (len(SWEEP["cpu"]) - 1) * SWEEP_SHARE * latency_seconds
-    warming = WARMUP_SHARE * (latency_seconds + larger)
-    return warming + max(latency_seconds, enough) + larger
 
 
 def matrix_rate() -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.estimate import STARTUP_SECONDS, Cost, measuring_seconds
+from bench.estimate import STARTUP_SECONDS, Cost
+from bench.measuring.estimate import measuring_seconds
 from bench.plan import Plan
 from bench.runtimes import choose_runtimes
 from bench.types import Trial

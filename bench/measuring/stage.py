@@ -23,12 +23,12 @@ from bench import datasets
 from bench.backends.base import current
 from bench.environment import available_cores
 from bench.errors import reason
-from bench.estimate import PREPARE_SECONDS, REBUILD_SECONDS, timing_seconds
 from bench.job import Job, Listener
 from bench.measuring.alone import Alone
 from bench.measuring.corrupted import ask
 from bench.measuring.deployment import Deployment, deploy
 from bench.measuring.energy import joule_counter
+from bench.measuring.estimate import PREPARE_SECONDS, REBUILD_SECONDS, timing_seconds
 from bench.measuring.groups import Group, groups_of
 from bench.measuring.inference_memory import Taken, inference_memory
 from bench.measuring.needed import (
