@@ -2,7 +2,8 @@
 
 An archive is a stranger's file. Anything in it that would write outside its own folder, or far more
 than its size promises, stops the extraction before a single file is written. What was extracted is
-compared with a list of its files each time it is used, and extracted anew where any differs.
+compared with a list of its files each time it is used, and extracted anew where any differs; a file
+whose content is no longer what it was is read from the archive itself.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from bench.datasets.folder import LITTER, list_folder
-from bench.datasets.listing import Listing, safe_name
+from bench.datasets.folder import LITTER, FolderReader, list_folder
+from bench.datasets.listing import Listing, Reader, safe_name
 from bench.datasets.packed import packed_folder
 from bench.datasets.splits import NO_GROUPS
 from bench.entries import files_below, is_folder
@@ -50,22 +52,50 @@ def list_archive(
     folder = store.root / EXTRACTED / digest
     store.pin(EXTRACTED, digest)
     with store.lock(EXTRACTED, {"sha256": digest}):
-        if not _is_whole(folder):
+        checksums = _checksums(folder)
+        if checksums is None:
             if store.read_only:  # where nothing is to be written, the names are enough
                 with _opened(path) as (_, members):
                     folder = packed_folder(place for _, place in members)
             else:
-                _extract(path, folder, store, say)
-    return list_folder(
+                checksums = _extract(path, folder, store, say)
+    listing = list_folder(
         folder,
         split_seed=split_seed,
         groups=groups,
         name=safe_name(path.stem),
         identity=f"zip {digest}",
     )
+    files = listing.reader
+    if checksums is None or not isinstance(files, FolderReader):
+        return listing
+    names = {id: file.relative_to(folder).as_posix() for id, file in files.paths.items()}
+    return replace(listing, reader=_Extracted(files, path, names, checksums))
 
 
-def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class _Extracted:
+    """Reads what was extracted, and from the archive what is not what it was any more."""
+
+    files: Reader
+    archive: Path
+    names: Mapping[str, str]  # of files, by the image's id
+    checksums: Mapping[str, int]
+
+    def read(self, id: str) -> bytes:
+        name = self.names[id]
+        with suppress(OSError):
+            data = self.files.read(id)
+            if zlib.crc32(data) == self.checksums[name]:
+                return data
+        with _opened(self.archive) as (archive, members):
+            return archive.read(next(m for m, place in members if place.as_posix() == name))
+
+
+def _extract(
+    path: Path, folder: Path, store: Store, say: Callable[[str], None]
+) -> Mapping[str, int]:
+    """Extract the archive; returns the CRC-32 of each file."""
     try:
         store.make_folder(EXTRACTED)
         with store.workplace() as aside, _opened(path) as (archive, members):
@@ -79,21 +109,27 @@ def _extract(path: Path, folder: Path, store: Store, say: Callable[[str], None])
             say(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
             for member, place in members:
                 _write(archive, member, aside / place)
-            (aside / MANIFEST).write_text(to_json(_sizes(aside)), encoding="utf-8")
+            checksums = {place.as_posix(): member.CRC for member, place in members}
+            manifest = {"sizes": _sizes(aside), "crc32": checksums}
+            (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
             store.replace_folder(aside, folder)
+            return checksums
     except NotKeptError as error:
         raise DatasetError(f"{path.name} cannot be extracted: {error}.") from error
     except OSError as error:
         raise DatasetError(f"{path} could not be extracted: {error}.") from error
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether all that was extracted is there, by names and sizes, and nothing else."""
+def _checksums(folder: Path) -> Mapping[str, int] | None:
+    """The CRC-32 of each file that was extracted; nothing where not all are there, by names and
+    sizes, or others are."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        return is_folder(folder) and bool(manifest == _sizes(folder))
-    except (OSError, ValueError, RecursionError):
-        return False
+        sizes, checksums = manifest["sizes"], manifest["crc32"]
+        whole = is_folder(folder) and sizes == _sizes(folder) and sizes.keys() == checksums.keys()
+        return checksums if whole else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -39,10 +39,10 @@ class FolderReader:
     """Reads the files that a listing names."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
-        self._paths = paths
+        self.paths = paths
 
     def read(self, id: str) -> bytes:
-        return read_file(self._paths[id])
+        return read_file(self.paths[id])
 
 
 def read_file(path: Path) -> bytes:

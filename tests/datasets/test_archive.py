@@ -218,6 +218,22 @@ def test_what_was_extracted_must_be_whole(
     assert len(said) == 2
 
 
+@pytest.mark.parametrize("how", ["altered", "gone since it was listed"])
+def test_a_file_that_is_not_what_was_extracted_is_read_from_the_archive(
+    tmp_path: Path, store: Store, members: dict[str, bytes], how: str
+) -> None:
+    path = zipped(tmp_path / "pets.zip", members)
+    before = prepare(list_dataset(str(path), store=store), [4], store=store)
+    image = next((store.root / "extracted").glob("*/pets/cats/000.png"))
+    shutil.rmtree(store.root / "entries")
+    if how == "altered":
+        image.write_bytes(image.read_bytes()[:-1] + b"x")
+    listing = list_dataset(str(path), store=store)
+    if how != "altered":
+        image.unlink()
+    assert prepare(listing, [4], store=store) == before
+
+
 def test_what_an_earlier_version_extracted_is_extracted_anew(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
