@@ -123,7 +123,7 @@ def load_protocol(name_or_path: str) -> TrainingProtocol:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProtocolError(f"protocol {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"protocol {path} is not valid TOML: {error}.") from error
     return parse_protocol(raw, path.stem)
 

@@ -138,6 +138,7 @@ def test_files(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match=r"none.toml cannot be read"):
         load_protocol(str(tmp_path / "none.toml"))
     bad = tmp_path / "bad.toml"
-    bad.write_text("epochs = = 3")
-    with pytest.raises(ProtocolError, match="not valid TOML"):
-        load_protocol(str(bad))
+    for text in ("epochs = = 3", "a = " + "[" * 100_000):
+        bad.write_text(text)
+        with pytest.raises(ProtocolError, match="not valid TOML"):
+            load_protocol(str(bad))

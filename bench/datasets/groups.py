@@ -111,7 +111,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
 
     try:
         content = json.loads(text, object_pairs_hook=pairs)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"groups file {path} is not JSON: {error}.") from error
     if not isinstance(content, list) or not all(isinstance(item, tuple) for item in content):
         raise UsageError(f'groups file {path} must map images to groups: {{"a.jpg": "rex", ...}}.')

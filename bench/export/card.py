@@ -131,7 +131,7 @@ def _verdict(run: Run) -> str:
     path = run.folder / "verdict.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ""
     # One of before the margin recommended whatever showed no significant difference.
     if not isinstance(found, dict) or "recommended" not in found:

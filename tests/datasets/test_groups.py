@@ -60,6 +60,7 @@ def test_a_groups_file_is_read(tmp_path: Path, name: str, text: str):
         ("groups.json", '{"a": ["x"]}', r"entry 1: the group of 'a' must be .* got \[\"x\"\]"),
         ("groups.json", '[{"image": "a"}]', "must map images to groups"),
         ("groups.json", "{", "is not JSON"),
+        ("groups.json", "[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_bad_groups_file_is_refused(tmp_path: Path, name: str, text: str, message: str):
