@@ -218,10 +218,12 @@ class Store:
     def clear(self) -> Cleared:
         """Delete all that no running process uses."""
         sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
-        gone = self._delete(sizes)
+        gone, used = self._delete(sizes)
         self.sweep()
+        # Also what was in use when it was looked at, and is not any more.
         pinned = self._pins.held()
-        kept = [_name(path) in pinned for path in sizes if path not in gone and path.exists()]
+        used |= {path for path in sizes if _name(path) in pinned}
+        kept = [path in used for path in sizes if path not in gone and path.exists()]
         return Cleared(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
 
     def _read(self, path: Path) -> Entry | None:
@@ -286,15 +288,17 @@ class Store:
         free = shutil.disk_usage(self.root).free
         return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
 
-    def _delete(self, paths: Iterable[Path]) -> set[Path]:
-        """Delete what is not in use; returns that."""
+    def _delete(self, paths: Iterable[Path]) -> tuple[set[Path], set[Path]]:
+        """Delete what is not in use; returns that, and what is."""
         moved: dict[Path, Path] = {}
+        used: set[Path] = set()
         with suppress(OSError, NotKeptError):
             self.make_folder("drafts")
             with self._guard():
                 pinned = self._pins.held()
                 for path in paths:
                     if _name(path) in pinned:
+                        used.add(path)
                         continue
                     aside = beside(self.root / "drafts" / "deleted")
                     with suppress(OSError):
@@ -302,7 +306,7 @@ class Store:
                         moved[path] = aside
         for aside in moved.values():
             remove(aside)
-        return set(moved)
+        return set(moved), used
 
     def _guard(self) -> AbstractContextManager[None]:
         """Nobody pins while another looks at the pins and deletes."""

@@ -261,6 +261,16 @@ def test_what_another_uses_is_not_deleted(tmp_path: Path) -> None:
     assert Store(tmp_path).clear() == Cleared(freed=4128, in_use=1, refused=0)
 
 
+def test_what_is_let_go_while_it_is_cleared_was_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, other = Store(tmp_path), Store(tmp_path)
+    user.make("k", PARTS, "numbers", 48, _fill(1))
+    sweep = other.sweep
+    monkeypatch.setattr(other, "sweep", lambda: (user.release(), sweep()))
+    assert other.clear() == Cleared(freed=0, in_use=1, refused=0)
+
+
 def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
     entry = store.make("k", PARTS, "numbers", 48, _fill(1))
     store.release()
