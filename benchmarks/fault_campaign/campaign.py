@@ -97,6 +97,9 @@ def import_ahead() -> None:
 def _workplace() -> Iterator[Path]:
     # Not a TemporaryDirectory, which every fork that ends in order would remove.
     work = Path(tempfile.mkdtemp(prefix="faults-", dir=SCRATCH))
+    # Where the locks of cores stay, as in a session of a desktop.
+    os.environ["XDG_RUNTIME_DIR"] = str(work / "run")
+    (work / "run").mkdir(mode=0o700)
     tempfile.tempdir = os.environ["TMPDIR"] = str(work / "home" / "tmp")
     try:
         yield work
