@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 TYPES = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
-# What frameworks, the C++ library and the system say; also in the log of a process that aborted.
+# What frameworks, protobuf, the C++ library and the system say; also in the log of a process
+# that aborted.
 WORDS = re.compile(
     r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|OOM when allocating|can(no|')t allocate memory"
-    r"|failed to allocate|can't start new thread|pthread_create"
+    r"|failed to allocate|can't start new thread|pthread_create|arena alloc failed"
     r"|system_error.*resource temporarily unavailable",
     re.IGNORECASE,
 )

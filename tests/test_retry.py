@@ -148,6 +148,7 @@ def _named(name: str, text: str = "") -> Exception:
         (_named("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
         (RuntimeError("std::bad_alloc"), True),
+        (_named("DecodeError", "Error parsing message: Arena alloc failed"), True),
         (OSError(12, "Cannot allocate memory"), True),
         (RuntimeError("can't start new thread"), True),
         (_named("XlaRuntimeError", "INTERNAL: something else"), False),
