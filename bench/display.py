@@ -34,7 +34,8 @@ class _UnderWay:
 
     bar: TaskID
     fraction: float = 0.0
-    epochs: int = 0
+    phase: str = ""
+    epochs: int = 0  # of that phase
     losses: list[float] = field(default_factory=list)  # on validation
     stage: str = ""
 
@@ -105,8 +106,12 @@ class Display:
         if measuring:
             self._time_left.measuring(done / total if total else 0.0)
         elif stage in self._epochs and total:
-            within = current.epochs + done / total
-            current.fraction = 0.5 + 0.5 * within / sum(self._epochs.values())
+            if stage != current.phase:
+                current.phase, current.epochs = stage, 0
+            # Early stopping may end a phase long before its last epoch: each has its own share.
+            within = (current.epochs + done / total) / self._epochs[stage]
+            finished = list(self._epochs).index(stage)
+            current.fraction = 0.5 + 0.5 * (finished + within) / len(self._epochs)
         elif total:
             current.fraction = max(current.fraction, 0.5 * done / total)
         detail = f"{done}/{total}" if total else ""
@@ -126,7 +131,7 @@ class Display:
     def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
         """An epoch has ended."""
         current = self._of(trial)
-        current.epochs += 1
+        current.phase, current.epochs = phase, number
         current.losses.append(epoch.val_loss)
         if self._draws:
             text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from test_run import plan
 
 from bench.display import Display, human_seconds
+from bench.protocol import Phase
 from bench.records import SCHEMA
 from bench.schedule import make_schedule
 from bench.types import Epoch, Record
@@ -83,3 +85,18 @@ def test_each_has_a_bar_until_it_ends(tmp_path: Path) -> None:
         bars = " ".join(rows(display))
         assert "one: head" not in bars
         assert "two: building" in bars
+
+
+def test_a_phase_that_stops_early_counts_as_finished_once_the_next_begins(tmp_path: Path) -> None:
+    one = plan("one")
+    (trial,) = one.trials
+    phases = (Phase("head", 100, 1e-3), Phase("fine-tune", 10, 1e-5))
+    one = replace(one, protocol=replace(one.protocol, phases=phases))
+    console = Console(file=StringIO(), width=200, force_terminal=True)
+    with Display(console, one, one.trials, tmp_path, quiet=False) as display:
+        display.epoch(trial, "head", 100, 1, EPOCH)
+        display.stage(trial, "head", 1, 2)
+        # Half is the frozen part's, a quarter each phase's.
+        assert display._of(trial).fraction == pytest.approx(0.5 + 0.25 * 1.5 / 100)
+        display.stage(trial, "fine-tune", 1, 2)
+        assert display._of(trial).fraction == pytest.approx(0.75 + 0.25 * 0.5 / 10)
