@@ -41,6 +41,8 @@ def _rebuilder(kind: Any) -> Callable[[Any], Any]:
         return lambda raw: None if raw is None else other(raw)
     if origin is typing.Literal:
         return lambda raw: raw if raw in inner else _refuse(raw, " or ".join(map(repr, inner)))
+    if kind is float:
+        return _number
     if kind in JSON_TYPES:
         return lambda raw: _expect(raw, *JSON_TYPES[kind])
     return lambda raw: raw
@@ -68,7 +70,7 @@ def _tuple_rebuilder(item: Any) -> Callable[[Any], Any]:
     one = _rebuilder(item)
     if item not in JSON_TYPES:
         return lambda raw: tuple(map(one, _expect(raw, list, tuple)))
-    allowed = set(JSON_TYPES[item])
+    allowed = {item}  # whole numbers among floats are looked at one by one
 
     def rebuild(raw: Any) -> Any:
         # There may be a million labels: they are looked at one by one only where one is wrong.
@@ -77,6 +79,15 @@ def _tuple_rebuilder(item: Any) -> Callable[[Any], Any]:
         return tuple(map(one, raw))
 
     return rebuild
+
+
+def _number(raw: Any) -> Any:
+    number = _expect(raw, *JSON_TYPES[float])
+    try:
+        float(number)
+    except OverflowError:
+        _refuse(raw, "a number that a float holds")
+    return number
 
 
 def _expect(raw: Any, *allowed: type) -> Any:

@@ -167,6 +167,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _json(RECORDS, lambda raw: raw | {"seconds": {"total": "1"}}),
         "line 1 .*seconds: expected float, got '1'",
     ),
+    "seconds that no float holds": (
+        _json(RECORDS, lambda raw: raw | {"seconds": {"total": 10**400}}),
+        "line 1 .*seconds: expected a number that a float holds, got 1000",
+    ),
     "a best epoch that there is not": (
         _json(RECORDS, lambda raw: raw | {"phases": [raw["phases"][0] | {"best_epoch": 7}]}),
         "line 1 .*its best epoch is not among its epochs",
