@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from bench.errors import BenchError, UsageError
 from bench.files import is_file_name
 from bench.locks import holder, named
 
+LOCK = ".lock"  # held by who makes the run
 TAKEN = ("latest", "index.html")  # what stands among the runs in `results/` and is none
 MAX_NAME_BYTES = 200  # a name of 255 has no room for what is added while writing
 
@@ -61,9 +63,9 @@ def held(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
     try:
-        lock = FileLock(folder / ".lock").acquire(timeout=0)
+        lock = FileLock(folder / LOCK).acquire(timeout=0)
     except Timeout as error:
-        pid = holder(folder / ".lock")
+        pid = holder(folder / LOCK)
         who = "" if pid is None else f" ({named(pid)})"
         raise BenchError(
             f"another process is making run {folder.name}; wait for it{who}."
@@ -76,10 +78,17 @@ def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
     """The run's folder. With `fresh`, an earlier run of that name is moved aside, not deleted."""
     folder = results / name
     if fresh and folder.exists():
-        with held(folder):
-            pass  # else it would be moved away under who makes it
-        number = 1
-        while (aside := results / f"{name}.{number}").exists():
-            number += 1
-        folder.rename(aside)
+        with held(folder):  # else it would be moved away under who makes it
+            used = any(path.name != LOCK for path in folder.iterdir())
+            if used and sys.platform != "win32":
+                _move_aside(folder)
+        if used and sys.platform == "win32":  # where an open file keeps its folder in its place
+            _move_aside(folder)
     return folder
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)

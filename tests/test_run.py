@@ -485,6 +485,30 @@ def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> No
     assert (tmp_path / "r").is_dir()
 
 
+def test_fresh_moves_no_folder_aside_that_another_has_only_begun(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".lock").touch()
+    run_folder(tmp_path, "r", fresh=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_fresh_moves_the_earlier_run_aside_before_anyone_else_may_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "mark").touch()
+    rename = Path.rename
+
+    def contested(folder: Path, target: Path) -> Path:
+        with pytest.raises(BenchError, match="another process is making run r"), held(folder):
+            pass
+        return rename(folder, target)
+
+    monkeypatch.setattr(Path, "rename", contested)
+    run_folder(tmp_path, "r", fresh=True)
+    assert (tmp_path / "r.1" / "mark").exists()
+
+
 def test_fresh_moves_the_earlier_run_aside(tmp_path: Path) -> None:
     for content in ("first", "second"):
         folder = run_folder(tmp_path, "r", fresh=True)
