@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command: `python run_bench.py --backbones all`. See `bench/cli.py`."""
+"""The command: `python run_bench.py --backbones all`. See `bench/cli/main.py`."""
 
 import sys
 
-from bench.cli import main
+from bench.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(packages=("backbones",)))

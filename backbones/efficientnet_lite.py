@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backbones.torch_file import read_torch
 from bench.errors import WeightsError
 from bench.registry import BACKBONES
-from bench.torch_file import read_torch
 from bench.types import Backbone, PackagedWeights
 
 if TYPE_CHECKING:

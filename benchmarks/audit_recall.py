@@ -21,11 +21,11 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench import datasets
-from bench.audit.examination import examine
-from bench.audit.findings import Audit
-from bench.audit.leaks import leaked_test_ids
-from bench.store import Store
+from bench import data as datasets
+from bench.data.audit.examination import examine
+from bench.data.audit.findings import Audit
+from bench.data.audit.leaks import leaked_test_ids
+from bench.storage.cache import Store
 
 SIZE = 160
 CROPPED = 0.05

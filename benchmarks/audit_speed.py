@@ -24,12 +24,12 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.audit.examination import examine
-from bench.audit.leaks import leaked_test_ids
-from bench.datasets.demo import DemoReader
-from bench.datasets.listing import Listing
-from bench.datasets.pixels import KIND, nbytes, parts
-from bench.store import Store
+from bench.data.audit.examination import examine
+from bench.data.audit.leaks import leaked_test_ids
+from bench.data.demo import DemoReader
+from bench.data.listing import Listing
+from bench.data.pixels import KIND, nbytes, parts
+from bench.storage.cache import Store
 from bench.types import Dataset, Split, SplitName
 
 CHUNK = 250

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from ours import ROOT, run_bench, timed, write_protocol
 
-from bench import datasets
-from bench.records import load_run
-from bench.store import Store
+from bench import data as datasets
+from bench.storage.cache import Store
+from bench.storage.records import load_run
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.backends.base import current
-from bench.measuring.products import Calibration
-from bench.measuring.rounds import Subject, interleave
-from bench.network import Network, build_head
-from bench.plan import choose_backbones
+from bench.analysis.statistics.drift import MOST_DRIFT, drift
+from bench.execution.plan import choose_backbones
+from bench.inference.measuring.products import Calibration
+from bench.inference.measuring.rounds import Subject, interleave
+from bench.models.backends.base import current
+from bench.models.network import Network, build_head
 from bench.protocol import Head
 from bench.registry import load_plugins
-from bench.statistics.drift import MOST_DRIFT, drift
 
 MOST_DIFFERENCE = 0.05
 LEAST_QUERIES = 32

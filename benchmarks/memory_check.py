@@ -27,9 +27,9 @@ from ours import ROOT, write_protocol
 
 sys.path.insert(0, str(ROOT))
 
-from bench.plan import choose_backbones
-from bench.records import load_run
+from bench.execution.plan import choose_backbones
 from bench.registry import load_plugins
+from bench.storage.records import load_run
 
 MOST_DIFFERENCE = 0.05
 WATCH_SECONDS = 0.01
@@ -93,7 +93,7 @@ def _first_child(process: subprocess.Popen[bytes]) -> int:
             child
             for child in psutil.Process(process.pid).children(recursive=True)
             # Where they are forked, the first only loads the framework.
-            if "bench.worker" in child.cmdline()
+            if "bench.execution.worker" in child.cmdline()
             and not ("--fork" in child.cmdline() and child.ppid() == process.pid)
         ]
         if workers:
@@ -124,9 +124,9 @@ def _answer(folder: Path) -> None:
     """In that new process: nothing of how the harness measures memory is used here."""
     import numpy as np
 
-    from bench.backends.base import current
-    from bench.measuring.products import Chain
-    from bench.rebuild import rebuild
+    from bench.inference.measuring.products import Chain
+    from bench.models.backends.base import current
+    from bench.models.rebuild import rebuild
 
     backend, run = current(), load_run(folder)
     Chain(backend, side=64, products=1)  # the framework's own start is not the model's

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ours import run_bench, timed, write_protocol
 
-from bench.records import load_run
+from bench.storage.records import load_run
 
 MATRIX = 2048  # the edge of the matrices whose product shows the machine's peak
 
@@ -93,8 +93,8 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
     import numpy as np
     import tensorflow as tf
 
-    from bench.macs import macs
-    from bench.network import Network, build_head, weighted_loss
+    from bench.models.macs import macs
+    from bench.models.network import Network, build_head, weighted_loss
     from bench.protocol import Head, Phase, Unfreeze
     from bench.registry import BACKBONES, load_plugins
 

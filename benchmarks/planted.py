@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.records import load_run
-from bench.report.findings import Findings, find
+from bench.analysis.findings import Findings, find
+from bench.storage.records import load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from planted import options, run
 
-from bench.report.mistakes import MOST_SHARED, Suspect, shared
+from bench.analysis.mistakes import MOST_SHARED, Suspect, shared
 
 BAR = 0.6
 SPLITS = ("train", "validation", "test")

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 from planted import options, run
 
-from bench.report.findings import Findings
-from bench.report.leaks import Estimate, estimate, leaks
+from bench.analysis.findings import Findings
+from bench.analysis.leaks import Estimate, estimate, leaks
 
 PROTOCOL = """
 summary = "a head trained until it knows its images by heart"

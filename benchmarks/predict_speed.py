@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.commands.report_command import find_run
-from bench.datasets.decode import decode
-from bench.prediction import BATCH, THREADS, DecodedAhead, answers, find_images
-from bench.rebuild import rebuild, record_of
-from bench.records import load_run
+from bench.cli.commands.report_command import find_run
+from bench.data.decode import decode
+from bench.inference.prediction import BATCH, THREADS, DecodedAhead, answers, find_images
+from bench.models.rebuild import rebuild, record_of
 from bench.registry import load_plugins
+from bench.storage.records import load_run
 
 TARGET = 1.3
 
@@ -44,7 +44,7 @@ def main() -> None:
     size = record.trial.input_size
     paths = find_images([arguments.folder])[: arguments.images]
 
-    from bench.backends.base import current
+    from bench.models.backends.base import current
 
     backend, model = current(), rebuild(run, record)
     bare = backend.forward(model.logits(fold=False))

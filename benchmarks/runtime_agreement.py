@@ -19,16 +19,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.check.subject import calibrate
-from bench.environment import available_cores
-from bench.macs import macs
-from bench.measuring.deployment import answers, deploy
-from bench.network import Network, build_head, initialise_head
-from bench.plan import choose_backbones
+from bench.execution.check.subject import calibrate
+from bench.execution.plan import choose_backbones
+from bench.inference.measuring.deployment import answers, deploy
+from bench.inference.runtimes import RUNTIMES, choose_runtimes
+from bench.inference.runtimes.base import Source
+from bench.models.macs import macs
+from bench.models.network import Network, build_head, initialise_head
 from bench.protocol import Head
 from bench.registry import load_plugins
-from bench.runtimes import RUNTIMES, choose_runtimes
-from bench.runtimes.base import Source
+from bench.system.environment import available_cores
 
 EXACT = ("keras", "xla", "litert", "onnx", "openvino")
 MOST_DIFFERENCE = 1e-4

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ours import Timed, run_bench, write_protocol
 
-from bench.records import load_run
+from bench.storage.records import load_run
 
 SEEDS = "5"
 NEW_SEED = "77"

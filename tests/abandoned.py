@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.unfinished import beside
+from bench.system.unfinished import beside
 
 NO_PROCESS = 99_999_999  # no system counts as far
 

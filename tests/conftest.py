@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import Store
+from bench.storage.cache import Store
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.accounting import Imports, Spent
-from bench.features import Ledger
+from bench.training.accounting import Imports, Spent
+from bench.training.features import Ledger
 
 
 def _spent(imports: Imports) -> Spent:

@@ -9,9 +9,9 @@ import pytest
 import tiny
 from workbench import train_tail
 
-from bench.backends.base import current
-from bench.backends.parts import InParts
-from bench.network import Network, snapshot
+from bench.models.backends.base import current
+from bench.models.backends.parts import InParts
+from bench.models.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2, unfreeze=Unfreeze("stages", 2))

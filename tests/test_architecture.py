@@ -12,15 +12,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "matplotlib", "scipy"}
 TENSORFLOW_FILES = {
-    "bench/backends/tensorflow_accumulation.py",
-    "bench/backends/tensorflow_adam.py",
-    "bench/backends/tensorflow_gradients.py",
-    "bench/backends/tensorflow_backend.py",
-    "bench/datasets/tfds.py",
-    "bench/export/saved_model.py",
-    "bench/runtimes/frozen.py",
-    "bench/runtimes/litert.py",
-    "bench/runtimes/xla.py",
+    "bench/models/backends/tensorflow_accumulation.py",
+    "bench/models/backends/tensorflow_adam.py",
+    "bench/models/backends/tensorflow_gradients.py",
+    "bench/models/backends/tensorflow_backend.py",
+    "bench/data/sources/tfds.py",
+    "bench/inference/export/saved_model.py",
+    "bench/inference/runtimes/frozen.py",
+    "bench/inference/runtimes/litert.py",
+    "bench/inference/runtimes/xla.py",
 }
 
 
@@ -53,15 +53,57 @@ def test_tensorflow_stays_in_its_own_files() -> None:
     ("room", "may_not"),
     [
         ("types.py", ("bench",)),
-        ("store.py", ("bench.types", "bench.datasets", "bench.run")),
-        ("metrics", ("keras", "bench.train", "bench.run", "bench.report")),
-        ("report", ("keras", "bench.train", "bench.trial", "bench.run", "bench.network")),
-        ("statistics", ("keras", "pandas", "bench.records", "bench.metrics", "bench.report")),
-        ("datasets", ("keras", "bench.train", "bench.run", "bench.report")),
-        ("train.py", ("bench.run", "bench.plan", "bench.cli", "bench.report", "bench.datasets")),
-        ("trial.py", ("bench.run", "bench.plan", "bench.cli", "bench.report")),
-        ("run.py", ("bench.cli", "bench.report", "bench.commands", "bench.trial", "keras")),
-        ("plan.py", ("bench.run", "bench.cli", "bench.trial", "bench.network", "keras")),
+        ("store.py", ("bench.types", "bench.data", "bench.execution.run")),
+        ("metrics", ("keras", "bench.training.train", "bench.execution.run", "bench.reports")),
+        (
+            "report",
+            (
+                "keras",
+                "bench.training.train",
+                "bench.training.trial",
+                "bench.execution.run",
+                "bench.models.network",
+            ),
+        ),
+        (
+            "statistics",
+            ("keras", "pandas", "bench.storage.records", "bench.analysis.metrics", "bench.reports"),
+        ),
+        ("datasets", ("keras", "bench.training.train", "bench.execution.run", "bench.reports")),
+        (
+            "train.py",
+            (
+                "bench.execution.run",
+                "bench.execution.plan",
+                "bench.cli.main",
+                "bench.reports",
+                "bench.data",
+            ),
+        ),
+        (
+            "trial.py",
+            ("bench.execution.run", "bench.execution.plan", "bench.cli.main", "bench.reports"),
+        ),
+        (
+            "run.py",
+            (
+                "bench.cli.main",
+                "bench.reports",
+                "bench.cli.commands",
+                "bench.training.trial",
+                "keras",
+            ),
+        ),
+        (
+            "plan.py",
+            (
+                "bench.execution.run",
+                "bench.cli.main",
+                "bench.training.trial",
+                "bench.models.network",
+                "keras",
+            ),
+        ),
     ],
 )
 def test_data_flows_one_way(room: str, may_not: tuple[str, ...]) -> None:
@@ -77,7 +119,7 @@ def test_data_flows_one_way(room: str, may_not: tuple[str, ...]) -> None:
 def test_quick_commands_import_no_framework(words: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from bench.cli import main\n"
+        "from bench.cli.main import main\n"
         "try:\n"
         "    main(sys.argv[1:], packages=('backbones',))\n"
         "except SystemExit:\n"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cli import main
-from bench.store import Draft, Store
+from bench.cli.main import main
+from bench.storage.cache import Draft, Store
 
 
 @pytest.fixture

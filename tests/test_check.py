@@ -16,12 +16,12 @@ import pytest
 import tiny
 from keras import layers, ops
 
-from bench import cli
-from bench.check import CHECKS, run_checks
-from bench.check.keras_applications import expected_preprocessing
-from bench.check.preprocessing import check_rescaling
-from bench.check.subject import Subject
-from bench.macs import macs
+from bench.cli import main as cli
+from bench.execution.check import CHECKS, run_checks
+from bench.execution.check.keras_applications import expected_preprocessing
+from bench.execution.check.preprocessing import check_rescaling
+from bench.execution.check.subject import Subject
+from bench.models.macs import macs
 from bench.registry import BACKBONES
 from bench.types import Backbone, WeightsFile
 

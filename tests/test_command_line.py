@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import __version__, argument_types, cli
-from bench.command_line import called, typed
+from bench import __version__
+from bench.cli import argument_types
+from bench.cli import main as cli
 from bench.errors import EXIT_CODES, OPERATING_SYSTEM, BenchError, Exit
-from bench.files import write_atomic
-from bench.run_folder import check_name, held, refuse_links
+from bench.storage.run_folder import check_name, held, refuse_links
+from bench.system.command_line import called, typed
+from bench.system.files import write_atomic
 
 FULL = Path("/dev/full")
 
@@ -167,7 +169,7 @@ def _failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException
     def main(arguments: object) -> int:
         raise error
 
-    monkeypatch.setattr(f"bench.commands.{command}_command.main", main)
+    monkeypatch.setattr(f"bench.cli.commands.{command}_command.main", main)
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="has no /dev/full")
@@ -185,7 +187,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_what_the_encoding_of_the_output_lacks_is_written_in_ascii() -> None:
     code = (
-        "from bench.standard_streams import make_usable\n"
+        "from bench.system.standard_streams import make_usable\n"
         "make_usable()\n"
         "print('40.3\\u201367.4% \\u00b1 1 \\u2026 \\u732b \\udcff')"
     )

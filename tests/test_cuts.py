@@ -9,13 +9,13 @@ import pytest
 import tiny
 from keras import layers, ops
 
-from bench.built import build
-from bench.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_layers
 from bench.errors import TrialError
-from bench.job import Blueprint
-from bench.network import Network
+from bench.models.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_layers
+from bench.models.network import Network
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
+from bench.training.built import build
+from bench.training.job import Blueprint
 from bench.types import Settings
 
 

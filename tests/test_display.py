@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 from test_run import plan
 
-from bench.display import Display, human_seconds
+from bench.cli.display import Display, human_seconds
+from bench.execution.schedule import make_schedule
 from bench.protocol import Phase
-from bench.records import SCHEMA
-from bench.schedule import make_schedule
+from bench.storage.records import SCHEMA
 from bench.types import Epoch, Record
 
 EPOCH = Epoch(loss=0.5, accuracy=0.75, val_loss=0.4, val_accuracy=0.8, seconds=1.0)

@@ -10,7 +10,7 @@ import pytest
 import tiny
 import workbench
 
-from bench.store import Store
+from bench.storage.cache import Store
 
 
 def test_a_network_that_gives_no_numbers(tmp_path: Path, store: Store) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from fileserver import Server, serving
 
-from bench import download
-from bench.download import fetch
 from bench.errors import MissingWeightsError, WeightsError
+from bench.models import download
+from bench.models.download import fetch
 
 BODY = bytes(range(256)) * 4000
 MD5 = hashlib.md5(BODY).hexdigest()

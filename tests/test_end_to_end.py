@@ -17,9 +17,9 @@ import tiny
 from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
-from bench.executors.gpus import can_be_no_gpu
-from bench.metrics.base import METRICS
-from bench.records import Run, load_run, read_records
+from bench.analysis.metrics.base import METRICS
+from bench.execution.executors.gpus import can_be_no_gpu
+from bench.storage.records import Run, load_run, read_records
 from bench.types import Record
 
 pytestmark = pytest.mark.slow

@@ -120,7 +120,7 @@ def test_words_that_nobody_should_meet_are_seen(words: str) -> None:
 WRITES = """
 import os, sys
 from pathlib import Path
-from bench.files import write_atomic
+from bench.system.files import write_atomic
 from benchmarks.fault_campaign.injection import Fault, Injector
 
 home = Path(sys.argv[1])

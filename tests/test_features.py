@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tiny
 
-from bench.augment import PLAIN
-from bench.backends.base import Array, current
-from bench.features import Frozen
-from bench.network import Network
-from bench.passes import Passes
-from bench.store import Store
+from bench.models.backends.base import Array, current
+from bench.models.network import Network
+from bench.models.passes import Passes
+from bench.storage.cache import Store
+from bench.training.augment import PLAIN
+from bench.training.features import Frozen
 
 COUNT = 5
 

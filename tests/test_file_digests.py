@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import file_digests
-from bench.file_digests import FileDigests
+from bench.storage import file_digests
+from bench.storage.file_digests import FileDigests
 
 
 def digest(content: bytes) -> str:

@@ -10,16 +10,16 @@ import pytest
 import tiny
 from workbench import PROTOCOL, SETTINGS
 
-from bench.augment import PLAIN
-from bench.backends.base import Array, current
-from bench.built import build
 from bench.errors import TrialError
-from bench.features import Frozen
-from bench.fingerprint import fingerprint
-from bench.job import Blueprint
-from bench.network import Network
-from bench.passes import Passes
-from bench.store import Store
+from bench.models.backends.base import Array, current
+from bench.models.fingerprint import fingerprint
+from bench.models.network import Network
+from bench.models.passes import Passes
+from bench.storage.cache import Store
+from bench.training.augment import PLAIN
+from bench.training.built import build
+from bench.training.features import Frozen
+from bench.training.job import Blueprint
 from bench.types import Backbone
 
 
@@ -55,7 +55,7 @@ def test_yesterdays_activations_are_not_those_of_an_edited_plugin(
 def test_what_an_edit_changes_is_seen_without_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("bench.fingerprint.code_digest", lambda backbone: "same")
+    monkeypatch.setattr("bench.models.fingerprint.code_digest", lambda backbone: "same")
     plugin = edited.write(tmp_path)
     before = fingerprint(Network(edited.load(plugin), tiny.SIZE), "w")
     edited.edit(tmp_path, name)
@@ -76,7 +76,7 @@ def test_layers_count_however_they_are_named(monkeypatch: pytest.MonkeyPatch) ->
 
     scales = [2.0, 3.0]
     backbone = Backbone("scaled", build, tiny.preprocess, 16, ("a", "b"), minimum_size=16)
-    monkeypatch.setattr("bench.fingerprint.code_digest", lambda backbone: "same")
+    monkeypatch.setattr("bench.models.fingerprint.code_digest", lambda backbone: "same")
     first = found()
     assert found() == first  # although automatic names are other ones
     scales[0] = 2.5

@@ -11,9 +11,9 @@ import pytest
 import tiny
 from keras import layers
 
-from bench.backends.base import current
-from bench.folding import folded
-from bench.network import Network, build_head, initialise_head, weighted_loss
+from bench.models.backends.base import current
+from bench.models.folding import folded
+from bench.models.network import Network, build_head, initialise_head, weighted_loss
 from bench.protocol import Head, Phase, Unfreeze
 
 

@@ -14,10 +14,8 @@ import pytest
 import tiny
 from keras import layers
 
-from bench.augment import PLAIN, fixed_views
-from bench.backends.base import Backend, current
-from bench.features import Frozen, Rows
-from bench.network import (
+from bench.models.backends.base import Backend, current
+from bench.models.network import (
     Network,
     build_head,
     initialise_head,
@@ -25,10 +23,12 @@ from bench.network import (
     seed_dropout,
     snapshot,
 )
-from bench.passes import Passes
+from bench.models.passes import Passes
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
-from bench.store import Store
-from bench.train import Outcome, PhaseTrainer
+from bench.storage.cache import Store
+from bench.training.augment import PLAIN, fixed_views
+from bench.training.features import Frozen, Rows
+from bench.training.train import Outcome, PhaseTrainer
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
 BATCH = 8  # does not divide the 30 images: the last batch is short, or filled up

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bench.hush import hushed
+from bench.system.stderr import hushed
 
 
 def test_only_what_is_written_inside_is_lost(capfd: pytest.CaptureFixture[str]) -> None:

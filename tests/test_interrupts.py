@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POS
 PATIENCE = 20.0  # seconds; what is not ended would take 60
 SCRIPT = """
 import signal, sys, threading, time, types
-from bench import cli, interrupts
+from bench.cli import main as cli
+from bench.system import interrupts
 
 interrupts.GRACE_SECONDS = 0.2
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal
@@ -33,8 +34,8 @@ def main(arguments):
 def end():
     {end}
 
-sys.modules["bench.commands.cache_command"] = types.ModuleType("cache_command")
-sys.modules["bench.commands.cache_command"].main = main
+sys.modules["bench.cli.commands.cache_command"] = types.ModuleType("cache_command")
+sys.modules["bench.cli.commands.cache_command"].main = main
 sys.exit(cli.main(["cache"]))
 """
 REPORTS = "say('reporting'); time.sleep(60)"

@@ -9,9 +9,9 @@ import pytest
 from test_run import DATASET, PROTOCOL, plan
 
 from bench.errors import BenchError
-from bench.job import Job
-from bench.job_file import read_job, write_job
-from bench.records import write_dataset
+from bench.storage.records import write_dataset
+from bench.training.job import Job
+from bench.training.job_file import read_job, write_job
 
 
 @pytest.fixture

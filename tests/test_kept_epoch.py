@@ -10,10 +10,10 @@ import pytest
 import workbench
 from workbench import train_tail
 
-from bench.backends.base import current
+from bench.models.backends.base import current
 from bench.protocol import EarlyStopping, Phase, Unfreeze
-from bench.records import structure
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.records import structure
 from bench.types import Epoch, PhaseResult, Validation
 
 STOPPING = EarlyStopping(patience=1)

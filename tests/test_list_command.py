@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.errors import Exit
 from bench.protocol import protocol_names
 from bench.registry import BACKBONES

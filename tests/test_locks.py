@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import locks
 from bench.errors import BenchError
-from bench.run_folder import held
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.run_folder import held
+from bench.system import locks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system names no holder")
 

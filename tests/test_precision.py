@@ -13,15 +13,15 @@ import tiny
 import trained_run as made_run
 from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
-from bench.backends.base import current
-from bench.network import Network, build_head, initialise_head, weighted_loss
+from bench.analysis.facts import facts
+from bench.analysis.findings import find
+from bench.models.backends.base import current
+from bench.models.network import Network, build_head, initialise_head, weighted_loss
+from bench.models.rebuild import rebuild
 from bench.protocol import Head, Phase, Unfreeze
-from bench.rebuild import rebuild
-from bench.records import Evidence, load_run
-from bench.report.facts import facts
-from bench.report.findings import find
-from bench.store import Store
-from bench.train import PhaseTrainer
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, load_run
+from bench.training.train import PhaseTrainer
 from bench.types import PRECISIONS, Precision, Settings
 
 # A rounding to bfloat16 keeps 8 bits, one to float16 11; some dozen layers add their own.

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cli import main
-from bench.commands import predict_command
+from bench.analysis.metrics.calibration import scaled, temperature
+from bench.cli.commands import predict_command
+from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
-from bench.metrics.calibration import scaled, temperature
-from bench.prediction import BATCH, DecodedAhead, answers, find_images
-from bench.records import load_run
-from bench.trained import best_first
+from bench.inference.prediction import BATCH, DecodedAhead, answers, find_images
+from bench.storage.records import load_run
+from bench.storage.trained import best_first
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import tiny
 import trained_run as made
 from PIL import Image
 
-from bench.backends.base import current
 from bench.errors import BenchError, WeightsError
-from bench.network import probabilities
-from bench.rebuild import changed_code, rebuild, record_of
-from bench.records import load_run, read_records, write_records
+from bench.models.backends.base import current
+from bench.models.network import probabilities
+from bench.models.rebuild import changed_code, rebuild, record_of
 from bench.registry import BACKBONES
-from bench.trained import (
+from bench.storage.records import load_run, read_records, write_records
+from bench.storage.trained import (
     TrainedWeights,
     best_first,
     changed,

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from bench import cli
+from bench.cli import main as cli
 from bench.errors import BenchError, PluginError, UnknownNameError
 from bench.registry import BACKBONES, Registry, load_plugins, resolve
 
@@ -121,7 +121,7 @@ def test_a_broken_plugin_leaves_nothing_in_any_registry(tmp_path: Path) -> None:
 def test_what_a_broken_plugin_is_the_first_to_import_stays(tmp_path: Path) -> None:
     """Metrics are registered when their modules are imported, which is once in a process."""
     plugin = tmp_path / "plugin.py"
-    plugin.write_text("import bench.metrics\n1 / 0\n")
+    plugin.write_text("import bench.analysis.metrics\n1 / 0\n")
     code = (
         "from pathlib import Path\n"
         "from bench.errors import PluginError\n"
@@ -129,7 +129,7 @@ def test_what_a_broken_plugin_is_the_first_to_import_stays(tmp_path: Path) -> No
         "try:\n"
         f"    load_plugins([Path({str(plugin)!r})])\n"
         "except PluginError:\n"
-        "    from bench.metrics.base import METRICS\n"
+        "    from bench.analysis.metrics.base import METRICS\n"
         "    print(*METRICS.names)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -178,7 +178,7 @@ def test_of_many_names_only_the_nearest_are_told() -> None:
 def test_a_plugin_that_ends_the_process_is_named(tmp_path: Path) -> None:
     ending = tmp_path / "ending.py"
     ending.write_text("import os\n\nos._exit(0)\n")
-    script = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
+    script = "import sys; from bench.cli.main import main; sys.exit(main(sys.argv[1:]))"
     words = [sys.executable, "-c", script, "list", "--plugin", str(ending)]
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     assert result.returncode == 2

@@ -14,18 +14,18 @@ import tiny
 import workbench
 from test_run import REQUEST, Silent, plan
 
-from bench import report
+from bench import reports as report
 from bench.errors import OutOfMemoryError, WorkerDiedError
-from bench.executors.inline import Inline
-from bench.executors.local_process import _for_memory
-from bench.job import Job, Listener
-from bench.memory_errors import in_short, is_out_of_memory
-from bench.plan import Plan, make_plan
+from bench.execution.executors.inline import Inline
+from bench.execution.executors.local_process import _for_memory
+from bench.execution.plan import Plan, make_plan
+from bench.execution.run import execute
 from bench.protocol import Head, Phase
-from bench.records import SCHEMA, load_run
 from bench.registry import BACKBONES
-from bench.run import execute
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.records import SCHEMA, load_run
+from bench.system.memory_errors import in_short, is_out_of_memory
+from bench.training.job import Job, Listener
 from bench.types import Dataset, Record, Settings
 
 PROTOCOL = replace(workbench.PROTOCOL, head=Head(dropout=0.0))

@@ -16,20 +16,21 @@ import numpy as np
 import pytest
 from abandoned import left_beside
 
-from bench.arrays import arrays_path
+from bench.analysis.metrics.base import METRICS
 from bench.errors import BenchError, UsageError, WorkerDiedError, reason
-from bench.executors.local_process import LocalProcess
-from bench.file_digests import FileDigests
-from bench.job import Job, Listener
-from bench.metrics.base import METRICS
-from bench.plan import Plan, find_weights, make_plan
+from bench.execution.executors.local_process import LocalProcess
+from bench.execution.plan import Plan, find_weights, make_plan
+from bench.execution.remaining import pending
+from bench.execution.run import Request, execute
+from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
-from bench.records import SCHEMA, load_run, read_records, write_arrays, write_records
-from bench.remaining import pending
-from bench.report import render
-from bench.run import Request, execute
-from bench.run_folder import held, run_folder
-from bench.store import Store
+from bench.reports import render
+from bench.storage.arrays import arrays_path
+from bench.storage.cache import Store
+from bench.storage.file_digests import FileDigests
+from bench.storage.records import SCHEMA, load_run, read_records, write_arrays, write_records
+from bench.storage.run_folder import held, run_folder
+from bench.training.job import Job, Listener
 from bench.types import (
     Backbone,
     Dataset,
@@ -43,7 +44,6 @@ from bench.types import (
     Trial,
     WeightsUsed,
 )
-from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
 DATASET = Dataset(

@@ -15,23 +15,16 @@ import tiny
 import workbench
 from fileserver import serving
 
-from bench import download, report
-from bench.cli import main
-from bench.commands import run_command
+from bench import reports as report
+from bench.cli.commands import run_command
+from bench.cli.main import main
 from bench.errors import Exit, StoppedError, WorkerDiedError
-from bench.job import Blueprint, Job, Listener
-from bench.records import SCHEMA, write_arrays
+from bench.models import download
 from bench.registry import BACKBONES
-from bench.run_folder import held
-from bench.types import (
-    SPLITS,
-    Record,
-    RuntimeResult,
-    Session,
-    Settings,
-    WeightsFile,
-    WeightsUsed,
-)
+from bench.storage.records import SCHEMA, write_arrays
+from bench.storage.run_folder import held
+from bench.training.job import Blueprint, Job, Listener
+from bench.types import SPLITS, Record, RuntimeResult, Session, Settings, WeightsFile, WeightsUsed
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 

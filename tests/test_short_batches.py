@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from workbench import train_tail
 
-from bench.backends.base import Array, Backend, Forward, LossFunction, TrainStep, current
-from bench.features import Stored, predict
+from bench.models.backends.base import Array, Backend, Forward, LossFunction, TrainStep, current
 from bench.protocol import Phase, Unfreeze
+from bench.training.features import Stored, predict
 
 PHASE = Phase("phase", epochs=2, learning_rate=0.1, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
 BATCH, IMAGES = 8, 21

@@ -10,11 +10,11 @@ import pytest
 from test_run import REQUEST, Silent, plan
 
 from bench.errors import StoppedError, WorkerDiedError
-from bench.job import Job, Listener
-from bench.records import SCHEMA, read_records
-from bench.run import execute
-from bench.side_by_side import side_by_side
-from bench.store import Store
+from bench.execution.run import execute
+from bench.storage.cache import Store
+from bench.storage.records import SCHEMA, read_records
+from bench.system.run_parallel import side_by_side
+from bench.training.job import Job, Listener
 from bench.types import Record, Trial
 
 PATIENCE = 30.0  # seconds after which something hangs

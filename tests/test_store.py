@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from abandoned import left_beside
 
-from bench.files import to_json
-from bench.store import Cleared, Draft, NoRoomError, NotKeptError, Store, key_of
-from bench.unfinished import beside
+from bench.storage.cache import Cleared, Draft, NoRoomError, NotKeptError, Store, key_of
+from bench.system.files import to_json
+from bench.system.unfinished import beside
 
 PARTS = {"what": "numbers"}
 OTHER = {"what": "letters"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
-from bench.features import Stored
 from bench.protocol import Augment
-from bench.store import Store
-from bench.subsets import Subset, stratified
+from bench.storage.cache import Store
+from bench.training.features import Stored
+from bench.training.subsets import Subset, stratified
 
 
 def test_a_share_of_each_class_and_at_least_one_image() -> None:

@@ -11,7 +11,7 @@ if keras.config.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from bench.backends import tensorflow_adam
+from bench.models.backends import tensorflow_adam
 
 
 def test_three_steps_are_those_of_keras() -> None:

@@ -12,7 +12,7 @@ if keras.config.backend() != "tensorflow":
 import tensorflow as tf
 from keras import layers
 
-from bench.backends import tensorflow_gradients
+from bench.models.backends import tensorflow_gradients
 
 
 @pytest.mark.parametrize(

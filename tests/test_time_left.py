@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from test_run import plan
 
-from bench.estimate import Cost
-from bench.schedule import Schedule, make_schedule
-from bench.time_left import TimeLeft
+from bench.cli.time_left import TimeLeft
+from bench.execution.estimate import Cost
+from bench.execution.schedule import Schedule, make_schedule
 
 
 def test_seeds_pay_once_for_what_they_share_and_shares_for_their_images() -> None:

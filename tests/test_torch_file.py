@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import torch_file
+from backbones import torch_file
+from backbones.torch_file import MAGIC, read_torch
 from bench.errors import WeightsError
-from bench.torch_file import MAGIC, read_torch
 
 
 class FloatStorage:

@@ -10,10 +10,10 @@ import pytest
 from sklearn.metrics import log_loss
 from workbench import PROTOCOL, SETTINGS, make_dataset, run, with_rate
 
-from bench.backends.base import current
+from bench.models.backends.base import current
 from bench.protocol import Phase, TrainingProtocol
-from bench.store import Store
-from bench.tuning import best, multipliers
+from bench.storage.cache import Store
+from bench.training.tuning import best, multipliers
 from bench.types import Dataset, TriedRate
 
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from abandoned import NO_PROCESS, left_beside
 
-from bench.files import write_atomic
-from bench.unfinished import beside, sweep, workplace
+from bench.system.files import write_atomic
+from bench.system.unfinished import beside, sweep, workplace
 
 DAY = 24 * 3600
 
@@ -122,9 +122,9 @@ def test_a_write_that_was_killed_is_swept(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import bench.files\n"
-        "bench.files.os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "bench.files.write_atomic(Path(sys.argv[1]), '{}')\n"
+        "import bench.system.files\n"
+        "bench.system.files.os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "bench.system.files.write_atomic(Path(sys.argv[1]), '{}')\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.json")], check=False)
     (left,) = tmp_path.iterdir()

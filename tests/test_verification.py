@@ -12,20 +12,20 @@ import tiny
 from workbench import PROTOCOL, SETTINGS, Heard, make_dataset, run
 
 from bench.errors import BenchError, DatasetError
-from bench.executors.inline import Inline
-from bench.files import to_json
-from bench.manifest import Change, changes, manifest
-from bench.records import Evidence, Run, load_run, write_arrays, write_records
-from bench.registry import BACKBONES
-from bench.store import Store
-from bench.types import Dataset
-from bench.verification import (
+from bench.execution.executors.inline import Inline
+from bench.execution.verification import (
     check_dataset,
     differences,
     smallest,
     stored_protocol,
     train_again,
 )
+from bench.registry import BACKBONES
+from bench.storage.cache import Store
+from bench.storage.manifest import Change, changes, manifest
+from bench.storage.records import Evidence, Run, load_run, write_arrays, write_records
+from bench.system.files import to_json
+from bench.types import Dataset
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from workbench import write_images
 
-from bench.arrays import read_arrays, write_arrays
-from bench.records import load_run
+from bench.storage.arrays import read_arrays, write_arrays
+from bench.storage.records import load_run
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ import pytest
 import tiny
 from fileserver import serving
 
-from bench import download, weights
 from bench.errors import UsageError, WeightsError
+from bench.models import download, weights
 from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
 
 NOWHERE = "http://127.0.0.1:9/"  # refuses at once

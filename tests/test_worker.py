@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from test_run import plan
 
-from bench.files import to_json
-from bench.job import Job
-from bench.job_file import write_job
+from bench.system.files import to_json
+from bench.training.job import Job
+from bench.training.job_file import write_job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are watched as POSIX says")
 
@@ -35,20 +35,20 @@ def run_trials(job, listener, imports, ahead):
 def build_ahead(blueprint):
     return sys.stdin.read()
 
-put("bench.backends.base", current=None)
-put("bench.built", build_ahead=build_ahead)
-put("bench.trial", run_trials=run_trials)
+put("bench.models.backends.base", current=None)
+put("bench.training.built", build_ahead=build_ahead)
+put("bench.training.trial", run_trials=run_trials)
 """
 SLOW = """
 import importlib.abc
 
 class Slow(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "bench.trial":
+        if name == "bench.training.trial":
             print("loading", file=sys.stderr, flush=True)
             time.sleep(60)
 
-del sys.modules["bench.trial"]
+del sys.modules["bench.training.trial"]
 sys.meta_path.insert(0, Slow())
 """
 SLOW_BUILD = """
@@ -56,14 +56,14 @@ def build_ahead(blueprint):
     print("building", file=sys.stderr, flush=True)
     time.sleep(60)
 
-sys.modules["bench.built"].build_ahead = build_ahead
+sys.modules["bench.training.built"].build_ahead = build_ahead
 """
 FORKS = [[], ["--fork"]] if sys.platform == "linux" else [[]]
 
 
 @contextmanager
 def _worker(words: list[str], *changes: str) -> Iterator[subprocess.Popen[str]]:
-    script = "".join([SCRIPT, *changes, "from bench.worker import main\nmain()\n"])
+    script = "".join([SCRIPT, *changes, "from bench.execution.worker import main\nmain()\n"])
     with subprocess.Popen(
         [sys.executable, "-c", script, str(time.monotonic()), *words],
         stdin=subprocess.PIPE,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends.base import Array
-from bench.store import Entry, Store
+from bench.models.backends.base import Array
+from bench.storage.cache import Entry, Store
 from bench.types import Backbone
 
 SIZE = 32

@@ -10,13 +10,13 @@ from pathlib import Path
 import tiny
 from PIL import Image
 
-from bench import datasets
-from bench.executors.inline import Inline
-from bench.plan import make_plan
+from bench import data as datasets
+from bench.execution.executors.inline import Inline
+from bench.execution.plan import make_plan
+from bench.execution.run import Request, execute
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
-from bench.run import Request, execute
-from bench.store import Store
+from bench.storage.cache import Store
 from bench.types import Epoch, KeepModels, Measuring, Record, Settings, Trial
 
 CLASSES = ("=cat", "dog & co", "fox")

@@ -9,20 +9,20 @@ from pathlib import Path
 import tiny
 from PIL import Image
 
-from bench import datasets
-from bench.accounting import Imports
-from bench.backends.base import Array
-from bench.backends.base import Backend as KerasBackend
-from bench.features import Stored
-from bench.job import Job
-from bench.network import Network, build_head, initialise_head, snapshot
-from bench.plan import make_plan
+from bench import data as datasets
+from bench.execution.plan import make_plan
+from bench.models.backends.base import Array
+from bench.models.backends.base import Backend as KerasBackend
+from bench.models.network import Network, build_head, initialise_head, snapshot
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
-from bench.records import Evidence
 from bench.registry import BACKBONES
-from bench.store import Store
-from bench.train import Outcome, PhaseTrainer
-from bench.trial import run_trials
+from bench.storage.cache import Store
+from bench.storage.records import Evidence
+from bench.training.accounting import Imports
+from bench.training.features import Stored
+from bench.training.job import Job
+from bench.training.train import Outcome, PhaseTrainer
+from bench.training.trial import run_trials
 from bench.types import Backbone, Dataset, Epoch, Record, Settings, Trial
 
 PROTOCOL = TrainingProtocol(

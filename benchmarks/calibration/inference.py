@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.report.sensitivity import find_flips
-from bench.statistics import intervals
-from bench.statistics.pairwise import compare_all
-from bench.statistics.ranking import stability
-from bench.statistics.spread import difference, spread
+from bench.analysis.sensitivity import find_flips
+from bench.analysis.statistics import intervals
+from bench.analysis.statistics.pairwise import compare_all
+from bench.analysis.statistics.ranking import stability
+from bench.analysis.statistics.spread import difference, spread
 
 from .worlds import CHUNK, USUAL, Floats, World, circumstances, simulate
 

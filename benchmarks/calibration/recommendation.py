@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics.margin import place
-from bench.statistics.pairwise import compare_all, paired_differences
+from bench.analysis.statistics.margin import place
+from bench.analysis.statistics.pairwise import compare_all, paired_differences
 
 from .worlds import USUAL, circumstances, simulate
 

@@ -79,7 +79,7 @@ def import_ahead() -> None:
         listing = work / "modules"
 
         def entry(words: Sequence[str]) -> int:
-            from bench.cli import main
+            from bench.cli.main import main
 
             code = main(words) or main(REPORT)
             listing.write_text("\n".join(sys.modules))

@@ -183,7 +183,7 @@ def _child(
 
 
 def _main(words: Sequence[str]) -> int:
-    from bench.cli import main
+    from bench.cli.main import main
 
     return main(words)
 
@@ -198,7 +198,7 @@ def _workers_are_forks(injector: Injector | None) -> None:
     start = subprocess.Popen
 
     def popen(command: Any, **options: Any) -> Any:
-        if "bench.worker" not in command:
+        if "bench.execution.worker" not in command:
             return start(command, **options)
 
         def work() -> NoReturn:
@@ -216,7 +216,7 @@ def _worker(
     kept: Sequence[int],
     injector: Injector | None,
 ) -> NoReturn:
-    """Do in this fork what `python -m bench.worker` does."""
+    """Do in this fork what `python -m bench.execution.worker` does."""
     try:
         for number in range(3, 256):
             if number not in kept:
@@ -231,7 +231,7 @@ def _worker(
         sys.argv = list(words)
         if injector is not None:
             injector.arm("worker")
-        from bench.worker import main
+        from bench.execution.worker import main
 
         main()
         sys.stderr.flush()

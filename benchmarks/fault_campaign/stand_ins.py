@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench import datasets
-from bench.accounting import Imports
-from bench.backends.base import Array
-from bench.environment import environment
+from bench import data as datasets
 from bench.errors import BenchError, reason
-from bench.job import Job, Listener
-from bench.measuring.needed import BUILDING
-from bench.records import SCHEMA, Evidence, load_run, write_arrays
-from bench.store import Draft, Store
-from bench.trained import TrainedWeights, read_trained, weights_path, write_trained
+from bench.inference.measuring.needed import BUILDING
+from bench.models.backends.base import Array
+from bench.storage.cache import Draft, Store
+from bench.storage.records import SCHEMA, Evidence, load_run, write_arrays
+from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
+from bench.system.environment import environment
+from bench.training.accounting import Imports
+from bench.training.job import Job, Listener
 from bench.types import (
     SPLITS,
     Epoch,
@@ -47,10 +47,10 @@ CELLS = 8  # of an image, each way, whose means are its features
 def before_imports() -> None:
     """Put these in the place of the modules that need a framework, in this process."""
     places: dict[str, dict[str, Any]] = {
-        "bench.trial": {"run_trials": run_trials},
-        "bench.measuring.stage": {"measure": measure},
-        "bench.measuring.alone": {"Alone": lambda count: None},
-        "bench.built": {"build_ahead": lambda blueprint: None},
+        "bench.training.trial": {"run_trials": run_trials},
+        "bench.inference.measuring.stage": {"measure": measure},
+        "bench.inference.measuring.alone": {"Alone": lambda count: None},
+        "bench.training.built": {"build_ahead": lambda blueprint: None},
     }
     for name, members in places.items():
         module = types.ModuleType(name)
@@ -60,9 +60,9 @@ def before_imports() -> None:
 
 def after_imports() -> None:
     """Leave out what takes long and is not the point: drawing, and measuring this machine."""
-    from bench import estimate
-    from bench.commands import run_command
-    from bench.report import figures
+    from bench.cli.commands import run_command
+    from bench.execution import estimate
+    from bench.reports import figures
 
     vars(estimate)["matrix_rate"] = vars(run_command)["matrix_rate"] = lambda: 1e11
     picture = io.BytesIO()
@@ -71,7 +71,7 @@ def after_imports() -> None:
 
 
 def run_trials(job: Job, listener: Listener, imports: Imports, ahead: None = None) -> None:
-    """In the place of `bench.trial.run_trials`."""
+    """In the place of `bench.training.trial.run_trials`."""
     store = Store(Path(job.store), job.store_limit_bytes)
     try:
         _run_trials(job, listener, imports, store)
@@ -91,7 +91,7 @@ def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) ->
 
 
 def measure(job: Job, listener: Listener, alone: object = None) -> None:
-    """In the place of `bench.measuring.stage.measure`."""
+    """In the place of `bench.inference.measuring.stage.measure`."""
     folder, store = Path(job.folder), Store(Path(job.store), job.store_limit_bytes)
     run = load_run(folder)
     asked = {trial.key for trial in job.trials}

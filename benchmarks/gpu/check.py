@@ -30,12 +30,12 @@ from harness_side import ROOT
 from outcome import NOT_REACHED, Outcome, Side, last_line
 from tables import Check, markdown
 
-from bench.backends.base import DeviceInfo
-from bench.environment import environment
 from bench.errors import BenchError
-from bench.files import to_json, write_atomic
-from bench.plan import choose_backbones
+from bench.execution.plan import choose_backbones
+from bench.models.backends.base import DeviceInfo
 from bench.registry import load_plugins
+from bench.system.environment import environment
+from bench.system.files import to_json, write_atomic
 from bench.types import Backbone
 
 Measure = Callable[[Backbone, float], Outcome]
@@ -43,7 +43,7 @@ Measure = Callable[[Backbone, float], Outcome]
 REFERENCE = ROOT / "results" / "reference"
 PROBE = """
 import json
-from bench.backends.base import current
+from bench.models.backends.base import current
 device = current().device()
 print(json.dumps([device.kind, device.name, device.framework]))
 """

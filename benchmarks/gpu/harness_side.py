@@ -11,10 +11,10 @@ import numpy as np
 from budget import run
 from outcome import Outcome, Status, last_line
 
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.latency import sweep
 from bench.errors import BenchError
-from bench.metrics.base import METRICS
-from bench.metrics.latency import sweep
-from bench.records import Evidence, load_run
+from bench.storage.records import Evidence, load_run
 from bench.types import Backbone
 
 ROOT = Path(__file__).resolve().parent.parent.parent

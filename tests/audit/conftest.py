@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import datasets
-from bench.datasets.listing import Listing
-from bench.store import Store
+from bench import data as datasets
+from bench.data.listing import Listing
+from bench.storage.cache import Store
 from bench.types import Dataset
 
 SIZE = 64

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench.audit.chance import LEAST, MARGIN, Chance, chance_of
-from bench.audit.copies import Copies, near_copies
-from bench.audit.thumbnails import thumbnails
+from bench.data.audit.chance import LEAST, MARGIN, Chance, chance_of
+from bench.data.audit.copies import Copies, near_copies
+from bench.data.audit.thumbnails import thumbnails
 
 STRANGERS = 30
 

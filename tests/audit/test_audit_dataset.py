@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bench import datasets
-from bench.audit import gate
-from bench.audit.examination import examine
-from bench.audit.findings import Audit, load
-from bench.audit.leaks import leaked_test_ids, train_ids_to_drop
-from bench.commands import audit_command
-from bench.datasets.formats import format_of
-from bench.datasets.listing import Listing
+from bench import data as datasets
+from bench.cli.commands import audit_command
+from bench.data.audit import gate
+from bench.data.audit.examination import examine
+from bench.data.audit.findings import Audit, load
+from bench.data.audit.leaks import leaked_test_ids, train_ids_to_drop
+from bench.data.formats import format_of
+from bench.data.listing import Listing
 from bench.errors import BenchError, DatasetError
-from bench.files import to_json, write_atomic
-from bench.records import structure
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.records import structure
+from bench.system.files import to_json, write_atomic
 from bench.types import Dataset
 
 SIZE = 64

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from bench.audit import words
-from bench.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, KeptAudit, Located, Pair
-from bench.audit.leaks import (
+from bench.data.audit import words
+from bench.data.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, KeptAudit, Located, Pair
+from bench.data.audit.leaks import (
     clusters,
     leaked_test_ids,
     train_ids_to_drop,

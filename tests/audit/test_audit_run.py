@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from test_end_to_end import ROOT, User
 
-from bench.audit.findings import load
-from bench.records import load_run
+from bench.data.audit.findings import load
+from bench.storage.records import load_run
 
 pytestmark = pytest.mark.slow
 

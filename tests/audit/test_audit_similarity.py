@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.audit.alignment import align, warp
-from bench.audit.hashing import hashes
-from bench.audit.similarity import similarity
-from bench.audit.thumbnails import EDGE, blank, thumbnails
+from bench.data.audit.alignment import align, warp
+from bench.data.audit.hashing import hashes
+from bench.data.audit.similarity import similarity
+from bench.data.audit.thumbnails import EDGE, blank, thumbnails
 
 
 def small(image: Image.Image) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from itertools import islice
 
 import pytest
 
-from bench.check import CHECKS, run_checks
+from bench.execution.check import CHECKS, run_checks
 from bench.registry import BACKBONES, load_plugins
 
 load_plugins(packages=["backbones"])

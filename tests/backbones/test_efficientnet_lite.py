@@ -12,10 +12,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from backbones import efficientnet_lite
-from bench import weights
+from backbones.torch_file import read_torch
 from bench.errors import WeightsError
+from bench.models import weights
 from bench.registry import BACKBONES
-from bench.torch_file import read_torch
 from bench.types import WeightsUsed
 
 SIZE = 224

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends.base import Array, current
-from bench.check.subject import calibrate
-from bench.network import Network, build_head, initialise_head
+from bench.execution.check.subject import calibrate
+from bench.models.backends.base import Array, current
+from bench.models.network import Network, build_head, initialise_head
 from bench.protocol import Head
 from bench.registry import BACKBONES, load_plugins
 from bench.types import Backbone

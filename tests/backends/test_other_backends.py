@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.metrics.base import METRICS
-from bench.records import load_run
+from bench.analysis.metrics.base import METRICS
+from bench.storage.records import load_run
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import Tree
 
-from bench.datasets import archive, list_dataset, prepare
+from bench.data import list_dataset, prepare
+from bench.data.sources import archive
 from bench.errors import DatasetError
-from bench.store import Store
+from bench.storage.cache import Store
 from bench.types import SPLITS
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.datasets import Listing, auto
+from bench.data import Listing
+from bench.data.sources import auto
 from bench.errors import DatasetError
-from bench.store import Store
+from bench.storage.cache import Store
 from bench.types import SPLITS
 
 tfds = pytest.importorskip("tensorflow_datasets")

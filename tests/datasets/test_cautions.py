@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.datasets.cautions import cautions
-from bench.datasets.demo import list_demo
-from bench.datasets.listing import Listed, Listing
+from bench.data.cautions import cautions
+from bench.data.demo import list_demo
+from bench.data.listing import Listed, Listing
 
 
 def with_counts(train: tuple[int, int], test: int) -> Listing:

@@ -14,13 +14,7 @@ import pytest
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from bench.datasets.decode import (
-    DRAFT_UP_TO,
-    MAX_PIXELS,
-    BadImageError,
-    decode,
-    quiet_pillow,
-)
+from bench.data.decode import DRAFT_UP_TO, MAX_PIXELS, BadImageError, decode, quiet_pillow
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

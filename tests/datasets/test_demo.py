@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.datasets import list_dataset, prepare
-from bench.datasets.demo import CLASSES, COUNTS, DemoReader, list_demo
-from bench.datasets.scene import SIDE, draw_scene
-from bench.store import Store
+from bench.data import list_dataset, prepare
+from bench.data.demo import CLASSES, COUNTS, DemoReader, list_demo
+from bench.data.demo.scene import SIDE, draw_scene
+from bench.storage.cache import Store
 from bench.types import SPLITS
 
 

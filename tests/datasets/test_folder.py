@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import Tree
 
-from bench.datasets.folder import list_folder
-from bench.datasets.listing import Listing
+from bench.data.listing import Listing
+from bench.data.sources.folder import list_folder
 from bench.errors import DatasetError
-from bench.prediction import find_images
+from bench.inference.prediction import find_images
 from bench.types import SPLITS
 
 

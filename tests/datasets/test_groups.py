@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets import list_dataset
-from bench.datasets.group_splits import split_groups
-from bench.datasets.groups import match_groups, read_groups
-from bench.datasets.listing import Listed
-from bench.datasets.splits import three_splits
+from bench.data import list_dataset
+from bench.data.group_splits import split_groups
+from bench.data.groups import match_groups, read_groups
+from bench.data.listing import Listed
+from bench.data.splits import three_splits
 from bench.errors import DatasetError, UsageError
-from bench.store import Store
+from bench.storage.cache import Store
 from bench.types import SplitName
 
 CLASSES = ("cats", "dogs")

@@ -15,11 +15,11 @@ import pytest
 from conftest import Tree
 from PIL import Image
 
-from bench.datasets import Listing, Reader, images, leave_out, list_dataset, prepare, restore
-from bench.entries import size_of
+from bench.data import Listing, Reader, images, leave_out, list_dataset, prepare, restore
 from bench.errors import DatasetError
-from bench.records import structure
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.entries import size_of
+from bench.storage.records import structure
 from bench.types import SPLITS, Dataset, SplitName
 
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from bench.datasets.reachable import answers
+from bench.data.sources.reachable import answers
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.datasets.listing import Listed, Listing
-from bench.datasets.splits import Splits, balanced, three_splits, with_counts, with_limit
+from bench.data.listing import Listed, Listing
+from bench.data.splits import Splits, balanced, three_splits, with_counts, with_limit
 from bench.errors import DatasetError, UsageError
 from bench.types import SPLITS
 

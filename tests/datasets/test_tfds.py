@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.datasets import Listing, images, prepare
-from bench.datasets.tfds import list_tfds
+from bench.data import Listing, images, prepare
+from bench.data.sources.tfds import list_tfds
 from bench.errors import DatasetError
-from bench.store import Store
+from bench.storage.cache import Store
 from bench.types import SPLITS
 
 tfds = pytest.importorskip("tensorflow_datasets")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.environment import available_cores
 from bench.errors import UsageError
-from bench.executors import cores as cores_file
-from bench.executors import gpus
-from bench.executors.cores import reserve
-from bench.executors.gpus import can_be_no_gpu, visible_gpus
-from bench.executors.local_process import LocalProcess
-from bench.executors.worker_environment import worker_environment
-from bench.executors.worker_process import WorkerProcess
+from bench.execution.executors import cores as cores_file
+from bench.execution.executors import gpus
+from bench.execution.executors.cores import reserve
+from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
+from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.worker_environment import worker_environment
+from bench.execution.executors.worker_process import WorkerProcess
+from bench.system.environment import available_cores
 from bench.types import Settings
 
 TWO = """\

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench import pulse
-from bench.executors import watch
-from bench.executors.watch import Watch
+from bench.execution.executors import watch
+from bench.execution.executors.watch import Watch
+from bench.system import pulse
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from test_run import REQUEST, Silent, plan
 
-from bench.executors import watch
-from bench.executors.local_process import LocalProcess
-from bench.executors.worker_process import WorkerProcess
-from bench.run import execute
-from bench.store import Store
+from bench.execution.executors import watch
+from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.worker_process import WorkerProcess
+from bench.execution.run import execute
+from bench.storage.cache import Store
 from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")

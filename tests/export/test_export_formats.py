@@ -14,15 +14,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.errors import BenchError, UsageError
-from bench.export import Exported, export
-from bench.export.base import MEMBER, Format
-from bench.export.check import Reference
-from bench.rebuild import TrainedModel, rebuild, record_of
-from bench.records import Run, load_run
+from bench.inference.export import Exported, export
+from bench.inference.export.base import MEMBER, Format
+from bench.inference.export.check import Reference
+from bench.models.rebuild import TrainedModel, rebuild, record_of
 from bench.registry import BACKBONES
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.records import Run, load_run
 
 Array = NDArray[np.generic]
 CLASSES = ["=cat", "dog & co", "fox"]
@@ -175,7 +175,7 @@ def test_what_a_converter_trips_over_is_told_in_short(
         raise TypeError("no such operation\n" * 100)
 
     broken = Format("broken", ".broken", trips, lambda path: lambda images: images)
-    monkeypatch.setattr("bench.export._format", lambda name: broken)
+    monkeypatch.setattr("bench.inference.export._format", lambda name: broken)
     with pytest.raises(BenchError, match="tiny cannot be exported as broken: TypeError") as error:
         exported(run, model, "broken", tmp_path)
     assert len(str(error.value)) < 400
@@ -204,7 +204,7 @@ def test_two_classes_from_one_sigmoid_have_an_output_each(tmp_path: Path) -> Non
     import keras
     from tiny import SIZE, TINY
 
-    from bench.network import Network, build_head
+    from bench.models.network import Network, build_head
     from bench.protocol import Head
 
     network = Network(TINY, SIZE)

@@ -11,8 +11,8 @@ import pytest
 from tiny import SIZE, TINY
 
 from bench.errors import BenchError
-from bench.export.preprocessing_layers import with_preprocessing_layers
-from bench.network import Network, build_head
+from bench.inference.export.preprocessing_layers import with_preprocessing_layers
+from bench.models.network import Network, build_head
 from bench.protocol import Head
 
 

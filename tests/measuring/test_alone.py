@@ -14,9 +14,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and rese
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = """
 import os, signal
-from bench.measuring.alone import Alone
-from bench.measuring.growth import growth
-from bench.measuring.memory import process_peak
+from bench.inference.measuring.alone import Alone
+from bench.inference.measuring.growth import growth
+from bench.system.memory import process_peak
 
 def take(megabytes):
     with growth() as grown:
@@ -74,7 +74,7 @@ def test_several_at_once_answer_in_the_order_of_asking() -> None:
 
 def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
     child = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    child += "from bench.measuring.memory import process_peak\nprint(process_peak())"
+    child += "from bench.system.memory import process_peak\nprint(process_peak())"
     found = python(
         "import subprocess, sys\n"
         "large = bytearray(b'x') * 3 * 10**8\n"

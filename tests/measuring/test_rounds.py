@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.backends.base import Array
-from bench.measuring import rounds
-from bench.measuring.rounds import Subject, interleave, share_done
-from bench.statistics.drift import drift
+from bench.analysis.statistics.drift import drift
+from bench.inference.measuring import rounds
+from bench.inference.measuring.rounds import Subject, interleave, share_done
+from bench.models.backends.base import Array
 
 NOTHING = np.zeros(1)
 

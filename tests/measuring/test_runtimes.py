@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import tiny
 
-from bench.backends.base import current
-from bench.check.subject import calibrate
 from bench.errors import TrialError, UnknownNameError, UsageError
-from bench.macs import macs
-from bench.measuring.deployment import answers, deploy
-from bench.network import Network, build_head, initialise_head
+from bench.execution.check.subject import calibrate
+from bench.inference.measuring.deployment import answers, deploy
+from bench.inference.runtimes import RUNTIMES, choose_runtimes
+from bench.inference.runtimes import base as runtimes_base
+from bench.inference.runtimes.base import Source
+from bench.models.backends.base import current
+from bench.models.macs import macs
+from bench.models.network import Network, build_head, initialise_head
 from bench.protocol import Head
-from bench.runtimes import RUNTIMES, choose_runtimes
-from bench.runtimes import base as runtimes_base
-from bench.runtimes.base import Source
 
 EXACT = 1e-4
 ROUNDED = {"litert_float16": 0.01, "litert_int8": 0.1, "onnx_int8": 0.1}

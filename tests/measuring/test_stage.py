@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import trained_run as made
 
+from bench.analysis.facts import warnings
+from bench.analysis.findings import find
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.runtimes import rows
 from bench.errors import WorkerDiedError
-from bench.executors.inline import Inline
-from bench.job import Job, Listener
-from bench.metrics.base import METRICS
-from bench.records import Evidence, load_run
-from bench.report.facts import warnings
-from bench.report.findings import find
-from bench.report.runtimes import rows
-from bench.runtimes import RUNTIMES
-from bench.runtimes.base import Call, Source
-from bench.trained import weights_path
+from bench.execution.executors.inline import Inline
+from bench.inference.runtimes import RUNTIMES
+from bench.inference.runtimes.base import Call, Source
+from bench.storage.records import Evidence, load_run
+from bench.storage.trained import weights_path
+from bench.training.job import Job, Listener
 from bench.types import Record
 
 

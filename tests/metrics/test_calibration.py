@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from bench.metrics.base import METRICS
-from bench.metrics.calibration import (
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.calibration import (
     Bin,
     brier,
     chance_ece,

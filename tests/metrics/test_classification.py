@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from bench.metrics.base import METRICS
-from bench.metrics.classification import class_scores, confusion_matrix
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.classification import class_scores, confusion_matrix
 
 # Four cats, two dogs. Right: three cats, one dog. One cat is called a dog, one dog a cat.
 LABELS = [0, 0, 0, 0, 1, 1]

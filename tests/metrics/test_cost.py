@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.metrics.base import METRICS
+from bench.analysis.metrics.base import METRICS
 
 
 def test_training_time_leaves_measuring_out(make_evidence: Any) -> None:

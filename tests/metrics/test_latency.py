@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.metrics.base import METRICS
-from bench.statistics import SAMPLES_FOR_PERCENTILE
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.types import RuntimeResult
 
 KERAS = RuntimeResult("keras", batches=(1, 8))

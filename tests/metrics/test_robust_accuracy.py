@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.metrics.base import METRICS
-from bench.metrics.robustness import robustness
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.robustness import robustness
 
 
 def test_figures_by_hand(make_evidence: Any) -> None:

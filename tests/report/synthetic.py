@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.files import to_json, write_atomic
 from bench.protocol import Augment, Head, Phase, TrainingProtocol, Unfreeze
-from bench.records import SCHEMA, write_arrays, write_records
+from bench.storage.records import SCHEMA, write_arrays, write_records
+from bench.system.files import to_json, write_atomic
 from bench.types import (
     SPLITS,
     Dataset,

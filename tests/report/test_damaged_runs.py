@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from synthetic import Net, make_run
 
-from bench import thumbnails
-from bench.arrays import arrays_fault, arrays_path, read_arrays, write_arrays
+from bench.analysis.findings import Findings, find
+from bench.data import thumbnails
 from bench.errors import BenchError
-from bench.records import load_run, read_records, write_records
-from bench.report.findings import Findings, find
-from bench.trained import TrainedWeights, read_trained, weights_path, write_trained
+from bench.storage.arrays import arrays_fault, arrays_path, read_arrays, write_arrays
+from bench.storage.records import load_run, read_records, write_records
+from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
 
 NETS = [Net("one"), Net("two")]
 

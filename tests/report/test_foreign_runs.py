@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from synthetic import Net, make_run
 
-from bench import known_plugins
-from bench.cli import main
+from bench.cli.main import main
 from bench.errors import BenchError
-from bench.framework_variables import keras_backend_of
-from bench.records import load_run
+from bench.execution import known_plugins
 from bench.registry import BACKBONES
+from bench.storage.records import load_run
+from bench.system.framework_variables import keras_backend_of
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 from synthetic import Net, make_run
 
-from bench import report, thumbnails
-from bench.records import load_run
-from bench.report.findings import find
+from bench import reports as report
+from bench.analysis.findings import find
+from bench.data import thumbnails
+from bench.storage.records import load_run
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from synthetic import Net, make_run
 
-from bench import report
-from bench.cli import main
-from bench.records import read_records, write_records
+from bench import reports as report
+from bench.cli.main import main
+from bench.storage.records import read_records, write_records
 
 NETS = (Net("alpha"), Net("beta", source="random init"), Net("gamma", fails="no memory"))
 

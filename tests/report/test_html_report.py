@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from synthetic import SIX, Net, make_run
 
-from bench import thumbnails
-from bench.records import load_run
-from bench.report import html
-from bench.report.findings import find
-from bench.report.html.document import script_json
-from bench.report.html.sections import confusion
-from bench.report.mistakes import shown
+from bench.analysis.findings import find
+from bench.analysis.mistakes import shown
+from bench.data import thumbnails
+from bench.reports import html
+from bench.reports.html.document import script_json
+from bench.reports.html.sections import confusion
+from bench.storage.records import load_run
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 from synthetic import SIX, make_run
 
-from bench import report
-from bench.audit.findings import (
+from bench import reports as report
+from bench.analysis.leaks import leaks
+from bench.analysis.metrics.classification import Guesses
+from bench.data.audit.findings import (
     SCHEMA,
     Audit,
     BrokenGroup,
@@ -21,11 +23,9 @@ from bench.audit.findings import (
     Pair,
     load,
 )
-from bench.audit.leaks import leaked_test_ids
+from bench.data.audit.leaks import leaked_test_ids
 from bench.errors import BenchError
-from bench.files import to_json, write_atomic
-from bench.metrics.classification import Guesses
-from bench.report.leaks import leaks
+from bench.system.files import to_json, write_atomic
 from bench.types import WrongExtension
 
 PAIR = Pair(Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9)

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from synthetic import Net, make_run
 
-from bench import report
-from bench.cli import main
+from bench import reports as report
+from bench.analysis import runtimes
+from bench.analysis.choice import Choice, Limits, choose
+from bench.analysis.statistics import wilson
+from bench.cli.main import main
 from bench.errors import BenchError, UsageError
-from bench.records import load_run, read_records, write_arrays, write_records
-from bench.report import runtimes
-from bench.report.choice import Choice, Limits, choose
-from bench.report.choice_text import lines
-from bench.statistics import wilson
-from bench.trained import artefact_folder, weights_path
+from bench.reports.choice_text import lines
+from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.storage.trained import artefact_folder, weights_path
 from bench.types import RuntimeResult
 
 # Right on so many of 400 images, in order, so that who is wrong more is wrong on the same ones too.

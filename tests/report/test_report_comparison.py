@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from synthetic import Net, make_run
 
-from bench.cli import main
+from bench.analysis.comparison import Change, Comparison, compare
+from bench.analysis.findings import find
+from bench.analysis.rules import hold, parse_rule
+from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
-from bench.files import to_json
-from bench.records import load_run, read_records, write_arrays, write_records
-from bench.report.comparison import Change, Comparison, compare
-from bench.report.comparison_text import lines
-from bench.report.findings import find
-from bench.report.rules import hold, parse_rule
+from bench.reports.comparison_text import lines
+from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.system.files import to_json
 from bench.types import Session, WeightsUsed
 
 LABELS = np.arange(100) % 2

@@ -13,10 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from synthetic import SIX, Net, make_run
 
-from bench.records import load_run, read_records
-from bench.report.figures import calibration, confusion, curves, tradeoff
-from bench.report.figures.labelling import Box, place
-from bench.report.findings import Findings, find
+from bench.analysis.findings import Findings, find
+from bench.reports.figures import calibration, confusion, curves, tradeoff
+from bench.reports.figures.labelling import Box, place
+from bench.storage.records import load_run, read_records
 from bench.types import Epoch, PhaseResult
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report import escape
-from bench.report import format as fmt
+from bench.analysis import escape
+from bench.analysis import format as fmt
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from synthetic import SIX, Net, make_run
 
-from bench.cli import main
+from bench.analysis.findings import find
+from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
-from bench.records import load_run
-from bench.report import formats
-from bench.report.findings import find
-from bench.report.formats import json_report, pull_request, tensorboard, timm
+from bench.reports import formats
+from bench.reports.formats import json_report, pull_request, tensorboard, timm
+from bench.storage.records import load_run
 
 HOSTILE = ("<script>alert(1)</script>", "line\nbreak | pipe", "=cmd()|' /C calc'!A0", "x" * 300)
 

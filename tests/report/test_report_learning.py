@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from synthetic import Net, make_run
 
-from bench import report
-from bench.records import Run, load_run, read_records, write_arrays, write_records
-from bench.report.findings import find
-from bench.report.learning import curves
-from bench.report.sensitivity import find_flips, sensitivity
-from bench.statistics import wilson
+from bench import reports as report
+from bench.analysis.findings import find
+from bench.analysis.learning import curves
+from bench.analysis.sensitivity import find_flips, sensitivity
+from bench.analysis.statistics import wilson
+from bench.storage.records import Run, load_run, read_records, write_arrays, write_records
 from bench.types import Record, TriedRate
 from benchmarks.calibration.inference import false_flips
 

@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 from synthetic import Net, make_run
 
-from bench import report, thumbnails
-from bench.datasets.pixels import KIND, parts
-from bench.metrics.classification import Guesses
-from bench.records import load_run, read_records, write_arrays
-from bench.report.figures import sheet
-from bench.report.findings import find
-from bench.report.mistakes import mistakes, shared, shown
-from bench.store import Store
+from bench import reports as report
+from bench.analysis.findings import find
+from bench.analysis.metrics.classification import Guesses
+from bench.analysis.mistakes import mistakes, shared, shown
+from bench.data import thumbnails
+from bench.data.pixels import KIND, parts
+from bench.reports.figures import sheet
+from bench.storage.cache import Store
+from bench.storage.records import load_run, read_records, write_arrays
 from bench.types import Split
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from synthetic import Net, make_run
 
-from bench import report
-from bench.records import load_run, read_records, write_arrays
-from bench.report.findings import Findings, find
-from bench.report.phases import outcomes
-from bench.report.table import leaderboard
+from bench import reports as report
+from bench.analysis.findings import Findings, find
+from bench.analysis.phases import outcomes
+from bench.analysis.table import leaderboard
+from bench.storage.records import load_run, read_records, write_arrays
 
 
 def made(

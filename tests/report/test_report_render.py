@@ -17,11 +17,11 @@ from PIL import Image
 from rich.console import Console
 from synthetic import SIX, Net, make_run
 
-from bench import report
+from bench import reports as report
+from bench.analysis.findings import find
 from bench.errors import BenchError
-from bench.records import load_run, read_records, write_arrays, write_records
-from bench.report.findings import find
-from bench.report.sections import runtimes
+from bench.reports.sections import runtimes
+from bench.storage.records import load_run, read_records, write_arrays, write_records
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -321,7 +321,7 @@ def test_latest_is_a_text_file_where_links_fail(
 
 
 def test_importing_the_reports_is_cheap() -> None:
-    code = "import sys, bench.report\nprint({'pandas', 'matplotlib', 'numpy'} & set(sys.modules))"
+    code = "import sys, bench.reports\nprint({'pandas', 'matplotlib', 'numpy'} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from synthetic import SIX, Net, make_run
 
-from bench import report
-from bench.records import load_run, read_records, write_arrays, write_records
-from bench.report.figures import robustness as figure
-from bench.report.findings import find
-from bench.robustness import KINDS
+from bench import reports as report
+from bench.analysis.findings import find
+from bench.reports.figures import robustness as figure
+from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.training.robustness import KINDS
 
 
 def corrupted_run(folder: Path, nets: list[Net], seeds: tuple[int, ...] = (0,)) -> Path:

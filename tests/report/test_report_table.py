@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from synthetic import SIX, Net, make_run
 
-from bench.records import Run, load_run, read_records, write_arrays, write_records
-from bench.report.table import GONE, by_backbone, leaderboard
+from bench.analysis.table import GONE, by_backbone, leaderboard
+from bench.storage.records import Run, load_run, read_records, write_arrays, write_records
 
 REQUIRED = [
     *("backbone", "status", "weights", "input_size", "seed"),

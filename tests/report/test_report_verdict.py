@@ -14,19 +14,19 @@ import pytest
 from rich.console import Console
 from synthetic import Net, make_run
 
-from bench import report
-from bench.cli import main
-from bench.commands import report_command
-from bench.export import card
-from bench.export.base import About
-from bench.export.check import Check
-from bench.records import load_run, read_records, write_arrays, write_records
-from bench.report.facts import warnings
-from bench.report.figures import tradeoff
-from bench.report.findings import Findings, find
-from bench.report.formats import json_report, pull_request
-from bench.report.html.sections import certainty, leaderboard, overview
-from bench.report.sections import pairs
+from bench import reports as report
+from bench.analysis.facts import warnings
+from bench.analysis.findings import Findings, find
+from bench.cli.commands import report_command
+from bench.cli.main import main
+from bench.inference.export import card
+from bench.inference.export.base import About
+from bench.inference.export.check import Check
+from bench.reports.figures import tradeoff
+from bench.reports.formats import json_report, pull_request
+from bench.reports.html.sections import certainty, leaderboard, overview
+from bench.reports.sections import pairs
+from bench.storage.records import load_run, read_records, write_arrays, write_records
 from bench.types import Record, Session
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from synthetic import Net, make_run
 
-from bench.manifest import manifest
-from bench.records import load_run, read_records, write_records
-from bench.report.facts import warnings
-from bench.report.findings import find
-from bench.report.timings import warnings as timing_warnings
+from bench.analysis.facts import warnings
+from bench.analysis.findings import find
+from bench.analysis.timings import warnings as timing_warnings
+from bench.storage.manifest import manifest
+from bench.storage.records import load_run, read_records, write_records
 from bench.types import RuntimeResult, Session
 
 NETS = (Net("one", 5.0), Net("two", 2.0), Net("three", 0.5))

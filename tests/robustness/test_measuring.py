@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import tiny
 
-from bench.augment import PLAIN
-from bench.backends.base import current
-from bench.cuts import PIXELS
-from bench.features import Frozen, Rows
-from bench.network import Network
-from bench.passes import Passes
-from bench.robustness import KINDS, STRENGTHS, passes
-from bench.robustness.corruptions import CORRUPTIONS
-from bench.robustness.measuring import chosen, measure
-from bench.store import Store
+from bench.models.backends.base import current
+from bench.models.cuts import PIXELS
+from bench.models.network import Network
+from bench.models.passes import Passes
+from bench.storage.cache import Store
+from bench.training.augment import PLAIN
+from bench.training.features import Frozen, Rows
+from bench.training.robustness import KINDS, STRENGTHS, passes
+from bench.training.robustness.corruptions import CORRUPTIONS
+from bench.training.robustness.measuring import chosen, measure
 
 Array = np.ndarray[Any, Any]
 

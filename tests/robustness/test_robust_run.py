@@ -12,17 +12,17 @@ import tiny
 from PIL import Image
 from trained_run import Silent
 
-from bench import datasets
-from bench.executors.inline import Inline
-from bench.plan import Plan, make_plan
+from bench import data as datasets
+from bench.execution.executors.inline import Inline
+from bench.execution.plan import Plan, make_plan
+from bench.execution.run import Request, execute
+from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
-from bench.records import Evidence, Run, load_run
-from bench.robustness import KINDS, STRENGTHS
-from bench.robustness.corruptions import CORRUPTIONS
-from bench.run import Request, execute
-from bench.store import Store
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, Run, load_run
+from bench.training.robustness import KINDS, STRENGTHS
+from bench.training.robustness.corruptions import CORRUPTIONS
 from bench.types import Measuring, Settings
-from bench.weights import LocatedWeights
 
 PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 
@@ -95,7 +95,9 @@ def test_the_trained_model_answers_corrupted_images(
         (before,) = run(replace(asked, robustness=False)).evidence
         assert "robust_probabilities" not in before.arrays
         with monkeypatch.context() as patch:
-            patch.setattr("bench.trial.run_trials", lambda *args: pytest.fail("trained again"))
+            patch.setattr(
+                "bench.training.trial.run_trials", lambda *args: pytest.fail("trained again")
+            )
             found = run(asked)
         np.testing.assert_array_equal(
             found.evidence[0].arrays["test_probabilities"], before.arrays["test_probabilities"]

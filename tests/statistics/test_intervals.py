@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics import intervals, wilson
-from bench.statistics.spread import spread
+from bench.analysis.statistics import intervals, wilson
+from bench.analysis.statistics.spread import spread
 from benchmarks.calibration.inference import change_coverage, coverage
 
 

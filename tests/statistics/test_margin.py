@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.statistics.margin import place
+from bench.analysis.statistics.margin import place
 from benchmarks.calibration.recommendation import loss, taken_though_behind
 
 Answers = NDArray[np.bool_]

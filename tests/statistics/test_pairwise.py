@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from bench.statistics.pairwise import SMALLEST_P, chance_if_equal, compare_all, holm
+from bench.analysis.statistics.pairwise import SMALLEST_P, chance_if_equal, compare_all, holm
 from benchmarks.calibration.inference import called_different
 
 Answers = NDArray[np.bool_]

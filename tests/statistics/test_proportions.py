@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binomtest
 
-from bench.statistics import wilson
+from bench.analysis.statistics import wilson
 
 
 def test_nothing_right_is_not_certainly_nothing() -> None:

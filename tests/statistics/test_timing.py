@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.timing import Timed, change_of_medians
+from bench.analysis.statistics.timing import Timed, change_of_medians
 
 STEADY = (0.05, 0.05, 0.05)
 

@@ -108,7 +108,7 @@ def full_output(case: Case) -> None:
 
     def entry(words: object) -> int:
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-        from bench.cli import main
+        from bench.cli.main import main
 
         return main(case.home.run())
 

@@ -150,8 +150,8 @@ def damaged_torch_weights(case: Case) -> None:
     def entry(words: Sequence[str]) -> int:
         import resource
 
+        from backbones.torch_file import read_torch
         from bench.errors import WeightsError
-        from bench.torch_file import read_torch
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:

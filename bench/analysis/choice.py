@@ -1,0 +1,246 @@
+"""Which backbone to take under limits: the pick, the others, and what a higher limit would buy.
+
+From records alone. Of those within the limits the cheapest is taken that is shown to be within the
+margin of the most accurate of them, by the rule of the verdict. Random init is never picked.
+With a runtime named, accuracy, latency and size are those of the model as that runtime runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis import format as fmt
+from bench.analysis import runtimes
+from bench.analysis.answered import Answered, Lead, of_runtime, of_training
+from bench.analysis.cost import LATENCY, Cheapest, cheapest, timing_drift
+from bench.analysis.findings import Findings
+from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.statistics.margin import Place, place
+from bench.errors import NotRankedError, UsageError
+
+PLACES: tuple[Place, ...] = ("best", "within", "undecided", "worse")
+Limit = Literal["latency", "size", "accuracy"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the model must keep to; None is no limit."""
+
+    max_latency_ms: float | None = None
+    max_mb: float | None = None
+    min_accuracy: float | None = None
+    runtime: str | None = None  # None: the reference runtime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a backbone was not taken; `limit` where another limit would let it in."""
+
+    reason: str
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One backbone of the run, by the figures that decide."""
+
+    label: str
+    backbone: str
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    latency_ms: float | None
+    size_mb: float | None  # of the converted file, where the runtime has one
+    seed: int | None = None  # of the model that the named runtime ran; its figures are of that one
+    keras_accuracy: float | None = None  # of that model before it was converted, for comparison
+    refusals: tuple[Refusal, ...] = ()
+    lead: Lead | None = None  # its accuracy over the pick's
+    place: Place | None = None  # against the most accurate within the limits
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What a higher limit would buy."""
+
+    limit: Limit
+    to: float
+    more: float
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer; `pick` is None where nothing keeps to the limits."""
+
+    limits: Limits
+    pick: Candidate | None
+    runners_up: tuple[Candidate, ...]
+    refused: tuple[Candidate, ...]
+    purchases: tuple[Purchase, ...]
+    margin: float  # a share
+    cheapest_by: str = ""  # what made the pick the cheapest, where anything did
+
+
+def choose(findings: Findings, limits: Limits) -> Choice:
+    """Apply the limits to every backbone of the run."""
+    timed = _timed(findings, limits.runtime)
+    if findings.verdict.differences:
+        raise NotRankedError(findings.verdict.sentence)
+    named = limits.runtime not in (None, runtimes.REFERENCE)
+    answered = of_runtime(findings, str(limits.runtime)) if named else of_training(findings)
+    candidates = [
+        _candidate(findings, row, answered, timed.get(row["label"]), limits)
+        for _, row in findings.backbones.iterrows()
+    ]
+    fitting = [c for c in candidates if not c.refusals]
+    refused = [c for c in candidates if c.refusals]
+    if not fitting:
+        bought = _purchases(None, refused, limits)
+        return Choice(limits, None, (), tuple(refused), bought, findings.margin)
+    placed = place(np.stack([answered.right[c.label] for c in fitting]), findings.margin)
+    fitting = [replace(c, place=p.place) for c, p in zip(fitting, placed, strict=True)]
+    least = _cheapest(findings, [c for c in fitting if c.place in ("best", "within")])
+    taken = None if least is None else least.label
+    pick = next(c for c in fitting if c.label == taken or (taken is None and c.place == "best"))
+    others = [
+        replace(c, lead=answered.lead(c.label, over=pick.label))
+        for c in fitting
+        if c.label != pick.label
+    ]
+    others.sort(key=lambda c: (PLACES.index(c.place or "worse"), -_accuracy(c)))
+    refused = [replace(c, lead=answered.lead(c.label, over=pick.label)) for c in refused]
+    bought = _purchases(pick, refused, limits)
+    by = "" if least is None else least.by
+    return Choice(limits, pick, tuple(others), tuple(refused), bought, findings.margin, by)
+
+
+def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest | None:
+    """By the latency of the runtime that was asked for."""
+    labels = [c.label for c in candidates]
+    rows = findings.backbones.set_index("label").loc[labels]
+    rows[LATENCY] = pd.Series([c.latency_ms for c in candidates], index=labels, dtype="float64")
+    drift = timing_drift(r for label in labels for r in findings.records[label])
+    return cheapest(rows, drift)
+
+
+def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Row]:
+    """How the runtime did, by label; an unknown one is an error that lists the known."""
+    rows = runtimes.rows(findings)
+    known = dict.fromkeys(row.runtime for row in rows)
+    if asked is not None and asked not in known:
+        listed = ", ".join(known) if known else "none"
+        raise UsageError(
+            f"run {findings.run.name} was not timed with runtime {asked!r}. Known: {listed}; "
+            f"--runtimes of `run` adds others."
+        )
+    return {row.label: row for row in rows if row.runtime == (asked or runtimes.REFERENCE)}
+
+
+def _candidate(
+    findings: Findings,
+    row: pd.Series,
+    answered: Answered,
+    timed: runtimes.Row | None,
+    limits: Limits,
+) -> Candidate:
+    label = row["label"]
+    accuracy, seed = answered.accuracy.get(label), answered.seed.get(label)
+    converted = timed if timed is not None and timed.artefact_mb is not None else None
+    found = Candidate(
+        label=label,
+        backbone=row["backbone"],
+        accuracy=None if accuracy is None else accuracy.value,
+        low=None if accuracy is None else accuracy.low,
+        high=None if accuracy is None else accuracy.high,
+        latency_ms=None if timed is None else timed.latency_p50_ms,
+        size_mb=_number(row["size_mb"]) if converted is None else converted.artefact_mb,
+        seed=seed,
+        keras_accuracy=None if seed is None else _before(findings, label, seed),
+    )
+    return replace(found, refusals=tuple(_refusals(found, row, timed, limits)))
+
+
+def _before(findings: Findings, label: str, seed: int) -> float | None:
+    trials = findings.trials
+    of_seed = trials[(trials["label"] == label) & (trials["seed"] == seed)]
+    return _number(of_seed["accuracy"].iloc[0])
+
+
+def _refusals(
+    candidate: Candidate, row: pd.Series, timed: runtimes.Row | None, limits: Limits
+) -> list[Refusal]:
+    if row["status"] != "ok":
+        return [Refusal(f"failed: {row['reason']}")]
+    if row["weights"] == RANDOM_INIT:
+        return [Refusal("random init: its accuracy means nothing")]
+    if limits.runtime is not None and (timed is None or timed.status != "ok"):
+        why = f": {timed.reason}" if timed is not None and timed.reason else ""
+        return [Refusal(f"it does not run on {limits.runtime}{why}")]
+    if limits.runtime is not None and timed is not None and timed.accuracy is None:
+        why = "no usable answers of its own to the test images are stored"
+        return [Refusal(f"its accuracy on {limits.runtime} is not known: {why}")]
+    if candidate.accuracy is None:
+        return [Refusal("it has no test answers that could be held against the others'")]
+    found: list[Refusal] = []
+    if limits.max_latency_ms is not None:
+        found += _above("latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds)
+    if limits.max_mb is not None:
+        found += _above("size", candidate.size_mb, limits.max_mb, fmt.megabytes)
+    if limits.min_accuracy is not None and candidate.accuracy < limits.min_accuracy:
+        short = f"{fmt.percent(candidate.accuracy)} accuracy, {fmt.percent(limits.min_accuracy)}"
+        found.append(Refusal(f"{short} is asked for", "accuracy"))
+    return found
+
+
+def _above(
+    limit: Limit, value: float | None, most: float, show: Callable[[float], str]
+) -> list[Refusal]:
+    if value is None:
+        return [Refusal(f"its {limit} was not measured")]
+    if value <= most:
+        return []
+    return [Refusal(f"{show(value)} {limit}, {show(value - most)} above {show(most)}", limit)]
+
+
+def _purchases(
+    pick: Candidate | None, refused: Sequence[Candidate], limits: Limits
+) -> tuple[Purchase, ...]:
+    """For each limit, the smallest raise that lets in something better than the pick."""
+    found = []
+    for limit, most in _upper(limits).items():
+        within = [
+            c
+            for c in refused
+            if all(refusal.limit == limit for refusal in c.refusals)
+            and (pick is None or _accuracy(c) > _accuracy(pick))
+        ]
+        if within:
+            to, cheapest = min(((_figure(c, limit), c) for c in within), key=itemgetter(0))
+            found.append(Purchase(limit, to, to - most, cheapest))
+    return tuple(found)
+
+
+def _upper(limits: Limits) -> dict[Limit, float]:
+    given: dict[Limit, float | None] = {"latency": limits.max_latency_ms, "size": limits.max_mb}
+    return {limit: most for limit, most in given.items() if most is not None}
+
+
+def _figure(candidate: Candidate, limit: Limit) -> float:
+    value = candidate.latency_ms if limit == "latency" else candidate.size_mb
+    assert value is not None  # it was refused for being above a limit
+    return value
+
+
+def _accuracy(candidate: Candidate) -> float:
+    assert candidate.accuracy is not None  # without one it would have been refused
+    return candidate.accuracy
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -1,0 +1,259 @@
+"""Two runs against each other: what changed, how sure that is, and what cannot be compared.
+
+Accuracies are compared where both models answered the same test images, and only over those; times
+where the machine and the work were the same; sizes always. Whatever cannot be compared is named
+with the field that differs. From records alone, whichever machines and dates they came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.analysis.circumstances import Circumstance, circumstances, machine_difference
+from bench.analysis.comparable import contenders
+from bench.analysis.facts import skipped
+from bench.analysis.findings import Findings
+from bench.analysis.images_in_common import InCommon, in_common
+from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.classification import answers
+from bench.analysis.metrics.latency import durations
+from bench.analysis.paired import interval_of_means, interval_of_shares
+from bench.analysis.statistics.timing import Timed, change_of_medians
+from bench.storage.records import Evidence
+from bench.types import Record
+
+SHOWN = (
+    "accuracy",
+    "loss",
+    "latency_p50_ms",
+    "throughput_images_per_second",
+    "train_seconds",
+    "size_mb",
+)
+PAIRED = ("accuracy", "loss")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of one backbone, before and after; no interval where none can be had."""
+
+    label: str
+    figure: str
+    before: float
+    after: float
+    low: float | None = None  # of the difference, 95%
+    high: float | None = None
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the interval, where there is one, leaves out no change at all."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class NotComparable:
+    """What was not compared, and the field that stands in the way."""
+
+    label: str
+    figures: tuple[str, ...]  # none: all of them
+    reason: str
+
+    def covers(self, label: str, figure: str) -> bool:
+        return label == self.label and (not self.figures or figure in self.figures)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that two runs say of each other."""
+
+    before: str
+    after: str
+    differing: tuple[Circumstance, ...]  # what else is not the same; the cause may be among it
+    images: int  # test images that both answered
+    changes: tuple[Change, ...]
+    refused: tuple[NotComparable, ...]
+    lost: tuple[str, ...]  # finished before, and not after
+
+
+def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -> Comparison:
+    """Compare the runs label by label: each figure of each is a change, or refused."""
+    common = in_common(before.run.dataset, after.run.dataset)
+    machine = machine_difference(before, after)
+    changes: list[Change] = []
+    refused: list[NotComparable] = []
+    rows = {row["label"]: row for _, row in after.backbones.iterrows()}
+    lost = []
+    for _, row in before.backbones.iterrows():
+        label = row["label"]
+        other = rows.pop(label, None)
+        if row["status"] != "ok":
+            why = f"failed in {before.run.name}: {row['reason']}"
+            refused.append(NotComparable(label, (), why))
+            continue
+        if other is None or other["status"] != "ok":
+            lost.append(label)
+            refused.append(NotComparable(label, (), _why_lost(after, row, other)))
+            continue
+        pair = _Pair(label, _side(before, row), _side(after, other), common, machine)
+        reasons: dict[str, list[str]] = {}
+        for figure in figures:
+            found = pair.compare(figure)
+            if isinstance(found, Change):
+                changes.append(found)
+            else:
+                reasons.setdefault(found, []).append(figure)
+        refused += [NotComparable(label, tuple(of), reason) for reason, of in reasons.items()]
+    for label, row in rows.items():
+        refused.append(NotComparable(label, (), _absent(before, row)))
+    return Comparison(
+        before=before.run.name,
+        after=after.run.name,
+        differing=circumstances(before, after),
+        images=len(common.before),
+        changes=tuple(changes),
+        refused=tuple(refused),
+        lost=tuple(lost),
+    )
+
+
+def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
+    if other is not None:
+        return f"failed in {after.run.name}: {other['reason']}"
+    for _, there in after.backbones.iterrows():
+        # Random weights have a label of their own: then the backbone is there under that one.
+        if there["backbone"] == row["backbone"] and there["weights"] != row["weights"]:
+            return f"weights differ: {row['weights']} | {there['weights']}"
+    return _absent(after, row)
+
+
+def _absent(findings: Findings, row: pd.Series) -> str:
+    why = dict(skipped(findings)).get(row["backbone"])
+    return (
+        f"not in {findings.run.name}" if why is None else f"skipped in {findings.run.name}: {why}"
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One label in one of the runs; `records` are the trials that its row is the mean of."""
+
+    findings: Findings
+    row: pd.Series
+    records: tuple[Record, ...]
+
+    def lacks(self, figure: str) -> str:
+        """Which seeds have no such figure; "" where all have it."""
+        trials = self.findings.trials
+        of_label = trials[(trials["label"] == self.row["label"]) & (trials["status"] == "ok")]
+        missing = of_label[of_label[figure].isna()]["seed"]
+        if missing.empty:
+            return ""
+        seeds = "" if len(missing) == len(of_label) else f" for seed {_listed(missing)}"
+        return f"no usable figure{seeds} in {self.findings.run.name}"
+
+    def each(self, images: Sequence[int], figure: str) -> Array:
+        """Right or wrong, or the loss, of each of these test images: seeds x images."""
+        rows = []
+        for record in self.records:
+            found = answers(self._evidence(record), "test")
+            assert found is not None  # or the figure would be missing
+            labels, probabilities = (part[list(images)] for part in found)
+            if figure == "accuracy":
+                rows.append((probabilities.argmax(axis=1) == labels).astype(np.float64))
+            else:
+                of_true = probabilities[np.arange(len(labels)), labels]
+                rows.append(-np.log(np.clip(of_true, np.finfo(np.float64).eps, 1)))
+        return np.stack(rows)
+
+    def timed(self) -> Timed | None:
+        """The queries of one image, with the fixed work of that process. Seeds are timed once."""
+        for record in self.records:
+            taken = durations(self._evidence(record), 1)
+            if taken is not None:
+                return Timed(taken, record.session.calibration if record.session else ())
+        return None
+
+    def _evidence(self, record: Record) -> Evidence:
+        return Evidence(record, self.findings.run.dataset.classes, self.findings.run.folder)
+
+
+def _side(findings: Findings, row: pd.Series) -> _Side:
+    finished = [r for r in findings.records[row["label"]] if r.status == "ok"]
+    counted = {c.record.trial.key for c in contenders(findings.scores)}
+    ranked = [r for r in finished if r.trial.key in counted]
+    return _Side(findings, row, tuple(ranked or finished))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One label in both runs."""
+
+    label: str
+    before: _Side
+    after: _Side
+    common: InCommon
+    machine: str  # what differs in the machine; "" where it is the same
+
+    def compare(self, figure: str) -> Change | str:
+        """The change, or why there is none."""
+        sides = (self.before, self.after)
+        reason = self._unlike(figure) or "; ".join(filter(None, (s.lacks(figure) for s in sides)))
+        if reason:
+            return reason
+        if figure in PAIRED:
+            return self._paired(figure)
+        old, new = (float(side.row[figure]) for side in sides)
+        if figure == "latency_p50_ms":
+            return Change(self.label, figure, old, new, *self._latency_interval())
+        return Change(self.label, figure, old, new)
+
+    def _unlike(self, figure: str) -> str:
+        """What the two do not share and the figure hangs on."""
+        match METRICS[figure].kind:
+            case "answers":
+                if RANDOM_INIT in (self.before.row["weights"], self.after.row["weights"]):
+                    return "random init: accuracy means nothing"
+                whole = figure in PAIRED or self.common.same
+                return self.common.reason or ("" if whole else "test images differ")
+            case "training":
+                return self.machine or self._sizes() or self._training_images()
+            case "inference":
+                return self.machine or self._sizes()
+        return ""
+
+    def _sizes(self) -> str:
+        one, other = (side.row["input_size"] for side in (self.before, self.after))
+        return "" if one == other else f"input size differs: {one} px | {other} px"
+
+    def _training_images(self) -> str:
+        one, other = (side.records[0].train_images for side in (self.before, self.after))
+        known = one and other  # older records did not count them
+        return f"training images differ: {one:,} | {other:,}" if known and one != other else ""
+
+    def _paired(self, figure: str) -> Change:
+        old = self.before.each(self.common.before, figure)
+        new = self.after.each(self.common.after, figure)
+        interval = interval_of_shares if figure == "accuracy" else interval_of_means
+        means = float(old.mean()), float(new.mean())
+        return Change(self.label, figure, *means, *interval(old, new))
+
+    def _latency_interval(self) -> tuple[float | None, float | None]:
+        old, new = self.before.timed(), self.after.timed()
+        found = change_of_medians(old, new) if old and new else None
+        return (None, None) if found is None else (1000 * found[0], 1000 * found[1])
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))

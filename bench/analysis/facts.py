@@ -1,0 +1,278 @@
+"""What a run was, in words: the lines above every table, and what a reader must be warned of.
+
+Plain text, not yet escaped for a format. `run.json` may lack any key here: older and interrupted
+runs are reported as far as they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis import timings
+from bench.analysis.escape import shorten
+from bench.analysis.findings import Findings
+from bench.analysis.labels import RANDOM_INIT
+from bench.data.audit import words
+from bench.protocol import Phase
+from bench.storage.records import structure
+from bench.types import SPLITS, Record
+
+Fact = tuple[str, str]
+PACKAGES = ("keras", "tensorflow", "jax", "torch")
+MOST_PAIRS = 3
+WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
+
+
+def facts(findings: Findings) -> list[Fact]:
+    """Title and text of each line, what and why first; lines without a text are left out."""
+    found = [
+        ("Dataset", _dataset(findings)),
+        ("Images", _images(findings)),
+        ("Protocol", _protocol(findings.run.meta)),
+        ("Phases", _phases(findings.run.meta)),
+        ("Learning rates", _tuning(findings.run.meta)),
+        ("Weights", _weights(findings)),
+        ("Trials", _trials(findings)),
+        ("Precision", _precision(findings.run.meta)),
+        ("Machine", _machine(findings)),
+    ]
+    return [(title, text) for title, text in found if text]
+
+
+def warnings(findings: Findings) -> list[str]:
+    """What a reader must know before believing the table."""
+    run = findings.run
+    found = []
+    unranked = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["backbone"]
+
+    if len(unranked):
+        found.append(
+            f"Random init, so not ranked: {', '.join(unranked)}. Their accuracy means nothing; "
+            f"their times and sizes hold."
+        )
+    found += _earlier(findings)
+    found += [f"{who} failed: {why}" for who, why in failures(findings)]
+    found += [f"{who} was skipped: {why}" for who, why in skipped(findings)]
+    found += [f"Not loaded: {why}" for why in run.meta.get("broken_plugins", ())]
+    if run.dataset.excluded:
+        found.append(
+            f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; the "
+            f"end of report.md lists them."
+        )
+    if findings.audit is not None and (leak := words.outcome(findings.audit)):
+        found.append(f"{leak}.")
+    found += _stopped_at_the_limit(findings)
+    found += _depending_on_the_rate(findings)
+    found += _failed_on_smaller_shares(findings)
+    found += timings.warnings(findings)
+    if differing := _differing(findings):
+        found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
+    return found + [str(note) for note in run.meta.get("notes", ())]
+
+
+def _stopped_at_the_limit(findings: Findings) -> list[str]:
+    """Phases of pretrained backbones whose best epoch was the last that the protocol allows."""
+    where: dict[str, list[str]] = {}
+    for label, records in findings.records.items():
+        trained = [r for r in records if r.weights and r.weights.pretrained]
+        for name in dict.fromkeys(p.name for r in trained for p in r.phases):
+            phases = [p for r in trained for p in r.phases if p.name == name]
+            if count := sum(phase.at_limit for phase in phases):
+                of = f" ({count} of {len(phases)} seeds)" if len(phases) > 1 else ""
+                where.setdefault(name, []).append(f"{label}{of}")
+    return [
+        f"The best epoch of phase {name} was the last allowed for {', '.join(labels)}: longer "
+        f"training may still improve it. Raise `epochs` of that phase in a protocol of your own."
+        for name, labels in where.items()
+    ]
+
+
+def _earlier(findings: Findings) -> list[str]:
+    """Which trials the run's last command did not ask for: its folder keeps those of others."""
+    asked = findings.run.meta.get("asked")
+    if asked is None:  # as in version 0.1
+        return []
+    found = []
+    for label, records in findings.records.items():
+        if others := [record for record in records if record.trial.key not in asked]:
+            seeds = ", ".join(str(record.trial.seed) for record in others)
+            few = f" (seed {seeds})" if len(others) < len(records) else ""
+            found.append(f"{label}{few}")
+    if not found:
+        return []
+    return [
+        f"Earlier work, which the last command did not ask for: {', '.join(found)}. It is kept in "
+        f"this run and compared with the rest; --fresh or another --run leaves it out."
+    ]
+
+
+def failures(findings: Findings) -> list[Fact]:
+    """What failed, or has no figures, and why; seeds that share a reason share a line."""
+    rows = findings.trials[findings.trials["reason"] != ""]
+    found = []
+    for (label, reason), group in rows.groupby(["label", "reason"], sort=False):
+        name = f"{label}, {_seeds(group['seed'])}" if findings.several_seeds else str(label)
+        found.append((name, str(reason)))
+    return found
+
+
+def skipped(findings: Findings) -> list[Fact]:
+    """Each backbone that the plan left out before anything was trained, and why."""
+    return [
+        (str(item.get("backbone", "?")), str(item.get("reason", "no reason was stored")))
+        for item in findings.run.meta.get("skipped", ())
+    ]
+
+
+def environment(findings: Findings) -> Mapping[str, str]:
+    """What the trials ran on; where they differ, each value that there was."""
+    found: dict[str, list[str]] = {}
+    ran = [r.environment for r in findings.run.records if r.environment]
+    for one in ran or [findings.run.meta.get("environment", {})]:
+        for key, value in _flat(one):
+            found.setdefault(key, []).append(value)
+    return {key: " / ".join(dict.fromkeys(values)) for key, values in found.items()}
+
+
+def notes(records: Sequence[Record]) -> list[str]:
+    """The notes of some trials, each once."""
+    return list(dict.fromkeys(note for record in records for note in record.notes))
+
+
+def _dataset(findings: Findings) -> str:
+    dataset = findings.run.dataset
+    text = "; ".join([dataset.description, *dataset.notes])
+    return text if text.startswith(dataset.name) else f"{dataset.name}: {text}"
+
+
+def _images(findings: Findings) -> str:
+    dataset = findings.run.dataset
+    counts = [f"{len(dataset.splits[s]):,} {s}" for s in SPLITS if s in dataset.splits]
+    names = ", ".join(shorten(name, 30) for name in dataset.classes[:6])
+    names += ", …" if len(dataset.classes) > 6 else ""
+    return f"{' · '.join(counts)}; {len(dataset.classes)} classes: {names}"
+
+
+def _protocol(meta: Mapping[str, Any]) -> str:
+    protocol = meta.get("protocol", {})
+    name, digest = protocol.get("name", ""), protocol.get("digest", "")
+    if not name:
+        return ""
+    summary = protocol.get("summary", "")
+    return f"{name}{f' ({digest[:8]})' if digest else ''}{f': {summary}' if summary else ''}"
+
+
+def _phases(meta: Mapping[str, Any]) -> str:
+    found = (structure(Phase, raw) for raw in meta.get("protocol", {}).get("phases", ()))
+    return " → ".join(map(_phase, found))
+
+
+def _phase(phase: Phase) -> str:
+    frozen = phase.unfreeze.kind == "none"
+    parts = [
+        _counted(phase.epochs, "epoch"),
+        f"{phase.optimizer} {phase.learning_rate:g}",
+        "backbone frozen" if frozen else f"{phase.unfreeze} unfrozen",
+    ]
+    changes = [name for name, value in asdict(phase.augment).items() if value and name != "views"]
+    return f"{phase.name} ({', '.join(parts + changes)})"
+
+
+def _tuning(meta: Mapping[str, Any]) -> str:
+    budget = meta.get("settings", {}).get("tune", 0)
+    if not budget:
+        return ""
+    return f"{budget} tried by each trial, the least validation loss chose"
+
+
+def _depending_on_the_rate(findings: Findings) -> list[str]:
+    """Pairs of backbones whose order on the test images changes with the learning rate."""
+    flips = findings.sensitivity.flips if findings.sensitivity is not None else ()
+    pairs = [
+        f"{flip.first} or {flip.second}"
+        for flip in flips
+        if flip.split == "test" and flip.significant
+    ]
+    if not pairs:
+        return []
+    more = f" and {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS else ""
+    return [
+        f"The learning rate decides who is ahead of {'; '.join(pairs[:MOST_PAIRS])}{more}: the "
+        f"section on learning rates in report.md shows how."
+    ]
+
+
+def _failed_on_smaller_shares(findings: Findings) -> list[str]:
+    failed = sum(record.status == "failed" for record in findings.run.smaller)
+    if not failed:
+        return []
+    return [f"{_counted(failed, 'trial')} on fewer training images failed; report.md says why."]
+
+
+def _weights(findings: Findings) -> str:
+    asked = findings.run.meta.get("settings", {}).get("weights", "")
+    finished = findings.backbones[findings.backbones["status"] == "ok"]
+    counts = finished["weights"].value_counts(sort=False)
+    got = ", ".join(f"{count} {source}" for source, count in counts.items())
+    return " → ".join(filter(None, [asked, got]))
+
+
+def _trials(findings: Findings) -> str:
+    trials = findings.trials
+    if not len(trials):
+        return "none has finished"
+    ok = int((trials["status"] == "ok").sum())
+    return f"{ok} finished, {len(trials) - ok} failed; {_seeds(trials['seed'])}"
+
+
+def _precision(meta: Mapping[str, Any]) -> str:
+    precision = meta.get("settings", {}).get("precision", "float32")
+    if precision == "float32":
+        return ""
+    return (
+        f"{precision}, in training and in the latency through Keras and XLA; other runtimes "
+        f"compute in what their names say, float32 if nothing"
+    )
+
+
+def _machine(findings: Findings) -> str:
+    about = environment(findings)
+    threads = findings.run.meta.get("settings", {}).get("threads", 0)
+    parts = [
+        about.get("processor", ""),
+        f"{about['cores']} cores" if "cores" in about and not threads else "",
+        f"held to {_counted(threads, 'thread')}" if threads else "",
+        about.get("device name") or about.get("device kind", ""),
+        *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
+    ]
+    return ", ".join(dict.fromkeys(filter(None, parts)))
+
+
+def _differing(findings: Findings) -> list[str]:
+    """What of the environment was not the same for all trials that finished."""
+    records = [record for record in findings.run.records if record.status == "ok"]
+    seen = [dict(_flat(record.environment)) for record in records]
+    # Which of several GPUs a trial had is no difference; their names are looked at.
+    keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
+    return [key for key in keys if len({values.get(key) for values in seen}) > 1]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key} ")
+        elif value not in ("", None):
+            yield f"{prefix}{key}", str(value)
+
+
+def _seeds(seeds: pd.Series[int]) -> str:
+    distinct = sorted(seeds.unique())
+    return f"seed{'s' if len(distinct) > 1 else ''} {', '.join(map(str, distinct))}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

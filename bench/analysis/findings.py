@@ -1,0 +1,150 @@
+"""Everything that the reports of one run say, derived once: each report only words or draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.comparable import contenders
+from bench.analysis.metrics.classification import Counts, Floats, Guesses
+from bench.analysis.mistakes import Mistake, mistakes
+from bench.analysis.table import Score, backbone_table, score, trial_table
+from bench.data.audit.findings import KeptAudit, load
+from bench.errors import BenchError
+from bench.storage.records import Run
+from bench.types import DEFAULT_MARGIN, Record
+
+if TYPE_CHECKING:
+    from bench.analysis.learning import Curves
+    from bench.analysis.robustness import Standing
+    from bench.analysis.sensitivity import Sensitivity
+    from bench.analysis.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A run with its tables. `records` and `confusions` are by label, in the order of `backbones`;
+    a confusion matrix is the sum over the seeds. `guesses`, `scaled` (how sure they are after
+    temperature scaling) and `mistakes` are of the pretrained backbones: what random weights mistake
+    for what means nothing."""
+
+    run: Run
+    trials: pd.DataFrame  # one row a trial
+    backbones: pd.DataFrame  # one row a label
+    records: Mapping[str, tuple[Record, ...]]
+    confusions: Mapping[str, Counts]
+    guesses: Mapping[str, tuple[Guesses, ...]]  # one a seed
+    scaled: Mapping[str, tuple[Floats, ...]]
+    mistakes: Mapping[str, tuple[Mistake, ...]]
+    scores: tuple[Score, ...]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Which backbone to take: compared once, however many reports say it."""
+        from bench.analysis.verdict import verdict
+
+        return verdict(self)
+
+    @cached_property
+    def audit(self) -> KeptAudit | None:
+        """What was found about the images before training; older runs have none."""
+        return load(self.run.folder)
+
+    @cached_property
+    def learning(self) -> Curves | None:
+        """Accuracy at each number of training images, where there was more than one."""
+        from bench.analysis.learning import curves
+
+        return curves(self.run)
+
+    @cached_property
+    def sensitivity(self) -> Sensitivity | None:
+        """What each learning rate gave, where more than one was tried."""
+        from bench.analysis.sensitivity import sensitivity
+
+        return sensitivity(self.run, self.records)
+
+    @cached_property
+    def robustness(self) -> Standing | None:
+        """What is left of the accuracy on corrupted images, where it was asked for."""
+        from bench.analysis.robustness import standing
+
+        if self.trials["robust_accuracy"].isna().all():
+            return None
+        # Over the same seeds as the table.
+        by_label: dict[str, list[Record]] = {label: [] for label in self.guesses}
+        for one in contenders(self.scores):
+            by_label[one.label].append(one.record)
+        return standing(self.run, by_label)
+
+    @property
+    def several_seeds(self) -> bool:
+        return self.trials["seed"].nunique() > 1
+
+    @property
+    def averaged(self) -> bool:
+        """Whether `table` holds means over seeds: what must not be ranked together must not be
+        averaged either."""
+        return self.several_seeds and not self.verdict.differences
+
+    @property
+    def margin(self) -> float:
+        """How far behind the best a backbone may be and still be recommended, as a share."""
+        return margin_of(self.run.meta)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """What a reader is shown first: means over the seeds where there are several."""
+        return self.with_standings(self.backbones if self.averaged else self.trials)
+
+    def with_standings(self, table: pd.DataFrame) -> pd.DataFrame:
+        """How each stands among those compared: `verdict`, `ties` and `p_first`, the first two as
+        text."""
+        from bench.analysis import verdict_text
+
+        compared = self.verdict.standings if self.verdict.pairs else ()
+        standings = {standing.label: standing for standing in compared}
+        found = [standings.get(label) for label in table["label"]]
+        return table.assign(
+            verdict=[verdict_text.place(s, self.margin) if s else "" for s in found],
+            ties=[s.ties if s else "" for s in found],
+            p_first=[np.nan if s is None or s.first is None else s.first for s in found],
+        )
+
+
+def margin_of(meta: Mapping[str, Any]) -> float:
+    """The margin that a run was given in percentage points, as a share."""
+    points = meta.get("margin", DEFAULT_MARGIN)
+    if not isinstance(points, int | float) or not 0 < points < 100:
+        raise BenchError(
+            f"run.json holds margin {points!r}; it must be percentage points above 0 and below 100."
+        )
+    return points / 100
+
+
+def find(run: Run) -> Findings:
+    """Derive everything, from the raw evidence alone."""
+    scores = score(run)
+    trials = trial_table(scores)
+    backbones = backbone_table(trials, scores)
+    records: dict[str, tuple[Record, ...]] = dict.fromkeys(backbones["label"], ())
+    confusions: dict[str, Counts] = {}
+    guesses: dict[str, tuple[Guesses, ...]] = {}
+    scaled: dict[str, tuple[Floats, ...]] = {}
+    for one in sorted(scores, key=lambda s: s.record.trial.seed):
+        records[one.label] += (one.record,)
+        if one.confusion is not None:
+            before = confusions.get(one.label)
+            confusions[one.label] = one.confusion if before is None else before + one.confusion
+        pretrained = one.record.weights is not None and one.record.weights.pretrained
+        if one.guesses is not None and pretrained:
+            guesses[one.label] = (*guesses.get(one.label, ()), one.guesses)
+            if one.scaled is not None:
+                scaled[one.label] = (*scaled.get(one.label, ()), one.scaled)
+    wrong = {label: mistakes(guesses[label]) for label in records if label in guesses}
+    return Findings(run, trials, backbones, records, confusions, guesses, scaled, wrong, scores)

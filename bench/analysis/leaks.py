@@ -1,0 +1,59 @@
+"""Accuracy without the test images that were seen in training, beside the accuracy with them.
+
+From the stored answers alone: nothing is trained again. An accuracy without them still comes from
+weights that learned the copies, which is what a user wants to know of the very weights at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.classification import Guesses
+from bench.analysis.statistics.intervals import accuracy
+from bench.data.audit.findings import KeptAudit
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy over some of the test images, and its 95% interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What the leaked test images do to one backbone's accuracy, over its seeds."""
+
+    label: str
+    every: Estimate  # over all test images
+    clean: Estimate | None  # without those that leaked; nothing where all did
+
+
+def leaks(
+    audit: KeptAudit | None, test_ids: Sequence[str], guessed: Mapping[str, Sequence[Guesses]]
+) -> tuple[Leak, ...]:
+    """One for each backbone, where test images leaked and were left as they are."""
+    if audit is None or not audit.leaked or audit.on_leak == "drop":
+        return ()
+    seen = set(audit.leaked)
+    clean = np.flatnonzero([id not in seen for id in test_ids])
+    return tuple(
+        Leak(label, estimate(each), estimate(each, clean) if len(clean) else None)
+        for label, each in guessed.items()
+    )
+
+
+def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> Estimate:
+    """From the answers of each seed, over all images or those at some places."""
+    right = np.stack([guesses.predicted == guesses.labels for guesses in seeds])
+    if images is not None:
+        right = right[:, images]
+    low, high = accuracy(right)
+    return Estimate(float(right.mean()), float(low), float(high), right.shape[1])

@@ -1,0 +1,212 @@
+"""Whether a model's probabilities mean what they say: of what it is 80% sure, 80% is right.
+
+The expected calibration error puts the probability of the predicted class into `BINS` bins of equal
+width from 0 to 1, and averages how far the share that was right is from the mean probability, by
+the number of images. On few images it is above 0 even for a perfect model, by chance; how far is
+`chance_ece`.
+
+Temperature scaling divides the logits by one number, fitted on validation so that the loss there is
+least. No answer changes, only how sure it is. It needs nothing but stored probabilities: softmax
+logits are their logarithms, up to a constant that does not matter, and one sigmoid is a softmax
+over two classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf, pi, sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.classification import Counts, Floats, answers, cross_entropy
+from bench.storage.records import Evidence
+
+BINS = 15
+COLDEST, HOTTEST = 0.05, 20.0
+LEAST_IMAGES = 50  # on validation
+LARGEST_ERROR = 0.5  # standard error of a temperature, as a share of it
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The images whose confidence lies in one bin."""
+
+    images: int
+    confidence: float  # mean
+    right: float  # share
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """What the logits are divided by: above 1 the model was too sure, below 1 not sure enough.
+
+    `value` is `None`, with the reason, where the validation images are too few to tell.
+    """
+
+    value: float | None
+    reason: str = ""
+
+
+def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]:
+    """The bins that hold images, from unsure to sure; `right` says which answers were."""
+    place = _bin_of(confidence)
+    return tuple(
+        Bin(int(here.sum()), float(confidence[here].mean()), float(right[here].mean()))
+        for here in (place == number for number in np.unique(place))
+    )
+
+
+def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
+    """The mean distance of confidence from accuracy, by the number of images."""
+    images = sum(one.images for one in bins)
+    return sum(one.images * abs(one.confidence - one.right) for one in bins) / images
+
+
+def chance_ece(probabilities: Floats) -> float:
+    """What the error would be, by chance, were these probabilities exactly right.
+
+    In a bin the number of right answers then scatters around its mean as independent coins do, and
+    the mean distance of a normal variable is its standard deviation times the root of 2/pi.
+    """
+    confidence = probabilities.max(axis=1)
+    variances = np.bincount(_bin_of(confidence), confidence * (1 - confidence))
+    return float(sqrt(2 / pi) * np.sqrt(variances).sum() / len(confidence))
+
+
+def brier(labels: Counts, probabilities: Floats) -> float:
+    """Half the squared distance from the truth, 0 to 1; with two classes the usual (p - y)²."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean() / 2)
+
+
+def scaled(probabilities: Floats, temperature: float) -> Floats:
+    """The probabilities after the logits were divided by `temperature`."""
+    logits = _logits(probabilities) / temperature
+    return _softmax(logits)
+
+
+def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
+    """The temperature at which the loss on these (validation) images is least."""
+    if len(labels) < LEAST_IMAGES:
+        return Temperature(None, f"{len(labels)} validation images, fewer than {LEAST_IMAGES}")
+    logits = _logits(probabilities)
+    of_true = logits[np.arange(len(labels)), labels]
+    coldest, hottest = (_slope(logits, of_true, 1 / t)[0] for t in (COLDEST, HOTTEST))
+    if coldest >= 0 or hottest <= 0:
+        wrong = int((probabilities.argmax(axis=1) != labels).sum())
+        return Temperature(None, f"{wrong} of {len(labels)} validation images wrong, no optimum")
+    factor, information = _most_likely(logits, of_true)
+    error = 1 / (factor * sqrt(information)) if information > 0 else inf
+    if error > LARGEST_ERROR:
+        return Temperature(None, f"validation leaves it uncertain by ±{100 * error:.0f}%")
+    return Temperature(1 / factor)
+
+
+def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float]:
+    """Of the log-likelihood in `factor`, 1/temperature: its slope, and how fast that falls."""
+    shares = _softmax(logits * factor)
+    mean = (shares * logits).sum(axis=1, keepdims=True)
+    information = (shares * (logits - mean) ** 2).sum()
+    return float((of_true - mean[:, 0]).sum()), float(information)
+
+
+def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
+    """The factor at the one maximum of the log-likelihood, and the curvature there."""
+    low, factor, high = 1 / HOTTEST, 1.0, 1 / COLDEST
+    while True:
+        slope, information = _slope(logits, of_true, factor)
+        newton = factor + slope / information if information > 0 else inf
+        if abs(newton - factor) <= 1e-10 * factor or high - low <= 1e-10 * factor:
+            return factor, information
+        low, high = (factor, high) if slope > 0 else (low, factor)
+        # Where Newton's step leaves what is known to hold the maximum, halve that instead.
+        factor = newton if low < newton < high else (low + high) / 2
+
+
+@lru_cache(maxsize=1)  # the figures of one trial are derived one after the other
+def temperature(evidence: Evidence) -> Temperature:
+    """As fitted on the trial's validation images."""
+    found = answers(evidence, "validation")
+    if found is None:
+        return Temperature(None, "no usable validation probabilities are stored")
+    return fit_temperature(*found)
+
+
+def scaled_confidence(evidence: Evidence) -> Floats | None:
+    """How sure each test answer is after temperature scaling."""
+    found = calibrated(evidence)
+    return None if found is None else found[1].max(axis=1)
+
+
+def calibrated(evidence: Evidence) -> tuple[Counts, Floats] | None:
+    """Test labels and probabilities after temperature scaling, where there is a temperature."""
+    found = answers(evidence, "test")
+    fitted = temperature(evidence).value
+    return None if found is None or fitted is None else (found[0], scaled(found[1], fitted))
+
+
+def _bin_of(confidence: Floats) -> Counts:
+    # A bin holds its upper end, as in the papers; the margin keeps 0.8 = 12/15 on its side of it.
+    place: Counts = np.clip(np.ceil(confidence * BINS - 1e-9) - 1, 0, BINS - 1).astype(np.int64)
+    return place
+
+
+def _logits(probabilities: Floats) -> Floats:
+    logits: Floats = np.log(np.clip(probabilities, np.finfo(np.float64).tiny, 1.0))
+    return logits
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
+
+
+def _ece(labels: Counts, probabilities: Floats) -> float:
+    right = probabilities.argmax(axis=1) == labels
+    return expected_calibration_error(reliability(right, probabilities.max(axis=1)))
+
+
+Figure = Callable[[Counts, Floats], float]
+
+
+def _of_test(
+    figure: Figure, when: Literal["before", "after"]
+) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        found = answers(evidence, "test") if when == "before" else calibrated(evidence)
+        return None if found is None else figure(*found)
+
+    return compute
+
+
+def _chance(evidence: Evidence) -> float | None:
+    found = answers(evidence, "test")
+    return None if found is None else chance_ece(found[1])
+
+
+def _value(evidence: Evidence) -> float | None:
+    return temperature(evidence).value
+
+
+for _metric in (
+    Metric("brier", "Brier score", "", "lower", _of_test(brier, "before")),
+    Metric("ece", "calibration error", "share", "lower", _of_test(_ece, "before")),
+    Metric(
+        "ece_chance",
+        "calibration error of as many exact probabilities",
+        "share",
+        "neither",
+        _chance,
+    ),
+    Metric("temperature", "temperature fitted on validation", "", "neither", _value),
+    Metric("scaled_loss", "loss after scaling", "nats", "lower", _of_test(cross_entropy, "after")),
+    Metric("scaled_brier", "Brier score after scaling", "", "lower", _of_test(brier, "after")),
+    Metric("scaled_ece", "calibration error after", "share", "lower", _of_test(_ece, "after")),
+):
+    METRICS.add(_metric)

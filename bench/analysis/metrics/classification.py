@@ -1,0 +1,166 @@
+"""How right a trained model was, from the probabilities it gave each image.
+
+Figures over a split whose probabilities are missing or not finite are `None`: a model that diverged
+has no accuracy, although `argmax` would happily give one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.statistics import wilson
+from bench.storage.records import Evidence
+
+ScoredSplit = Literal["validation", "test"]
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class fared. Where it had no images, recall and F1 are NaN: nothing is known."""
+
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What a model took each test image for, and the probability that it gave to that."""
+
+    labels: Counts  # the true classes
+    predicted: Counts
+    confidence: Floats
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.labels == self.predicted
+        return found
+
+
+@lru_cache(maxsize=2)  # both splits of a trial, whose figures are derived one after the other
+def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | None:
+    """True labels and probabilities (images x classes) of a split, where there are usable ones."""
+    labels = evidence.arrays.get(f"{split}_labels")
+    probabilities = evidence.arrays.get(f"{split}_probabilities")
+    if labels is None or probabilities is None or not len(labels):
+        return None
+    if not np.isfinite(probabilities).all():
+        return None
+    return labels.astype(np.int64), probabilities.astype(np.float64)
+
+
+def guesses(evidence: Evidence) -> Guesses | None:
+    """The most probable class of each test image: all that is left to know without the rest."""
+    found = answers(evidence, "test")
+    if found is None:
+        return None
+    labels, probabilities = found
+    return Guesses(labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
+
+
+def confusion_matrix(evidence: Evidence, split: ScoredSplit = "test") -> Counts | None:
+    """Images by true class (rows) and predicted class (columns)."""
+    found = answers(evidence, split)
+    if found is None:
+        return None
+    labels, probabilities = found
+    counts = np.zeros((len(evidence.classes), len(evidence.classes)), np.int64)
+    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+    return counts
+
+
+def class_scores(confusion: Counts) -> tuple[ClassScores, ...]:
+    """Precision, recall and F1 of each class; a class never predicted has precision 0."""
+    right = np.diag(confusion).astype(np.float64)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        recall = right / true
+        f1 = np.where(true > 0, 2 * right / (true + predicted), np.nan)
+    precision = right / np.maximum(predicted, 1)
+    return tuple(
+        ClassScores(float(p), float(r), float(f), int(n))
+        for p, r, f, n in zip(precision, recall, f1, true, strict=True)
+    )
+
+
+def correct(evidence: Evidence, split: ScoredSplit) -> tuple[int, int] | None:
+    """How many images of a split were right, out of how many."""
+    found = answers(evidence, split)
+    if found is None:
+        return None
+    labels, probabilities = found
+    return int((probabilities.argmax(axis=1) == labels).sum()), len(labels)
+
+
+def _accuracy(split: ScoredSplit) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        count = correct(evidence, split)
+        return None if count is None else count[0] / count[1]
+
+    return compute
+
+
+def _test_images(evidence: Evidence) -> float | None:
+    count = correct(evidence, "test")
+    return None if count is None else count[1]
+
+
+def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        count = correct(evidence, "test")
+        return None if count is None else wilson(*count)[end]
+
+    return compute
+
+
+def cross_entropy(labels: Counts, probabilities: Floats) -> float:
+    """The mean of -ln(probability of the true class)."""
+    # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
+    smallest = np.finfo(np.float64).eps
+    of_true = np.clip(probabilities[np.arange(len(labels)), labels], smallest, 1 - smallest)
+    return float(-np.log(of_true).mean())
+
+
+def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        found = answers(evidence, split)
+        return None if found is None else cross_entropy(*found)
+
+    return compute
+
+
+def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence], float | None]:
+    def compute(evidence: Evidence) -> float | None:
+        confusion = confusion_matrix(evidence)
+        if confusion is None:
+            return None
+        scores: list[float] = [getattr(s, figure) for s in class_scores(confusion) if s.images]
+        return sum(scores) / len(scores)
+
+    return compute
+
+
+for _metric in (
+    Metric("accuracy", "test accuracy", "share", "higher", _accuracy("test")),
+    Metric("accuracy_low", "95% interval, low end", "share", "neither", _interval(0)),
+    Metric("accuracy_high", "95% interval, high end", "share", "neither", _interval(1)),
+    Metric("test_images", "images behind it", "images", "neither", _test_images),
+    Metric("loss", "test cross-entropy", "nats", "lower", _loss("test")),
+    Metric("val_accuracy", "validation accuracy", "share", "higher", _accuracy("validation")),
+    Metric("val_loss", "validation cross-entropy", "nats", "lower", _loss("validation")),
+    Metric("macro_precision", "mean precision", "share", "higher", _macro("precision")),
+    Metric("macro_recall", "mean recall", "share", "higher", _macro("recall")),
+    Metric("balanced_accuracy", "balanced accuracy", "share", "higher", _macro("recall")),
+    Metric("macro_f1", "mean F1", "share", "higher", _macro("f1")),
+):
+    METRICS.add(_metric)

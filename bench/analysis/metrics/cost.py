@@ -1,0 +1,111 @@
+"""What a trained model costs: size, arithmetic, memory, energy, and the time it took to train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from bench.analysis.metrics.base import METRICS, Kind, Metric
+from bench.analysis.metrics.latency import best_batch, durations, throughput, timed_runtime
+from bench.storage.records import Evidence
+
+# What must happen before there is a trained model, each as from cold caches. Measuring it is not
+# part of that.
+TRAINING_PARTS = ("data", "build", "features", "compile", "tuning", "train")
+
+
+def train_seconds(evidence: Evidence) -> float | None:
+    """From images on disk to a trained model, as if nothing had been cached."""
+    seconds = evidence.record.seconds
+    if "train" not in seconds:
+        return None
+    return sum(seconds.get(part, 0.0) for part in TRAINING_PARTS)
+
+
+def _seconds(part: str) -> Callable[[Evidence], float | None]:
+    return lambda evidence: evidence.record.seconds.get(part)
+
+
+def _params(evidence: Evidence) -> float | None:
+    return evidence.record.parameters or None
+
+
+def _size_mb(evidence: Evidence) -> float | None:
+    return evidence.record.size_bytes / 1e6 if evidence.record.size_bytes else None
+
+
+def _epochs(evidence: Evidence) -> float | None:
+    return sum(len(phase.epochs) for phase in evidence.record.phases) or None
+
+
+def _gflops(evidence: Evidence) -> float | None:
+    return evidence.record.flops / 1e9 if evidence.record.flops else None
+
+
+def _utilisation(evidence: Evidence) -> float | None:
+    """Arithmetic done a second at the best batch size, over that of a matrix product."""
+    session, images = evidence.record.session, throughput(evidence)
+    if session is None or images is None or not evidence.record.flops:
+        return None
+    return evidence.record.flops * images / session.matrix_rate
+
+
+def _training_memory(evidence: Evidence) -> float | None:
+    return evidence.record.memory_bytes / 1e6 if evidence.record.memory_bytes else None
+
+
+def _device_memory(evidence: Evidence) -> float | None:
+    taken = evidence.record.device_memory_bytes
+    return None if taken is None else taken / 1e6
+
+
+def _inference_memory(evidence: Evidence) -> float | None:
+    result = timed_runtime(evidence)
+    taken = None if result is None else result.memory_bytes
+    return None if taken is None else taken / 1e6
+
+
+def _inference_device_memory(evidence: Evidence) -> float | None:
+    result = timed_runtime(evidence)
+    taken = None if result is None else result.device_memory_bytes
+    return None if taken is None else taken / 1e6
+
+
+def _energy(evidence: Evidence) -> float | None:
+    """Joules for 1,000 images at the best batch size."""
+    result, batch = timed_runtime(evidence), best_batch(evidence)
+    if result is None or batch is None or str(batch) not in result.joules:
+        return None
+    taken = durations(evidence, batch)
+    return None if taken is None else 1000 * result.joules[str(batch)] / (batch * len(taken))
+
+
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("params", "size_mb", "gflops"), "size"),
+    **dict.fromkeys(("train_seconds", "total_seconds", "cache_seconds_reused"), "training"),
+    **dict.fromkeys(("epochs", "training_memory_mb", "training_gpu_memory_mb"), "training"),
+    **dict.fromkeys(("inference_memory_mb", "inference_gpu_memory_mb"), "inference"),
+    **dict.fromkeys(("utilisation", "energy_j_per_1000"), "inference"),
+}
+for _metric in (
+    Metric("train_seconds", "training time from cold", "s", "lower", train_seconds),
+    Metric("total_seconds", "whole trial from cold", "s", "lower", _seconds("total")),
+    Metric("cache_seconds_reused", "of it, found in a cache", "s", "neither", _seconds("reused")),
+    Metric("epochs", "epochs trained", "epochs", "neither", _epochs),
+    Metric("params", "parameters", "parameters", "lower", _params),
+    Metric("size_mb", "size of the weights", "MB", "lower", _size_mb),
+    Metric("gflops", "arithmetic for one image", "GFLOP", "lower", _gflops),
+    Metric("utilisation", "share of the matrix-product peak", "", "higher", _utilisation),
+    Metric("training_memory_mb", "peak memory, training", "MB", "lower", _training_memory),
+    Metric("training_gpu_memory_mb", "peak GPU memory, training", "MB", "lower", _device_memory),
+    Metric("inference_memory_mb", "peak memory, inference", "MB", "lower", _inference_memory),
+    Metric(
+        "inference_gpu_memory_mb",
+        "peak GPU memory, inference",
+        "MB",
+        "lower",
+        _inference_device_memory,
+    ),
+    Metric("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
+):
+    METRICS.add(replace(_metric, kind=_KINDS[_metric.name]))

@@ -1,0 +1,95 @@
+"""How fast the trained model answers, from the raw durations of its queries.
+
+The figures are those of the first runtime that the record names: the same one for every backbone of
+a run, so a backbone on which it failed has none rather than another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
+from bench.storage.records import Evidence
+from bench.types import RuntimeResult
+
+
+def durations(
+    evidence: Evidence, batch: int, runtime: str | None = None
+) -> NDArray[np.float64] | None:
+    """Seconds of every timed query of that batch size, warm-up apart."""
+    result = timed_runtime(evidence, runtime)
+    if result is None or result.status != "ok":
+        return None
+    found = evidence.arrays.get(f"latency_{result.name}_b{batch}")
+    return None if found is None or not len(found) else found.astype(np.float64)
+
+
+def timed_runtime(evidence: Evidence, name: str | None = None) -> RuntimeResult | None:
+    """The runtime of that name; without one the first, whether or not it worked."""
+    runtimes = evidence.record.runtimes
+    return next((r for r in runtimes if name in (None, r.name)), None)
+
+
+def sweep(evidence: Evidence, runtime: str | None = None) -> dict[int, float]:
+    """Images per second by batch size: all images of all queries, over all the time they took."""
+    result = timed_runtime(evidence, runtime)
+    found = {}
+    for batch in result.batches if result is not None else ():
+        taken = durations(evidence, batch, runtime)
+        if taken is not None:
+            found[batch] = batch * len(taken) / float(taken.sum())
+    return found
+
+
+def throughput(evidence: Evidence, runtime: str | None = None) -> float | None:
+    """Images per second at the best batch size of those timed."""
+    return max(sweep(evidence, runtime).values(), default=None)
+
+
+def best_batch(evidence: Evidence) -> int | None:
+    """The batch size of the best throughput."""
+    found = sweep(evidence)
+    return max(found, key=lambda batch: found[batch], default=None)
+
+
+def percentile(evidence: Evidence, percent: int, runtime: str | None = None) -> float | None:
+    """Milliseconds for one image; nothing where too few queries were timed to support it."""
+    taken = durations(evidence, 1, runtime)
+    if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[percent]:
+        return None
+    return 1000 * float(np.percentile(taken, percent))
+
+
+def _percentile(percent: int) -> Callable[[Evidence], float | None]:
+    return lambda evidence: percentile(evidence, percent)
+
+
+def _spread(evidence: Evidence) -> float | None:
+    taken = durations(evidence, 1)
+    if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[90]:
+        return None
+    low, high = np.percentile(taken, [25, 75])
+    return 1000 * float(high - low)
+
+
+def _queries(evidence: Evidence) -> float | None:
+    taken = durations(evidence, 1)
+    return None if taken is None else len(taken)
+
+
+for _metric in (
+    Metric("latency_p50_ms", "median latency, one image", "ms", "lower", _percentile(50)),
+    Metric("latency_p90_ms", "90th percentile latency, one image", "ms", "lower", _percentile(90)),
+    Metric("latency_p95_ms", "95th percentile latency, one image", "ms", "lower", _percentile(95)),
+    Metric("latency_p99_ms", "99th percentile latency, one image", "ms", "lower", _percentile(99)),
+    Metric("latency_iqr_ms", "spread: the middle half of the queries", "ms", "lower", _spread),
+    Metric("latency_queries", "timed queries, one image", "queries", "neither", _queries),
+    Metric("throughput_images_per_second", "best throughput", "images/s", "higher", throughput),
+    Metric("throughput_batch", "batch size of the throughput", "images", "neither", best_batch),
+):
+    METRICS.add(replace(_metric, kind="inference"))

@@ -1,0 +1,81 @@
+"""What each phase of the protocol did: the test answers after it, and its best and last epochs.
+
+Fine-tuning may help or hurt, and a network may know its training images by heart. What the last
+phase changed is told with its interval, because a few images more or less are mostly luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.classification import answers
+from bench.storage.records import Evidence
+
+Figure = Callable[[Evidence], float | None]
+
+
+def right_after_phases(evidence: Evidence) -> NDArray[np.bool_] | None:
+    """Right or wrong (phases, test images) after each phase; of one phase there is none to tell."""
+    found = answers(evidence, "test")
+    probabilities = evidence.arrays.get("phase_test_probabilities")
+    if found is None or probabilities is None or len(probabilities) < 2:
+        return None
+    if not np.isfinite(probabilities).all():
+        return None
+    right: NDArray[np.bool_] = probabilities.argmax(axis=2) == found[0]
+    return right
+
+
+def _change(evidence: Evidence) -> tuple[float, float, float] | None:
+    """What the last phase added to the accuracy, and the ends of its 95% interval."""
+    right = right_after_phases(evidence)
+    if right is None:
+        return None
+    # SciPy is only wanted here, and the worker imports every metric.
+    from bench.analysis.statistics.intervals import change
+    from bench.analysis.statistics.spread import spread
+
+    gained = spread(right[-1:].astype(np.int8) - right[-2:-1])
+    low, high = change(gained, right.shape[1])
+    return float(gained.mean), float(low), float(high)
+
+
+def _of_change(place: Literal[0, 1, 2]) -> Figure:
+    def compute(evidence: Evidence) -> float | None:
+        found = _change(evidence)
+        return None if found is None else found[place]
+
+    return compute
+
+
+def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -> Figure:
+    def compute(evidence: Evidence) -> float | None:
+        phases = evidence.record.phases
+        if not phases or not phases[-1].epochs:
+            return None
+        phase = phases[-1]
+        if which == "best" and of == "validation":
+            return phase.kept.accuracy if phase.kept else None
+        epoch = phase.kept_epoch if which == "best" else phase.epochs[-1]
+        if epoch is None:  # the weights that the phase began with have no training figures
+            return None
+        return epoch.accuracy if of == "train" else epoch.val_accuracy
+
+    return compute
+
+
+for _name, _title, _compute in (
+    ("last_phase_change", "accuracy that the last phase added", _of_change(0)),
+    ("last_phase_low", "95% interval of that, low end", _of_change(1)),
+    ("last_phase_high", "95% interval of that, high end", _of_change(2)),
+    ("best_epoch_train", "training accuracy, best epoch", _epoch("best", "train")),
+    ("best_epoch_val", "validation accuracy, best epoch", _epoch("best", "validation")),
+    ("last_epoch_train", "training accuracy, last epoch", _epoch("last", "train")),
+    ("last_epoch_val", "validation accuracy, last epoch", _epoch("last", "validation")),
+):
+    METRICS.add(Metric(_name, _title, "share", "neither", _compute))

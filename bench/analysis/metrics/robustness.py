@@ -1,0 +1,59 @@
+"""What is left of the accuracy on corrupted test images, where a run was asked to measure it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.classification import Counts, answers
+from bench.storage.records import Evidence
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Right answers by corruption and strength, and to the same images as they are."""
+
+    corruptions: tuple[str, ...]
+    right: Counts  # corruptions x strengths
+    clean: int
+    images: int
+
+    @property
+    def mean(self) -> float:
+        """The accuracy over all corruptions and strengths, each counting the same."""
+        return float(self.right.mean() / self.images)
+
+
+def robustness(evidence: Evidence) -> Robustness | None:
+    """From the stored answers; `None` where none, or none that are numbers, are stored."""
+    found = answers(evidence, "test")
+    probabilities = evidence.arrays.get("robust_probabilities")
+    if found is None or probabilities is None or not np.isfinite(probabilities).all():
+        return None
+    images = evidence.arrays["robust_images"]
+    labels, clean = found[0][images], found[1][images]
+    return Robustness(
+        corruptions=tuple(str(name) for name in evidence.arrays["robust_corruptions"]),
+        right=(probabilities.argmax(axis=-1) == labels).sum(axis=-1),
+        clean=int((clean.argmax(axis=1) == labels).sum()),
+        images=len(images),
+    )
+
+
+def _mean(evidence: Evidence) -> float | None:
+    found = robustness(evidence)
+    return None if found is None else found.mean
+
+
+def _images(evidence: Evidence) -> float | None:
+    found = robustness(evidence)
+    return None if found is None else found.images
+
+
+for _metric in (
+    Metric("robust_accuracy", "accuracy on corrupted images", "share", "higher", _mean),
+    Metric("robust_images", "test images that were corrupted", "images", "neither", _images),
+):
+    METRICS.add(_metric)

@@ -1,0 +1,39 @@
+"""How well a model's probabilities order the images, whatever threshold is put on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.classification import Counts, Floats, answers
+from bench.storage.records import Evidence
+
+
+def area(positive: Floats, negative: Floats) -> float:
+    """P(a positive image scores above a negative one), ties counting half: the area under ROC."""
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, "left")
+    up_to = np.searchsorted(ordered, positive, "right")
+    return float((below + up_to).mean() / (2 * len(ordered)))
+
+
+def mean_area(labels: Counts, probabilities: Floats) -> float | None:
+    """With two classes the area of either; with more, the mean of each class against the rest.
+
+    A class without images, or with all of them, has no area and no part in the mean.
+    """
+    areas = []
+    for label in range(probabilities.shape[1]):
+        of_class = labels == label
+        if 0 < of_class.sum() < len(labels):
+            scores = probabilities[:, label]
+            areas.append(area(scores[of_class], scores[~of_class]))
+    return float(np.mean(areas)) if areas else None
+
+
+def _roc_auc(evidence: Evidence) -> float | None:
+    found = answers(evidence, "test")
+    return None if found is None else mean_area(*found)
+
+
+METRICS.add(Metric("roc_auc", "area under ROC", "share", "higher", _roc_auc))

@@ -1,0 +1,103 @@
+"""Which test images the backbones get wrong: each one's own mistakes, and those that all share.
+
+An image that every backbone takes for something else, and surely, mostly bears a wrong label. Only
+counts and ranks; pictures of the images are drawn elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.metrics.classification import Guesses
+
+MOST_OF_ONE = 24  # mistakes of one backbone that are shown
+MOST_SHARED = 48  # images that all backbones get wrong that are shown
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One test image that one backbone gets wrong in most of its seeds."""
+
+    image: int  # its place in the test split
+    true: int
+    predicted: int  # the class that the wrong seeds together were surest of
+    confidence: float  # probability given to wrong answers, the mean over seeds; 0 where right
+    wrong_seeds: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One test image that every backbone gets wrong; its label may be what is wrong."""
+
+    image: int
+    true: int
+    confidence: float  # the sum over the backbones
+    by_backbone: Mapping[str, Mistake]
+
+    @property
+    def predicted(self) -> int:
+        """The class that the backbones together are surest of."""
+        votes: dict[int, float] = defaultdict(float)
+        for mistake in self.by_backbone.values():
+            votes[mistake.predicted] += mistake.confidence
+        return max(votes, key=lambda label: votes[label])
+
+
+def mistakes(seeds: Sequence[Guesses]) -> tuple[Mistake, ...]:
+    """What one backbone gets wrong in more than half of its seeds, the most confident first."""
+    if not seeds:
+        return ()
+    labels = seeds[0].labels
+    predicted = np.stack([one.predicted for one in seeds])
+    wrong = predicted != labels
+    confidence = np.where(wrong, [one.confidence for one in seeds], 0.0)
+    found = []
+    for image in np.flatnonzero(2 * wrong.sum(axis=0) > len(seeds)):
+        weights = np.bincount(predicted[:, image], confidence[:, image])
+        found.append(
+            Mistake(
+                image=int(image),
+                true=int(labels[image]),
+                predicted=int(weights.argmax()),
+                confidence=float(confidence[:, image].mean()),
+                wrong_seeds=int(wrong[:, image].sum()),
+                seeds=len(seeds),
+            )
+        )
+    return tuple(sorted(found, key=lambda mistake: (-mistake.confidence, mistake.image)))
+
+
+def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
+    """What every one of these backbones gets wrong, the largest sum of confidences first.
+
+    One backbone alone shares nothing: its mistakes are its own.
+    """
+    if len(by_backbone) < 2:
+        return ()
+    of_image: dict[int, dict[str, Mistake]] = defaultdict(dict)
+    for name, found in by_backbone.items():
+        for mistake in found:
+            of_image[mistake.image][name] = mistake
+    suspects = [
+        Suspect(
+            image=image,
+            true=next(iter(found.values())).true,
+            confidence=sum(mistake.confidence for mistake in found.values()),
+            by_backbone=found,
+        )
+        for image, found in of_image.items()
+        if len(found) == len(by_backbone)
+    ]
+    return tuple(sorted(suspects, key=lambda suspect: (-suspect.confidence, suspect.image)))
+
+
+def shown(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
+    """The test images that reports show: the worst of each backbone, and the worst shared ones."""
+    found = {m.image for each in by_backbone.values() for m in each[:MOST_OF_ONE]}
+    found |= {suspect.image for suspect in shared(by_backbone)[:MOST_SHARED]}
+    return tuple(sorted(found))

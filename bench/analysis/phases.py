@@ -1,0 +1,97 @@
+"""Whether each phase helped: what it changed on the test images, and how training went against
+validation.
+
+Only pretrained backbones: what fine-tuning does to random weights under a frozen BatchNorm says
+nothing. Seeds are trials of the same backbone, so each one's phases are compared with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.comparable import Contender, contenders
+from bench.analysis.findings import Findings
+from bench.analysis.statistics.intervals import change
+from bench.analysis.statistics.spread import spread
+from bench.types import Epoch
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a phase changed in test accuracy, with its 95% interval over images and seeds."""
+
+    change: float
+    low: float
+    high: float
+
+    @property
+    def word(self) -> str:
+        if self.low > 0:
+            return "helped"
+        return "hurt" if self.high < 0 else "cannot be told"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Training against validation in one epoch, the mean over the seeds."""
+
+    accuracy: float
+    val_accuracy: float
+    loss: float
+    val_loss: float
+
+
+@dataclass(frozen=True)
+class PhaseOutcome:
+    """One phase of one backbone, over its seeds."""
+
+    label: str
+    phase: str
+    accuracy: float | None  # on the test images, after it
+    gain: Gain | None  # over the phase before; none for the first
+    best: Fit | None  # the epoch whose weights were kept
+    last: Fit | None
+
+
+def outcomes(findings: Findings) -> list[PhaseOutcome]:
+    """Every phase of every pretrained backbone, in the order of the table."""
+    by_label: dict[str, list[Contender]] = {}
+    for one in contenders(findings.scores):
+        by_label.setdefault(one.label, []).append(one)
+    found = []
+    for label in findings.backbones["label"]:
+        found += _of_backbone(label, by_label.get(label, []))
+    return found
+
+
+def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
+    names = list(dict.fromkeys(tuple(p.name for p in t.record.phases) for t in trials))
+    if len(names) != 1:  # none, or seeds of different protocols: no phase is the same in both
+        return []
+    known = [t.right_after for t in trials if t.right_after is not None]
+    same = len(known) == len(trials) and len({k.shape for k in known}) == 1
+    right = np.stack(known, axis=1) if same else None  # phases, seeds, images
+    found = []
+    for index, name in enumerate(names[0]):
+        results = [t.record.phases[index] for t in trials]
+        accuracy = gain = None
+        if right is not None and index < len(right):
+            accuracy = float(right[index].mean())
+            if index:
+                gained = spread(right[index].astype(np.int8) - right[index - 1])
+                low, high = change(gained, right.shape[2], right.shape[1])
+                gain = Gain(float(gained.mean), float(low), float(high))
+        best = _fit([p.kept_epoch for p in results if p.kept_epoch is not None])
+        last = _fit([p.epochs[-1] for p in results if p.epochs])
+        found.append(PhaseOutcome(label, name, accuracy, gain, best, last))
+    return found
+
+
+def _fit(epochs: Sequence[Epoch]) -> Fit | None:
+    if not epochs:
+        return None
+    figures = [(e.accuracy, e.val_accuracy, e.loss, e.val_loss) for e in epochs]
+    return Fit(*(float(mean) for mean in np.mean(figures, axis=0)))

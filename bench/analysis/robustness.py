@@ -1,0 +1,82 @@
+"""How the pretrained backbones stand corrupted images: one row a backbone, means over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.robustness import Robustness, robustness
+from bench.analysis.statistics import wilson
+from bench.storage.records import Evidence, Run
+from bench.types import Record
+
+
+@dataclass(frozen=True)
+class Row:
+    """Accuracies of one backbone on the same images, as they are and corrupted."""
+
+    clean: float
+    corrupted: NDArray[np.float64]  # corruptions x strengths
+    images: int
+
+    @property
+    def mean(self) -> float:
+        return float(self.corrupted.mean())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All backbones, by label in the order of the ranking."""
+
+    corruptions: tuple[str, ...]
+    strengths: int
+    rows: Mapping[str, Row]
+
+
+def standing(run: Run, records: Mapping[str, Sequence[Record]]) -> Standing | None:
+    """From the stored answers; `None` where no corrupted image was asked about."""
+    rows: dict[str, Row] = {}
+    kinds: tuple[str, ...] = ()
+    strengths = 0
+    for label, of_label in records.items():
+        evidence = (Evidence(r, run.dataset.classes, run.folder) for r in of_label)
+        found = [one for one in map(robustness, evidence) if one is not None]
+        if found:
+            kinds, strengths = found[0].corruptions, found[0].right.shape[1]
+            rows[label] = _row(found)
+    return Standing(kinds, strengths, rows) if rows else None
+
+
+def _row(seeds: Sequence[Robustness]) -> Row:
+    images = seeds[0].images
+    return Row(
+        clean=float(np.mean([one.clean for one in seeds])) / images,
+        corrupted=np.mean([one.right for one in seeds], axis=0) / images,
+        images=images,
+    )
+
+
+def frame(found: Standing) -> pd.DataFrame:
+    """One row for each backbone, corruption and strength; strength 0 is the image as it is.
+
+    The interval is Wilson's over the images, at the mean over the seeds.
+    """
+    cells = [
+        (label, kind, strength, share, *wilson(share * row.images, row.images), row.images)
+        for label, row in found.rows.items()
+        for kind, strength, share in [("none", 0, row.clean), *_shares(found, row)]
+    ]
+    titles = ["label", "corruption", "strength", "accuracy", "accuracy_low", "accuracy_high"]
+    return pd.DataFrame(cells, columns=[*titles, "images"])
+
+
+def _shares(found: Standing, row: Row) -> list[tuple[str, int, float]]:
+    return [
+        (kind, strength + 1, float(row.corrupted[number, strength]))
+        for number, kind in enumerate(found.corruptions)
+        for strength in range(found.strengths)
+    ]

@@ -1,0 +1,94 @@
+"""Rules that fail a comparison: `accuracy drops 0.01`, `latency_p50_ms rises 10%`.
+
+A rule is for every backbone of both runs. Where a figure is missing, or the runs cannot be compared
+in it, nobody knows whether the rule holds, and that breaks it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.analysis.comparison import PAIRED, Change, Comparison, NotComparable
+from bench.errors import BenchError, UnknownNameError, UsageError
+
+_RULE = re.compile(
+    r"(?P<figure>\w+)\s+(?P<surely>surely\s+)?(?P<way>drops|rises)"
+    r"(?:\s+by)?\s+(?P<amount>\d+(?:\.\d*)?|\.\d+)\s*(?P<percent>%?)"
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A change of one figure that is not to be accepted."""
+
+    text: str
+    figure: str
+    way: Literal["drops", "rises"]
+    amount: float
+    relative: bool  # a share of what it was before
+    surely: bool  # the whole interval must lie beyond, not the measured change alone
+
+    def broken_by(self, change: Change) -> bool:
+        """Whether the figure changed as the rule forbids."""
+        least = self.amount * abs(change.before) if self.relative else self.amount
+        sign = -1 if self.way == "drops" else 1
+        if not self.surely:
+            # A hair's breadth of rounding must not decide: 0.95 - 0.94 is more than 0.01.
+            return sign * change.difference >= least - 1e-9
+        assert change.low is not None  # `parse_rule` lets through only figures that have both
+        assert change.high is not None
+        return min(sign * change.low, sign * change.high) >= least
+
+
+@dataclass(frozen=True)
+class Held:
+    """One rule applied to two runs: the changes that break it, and what it says nothing about."""
+
+    rule: Rule
+    broken: tuple[Change, ...]
+    not_judged: tuple[NotComparable, ...]
+
+
+def hold(found: Comparison, rule: Rule, *, allow_missing: bool = False) -> Held:
+    """Apply a rule to every backbone; an error where a pass would rest on none at all."""
+    changes = [change for change in found.changes if change.figure == rule.figure]
+    missing = tuple(n for n in found.refused if n.covers(n.label, rule.figure))
+    if not changes and (allow_missing or not missing):
+        reasons = "; ".join(dict.fromkeys(f"{n.label}: {n.reason}" for n in missing))
+        raise BenchError(
+            f"rule {rule.text!r} can judge no backbone ({reasons or 'the runs have none'})."
+        )
+    return Held(rule, tuple(c for c in changes if rule.broken_by(c)), missing)
+
+
+def parse_rule(text: str, figures: Iterable[str]) -> Rule:
+    """Read one rule; an error says what a rule looks like."""
+    match = _RULE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f"rule {text!r} is not of the form 'FIGURE [surely] drops|rises AMOUNT[%]', "
+            f"such as 'accuracy drops 0.01' or 'latency_p50_ms rises 10%'."
+        )
+    known = list(figures)
+    if match["figure"] not in known:
+        raise UnknownNameError("figure", match["figure"], known)
+    if match["surely"] and match["figure"] not in PAIRED:
+        raise UsageError(
+            f"rule {text!r}: 'surely' needs an interval that holds from run to run, which only "
+            f"{' and '.join(PAIRED)} have; leave the word out."
+        )
+    relative = bool(match["percent"])
+    amount = float(match["amount"])
+    if amount == 0:
+        raise UsageError(f"rule {text!r} has an amount of 0, which every figure reaches.")
+    return Rule(
+        text=text.strip(),
+        figure=match["figure"],
+        way="drops" if match["way"] == "drops" else "rises",
+        amount=amount / 100 if relative else amount,
+        relative=relative,
+        surely=bool(match["surely"]),
+    )

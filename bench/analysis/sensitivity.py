@@ -1,0 +1,176 @@
+"""What the learning rate does to each backbone, and whether it decides who is ahead.
+
+From the rates that `--tune` tried. Only pretrained backbones: the others' accuracy means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.statistics.pairwise import LEVEL, chance_if_equal, holm
+from bench.storage.records import Evidence, Run
+from bench.types import Record
+
+Split = Literal["validation", "test"]
+SPLITS: tuple[Split, ...] = ("validation", "test")
+Right = NDArray[np.bool_]
+ByRate = Mapping[float, Mapping[int, Right]]  # by multiplier and seed
+
+
+@dataclass(frozen=True)
+class AtRate:
+    """One backbone at one multiple of the protocol's rates: means over the seeds that got there."""
+
+    multiplier: float
+    chosen: int  # by how many seeds
+    diverged: int  # of how many seeds training came to nothing
+    val_loss: float | None
+    val_accuracy: float | None
+    test_accuracy: float | None  # chose nothing
+
+
+@dataclass(frozen=True)
+class Lead:
+    """By how much the first of two is ahead at one rate; below 0, behind."""
+
+    multiplier: float
+    by: float
+    p: float  # how often two equals would lie as far apart, for this rate and pair alone
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Two backbones of which each is ahead of the other at some rate of the budget."""
+
+    split: Split
+    first: str
+    second: str
+    ahead: Lead  # where the first leads by most
+    behind: Lead  # where it trails by most
+    p: float  # that no flip of any pair is true, over all rates and pairs
+
+    @property
+    def significant(self) -> bool:
+        return self.p <= LEVEL
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """`rates` by label, the lowest rate first; `flips`, the widest first."""
+
+    rates: Mapping[str, tuple[AtRate, ...]]
+    flips: tuple[Flip, ...]
+
+    @property
+    def at_the_edge(self) -> tuple[str, ...]:
+        """Backbones of which a seed chose the lowest or highest rate there was."""
+        return tuple(
+            label for label, rates in self.rates.items() if rates[0].chosen or rates[-1].chosen
+        )
+
+
+def sensitivity(run: Run, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
+    """Of the `records` by label; `None` where nothing was tuned."""
+    tuned = {label: [r for r in of_label if _usable(r)] for label, of_label in records.items()}
+    tuned = {label: of_label for label, of_label in tuned.items() if of_label}
+    if not any(record.tuning for of_label in records.values() for record in of_label):
+        return None
+    right = {
+        (label, split): _right(run, of_label, split)
+        for label, of_label in tuned.items()
+        for split in SPLITS
+    }
+    rates = {
+        label: tuple(_at_rates(of_label, right[label, "test"])) for label, of_label in tuned.items()
+    }
+    flips = [
+        flip
+        for split in SPLITS
+        for flip in find_flips(split, {label: right[label, split] for label in tuned})
+    ]
+    flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
+    return Sensitivity(rates, tuple(flips))
+
+
+def _usable(record: Record) -> bool:
+    pretrained = record.weights is not None and record.weights.pretrained
+    return record.status == "ok" and pretrained and bool(record.tuning)
+
+
+def _right(run: Run, records: Sequence[Record], split: Split) -> dict[float, dict[int, Right]]:
+    """By multiplier and seed, which images were right."""
+    found: dict[float, dict[int, Right]] = {}
+    for record in records:
+        arrays = Evidence(record, run.dataset.classes, run.folder).arrays
+        answers = arrays.get(f"tuning_{split}_probabilities")
+        labels = arrays.get(f"{split}_labels")
+        if answers is None or labels is None:
+            continue
+        for rate, probabilities in zip(record.tuning, answers, strict=True):
+            if rate.val_loss is not None:
+                right = probabilities.argmax(axis=1) == labels
+                found.setdefault(rate.multiplier, {})[record.trial.seed] = right
+    return found
+
+
+def _at_rates(
+    records: Sequence[Record], test: Mapping[float, Mapping[int, Right]]
+) -> Iterator[AtRate]:
+    for place, rate in enumerate(records[0].tuning):
+        tried = [record.tuning[place] for record in records]
+        answered = test.get(rate.multiplier, {})
+        yield AtRate(
+            multiplier=rate.multiplier,
+            chosen=sum(one.chosen for one in tried),
+            diverged=sum(one.val_loss is None for one in tried),
+            val_loss=_mean([one.val_loss for one in tried]),
+            val_accuracy=_mean([one.val_accuracy for one in tried]),
+            test_accuracy=_mean([float(right.mean()) for right in answered.values()]),
+        )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
+    """The pairs that change places between two rates, from who is right at each rate.
+
+    A flip is two claims, ahead at some rate and behind at some other, and both have to hold: each
+    is one-sided, and corrected for the rates it was chosen from. Holm corrects for the pairs, also
+    those that do not change places.
+    """
+    pairs = list(combinations(right, 2))
+    found: dict[tuple[str, str], tuple[Lead, Lead]] = {}
+    chances = dict.fromkeys(pairs, 1.0)
+    for pair in pairs:
+        of_both = _stacked(*(right[label] for label in pair))
+        by = {rate: float(ours.mean() - theirs.mean()) for rate, (ours, theirs) in of_both.items()}
+        if not by or max(by.values()) <= 0 or min(by.values()) >= 0:
+            continue
+        ahead, behind = (
+            Lead(rate, by[rate], chance_if_equal(*of_both[rate]))
+            for rate in (max(by, key=by.__getitem__), min(by, key=by.__getitem__))
+        )
+        found[pair] = ahead, behind
+        chances[pair] = min(1.0, len(by) * max(ahead.p, behind.p) / 2)
+    corrected = dict(zip(pairs, holm(list(chances.values())), strict=True))
+    return [Flip(split, *pair, *leads, corrected[pair]) for pair, leads in found.items()]
+
+
+def _stacked(first: ByRate, second: ByRate) -> dict[float, tuple[Right, Right]]:
+    """What both answered at each rate, seed by seed."""
+    found = {}
+    for rate in sorted(set(first) & set(second)):
+        if common := sorted(set(first[rate]) & set(second[rate])):
+            ours = np.stack([first[rate][seed] for seed in common])
+            theirs = np.stack([second[rate][seed] for seed in common])
+            found[rate] = (ours, theirs)
+    return found

@@ -1,0 +1,166 @@
+"""Which of several may be taken for the best: those shown to be within a margin of it.
+
+That a test finds no difference does not make two equal: with few images it finds none between
+backbones that are 10 points apart. So one is within the margin only where the data rule out that it
+is further behind than that (non-inferiority), worse only where they rule out that it is as good as
+the best, and undecided otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from bench.analysis.statistics.intervals import change
+from bench.analysis.statistics.pairwise import LEVEL, Pairs, paired_differences
+from bench.analysis.statistics.spread import Spread
+
+Place = Literal["best", "within", "undecided", "worse"]
+POWER = 0.8  # how often the images or seeds that are asked for would decide
+MAX_IMAGES = 1_000_000
+MAX_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one of several compares with the best of them; differences in accuracy."""
+
+    place: Place
+    behind: float  # the best less this one
+    could_be: float  # how far behind any other, at most: the upper end of the 95% interval
+    images: int | None = None  # so many would decide, if the differences stay as they are
+    seeds: int | None = None  # the same where no number of images would
+
+
+def place(
+    answers: NDArray[np.bool_], margin: float, apart: Pairs | None = None
+) -> tuple[Placement, ...]:
+    """Sort all of `answers` (those compared, seeds, images); `margin` is a share, 0.01 a point.
+
+    k is within the margin where the upper end of the 95% interval of j - k is below it for every
+    other j. All have to hold at once, so nothing needs a correction. k is worse where the lower end
+    of the best - k is above 0, after Holm over all that are compared with the best.
+    """
+    count, seeds, images = answers.shape
+    apart = paired_differences(answers) if apart is None else apart
+    right = answers.sum(axis=(1, 2))
+    best = int(right.argmax())
+    leads = {k: {j: _lead(apart, j, k) for j in range(count) if j != k} for k in range(count)}
+    upper = {
+        k: {j: float(change(found, images, seeds)[1]) for j, found in over.items()}
+        for k, over in leads.items()
+    }
+    could_be = {k: max(ends.values(), default=0.0) for k, ends in upper.items()}
+    within = {k for k in range(count) if could_be[k] < margin}
+    worse = _worse({k: leads[k][best] for k in leads if k != best}, images, seeds)
+    level = 1 - LEVEL / max(1, count - 1)
+    placed = []
+    for k in range(count):
+        behind = int(right[best] - right[k]) / (seeds * images)
+        if k == best or k in worse or k in within:
+            # Shown to be a little worse, but by less than the margin: good enough.
+            name: Place = "best" if k == best else "within" if k in within else "worse"
+            placed.append(Placement(name, behind, could_be[k]))
+            continue
+        open_leads = [leads[k][j] for j, end in upper[k].items() if end >= margin]
+        needed = [(found, margin - float(found.mean), 1 - LEVEL) for found in open_leads]
+        gap = [(leads[k][best], float(leads[k][best].mean), level)]
+        options = [
+            _needed(every, images, seeds)
+            for every in (needed, gap)
+            if all(room > 0 for _, room, _ in every)
+        ]
+        placed.append(Placement("undecided", behind, could_be[k], *_least(options)))
+    return tuple(placed)
+
+
+def _lead(apart: Pairs, j: int, k: int) -> Spread:
+    """The difference of j less k."""
+    if j < k:
+        return apart[j, k]
+    return replace(apart[k, j], mean=-apart[k, j].mean)
+
+
+def _worse(behind: dict[int, Spread], images: int, seeds: int) -> set[int]:
+    """Holm: the clearest at the strictest level, the next at the next, until one is not clear."""
+    left = dict(behind)
+    while left:
+        level = 1 - LEVEL / len(left)
+        ends = {k: float(change(found, images, seeds, level)[0]) for k, found in left.items()}
+        clear = [k for k, end in ends.items() if end > 0]
+        if not clear:
+            break
+        # Rejecting all that are clear at this level is what going on one by one would do.
+        for k in clear:
+            del left[k]
+    return set(behind) - set(left)
+
+
+Condition = tuple[Spread, float, float]  # a difference, the room its interval has, and its level
+
+
+def _needed(conditions: list[Condition], images: int, seeds: int) -> tuple[int | None, int | None]:
+    """The images, or else the seeds, at which all conditions hold in 80% of repetitions."""
+
+    def with_images(number: int) -> bool:
+        return all(
+            _fits(_on_images(found, images, number), number, seeds, room, level)
+            for found, room, level in conditions
+        )
+
+    def with_seeds(number: int) -> bool:
+        return all(
+            _fits(_of_seeds(found, seeds, number), images, number, room, level)
+            for found, room, level in conditions
+        )
+
+    if (found := _first(with_images, images, MAX_IMAGES)) is not None:
+        return found, None
+    return None, _first(with_seeds, seeds, MAX_SEEDS) if seeds > 1 else None
+
+
+def _fits(found: Spread, images: int, seeds: int, room: float, level: float) -> bool:
+    low, high = change(found, images, seeds, level)
+    return bool((high - low) / 2 + ndtri(POWER) * np.sqrt(found.variance) <= room)
+
+
+def _on_images(found: Spread, images: int, number: int) -> Spread:
+    """The spread that `number` images of the same kind would give."""
+    share = images / number
+    luck = found.luck * share
+    return replace(found, images=found.images * share, seeds=found.seeds_alone + luck, luck=luck)
+
+
+def _of_seeds(found: Spread, seeds: int, number: int) -> Spread:
+    share = seeds / number
+    return replace(
+        found,
+        seeds=found.seeds * share,
+        luck=found.luck * share,
+        seeds_alone=found.seeds_alone * share,
+        freedom=found.freedom * (number - 1) / (seeds - 1),
+    )
+
+
+def _first(enough: Callable[[int], bool], low: int, most: int) -> int | None:
+    """The least number above `low` that is enough, by halving; `None` where `most` is not."""
+    if not enough(most):
+        return None
+    high = most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _least(options: list[tuple[int | None, int | None]]) -> tuple[int | None, int | None]:
+    """Images where any number of them decides, seeds otherwise."""
+    images = min((i for i, _ in options if i is not None), default=None)
+    if images is not None:
+        return images, None
+    return None, min((s for _, s in options if s is not None), default=None)

@@ -1,0 +1,112 @@
+"""Whether two that answered the same images differ significantly, each pair of several.
+
+No significant difference is not equality: which of several may be taken for the best is decided in
+`margin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from bench.analysis.statistics.intervals import change
+from bench.analysis.statistics.spread import Spread, difference
+
+Answers = NDArray[np.bool_]
+Pairs = Mapping[tuple[int, int], Spread]  # the first less the second
+LEVEL = 0.05
+NEGLIGIBLE = 1e-15
+SMALLEST_P = 1e-12  # what is smaller is lost in rounding; no p-value is 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`first` against `second`, by their places among those compared."""
+
+    first: int
+    second: int
+    difference: float  # how much more often the first is right
+    low: float  # of the difference, 95%, for this pair alone
+    high: float
+    p: float  # how often two equals would lie as far apart, for this pair alone
+    adjusted: float  # the same over all pairs, after Holm
+
+    @property
+    def differ(self) -> bool:
+        return self.adjusted <= LEVEL
+
+
+def paired_differences(answers: Answers) -> Pairs:
+    """The spread of the difference of each pair of `answers` (those compared, seeds, images)."""
+    pairs = combinations(range(len(answers)), 2)
+    return {(a, b): difference(answers[a], answers[b]) for a, b in pairs}
+
+
+def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Comparison, ...]:
+    """Every pair of `answers`; `apart` where their differences are at hand."""
+    apart = paired_differences(answers) if apart is None else apart
+    chances = [chance_if_equal(answers[a], answers[b]) for a, b in apart]
+    found = []
+    for ((a, b), spread), p, adjusted in zip(apart.items(), chances, holm(chances), strict=True):
+        low, high = change(spread, answers.shape[-1], answers.shape[-2])
+        found.append(
+            Comparison(a, b, float(spread.mean), float(low), float(high), p, adjusted),
+        )
+    return tuple(found)
+
+
+def chance_if_equal(first: Answers, second: Answers) -> float:
+    """The two-sided mid-p-value of `first` and `second` (seeds, images) being right equally often.
+
+    Were they equal, either could have given either's answers to an image: all exchanges, image by
+    image over all seeds at once, are counted exactly, and those that lie exactly as far apart as
+    what was seen count half. With one seed that is McNemar's mid-p test. What seeds differ by on
+    all images alike is added to each exchange, as Student's distribution.
+    """
+    seeds, images = first.shape
+    won = first.sum(axis=0, dtype=np.int64) - second.sum(axis=0, dtype=np.int64)
+    seen = abs(int(won.sum()))
+    steps, chances = _exchanges(won)
+    apart = difference(first, second)
+    # Of two seeds too little is known to take the luck off: equals would differ too often.
+    of_seeds = float(apart.seeds if seeds == 2 else apart.seeds_alone)
+    if of_seeds > 0:
+        scale = of_seeds**0.5 * seeds * images
+        beyond = stdtr(apart.low_freedom, (steps - seen) / scale)
+    else:
+        beyond = (steps > seen) + 0.5 * (steps == seen)
+    # Both tails are alike, because each exchange is as likely as its opposite.
+    return float(np.clip(2 * (chances * beyond).sum(), SMALLEST_P, 1.0))
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """p-values such that those up to 5% hold together with 95% confidence, after Holm."""
+    adjusted, largest = [0.0] * len(chances), 0.0
+    for done, index in enumerate(np.argsort(chances, kind="stable")):
+        largest = max(largest, min(1.0, (len(chances) - done) * chances[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every sum that exchanges of `won` can have, and its chance.
+
+    An image by which one is ahead adds as much or takes it off, as a coin falls: in frequencies its
+    share is a cosine, and those of all images multiply.
+    """
+    furthest = int(np.abs(won).sum())
+    steps = np.arange(-furthest, furthest + 1)
+    turn = 2 * np.pi * np.arange(furthest + 1) / len(steps)
+    waves = np.ones(furthest + 1)
+    for by, images in enumerate(np.bincount(np.abs(won))):
+        if by and images:
+            waves *= np.cos(by * turn) ** images
+    chances = np.fft.fftshift(np.fft.irfft(waves, len(steps)))
+    # What is left of rounding, and chances as small, would only cost time.
+    likely = chances > NEGLIGIBLE
+    return steps[likely], chances[likely]

@@ -1,0 +1,48 @@
+"""How stable an order is: how often each would be first with other seeds and other images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.statistics.spread import spread
+
+DRAWS = 10_000
+FEWEST_DRAWS = 1_000
+MOST_NUMBERS = 10_000_000  # drawn in all, where there are very many images
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Shares of the draws; what is equal in a draw shares it."""
+
+    first: NDArray[np.float64]  # of each
+    beats: NDArray[np.float64]  # row over column
+
+
+def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0) -> Stability:
+    """Draw images with replacement, and for each of those compared what its seeds may add.
+
+    `answers` are (those compared, seeds, images). Seeds as few as ours cannot be drawn with
+    replacement without making them look alike, so their part is drawn from Student's distribution.
+    """
+    count, seeds, images = answers.shape
+    random = np.random.default_rng(seed)
+    # Images that all answer alike are interchangeable: drawing how many of each kind is the same,
+    # and much cheaper, because most images are right for everyone.
+    kinds, sizes = np.unique(answers.sum(axis=1), axis=1, return_counts=True)
+    draws = min(most_draws, max(FEWEST_DRAWS, MOST_NUMBERS // len(sizes)))
+    drawn = random.multinomial(images, sizes / images, size=draws)
+    right = drawn @ kinds.T / (seeds * images)
+    if seeds > 1:
+        scale = np.sqrt(spread(answers).seeds_alone)
+        right = right + scale * random.standard_t(seeds - 1, size=right.shape)
+    best = np.isclose(right, right.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
+    beats = np.full((count, count), 0.5)
+    for a in range(count):
+        ahead = right[:, [a]] - right
+        wins = np.where(np.abs(ahead) <= 1e-12, 0.5, ahead > 0)
+        beats[a] = wins.mean(axis=0)
+    return Stability((best / best.sum(axis=1, keepdims=True)).mean(axis=0), beats)

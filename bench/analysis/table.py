@@ -1,0 +1,202 @@
+"""The leaderboard as data frames: one row a trial, and one row a backbone over its seeds.
+
+Only pretrained trials that finished are ranked, by test accuracy and then by loss. Random-init runs
+stand after them without a rank, because their accuracy means nothing; failed ones come last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.analysis.comparable import contenders, differences
+from bench.analysis.labels import RANDOM_INIT, labels
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.calibration import scaled_confidence
+from bench.analysis.metrics.classification import (
+    Counts,
+    Floats,
+    Guesses,
+    confusion_matrix,
+    guesses,
+)
+from bench.analysis.metrics.phases import right_after_phases
+from bench.analysis.statistics import intervals
+from bench.storage.records import Evidence, Run
+from bench.types import Record
+
+FIRST_COLUMNS = (
+    "backbone",
+    "status",
+    "weights",
+    "input_size",
+    "seed",
+    "accuracy",
+    "loss",
+    "val_accuracy",
+    "train_seconds",
+    "latency_p50_ms",
+    "latency_p90_ms",
+    "throughput_images_per_second",
+    "params",
+    "rank",
+)
+LAST_COLUMNS = ("label", "trial", "reason")
+NO_FIGURES = "no usable test probabilities are stored"
+GONE = "its arrays are gone; the same `run` command trains it again"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was derived from one trial's evidence, after which its arrays can be let go."""
+
+    record: Record
+    label: str
+    figures: Mapping[str, float | None]
+    confusion: Counts | None
+    guesses: Guesses | None
+    scaled: Floats | None  # how sure the guesses are after temperature scaling
+    right_after: NDArray[np.bool_] | None = None  # phases, test images
+    gone: bool = False  # whether the trial finished and none of its arrays is there
+
+
+def score(run: Run) -> tuple[Score, ...]:
+    """Every metric of every trial, in one pass that holds the arrays of one trial at a time."""
+    names = labels(run.records)
+    return tuple(_score(run, record, names[record.trial.key]) for record in run.records)
+
+
+def leaderboard(run: Run) -> pd.DataFrame:
+    """One row a trial, the best first."""
+    return trial_table(score(run))
+
+
+def by_backbone(run: Run) -> pd.DataFrame:
+    """One row a backbone: means over its seeds, and the standard deviation of what has a better
+    and a worse in `*_std`. What is ranked counts with the seeds that all ranked ones finished."""
+    scores = score(run)
+    return backbone_table(trial_table(scores), scores)
+
+
+def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
+    """`leaderboard` of scores at hand."""
+    return _ranked([_row(s) for s in scores], _columns(), scores)
+
+
+def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
+    """`by_backbone` of a leaderboard at hand."""
+    right = {s.record.trial.key: s.guesses.right for s in scores if s.guesses is not None}
+    counted = {c.record.trial.key for c in contenders(scores)}
+    rows = [_mean_row(group, right, counted) for _, group in trials.groupby("label", sort=False)]
+    figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
+    first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
+    return _ranked(rows, [*first, *figures, "reason"], scores)
+
+
+def _score(run: Run, record: Record, label: str) -> Score:
+    if record.status != "ok":
+        return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
+    evidence = Evidence(record, run.dataset.classes, run.folder)
+    figures = {metric.name: metric.compute(evidence) for metric in METRICS}
+    return Score(
+        record,
+        label,
+        figures,
+        confusion_matrix(evidence),
+        guesses(evidence),
+        scaled_confidence(evidence),
+        right_after_phases(evidence),
+        gone=not evidence.arrays,
+    )
+
+
+def _columns() -> list[str]:
+    fixed = (*FIRST_COLUMNS, *LAST_COLUMNS)
+    others = [name for name in METRICS.names if name not in fixed]
+    return [*FIRST_COLUMNS, *others, *LAST_COLUMNS]
+
+
+def _row(score: Score) -> Row:
+    record, trial = score.record, score.record.trial
+    reason = record.reason
+    if record.status == "ok" and score.figures["accuracy"] is None:
+        reason = GONE if score.gone else NO_FIGURES
+    facts = {
+        "backbone": trial.backbone,
+        "status": record.status,
+        "weights": record.weights.source if record.weights else "",
+        "input_size": trial.input_size,
+        "seed": trial.seed,
+        "label": score.label,
+        "trial": trial.key,
+        "reason": reason,
+    }
+    # NaN, not None: an empty column must still be a column of numbers.
+    return facts | {n: np.nan if v is None else v for n, v in score.figures.items()}
+
+
+def _mean_row(
+    group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]], counted: Set[str]
+) -> Row:
+    ok = group[group["status"] == "ok"]
+    ranked = ok[ok["trial"].isin(counted)]
+    shown = ranked if len(ranked) else ok if len(ok) else group
+    names = list(METRICS.names)
+    row: Row = {
+        "label": shown["label"].iloc[0],
+        "backbone": shown["backbone"].iloc[0],
+        "status": shown["status"].iloc[0],
+        "weights": shown["weights"].iloc[0],
+        "input_size": shown["input_size"].iloc[0],
+        "seeds": len(ok),
+        "failed": len(group) - len(ok),
+        "reason": next((r for r in group["reason"] if r), ""),
+    }
+    means, spreads = shown[names].mean(), shown[names].std(ddof=1)
+    row |= {name: means[name] for name in names}
+    row |= {f"{name}_std": spreads[name] for name in _with_spread()}
+    answers = [right[key] for key in shown["trial"] if key in right]
+    if answers and len({len(one) for one in answers}) == 1:
+        # The seeds answered the same images: they are one sample of images, not several. Their
+        # mean is taken from the counts, so that equals are equal to the last bit.
+        row["accuracy"] = float(np.mean(answers))
+        low, high = intervals.accuracy(np.stack(answers))
+        row["accuracy_low"], row["accuracy_high"] = float(low), float(high)
+    return row
+
+
+def _with_spread() -> list[str]:
+    return [metric.name for metric in METRICS if metric.better != "neither"]
+
+
+def _ranked(rows: list[Row], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
+    """The rows in order, with the rank of those that deserve one: none where they are unlike."""
+    unlike = bool(differences(scores))
+    rows = sorted(rows, key=lambda row: _place(row, unlike))
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(METRICS.names, "float64"))
+    ranks = [i + 1 if _group(row) == 0 and not unlike else None for i, row in enumerate(rows)]
+    table["rank"] = pd.array(ranks, dtype="Int64")
+    return table
+
+
+def _group(row: Row) -> int:
+    """0 ranked, 1 random init, 2 without figures, 3 failed."""
+    if row["status"] != "ok":
+        return 3
+    if np.isnan(row["accuracy"]):
+        return 2
+    return 1 if row["weights"] == RANDOM_INIT else 0
+
+
+def _place(row: Row, unlike: bool) -> tuple[int, float, float, str, int]:
+    group = _group(row)
+    worth = (-row["accuracy"], row["loss"]) if group == 0 and not unlike else (inf, inf)
+    return (group, *worth, row["label"], row.get("seed", 0))

@@ -1,0 +1,79 @@
+"""What a command line may hold besides text: each reads one argument or says what it must be."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from bench.training.tuning import LARGEST_BUDGET
+
+LARGEST_SEED = 2**32 - 1
+
+
+def positive(text: str) -> int:
+    return _whole(text, "a whole number, 1 or more", 1)
+
+
+def positive_float(text: str) -> float:
+    value = _number(text, wanted := "a number above 0")
+    return value if 0 < value < float("inf") else _refuse(text, wanted)
+
+
+def points(text: str) -> float:
+    """Read percentage points."""
+    value = _number(text, wanted := "percentage points above 0 and below 100")
+    return value if 0 < value < 100 else _refuse(text, wanted)
+
+
+def seed(text: str) -> int:
+    return _whole(text, f"a whole number from 0 to {LARGEST_SEED}", 0, LARGEST_SEED)
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """`5` is the seeds 0 to 4; `1,2,3` (or `7,`) are those."""
+    wanted = (
+        f"how many seeds (5 trains 0 to 4), or which: different whole numbers from 0 to "
+        f"{LARGEST_SEED} with commas (7,8,9; a single one as 7,)"
+    )
+    if "," not in text:
+        return tuple(range(_whole(text, wanted, 1)))
+    found = [_whole(part, wanted, 0, LARGEST_SEED) for part in text.split(",") if part.strip()]
+    return tuple(found) if found and len(set(found)) == len(found) else _refuse(text, wanted)
+
+
+def share(text: str) -> float:
+    """From 0 to 1; what looks like percent is refused, not guessed at."""
+    value = _number(text, wanted := "a share from 0 to 1")
+    return value if 0 <= value <= 1 else _refuse(text, wanted)
+
+
+def fractions(text: str) -> tuple[float, ...]:
+    """`0.1,0.3,1`: different shares, each above 0."""
+    wanted = "different shares above 0, up to 1, with commas (0.1,0.3,1)"
+    found = [_number(part, wanted) for part in text.split(",") if part.strip()]
+    fits = found and all(0 < value <= 1 for value in found) and len(set(found)) == len(found)
+    return tuple(found) if fits else _refuse(text, wanted)
+
+
+def budget(text: str) -> int:
+    """How many learning rates; one alone would be the protocol's own."""
+    return _whole(text, f"a whole number from 2 to {LARGEST_BUDGET}", 2, LARGEST_BUDGET)
+
+
+def _whole(text: str, wanted: str, least: int, most: int | None = None) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        _refuse(text, wanted)
+    return value if least <= value and (most is None or value <= most) else _refuse(text, wanted)
+
+
+def _number(text: str, wanted: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        _refuse(text, wanted)
+
+
+def _refuse(text: str, wanted: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(f"must be {wanted}; got {text!r}")

@@ -1,0 +1,76 @@
+"""`audit`: what is wrong with a data set, told before anything is trained on it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bench import data as datasets
+from bench.data.audit import gate, terminal
+from bench.data.audit.findings import KeptAudit
+from bench.data.audit.leaks import train_ids_to_drop, validation_ids_to_drop
+from bench.errors import DatasetError
+from bench.storage.cache import Store
+from bench.system.files import to_json, write_atomic
+
+SIZE = 160  # enough for 48-pixel thumbnails and for looking at the pairs
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Audit a data set and say what was found; an error where a leak is to be one."""
+    errors = Console(stderr=True, highlight=False)
+    store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
+    listing = datasets.list_dataset(
+        arguments.dataset,
+        store=store,
+        split_seed=arguments.split_seed,
+        limit=arguments.limit,
+        groups=arguments.groups,
+        say=lambda text: errors.print(text, style="yellow", markup=False, soft_wrap=True),
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # On the error stream: what is asked for, JSON above all, is alone on the other.
+    with Progress(*columns, console=errors, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        dataset = datasets.prepare(
+            listing,
+            [SIZE],
+            store=store,
+            progress=lambda done, total: report("decoding images", done, total),
+        )
+        _, kept = gate.pass_through(
+            listing, dataset, [SIZE], store=store, on_leak="warn", progress=report
+        )
+    if arguments.json:
+        print(to_json(_for_programs(kept), indent=2))
+    else:
+        terminal.show(Console(highlight=False), kept.audit)
+    if arguments.out is not None:
+        from bench.reports.sections.audit import alone
+
+        for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
+            write_atomic(arguments.out / path, content)
+        write_atomic(arguments.out / "audit.md", alone(kept))
+        errors.print(f"written     {arguments.out / 'audit.md'}", markup=False, soft_wrap=True)
+    if kept.leaked and arguments.on_leak == "fail":
+        raise DatasetError(f"{len(kept.leaked):,} test images were seen in train or validation.")
+    return 0
+
+
+def _for_programs(kept: KeptAudit) -> dict[str, object]:
+    """The findings, and what follows from them."""
+    return {
+        **dataclasses.asdict(kept.audit),
+        "leaked_test_ids": kept.leaked,
+        "train_ids_to_drop": train_ids_to_drop(kept.audit),
+        "validation_ids_to_drop": validation_ids_to_drop(kept.audit),
+    }

@@ -1,0 +1,76 @@
+"""`choose`: which backbone of a run to take under limits; reads records, imports no framework."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from bench.cli.commands.report_command import find_run
+from bench.cli.finished_run_options import EXPORT_FORMATS
+from bench.errors import Exit
+from bench.storage.trained import artefact_folder, best_first, weights_path
+from bench.system.command_line import called, typed
+from bench.system.files import to_json
+
+if TYPE_CHECKING:
+    from bench.analysis.choice import Choice
+    from bench.analysis.findings import Findings
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the choice and its reasons; 4 where nothing keeps to the limits, 3 where nothing is
+    ranked at all."""
+    from bench import reports as report
+    from bench.analysis.choice import Limits, choose
+    from bench.reports import choice_text
+
+    findings = report.read(find_run(arguments.results, arguments.run), margin=arguments.margin)
+    limits = Limits(
+        max_latency_ms=arguments.max_latency_ms,
+        max_mb=arguments.max_mb,
+        min_accuracy=arguments.min_accuracy,
+        runtime=arguments.runtime,
+    )
+    choice = choose(findings, limits)
+    if arguments.json:
+        print(to_json(asdict(choice), indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        choice_text.show(choice, findings, console)
+        for line in _next_steps(findings, choice):
+            console.print(line, markup=False)
+    if choice.pick is not None:
+        return Exit.DONE
+    limited = any(refusal.limit for one in choice.refused for refusal in one.refusals)
+    return Exit.RULE_BROKEN if limited else Exit.INCOMPLETE
+
+
+def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
+    """How to have the pick's model, in the form that was judged, as far as the run kept it."""
+    pick, run, runtime = choice.pick, findings.run, choice.limits.runtime
+    if pick is None:
+        return
+    records = findings.records[pick.label]
+    kept = [r for r in best_first(records) if weights_path(run.folder, r.trial.key).is_file()]
+    words = [called(), "export", run.name, pick.backbone, "--format"]
+    predict = typed([called(), "predict", run.name, pick.backbone, "photos/"])
+    if pick.seed is None:
+        if kept:
+            yield f"\nnew images: {predict}\nas a file: {typed([*words, 'onnx'])}"
+        return
+    yield ""
+    (judged,) = (r for r in records if r.trial.seed == pick.seed)
+    (result,) = (r for r in judged.runtimes if r.name == runtime)
+    file = artefact_folder(run.folder, judged.trial) / result.artefact
+    if result.artefact and file.is_file():
+        yield f"as a file: {file}"
+    elif runtime in EXPORT_FORMATS and kept and kept[0] == judged:
+        yield f"as a file: {typed([*words, runtime])}"
+    elif result.artefact:
+        yield f"The {runtime} file was not kept: `run` keeps it with --keep-artefacts."
+    if kept:
+        yield f"new images: {predict} (through Keras, not {runtime}: other answers)"

@@ -1,0 +1,55 @@
+"""`compare`: two runs against each other, for people and, with `--fail-if`, for CI."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from rich.console import Console
+
+from bench.cli.commands.report_command import find_run
+from bench.errors import Exit, UsageError
+from bench.system.files import to_json
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the comparison; 4 where a rule is broken, or could not be applied to a backbone."""
+    import bench.analysis.metrics  # registers what a rule may name  # noqa: F401
+    from bench.analysis.comparison import SHOWN, compare
+    from bench.analysis.findings import find
+    from bench.analysis.metrics.base import METRICS
+    from bench.analysis.rules import hold, parse_rule
+    from bench.reports.comparison_text import change_text, show
+    from bench.storage.records import load_run
+
+    rules = [parse_rule(text, METRICS.names) for text in arguments.fail_if]
+    folders = [find_run(arguments.results, name) for name in (arguments.before, arguments.after)]
+    if folders[0].samefile(folders[1]):
+        raise UsageError(
+            f"{arguments.before} and {arguments.after} are one run, {folders[0].name}; name two."
+        )
+    before, after = (find(load_run(folder)) for folder in folders)
+    figures = dict.fromkeys([*SHOWN, *(rule.figure for rule in rules)])
+    found = compare(before, after, tuple(figures))
+    held = [hold(found, rule, allow_missing=arguments.allow_missing) for rule in rules]
+    broken = [f"{one.rule.text!r}: {change_text(c)}" for one in held for c in one.broken]
+    missing = [
+        f"{one.rule.text!r}: {n.label} cannot be judged: {n.reason}"
+        for one in held
+        for n in one.not_judged
+    ]
+    if arguments.json:
+        about_rules = {"broken_rules": broken, "not_judged": missing}
+        print(to_json(asdict(found) | about_rules, indent=2))
+    else:
+        show(found, Console(highlight=False))
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    allowed = arguments.allow_missing
+    for line in broken:
+        errors.print(f"failed: {line}", style="red", markup=False)
+    for line in missing:
+        word, style = ("allowed", "yellow") if allowed else ("failed", "red")
+        errors.print(f"{word}: {line}", style=style, markup=False)
+    if missing and not allowed:
+        errors.print("what cannot be judged breaks a rule, except with --allow-missing.")
+    return Exit.RULE_BROKEN if broken or (missing and not allowed) else Exit.DONE

@@ -1,0 +1,46 @@
+"""`export`: a run's trained model as a file that others can use, checked, with a model card."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from bench.cli.commands.report_command import find_run
+from bench.inference.export import export
+from bench.models.rebuild import changed_code, rebuild, record_of
+from bench.registry import load_plugins
+from bench.storage.cache import Store
+from bench.storage.records import load_run
+from bench.storage.run_folder import refuse_links
+from bench.system.framework_variables import keras_backend_of, prepare_here
+from bench.system.lean_imports import UNUSED_BY_WORKERS, without
+from bench.system.stderr import hushed
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the file and its card, or nothing."""
+    console = Console(highlight=False, soft_wrap=True)
+    for error in load_plugins(arguments.plugin, arguments.packages):
+        console.print(f"warning: {error}", style="yellow", markup=False)
+    run = load_run(find_run(arguments.results, arguments.run))
+    record = record_of(run, arguments.backbone)
+    if warning := changed_code(record):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    prepare_here(keras_backend_of(record))
+    with without(*UNUSED_BY_WORKERS):
+        with hushed():
+            from bench.models.backends.base import current
+
+            current()
+        # A file of float32, whatever it was trained in: what every reader of it computes in.
+        model = rebuild(run, record, "float32")
+    store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
+    if arguments.output is None:
+        refuse_links(run.folder)
+    folder = arguments.output or run.folder / "exported"
+    done = export(run, model, arguments.format, folder, store)
+    console.print(f"model  {done.path}", markup=False)
+    console.print(f"card   {done.card}", markup=False)
+    console.print(f"check  {done.checked}", markup=False)
+    return 0

@@ -1,0 +1,96 @@
+"""`list`: the backbones, datasets and protocols there are, with their key figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.errors import Exit
+from bench.models import weights
+from bench.protocol import load_protocol, protocol_names
+from bench.registry import BACKBONES, load_plugins
+
+DATASETS = {
+    "auto": "tfds:cats_vs_dogs where it can be had, else demo (the default)",
+    "demo": "cartoon cats and dogs, drawn here; no download",
+    "DIR": "train/ validation/ [test/] with a folder per class, or a folder per class",
+    "FILE.zip": "the same inside an archive",
+    "tfds:NAME": "an image-classification set of TensorFlow Datasets",
+}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the three lists, as tables or as JSON."""
+    broken = [str(error) for error in load_plugins(arguments.plugin, arguments.packages)]
+    for line in broken:
+        print(f"warning: {line}", file=sys.stderr)
+    known = {
+        "backbones": [_backbone(b.name) for b in BACKBONES],
+        "datasets": [{"name": name, "summary": text} for name, text in DATASETS.items()],
+        "protocols": [_protocol(name) for name in protocol_names()],
+    }
+    if arguments.json:
+        print(json.dumps(known, indent=2))
+    else:
+        console = Console(highlight=False)
+        for title, rows in known.items():
+            console.print(_table(title, rows))
+            console.print()
+    return Exit.INCOMPLETE if broken else Exit.DONE
+
+
+def _backbone(name: str) -> dict[str, Any]:
+    backbone = BACKBONES[name]
+    return {
+        "name": name,
+        "px": backbone.input_size,
+        "million parameters": _rounded(backbone.parameters and backbone.parameters / 1e6),
+        "GMACs": _rounded(backbone.gmacs),
+        "stages": len(backbone.stages),
+        "in `all`": "yes" if backbone.in_all else "by name",
+        "weights": weights.available(backbone, "auto", backbone.input_size),
+    }
+
+
+def _protocol(name: str) -> dict[str, Any]:
+    protocol = load_protocol(name)
+    return {
+        "name": name,
+        "epochs": " + ".join(str(phase.epochs) for phase in protocol.phases),
+        "px": protocol.input_size or "each one's own",
+        "summary": protocol.summary,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in rows[0] if rows else ("none registered",):
+        numeric = any(isinstance(row[column], int | float) for row in rows)
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            header_style="dim",
+            # Names are there to be typed: on a narrow terminal the other columns are folded.
+            no_wrap=column == "name",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(_cell(column, value)) for column, value in row.items()))
+    return table
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    # Which file it is takes most of a line; --json has it.
+    return str(value).partition(": ")[0] if column == "weights" else str(value)

@@ -1,0 +1,184 @@
+"""The audit itself: from a prepared data set to its findings, kept in the store.
+
+the same file       by the digests that preparation left
+near copies         thumbnails -> hashes -> candidates -> similarity -> above the bar
+everything else     balance, broken groups; what preparation could not decode, wrong extensions
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import data as datasets
+from bench.data.audit.chance import LEAST
+from bench.data.audit.copies import Copies, Progress, near_copies
+from bench.data.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
+from bench.data.audit.search import NEAREST
+from bench.data.audit.thumbnails import EDGE, Thumbnails, blank, thumbnails
+from bench.data.listing import Listing, digest_of
+from bench.storage.cache import Draft, NotKeptError, Store, forget_pages
+from bench.storage.records import structure
+from bench.system.files import to_json
+from bench.types import SPLITS, Dataset
+
+KIND = "audit"
+VERSION = 3  # raise it with any change that may change a finding: audits kept are made anew
+ROOM_FOR_AN_IMAGE = 1000  # bytes of JSON, about, where every image is in a pair
+CROWDED_SHARE = 0.05
+ALIKE_SHARE = 0.2
+
+
+def examine(
+    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: Progress
+) -> Audit:
+    """See `bench.data.audit.audit`."""
+    parts = {
+        "version": VERSION,
+        "size": size,
+        "fingerprint": dataset.fingerprint,
+        "images": digest_of(id for split in SPLITS for id in dataset.splits[split].ids),
+        "excluded": digest_of(f"{image.id}\t{image.reason}" for image in dataset.excluded),
+        "groups": digest_of(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
+    }
+
+    made: list[Audit] = []
+
+    def fill(draft: Draft) -> None:
+        made.append(_examine(listing, dataset, store, size, progress))
+        draft.append(np.frombuffer(to_json(dataclasses.asdict(made[0])).encode(), np.uint8))
+
+    room = ROOM_FOR_AN_IMAGE * sum(len(split) for split in dataset.splits.values())
+    try:
+        entry = store.make(KIND, parts, f"{dataset.name} audit", room, fill)
+    except NotKeptError:
+        return made[0] if made else _examine(listing, dataset, store, size, progress)
+    found = structure(Audit, json.loads(entry.array().tobytes()))
+    # The same images may have been looked at under another name.
+    return dataclasses.replace(found, dataset=dataset.name)
+
+
+def _examine(
+    listing: Listing, dataset: Dataset, store: Store, size: int, progress: Progress
+) -> Audit:
+    images = [
+        Located(id, split, label)
+        for split in SPLITS
+        for id, label in zip(dataset.splits[split].ids, dataset.splits[split].labels, strict=True)
+    ]
+    firsts, exact = _same_files(images, [d for s in SPLITS for d in dataset.splits[s].digests])
+    small = _thumbnails(dataset, store, size, progress)
+    telling = firsts[~blank(small[firsts])]
+    copies = near_copies(small[telling], progress)
+    near = _near_pairs([images[number] for number in telling], copies)
+    return Audit(
+        schema=SCHEMA,
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        classes=dataset.classes,
+        images={split: len(dataset.splits[split]) for split in SPLITS},
+        threshold=round(copies.bar, 3),
+        compared=copies.compared,
+        pairs=tuple(sorted((*exact, *near), key=_harm)),
+        broken_groups=_broken_groups(images, listing.groups),
+        balance=tuple(_balance(dataset)),
+        excluded=dataset.excluded,
+        wrong_extensions=dataset.wrong_extensions,
+        notes=tuple(_notes(copies, near, len(telling), len(firsts) - len(telling))),
+    )
+
+
+def _same_files(
+    images: Sequence[Located], digests: Sequence[str]
+) -> tuple[NDArray[np.intp], list[Pair]]:
+    """Where each file is met first, and each further one paired with that."""
+    first: dict[str, int] = {}
+    pairs = []
+    for number, (image, digest) in enumerate(zip(images, digests, strict=True)):
+        known = first.setdefault(digest, number)
+        if known != number:
+            pairs.append(Pair(images[known], image, "exact", 1.0))
+    return np.array(list(first.values()), np.intp), pairs
+
+
+def _thumbnails(dataset: Dataset, store: Store, size: int, progress: Progress) -> Thumbnails:
+    total = sum(len(dataset.splits[split]) for split in SPLITS)
+    found = np.empty((total, EDGE, EDGE), np.uint8)
+    done = 0
+    for split in SPLITS:
+        pixels = datasets.images(dataset, split, size, store).array()
+        for start, chunk in thumbnails(pixels):
+            found[done + start : done + start + len(chunk)] = chunk
+            forget_pages(pixels)
+            progress("looking", done + start + len(chunk), total)
+        done += len(pixels)
+    return found
+
+
+def _near_pairs(images: Sequence[Located], copies: Copies) -> list[Pair]:
+    pairs = copies.pairs
+    columns = zip(pairs.query, pairs.target, copies.similarity, pairs.mirrored, strict=True)
+    return [
+        Pair(images[first], images[second], "near", round(float(similar), 3), bool(mirrored))
+        for first, second, similar, mirrored in columns
+    ]
+
+
+def _harm(pair: Pair) -> tuple[bool, bool, float, str, str]:
+    return (
+        not pair.conflicting,
+        not pair.across,
+        -pair.similarity,
+        pair.first.id,
+        pair.second.id,
+    )
+
+
+def _broken_groups(images: Sequence[Located], groups: Mapping[str, str]) -> tuple[BrokenGroup, ...]:
+    members: dict[str, list[Located]] = defaultdict(list)
+    for image in images:
+        if image.id in groups:
+            members[groups[image.id]].append(image)
+    return tuple(
+        BrokenGroup(name, tuple(found))
+        for name, found in sorted(members.items())
+        if len({image.split for image in found}) > 1
+    )
+
+
+def _balance(dataset: Dataset) -> Iterator[Balance]:
+    for name, split in dataset.splits.items():
+        counts = Counter(split.labels)
+        yield Balance(name, tuple(counts[label] for label in range(len(dataset.classes))))
+
+
+def _notes(copies: Copies, near: Sequence[Pair], images: int, blanks: int) -> Iterator[str]:
+    """What a reader must know before believing the pairs, or the lack of them."""
+    if blanks:
+        yield f"{blanks:,} images are blank or nearly so; of these, only equal files are told"
+    if copies.upside_down:
+        yield (
+            f"{copies.upside_down:,} images, or more, have a copy upside down: such copies are not "
+            "among the pairs. Leave out what was made by augmentation"
+        )
+    if copies.bar > LEAST:
+        yield (
+            f"the images are much alike: some that are no copies agree to {copies.bar:.2f}. Only "
+            "copies above that are told from them; crops and other strong changes may be missed"
+        )
+    if copies.crowded > CROWDED_SHARE * images:
+        yield (
+            f"{copies.crowded:,} images look like more than {NEAREST} others at first sight; only "
+            f"the nearest {NEAREST} of each were compared, and copies may be missed"
+        )
+    paired = len({image.id for pair in near for image in (pair.first, pair.second)})
+    if paired > ALIKE_SHARE * images:
+        yield (
+            f"{paired / images:.0%} of the images have a near copy: frames of videos, or images "
+            "that are alike by nature. Look at the pairs before dropping any"
+        )

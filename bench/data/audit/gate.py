@@ -1,0 +1,74 @@
+"""The audit at the door: what is found decides whether, and on which images, is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from bench import data as datasets
+from bench.data.audit import words
+from bench.data.audit.examination import examine
+from bench.data.audit.findings import FILE, KeptAudit, OnLeak
+from bench.data.audit.leaks import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
+from bench.data.audit.pictures import draw_pairs
+from bench.data.listing import Listing
+from bench.errors import DatasetError
+from bench.storage.cache import Store
+from bench.system.files import to_json
+from bench.types import Dataset
+
+LEAST_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
+SHOWN = 24  # pairs of which a picture is kept
+
+NONE = "the images were not audited (--no-audit): copies of test images may be in train"
+
+Progress = Callable[[str, int, int], None]
+
+
+def pass_through(
+    listing: Listing,
+    dataset: Dataset,
+    sizes: Sequence[int],
+    *,
+    store: Store,
+    on_leak: OnLeak,
+    progress: Progress = lambda stage, done, total: None,
+) -> tuple[Dataset, KeptAudit]:
+    """What to train on, and what was found; `DatasetError` where a leak is to fail.
+
+    `dataset` is `listing`, prepared at `sizes`.
+    """
+    begun = time.perf_counter()
+    found = examine(listing, dataset, store, size=audited_size(sizes), progress=progress)
+    leaked = leaked_test_ids(found)
+    if leaked and on_leak == "fail":
+        raise DatasetError(
+            f"{words.leak(found)}. Take them out, or give --on-leak drop to train without them."
+        )
+    dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
+    if on_leak == "drop" and dropped:
+        note = f"left out of train and validation, as copies of later splits: {len(dropped):,}"
+        dataset = datasets.leave_out(dataset, dropped, sizes, store=store, note=note)
+    else:
+        dropped = ()
+    seconds = time.perf_counter() - begun
+    pictures = tuple(f"audit/{n:03d}.jpg" for n in range(1, min(SHOWN, len(found.pairs)) + 1))
+    return dataset, KeptAudit(found, leaked, on_leak, dropped, seconds, pictures)
+
+
+def audited_size(sizes: Sequence[int]) -> int:
+    """Of the sizes at which images were decoded, the smallest that is enough to audit."""
+    return min((size for size in sizes if size >= LEAST_SIZE), default=max(sizes))
+
+
+def files(
+    kept: KeptAudit | None, dataset: Dataset, sizes: Sequence[int], *, store: Store
+) -> Mapping[str, bytes]:
+    """What a run's folder keeps of its audit, by path; `dataset` is the one that was audited."""
+    if kept is None:
+        return {}
+    shown = kept.audit.pairs[: len(kept.pictures)]
+    drawn = draw_pairs(shown, dataset, store, size=audited_size(sizes)) if shown else ()
+    pictures = dict(zip(kept.pictures, drawn, strict=True))
+    return {FILE: to_json(dataclasses.asdict(kept)).encode(), **pictures}

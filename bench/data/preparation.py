@@ -1,0 +1,273 @@
+"""From a listing to a data set that can be trained on: every image decoded once, bad ones left out.
+
+What one pass over the files found (each image's digest, whether its name belies its format, or why
+it is unusable) is remembered in the store under the listing's identity. So a later run reads no
+image at all, and a changed file makes a new pass. Only what decoding says is remembered: a file
+that could not be read is tried again by each run, and read then, it makes a new pass too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.data import pixels
+from bench.data.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
+from bench.data.formats import belied
+from bench.data.listing import Listing, Reader, digest_of
+from bench.data.pixels import find, keeping, nbytes, parts
+from bench.errors import DatasetError
+from bench.storage.cache import Draft, Store
+from bench.system.environment import available_cores
+from bench.system.prefetch import in_order
+from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
+
+KIND = "manifest"
+VERSION = 3  # raise it when a pass has more to remember: older manifests do not have it
+THREADS = max(2, available_cores())
+WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a bound for memory
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one image: its digest, or the reason why it is left out."""
+
+    digest: str = ""
+    format: str = ""  # of the content, where the name says another
+    reason: str = ""
+    unread: bool = False  # its content was not seen: the reason may have passed by the next run
+
+
+Outcomes = Mapping[str, _Outcome]
+Examined = tuple[_Outcome, Mapping[int, Pixels]]
+
+
+def prepare(
+    listing: Listing,
+    sizes: Sequence[int],
+    *,
+    store: Store,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    before_decoding: Callable[[], None] = lambda: None,
+) -> Dataset:
+    """Decode what is not yet in the store, at all `sizes` in one pass, and check the whole.
+
+    `progress(done, total)` counts images; neither it nor `before_decoding` is called where nothing
+    has to be read.
+    """
+    _check_classes(listing)
+    wanted = sorted(set(sizes))
+    with store.lock(KIND, _manifest_parts(listing)), keeping(store):
+        # A pass may find that files changed behind an old date; then the sizes made before are
+        # stale as well, and a second pass makes them anew.
+        for attempt in range(2):
+            dataset, missing = _look(listing, wanted, store)
+            if dataset is not None and not missing:
+                return dataset
+            if attempt == 0:
+                before_decoding()
+            _decode_all(listing, missing, store, progress)
+        dataset, missing = _look(listing, wanted, store)
+    if dataset is None or missing:
+        raise DatasetError(
+            f"the decoded images of {listing.name} did not stay in the cache {store.root}, or its "
+            "files change while they are read; see that nothing else deletes them, and try again."
+        )
+    return dataset
+
+
+def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
+    """See `bench.data.recall`."""
+    _check_classes(listing)
+    dataset, missing = _look(listing, sorted(set(sizes)), store)
+    return None if missing else dataset
+
+
+def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
+    """The data set as it is remembered, and the sizes that are not in the store."""
+    outcomes = _remembered(listing, store)
+    if outcomes is None:
+        return None, sizes
+    dataset = _dataset(listing, outcomes)
+    return dataset, [size for size in sizes if not stored(dataset, size, store)]
+
+
+def stored(dataset: Dataset, size: int, store: Store) -> bool:
+    """Whether all splits are in the store at this size."""
+    return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
+
+
+def _decode_all(
+    listing: Listing, sizes: list[int], store: Store, progress: Callable[[int, int], None]
+) -> None:
+    """One pass over all images; leaves the manifest and the arrays in the store."""
+    start = time.perf_counter()
+    counts = {split: len(listing.splits[split]) for split in SPLITS}
+    total = sum(counts.values())
+    each = [(split, size) for split in SPLITS for size in sizes]
+    outcomes: dict[str, _Outcome] = {}
+    manifest = store.draft(KIND, f"{listing.name} manifest", 32 * total)
+    writers: dict[tuple[SplitName, int], Draft] = {}
+    try:
+        titles = (f"{listing.name} {split} {size} px" for split, size in each)
+        rooms = (nbytes(counts[split], size) for split, size in each)
+        drafts = store.drafts(pixels.KIND, list(zip(titles, rooms, strict=True)))
+        writers.update(zip(each, drafts, strict=True))
+        # Pillow lets other threads run while it decodes.
+        with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
+            for split in SPLITS:
+                ids = [image.id for image in listing.splits[split]]
+                found = in_order(pool, lambda id: _examine(id, listing.reader, sizes), ids, WINDOW)
+                for id, (outcome, squares) in zip(ids, found, strict=True):
+                    outcomes[id] = outcome
+                    for size, square in squares.items():
+                        writers[split, size].append(square[None])
+                    progress(len(outcomes), total)
+        _remember(listing, outcomes, manifest, time.perf_counter() - start)
+        dataset = _dataset(listing, outcomes)
+        seconds = time.perf_counter() - start
+        for (split, size), writer in writers.items():
+            # Decoding dominates and is shared: alone, each size would have cost nearly this.
+            cost = seconds * counts[split] / total
+            writer.commit(parts(dataset.splits[split], size), cost)
+    finally:
+        for writer in (manifest, *writers.values()):
+            writer.discard()
+
+
+def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
+    try:
+        data = reader.read(id)
+        squares = decode(data, sizes)
+    except OSError as error:
+        return _unread(error), {}
+    except BadImageError as error:
+        return _Outcome(reason=str(error)), {}
+    return _Outcome(digest=hashlib.sha256(data).hexdigest(), format=belied(id, data)), squares
+
+
+def _unread(error: OSError) -> _Outcome:
+    return _Outcome(reason=f"cannot be read: {error.strerror or error}", unread=True)
+
+
+def _manifest_parts(listing: Listing) -> dict[str, Any]:
+    members = (
+        f"{split}\t{image.label}\t{image.id}" for split in SPLITS for image in listing.splits[split]
+    )
+    return {
+        "version": VERSION,
+        "decode": DECODE_VERSION,
+        "identity": listing.identity,
+        "classes": list(listing.classes),
+        "members": digest_of(members),
+    }
+
+
+def _remembered(listing: Listing, store: Store) -> Outcomes | None:
+    """What the last pass found; nothing where there was none, or a file can be read by now that
+    could not be read then."""
+    entry = store.find(KIND, _manifest_parts(listing))
+    if entry is None:
+        return None
+    reasons: Mapping[str, str] = entry.extra["excluded"]
+    formats: Mapping[str, str] = entry.extra["formats"]
+    unread = {id: _read_again(id, listing.reader) for id in entry.extra["unread"]}
+    if not all(unread.values()):
+        return None
+    known = unread | {id: _Outcome(reason=reason) for id, reason in reasons.items()}
+    ids = [image.id for split in SPLITS for image in listing.splits[split]]
+    return {
+        id: known.get(id) or _Outcome(digest=row.tobytes().hex(), format=formats.get(id, ""))
+        for id, row in zip(ids, entry.array(), strict=True)
+    }
+
+
+def _read_again(id: str, reader: Reader) -> _Outcome | None:
+    """Why the image still cannot be read; nothing where it can."""
+    try:
+        reader.read(id)
+    except OSError as error:
+        return _unread(error)
+    return None
+
+
+def _remember(listing: Listing, outcomes: Outcomes, manifest: Draft, seconds: float) -> None:
+    digests = [bytes.fromhex(outcome.digest or "00" * 32) for outcome in outcomes.values()]
+    manifest.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
+    found = {
+        "excluded": {id: o.reason for id, o in outcomes.items() if o.reason and not o.unread},
+        "formats": {id: o.format for id, o in outcomes.items() if o.format},
+        "unread": [id for id, o in outcomes.items() if o.unread],
+    }
+    # The same names may have had another content at the pass before.
+    manifest.commit(_manifest_parts(listing), seconds, found, replace=True)
+
+
+def _check_classes(listing: Listing) -> None:
+    if len(listing.classes) < 2:
+        raise DatasetError(
+            f"{listing.name} has {len(listing.classes)} class(es); at least 2 are needed."
+        )
+    for split in SPLITS:
+        there = {image.label for image in listing.splits[split]}
+        for label, title in enumerate(listing.classes):
+            if label not in there:
+                raise DatasetError(
+                    f"{listing.name} has no image of class {title!r} in {split}; every split needs "
+                    "every class."
+                )
+
+
+def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
+    """What is left of the listing without the bad images; an error where that is not enough."""
+    splits: dict[SplitName, Split] = {}
+    excluded: list[Excluded] = []
+    for split in SPLITS:
+        good = [image for image in listing.splits[split] if outcomes[image.id].digest]
+        bad = [image for image in listing.splits[split] if outcomes[image.id].reason]
+        excluded += [Excluded(image.id, outcomes[image.id].reason) for image in bad]
+        usable = Counter(image.label for image in good)
+        for label, title in enumerate(listing.classes):
+            if not usable[label]:
+                lost = [image for image in bad if image.label == label]
+                raise DatasetError(
+                    f"class {title!r} has no usable image in {split}: all {len(lost)} are bad "
+                    f"({lost[0].id}: {outcomes[lost[0].id].reason}). Replace them or remove the "
+                    "class."
+                )
+        splits[split] = Split(
+            ids=tuple(image.id for image in good),
+            labels=tuple(image.label for image in good),
+            digests=tuple(outcomes[image.id].digest for image in good),
+        )
+    return Dataset(
+        name=listing.name,
+        description=listing.description,
+        classes=listing.classes,
+        splits=splits,
+        fingerprint=fingerprint(listing.classes, splits),
+        excluded=tuple(excluded),
+        notes=(*listing.notes, *listing.warnings),
+        wrong_extensions=tuple(
+            WrongExtension(id, outcomes[id].format)
+            for split in SPLITS
+            for id in splits[split].ids
+            if outcomes[id].format
+        ),
+    )
+
+
+def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
+    """Over all that can change a figure: classes, labels, content, order and how it is decoded."""
+    lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
+    for split in SPLITS:
+        each = zip(splits[split].labels, splits[split].digests, strict=True)
+        lines += [f"{split} {label} {digest}" for label, digest in each]
+    return digest_of(lines)

@@ -1,0 +1,202 @@
+"""A zip archive of images: extracted once, safely, then read as the folder it holds.
+
+An archive is a stranger's file. Anything in it that would write outside its own folder, or far more
+than its size promises, stops the extraction before a single file is written. What was extracted is
+compared with a list of its files each time it is used, and extracted anew where any differs; a file
+whose content is no longer what it was is read from the archive itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from bench.data.listing import Listing, Reader, safe_name
+from bench.data.sources.folder import LITTER, FolderReader, list_folder
+from bench.data.sources.packed import packed_folder
+from bench.data.splits import NO_GROUPS
+from bench.errors import DatasetError
+from bench.storage.cache import EXTRACTED, NotKeptError, Store
+from bench.storage.entries import files_below, is_folder
+from bench.system.files import to_json
+
+MAX_FILES = 3_000_000
+MAX_BYTES = 400 * 10**9
+MAX_DEPTH = 100
+MAX_RATIO = 100  # images hardly shrink in an archive; below HARMLESS_BYTES nobody cares
+HARMLESS_BYTES = 256 * 10**6
+MANIFEST = ".files.json"  # a hidden name: none such is extracted or read as an image
+
+Members = list[tuple[zipfile.ZipInfo, PurePosixPath]]  # and where to extract it
+
+
+def list_archive(
+    path: Path,
+    *,
+    store: Store,
+    split_seed: int,
+    say: Callable[[str], None],
+    groups: Mapping[str, str] = NO_GROUPS,
+) -> Listing:
+    """The images in the archive; it is extracted into the store's folder unless it already is."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = store.root / EXTRACTED / digest
+    store.pin(EXTRACTED, digest)
+    with store.lock(EXTRACTED, {"sha256": digest}):
+        checksums = _checksums(folder)
+        if checksums is None:
+            if store.read_only:  # where nothing is to be written, the names are enough
+                with _opened(path) as (_, members):
+                    folder = packed_folder(place for _, place in members)
+            else:
+                checksums = _extract(path, folder, store, say)
+    listing = list_folder(
+        folder,
+        split_seed=split_seed,
+        groups=groups,
+        name=safe_name(path.stem),
+        identity=f"zip {digest}",
+    )
+    files = listing.reader
+    if checksums is None or not isinstance(files, FolderReader):
+        return listing
+    names = {id: file.relative_to(folder).as_posix() for id, file in files.paths.items()}
+    return replace(listing, reader=_Extracted(files, path, names, checksums))
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """Reads what was extracted, and from the archive what is not what it was any more."""
+
+    files: Reader
+    archive: Path
+    names: Mapping[str, str]  # of files, by the image's id
+    checksums: Mapping[str, int]
+
+    def read(self, id: str) -> bytes:
+        name = self.names[id]
+        with suppress(OSError):
+            data = self.files.read(id)
+            if zlib.crc32(data) == self.checksums[name]:
+                return data
+        with _opened(self.archive) as (archive, members):
+            return archive.read(next(m for m, place in members if place.as_posix() == name))
+
+
+def _extract(
+    path: Path, folder: Path, store: Store, say: Callable[[str], None]
+) -> Mapping[str, int]:
+    """Extract the archive; returns the CRC-32 of each file."""
+    try:
+        store.make_folder(EXTRACTED)
+        with store.workplace() as aside, _opened(path) as (archive, members):
+            total = sum(member.file_size for member, _ in members)
+            free = shutil.disk_usage(aside).free
+            if total > 0.9 * free:
+                raise DatasetError(
+                    f"{path.name} unpacks to {total:,} bytes, but {store.root} has {free:,} "
+                    "free; make room or name another cache folder."
+                )
+            say(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
+            for member, place in members:
+                _write(archive, member, aside / place)
+            checksums = {place.as_posix(): member.CRC for member, place in members}
+            manifest = {"sizes": _sizes(aside), "crc32": checksums}
+            (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+            store.replace_folder(aside, folder)
+            return checksums
+    except NotKeptError as error:
+        raise DatasetError(f"{path.name} cannot be extracted: {error}.") from error
+    except OSError as error:
+        raise DatasetError(f"{path} could not be extracted: {error}.") from error
+
+
+def _checksums(folder: Path) -> Mapping[str, int] | None:
+    """The CRC-32 of each file that was extracted; nothing where not all are there, by names and
+    sizes, or others are."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        sizes, checksums = manifest["sizes"], manifest["crc32"]
+        whole = is_folder(folder) and sizes == _sizes(folder) and sizes.keys() == checksums.keys()
+        return checksums if whole else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {name: nbytes for name, nbytes in files_below(folder) if name != MANIFEST}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
+    """The archive and what to extract of it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive, _checked(archive, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
+
+
+def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
+    """The files to extract and where to; an error if any member of the archive is suspicious."""
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    if len(members) > MAX_FILES or total > MAX_BYTES:
+        raise DatasetError(
+            f"{path.name} holds {len(members):,} files of {total:,} bytes; the bounds are "
+            f"{MAX_FILES:,} and {MAX_BYTES:,}. Extract it yourself and give the folder."
+        )
+    if total > max(HARMLESS_BYTES, MAX_RATIO * path.stat().st_size):
+        raise DatasetError(
+            f"{path.name} would grow from {path.stat().st_size:,} to {total:,} bytes, which no "
+            "archive of images does. If you trust it, extract it yourself and give the folder."
+        )
+    found = []
+    for member in members:
+        if not member.filename:
+            raise DatasetError(f"{path.name} holds a file without a name.")
+        if member.is_dir():
+            continue  # made when something is put into it
+        place = _place(member, path)
+        if not _is_litter(place):
+            found.append((member, place))
+    return found
+
+
+def _place(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
+    name = member.filename.replace("\\", "/")  # as written by some programs on Windows
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or name[1:2] == ":" or not place.parts:
+        raise DatasetError(f"{path.name} names a file outside itself: {member.filename!r}.")
+    if len(place.parts) > MAX_DEPTH:
+        raise DatasetError(
+            f"{path.name} nests folders {len(place.parts):,} deep, the bound is {MAX_DEPTH}. "
+            "Extract it yourself and give the folder."
+        )
+    if member.flag_bits & 1:
+        raise DatasetError(f"{path.name} is encrypted; extract it yourself and give the folder.")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise DatasetError(f"{path.name} holds a link or device: {member.filename!r}.")
+    return place
+
+
+def _is_litter(place: PurePosixPath) -> bool:
+    return any(part.lower() in LITTER or part.startswith(".") for part in place.parts)
+
+
+def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # "x": two members of one name would leave it to chance which of them is seen. Reading stops
+    # at the size that the archive stated, which is the size that was checked.
+    with archive.open(member) as source, target.open("xb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)

@@ -1,0 +1,260 @@
+"""A folder of images: `train/ validation/ [test/]` with a folder per class, or a folder per class.
+
+Finds files and names; opens none of them. Which image goes to which split is decided in
+`splits.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.data.groups import match_groups
+from bench.data.listing import Listed, Listing, digest_of, safe_name
+from bench.data.splits import NO_GROUPS, three_splits
+from bench.errors import DatasetError
+from bench.types import SPLITS, SplitName
+
+SPLIT_FOLDERS: Mapping[str, SplitName] = {
+    **dict.fromkeys(("train", "training", "training_set"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing", "test_set"), "test"),
+}
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif", ".jp2", ".ico", ".pcx", ".qoi"),
+    )
+)
+LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+MAX_FILE_BYTES = 256 * 2**20  # read whole, several at once: a bound for memory
+MAX_SHOWN = 200  # characters of a path in an error
+
+
+class FolderReader:
+    """Reads the files that a listing names."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = paths
+
+    def read(self, id: str) -> bytes:
+        return read_file(self.paths[id])
+
+
+def read_file(path: Path) -> bytes:
+    """The content of an image's file. `OSError` also where it is a pipe or a device, which may
+    never end, or larger than memory should hold."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise OSError(f"larger than {MAX_FILE_BYTES:,} bytes")
+    return path.read_bytes()
+
+
+def list_folder(
+    root: Path,
+    *,
+    split_seed: int,
+    groups: Mapping[str, str] = NO_GROUPS,
+    name: str | None = None,
+    identity: str | None = None,
+) -> Listing:
+    """The images under `root`; `identity` where something better than dates identifies them.
+
+    `groups` are as a user's file names them.
+    """
+    top = unwrap(root)
+    name = name or safe_name(root.resolve().name)
+    folders, notes = _split_folders(top)
+    aside: Counter[str] = Counter()
+    if top not in folders.values():
+        _images((f for f in _visible(top) if f.is_file()), aside)
+    found = {split: _classes(folder, aside) for split, folder in folders.items()}
+    classes = _same_classes({folders[split]: each for split, each in found.items()}, root)
+
+    paths: dict[str, Path] = {}
+    listed: dict[SplitName, list[Listed]] = {}
+    for split, each in found.items():
+        listed[split] = []
+        for label, title in enumerate(classes):
+            for path in each[title]:
+                id = printable(path.relative_to(top).as_posix())
+                paths[id] = path
+                listed[split].append(Listed(id, label))
+
+    if aside:
+        kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
+        notes.append(f"{aside.total()} file(s) were left aside ({kinds})")
+    matched = match_groups(groups, paths)
+    splits = three_splits(
+        listed["train"],
+        listed.get("validation"),
+        listed.get("test"),
+        classes=classes,
+        seed=split_seed,
+        groups=matched,
+    )
+    return Listing(
+        name=name,
+        description=f"{name}: {_how_split(folders, split_seed)}",
+        classes=classes,
+        splits=splits,
+        reader=FolderReader(paths),
+        identity=identity or _identity(paths),
+        notes=tuple(notes),
+        groups=matched,
+    )
+
+
+def unwrap(folder: Path) -> Path:
+    """Step into folders that only wrap one other, as archives tend to have them."""
+    while True:
+        inner = _folders(folder)
+        if len(inner) != 1 or not _folders(inner[0]) or inner[0].name.lower() in SPLIT_FOLDERS:
+            return folder
+        folder = inner[0]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files under `folder`, through links too, however deep they lie."""
+    seen: set[tuple[int, int]] = set()  # folders: keeps a circle of links from going on
+    open_folders = [iter([folder])]
+    while open_folders:
+        path = next(open_folders[-1], None)
+        if path is None:
+            open_folders.pop()
+        elif not _is_folder(path):
+            yield path
+        elif (place := _place(path)) not in seen:
+            seen.add(place)
+            open_folders.append(iter(_visible(path)))
+
+
+def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
+    """The folder of each split, or the whole as one; and what was left aside."""
+    found: dict[SplitName, Path] = {}
+    others = []
+    for folder in _folders(top):
+        split = SPLIT_FOLDERS.get(folder.name.lower())
+        if split is None:
+            others.append(folder.name)
+            continue
+        if split in found:
+            raise DatasetError(
+                f"{top} has two folders for {split}: {found[split].name!r} and {folder.name!r}; "
+                "keep one."
+            )
+        # Some published archives wrap a split in a second folder of the same name.
+        twice = [f for f in _folders(folder) if f.name.lower() == folder.name.lower()]
+        found[split] = twice[0] if twice else folder
+    if not found:
+        return {"train": top}, []
+    if "train" not in found:
+        names = ", ".join(repr(folder.name) for folder in found.values())
+        raise DatasetError(f"{top} has {names} but no 'train'; add it, or give a folder per class.")
+    notes = [f"folder(s) beside the splits were left aside: {', '.join(others)}"] if others else []
+    return {split: found[split] for split in SPLITS if split in found}, notes
+
+
+def _classes(folder: Path, aside: Counter[str]) -> dict[str, list[Path]]:
+    """The images of each class folder; what else there is, is counted in `aside`."""
+    stray = _images((f for f in _visible(folder) if f.is_file()), aside)
+    if stray:
+        aside["images outside class folders"] += len(stray)
+    return {printable(f.name): _images(files_below(f), aside) for f in _folders(folder)}
+
+
+def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) -> tuple[str, ...]:
+    titles = sorted({title for each in found.values() for title in each})
+    if len(titles) < 2:
+        had = f"only {titles[0]!r}" if titles else "none"
+        raise DatasetError(
+            f"{root} needs a folder for each of at least 2 classes (or train/ and validation/ "
+            f"with such folders inside); found {had}."
+        )
+    for folder, each in found.items():
+        for title in titles:
+            if title not in each:
+                raise DatasetError(
+                    f"class {title!r} is missing from {folder}; every split needs the same "
+                    f"classes ({', '.join(titles[:10])})."
+                )
+            if not each[title]:
+                raise DatasetError(f"class folder {folder / title} holds no image; fill or remove.")
+    return tuple(titles)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = str(folder)
+        if len(name) > MAX_SHOWN:
+            name = f"{name[: MAX_SHOWN // 2]}...{name[-MAX_SHOWN // 2 :]}"
+        raise DatasetError(f"folder {name} cannot be read: {error.strerror}.") from error
+
+
+def _visible(folder: Path) -> list[Path]:
+    with _reading(folder):
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if not path.name.startswith(".") and path.name.lower() not in LITTER
+        )
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if _is_folder(path)]
+
+
+def _is_folder(path: Path) -> bool:
+    with _reading(path.parent):
+        return path.is_dir()
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """What a folder is on disk, by whatever path it is reached."""
+    with _reading(folder):
+        status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _images(files: Iterable[Path], aside: Counter[str]) -> list[Path]:
+    images = []
+    for path in files:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.append(path)
+        else:
+            aside[path.suffix.lower() or "no suffix"] += 1
+    return images
+
+
+def _identity(paths: Mapping[str, Path]) -> str:
+    def line(id: str, path: Path) -> str:
+        try:
+            status = path.stat()
+        except OSError:
+            return f"{id}\tunreadable"  # a dangling link, say; reading it will give the reason
+        return f"{id}\t{status.st_size}\t{status.st_mtime_ns}"
+
+    return digest_of(line(id, path) for id, path in sorted(paths.items()))
+
+
+def _how_split(folders: Mapping[SplitName, Path], seed: int) -> str:
+    if len(folders) == 3:
+        return "train, validation and test as given"
+    if len(folders) == 1:
+        return f"one set of images, validation and test carved from it with split seed {seed}"
+    second = next(folder.name for split, folder in folders.items() if split != "train")
+    return f"test is {second!r}, validation carved from train with split seed {seed}"
+
+
+def printable(name: str) -> str:
+    """A name as it can be written to JSON, whatever bytes the file system holds."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,266 @@
+"""Image-classification sets of TensorFlow Datasets: prepared once, then read record by record.
+
+Preparing may need TensorFlow; reading does not, and the process that trains sees neither, only the
+decoded pixels in the store. TensorFlow Datasets is imported late: it takes a while.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.groups import match_groups
+from bench.data.listing import Listed, Listing, digest_of, safe_name
+from bench.data.sources.folder import SPLIT_FOLDERS
+from bench.data.sources.reachable import answers
+from bench.data.sources.tfrecord import TFRecords
+from bench.data.splits import NO_GROUPS, three_splits
+from bench.errors import DatasetError, NoDatasetError
+from bench.storage.cache import NotKeptError, Store
+from bench.types import SplitName
+
+Say = Callable[[str], None]
+
+
+class NotPreparedError(DatasetError):
+    """The set could be prepared, but nothing is to be written."""
+
+
+class Records(Protocol):
+    """Serialised examples by position."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> bytes: ...
+
+
+class TfdsReader:
+    """Reads the encoded image of one example; names are `split/position`."""
+
+    def __init__(self, records: Mapping[str, Records], features: Any) -> None:
+        self._records, self._features = records, features
+        self._lock = threading.Lock()  # the readers of ArrayRecord files are not all thread-safe
+
+    def read(self, id: str) -> bytes:
+        split, _, position = id.rpartition("/")
+        with self._lock:
+            record = self._records[split][int(position)]
+        image: bytes = _parsed(self._features, record)["image"]
+        return image
+
+
+def find_builder(name: str, data_dir: Path | None = None) -> Any:
+    """The builder of `NAME[/CONFIG][:VERSION]`; an unknown name is an error with the nearest."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise DatasetError(
+            f"tfds:{name} needs TensorFlow Datasets ({error}): pip install tensorflow-datasets"
+        ) from error
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of sets that are not prepared yet
+    bare = name.partition(":")[0].partition("/")[0]
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        near = get_close_matches(bare, tfds.list_builders(with_community_datasets=False), n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise NoDatasetError(
+            f"TensorFlow Datasets {tfds.__version__} knows no data set {name!r}.{hint}"
+        ) from error
+    except (ValueError, AssertionError) as error:  # a version or configuration that there is not
+        raise DatasetError(f"tfds:{name} cannot be used: {_cause(error)}") from error
+
+
+def can_download(builder: Any) -> bool:
+    """Whether what the set is made from is at hand or its host answers (asked once, 5 s)."""
+    urls = sorted(builder.url_infos or {})
+    depth = len(builder.info.full_name.split("/"))
+    downloads = Path(builder.data_dir).parents[depth - 1] / "downloads"
+    return not urls or any(downloads.glob("*")) or answers(urls[0])
+
+
+def list_tfds(
+    name: str,
+    *,
+    store: Store,
+    split_seed: int,
+    say: Say,
+    groups: Mapping[str, str] = NO_GROUPS,
+    data_dir: Path | None = None,
+) -> Listing:
+    """The images of one set; prepared first where it is not. Groups name them `split/position`."""
+    builder = find_builder(name, data_dir)
+    _check_features(builder.info.features, name)
+    if not builder.is_prepared():
+        if store.read_only:
+            raise NotPreparedError(
+                f"tfds:{name} is not prepared in {builder.data_dir} yet, and a dry run prepares "
+                "nothing: its images are not known. Run without --dry-run to prepare it."
+            )
+        with store.lock("tfds", {"name": builder.info.full_name}):
+            if not builder.is_prepared():
+                _prepare(builder, name, say)
+    records = {split: _records(builder, split) for split in builder.info.splits}
+    labels = _labels(builder, records, store, say)
+    notes: list[str] = []
+    given = _splits(labels, notes, name)
+    classes = tuple(builder.info.features["label"].names)
+    listed = {
+        split: [
+            Listed(f"{source}/{position:07d}", int(label))
+            for position, label in enumerate(labels[source])
+        ]
+        for split, source in given.items()
+    }
+    matched = match_groups(groups, (image.id for images in listed.values() for image in images))
+    splits = three_splits(
+        listed["train"],
+        listed.get("validation"),
+        listed.get("test"),
+        classes=classes,
+        seed=split_seed,
+        groups=matched,
+    )
+    carved = "" if len(given) == 3 else f", the rest carved from train with split seed {split_seed}"
+    return Listing(
+        name=safe_name(f"tfds-{name.partition(':')[0]}"),
+        description=f"TensorFlow Datasets {builder.info.full_name}: "
+        f"splits {', '.join(given.values())} as given{carved}",
+        classes=classes,
+        splits=splits,
+        reader=TfdsReader(records, builder.info.features),
+        identity=_identity(builder),
+        notes=tuple(notes),
+        groups=matched,
+    )
+
+
+def _prepare(builder: Any, name: str, say: Say) -> None:
+    if not can_download(builder):
+        raise DatasetError(
+            f"tfds:{name} is not prepared in {builder.data_dir} and its host does not answer (no "
+            "network?). Prepare it on another machine and copy the folder, or use another data set."
+        )
+    # Only ArrayRecord is made for random access; it is not built for every platform.
+    random_access = importlib.util.find_spec("array_record") is not None
+    say(f"preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
+    try:
+        builder.download_and_prepare(file_format="array_record" if random_access else "tfrecord")
+    except ImportError as error:
+        raise DatasetError(
+            f"tfds:{name} can be read but not prepared with what is installed: {_cause(error)}. "
+            "Most sets need TensorFlow for that: pip install tensorflow"
+        ) from error
+    except Exception as error:  # whatever any of a thousand download scripts may raise
+        raise DatasetError(
+            f"tfds:{name} could not be prepared: {type(error).__name__}: {_cause(error)}"
+        ) from error
+
+
+def _check_features(features: Any, name: str) -> None:
+    import tensorflow_datasets as tfds
+
+    there = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = there.get("image"), there.get("label")
+    usable = isinstance(image, tfds.features.Image) and np.dtype(image.np_dtype).kind == "u"
+    if not usable or not isinstance(label, tfds.features.ClassLabel):
+        raise DatasetError(
+            f"tfds:{name} is not a set for image classification: it needs the features 'image' and "
+            f"'label' and has {', '.join(sorted(there)) or 'others'}."
+        )
+
+
+def _records(builder: Any, split: str) -> Records:
+    import tensorflow_datasets as tfds
+
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        source: Records = builder.as_data_source(split, deserialize_method=raw)
+        return source
+    if builder.info.file_format == tfds.core.FileFormat.TFRECORD:
+        return TFRecords([Path(path) for path in builder.info.splits[split].filepaths])
+    raise DatasetError(
+        f"{builder.data_dir} is stored as {builder.info.file_format}; only array_record and "
+        "tfrecord can be read. Remove it, and it will be prepared anew."
+    )
+
+
+def _parsed(features: Any, record: bytes) -> Mapping[str, Any]:
+    import tensorflow_datasets as tfds
+
+    found: Mapping[str, Any] = features.deserialize_example_np(
+        record, decoders={"image": tfds.decode.SkipDecoding()}
+    )
+    return found
+
+
+def _labels(
+    builder: Any, records: Mapping[str, Records], store: Store, say: Say
+) -> dict[str, NDArray[np.int64]]:
+    """The labels of every split; they lie inside the records, so they are read once and kept."""
+    names = sorted(records)
+    total = sum(len(each) for each in records.values())
+
+    def read() -> NDArray[np.int64]:
+        say(f"reading the labels of {builder.info.full_name}: {total:,} images")
+        features = builder.info.features
+        labels = [
+            _parsed(features, records[name][position])["label"]
+            for name in names
+            for position in range(len(records[name]))
+        ]
+        return np.asarray(labels, np.int64)
+
+    title = f"{builder.info.full_name} labels"
+    parts = {"identity": _identity(builder)}
+    try:
+        made = store.make("labels", parts, title, 8 * total, lambda draft: draft.append(read()))
+        flat = made.array()
+    except NotKeptError:
+        flat = read()
+    ends = np.cumsum([len(records[name]) for name in names])
+    return dict(zip(names, np.split(flat, ends[:-1]), strict=True))
+
+
+def _splits(
+    labels: Mapping[str, NDArray[np.int64]], notes: list[str], name: str
+) -> dict[SplitName, str]:
+    """Which of the set's own splits serve as ours."""
+    found: dict[SplitName, str] = {}
+    for source, each in labels.items():
+        split = SPLIT_FOLDERS.get(source.lower())
+        if len(each) and each.min() < 0:
+            notes.append(f"split {source!r} has no labels and was left aside")
+        elif len(labels) == 1:
+            found["train"] = source
+        elif split is None or split in found:
+            notes.append(f"split {source!r} was left aside")
+        else:
+            found[split] = source
+    if "train" not in found:
+        raise DatasetError(f"tfds:{name} has no labelled split 'train', only {', '.join(labels)}.")
+    return found
+
+
+def _identity(builder: Any) -> str:
+    lines = [builder.info.full_name]
+    for split in sorted(builder.info.splits):
+        for path in map(Path, builder.info.splits[split].filepaths):
+            status = path.stat()
+            lines.append(f"{path.name}\t{status.st_size}\t{status.st_mtime_ns}")
+    return digest_of(lines)
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong at the bottom, in a line: each layer above wraps it in a longer message."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

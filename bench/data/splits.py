@@ -1,0 +1,152 @@
+"""Which image goes to which split: carving and taking subsets, by class and by seed.
+
+Images are ordered by a hash of seed and name. So the outcome does not depend on a random number
+generator's version, an image added to a folder leaves nearly all others where they were, and an
+image that turns out unreadable later changes nothing but its own split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from bench.data.group_splits import split_groups
+from bench.data.listing import Listed, Listing
+from bench.errors import DatasetError, UsageError
+from bench.types import SPLITS, SplitName
+
+CARVED_PERCENT = 15
+NO_GROUPS: Mapping[str, str] = {}
+
+Splits = Mapping[SplitName, tuple[Listed, ...]]
+
+
+def three_splits(
+    train: Sequence[Listed],
+    validation: Sequence[Listed] | None,
+    test: Sequence[Listed] | None,
+    *,
+    classes: Sequence[str],
+    seed: int,
+    groups: Mapping[str, str] = NO_GROUPS,
+) -> Splits:
+    """All three splits from those that there are.
+
+    The figure that is reported must come from images that chose nothing. So where there are only
+    two splits the second one is the test set, whatever its name, and validation is carved from
+    train; where there is one, both are carved. Carving takes 15 % of each class, rounded, and at
+    least one image; the images of one of the `groups` (the group of each that has one) go together.
+    """
+    if test is None:
+        validation, test = None, validation
+    carve: list[SplitName] = []
+    if test is None:
+        carve.append("test")
+    if validation is None:
+        carve.append("validation")
+    found: dict[SplitName, Sequence[Listed]] = {
+        "train": train,
+        "validation": validation or (),
+        "test": test or (),
+    }
+    if carve and groups:
+        percent = CARVED_PERCENT
+        found.update(
+            split_groups(train, groups, carve, classes=classes, seed=seed, percent=percent)
+        )
+    elif carve:
+        found.update(_carved(train, carve, classes, seed))
+    return {split: by_name(found[split]) for split in SPLITS}
+
+
+def with_limit(listing: Listing, limit: int, seed: int) -> Listing:
+    """A subset with at most `limit` training images, the other splits cut in proportion.
+
+    Classes are balanced as far as they have images, and every class keeps at least one in every
+    split. A larger limit with the same seed keeps the images of a smaller one.
+    """
+    classes = len(listing.classes)
+    if limit < classes:
+        raise UsageError(
+            f"limit {limit} is too small: {listing.name} has {classes} classes, and each needs at "
+            f"least one training image. Give {classes} or more."
+        )
+    whole = len(listing.splits["train"])
+    if limit >= whole:
+        return listing
+    counts = {s: max(classes, round(len(listing.splits[s]) * limit / whole)) for s in SPLITS}
+    return with_counts(listing, counts, seed)
+
+
+def with_counts(listing: Listing, counts: Mapping[SplitName, int], seed: int) -> Listing:
+    """A class-balanced subset with at most `counts[split]` images in each split."""
+    splits: dict[SplitName, tuple[Listed, ...]] = {}
+    for split in SPLITS:
+        per_class = _by_label(listing.splits[split], len(listing.classes))
+        shares = balanced([len(images) for images in per_class], counts[split])
+        kept: list[Listed] = []
+        for images, share in zip(per_class, shares, strict=True):
+            kept += _ordered(images, seed, "subset")[:share]
+        splits[split] = by_name(kept)
+    sizes = " / ".join(f"{len(splits[s]):,}" for s in SPLITS)
+    before = " / ".join(f"{len(listing.splits[s]):,}" for s in SPLITS)
+    note = f"a class-balanced subset drawn with seed {seed}: {sizes} of {before} images"
+    return replace(listing, splits=splits, notes=(*listing.notes, note))
+
+
+def balanced(available: Sequence[int], total: int) -> list[int]:
+    """How many of each class to take for `total` in all: as equal as their numbers allow.
+
+    What a small class cannot give is shared among the others; earlier classes get the remainder.
+    """
+    shares = [0] * len(available)
+    left = min(total, sum(available))
+    while left:
+        open_classes = [c for c, n in enumerate(available) if shares[c] < n]
+        step = max(1, left // len(open_classes))
+        for c in open_classes[:left]:
+            taken = min(step, available[c] - shares[c], left)
+            shares[c] += taken
+            left -= taken
+    return shares
+
+
+def by_name(images: Iterable[Listed]) -> tuple[Listed, ...]:
+    """In the order every split is stored in: it must not depend on how the images were found."""
+    return tuple(sorted(images, key=lambda image: image.id))
+
+
+def _carved(
+    train: Sequence[Listed], carve: Sequence[SplitName], classes: Sequence[str], seed: int
+) -> dict[SplitName, list[Listed]]:
+    found: dict[SplitName, list[Listed]] = {"train": [], **{split: [] for split in carve}}
+    for label, images in enumerate(_by_label(train, len(classes))):
+        if len(images) <= len(carve):
+            raise DatasetError(
+                f"class {classes[label]!r} has {len(images)} image(s), but "
+                f"{' and '.join(carve)} must be carved from it besides train; it needs at least "
+                f"{len(carve) + 1}."
+            )
+        ordered = _ordered(images, seed, "carve")
+        share = max(1, (len(images) * CARVED_PERCENT + 50) // 100)
+        for number, split in enumerate(carve):
+            found[split] += ordered[number * share : (number + 1) * share]
+        found["train"] += ordered[len(carve) * share :]
+    return found
+
+
+def _by_label(images: Iterable[Listed], classes: int) -> list[list[Listed]]:
+    found: list[list[Listed]] = [[] for _ in range(classes)]
+    for image in images:
+        found[image.label].append(image)
+    return found
+
+
+def _ordered(images: Iterable[Listed], seed: int, purpose: str) -> list[Listed]:
+    # The purpose keeps one choice from leaning on another: a subset of what carving left over
+    # must not be those that carving came closest to taking.
+    def rank(image: Listed) -> bytes:
+        return hashlib.sha256(f"{purpose}\n{seed}\n{image.id}".encode()).digest()
+
+    return sorted(images, key=rank)

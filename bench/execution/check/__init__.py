@@ -1,0 +1,142 @@
+"""`check`: an adapter proved before hours are spent on it, and the contract every backbone keeps.
+
+Each check is a function of the `Subject`: it returns what it found, or raises the reason why the
+adapter is wrong. One that needs another is not tried when that one failed. Random weights, small
+inputs, no network; imports Keras, so the command imports it late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.errors import BenchError
+from bench.execution.check.declaration import check_build, check_declaration
+from bench.execution.check.deployment import check_save
+from bench.execution.check.preprocessing import check_preprocess, check_range, check_rescaling
+from bench.execution.check.stages import check_cuts, check_stages
+from bench.execution.check.subject import Subject, cause
+from bench.execution.check.training import check_frozen, check_unfreeze
+from bench.types import Backbone
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of an adapter."""
+
+    name: str
+    explains: str
+    run: Callable[[Subject], str]
+    needs: tuple[str, ...] = ()
+
+
+CHECKS = (
+    Check(
+        "preprocess",
+        "preprocessing keeps the shape and treats each image alone, always alike",
+        check_preprocess,
+    ),
+    Check(
+        "range",
+        "pixels of 0..255 become the declared range",
+        check_range,
+        needs=("preprocess",),
+    ),
+    Check(
+        "build",
+        "builds at its own and at another size, into one 4-D float output",
+        check_build,
+        needs=("preprocess",),
+    ),
+    Check(
+        "declaration",
+        "parameters, layers and multiply-accumulates are as declared",
+        check_declaration,
+        needs=("build",),
+    ),
+    Check(
+        "rescaling",
+        "pixels reach the first weights rescaled once, as Keras does it where it knows",
+        check_rescaling,
+        needs=("build",),
+    ),
+    Check(
+        "stages",
+        "each stage is a clean cut, in order, and the last is the output",
+        check_stages,
+        needs=("build",),
+    ),
+    Check(
+        "cuts",
+        "at each stage, what lies before and after it gives the whole's output",
+        check_cuts,
+        needs=("stages",),
+    ),
+    Check(
+        "frozen",
+        "a frozen step leaves weights and BatchNorm bit-identical, and trains the head",
+        check_frozen,
+        needs=("stages",),  # it is slow, and of no use without them
+    ),
+    Check(
+        "unfreeze",
+        "unfreezing the last stage trains its layers and nothing else",
+        check_unfreeze,
+        needs=("cuts",),
+    ),
+    Check(
+        "save",
+        "trained, saved and loaded, it predicts the same from the same pixels",
+        check_save,
+        needs=("frozen",),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one check went; `text` is what it found, or the reason."""
+
+    check: Check
+    status: Literal["passed", "failed", "not tried"]
+    text: str
+    seconds: float = 0.0
+    error: Exception | None = None
+
+
+def run_checks(backbone: Backbone) -> Iterator[Result]:
+    """Every check in order, each result as soon as it is there."""
+    subject = Subject(backbone)
+    passed: set[str] = set()
+    for check in CHECKS:
+        missing = [name for name in check.needs if name not in passed]
+        if missing:
+            yield Result(check, "not tried", f"{' and '.join(missing)} must pass first")
+            continue
+        result = _attempt(check, subject)
+        if result.status == "passed":
+            passed.add(check.name)
+        yield result
+
+
+def cautions(backbone: Backbone) -> list[str]:
+    """What is not wrong with a backbone and yet limits what it is good for."""
+    if backbone.weights:
+        return []
+    return [
+        f"{backbone.name} declares no weights: it starts from random ones unless --weights names a "
+        f"folder with its file, and what starts so is never ranked."
+    ]
+
+
+def _attempt(check: Check, subject: Subject) -> Result:
+    start = time.perf_counter()
+    try:
+        found = check.run(subject)
+    except Exception as error:
+        # Anything can come out of a stranger's network: it is this check's reason, not our end.
+        reason = str(error) if isinstance(error, BenchError) else cause(error)
+        return Result(check, "failed", reason, time.perf_counter() - start, error)
+    return Result(check, "passed", found, time.perf_counter() - start)

@@ -1,0 +1,132 @@
+"""Checks of the way from pixels to the first weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from bench.errors import CheckError
+from bench.execution.check.keras_applications import expected_preprocessing
+from bench.execution.check.subject import Subject, preprocess
+from bench.models.backends.base import Array
+from bench.models.macs import kernels
+from bench.registry import resolve
+
+LEAST_SPAN = 0.05  # 255 levels squeezed into less were rescaled more than once
+GREATEST_SPAN = 1000.0  # four times what pixels span when they are not rescaled at all
+RANGE_TOLERANCE = 1e-3  # of the declared span
+UNCHANGING = layers.InputLayer | layers.ZeroPadding2D  # of values on their way
+
+
+def check_preprocess(subject: Subject) -> str:
+    """Twice the same, and the same for an image alone as beside another."""
+    pixels = _all_pixels()
+    model = _model(subject, pixels)
+    together, again = _run(model, pixels), _run(model, pixels)
+    if not np.isfinite(together).all():
+        raise CheckError("preprocess makes values that are not finite of pixels in 0..255.")
+    if not np.array_equal(together, again):
+        raise CheckError(
+            "preprocess gives different values for the same pixels; it must not be random "
+            "(augmentation is the protocol's)."
+        )
+    alone = np.concatenate([_run(model, pixels[i : i + 1]) for i in range(len(pixels))])
+    if not np.allclose(together, alone, rtol=1e-5, atol=1e-5):
+        raise CheckError(
+            "preprocess gives an image other values when others are in its batch; it must treat "
+            "each image alone."
+        )
+    return "float32 of the same shape"
+
+
+def check_range(subject: Subject) -> str:
+    """All 256 values in each channel, in black, white and what lies between."""
+    pixels = _all_pixels()
+    values = _run(_model(subject, pixels), pixels)
+    low, high = float(values.min()), float(values.max())
+    declared = subject.backbone.preprocessed_range
+    if declared is None:
+        return f"preprocessed_range is not declared; found ({low:.6g}, {high:.6g})"
+    tolerance = RANGE_TOLERANCE * max(high - low, 1e-6)
+    if abs(low - declared[0]) > tolerance or abs(high - declared[1]) > tolerance:
+        raise CheckError(
+            f"0..255 became {low:.6g}..{high:.6g}, where preprocessed_range says "
+            f"{declared[0]:.6g}..{declared[1]:.6g}; correct whichever is wrong."
+        )
+    return f"{low:.6g}..{high:.6g}"
+
+
+def check_rescaling(subject: Subject) -> str:
+    """A network that rescales has an identity for preprocessing, and no value range collapses."""
+    network = subject.network
+    first = next((x for x in network.base.layers if kernels(x)), None)
+    if first is None:
+        return "no convolution or dense layer to look at"
+    _check_as_keras(subject, first)
+    size = network.input_size
+    pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype="uint8")
+    prepared = _run(network.preprocess, pixels)
+    before = network.base.layers[: network.base.layers.index(first)]
+    rescalers = [x.name for x in before if isinstance(x, layers.Rescaling | layers.Normalization)]
+    if rescalers and not np.allclose(prepared, pixels, atol=1e-3):
+        raise CheckError(
+            f"the network rescales its own input (layer {rescalers[0]!r}) and preprocess does so "
+            f"before it; let preprocess return the images unchanged."
+        )
+    values = _run(keras.Model(network.base.input, first.input), prepared)
+    # The rim may be the zeros of a padding layer, which would hide a collapsed range.
+    height, width = values.shape[1] // 4, values.shape[2] // 4
+    inner = values[:, height : values.shape[1] - height, width : values.shape[2] - width]
+    low, high = float(inner.min()), float(inner.max())
+    if not LEAST_SPAN <= high - low <= GREATEST_SPAN:
+        often = "more than once" if high - low < LEAST_SPAN else "the wrong way"
+        raise CheckError(
+            f"0..255 reaches the first weights ({first.name!r}) as {low:.4g}..{high:.4g}: pixels "
+            f"are rescaled {often}; rescale in preprocess or in the network, not in both."
+        )
+    return f"{low:.4g}..{high:.4g} at {first.name!r}"
+
+
+def _check_as_keras(subject: Subject, first: Any) -> None:
+    """A network of `keras.applications` takes what its module's own preprocessing makes.
+
+    Only where nothing but padding lies before its first weights: a builder of one's own may put
+    the rescaling into the network.
+    """
+    operations = subject.network.base.operations
+    before = operations[: operations.index(first)]
+    reference = expected_preprocessing(subject.backbone)
+    if reference is None or not all(isinstance(x, UNCHANGING) for x in before):
+        return
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype="uint8")
+    pixels[0, 0], pixels[0, 1] = 0, 255
+    expected = np.asarray(ops.convert_to_numpy(resolve(reference)(pixels.astype("float32"))))
+    found = _run(_model(subject, pixels), pixels)
+    low, high = float(expected.min()), float(expected.max())
+    if not np.allclose(found, expected, rtol=0, atol=RANGE_TOLERANCE * (high - low)):
+        raise CheckError(
+            f"preprocess makes {found.min():.6g}..{found.max():.6g} of 0..255; the network is "
+            f"Keras', whose own preprocessing for it makes {low:.6g}..{high:.6g}"
+            f".\n"
+            f'Declare preprocess="{reference}", or the weights that expect something else.'
+        )
+
+
+def _all_pixels() -> Array:
+    """Two images: all 256 values in each channel, and black."""
+    every = np.arange(256, dtype="uint8").reshape(16, 16, 1).repeat(3, axis=2)
+    return np.stack([every, np.zeros_like(every)])
+
+
+def _model(subject: Subject, pixels: Array) -> Any:
+    """Preprocessing alone, as `Network` puts it before the network."""
+    image = keras.Input(pixels.shape[1:], dtype="uint8")
+    prepared = preprocess(subject.backbone.preprocess, ops.cast(image, "float32"))
+    return keras.Model(image, prepared)
+
+
+def _run(model: Any, values: Array) -> Array:
+    return np.asarray(ops.convert_to_numpy(model(values)))

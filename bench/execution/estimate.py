@@ -1,0 +1,86 @@
+"""How long a trial will take, before it is run: declared arithmetic over this machine's speed.
+
+An order of magnitude for the plan, never a result: it is replaced by what is measured as soon as
+trials end.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.protocol import Augment, TrainingProtocol
+from bench.training.robustness import passes as robustness_passes
+from bench.types import Backbone, Dataset
+
+STARTUP_SECONDS = 12.0  # imports, building, tracing
+EFFICIENCY = 0.6  # a convolutional network's share of a matrix product's speed
+TAIL_SHARE = 0.2  # of a forward pass that the last stage takes, in the networks here
+SIDE = 512  # of the matrices whose product shows the machine's speed
+TRIES = 32
+PATIENCE_SECONDS = 0.3
+BACKWARD = 3.0  # a training step costs about three forward passes of what it trains
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that the trials of one backbone take, from cold caches."""
+
+    shared: float  # by all of them: starting, building, the frozen part
+    each: float  # a trial with all training images
+    image: float  # one image through the network
+
+
+def trial_cost(
+    backbone: Backbone,
+    input_size: int,
+    protocol: TrainingProtocol,
+    dataset: Dataset,
+    rate: float,
+    *,
+    trainings: int = 1,
+    robustness: bool = False,
+) -> Cost | None:
+    """What the backbone's trials take; `None` where it declares no arithmetic.
+
+    `trainings` is how many learning rates it tries; the frozen part is computed once for all.
+    """
+    if backbone.gmacs is None:
+        return None
+    forward = 2e9 * backbone.gmacs * (input_size / backbone.input_size) ** 2 / (rate * EFFICIENCY)
+    train = len(dataset.splits["train"])
+    others = len(dataset.splits["validation"]) + len(dataset.splits["test"])
+    frozen = float(others + train * max(_views(p.augment) for p in protocol.phases))
+    passes = 0.0
+    for phase in protocol.phases:
+        if phase.augment.continuous and not phase.augment.views:
+            passes += trainings * train * phase.epochs
+        share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
+        tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
+        each = BACKWARD * train + len(dataset.splits["validation"])
+        passes += trainings * phase.epochs * tail * each
+    if robustness:
+        passes += robustness_passes(len(dataset.splits["test"]))
+    return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward)
+
+
+def matrix_rate() -> float:
+    """Float32 operations a second of a matrix product here, the best of many short ones: some
+    are undisturbed even where another process has work."""
+    a = np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32)
+    best = np.inf
+    begun = time.perf_counter()
+    for _ in range(TRIES):
+        start = time.perf_counter()
+        a @ a
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now - begun > PATIENCE_SECONDS:
+            break
+    return float(2 * SIDE**3 / best)
+
+
+def _views(augment: Augment) -> int:
+    return augment.views or (2 if augment.flip and not augment.continuous else 1)

@@ -1,0 +1,99 @@
+"""The cores that workers may use: as many as `--threads` says, whatever their frameworks want, and
+not those of other workers."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_runtime_path
+
+from bench.errors import UsageError
+from bench.system.environment import available_cores
+
+SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+
+
+@dataclass
+class Cores:
+    """The cores of each worker, kept from other runs of this user until they are released."""
+
+    sets: tuple[tuple[int, ...], ...]  # empty: a worker is bound to none
+    note: str = ""  # where they are shared
+    locks: list[FileLock] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Leave the cores to other runs; a process that ends does so, however it ends."""
+        for lock in self.locks:
+            lock.release()
+
+
+def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores:
+    """Choose as many cores for each worker as there shall be threads.
+
+    None are chosen where that is all, or the system cannot bind a process to cores and the
+    frameworks' own variables must do. `folder` holds a lock for each core that is taken.
+    """
+    available = available_cores()
+    if threads > available:
+        raise UsageError(f"--threads {threads} was asked for; this process may use {available}.")
+    if not threads or not hasattr(os, "sched_getaffinity"):
+        return Cores(((),) * workers)
+    # Two threads of one physical core share its arithmetic: the second of them comes last.
+    cores = sorted(os.sched_getaffinity(0), key=lambda core: (_place_on_its_core(core), core))
+    wanted = threads * workers
+    locks = _lock(cores, wanted, folder or _runtime_folder())
+    order = [*locks, *(core for core in cores if core not in locks)]
+    note = ""
+    if len(locks) < wanted:
+        note = (
+            f"of the {wanted} cores for --threads {threads}, {wanted - len(locks)} are shared "
+            f"with other trials or runs: times and latencies may be longer for it."
+        )
+    sets = [
+        tuple(sorted(order[(worker * threads + thread) % len(order)] for thread in range(threads)))
+        for worker in range(workers)
+    ]
+    return Cores(tuple(sets), note, list(locks.values()))
+
+
+def _lock(cores: list[int], wanted: int, folder: Path) -> dict[int, FileLock]:
+    """Lock the first of `cores` that nobody has, as many as are wanted."""
+    taken: dict[int, FileLock] = {}
+    with suppress(OSError):  # nothing can be written there: they count as shared
+        folder.mkdir(parents=True, exist_ok=True)
+        for core in cores:
+            if len(taken) == wanted:
+                break
+            lock = FileLock(folder / f"{core}.lock")
+            with suppress(Timeout):
+                lock.acquire(timeout=0)
+                taken[core] = lock
+    return taken
+
+
+def _runtime_folder() -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where the system has none, it is in the temporary files
+        return user_runtime_path("backbone-bench") / "cores"
+
+
+def _place_on_its_core(core: int) -> int:
+    try:
+        siblings = _numbers(Path(SIBLINGS.format(core)).read_text())
+    except OSError:
+        return 0
+    return siblings.index(core) if core in siblings else 0
+
+
+def _numbers(text: str) -> list[int]:
+    """`0,4` or `0-1`."""
+    found: list[int] = []
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found

@@ -1,0 +1,74 @@
+"""Measuring all that a plan has trained, however often the measuring process dies.
+
+What was being done when it died is left as failed, with the reason, and the rest goes on in a new
+process: a model that takes all memory in one runtime takes no figure from others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from bench.errors import WorkerDiedError
+from bench.execution.plan import Plan
+from bench.execution.remaining import runtimes_of, unmeasured
+from bench.inference.measuring.needed import BUILDING, PREPARING, TIMING, with_results
+from bench.types import Record, RuntimeResult, Trial
+
+
+class Recorder(Protocol):
+    """The run's records, and the stage that was heard of last."""
+
+    records: dict[str, Record]
+    last_stage: tuple[str, str]  # a trial's key and what was done with it
+
+    def note(self, text: str) -> None: ...
+
+    def record(self, record: Record) -> None: ...
+
+
+def measure_trials(
+    plan: Plan,
+    folder: Path,
+    recorder: Recorder,
+    measure: Callable[[Sequence[Trial], Mapping[str, Collection[str]]], None],
+) -> None:
+    """Have `measure` time these trials, without the runtimes of each that it died of before."""
+    todo = unmeasured(plan, folder, recorder.records)
+    died: dict[str, set[str]] = {trial.key: set() for trial in todo}
+    while todo:
+        try:
+            measure(todo, died)
+            return
+        except WorkerDiedError as error:
+            recorder.note(f"measuring ended early: {error}")
+            left = {key: _left(plan, recorder, key, died[key]) for key in died}
+            for key, runtimes in _blamed(plan, recorder, left).items():
+                record = recorder.records[key]
+                failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in runtimes]
+                recorder.record(replace(record, runtimes=with_results(record, failed)))
+                died[key] |= set(runtimes)
+            todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
+
+
+def _left(plan: Plan, recorder: Recorder, key: str, died: Collection[str]) -> list[str]:
+    return [name for name in runtimes_of(plan, recorder.records[key]) if name not in died]
+
+
+def _blamed(
+    plan: Plan, recorder: Recorder, left: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """What the process died of, by trial: one runtime of one backbone, one of all, or anything."""
+    key, stage = recorder.last_stage
+    runtime = stage.removeprefix(PREPARING).removeprefix(TIMING)
+    of_one = stage == BUILDING or stage.startswith(PREPARING)
+    blamed: dict[str, Sequence[str]] = {}
+    for other, names in left.items():
+        trial, one = recorder.records[other].trial, recorder.records.get(key)
+        same = one is not None and trial.backbone == one.trial.backbone
+        if same or not of_one:
+            hit = names if stage == BUILDING else [name for name in names if name == runtime]
+            blamed |= {other: hit} if hit else {}
+    return blamed or {other: names for other, names in left.items() if names}

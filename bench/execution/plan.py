@@ -1,0 +1,243 @@
+"""What will be run, checked before anything is trained.
+
+From names on the command line to trials: backbones chosen, sizes fixed, data read, weights looked
+for, and whatever cannot be run refused with its reason. Trains nothing and imports no framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench.errors import TrialError, UsageError
+from bench.execution.estimate import Cost, trial_cost
+from bench.models import weights
+from bench.models.code_digest import code_digest
+from bench.models.cuts import check_layers
+from bench.models.weights import LocatedWeights
+from bench.protocol import TrainingProtocol
+from bench.registry import BACKBONES
+from bench.storage.file_digests import FileDigests
+from bench.storage.records import SCHEMA
+from bench.system.files import to_json
+from bench.training.job import Blueprint
+from bench.types import Backbone, Dataset, Measuring, Settings, Trial
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A backbone that will not be run, and why."""
+
+    backbone: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All trials of one backbone: they differ in the seed and the share of training images."""
+
+    backbone: str
+    input_size: int
+    weights: LocatedWeights | None  # None: random
+    trials: tuple[Trial, ...]
+    cost: Cost | None  # as it is estimated
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run will do."""
+
+    name: str
+    dataset: Dataset
+    protocol: TrainingProtocol
+    settings: Settings
+    measuring: Measuring
+    input_size: int | None  # as it was asked for; None: each backbone's own
+    planned: tuple[Planned, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        return tuple(trial for planned in self.planned for trial in planned.trials)
+
+
+def choose_backbones(names: str) -> list[Backbone]:
+    """`all`, or names divided by commas; an unknown one is an error that lists the known."""
+    if not len(BACKBONES):
+        raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        raise UsageError("--backbones names nothing; give `all` or NAME,NAME.")
+    chosen: list[Backbone] = []
+    for name in wanted:
+        found = [b for b in BACKBONES if b.in_all] if name == "all" else [BACKBONES[name]]
+        chosen += [backbone for backbone in found if backbone not in chosen]
+    return chosen
+
+
+def size_of(backbone: Backbone, protocol: TrainingProtocol, asked: int | None) -> int:
+    """The input size: what the user asks for, else the protocol's, else the backbone's own."""
+    return asked or protocol.input_size or backbone.input_size
+
+
+def make_plan(
+    backbones: Sequence[Backbone],
+    dataset: Dataset,
+    protocol: TrainingProtocol,
+    settings: Settings,
+    seeds: Sequence[int],
+    *,
+    input_size: int | None,
+    keras_backend: str,
+    rate: float,
+    located: Mapping[str, LocatedWeights | None],
+    fractions: Sequence[float] = (1.0,),
+    measuring: Measuring | None = None,
+) -> Plan:
+    """Lay out the trials; `located` says for each backbone which weights were found.
+
+    The largest fraction comes first: the ranking is over it, and a run may be interrupted.
+    """
+    measuring = measuring or Measuring()
+    shared = {
+        "schema": SCHEMA,
+        "dataset": dataset.fingerprint,
+        "protocol": protocol.digest,
+        "settings": asdict(settings),
+        "input_size": input_size,
+        "keras_backend": keras_backend,
+    }
+    planned: list[Planned] = []
+    skipped: list[Skipped] = []
+    for backbone in backbones:
+        size = size_of(backbone, protocol, input_size)
+        try:
+            check_trainable(backbone, size, protocol, len(dataset.classes))
+        except TrialError as error:
+            skipped.append(Skipped(backbone.name, str(error)))
+            continue
+        code = code_digest(backbone)
+        facts = shared | {"backbone": backbone.name, "size": size, "code": code}
+        found = located[backbone.name]
+        facts |= {"weights": found and [found.source, found.location, found.sha256]}
+        trials = tuple(
+            Trial(
+                backbone=backbone.name,
+                input_size=size,
+                dataset=dataset.name,
+                dataset_fingerprint=dataset.fingerprint,
+                protocol=protocol.name,
+                protocol_digest=protocol.digest,
+                seed=seed,
+                settings=settings,
+                key=_hash(facts | {"seed": seed} | _part(fraction))[:16],
+                fraction=fraction,
+                code=code,
+            )
+            for fraction in sorted(fractions, reverse=True)
+            for seed in seeds
+        )
+        cost = trial_cost(
+            backbone,
+            size,
+            protocol,
+            dataset,
+            rate,
+            trainings=max(1, settings.tune),
+            robustness=measuring.robustness and found is not None,
+        )
+        planned.append(Planned(backbone.name, size, found, trials, cost))
+    name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
+    return Plan(
+        *(name, dataset, protocol, settings, measuring, input_size),
+        planned=tuple(planned),
+        skipped=tuple(skipped),
+    )
+
+
+def first_blueprint(
+    backbones: Sequence[Backbone],
+    classes: int,
+    protocol: TrainingProtocol,
+    settings: Settings,
+    *,
+    input_size: int | None,
+    located: Mapping[str, LocatedWeights | None],
+    plugins: Sequence[Path],
+    packages: Sequence[str],
+) -> Blueprint | None:
+    """Of the first backbone that a plan over new images will run; none where it will run none."""
+    for backbone in backbones:
+        size = size_of(backbone, protocol, input_size)
+        try:
+            check_trainable(backbone, size, protocol, classes)
+        except TrialError:
+            continue
+        return Blueprint(
+            backbone=backbone.name,
+            input_size=size,
+            classes=classes,
+            protocol=protocol,
+            settings=settings,
+            weights=located[backbone.name],
+            plugins=tuple(str(path.resolve()) for path in plugins),
+            packages=tuple(packages),
+            code=code_digest(backbone),
+        )
+    return None
+
+
+def check_trainable(
+    backbone: Backbone, size: int, protocol: TrainingProtocol, classes: int
+) -> None:
+    """Refuse what the declaration alone shows to be impossible."""
+    if size < backbone.minimum_size:
+        raise TrialError(
+            f"{backbone.name} takes images of {backbone.minimum_size} px or more, got {size} px."
+        )
+    if protocol.head.output == "sigmoid" and classes != 2:
+        raise TrialError(
+            f"protocol {protocol.name} has a sigmoid head, which needs exactly two classes; "
+            f"the dataset has {classes}."
+        )
+    if backbone.layers is not None:
+        for phase in protocol.phases:
+            check_layers(backbone.name, phase.unfreeze, backbone.layers)
+
+
+def find_weights(
+    backbones: Sequence[Backbone],
+    protocol: TrainingProtocol,
+    choice: str,
+    input_size: int | None,
+    *,
+    say: Say,
+    progress: Callable[[int, int], None],
+    fetching: bool,
+    failed: Say,
+    digests: FileDigests,
+) -> dict[str, LocatedWeights | None]:
+    """Find the weights of each backbone, and fetch them, so that none is missing later.
+
+    `failed` is told of each download that may succeed another time.
+    """
+    sized = [(backbone, size_of(backbone, protocol, input_size)) for backbone in backbones]
+    located = weights.locate_all(
+        sized, choice, say=say, progress=progress, fetching=fetching, failed=failed
+    )
+    return {
+        name: found and replace(found, sha256=digests.sha256(Path(found.path)))
+        for name, found in located.items()
+    }
+
+
+def _part(fraction: float) -> dict[str, float]:
+    return {} if fraction == 1 else {"fraction": fraction}
+
+
+def _hash(facts: Mapping[str, object]) -> str:
+    return hashlib.sha256(to_json(dict(facts)).encode()).hexdigest()

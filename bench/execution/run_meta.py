@@ -1,0 +1,92 @@
+"""What a run is, in its `run.json`: written before it starts, and held against a later command."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.execution.plan import Plan
+from bench.execution.remaining import undone
+from bench.execution.request import Request
+from bench.storage.records import SCHEMA, read_meta, read_records, write_dataset
+from bench.system.environment import environment
+from bench.system.files import to_json, write_atomic
+from bench.types import DEFAULT_MARGIN, Settings
+
+
+def check_same(plan: Plan, folder: Path) -> None:
+    """One folder holds one dataset, protocol and set of settings: else its table would lie."""
+    earlier = read_meta(folder)
+    # A run of before there was an option was made with its default.
+    known = _options(Settings()) | earlier["identity"] if "identity" in earlier else {}
+    if known and "--input-size" not in known:  # as in version 0.1: its records say it
+        sizes = {r.trial.backbone: r.trial.input_size for r in read_records(folder)}
+        others = (sizes.get(p.backbone, p.input_size) for p in plan.planned)
+        unlike = (o for o, p in zip(others, plan.planned, strict=True) if o != p.input_size)
+        known["--input-size"] = next(unlike, plan.input_size)
+    for what, asked in _identity(plan).items():
+        before = known.get(what, asked)
+        if before != asked:
+            raise UsageError(
+                f"run {folder.name} was made with {what} {before!r}, now it is {asked!r}; "
+                f"give another --run, or --fresh to begin anew."
+            )
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    return _options(plan.settings) | {
+        "--input-size": plan.input_size,
+        "dataset content": plan.dataset.fingerprint[:16],
+        "protocol content": plan.protocol.digest,
+        "KERAS_BACKEND": environment()["keras_backend"],
+    }
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {f"--{name.replace('_', '-')}": value for name, value in asdict(settings).items()}
+
+
+def describe(plan: Plan, folder: Path, request: Request) -> None:
+    """Write what the run is, before it starts; what earlier commands added to it stays."""
+    earlier = read_meta(folder)
+    chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
+    skipped = [s for s in earlier.get("skipped", []) if s["backbone"] not in chosen]
+    dataset = plan.dataset
+    meta = {
+        "schema": SCHEMA,
+        "name": folder.name,
+        "created": earlier.get("created", now()),
+        "command": list(request.command),
+        "identity": _identity(plan),
+        "asked": [trial.key for trial in plan.trials],  # by this command
+        "dataset": {
+            "name": dataset.name,
+            "description": dataset.description,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+            "counts": {name: len(split) for name, split in dataset.splits.items()},
+            "excluded": len(dataset.excluded),
+            "notes": list(dataset.notes),
+        },
+        "protocol": asdict(plan.protocol) | {"digest": plan.protocol.digest},
+        "settings": asdict(plan.settings),
+        "measuring": asdict(plan.measuring),
+        "skipped": skipped + [asdict(s) for s in plan.skipped],
+        "broken_plugins": list(request.broken_plugins),
+        "notes": [*request.notes, *undone(plan, folder)],
+        "price_per_hour": request.price_per_hour,
+        "margin": request.margin or earlier.get("margin", DEFAULT_MARGIN),
+        "environment": environment(),
+    }
+    for path, content in request.files.items():
+        write_atomic(folder / path, content)
+    write_dataset(folder, dataset)
+    write_atomic(folder / "run.json", to_json(meta, indent=2))
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,234 @@
+"""The process that trains: `python -m bench.execution.worker`, started by an executor.
+
+Its arguments: when it was started, by the clock that all processes share; and the cores that it may
+use, if not all. It loads Keras at once, and builds the network that it is told of on what was its
+standard input, so that this can go on while the parent still reads the data; it says, if asked,
+what its framework computes on; then it is told which job file and log are its own. It tells its
+parent of the work, one JSON line an event, on what was its standard output; whatever else is
+printed goes to the log, and whatever else reads standard input finds it empty. When the parent is
+gone, so is it: the pipe of its orders closes, and it ends at once.
+
+With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
+for each job, one that does the rest, and tells how that ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+import traceback
+import warnings
+from dataclasses import asdict
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from bench.errors import OutOfMemoryError, PluginError
+from bench.registry import load_plugins
+from bench.storage.records import structure
+from bench.system import locks
+from bench.system.files import to_json
+from bench.system.lean_imports import UNUSED_BY_WORKERS, uncollected, without
+from bench.training.accounting import Imports
+from bench.training.job import Blueprint
+from bench.training.job_file import read_job
+from bench.types import Epoch, Record, Trial
+
+if TYPE_CHECKING:
+    from bench.training.built import Built
+
+PROGRESS_SECONDS = 0.1
+MEMORIES_AT_ONCE = 2  # models that are looked at for the memory they take, each in its own process
+
+
+class _Orders:
+    """What the parent says, one JSON line an order; taken away from standard input, so that what a
+    plugin reads there is none of it."""
+
+    def __init__(self) -> None:
+        # Without a buffer: a forked process reads its own orders and no more.
+        self._pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+
+    def end_with_parent(self) -> None:
+        """Watch the parent from now on, whatever this process does: once it is gone, end."""
+        threading.Thread(target=self._wait_for_its_end, daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait for the next order, which is left to be read."""
+        if not self._poll(select.POLLIN) & select.POLLIN:
+            os._exit(1)
+
+    def next(self) -> dict[str, Any]:
+        """Return the next order."""
+        if not (line := self._pipe.readline()):
+            os._exit(1)  # the parent is gone, or had nothing to do after all
+        order: dict[str, Any] = json.loads(line)
+        return order
+
+    def _wait_for_its_end(self) -> None:
+        self._poll(0)  # nothing but that the other end was closed
+        os._exit(1)
+
+    def _poll(self, events: int) -> int:
+        poll = select.poll()
+        poll.register(self._pipe, events)
+        ((_, happened),) = poll.poll()
+        return happened
+
+
+class _Pipe:
+    """Tells the parent, as JSON lines; progress only as often as somebody could read it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._told = 0.0
+        self._stage = ("", "")  # of which trial, that was told last
+
+    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+        now = time.monotonic()
+        same, self._stage = (trial.key, stage) == self._stage, (trial.key, stage)
+        if same and done and done != total and now - self._told < PROGRESS_SECONDS:
+            return
+        self._told = now
+        self._send("stage", key=trial.key, stage=stage, done=done, total=total)
+
+    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
+        self._send("epoch", key=trial.key, phase=phase, number=number, of=of, epoch=asdict(epoch))
+
+    def note(self, text: str) -> None:
+        self._send("note", text=text)
+
+    def record(self, record: Record) -> None:
+        self._send("record", record=asdict(record))
+
+    def waiting(self, text: str) -> None:
+        self._send("waiting", text=text)
+
+    def device(self, kind: str) -> None:
+        self._send("device", found=kind)
+
+    def out_of_memory(self, reason: str) -> None:
+        self._send("out_of_memory", reason=reason)
+
+    def begun(self) -> None:
+        self._send("begun")
+
+    def ended(self, code: int) -> None:
+        # On a line of its own, whatever that process was writing when it was killed.
+        self._stream.write("\n")
+        self._send("ended", code=code)
+
+    def _send(self, kind: str, **content: Any) -> None:
+        self._stream.write(to_json({"event": kind, **content}) + "\n")
+        self._stream.flush()
+
+
+def main() -> None:
+    """Run the job that the parent names; or jobs, one after another."""
+    started, *options = sys.argv[1:]
+    forks, cores = "--fork" in options, [word for word in options if word != "--fork"]
+    orders = _Orders()
+    orders.end_with_parent()
+    if cores:
+        # Before a framework starts its threads: whatever it asks for, it has no more than these.
+        os.sched_setaffinity(0, map(int, cores))
+    pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    locks.tell = pipe.waiting
+    # Keras, and the framework under it, load here: the parent never pays for them.
+    with without(*UNUSED_BY_WORKERS), uncollected():
+        import bench.training.trial  # noqa: F401
+
+    seconds = time.monotonic() - float(started)
+    if not forks:
+        _work(orders, pipe, Imports(seconds))
+        return
+    # The thread that watches the parent holds nothing that a forked process could wait for.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+    for number in count():
+        orders.wait()
+        process = os.fork()
+        if process == 0:
+            orders.end_with_parent()  # a thread is not forked
+            _work_and_end(orders, pipe, Imports(seconds, reused=number > 0))
+        pipe.ended(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+
+
+def _work_and_end(orders: _Orders, pipe: _Pipe, imports: Imports) -> NoReturn:
+    code = 1
+    try:
+        _work(orders, pipe, imports)
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # a framework takes a while to leave in order
+
+
+def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
+    """Follow the parent's orders until a job is done."""
+    from bench.models.backends.base import current
+    from bench.training.trial import run_trials
+
+    ahead: Built | None = None
+    computed = False  # whether the framework has, and has threads that no fork takes along
+    while "job" not in (order := orders.next()):
+        computed = True
+        if "build" in order:
+            ahead = _ahead(structure(Blueprint, order["build"]))
+        else:
+            pipe.device(current().device().kind)
+    pipe.begun()
+    with Path(order["log"]).open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    job = read_job(Path(order["job"]))
+    _plug_in(job.plugins, job.packages)
+    if job.task == "measure":
+        from bench.inference.measuring.alone import Alone
+        from bench.inference.measuring.stage import measure
+
+        # Linux alone tells a process's peak of a part of its life, and forks as is needed here.
+        can_fork = sys.platform == "linux" and not computed
+        measure(job, pipe, Alone(MEMORIES_AT_ONCE) if can_fork else None)
+        return
+    try:
+        run_trials(job, pipe, imports, ahead)
+    except OutOfMemoryError as error:
+        pipe.out_of_memory(str(error))
+
+
+def _ahead(blueprint: Blueprint) -> Built | None:
+    from bench.training.built import build_ahead
+
+    _plug_in(blueprint.plugins, blueprint.packages)
+    try:
+        return build_ahead(blueprint)
+    except Exception:
+        # The trial meets the same, and tells it in its record.
+        return None
+
+
+@cache
+def _plug_in(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
+    try:
+        for broken in load_plugins([Path(p) for p in plugins], packages):
+            print(broken, file=sys.stderr)
+    except PluginError as error:
+        # It could be loaded when the run was planned. Its trials fail, as its backbones are not
+        # known; this says why.
+        print(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A trained model in use: runtimes, latency and memory, export, prediction."""

@@ -1,0 +1,171 @@
+"""The model card beside an exported file: data, protocol, figures, limits, and how to use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from bench.analysis import format as fmt
+from bench.analysis.escape import markdown as safe
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.classification import class_scores, confusion_matrix
+from bench.analysis.verdict_text import LONGEST
+from bench.inference.export.base import About
+from bench.inference.export.check import Check
+from bench.storage.records import Evidence, Run
+from bench.types import SPLITS, Record
+
+MOST_CLASSES = 50
+FIGURES = (
+    ("accuracy", fmt.percent),
+    ("macro_f1", fmt.percent),
+    ("loss", fmt.decimals),
+    ("ece", fmt.percent),
+    ("latency_p50_ms", fmt.milliseconds),
+    ("params", fmt.count),
+    ("size_mb", fmt.megabytes),
+)
+
+
+def text(run: Run, evidence: Evidence, about: About, file: str, check: Check) -> str:
+    """The whole card, as Markdown."""
+    sections = [
+        _head(about, evidence.record, file),
+        _use(about),
+        _data(run),
+        _training(run, evidence.record),
+        _figures(run, evidence),
+        _verdict(run),
+        _limits(run, evidence, about),
+        f"## Check\n\nThe file was {safe(check.text(), 400)}.",
+    ]
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _head(about: About, record: Record, file: str) -> str:
+    weights = record.weights
+    origin = "random weights" if weights is None or not weights.pretrained else weights.location
+    return (
+        f"# {safe(file)}\n\n"
+        f"An image classifier: {safe(about.backbone)} from {safe(origin)}, trained by "
+        f"backbone-bench {about.backbone_bench} in run {safe(about.run)}, trial {about.trial}, "
+        f"seed {record.trial.seed}.{_precision(record)}"
+    )
+
+
+def _precision(record: Record) -> str:
+    trained = record.trial.settings.precision
+    if trained == "float32":
+        return ""
+    return (
+        f" It was trained, and its figures measured, in {trained}; this file computes in float32."
+    )
+
+
+def _use(about: About) -> str:
+    names = [safe(name, 60) for name in about.classes[:MOST_CLASSES]]
+    more = len(about.classes) - len(names)
+    names += [f"and {more:,} more, in the file"] if more else []
+    listed = "\n".join(f"{number}. {name}" for number, name in enumerate(names))
+    scale = (
+        f"For calibrated confidence divide the logarithms of the probabilities by "
+        f"{about.temperature:.4g} and normalise them again (a softmax)."
+        if about.temperature is not None
+        else "Its confidence could not be calibrated: too little validation data for it."
+    )
+    return (
+        f"## Use\n\nInput: uint8 RGB images, N × {about.input_size} × {about.input_size} × 3, "
+        f"values 0 to 255, resized to the square with antialiased bilinear filtering (Pillow's "
+        f"`BILINEAR`). Preprocessing is inside. Output: probabilities, N × {len(about.classes)}, "
+        f"in this order:\n\n{listed}\n\n{scale}"
+    )
+
+
+def _data(run: Run) -> str:
+    dataset = run.dataset
+    counts = ", ".join(f"{len(dataset.splits[s]):,} {s}" for s in SPLITS if s in dataset.splits)
+    lines = [
+        f"{safe(dataset.name)}: {safe(dataset.description, 400)}",
+        f"{counts} images of {len(dataset.classes)} classes; fingerprint "
+        f"`{dataset.fingerprint[:16]}`.",
+        *(safe(note, 400) for note in dataset.notes),
+    ]
+    return "## Data\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _training(run: Run, record: Record) -> str:
+    protocol = run.meta.get("protocol", {})
+    lines = [f"- Protocol {safe(str(protocol.get('name', '')))}: {safe(_summary(run))}"]
+    for phase in record.phases:
+        accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
+        lines.append(
+            f"- {safe(phase.name)}: {len(phase.epochs)} epochs, epoch {phase.best_epoch} kept "
+            f"(validation accuracy {accuracy}), "
+            f"{fmt.count(phase.trainable_parameters)} parameters trained"
+        )
+    return "## Training\n\n" + "\n".join(lines)
+
+
+def _summary(run: Run) -> str:
+    return str(run.meta.get("protocol", {}).get("summary", ""))
+
+
+def _figures(run: Run, evidence: Evidence) -> str:
+    rows = list(_rows(evidence))
+    text = "## Figures\n\nOn the test images, of this trial alone.\n\n"
+    text += "| Figure | Value |\n|---|---:|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)
+    confusion = confusion_matrix(evidence)
+    if confusion is None:
+        return text
+    scored = zip(run.dataset.classes, class_scores(confusion), strict=True)
+    lines = [
+        f"| {safe(name, 60)} | {fmt.percent(s.precision)} | {_share(s.recall)} | {s.images} |"
+        for name, s in list(scored)[:MOST_CLASSES]
+    ]
+    titles = "| Class | Precision | Recall | Images |\n|---|---:|---:|---:|\n"
+    return f"{text}\n\n{titles}" + "\n".join(lines)
+
+
+def _verdict(run: Run) -> str:
+    """The comparison that the model comes from, as the run's reports have it."""
+    path = run.folder / "verdict.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    # One of before the margin recommended whatever showed no significant difference.
+    if not isinstance(found, dict) or "recommended" not in found:
+        return ""
+    sentence = safe(str(found.get("sentence", "")), LONGEST)
+    return f"## Comparison\n\nIn run {safe(run.name)}: {sentence}"
+
+
+def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    for name, show in FIGURES:
+        value = METRICS[name].compute(evidence)
+        if value is not None:
+            yield METRICS[name].title, show(value)
+    low, high = (METRICS[f"accuracy_{end}"].compute(evidence) for end in ("low", "high"))
+    if low is not None and high is not None:
+        yield "95% interval of the accuracy (one seed)", fmt.interval(low, high)
+
+
+def _limits(run: Run, evidence: Evidence, about: About) -> str:
+    lines = [
+        "It knows these classes alone, and gives one of them to any image whatever.",
+        "The figures hold for images like the test images; others may be answered worse.",
+        "The latency was measured on the machine of the run, through Keras.",
+    ]
+    weights = evidence.record.weights
+    if weights is None or not weights.pretrained:
+        lines.insert(0, "It began with random weights: its answers mean nothing.")
+    counts = confusion_matrix(evidence)
+    if counts is not None and counts.sum() < 1000:
+        lines.append(
+            f"{int(counts.sum())} test images leave its accuracy uncertain; see the interval."
+        )
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _share(value: float) -> str:
+    return fmt.MISSING if value != value else fmt.percent(value)  # NaN: no such image

@@ -1,0 +1,81 @@
+"""One trained model through one runtime: converted, loaded, asked every test image."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.errors import TrialError
+from bench.inference.runtimes.base import REFERENCE, Call, Runtime, Source
+from bench.models.backends.base import Array
+from bench.types import RuntimeResult
+
+ANSWER_BATCH = 8
+# Of a probability, by what the model computes in: rounding moves it less, other weights more.
+REFERENCE_TOLERANCE = {"float32": 0.01, "mixed_float16": 0.05, "mixed_bfloat16": 0.3}
+
+
+@dataclass
+class Deployment:
+    """A runtime ready to answer, and what came of making it so."""
+
+    result: RuntimeResult
+    call: Call
+    seconds_an_image: float  # one image at a time, warm
+    probabilities: Array | None  # of every test image; of the reference they are known already
+
+
+def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> Deployment:
+    """Convert and load; `expected` are the probabilities that training ended with for `images`."""
+    begun = time.perf_counter()
+    runtime.convert(source)
+    converted = time.perf_counter() - begun
+    begun = time.perf_counter()
+    call = runtime.load(source)
+    call(np.asarray(images[:1]))
+    loaded = time.perf_counter() - begun
+    begun = time.perf_counter()
+    call(np.asarray(images[:1]))
+    seconds_an_image = time.perf_counter() - begun
+    if runtime.name == REFERENCE:
+        tolerance = REFERENCE_TOLERANCE[source.model.dtype_policy.name]
+        _check_same(answers(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
+    result = RuntimeResult(
+        runtime.name,
+        compile_seconds=loaded,
+        artefact=runtime.artefact,
+        artefact_bytes=_size(source, runtime),
+        convert_seconds=converted if runtime.artefact else 0.0,
+    )
+    known = runtime.name == REFERENCE
+    return Deployment(result, call, seconds_an_image, None if known else answers(call, images))
+
+
+def answers(call: Call, images: Array) -> Array:
+    """Probabilities of all images, one column a class, asked in batches of one size."""
+    found = []
+    for start in range(0, len(images), ANSWER_BATCH):
+        rows = images[start : start + ANSWER_BATCH]
+        full = np.resize(rows, (ANSWER_BATCH, *rows.shape[1:]))
+        found.append(np.array(call(full)[: len(rows)], dtype=np.float64))
+    whole = np.concatenate(found)
+    return np.hstack([1 - whole, whole]) if whole.shape[1] == 1 else whole
+
+
+def _check_same(found: Array, expected: Array, tolerance: float) -> None:
+    difference = float(np.abs(found - expected).max())
+    if not difference < tolerance:
+        raise TrialError(
+            f"the model made again from its kept weights answers other than the trained one did: "
+            f"probabilities differ by up to {difference:.3f}."
+        )
+
+
+def _size(source: Source, runtime: Runtime) -> int:
+    """Bytes of the artefact and of what belongs to it, as OpenVINO's weights do."""
+    if not runtime.artefact:
+        return 0
+    stem = runtime.artefact.rsplit(".", 1)[0]
+    return sum(path.stat().st_size for path in source.folder.glob(f"{stem}.*"))

@@ -1,0 +1,148 @@
+"""Timing many subjects in turn: warmed up until stable, then in rounds of random order.
+
+A slow minute of the machine then meets every subject alike, instead of the one that happened to be
+timed in it. The first query after another subject's turn finds its data gone from the processor's
+caches; it counts as warm-up.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
+from bench.errors import reason
+from bench.inference.runtimes.base import Call
+from bench.models.backends.base import Array
+
+ROUNDS = 4  # in which every subject has a turn; the slow ones have more, until they have enough
+OVERTIME = 4  # how many times its seconds a slow subject may take to get the queries it needs
+FOR_A_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # queries that a slow subject gets, overtime or not
+MOST_QUERIES = 4000
+STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
+STABLE_CHANGE = 0.05
+WARMUP_SHARE = 0.5  # of a subject's seconds that warming up may take
+SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
+SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
+COLD_BELOW = 0.1  # seconds; a longer query does not notice that the caches were cold
+
+
+@dataclass
+class Subject:
+    """One way of answering at one batch size, and the seconds that each of its queries took."""
+
+    call: Call
+    images: Array
+    seconds: float  # to be spent on its timed queries
+    least: int  # queries that it needs, as far as `OVERTIME` allows more than for a median
+    joules: Callable[[], float] | None = None  # a running total, where the device counts energy
+    warmup: list[float] = field(default_factory=list)
+    timed: list[float] = field(default_factory=list)
+    energy: float = 0.0
+    spent: float = 0.0  # on timed queries
+    failure: str = ""  # why a query failed; it is asked no more
+
+    @property
+    def done(self) -> bool:
+        if self.failure:
+            return True
+        enough = self.spent >= self.seconds and len(self.timed) >= self._needed
+        late = self.spent >= OVERTIME * self.seconds and len(self.timed) >= min(
+            self.least, FOR_A_MEDIAN
+        )
+        return enough or late or len(self.timed) >= MOST_QUERIES
+
+    @property
+    def expected(self) -> float:
+        """The seconds that its timed queries will have taken, as far as that is known by now."""
+        if self.done:
+            return self.spent
+        needed = self._needed * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
+        return max(self.seconds, needed, self.spent)
+
+    @property
+    def _needed(self) -> int:
+        """Overtime for a percentile that would stay empty all the same is not taken."""
+        expected = self.least * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
+        return self.least if expected <= OVERTIME * self.seconds else min(self.least, FOR_A_MEDIAN)
+
+    def warm_up(self) -> None:
+        """Query until two windows in a row take the same, within bounds."""
+        with self._failing():
+            while not self._is_warm():
+                self.warmup.append(self._query())
+
+    def turn(self, seconds: float) -> None:
+        """Time queries for about `seconds`, at least one."""
+        with self._failing():
+            self._turn(seconds)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Keep why a query failed, as one of a large batch may for memory; others go on."""
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            self.failure = reason(error)
+
+    def _turn(self, seconds: float) -> None:
+        if self.warmup[-1] < COLD_BELOW:
+            self.warmup.append(self._query())
+        before = self.joules() if self.joules else 0.0
+        begun = time.perf_counter()
+        while True:
+            self.timed.append(self._query())
+            self.spent += self.timed[-1]
+            if self.done or time.perf_counter() - begun >= seconds:
+                break
+        if self.joules:
+            self.energy += self.joules() - before
+
+    def _query(self) -> float:
+        start = time.perf_counter()
+        self.call(self.images)
+        return time.perf_counter() - start
+
+    def _is_warm(self) -> bool:
+        if sum(self.warmup) >= WARMUP_SHARE * self.seconds:
+            return True
+        if len(self.warmup) < 2 * STABLE_WINDOW:
+            return False
+        before = np.median(self.warmup[-2 * STABLE_WINDOW : -STABLE_WINDOW])
+        last = np.median(self.warmup[-STABLE_WINDOW:])
+        return bool(abs(last - before) < STABLE_CHANGE * before)
+
+
+def interleave(
+    subjects: Sequence[Subject],
+    seed: int,
+    between: Callable[[], None],
+    rounds: int = ROUNDS,
+) -> int:
+    """Give every subject turns, in another order each round, until all are done.
+
+    Calls `between` before, after and between the rounds; returns how many rounds there were.
+    """
+    for subject in subjects:
+        subject.warm_up()
+    rng = np.random.default_rng(seed)
+    count = 0
+    between()
+    while waiting := [subject for subject in subjects if not subject.done]:
+        for index in rng.permutation(len(waiting)):
+            waiting[index].turn(waiting[index].seconds / rounds)
+        count += 1
+        between()
+    return count
+
+
+def share_done(subjects: Sequence[Subject]) -> float:
+    """Of the seconds that all turns will have taken."""
+    expected = sum(subject.expected for subject in subjects)
+    return sum(subject.spent for subject in subjects) / expected if expected else 1.0

@@ -1,0 +1,292 @@
+"""All trained models of a run, made again in one process, and measured in turns.
+
+A runtime at a time: each model is converted and loaded, then all of them are timed in interleaved
+rounds, and what came out is recorded before the next runtime. Seeds of a backbone share one model's
+figures. Runs in a worker process, after all training.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from bench import data as datasets
+from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
+from bench.errors import reason
+from bench.inference.measuring.alone import Alone
+from bench.inference.measuring.corrupted import ask
+from bench.inference.measuring.deployment import Deployment, deploy
+from bench.inference.measuring.energy import joule_counter
+from bench.inference.measuring.estimate import PREPARE_SECONDS, REBUILD_SECONDS, timing_seconds
+from bench.inference.measuring.groups import Group, groups_of
+from bench.inference.measuring.inference_memory import Taken, inference_memory
+from bench.inference.measuring.needed import (
+    BUILDING,
+    PREPARING,
+    TIMING,
+    robustness_needed,
+    with_results,
+)
+from bench.inference.measuring.products import Calibration, matrix_peak
+from bench.inference.measuring.progress import Progress
+from bench.inference.measuring.recorded import Model, Timed, record_timed
+from bench.inference.measuring.rounds import SWEEP, SWEEP_SHARE, Subject, interleave, share_done
+from bench.inference.runtimes import choose_runtimes
+from bench.inference.runtimes.base import REFERENCE, Runtime, Source
+from bench.models.backends.base import current
+from bench.models.rebuild import rebuild
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, Run, load_run
+from bench.storage.trained import artefact_folder, weights_path
+from bench.system.environment import available_cores
+from bench.training.job import Job, Listener
+from bench.types import Record, RuntimeResult, Session, Trial
+
+SWEEP_QUERIES = 3
+SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
+CALIBRATION_IMAGES = 100
+CORRUPTED_SECONDS = 30.0  # for a model to answer them; only to tell how much is done
+
+
+def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
+    """Measure what the job's trials, which are trained, still need; record them as it is known.
+
+    Without a process for memory that is `alone`, what the models take is left empty.
+    """
+    _Stage(job, listener, alone).run()
+
+
+class _Stage:
+    def __init__(self, job: Job, listener: Listener, alone: Alone | None) -> None:
+        self.job, self.listener, self.alone = job, listener, alone
+        self.folder = Path(job.folder)
+        self.settings, self.asked = job.trials[0].settings, job.measuring
+        keras.config.set_dtype_policy(self.settings.precision)
+        self.backend = current()
+        self.device = self.backend.device()
+        self.threads = self.settings.threads or available_cores()
+        self.runtimes = choose_runtimes(self.asked.runtimes)[0]
+        self.store = Store(Path(job.store), job.store_limit_bytes)
+        self.joules = joule_counter() if self.device.kind == "gpu" else None
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def run(self) -> None:
+        run = load_run(self.folder)
+        groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
+        each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
+        total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
+        total += CORRUPTED_SECONDS * len(self._to_corrupt(run))
+        self.progress = Progress(self.listener, total)
+        if groups:
+            self._time_runtimes(run, groups)
+        self._ask_about_corruptions()
+
+    def _time_runtimes(self, run: Run, groups: Sequence[Group]) -> None:
+        calibration = Calibration(self.backend, self.device.kind)
+        rate = matrix_peak(self.backend, self.device.kind)
+        with ExitStack() as stack:
+            models = self._models(run, groups, stack)
+            for runtime in self.runtimes:
+                if wanting := [model for model in models if runtime.name in model.needs]:
+                    self._measure(runtime, wanting, run, calibration, rate)
+
+    def _ask_about_corruptions(self) -> None:
+        """Let models of earlier commands answer corrupted images; those trained now have."""
+        run = load_run(self.folder)
+        for record in self._to_corrupt(run):
+            try:
+                told = partial(self._tell_corrupted, record.trial)
+                record = ask(run, record, self.job, self.store, told)
+            except Exception as error:
+                traceback.print_exc()
+                name = f"{record.trial.backbone}, corrupted test images"
+                self.listener.note(f"{name}: {reason(error)}")
+            self.listener.record(record)
+            self.progress.add(CORRUPTED_SECONDS)
+
+    def _to_corrupt(self, run: Run) -> list[Record]:
+        keys = {trial.key for trial in self.job.trials}
+        return [
+            record
+            for record in run.records
+            if record.trial.key in keys
+            and weights_path(self.folder, record.trial.key).is_file()
+            and robustness_needed(record, self.asked)
+        ]
+
+    def _tell_corrupted(self, trial: Trial, done: int, total: int) -> None:
+        within = CORRUPTED_SECONDS * done / total if total else 0.0
+        self.progress.tell(trial, "corrupted test images", within=within)
+
+    def _models(self, run: Run, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
+        models: dict[str, Model] = {}
+        watched = [records[0] for records, needs in groups if REFERENCE in needs]
+        for record in watched:
+            self._ask_memory(self.runtimes[0], record, Path())
+        for records, needs in groups:
+            self.progress.tell(records[0].trial, BUILDING)
+            try:
+                models[records[0].trial.key] = self._model(run, records, needs, stack)
+            except Exception as error:
+                traceback.print_exc()
+                failed = [RuntimeResult(n, status="failed", reason=reason(error)) for n in needs]
+                for record in records:
+                    results = with_results(record, failed)
+                    self.listener.record(replace(record, runtimes=results))
+            self.progress.add(REBUILD_SECONDS)
+        for record in watched:
+            # Looked at last: it went on beside the building above, where nothing was timed.
+            begun, memory = time.perf_counter(), self._memory()
+            if model := models.get(record.trial.key):
+                model.memory = memory
+                model.seconds += time.perf_counter() - begun
+        return list(models.values())
+
+    def _model(
+        self, run: Run, records: list[Record], needs: tuple[str, ...], stack: ExitStack
+    ) -> Model:
+        begun = time.perf_counter()
+        trial = records[0].trial
+        train = datasets.images(self.job.dataset, "train", trial.input_size, self.store).array()
+        test = datasets.images(self.job.dataset, "test", trial.input_size, self.store).array()
+        classifier = rebuild(run, records[0]).classifier()
+        chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
+        if not self.job.keep_artefacts:
+            folder = stack.enter_context(self.store.workplace())
+        else:
+            folder = artefact_folder(self.folder, trial)
+        evidence = Evidence(records[0], run.dataset.classes, run.folder)
+        source = Source(classifier, np.asarray(train[chosen]), folder, self.threads)
+        return Model(
+            records,
+            needs,
+            source,
+            self._float32(run, records[0], needs, source),
+            test,
+            evidence.arrays["test_probabilities"],
+            time.perf_counter() - begun,
+        )
+
+    def _float32(self, run: Run, record: Record, needs: tuple[str, ...], source: Source) -> Source:
+        """The same model in float32, where it is not that and something will be converted."""
+        plain = self.settings.precision == "float32"
+        if plain or not any(r.artefact for r in self.runtimes if r.name in needs):
+            return source
+        return replace(source, model=rebuild(run, record, "float32").classifier())
+
+    def _measure(
+        self,
+        runtime: Runtime,
+        models: Sequence[Model],
+        run: Run,
+        calibration: Calibration,
+        rate: float,
+    ) -> None:
+        """One runtime of every model: made ready one by one, timed in turns, and recorded."""
+        timed: list[tuple[Model, Timed]] = []
+        ready: list[tuple[Model, Deployment, dict[int, Subject]]] = []
+        for model in models:
+            self.progress.tell(model.records[0].trial, PREPARING + runtime.name)
+            begun = time.perf_counter()
+            try:
+                made = self._deploy(runtime, model)
+            except Exception as error:
+                traceback.print_exc()
+                failed = RuntimeResult(runtime.name, status="failed", reason=reason(error))
+                timed.append((model, Timed(failed)))
+                continue
+            finally:
+                model.seconds += time.perf_counter() - begun
+                self.progress.add(PREPARE_SECONDS)
+            ready.append((model, made, self._subjects(model, made)))
+        before, rounds = len(calibration.samples), 0
+        if ready:
+            trial, text = ready[0][0].records[0].trial, TIMING + runtime.name
+            every = [subject for _, _, subjects in ready for subject in subjects.values()]
+            seconds = len(ready) * timing_seconds(self.asked.latency_seconds)
+
+            def between() -> None:
+                calibration.sample()
+                self.progress.tell(trial, text, within=seconds * share_done(every))
+
+            self.progress.tell(trial, text)
+            rounds = interleave(every, seed=0, between=between)
+            self.progress.add(seconds)
+            timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
+        session = Session(
+            started=self.started,
+            backbones=tuple(model.records[0].trial.backbone for model, *_ in ready),
+            threads=self.threads,
+            rounds=rounds,
+            matrix_rate=rate,
+            calibration=tuple(calibration.samples[before:]),
+            latency_seconds=self.asked.latency_seconds,
+        )
+        for model, one in timed:
+            record_timed(model, one, session, run, self.listener)
+
+    def _deploy(self, runtime: Runtime, model: Model) -> Deployment:
+        source = model.float32 if runtime.artefact else model.source
+        made = deploy(runtime, source, model.images, model.expected)
+        memory = model.memory
+        if runtime.name != REFERENCE:
+            self._ask_memory(runtime, model.records[0], source.folder)
+            memory = self._memory()
+        made.result = replace(
+            made.result, memory_bytes=memory.process, device_memory_bytes=memory.device
+        )
+        return made
+
+    def _ask_memory(self, runtime: Runtime, record: Record, artefacts: Path) -> None:
+        if self.alone:
+            self.alone.ask(
+                inference_memory,
+                *(self.folder, record.trial.key, runtime.name, artefacts, self.threads),
+            )
+
+    def _memory(self) -> Taken:
+        found: Taken | None = self.alone.answer() if self.alone else None
+        return found or Taken()
+
+    def _subjects(self, model: Model, made: Deployment) -> dict[int, Subject]:
+        """What is timed: one image at a time, and larger batches as far as the time allows."""
+        seconds = self.asked.latency_seconds
+        subjects = {}
+        for batch in SWEEP[self.device.kind]:
+            single = batch == 1
+            expected = made.seconds_an_image * batch * (SWEEP_QUERIES + 1)
+            if not single and expected > SWEEP_OVERTIME * seconds:
+                break
+            subjects[batch] = Subject(
+                call=made.call,
+                images=np.resize(model.images[:batch], (batch, *model.images.shape[1:])),
+                seconds=seconds if single else SWEEP_SHARE * seconds,
+                least=SAMPLES_FOR_PERCENTILE[90] if single else SWEEP_QUERIES,
+                joules=self.joules,
+            )
+        return subjects
+
+    def _timed(self, made: Deployment, subjects: Mapping[int, Subject]) -> Timed:
+        """What the turns left; a batch size that failed is a gap, and the single image decides."""
+        result, done = made.result, {b: s for b, s in subjects.items() if not s.failure}
+        failed = {str(b): s.failure for b, s in subjects.items() if s.failure}
+        if 1 not in done:
+            return Timed(RuntimeResult(result.name, status="failed", reason=failed["1"]))
+        result = replace(
+            result,
+            batches=tuple(done),
+            joules={str(b): s.energy for b, s in done.items()} if self.joules else {},
+            failed_batches=failed,
+        )
+        arrays = {f"latency_{result.name}_b{b}": np.asarray(s.timed) for b, s in done.items()}
+        arrays |= {f"warmup_{result.name}_b{b}": np.asarray(s.warmup) for b, s in done.items()}
+        return Timed(result, arrays, made.probabilities)

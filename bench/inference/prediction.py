@@ -1,0 +1,128 @@
+"""Classes and confidences for new images, in the order given.
+
+Images are decoded the way the training images were, on threads, ahead of the network: while Keras
+loads, and while a batch is computed. An image that cannot be read is an answer with a reason.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
+from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, read_file
+from bench.errors import UsageError
+from bench.system.environment import available_cores
+
+if TYPE_CHECKING:
+    from bench.models.backends.base import Forward
+
+BATCH = 32
+AHEAD = 8 * BATCH  # images decoded before they are wanted: a bound for memory
+THREADS = max(2, available_cores())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one image, or why it could not be asked."""
+
+    image: str
+    probabilities: tuple[float, ...] = ()
+    reason: str = ""
+
+    @property
+    def label(self) -> int:
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        return max(self.probabilities)
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are named; of a folder, all below it that have an image's suffix."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in files_below(path) if p.suffix.lower() in IMAGE_SUFFIXES]
+            if not inside:
+                raise UsageError(f"folder {path} holds no image.")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+class DecodedAhead:
+    """The pixels of images, in order, decoded by threads that begin at once; a context."""
+
+    def __init__(self, paths: Sequence[Path], size: int) -> None:
+        self.count = len(paths)
+        self._paths, self._size = iter(paths), size
+        self._pool = ThreadPoolExecutor(THREADS, "decode")
+        self._waiting: deque[tuple[Path, Future[Pixels | str]]] = deque()
+        self._quiet = quiet_pillow()
+
+    def __enter__(self) -> DecodedAhead:
+        self._quiet.__enter__()
+        for _ in range(AHEAD):
+            self._submit()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._quiet.__exit__(None, None, None)
+
+    def __iter__(self) -> Iterator[tuple[Path, Pixels | str]]:
+        """Each image with its pixels, or with the reason why it has none."""
+        while self._waiting:
+            path, future = self._waiting.popleft()
+            self._submit()
+            yield path, future.result()
+
+    def _submit(self) -> None:
+        if (path := next(self._paths, None)) is not None:
+            self._waiting.append((path, self._pool.submit(_pixels, path, self._size)))
+
+
+def answers(images: DecodedAhead, logits: Forward, temperature: float) -> Iterator[Answer]:
+    """Ask the model batch by batch; all batches have one shape, so that it is compiled once."""
+    size = min(BATCH, images.count)
+    batch: list[tuple[Path, Pixels | str]] = []
+    for one in images:
+        batch.append(one)
+        if sum(not isinstance(pixels, str) for _, pixels in batch) == size:
+            yield from _ask(batch, logits, temperature, size)
+            batch = []
+    yield from _ask(batch, logits, temperature, size)
+
+
+def _ask(
+    batch: Sequence[tuple[Path, Pixels | str]], logits: Forward, temperature: float, size: int
+) -> Iterator[Answer]:
+    from bench.models.network import probabilities
+
+    rows: Iterator[list[float]] = iter(())
+    if good := [pixels for _, pixels in batch if not isinstance(pixels, str)]:
+        filled = np.stack(good + good[:1] * (size - len(good)))
+        rows = iter(probabilities(logits(filled)[0] / temperature).tolist())
+    for path, pixels in batch:
+        if isinstance(pixels, str):
+            yield Answer(printable(str(path)), reason=pixels)
+        else:
+            yield Answer(printable(str(path)), tuple(next(rows)))
+
+
+def _pixels(path: Path, size: int) -> Pixels | str:
+    try:
+        return decode(read_file(path), [size])[size]
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except BadImageError as error:
+        return str(error)

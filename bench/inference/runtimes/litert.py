@@ -1,0 +1,91 @@
+"""LiteRT (once TensorFlow Lite), for phones and small machines: float32, float16 and int8.
+
+float16 halves the file and computes in float32 on a CPU; int8 computes in integers, its ranges
+calibrated on training images, and falls back to float32 for what has no integer form.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.inference.runtimes.base import RUNTIMES, Call, Source
+from bench.inference.runtimes.frozen import frozen
+from bench.models.backends.base import Array
+from bench.system.files import write_atomic
+
+
+@dataclass(frozen=True)
+class _LiteRT:
+    precision: Literal["float32", "float16", "int8"]
+    modules: tuple[str, ...] = ("tensorflow", "ai_edge_litert")
+    extra: str = "litert"
+
+    @property
+    def name(self) -> str:
+        return "litert" if self.precision == "float32" else f"litert_{self.precision}"
+
+    @property
+    def artefact(self) -> str:
+        return f"{self.name}.tflite"
+
+    def convert(self, source: Source) -> None:
+        converted = _converted(source, self.name, self.precision)
+        write_atomic(source.folder / self.artefact, converted)
+
+    def load(self, source: Source) -> Call:
+        return _Interpreter(source.folder / self.artefact, source.threads)
+
+
+class _Interpreter:
+    def __init__(self, path: Path, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, images: Array) -> Array:
+        if images.shape != self._shape:
+            self._interpreter.resize_tensor_input(self._input, images.shape)
+            self._interpreter.allocate_tensors()
+            self._shape = images.shape
+        self._interpreter.set_tensor(self._input, images)
+        self._interpreter.invoke()
+        answer: Array = self._interpreter.get_tensor(self._output)
+        return answer
+
+
+def _converted(source: Source, name: str, precision: str) -> bytes:
+    graph = frozen(source.model, name)
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if precision == "int8":
+            converter.representative_dataset = lambda: _one_by_one(source.images)
+            converter.target_spec.supported_ops = [
+                tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+                tf.lite.OpsSet.TFLITE_BUILTINS,
+            ]
+        with contextlib.redirect_stdout(None):
+            return bytes(converter.convert())
+
+
+def _one_by_one(images: Array) -> Iterator[list[Array]]:
+    for index in range(len(images)):
+        yield [images[index : index + 1]]
+
+
+for _precision in ("float32", "float16", "int8"):
+    RUNTIMES.add(_LiteRT(_precision))

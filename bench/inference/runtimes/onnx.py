@@ -1,0 +1,116 @@
+"""ONNX Runtime: float32, and int8 with ranges calibrated on training images."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.inference.runtimes.base import RUNTIMES, Call, Source
+from bench.inference.runtimes.frozen import frozen
+from bench.models.backends.base import Array
+from bench.system.unfinished import workplace
+
+CALIBRATION_BATCH = 8
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class _OnnxRuntime:
+    precision: Literal["float32", "int8"]
+    modules: tuple[str, ...] = ("tensorflow", "onnx", "onnxruntime", "tf2onnx")
+    extra: str = "onnx"
+
+    @property
+    def name(self) -> str:
+        return "onnx" if self.precision == "float32" else f"onnx_{self.precision}"
+
+    @property
+    def artefact(self) -> str:
+        return f"{self.name}.onnx"
+
+    def convert(self, source: Source) -> None:
+        path = source.folder / self.artefact
+        if self.precision == "float32":
+            export_onnx(source.model, path, self.name)
+            return
+        with workplace(source.folder) as folder:
+            exported = folder / "float32.onnx"
+            export_onnx(source.model, exported, self.name)
+            _quantize(exported, path, source.images)
+
+    def load(self, source: Source) -> Call:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = source.threads
+        options.inter_op_num_threads = 1
+        session: Any = onnxruntime.InferenceSession(
+            str(source.folder / self.artefact), options, providers=["CPUExecutionProvider"]
+        )
+        image = session.get_inputs()[0].name
+
+        def call(images: Array) -> Array:
+            answer: Array = session.run(None, {image: images})[0]
+            return answer
+
+        return call
+
+
+def export_onnx(model: Any, path: Path, name: str) -> None:
+    """Write the model as float32 ONNX, for any batch size."""
+    graph = frozen(model, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tf2onnx
+
+        tf2onnx.convert.from_graph_def(
+            graph.graph.as_graph_def(),
+            input_names=[tensor.name for tensor in graph.inputs],
+            output_names=[tensor.name for tensor in graph.outputs],
+            opset=OPSET,
+            output_path=str(path),
+        )
+
+
+def _quantize(exported: Path, path: Path, images: Array) -> None:
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Batches(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            starts = range(0, len(images), CALIBRATION_BATCH)
+            self._batches = iter({name: images[i : i + CALIBRATION_BATCH]} for i in starts)
+
+        def get_next(self) -> dict[str, Array] | None:
+            return next(self._batches, None)
+
+    prepared = exported.with_name("prepared.onnx")
+    # Symbolic shapes would need another package, and change nothing for a network of images.
+    quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared),
+        str(path),
+        Batches(_input_name(prepared)),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        activation_type=QuantType.QUInt8,
+    )
+
+
+def _input_name(path: Path) -> str:
+    import onnx
+
+    return str(onnx.load(str(path)).graph.input[0].name)
+
+
+for _precision in ("float32", "int8"):
+    RUNTIMES.add(_OnnxRuntime(_precision))

@@ -1,0 +1,108 @@
+"""A backend that takes every batch in parts, where a whole one needs more memory than there is.
+
+Inference runs piece by piece, one at a time; a training step adds up the gradients of its parts
+before it changes the weights. The weighted mean loss of a batch is the sum of its parts' means,
+each times its share of the weight, so the gradient is that of the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from bench.models.backends.base import (
+    Array,
+    Backend,
+    DeviceInfo,
+    Forward,
+    GradientStep,
+    LossFunction,
+    TrainStep,
+)
+
+
+class InParts:
+    """Another backend, its batches divided into `parts`; a training step takes `images` each."""
+
+    def __init__(self, backend: Backend, parts: int, images: int) -> None:
+        self._backend, self._parts, self._images = backend, parts, images
+
+    @property
+    def gains_from_folding(self) -> bool:
+        return self._backend.gains_from_folding
+
+    def forward(self, model: Any) -> Forward:
+        return _Forward(self._backend.forward(model), self._parts)
+
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
+        return _Step(self._backend.gradient_step(model, optimizer, loss), self._images)
+
+    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
+        return self._backend.gradient_step(model, optimizer, loss)
+
+    def device(self) -> DeviceInfo:
+        return self._backend.device()
+
+    def memory_peak(self) -> int | None:
+        return self._backend.memory_peak()
+
+    def make_deterministic(self) -> None:
+        self._backend.make_deterministic()
+
+
+class _Forward:
+    def __init__(self, forward: Forward, parts: int) -> None:
+        self._forward, self._parts = forward, parts
+        self._alone = Lock()  # callers have several batches under way; memory is for one piece
+        self.any_size = forward.any_size
+
+    def compile(self, batch: Array) -> None:
+        self._forward.compile(batch[: self._piece(len(batch))])
+
+    def __call__(self, batch: Array) -> list[Array]:
+        piece = self._piece(len(batch))
+        with self._alone:
+            pieces = [self._forward(batch[i : i + piece]) for i in range(0, len(batch), piece)]
+        return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
+
+    def _piece(self, count: int) -> int:
+        """Its part; where each size is a compilation, the largest equal piece that is no more."""
+        if self.any_size:
+            return -(-count // self._parts)
+        most = max(1, count // self._parts)
+        return next(n for n in range(most, 0, -1) if count % n == 0)
+
+
+class _Step:
+    def __init__(self, step: GradientStep, images: int) -> None:
+        self._step, self._images = step, images
+        self.any_size = step.any_size
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        part = slice(self._images)
+        self._step.compile(x[part], y[part], weight[part])
+
+    def put(self, x: Array, y: Array, weight: Array) -> Any:
+        whole, parts = weight.sum(), []
+        for first in range(0, len(x), self._images):
+            part = slice(first, first + self._images)
+            share = weight[part].sum() / whole
+            if share:  # nothing but padding has no mean loss
+                parts.append(self._step.put(x[part], y[part], weight[part], share))
+        return parts
+
+    def __call__(self, batch: Any) -> Any:
+        results = [self._step.add(part) for part in batch]
+        self._step.apply()
+        return results
+
+    def fetch(self, results: Sequence[Any]) -> Array:
+        rows = self._step.fetch([row for parts in results for row in parts])
+        first = np.cumsum([0, *(len(parts) for parts in results[:-1])])
+        return np.asarray(np.add.reduceat(rows, first, axis=0))
+
+    def sync(self) -> None:
+        self._step.sync()

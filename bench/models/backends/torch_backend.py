@@ -1,0 +1,96 @@
+"""The PyTorch backend. Nothing here may import TensorFlow: it need not be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+from bench.models.backends.base import (
+    Array,
+    DeviceInfo,
+    Forward,
+    GradientStep,
+    LossFunction,
+    correct,
+)
+
+
+class _Backend:
+    gains_from_folding = True
+
+    def forward(self, model: Any) -> Forward:
+        return _Forward(model)
+
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
+        return _Step(model, optimizer, loss)
+
+    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
+        from bench.models.backends import torch_accumulation
+
+        return torch_accumulation.GradientStep(model, optimizer, loss)
+
+    def device(self) -> DeviceInfo:
+        gpu = torch.cuda.is_available()
+        name = torch.cuda.get_device_name(0) if gpu else ""
+        count = torch.cuda.device_count() if gpu else 1
+        return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
+
+    def memory_peak(self) -> int | None:
+        return torch.cuda.max_memory_allocated(0) if torch.cuda.is_available() else None
+
+    def make_deterministic(self) -> None:
+        torch.use_deterministic_algorithms(True)
+
+
+class _Forward:
+    any_size = True
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def compile(self, batch: Array) -> None:
+        """PyTorch runs eagerly: there is nothing to compile."""
+
+    def __call__(self, batch: Array) -> list[Array]:
+        with torch.no_grad():
+            outputs = self._model(keras.ops.convert_to_tensor(batch), training=False)
+        items = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return [keras.ops.convert_to_numpy(item) for item in items]
+
+
+class _Step:
+    any_size = True
+
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        self._model, self._optimizer, self._loss = model, optimizer, loss
+        self._variables = model.trainable_variables
+        optimizer.build(self._variables)
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        """PyTorch runs eagerly: there is nothing to compile."""
+
+    def put(self, x: Array, y: Array, weight: Array) -> Any:
+        return tuple(keras.ops.convert_to_tensor(item) for item in (x, y, weight))
+
+    def __call__(self, batch: Any) -> Any:
+        x, y, weight = batch
+        self._model.zero_grad()
+        logits = self._model(x, training=True)
+        value = self._loss(y, logits, weight)
+        self._optimizer.scale_loss(value).backward()
+        with torch.no_grad():
+            self._optimizer.apply([v.value.grad for v in self._variables], self._variables)
+            return torch.stack([value.detach(), correct(y, logits, weight)])
+
+    def fetch(self, results: Sequence[Any]) -> Array:
+        return np.asarray(torch.stack(list(results)).cpu())
+
+    def sync(self) -> None:
+        """The Keras variables are the trained ones already."""
+
+
+BACKEND = _Backend()

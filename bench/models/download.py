@@ -1,0 +1,287 @@
+"""Fetching one published file: whole, checked, once even when two processes want it.
+
+    FILE            appears by a rename, when its length and checksum are right
+    .FILE.part      while it comes
+    .FILE.lock      held by the process that fetches; the others wait and find the file
+
+What fails for a reason that may pass (no answer, a busy server, a broken transfer) is tried again
+with growing pauses. Without a network nothing is tried twice. A file that has moved to another host
+is taken from there only where its checksum or length is published. Which files are wanted, and
+where they belong, is `weights.py`'s business.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import os
+import queue
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from bench.errors import MissingWeightsError, WeightsError
+from bench.system.locks import locked
+
+CHUNK_BYTES = 1 << 18
+TRIES = 3  # of one file
+PAUSE_SECONDS = 0.5  # after the first try; twice as long after each later one
+TIMEOUT_SECONDS = 5.0  # for an answer to the first try; twice as long for each later one
+MAX_UNANSWERED = 4  # requests in a row, of any files, after which a host is not asked again
+
+TEMPORARY_STATUS = (
+    http.client.REQUEST_TIMEOUT,
+    http.client.TOO_EARLY,
+    http.client.TOO_MANY_REQUESTS,
+)
+TEMPORARY_ERRNO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET)
+
+NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+Progress = Callable[[int, int], None]  # bytes done and, where it is known, of how many
+
+
+class _FailedError(Exception):
+    """One try failed; `temporary` where another one, now or later, may succeed."""
+
+    def __init__(self, text: str, *, temporary: bool) -> None:
+        super().__init__(text)
+        self.temporary = temporary
+
+
+@dataclass
+class _Host:
+    """How a host answered so far, so that not every file waits for the same again."""
+
+    unanswered: int = 0  # requests in a row
+    given_up: _FailedError | None = None
+
+
+_hosts: dict[str, _Host] = {}
+
+
+def fetch(
+    url: str,
+    destination: Path,
+    *,
+    md5: str | None = None,
+    nbytes: int | None = None,
+    progress: Progress = lambda done, total: None,
+    timeout: float = TIMEOUT_SECONDS,
+) -> None:
+    """Put the file at `url` at `destination`. A file that is already there is left as it is.
+
+    A transfer that breaks is continued where it broke.
+    """
+    host = urlsplit(url).netloc
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        lock = destination.with_name(f".{destination.name}.lock")
+        with locked(lock, f"the download of {destination.name}"):
+            if not destination.exists():
+                _fetch(url, destination, md5, nbytes, progress, timeout)
+    except _FailedError as error:
+        raise MissingWeightsError(
+            destination.name,
+            f"cannot be downloaded from {host}: {error}.",
+            temporary=error.temporary,
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error
+
+
+def mismatch(path: Path, md5: str | None, nbytes: int | None) -> str | None:
+    """How a file differs from the published one, as far as anything was published to tell."""
+    if nbytes is not None and (found := path.stat().st_size) != nbytes:
+        return f"{found:,} bytes, not {nbytes:,}"
+    if md5 is not None and (digest := file_md5(path)) != md5:
+        return f"MD5 {digest}, not {md5}"
+    return None
+
+
+def file_md5(path: Path) -> str:
+    """The MD5 of a file's content: what Keras publishes for its weights."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _fetch(
+    url: str,
+    destination: Path,
+    md5: str | None,
+    nbytes: int | None,
+    progress: Progress,
+    timeout: float,
+) -> None:
+    part = destination.with_name(f".{destination.name}.part")
+    checked = md5 is not None or nbytes is not None
+    try:
+        _transfer(url, part, progress, timeout, checked)
+        if (fault := mismatch(part, md5, nbytes)) is not None:
+            raise _FailedError(
+                f"what came is not the file that was published ({fault})", temporary=True
+            )
+        part.replace(destination)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _transfer(url: str, part: Path, progress: Progress, timeout: float, checked: bool) -> None:
+    with part.open("wb") as file:
+        for number in range(TRIES):
+            try:
+                with _open(url, file.tell(), timeout * 2**number, checked) as response:
+                    _copy(response, file, progress)
+                file.flush()
+                os.fsync(file.fileno())
+                return
+            except _FailedError as error:
+                if not error.temporary or _host(url).given_up is not None:
+                    raise
+                if number + 1 == TRIES:
+                    raise _FailedError(f"{error}, {TRIES} times", temporary=True) from error
+                time.sleep(PAUSE_SECONDS * 2**number)
+
+
+def _copy(response: Any, file: IO[bytes], progress: Progress) -> None:
+    if response.status != http.client.PARTIAL_CONTENT:  # the server sends it from the start
+        file.seek(0)
+        file.truncate()
+    length = response.headers.get("Content-Length")
+    total = file.tell() + int(length) if length else 0
+    while chunk := _read(response):
+        file.write(chunk)
+        progress(file.tell(), total)
+    if total and file.tell() != total:
+        raise _FailedError(f"it ended at {file.tell():,} of {total:,} bytes", temporary=True)
+
+
+def _read(response: Any) -> bytes:
+    try:
+        chunk: bytes = response.read(CHUNK_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise _FailedError(f"the transfer broke ({_words(error)})", temporary=True) from error
+    return chunk
+
+
+def _open(url: str, start: int, timeout: float, checked: bool) -> Any:
+    """Return a response, or raise within `timeout`.
+
+    The socket's own timeout is not enough: it counts for each address of a host anew, and not at
+    all while the name is looked up.
+    """
+    host = _host(url)
+    if host.given_up is not None:
+        raise host.given_up
+    request = urllib.request.Request(url, headers={"User-Agent": "backbone-bench"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    opener = urllib.request.build_opener(_Redirects(checked))
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    routed = threading.Event()
+
+    def ask() -> None:
+        try:
+            _check_route(url)
+            routed.set()
+            answers.put(opener.open(request, timeout=timeout))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout)
+    except queue.Empty:
+        if routed.is_set():
+            answer = TimeoutError()
+        else:
+            answer = OSError(f"its name was not found within {timeout:g} s")
+    if not isinstance(answer, Exception):
+        host.unanswered = 0
+        return answer
+    if isinstance(answer, urllib.error.HTTPError):
+        host.unanswered = 0
+        answer.close()
+        raise _FailedError(
+            f"the server answered {answer.code} {answer.reason}",
+            temporary=answer.code in TEMPORARY_STATUS
+            or answer.code >= http.client.INTERNAL_SERVER_ERROR,
+        ) from answer
+    if isinstance(answer, _FailedError):  # a redirection that is not followed
+        raise answer
+    raise _unanswered(host, answer, timeout) from answer
+
+
+def _unanswered(host: _Host, error: Exception, timeout: float) -> _FailedError:
+    """Note that a host gave no answer, and give it up where asking again is of no use."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    temporary = (
+        isinstance(reason, TimeoutError | ConnectionError | http.client.HTTPException)
+        or getattr(reason, "errno", None) in TEMPORARY_ERRNO
+    )
+    late = isinstance(reason, TimeoutError)
+    words = f"no answer within {timeout:g} s" if late else _words(error)
+    host.unanswered += 1
+    failed = _FailedError(f"no connection ({words})", temporary=temporary)
+    if not temporary or host.unanswered >= MAX_UNANSWERED:
+        host.given_up = failed
+    return failed
+
+
+def _host(url: str) -> _Host:
+    return _hosts.setdefault(urlsplit(url).netloc, _Host())
+
+
+def _check_route(url: str) -> None:
+    """Raise where this machine has no network: no name is found, no address has a route.
+
+    Connecting a datagram socket sends nothing; it only asks the system for a route.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in urllib.request.getproxies():
+        return  # the proxy looks names up
+    found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_DGRAM)
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.connect(address)
+                return
+        except OSError as error:
+            if error.errno not in NO_ROUTE:
+                return  # what it is will show
+    raise OSError("no route to any of its addresses")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to another host where what comes from there can be checked."""
+
+    def __init__(self, checked: bool) -> None:
+        self._checked = checked
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        why = None
+        if (before.scheme, after.scheme) == ("https", "http"):
+            why = "is not encrypted"
+        elif before.netloc != after.netloc and not self._checked:
+            why = "is not followed, as neither a checksum nor a length of this file is known"
+        if why is not None:
+            fp.close()
+            raise _FailedError(f"its redirection to {after.netloc} {why}", temporary=False)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _words(error: Exception) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    stated = reason.strerror if isinstance(reason, OSError) else None
+    return stated or str(reason) or type(reason).__name__

@@ -1,0 +1,223 @@
+"""One backbone as it is used: preprocessing, network, pooling and head, and the pieces of it.
+
+Models made here share their layers, so that training a piece trains the whole. Imports Keras, so it
+is imported only in the process that trains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from bench.errors import TrialError
+from bench.models.backends.base import Array
+from bench.models.cuts import FEATURES, PIXELS, cut_for, trained_layers
+from bench.models.folding import folded
+from bench.protocol import Head, Phase
+from bench.registry import resolve
+from bench.types import Backbone
+
+# Random backbone weights are the same for every training seed: the seed varies the training, and
+# what the frozen part computes can be shared.
+RANDOM_WEIGHTS_SEED = 0
+DROPOUT_STRIDE = 1_000_003  # between the seeds of the dropout layers of one model
+
+
+class Network:
+    """A backbone at one input size, from uint8 pixels to pooled features."""
+
+    def __init__(self, backbone: Backbone, input_size: int, pooling: str = "average") -> None:
+        if input_size < backbone.minimum_size:
+            raise TrialError(
+                f"{backbone.name} takes images of {backbone.minimum_size} px or more, "
+                f"got {input_size} px."
+            )
+        self.backbone = backbone
+        self.input_size = input_size
+        self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
+        keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
+        shape = (input_size, input_size, 3)
+        self.base = resolve(backbone.build)(input_shape=shape, include_top=False, weights=None)
+        self.image = keras.Input(shape, dtype="uint8", name="image")
+        preprocessed = resolve(backbone.preprocess)(ops.cast(self.image, "float32"))
+        self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")
+        self.pool = _pooling(pooling)
+        self.features_shape = tuple(self.pool(self.base.output).shape[1:])
+        self._order = {op.name: i for i, op in enumerate(self.base.operations)}
+
+    def depth(self, cut: str) -> int:
+        """How deep a cut lies; stable between builds, where automatic layer names are not."""
+        if cut == PIXELS:
+            return -1
+        return len(self._order) if cut == FEATURES else self._order[cut]
+
+    def shape(self, cut: str) -> tuple[int, ...]:
+        """The shape, without the batch, of what crosses at a cut."""
+        if cut == PIXELS:
+            return (self.input_size, self.input_size, 3)
+        return self.features_shape if cut == FEATURES else tuple(self._tensor(cut).shape[1:])
+
+    def between(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
+        """The model from one cut to one or more deeper ones, sharing this network's layers.
+
+        With `fold`, where it stays frozen, BatchNorm is folded into the convolutions.
+        """
+        start = keras.Input(self.shape(source), dtype="uint8" if source == PIXELS else None)
+        value = self.preprocess(start) if source == PIXELS else start
+        inner_input = self.base.input if source == PIXELS else self._tensor(source)
+        inner = keras.Model(inner_input, [self._tensor(target) for target in targets])
+        inner = folded(inner) if fold else inner
+        values = inner(value)
+        values = values if isinstance(values, list | tuple) else [values]
+        outputs = [
+            self.pool(v) if target == FEATURES else v
+            for v, target in zip(values, targets, strict=True)
+        ]
+        return keras.Model(start, outputs)
+
+    def tail(self, cut: str, head: Any, phase: Phase, *, fold: bool = False) -> Tail:
+        """What a phase trains, from its cut to the logits.
+
+        With `fold`, BatchNorm is folded into the convolutions where the phase leaves it frozen.
+        """
+        trains_batchnorm = phase.batchnorm == "trained"
+        fold = fold and not trains_batchnorm
+        body = None if cut == FEATURES else self.between(cut, [FEATURES], fold=fold)
+        tail = Tail(body, head, trains_batchnorm=trains_batchnorm)
+        tail(keras.Input(self.shape(cut), dtype="uint8" if cut == PIXELS else None))
+        return tail
+
+    def classifier(self, head: Any) -> Any:
+        """The whole model as it is deployed: uint8 pixels in, class probabilities out."""
+        features = self.pool(self.base(self.preprocess(self.image), training=False))
+        logits = head(features, training=False)
+        activation = "sigmoid" if logits.shape[-1] == 1 else "softmax"
+        return keras.Model(self.image, layers.Activation(activation, dtype="float32")(logits))
+
+    def unfreeze(self, phase: Phase) -> str:
+        """Make trainable what the phase trains, and nothing else; returns the phase's cut."""
+        trained = {id(x) for x in trained_layers(self.backbone, self.base, phase.unfreeze)}
+        for layer in self.base.layers:
+            # Layer by layer: setting the whole model's flag a second time reaches none of them.
+            norm = isinstance(layer, layers.BatchNormalization)
+            allowed = phase.batchnorm == "trained" or not norm
+            layer.trainable = id(layer) in trained and allowed
+        return cut_for(self.backbone, self.base, phase.unfreeze)
+
+    def _tensor(self, cut: str) -> Any:
+        if cut == FEATURES:
+            return self.base.output
+        return self.base.operations[self._order[cut]].output
+
+
+class Tail(keras.Model):  # type: ignore[misc]
+    """The trained end of the network: the unfrozen layers, if any, and the head.
+
+    With BatchNorm frozen the unfrozen layers run in inference mode, as Keras' own transfer-learning
+    guide has it: neither statistics nor stochastic depth disturb the pretrained layers.
+    """
+
+    def __init__(self, body: Any, head: Any, *, trains_batchnorm: bool) -> None:
+        super().__init__()
+        self.body, self.head, self.trains_batchnorm = body, head, trains_batchnorm
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        features = inputs
+        if self.body is not None:
+            features = self.body(inputs, training=training and self.trains_batchnorm)
+            features = features[0] if isinstance(features, list | tuple) else features
+        return self.head(features, training=training)
+
+
+def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any:
+    """The classifier on top, ending in logits (one for two classes and a sigmoid)."""
+    units = output_units(head, classes)
+    stack: list[Any] = [keras.Input(features_shape)]
+    stack += [layers.Dense(n, activation="relu") for n in head.hidden]
+    if head.dropout:
+        # With a seed of its own, whatever it is: without one, PyTorch draws from a state that
+        # nothing sets. Each training sets it anew.
+        stack.append(layers.Dropout(head.dropout, seed=0))
+    stack.append(layers.Dense(units, dtype="float32"))  # logits, whatever the others compute in
+    return keras.Sequential(stack, name="head")
+
+
+def output_units(head: Head, classes: int) -> int:
+    """How many logits the head ends in."""
+    if head.output == "sigmoid" and classes != 2:
+        raise TrialError(
+            f"a sigmoid head needs exactly two classes, the dataset has {classes}; "
+            f"use output = 'softmax' or 'auto'."
+        )
+    return 1 if classes == 2 and head.output != "softmax" else classes
+
+
+def initialise_head(head: Any, seed: int) -> None:
+    """Draw the head anew from `seed`, the same on every backend and in any order of seeds."""
+    rng = np.random.default_rng([seed, 0])
+    for layer in head.layers:
+        if isinstance(layer, layers.Dense):
+            inputs, units = layer.kernel.shape
+            limit = math.sqrt(6 / (inputs + units))
+            layer.kernel.assign(rng.uniform(-limit, limit, (inputs, units)).astype("float32"))
+            layer.bias.assign(np.zeros(units, "float32"))
+    seed_dropout(head, seed)
+
+
+def seed_dropout(model: Any, seed: int) -> None:
+    """Set what dropout and its like draw from: a training would go on from the one before it."""
+    weights = {id(variable) for variable in model.weights}
+    # What is no weight is the state of a metric, or of a generator, however deep in the model.
+    others = [variable for variable in model.variables if id(variable) not in weights]
+    states = [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
+    for number, state in enumerate(states):
+        start = (seed + number * DROPOUT_STRIDE) % 2**32
+        state.assign(np.array([start, 0], "uint32"))
+
+
+def probabilities(logits: Array) -> Array:
+    """Class probabilities in float64, one column a class."""
+    z = logits.astype(np.float64)
+    if z.shape[1] == 1:
+        with np.errstate(invalid="ignore"):  # what is no number stays none: training tells it
+            positive = np.exp(-np.logaddexp(0, -z[:, 0]))
+        return np.stack([1 - positive, positive], axis=1)
+    z -= z.max(axis=1, keepdims=True)
+    shares: Array = np.exp(z)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
+    """Mean cross-entropy over the batch's real images; padding has weight zero."""
+    logits = ops.cast(logits, "float32")
+    if logits.shape[-1] == 1:
+        targets = ops.cast(labels, "float32")
+        losses = ops.binary_crossentropy(targets, logits[:, 0], from_logits=True)
+    else:
+        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return ops.sum(losses * weights) / ops.sum(weights)
+
+
+def _pooling(kind: str) -> Any:
+    if kind == "average":
+        return layers.GlobalAveragePooling2D(name="pool")
+    if kind == "max":
+        return layers.GlobalMaxPooling2D(name="pool")
+    return layers.Flatten(name="pool")
+
+
+def snapshot(variables: Sequence[Any]) -> list[Array]:
+    """Return host copies of Keras variables."""
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
+    """Write a snapshot back into the variables."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,64 @@
+"""The files of weights that publishers offer: which one fits, whether it is here, fetching it.
+
+A file is kept where Keras itself would look for it, so that neither downloads it twice. A file that
+a user put there is used, but not taken for what was published unless it is.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.models.download import Progress, fetch, mismatch
+from bench.storage.cache import default_root
+from bench.types import Backbone, PackagedWeights, WeightsFile
+
+
+def files_for(backbone: Backbone, input_size: int) -> list[WeightsFile]:
+    """The file trained at this size, then the one for every size or the backbone's own."""
+    if isinstance(backbone.weights, PackagedWeights):
+        return []
+    exact = [file for file in backbone.weights if file.input_size == input_size]
+    usual = [file for file in backbone.weights if file.input_size in (None, backbone.input_size)]
+    return list(dict.fromkeys(exact + usual))
+
+
+def keras_cache() -> Path:
+    """Where Keras keeps the weights that it downloads."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+
+
+def own_cache() -> Path:
+    """Where weights go when Keras' cache cannot be written."""
+    return default_root() / "weights"
+
+
+def cached(file: WeightsFile) -> Path | None:
+    """Where the file lies on this machine, if it does."""
+    paths = (folder / file.filename for folder in (keras_cache(), own_cache()))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) -> Path:
+    """Fetch the file into Keras' cache, or into our own where that one is read-only."""
+    folder = keras_cache() if _writable(keras_cache()) else own_cache()
+    fetch(file.url, folder / file.filename, md5=file.md5, nbytes=file.nbytes, progress=progress)
+    if folder != keras_cache():
+        say(f"{keras_cache()} cannot be written; {file.filename} is kept in {folder}.")
+    return folder / file.filename
+
+
+def alteration(file: WeightsFile, path: Path) -> str | None:
+    """How `path` differs from the published file, as far as anything was published to tell."""
+    return mismatch(path, file.md5, file.nbytes)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

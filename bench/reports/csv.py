@@ -1,0 +1,57 @@
+"""`summary.csv`, one row a trial, and `per_class.csv`, one row a class of a backbone.
+
+Figures are whole, not rounded for reading. No cell starts a spreadsheet formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.analysis.escape import csv_cell
+from bench.analysis.findings import Findings
+from bench.analysis.learning import Curves, frame
+from bench.analysis.metrics.classification import class_scores
+from bench.analysis.robustness import Standing
+from bench.analysis.robustness import frame as robustness_frame
+from bench.analysis.runtimes import Row
+from bench.analysis.runtimes import frame as runtimes_frame
+
+
+def summary(findings: Findings) -> str:
+    """Every figure of every trial, the best first."""
+    return _text(findings.with_standings(findings.trials))
+
+
+def per_class(findings: Findings) -> str:
+    """How each class fared with each backbone, over the test answers of all its seeds."""
+    rows = [
+        (label, name, score.precision, score.recall, score.f1, score.images)
+        for label, confusion in findings.confusions.items()
+        for name, score in zip(findings.run.dataset.classes, class_scores(confusion), strict=True)
+    ]
+    titles = ["label", "class", "precision", "recall", "f1", "images"]
+    return _text(pd.DataFrame(rows, columns=titles))
+
+
+def learning_curve(curves: Curves) -> str:
+    """Accuracy of each pretrained backbone at each number of training images."""
+    return _text(frame(curves))
+
+
+def robustness(found: Standing) -> str:
+    """Accuracy of each pretrained backbone under each corruption."""
+    return _text(robustness_frame(found))
+
+
+def runtimes(found: Sequence[Row]) -> str:
+    """How each runtime did with each backbone."""
+    return _text(runtimes_frame(found))
+
+
+def _text(table: pd.DataFrame) -> str:
+    table = table.copy()
+    for name in table.select_dtypes(exclude="number"):
+        table[name] = table[name].map(csv_cell)
+    return table.to_csv(index=False, float_format="%.12g", lineterminator="\n")

@@ -1,0 +1,69 @@
+"""A contact sheet: images that were taken for something else, in rows, with what and how surely.
+
+Images come as the run kept them; one that it did not keep is an empty frame with its words.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.reports.figures import style
+from bench.reports.figures.labelling import Box
+
+SIDE, GAP, LINE = 1.0, 0.14, 0.145  # inches: of an image, between two, of a line of words
+MARGIN, TOP = 0.25, 0.7
+COLUMNS = 8
+NARROWEST = 4  # columns that the heading has room for
+SIZE = 7.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One image with its words; `alarm` is the line in another colour."""
+
+    jpeg: bytes | None
+    true: str
+    alarm: str
+    name: str
+
+
+def draw(title: str, about: str, cells: Sequence[Cell]) -> Figure:
+    """The cells in the order given, row by row."""
+    columns = min(COLUMNS, max(NARROWEST, len(cells)))
+    rows = -(-len(cells) // columns)
+    across, down = SIDE + GAP, SIDE + 3 * LINE + GAP
+    width = 2 * MARGIN + columns * across - GAP
+    height = TOP + rows * down + MARGIN / 2
+    drawn = style.figure(width, height)
+    axes = style.panel(drawn, Box(0, 0, width, height))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.axis("off")
+    for number, cell in enumerate(cells):
+        left = MARGIN + number % columns * across
+        top = height - TOP - number // columns * down
+        place = (left, left + SIDE, top - SIDE, top)
+        axes.imshow(_pixels(cell.jpeg), extent=place, aspect="auto", interpolation="bilinear")
+        words = ((cell.true, style.INK), (cell.alarm, style.ORANGE), (cell.name, style.SOFT_INK))
+        for line, (text, colour) in enumerate(words):
+            shown = style.fitting(text, 26, SIDE + GAP / 2, SIZE)
+            y = top - SIDE - 0.04 - line * LINE
+            style.write(drawn, left, y, shown, fontsize=SIZE, color=colour, va="top")
+    # Images change the limits of their axes to fit themselves.
+    axes.set(xlim=(0, width), ylim=(0, height))
+    room = width - 2 * MARGIN
+    style.heading(drawn, MARGIN, style.fitting(title, 60, room, style.TITLE, "bold"), about)
+    return drawn
+
+
+def _pixels(jpeg: bytes | None) -> NDArray[np.uint8]:
+    if jpeg is None:
+        return np.full((1, 1, 3), 238, np.uint8)
+    with Image.open(io.BytesIO(jpeg)) as image:
+        return np.asarray(image.convert("RGB"))

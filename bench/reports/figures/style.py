@@ -1,0 +1,133 @@
+"""How every picture looks: colours that colour-blind readers can tell apart, fonts, safe labels.
+
+Pictures are drawn through matplotlib's objects, never through pyplot, whose hidden current figure
+would make one report depend on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from io import BytesIO
+from typing import Any, cast
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from bench.analysis.escape import one_line, shorten
+from bench.reports.figures.labelling import Box
+
+INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
+# Of Okabe and Ito's palette, which colour-blind readers can tell apart.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
+DPI = 144
+
+# Names in other scripts: the first of these that is installed serves where DejaVu has no glyph.
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+)
+_NO_GLYPH = "□"
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty white picture, in inches."""
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+
+def png(drawn: Figure) -> bytes:
+    """The picture's file."""
+    canvas: Any = FigureCanvasAgg(drawn)
+    canvas.draw()
+    buffer = BytesIO()
+    # Nothing is transparent, and a quarter of the bytes would only say so.
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(
+        buffer, "PNG", compress_level=3, dpi=(DPI, DPI)
+    )
+    return buffer.getvalue()
+
+
+def panel(drawn: Figure, frame: Box) -> Axes:
+    """Axes that fill a rectangle of the picture, in inches from its lower left corner."""
+    width, height = drawn.get_size_inches()
+    across, up = frame.right - frame.left, frame.top - frame.bottom
+    axes = drawn.add_axes((frame.left / width, frame.bottom / height, across / width, up / height))
+    # A title's place is otherwise sought anew at every drawing, at a third of the whole cost.
+    axes.set_title("", y=1.0)
+    return axes
+
+
+def write(drawn: Figure, x: float, y: float, text: str, **how: Any) -> None:
+    """Text at a place in inches; axis titles too, because matplotlib's own measure every tick."""
+    plainly: dict[str, Any] = {"fontsize": TEXT, "color": SOFT_INK, "family": families()}
+    drawn.text(x / drawn.get_figwidth(), y / drawn.get_figheight(), text, **(plainly | how))
+
+
+def heading(drawn: Figure, x: float, title: str, about: str) -> None:
+    """A title, already a `label`, and a line of what is shown, `x` inches from the left."""
+    top = drawn.get_figheight()
+    write(drawn, x, top - 0.18, title, fontsize=TITLE, weight="bold", color=INK, va="top")
+    write(drawn, x, top - 0.43, about, fontsize=SMALL, va="top")
+
+
+def plain(axes: Axes) -> None:
+    """Quiet axes: no box, thin rules behind the data, soft tick labels."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(RULE)
+    axes.tick_params(colors=SOFT_INK, labelsize=SMALL, length=0)
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def label(text: str, most: int = 28) -> str:
+    """A name as matplotlib can draw it: one line, no formula, a box for what no font holds."""
+    known = _characters()
+    drawn = (c if ord(c) in known else _NO_GLYPH for c in shorten(one_line(text), most))
+    return "".join(drawn).replace("$", r"\$")
+
+
+def fitting(name: str, most: int, room: float, size: float, weight: str = "normal") -> str:
+    """The `label` of a name, shortened until it is at most `room` inches wide."""
+    for length in range(min(len(name), most), 0, -1):
+        shown = label(name, length)
+        if widest([shown], size, weight) <= room:
+            return shown
+    return ""
+
+
+def widest(names: Iterable[str], size: float, weight: str = "normal") -> float:
+    """Inches that the longest of these labels takes."""
+    font = font_manager.FontProperties(family=families(), size=size, weight=weight)
+    measure: Any = _renderer()
+    sizes = (measure.get_text_width_height_descent(name, font, ismath=False) for name in names)
+    return max((width for width, _, _ in sizes), default=0.0) / DPI
+
+
+@cache
+def _renderer() -> RendererAgg:
+    return cast(Any, RendererAgg)(8, 8, DPI)  # type: ignore[no-any-return]
+
+
+@cache
+def families() -> list[str]:
+    """Fonts to try for each character, in order."""
+    installed = set(font_manager.fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+
+
+@cache
+def _characters() -> frozenset[int]:
+    found: set[int] = set()
+    for name in families():
+        path = font_manager.findfont(name)
+        found |= font_manager.get_font(path).get_charmap().keys()
+    return frozenset(found)

@@ -1,0 +1,57 @@
+"""A run's records in the formats that other tools read, on request: `report RUN --format NAME`.
+
+    pull_request, json_report, parquet, timm      one file each, beside the other reports
+    tensorboard, mlflow_runs, wandb_runs          folders that those tools open, made offline
+
+A new format is one more file and a line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from bench.errors import UnknownNameError, UsageError
+
+FORMATS = {
+    "pr": "pull_request",
+    "json": "json_report",
+    "parquet": "parquet",
+    "timm": "timm",
+    "tensorboard": "tensorboard",
+    "mlflow": "mlflow_runs",
+    "wandb": "wandb_runs",
+}
+
+
+def parse(text: str) -> list[str]:
+    """`NAME,NAME`; an unknown one is an error that lists the known."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise UnknownNameError("format", name, FORMATS)
+    return names
+
+
+def write(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Write the run in `folder` in each of the formats; returns what was written."""
+    from bench.analysis.findings import find
+    from bench.storage.records import load_run
+    from bench.storage.run_folder import refuse_links
+
+    refuse_links(folder)
+    modules = [importlib.import_module(f"{__name__}.{FORMATS[name]}") for name in names]
+    findings = find(load_run(folder)) if modules else None
+    return [module.write(findings) for module in modules]
+
+
+def need(module: str, extra: str) -> ModuleType:
+    """An optional package; where it is missing the error says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"this format needs {module}: `pip install 'backbone-bench[{extra}]'`."
+        ) from error

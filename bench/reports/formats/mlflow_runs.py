@@ -1,0 +1,63 @@
+"""`mlruns/`: an MLflow file store with a run for each trial, made offline.
+
+MLflow keeps file stores for reading and migrating: open it with
+`MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`, or take it over into a database
+with `mlflow migrate-filestore`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.findings import Findings
+from bench.reports.formats import need
+from bench.reports.formats.series import Series, all_series
+
+FOLDER = "mlruns"
+
+
+def write(findings: Findings) -> Path:
+    """Make the store anew; one that was made before is replaced."""
+    mlflow = need("mlflow", "mlflow")
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    folder = findings.run.folder / FOLDER
+    # The folder itself stays: within one process MLflow takes a known store to be there.
+    for earlier in folder.glob("[!.]*/"):
+        shutil.rmtree(earlier)
+    client = mlflow.MlflowClient(tracking_uri=folder.resolve().as_uri())
+    experiment = client.create_experiment(_key(findings.run.name))
+    for series in all_series(findings):
+        _log(mlflow, client, experiment, series)
+    return folder
+
+
+def _log(mlflow: Any, client: Any, experiment: str, series: Series) -> None:
+    started, finished = (_milliseconds(t) for t in (series.record.started, series.record.finished))
+    run = client.create_run(experiment, start_time=started, run_name=series.name).info.run_id
+    entities = mlflow.entities
+    metrics = [
+        entities.Metric(_key(name), value, finished, step)
+        for step, epoch in enumerate(series.epochs, 1)
+        for name, value in epoch.items()
+    ]
+    metrics += [
+        entities.Metric(f"figures/{_key(name)}", value, finished, 0)
+        for name, value in series.figures.items()
+    ]
+    parameters = [entities.Param(name, value) for name, value in series.parameters.items()]
+    client.log_batch(run, metrics=metrics, params=parameters)
+    client.set_terminated(run, end_time=finished)
+
+
+def _milliseconds(when: str) -> int:
+    return int(1000 * datetime.fromisoformat(when).timestamp()) if when else 0
+
+
+def _key(name: str) -> str:
+    """MLflow allows few characters in a name."""
+    return re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)

@@ -1,0 +1,21 @@
+"""`summary.parquet`: the columns of `summary.csv`, typed, for data frames and databases."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from bench.analysis.findings import Findings
+from bench.reports.formats import need
+from bench.system.files import write_atomic
+
+
+def write(findings: Findings) -> Path:
+    """Write it beside the other reports."""
+    need("pyarrow", "parquet")
+    buffer = io.BytesIO()
+    table = findings.with_standings(findings.trials)
+    table.reset_index(drop=True).to_parquet(buffer, engine="pyarrow", index=False)
+    path = findings.run.folder / "summary.parquet"
+    write_atomic(path, buffer.getvalue())
+    return path

@@ -1,0 +1,44 @@
+"""`pull_request.md`: the verdict and a short table, to paste into a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.analysis import columns, facts, verdict_text
+from bench.analysis.columns import COLUMNS
+from bench.analysis.escape import comment as safe
+from bench.analysis.findings import Findings
+from bench.system.files import write_atomic
+
+SHOWN = ("accuracy", "accuracy_low", "latency_p50_ms", "params", "train_seconds")
+CONTEXT = ("Images", "Protocol", "Trials")
+LONG = 300
+
+
+def write(findings: Findings) -> Path:
+    """Write it beside the other reports."""
+    path = findings.run.folder / "pull_request.md"
+    write_atomic(path, text(findings))
+    return path
+
+
+def text(findings: Findings) -> str:
+    """Few lines: nobody scrolls through a comment."""
+    shown = [column for column in COLUMNS if column.name in SHOWN]
+    rows = [
+        [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in shown)]
+        for _, row in findings.table.iterrows()
+    ]
+    titles = ["#", "Backbone", *(column.title for column in shown)]
+    aligned = ("right", "left", *("right" for _ in shown))
+    table = tabulate(rows, titles, tablefmt="pipe", colalign=aligned, disable_numparse=True)
+    about = dict(facts.facts(findings))
+    context = [safe(about[title], LONG) for title in CONTEXT if title in about]
+    warnings = "\n".join(f"- {safe(warning, LONG)}" for warning in facts.warnings(findings))
+    parts = [safe(findings.verdict.sentence, verdict_text.LONGEST), table]
+    parts.append(f"{safe(findings.run.name)}: {'; '.join(context)}")
+    if warnings:
+        parts.append(f"<details><summary>Notes</summary>\n\n{warnings}\n\n</details>")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,51 @@
+"""`wandb/`: an offline Weights & Biases run for each trial; `wandb sync` uploads what it should.
+
+Nothing is sent anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.findings import Findings
+from bench.reports.formats import need
+from bench.reports.formats.series import Series, all_series
+
+FOLDER = "wandb"
+
+
+def write(findings: Findings) -> Path:
+    """Make the runs anew; those that were made before are replaced."""
+    wandb = need("wandb", "wandb")
+    folder = findings.run.folder / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    for series in all_series(findings):
+        _log(wandb, findings.run.folder, series)
+    return folder
+
+
+def _log(wandb: Any, folder: Path, series: Series) -> None:
+    settings = wandb.Settings(
+        silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True
+    )
+    run = wandb.init(
+        project="backbone-bench",
+        group=_name(series.parameters["run"]),
+        name=_name(series.name),
+        config=dict(series.parameters),
+        dir=str(folder),
+        mode="offline",
+        settings=settings,
+    )
+    for step, epoch in enumerate(series.epochs, 1):
+        run.log(dict(epoch), step=step)
+    run.summary.update({f"figures/{name}": value for name, value in series.figures.items()})
+    run.finish()
+
+
+def _name(text: str) -> str:
+    """W&B allows few characters in a name, and not many of them."""
+    return re.sub(r"[^\w. ()-]", "_", text, flags=re.ASCII)[:100]

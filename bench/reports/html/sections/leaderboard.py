@@ -1,0 +1,70 @@
+"""The ranked table: a row a backbone, with intervals and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis import columns
+from bench.analysis import format as fmt
+from bench.analysis.columns import COLUMNS
+from bench.analysis.findings import Findings
+from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.verdict import Verdict
+from bench.reports.html.evidence import Seen
+from bench.reports.html.values import Json, number, text
+
+# Of random weights these mean nothing, so such rows never sort among the others by them.
+QUALITY = frozenset({"accuracy", "accuracy_low", "loss", "val_accuracy", "macro_f1"})
+
+
+def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+    table = findings.table
+    if not len(table):
+        return None
+    shown = [c for c in COLUMNS if table[c.name].notna().any()]
+    # The most important stand where no screen is too narrow for them, the interval beside its mean.
+    shown.sort(key=lambda c: (c.name not in ("accuracy", "accuracy_low"), -c.importance))
+    return {
+        "columns": [
+            {
+                "title": column.title,
+                "name": column.name,
+                "about": METRICS[column.name].title,
+                "lower": METRICS[column.name].better == "lower",
+                "quality": column.name in QUALITY,
+            }
+            for column in shown
+        ],
+        "rows": [_row(row, shown, findings.verdict) for _, row in table.iterrows()],
+        "about": columns.explanation(findings),
+    }
+
+
+def _row(row: pd.Series[Any], shown: list[columns.Column], verdict: Verdict) -> Json:
+    recommended = len(verdict.standings) > 1 and row["label"] == verdict.recommended
+    about = f"the cheapest of the best and those within {fmt.points(verdict.margin)} of it"
+    if verdict.cheapest_by:
+        about += f", by {verdict.cheapest_by}"
+    return {
+        "label": text(row["label"].removesuffix(f" ({RANDOM_INIT})")),
+        "seed": int(row["seed"]) if "seed" in row else None,
+        "rank": None if pd.isna(row["rank"]) else int(row["rank"]),
+        "state": _state(row),
+        "reason": text(row["reason"]),
+        "failed": int(row.get("failed", 0)),
+        "interval": [number(row[n]) for n in ("accuracy_low", "accuracy", "accuracy_high")],
+        "verdict": text(row["verdict"]),
+        "tie": row["ties"],
+        "marks": [["recommended", about]] if recommended else [],
+        "cells": [{"text": c.cell(row), "value": number(row[c.name])} for c in shown],
+    }
+
+
+def _state(row: pd.Series[Any]) -> str:
+    if row["status"] != "ok":
+        return "failed"
+    return "random" if row["weights"] == RANDOM_INIT else "ranked"

@@ -1,0 +1,55 @@
+"""Contact sheets: each backbone's surest mistakes, and the images that all of them get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.analysis.mistakes import MOST_OF_ONE, MOST_SHARED, Mistake, shared
+from bench.reports.html.evidence import Seen
+from bench.reports.html.values import Json, text
+from bench.types import Split
+
+
+def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+    if not any(findings.mistakes.values()):
+        return None
+    classes = findings.run.dataset.classes
+    split = findings.run.dataset.splits.get("test", Split((), ()))
+
+    def image(place: int, true: int, predicted: int, words: str) -> Json:
+        return {
+            "image": place,
+            "file": text(split.ids[place]) if place < len(split) else str(place),
+            "title": f"{text(classes[true], 60)} → {text(classes[predicted], 60)}",
+            "words": words,
+        }
+
+    suspects = shared(findings.mistakes)
+    return {
+        "shared": [
+            image(s.image, s.true, s.predicted, f"wrong by all {len(s.by_backbone)}")
+            for s in suspects[:MOST_SHARED]
+        ],
+        "shared_total": len(suspects),
+        "together": len(findings.mistakes),
+        "backbones": [
+            {
+                "label": text(label),
+                "total": len(found),
+                "images": [
+                    image(m.image, m.true, m.predicted, _words(m)) for m in found[:MOST_OF_ONE]
+                ],
+            }
+            for label, found in findings.mistakes.items()
+            if found
+        ],
+    }
+
+
+def _words(mistake: Mistake) -> str:
+    sure = f"{fmt.percent(mistake.confidence)} sure"
+    if mistake.seeds == 1:
+        return sure
+    return f"{sure}, {mistake.wrong_seeds} of {mistake.seeds} seeds"

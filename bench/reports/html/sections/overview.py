@@ -1,0 +1,39 @@
+"""The top of the page: what was run, the verdict, and what a reader must be warned of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.analysis import facts, verdict_text
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.analysis.verdict import Verdict
+from bench.reports.html.evidence import Seen
+from bench.reports.html.values import Json, number, text
+
+MOST_FIRST = 5
+
+
+def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
+    return {
+        "name": text(findings.run.name),
+        "created": text(findings.run.meta.get("created", "")),
+        "verdict": {
+            "sentence": text(findings.verdict.sentence, verdict_text.LONGEST),
+            "certainty": text(findings.verdict.certainty, verdict_text.LONGEST),
+            "about": f"P(first): how often each is first with {findings.verdict.redrawn}",
+            "first": _first(findings.verdict),
+        },
+        "facts": [[title, text(what)] for title, what in facts.facts(findings)],
+        "warnings": [text(warning) for warning in facts.warnings(findings)],
+    }
+
+
+def _first(verdict: Verdict) -> list[Json]:
+    """Who would come first with other images and seeds, and how often, in tenths."""
+    known = [(s.first, s.label) for s in verdict.standings if s.first]
+    known.sort(key=lambda one: -one[0])
+    return [
+        {"label": text(label), "share": number(first), "text": fmt.tenths(first)}
+        for first, label in known[:MOST_FIRST]
+    ]

@@ -1,0 +1,237 @@
+"""`report.md`: everything a run says, for reading, in the order in which a reader asks.
+
+What was run and why, the ranked table, then each backbone on its own, where the time went, what was
+left out, on what machine, and the command that does it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+import pandas as pd
+
+from bench.analysis import columns, facts, verdict_text
+from bench.analysis import format as fmt
+from bench.analysis.columns import COLUMNS
+from bench.analysis.escape import markdown as safe
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.classification import class_scores
+from bench.reports.figures import MOST_BACKBONES, Picture
+from bench.reports.markdown_parts import shown, table
+from bench.reports.sections import (
+    audit,
+    calibration,
+    costs,
+    learning,
+    pairs,
+    phases,
+    robustness,
+    runtimes,
+    sensitivity,
+    suspects,
+)
+from bench.system.command_line import typed
+from bench.types import Record
+
+LONG = 400
+MOST_CLASSES = 20
+MOST_EXCLUDED = 100
+ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
+PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
+
+
+def text(findings: Findings, pictures: Sequence[Picture]) -> str:
+    """The whole report; `pictures` are linked to, not drawn."""
+    sections = [
+        _head(findings),
+        _results(findings, pictures),
+        pairs.text(findings),
+        phases.text(findings),
+        runtimes.text(findings),
+        costs.text(findings),
+        audit.text(findings, pictures),
+        calibration.text(findings, pictures),
+        suspects.text(findings, pictures),
+        robustness.text(findings, pictures),
+        learning.text(findings, pictures),
+        sensitivity.text(findings, pictures),
+        *_backbones(findings, pictures),
+        _seconds(findings),
+        _left_out(findings),
+        _machine(findings),
+        _command(findings.run.meta.get("command", ())),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _head(findings: Findings) -> str:
+    created, verdict = str(findings.run.meta.get("created", "")), findings.verdict
+    lines = [
+        f"# {safe(findings.run.name)}",
+        "",
+        f"**{safe(verdict.sentence, verdict_text.LONGEST)}**",
+    ]
+    lines += ["", safe(verdict.certainty, verdict_text.LONGEST)] if verdict.certainty else []
+    lines += [""]
+    lines += [f"- **{title}:** {safe(what, LONG)}" for title, what in facts.facts(findings)]
+    lines += [f"- **Made:** {safe(created)}"] if created else []
+    warnings = facts.warnings(findings)
+    lines += ["", *(f"> - {safe(warning, LONG)}" for warning in warnings)] if warnings else []
+    return "\n".join(lines)
+
+
+def _results(findings: Findings, pictures: Sequence[Picture]) -> str:
+    if not len(findings.table):
+        return "## Results\n\nNo trial has finished."
+    every = columns.of(findings.table)
+    titles = ["#", "Backbone", *(column.title for column in every)]
+    rows = [
+        [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in every)]
+        for _, row in findings.table.iterrows()
+    ]
+    parts = ["## Results", table(titles, rows, left=(1,)), columns.explanation(findings)]
+    return "\n\n".join([*parts, *shown(pictures, "tradeoff", "")])
+
+
+def _backbones(findings: Findings, pictures: Sequence[Picture]) -> list[str]:
+    """A section for each backbone that finished at least once."""
+    sections = []
+    for label, records in findings.records.items():
+        ok = [record for record in records if record.status == "ok"]
+        if ok:
+            sections.append(_backbone(findings, label, ok, pictures))
+    if len(findings.records) > MOST_BACKBONES:
+        about = f"Pictures of the first {MOST_BACKBONES}; `report.html` draws those of all."
+        sections.insert(0, about)
+    return ["## Backbones", *sections] if sections else []
+
+
+def _backbone(
+    findings: Findings, label: str, ok: Sequence[Record], pictures: Sequence[Picture]
+) -> str:
+    parts = [f"### {safe(label)}", _provenance(ok[0])]
+    if findings.several_seeds:
+        parts.append(_seeds(findings.trials[findings.trials["label"] == label]))
+    if label in findings.confusions:
+        parts.append(_classes(findings, label))
+    parts += shown(pictures, "confusion", label)
+    parts += shown(pictures, "curves", label)
+    parts += shown(pictures, "mistakes", label)
+    if any(record.phases for record in ok):
+        parts.append(_phases(ok))
+    parts += ["\n".join(f"- {safe(note, LONG)}" for note in facts.notes(ok))]
+    return "\n\n".join(filter(None, parts))
+
+
+def _provenance(record: Record) -> str:
+    parts = []
+    if record.weights is not None:
+        parts.append(f"Weights: {safe(record.weights.source)}")
+        if record.weights.pretrained:
+            parts.append(f"from {safe(record.weights.location)}")
+            parts.append(f"SHA-256 `{safe(record.weights.sha256)}`")
+    parts += [f"{record.trial.input_size} px", f"{fmt.count(record.parameters)} parameters"]
+    return ", ".join(parts)
+
+
+def _seeds(trials: pd.DataFrame) -> str:
+    rows = [
+        [str(row["seed"]), *(column.cell(row) for column in COLUMNS)]
+        for _, row in trials.sort_values("seed").iterrows()
+    ]
+    return table(["Seed", *(column.title for column in COLUMNS)], rows, left=())
+
+
+def _classes(findings: Findings, label: str) -> str:
+    scored = list(
+        zip(findings.run.dataset.classes, class_scores(findings.confusions[label]), strict=True)
+    )
+    about = "\n\nOver the test answers of all seeds." if findings.several_seeds else ""
+    if len(scored) > MOST_CLASSES:
+        # Worst first; a class without images has no F1 and goes last.
+        scored.sort(key=lambda item: 2.0 if isnan(item[1].f1) else item[1].f1)
+        about += f"\n\nThe {MOST_CLASSES} classes with the lowest F1, of {len(scored)}; "
+        about += "`per_class.csv` has them all."
+    rows = [
+        [safe(name, 60), *map(_share, (s.precision, s.recall, s.f1)), f"{s.images:,}"]
+        for name, s in scored[:MOST_CLASSES]
+    ]
+    return table(["Class", "Precision", "Recall", "F1", "Images"], rows, left=(0,)) + about
+
+
+def _phases(records: Sequence[Record]) -> str:
+    titles = ["Seed", "Phase", "Starts from", "Views", "Trained", "Epochs", "Kept", "Val. acc."]
+    rows = []
+    for record in records:
+        for phase in record.phases:
+            epochs = f"{len(phase.epochs)}{' (stopped early)' if phase.stopped_early else ''}"
+            rows.append(
+                [
+                    str(record.trial.seed),
+                    safe(phase.name),
+                    safe(phase.cut),
+                    safe(phase.views),
+                    fmt.count(phase.trainable_parameters),
+                    epochs,
+                    str(phase.best_epoch),
+                    fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING,
+                    fmt.duration(phase.compile_seconds),
+                    fmt.duration(phase.train_seconds),
+                ]
+            )
+    return table([*titles, "Compile", "Train"], rows, left=(1, 2, 3))
+
+
+def _seconds(findings: Findings) -> str:
+    ok = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
+    if not ok:
+        return ""
+    spent = {part for _, record in ok for part in record.seconds}
+    parts = [part for part in PARTS if part in spent or part not in ON_REQUEST]
+    parts += ["total", "reused"]
+    rows = [
+        [safe(label), str(record.trial.seed)]
+        + [
+            fmt.duration(record.seconds[part]) if part in record.seconds else fmt.MISSING
+            for part in parts
+        ]
+        for label, record in ok
+    ]
+    about = (
+        "All as from cold caches; `reused` is how much of the total was found done. `features` is "
+        "the forward passes of what stays frozen, `data` is decoding."
+    )
+    return f"## Where the time went\n\n{table(['Backbone', 'Seed', *parts], rows)}\n\n{about}"
+
+
+def _left_out(findings: Findings) -> str:
+    parts = []
+    for title, found in (
+        ("Failed", facts.failures(findings)),
+        ("Skipped before training", facts.skipped(findings)),
+        ("Images", [(image.id, image.reason) for image in findings.run.dataset.excluded]),
+    ):
+        if found:
+            listed = [f"- {safe(who)}: {safe(why, LONG)}" for who, why in found[:MOST_EXCLUDED]]
+            more = len(found) - MOST_EXCLUDED
+            listed += [f"- and {more:,} more, in `dataset.json`"] if more > 0 else []
+            parts.append(f"**{title}**\n\n" + "\n".join(listed))
+    return "\n\n".join(["## Left out", *parts]) if parts else ""
+
+
+def _machine(findings: Findings) -> str:
+    rows = [[safe(key), safe(value)] for key, value in facts.environment(findings).items()]
+    return f"## Environment\n\n{table(['', ''], rows, left=(0, 1))}" if rows else ""
+
+
+def _command(argv: Sequence[str]) -> str:
+    if not argv:
+        return ""
+    # Four spaces rather than a fence: no argument can end the block.
+    lines = "\n".join(f"    {line}" for line in typed(argv).splitlines())
+    return f"## To do it again\n\n{lines}"
+
+
+def _share(value: float) -> str:
+    return fmt.MISSING if isnan(value) else fmt.percent(value)

@@ -1,0 +1,59 @@
+"""Whether the probabilities mean what they say, as a table beside the reliability diagrams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from bench.analysis import format as fmt
+from bench.analysis.columns import Show
+from bench.analysis.escape import markdown as safe
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.calibration import BINS, LARGEST_ERROR, LEAST_IMAGES
+from bench.reports.figures import Picture
+from bench.reports.markdown_parts import shown, table
+
+COLUMNS: Sequence[tuple[str, str, Show]] = (
+    ("Bal. acc.", "balanced_accuracy", fmt.percent),
+    ("ROC-AUC", "roc_auc", fmt.four_decimals),
+    ("Loss", "loss", fmt.decimals),
+    ("Brier", "brier", fmt.four_decimals),
+    ("ECE", "ece", fmt.percent),
+    ("if exact", "ece_chance", fmt.percent),
+    ("Temp.", "temperature", fmt.significant),
+    ("Loss after", "scaled_loss", fmt.decimals),
+    ("Brier after", "scaled_brier", fmt.four_decimals),
+    ("ECE after", "scaled_ece", fmt.percent),
+)
+
+
+def text(findings: Findings, pictures: Sequence[Picture]) -> str:
+    """A row for each pretrained backbone; means over the seeds."""
+    rows = [
+        [safe(str(row["label"])), *(_cell(show, row[name]) for _, name, show in COLUMNS)]
+        for _, row in findings.backbones.iterrows()
+        if row["label"] in findings.guesses
+    ]
+    if not rows:
+        return ""
+    titles = ["Backbone", *(title for title, _, _ in COLUMNS)]
+    parts = ["## Calibration", table(titles, rows), _about(findings)]
+    return "\n\n".join([*parts, *shown(pictures, "calibration", "")])
+
+
+def _cell(show: Show, value: float) -> str:
+    return fmt.MISSING if isnan(value) else show(value)
+
+
+def _about(findings: Findings) -> str:
+    images = len(findings.run.dataset.splits["validation"])
+    over = "Means over seeds. " if findings.several_seeds else ""
+    return (
+        f"{over}All on the test images. ECE is the expected calibration error over {BINS} bins of "
+        f"equal width of the predicted class' probability; exact probabilities would show about "
+        f"what stands under *if exact* on as many images. After: the logits divided "
+        f"by the temperature that fits the {images:,} validation images best; no answer changes. "
+        f"No temperature is given where validation is too small to tell one: fewer than "
+        f"{LEAST_IMAGES} images, nothing wrong there, or a standard error above "
+        f"{100 * LARGEST_ERROR:.0f}% of it."
+    )

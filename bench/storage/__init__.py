@@ -1,0 +1,1 @@
+"""What lies on disk: the cache, a run's records and arrays, its folder."""

@@ -1,0 +1,351 @@
+"""The content-addressed store on disk: what was computed once, found again by what it depends on.
+
+An entry appears whole or not at all (written aside, then renamed), is checked against its checksum
+when it is first opened, and counts as missing where anything is wrong with it: whoever makes it
+anew replaces what is there. Several processes may use one store: one lock per key keeps them from
+computing the same entry twice, and what a process has found is pinned, so that no other deletes it.
+Where nothing can be written, what is there is read. What an entry means is its maker's business.
+
+    entries/KIND/KEY/     what was computed (see `entries`)
+    extracted/DIGEST/     what archives held (see `datasets.archive`)
+    pins/                 what is in use (see `pins`)
+    drafts/, locks/       work in progress
+    file-digests.json     what files of weights held (see `file_digests`)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from bench.storage.entries import (
+    Draft,
+    Entry,
+    NotKeptError,
+    Parts,
+    is_folder,
+    key_of,
+    list_entry,
+    read_entry,
+    size_of,
+    state_of,
+    writing,
+)
+from bench.storage.pins import Pins
+from bench.system import locks
+from bench.system.unfinished import beside, remove, sweep, workplace
+
+__all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
+
+DEFAULT_LIMIT_BYTES = 50 * 10**9
+EXTRACTED = "extracted"
+DISK_MARGIN = 1.1  # of what is to be written, that must be free
+GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; who holds the lock longer hangs
+
+
+class NoRoomError(NotKeptError):
+    """The entry would not fit under the store's bound or on the disk."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cleared:
+    """What `clear` did, in bytes and numbers of entries."""
+
+    freed: int
+    in_use: int  # by a running process
+    refused: int  # by the operating system
+
+
+class Store:
+    """A folder of entries under a bound; the least recently used go first.
+
+    What one `Store` has found or made stays pinned until it is released or collected. A read-only
+    one changes nothing on disk, and keeps nothing.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.root = root or default_root()
+        self.limit_bytes = limit_bytes
+        self.read_only = read_only
+        self._pins = Pins(self.root / "pins")
+        self._drafts: list[Draft] = []
+        self._verified: dict[Path, tuple[int, ...]] = {}
+
+    def find(self, kind: str, parts: Parts) -> Entry | None:
+        """The entry for `parts`, verified and pinned; a damaged one counts as missing."""
+        path = self._path(kind, parts)
+        if not is_folder(path):
+            return None
+        self.pin(kind, path.name)
+        entry = self._read(path)
+        if entry is None:
+            self._pins.drop(_name(path))
+        elif not self.read_only:
+            with suppress(OSError):  # where the cache can only be read
+                (path / "used").touch()
+        return entry
+
+    def draft(self, kind: str, description: str, nbytes: int) -> Draft:
+        """Begin an entry of about `nbytes`; raises `NotKeptError` where it cannot be kept."""
+        return self.drafts(kind, [(description, nbytes)])[0]
+
+    def drafts(self, kind: str, wanted: Sequence[tuple[str, int]]) -> list[Draft]:
+        """Begin entries (description, bytes) that are written together: all fit, or none begins."""
+        self._make_room(sum(nbytes for _, nbytes in wanted))
+        begun: list[Draft] = []
+        try:
+            for description, nbytes in wanted:
+                begun.append(Draft(self.root, kind, description, nbytes, self._publish))
+        except BaseException:
+            for draft in begun:
+                draft.discard()
+            raise
+        self._drafts += begun
+        return begun
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half written, or held."""
+        if not self.read_only:
+            sweep(self.root / "drafts", below=False)
+            sweep(self.root / "pins", below=False)
+
+    @contextmanager
+    def workplace(self) -> Iterator[Path]:
+        """A folder for files of this process alone, gone afterwards."""
+        with ExitStack() as stack:
+            try:
+                self.make_folder("drafts")
+                folder = stack.enter_context(workplace(self.root / "drafts"))
+            except (OSError, NotKeptError):
+                elsewhere = tempfile.TemporaryDirectory(prefix="backbone-bench-")
+                folder = Path(stack.enter_context(elsewhere))
+            yield folder
+
+    @contextmanager
+    def lock(self, kind: str, parts: Parts) -> Iterator[None]:
+        """Held while an entry is looked up and made, so that two processes do not both make it."""
+        with self._locked(f"{kind}-{key_of(parts)}"):
+            yield
+
+    def make(
+        self,
+        kind: str,
+        parts: Parts,
+        description: str,
+        nbytes: int,
+        fill: Callable[[Draft], Mapping[str, Any] | None],
+    ) -> Entry:
+        """Find the entry or make it: `fill` writes the draft and may return notes to keep."""
+        with self.lock(kind, parts):
+            found = self.find(kind, parts)
+            if found is not None:
+                return found
+            draft = self.draft(kind, description, nbytes)
+            start = time.perf_counter()
+            try:
+                extra = fill(draft)
+                return draft.commit(parts, time.perf_counter() - start, extra)
+            except BaseException:
+                draft.discard()
+                raise
+
+    def pin(self, kind: str, key: str) -> None:
+        """Keep other processes from deleting what is there under this name, or will be."""
+        if self.read_only:
+            return
+        if (name := f"{kind}-{key}") in self._pins:
+            self._pins.add(name)
+            return
+        with self._guard():
+            self._pins.add(name)
+
+    def release(self) -> None:
+        """Let others delete what this one found or made."""
+        self._pins.release()
+
+    def make_folder(self, *names: str) -> None:
+        """Make a folder of the store's own, in the place of anything else of that name; raises
+        `NotKeptError` where nothing can be written."""
+        if self.read_only:
+            raise NotKeptError(f"the cache {self.root} is only read")
+        folder = self.root
+        with writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                folder /= name
+                if not folder.is_dir():
+                    remove(folder)
+                    folder.mkdir(exist_ok=True)
+
+    def replace_folder(self, new: Path, path: Path) -> None:
+        """Rename `new` to `path`, whatever is there now."""
+        aside = beside(self.root / "drafts" / "replaced")
+        with self._guard():
+            with suppress(FileNotFoundError):
+                path.rename(aside)
+            new.rename(path)
+        remove(aside)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, least recently used first; contents are not verified. What cannot be read
+        is among them."""
+        found = (list_entry(p) for p in self.root.glob("entries/*/*"))
+        yield from sorted(found, key=lambda e: e.used)
+
+    def extracted(self) -> Iterator[tuple[Path, int]]:
+        """The folders of what archives held, with their bytes."""
+        for path in sorted(self.root.glob(f"{EXTRACTED}/*")):
+            yield path, size_of(path)
+
+    def clear(self) -> Cleared:
+        """Delete all that no running process uses."""
+        sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
+        gone, used = self._delete(sizes)
+        self.sweep()
+        # Also what was in use when it was looked at, and is not any more.
+        pinned = self._pins.held()
+        used |= {path for path in sizes if _name(path) in pinned}
+        kept = [path in used for path in sizes if path not in gone and path.exists()]
+        return Cleared(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
+
+    def _read(self, path: Path) -> Entry | None:
+        try:
+            state = state_of(path)
+        except OSError:
+            return None
+        entry = read_entry(path, verify=self._verified.get(path) != state)
+        if entry is not None:
+            self._verified[path] = state
+        return entry
+
+    def _publish(self, draft: Path, kind: str, parts: Parts, replace: bool) -> Entry:
+        path = self._path(kind, parts)
+        # Another process may have been first; by construction its entry holds the same data.
+        if not replace and (found := self.find(kind, parts)) is not None:
+            remove(draft)
+            return dataclasses.replace(found, reused=False)
+        self.make_folder("entries", kind)
+        self.pin(kind, path.name)
+        self.replace_folder(draft, path)
+        entry = read_entry(path, verify=False, reused=False)
+        if entry is None:
+            raise OSError("an entry could not be read back")
+        self._verified[path] = state_of(path)
+        return entry
+
+    def _path(self, kind: str, parts: Parts) -> Path:
+        return self.root / "entries" / kind / key_of(parts)
+
+    def _make_room(self, nbytes: int) -> None:
+        """Delete what was used least recently until `nbytes` fit, or nothing where they cannot."""
+        self.make_folder("drafts")
+        self.sweep()
+        self._drafts = [draft for draft in self._drafts if draft.is_open]
+        entries, pinned = list(self.entries()), self._pins.held()
+        held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
+        yet = nbytes + sum(draft.still_to_write for draft in self._drafts)
+        over_bound = held + nbytes - self.limit_bytes
+        on_disk = int(DISK_MARGIN * yet)
+        over_disk = on_disk - shutil.disk_usage(self.root).free
+        free_to_go = [entry for entry in entries if _name(entry.path) not in pinned]
+        most = sum(entry.nbytes for entry in free_to_go)
+        if over_bound > most:
+            used = f", of which {held - most:,} are in use" if held > most else ""
+            raise NoRoomError(
+                f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}{used}"
+            )
+        if over_disk > most:
+            raise self._no_disk(on_disk)
+        excess, chosen = max(over_bound, over_disk), []
+        for entry in free_to_go:
+            if excess > 0:
+                chosen.append(entry.path)
+                excess -= entry.nbytes
+        self._delete(chosen)
+        # Others write too, and what a process has mapped takes room until it ends.
+        if chosen and shutil.disk_usage(self.root).free < yet:
+            raise self._no_disk(on_disk)
+
+    def _no_disk(self, nbytes: int) -> NoRoomError:
+        free = shutil.disk_usage(self.root).free
+        return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
+
+    def _delete(self, paths: Iterable[Path]) -> tuple[set[Path], set[Path]]:
+        """Delete what is not in use; returns that, and what is."""
+        moved: dict[Path, Path] = {}
+        used: set[Path] = set()
+        with suppress(OSError, NotKeptError):
+            self.make_folder("drafts")
+            with self._guard():
+                pinned = self._pins.held()
+                for path in paths:
+                    if _name(path) in pinned:
+                        used.add(path)
+                        continue
+                    aside = beside(self.root / "drafts" / "deleted")
+                    with suppress(OSError):
+                        path.rename(aside)
+                        moved[path] = aside
+        for aside in moved.values():
+            remove(aside)
+        return set(moved), used
+
+    def _guard(self) -> AbstractContextManager[None]:
+        """Nobody pins while another looks at the pins and deletes."""
+        return self._locked("pins", timeout=GUARD_SECONDS)
+
+    @contextmanager
+    def _locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
+        """Hold a lock, which is waited for as long as its holder works, or for `timeout` seconds.
+        Where none can be made nothing can be written, and there is no need."""
+        lock: FileLock | None = None
+        if not self.read_only:
+            with suppress(OSError, NotKeptError, NotImplementedError):
+                self.make_folder("locks")
+                lock = FileLock(self.root / "locks" / f"{name}.lock")
+                if timeout is None:
+                    locks.acquire(lock, f"cache entry {name}")
+                else:
+                    lock.acquire(timeout=timeout)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+
+def forget_pages(array: NDArray[Any]) -> None:
+    """Let go of the pages of a memory-mapped array that were read: they stay in the system's cache,
+    and no longer count as this process' memory."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def default_root() -> Path:
+    """The user's cache folder for this program; `BACKBONE_BENCH_CACHE` names another."""
+    named = os.environ.get("BACKBONE_BENCH_CACHE")
+    return Path(named) if named else user_cache_path("backbone-bench")
+
+
+def _name(path: Path) -> str:
+    """What an entry, or the folder of an archive, is pinned under."""
+    return f"{path.parent.name}-{path.name}"

@@ -1,0 +1,317 @@
+"""An entry of the store as a folder on disk, written once and checked whole when it is opened.
+
+    data.npy     the array
+    meta.json    what it is: its kind, what its key is made of, checksums, cost, notes of its maker
+    used         empty; its date is that of the last use
+
+Checksums cover the whole of `data.npy`, the header included, and the metadata. The key must follow
+from the metadata too, so that another entry's folder under this name is damage like any other.
+Whatever is wrong, reading says only that there is no entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.system.files import to_json, write_atomic
+from bench.system.unfinished import beside, remove
+
+CHUNK_BYTES = 1 << 24
+UNREADABLE = "damaged, or of an earlier version"
+
+# What reading a file of any content may raise: JSON of any type and depth, numbers of any size.
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
+
+Parts = Mapping[str, Any]
+
+
+class NotKeptError(Exception):
+    """The entry cannot be kept in the store; compute without it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished entry: an array on disk, what it cost to make, and notes of its maker."""
+
+    path: Path
+    kind: str
+    key: str
+    description: str
+    cost_seconds: float
+    nbytes: int
+    used: float
+    reused: bool
+    extra: Mapping[str, Any]
+    readable: bool = True
+    data: NDArray[Any] | None = field(default=None, compare=False, repr=False)
+
+    def array(self) -> NDArray[Any]:
+        """The data, memory-mapped read-only: it may be larger than memory.
+
+        Of an entry that was looked up it stays readable, whatever happens to the folder.
+        """
+        return _mapped(self.path) if self.data is None else self.data
+
+
+class Draft:
+    """An entry being written, row by row; invisible to others until `commit`.
+
+    Rows go through a plain file: written pages of a memory map would count as this process' memory,
+    and a full disk would kill it without a word.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        kind: str,
+        description: str,
+        nbytes: int,
+        publish: Callable[[Path, str, Parts, bool], Entry],
+    ) -> None:
+        """`nbytes`: what it may take. `publish` receives folder, kind, parts and whether to replace
+        an entry that is there."""
+        self.path, self.nbytes = beside(root / "drafts" / kind), nbytes
+        self._root, self._kind, self._description = root, kind, description
+        self._publish = publish
+        with writing(root):
+            self.path.mkdir(parents=True)
+            self._file = (self.path / "data.npy").open("wb")
+        self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._rows = 0
+        self._crc32 = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still being written."""
+        return not self._file.closed
+
+    @property
+    def still_to_write(self) -> int:
+        """Bytes that it may yet take."""
+        return 0 if self._file.closed else max(0, self.nbytes - self._file.tell())
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows; all must be alike in shape and type."""
+        row = (rows.shape[1:], rows.dtype)
+        if self._row is None:
+            self._row = row
+            self._write_header()
+        elif row != self._row:
+            raise ValueError(f"rows of {row} cannot follow rows of {self._row}")
+        data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
+        self._crc32 = zlib.crc32(data.data, self._crc32)
+        with writing(self._root):
+            self._file.write(data.data)
+        self._rows += len(rows)
+
+    def commit(
+        self,
+        parts: Parts,
+        cost_seconds: float,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        replace: bool = False,
+    ) -> Entry:
+        """Publish what was written under the address of `parts`.
+
+        An undamaged entry that is there already stays, unless it is to be replaced.
+        """
+        if self._row is None:
+            self._row = ((), np.dtype("uint8"))
+        with writing(self._root):
+            header = self._write_header()
+            self._file.close()
+            meta = {
+                "kind": self._kind,
+                "parts": dict(parts),
+                "description": self._description,
+                "cost_seconds": cost_seconds,
+                "nbytes": (self.path / "data.npy").stat().st_size,
+                "header_bytes": len(header),
+                "header_crc32": zlib.crc32(header),
+                "data_crc32": self._crc32,
+                "extra": dict(extra or {}),
+            }
+            meta["meta_crc32"] = zlib.crc32(to_json(meta).encode())
+            write_atomic(self.path / "meta.json", to_json(meta))
+            (self.path / "used").touch()
+            return self._publish(self.path, self._kind, parts, replace)
+
+    def discard(self) -> None:
+        """Remove what is left; nothing is, once it was committed."""
+        with suppress(OSError):  # what was not yet written to a full disk is not needed any more
+            self._file.close()
+        remove(self.path)
+
+    def _write_header(self) -> bytes:
+        # Padded by numpy such that the number of rows can be rewritten in place.
+        assert self._row is not None  # the callers have seen to it
+        shape, dtype = self._row
+        descr = np.lib.format.dtype_to_descr(dtype)
+        header = _header({"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)})
+        with writing(self._root):
+            self._file.seek(0)
+            self._file.write(header)
+        return header
+
+
+def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None:
+    """The entry at `path`, its data opened; nothing where anything is wrong with it.
+
+    Without `verify`, the checksum of the data alone is not computed.
+    """
+    try:
+        meta = _read_meta(path)
+        if verify:
+            _verify(path / "data.npy", meta)
+        return Entry(
+            path=path,
+            kind=path.parent.name,
+            key=path.name,
+            description=str(meta["description"]),
+            cost_seconds=float(meta["cost_seconds"]),
+            nbytes=meta["nbytes"],
+            used=_used(path),
+            reused=reused,
+            extra=meta["extra"],
+            data=_mapped(path),
+        )
+    except _DAMAGE:
+        return None
+
+
+def list_entry(path: Path) -> Entry:
+    """What is at `path` in a list of all that there is: also what cannot be read takes room."""
+    try:
+        meta = _read_meta(path)
+        used, description, cost = _used(path), str(meta["description"]), float(meta["cost_seconds"])
+        nbytes, extra, readable = meta["nbytes"], meta["extra"], True
+    except _DAMAGE:
+        # No use of it is known: it is the first to go.
+        used, description, cost, extra, readable = 0.0, UNREADABLE, 0.0, {}, False
+        nbytes = size_of(path)
+    return Entry(
+        path, path.parent.name, path.name, description, cost, nbytes, used, True, extra, readable
+    )
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What changes with an entry's data: whether they were verified is remembered for this."""
+    status = (path / "data.npy").stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def key_of(parts: Parts) -> str:
+    """The content address of `parts`."""
+    return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; links are not followed."""
+    total = 0
+    with suppress(OSError):  # it may just be deleted
+        if not is_folder(path):
+            return path.lstat().st_size
+        for _, nbytes in files_below(path):
+            total += nbytes
+    return total
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of all that is below, but folders; of a link, its own size."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as found:
+            for one in found:  # a million, perhaps: no objects for paths
+                if one.is_dir(follow_symlinks=False):
+                    waiting.append(f"{below}{one.name}/")
+                else:
+                    yield below + one.name, one.stat(follow_symlinks=False).st_size
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder itself, not a link to one, as far as this user may know."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Turn what the system refuses into `NotKeptError`, which names the store's folder."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise NotKeptError(f"the cache {root} cannot be written: {why}") from error
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    """The metadata of a folder whose files look right; raises whatever is wrong."""
+    if not is_folder(path):
+        raise ValueError("not a folder")
+    with _plain_file(path / "meta.json") as file:
+        meta = json.loads(file.read())
+    stated = meta.pop("meta_crc32")
+    if zlib.crc32(to_json(meta).encode()) != stated:
+        raise ValueError("damaged metadata")
+    if (meta["kind"], key_of(meta["parts"])) != (path.parent.name, path.name):
+        raise ValueError("another entry's folder")
+    if not isinstance(meta["extra"], dict) or "header_crc32" not in meta:
+        raise ValueError("of an earlier version")
+    status = (path / "data.npy").lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size != meta["nbytes"]:
+        raise ValueError("damaged data")
+    return dict(meta)
+
+
+def _verify(data: Path, meta: Mapping[str, Any]) -> None:
+    with _plain_file(data) as file:
+        header, crc = zlib.crc32(file.read(meta["header_bytes"])), 0
+        while chunk := file.read(CHUNK_BYTES):
+            crc = zlib.crc32(chunk, crc)
+    if (header, crc) != (meta["header_crc32"], meta["data_crc32"]):
+        raise ValueError("damaged data")
+
+
+def _plain_file(path: Path) -> IO[bytes]:
+    """Opened for reading; a pipe or device under this name is not waited for."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(f"{path} is not a regular file")
+    return path.open("rb")
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    data: NDArray[Any] = np.load(path / "data.npy", mmap_mode="r")
+    return data
+
+
+def _used(path: Path) -> float:
+    try:
+        return (path / "used").stat().st_mtime
+    except OSError:
+        return (path / "meta.json").stat().st_mtime
+
+
+def _header(content: Mapping[str, Any]) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, dict(content))
+    return file.getvalue()

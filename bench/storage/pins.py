@@ -1,0 +1,78 @@
+"""Which entries of a store are in use, so that no other process deletes them.
+
+    pins/.in-use.PID-HEX/KIND-KEY     one empty file an entry, in a folder of the process' own
+
+What a killed process left counts no more (see `unfinished`). Where nothing can be written, nothing
+is pinned: nothing can be deleted there either.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from bench.system.unfinished import beside, is_abandoned, remove, sweep
+
+
+class Pins:
+    """What one user of a store holds; let go of when it is released, collected or ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._own: Path | None = None
+        self._process = 0
+        self._names: set[str] = set()
+
+    def add(self, name: str) -> None:
+        """Hold the entry of that name. Pinned again, its file's date is renewed: another machine
+        goes by that."""
+        with suppress(OSError):
+            if self._own is None or self._process != os.getpid():
+                self._begin()
+            assert self._own is not None  # begun
+            (self._own / name).touch()
+            self._names.add(name)
+
+    def drop(self, name: str) -> None:
+        if name in self:
+            self._names.discard(name)
+            assert self._own is not None  # it has a name
+            with suppress(OSError):
+                (self._own / name).unlink()
+
+    def __contains__(self, name: str) -> bool:
+        return self._process == os.getpid() and name in self._names
+
+    def held(self) -> set[str]:
+        """The names that any living process holds, this one included."""
+        found: set[str] = set()
+        with suppress(OSError):
+            for lease in list(self._folder.iterdir()):
+                if not is_abandoned(lease):
+                    with suppress(OSError):
+                        found.update(path.name for path in lease.iterdir())
+        return found
+
+    def release(self) -> None:
+        """Let go of all; what killed processes left goes too."""
+        if self._own is not None:
+            self._end()
+            self._own = None
+            self._names.clear()
+
+    def _begin(self) -> None:
+        self._names.clear()  # a fork's parent holds its own
+        self._folder.mkdir(parents=True, exist_ok=True)
+        sweep(self._folder, below=False)
+        own = beside(self._folder / "in-use")
+        own.mkdir()
+        self._own, self._process = own, os.getpid()
+        self._end = weakref.finalize(self, _end, own, self._process)
+
+
+def _end(own: Path, process: int) -> None:
+    if process == os.getpid():  # a fork must not end what its parent holds
+        remove(own)
+        sweep(own.parent, below=False)

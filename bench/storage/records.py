@@ -1,0 +1,247 @@
+"""Records on disk: what a run leaves behind and how it is read again.
+
+    results/<run>/
+      run.json        what was asked: protocol, settings, dataset summary, what was skipped and why
+      dataset.json    class names, and the images and labels of each split
+      records.jsonl   one line a trial, finished or failed
+      arrays/KEY.npz  the raw evidence of one trial: labels, probabilities, durations (`arrays.py`)
+      logs/KEY.log    what the trial's process printed
+
+Writing is atomic, and a record is written after its arrays: where there is a record, there is its
+evidence. Format history: 1, the first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.errors import BenchError, os_error_text
+from bench.protocol import Head, Phase
+from bench.storage.arrays import Array, read_arrays
+from bench.storage.arrays import write_arrays as write_arrays
+from bench.storage.structured import structure as structure
+from bench.system.files import to_json, write_atomic
+from bench.types import SPLITS, Dataset, Measuring, Record, Settings, Trial
+
+SCHEMA = 1
+REMADE = "the same `run` command writes it again and keeps what is trained."
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
+class Evidence:
+    """One record with its raw arrays, read when first asked for: what a metric looks at."""
+
+    record: Record
+    classes: tuple[str, ...]
+    folder: Path
+
+    @cached_property
+    def arrays(self) -> Mapping[str, Array]:
+        """Raw arrays by name; empty for a failed trial.
+
+        `test_labels`, `test_probabilities` (images x classes, float64), the same for
+        `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
+        `robust_*` (see `bench/training/robustness`), and `latency_<runtime>_b<batch>`,
+        `warmup_<runtime>_b<batch>` (seconds per query).
+        """
+        return read_arrays(self.folder, self.record, len(self.classes))
+
+
+@dataclass(frozen=True)
+class _Protocol:
+    """What `run.json` holds of the protocol."""
+
+    name: str = ""
+    summary: str = ""
+    digest: str = ""
+    head: Head | None = None
+    phases: tuple[Phase, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """What `run.json` holds of the data set."""
+
+    name: str = ""
+    fingerprint: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """The types of what `run.json` may hold; older runs and those cut short lack some of it."""
+
+    name: str = ""
+    created: str = ""
+    command: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    dataset: _Dataset = field(default_factory=_Dataset)
+    protocol: _Protocol = _Protocol()
+    settings: Settings = field(default_factory=Settings)
+    measuring: Measuring = field(default_factory=Measuring)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    skipped: tuple[Mapping[str, str], ...] = ()
+    broken_plugins: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    price_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run read back from its folder; all that a report needs."""
+
+    folder: Path
+    meta: Mapping[str, Any]  # run.json
+    dataset: Dataset
+    every: tuple[Record, ...]  # in the order they were made
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """The trials on the largest share of the training images, which alone are ranked."""
+        return tuple(r for r in self.every if r.trial.fraction == self._largest)
+
+    @cached_property
+    def smaller(self) -> tuple[Record, ...]:
+        """Those on smaller shares, for a learning curve."""
+        return tuple(r for r in self.every if r.trial.fraction < self._largest)
+
+    @cached_property
+    def _largest(self) -> float:
+        return max((record.trial.fraction for record in self.every), default=1.0)
+
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(Evidence(r, self.dataset.classes, self.folder) for r in self.records)
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run's folder; an error names the file that is missing or damaged."""
+    if not (folder / "run.json").is_file():
+        raise BenchError(
+            f"{folder} holds no run (no run.json); `results/` lists the runs there are."
+        )
+    return Run(folder, read_meta(folder), read_dataset(folder), read_records(folder))
+
+
+def read_meta(folder: Path) -> Mapping[str, Any]:
+    """Read a run's `run.json`; empty where there is none yet."""
+    if not (folder / "run.json").exists():
+        return {}
+
+    def checked(raw: Any) -> Mapping[str, Any]:
+        structure(_Meta, raw)
+        return typing.cast("Mapping[str, Any]", raw)
+
+    return _read(folder / "run.json", checked, f"Move it elsewhere: {REMADE}")
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """The images and labels of a run: its `dataset.json`."""
+
+    def checked(raw: Any) -> Dataset:
+        dataset = structure(Dataset, raw)
+        "".join(dataset.classes).encode()  # a class that is no text was never written here
+        for name, split in dataset.splits.items():
+            if name not in SPLITS or not len(split.ids) == len(split.labels):
+                raise ValueError(
+                    f"split {name!r} has {len(split.ids)} ids, {len(split.labels)} labels"
+                )
+            if not all(0 <= label < len(dataset.classes) for label in split.labels):
+                raise ValueError(f"split {name!r} has labels of no class")
+        return dataset
+
+    return _read(folder / "dataset.json", checked, f"Nothing else is lost: {REMADE}")
+
+
+def _read(path: Path, checked: Callable[[Any], T], remedy: str) -> T:
+    """Read one JSON file of a run's folder through `checked`; an error says how to go on."""
+    try:
+        return checked(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise BenchError(f"{path} is gone. {remedy}") from error
+    except OSError as error:
+        raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BenchError(f"{path} is damaged ({_in_short(error)}). {remedy}") from error
+
+
+def _in_short(error: Exception) -> str:
+    """Return an error of reading JSON in one line; `KeyError` alone says nothing but the key."""
+    text = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return text[:200]
+
+
+def read_records(folder: Path) -> tuple[Record, ...]:
+    """The run's records, in the order they were made: one of each place, as the recorder has it."""
+    return newest(read_lines(folder))
+
+
+def read_lines(folder: Path) -> list[Record]:
+    """All records of a run, one a line: places are there twice where something else wrote them."""
+    path = folder / "records.jsonl"
+    try:
+        # Not `splitlines`, which also divides at what may stand in a name: U+2028, U+0085.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
+    return [_record(path, number, line) for number, line in enumerate(lines, 1) if line]
+
+
+def _record(path: Path, number: int, line: str) -> Record:
+    try:
+        raw = json.loads(line)
+        if raw["schema"] > SCHEMA:
+            raise BenchError(
+                f"{path} line {number} has format {raw['schema']}, this program reads up to "
+                f"{SCHEMA}; update backbone-bench."
+            )
+        record = structure(Record, raw)
+        phases = [*record.phases, *(phase for rate in record.tuning for phase in rate.phases)]
+        if not all(0 <= phase.best_epoch <= len(phase.epochs) for phase in phases):
+            raise ValueError("its best epoch is not among its epochs")
+        return record
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BenchError(
+            f"{path} line {number} is not a record ({_in_short(error)}). Delete that line: the "
+            f"same `run` command then trains its trial again and keeps the others."
+        ) from error
+
+
+def place(trial: Trial) -> tuple[str, int, int, float]:
+    """Return what a run holds one record of."""
+    return trial.backbone, trial.input_size, trial.seed, trial.fraction
+
+
+def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
+    """Return the last record of each place, in the order in which they were made."""
+    kept: dict[tuple[str, int, int, float], Record] = {}
+    for record in records:
+        kept.pop(place(record.trial), None)
+        kept[place(record.trial)] = record
+    return tuple(kept.values())
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Say which images a run is made with."""
+    write_atomic(folder / "dataset.json", to_json(dataclasses.asdict(dataset)))
+
+
+def write_records(folder: Path, records: typing.Iterable[Record]) -> None:
+    """Replace a run's records, all at once: a reader never meets half a line."""
+    lines = [to_json(dataclasses.asdict(r)) for r in records]
+    write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))

@@ -1,0 +1,94 @@
+"""A run's folder: who may write in it, and where an earlier run of the same name goes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bench.errors import BenchError, UsageError
+from bench.system.files import is_file_name
+from bench.system.locks import holder, named
+
+LOCK = ".lock"  # held by who makes the run
+TAKEN = ("latest", "index.html")  # what stands among the runs in `results/` and is none
+MAX_NAME_BYTES = 200  # a name of 255 has no room for what is added while writing
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a run, or would hide one from those who look for it."""
+    if not is_file_name(name):
+        why = "it must be a plain folder name"
+    elif name.lower() in TAKEN:
+        why = "that name has a meaning of its own in the results folder"
+    elif not name.isprintable() or name != name.strip():
+        why = "it may hold no line breaks, control characters or spaces at its ends"
+    elif name.startswith((".", "-")):
+        why = f"it may not begin with {name[0]!r}"
+    elif len(name.encode()) > MAX_NAME_BYTES:
+        why = f"it may have at most {MAX_NAME_BYTES} bytes"
+    else:
+        return
+    raise UsageError(f"--run {name!r}: {why}; give another name.")
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise an error where a symbolic link in a run's folder leads out of it: writing there would
+    change, and reading would show, files that are not the run's."""
+    home = folder.resolve()
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(at, name)
+            if path.is_symlink() and not _leads_into(path, home):
+                raise BenchError(
+                    f"{path} is a link that leads out of the run's folder, so nothing is written "
+                    f"there; remove it, or put what it leads to in its place."
+                )
+
+
+def _leads_into(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a circle of links
+        return False
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else makes this run meanwhile; an error where somebody does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
+    try:
+        lock = FileLock(folder / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        pid = holder(folder / LOCK)
+        who = "" if pid is None else f" ({named(pid)})"
+        raise BenchError(
+            f"another process is making run {folder.name}; wait for it{who}."
+        ) from error
+    with lock:
+        yield
+
+
+def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
+    """The run's folder. With `fresh`, an earlier run of that name is moved aside, not deleted."""
+    folder = results / name
+    if fresh and folder.exists():
+        with held(folder):  # else it would be moved away under who makes it
+            used = any(path.name != LOCK for path in folder.iterdir())
+            if used and sys.platform != "win32":
+                _move_aside(folder)
+        if used and sys.platform == "win32":  # where an open file keeps its folder in its place
+            _move_aside(folder)
+    return folder
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)

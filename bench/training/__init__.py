@@ -1,0 +1,1 @@
+"""One backbone trained: frozen features, phases, seeds and learning rates."""

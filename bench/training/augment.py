@@ -1,0 +1,88 @@
+"""Random changes of images: drawn by NumPy from a seed, applied a whole batch at a time.
+
+A flip is exact: the columns are reversed. Rotation, shift, shear and zoom are one affine map an
+image, applied once, so that pixels are interpolated once. The same draw gives the same images on
+every backend, cached or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.models.backends.base import Array
+from bench.protocol import Augment
+
+
+@dataclass(frozen=True)
+class View:
+    """One deterministic change of every image of a split."""
+
+    name: str
+    flip: bool = False
+    augment: Augment | None = None
+    seed: tuple[int, ...] = ()
+
+    def key(self) -> dict[str, object]:
+        """What the view depends on, for the address of what is computed from it."""
+        if self.augment is None:
+            return {"flip": self.flip}
+        a = self.augment
+        return {
+            "flip": a.flip,
+            "rotation": a.rotation,
+            "shift": a.shift,
+            "shear": a.shear,
+            "zoom": a.zoom,
+            "seed": list(self.seed),
+        }
+
+    def apply(self, images: Array, indices: Array) -> Array:
+        """The view of `images`, which are the split's images number `indices`."""
+        if self.augment is None:
+            return images[:, :, ::-1] if self.flip else images
+        return _warp(images, _matrices(self.augment, images.shape[1], self.seed, indices))
+
+
+PLAIN = View("plain")
+FLIPPED = View("flip", flip=True)
+
+
+def fixed_views(augment: Augment) -> tuple[View, ...] | None:
+    """The views to cache for a phase; `None` where every epoch draws its own."""
+    if augment.continuous:
+        if not augment.views:
+            return None
+        return tuple(View(f"drawn {i}", augment=augment, seed=(i,)) for i in range(augment.views))
+    return (PLAIN, FLIPPED) if augment.flip else (PLAIN,)
+
+
+def _matrices(augment: Augment, size: int, seed: tuple[int, ...], indices: Array) -> Array:
+    """One row of eight projective coefficients an image, mapping output to input pixels."""
+    # Drawn for the whole range of indices, so that an image's draw does not depend on its batch.
+    rng = np.random.default_rng([2, *seed])
+    draws = rng.uniform(-1, 1, (int(indices.max()) + 1, 7))[indices]
+    angle = np.deg2rad(augment.rotation) * draws[:, 0]
+    shear = np.deg2rad(augment.shear) * draws[:, 1]
+    zoom_x, zoom_y = 1 + augment.zoom * draws[:, 2], 1 + augment.zoom * draws[:, 3]
+    if augment.flip:
+        zoom_x = np.where(draws[:, 6] > 0, -zoom_x, zoom_x)
+    a, b = np.cos(angle) / zoom_x, -np.sin(angle + shear) / zoom_y
+    c, d = np.sin(angle) / zoom_x, np.cos(angle + shear) / zoom_y
+    centre = (size - 1) / 2
+    shift_x, shift_y = augment.shift * size * draws[:, 4], augment.shift * size * draws[:, 5]
+    x = centre - a * centre - b * centre + shift_x
+    y = centre - c * centre - d * centre + shift_y
+    zero = np.zeros_like(a)
+    return np.stack([a, b, x, c, d, y, zero, zero], axis=1).astype("float32")
+
+
+def _warp(images: Array, matrices: Array) -> Array:
+    from keras import ops
+
+    warped = ops.image.affine_transform(
+        images.astype("float32"), matrices, interpolation="bilinear", fill_mode="nearest"
+    )
+    rounded: Array = np.rint(np.clip(ops.convert_to_numpy(warped), 0, 255)).astype("uint8")
+    return rounded

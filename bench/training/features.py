@@ -1,0 +1,292 @@
+"""What the frozen part computes, once: found in the store, or computed in one pass and kept there.
+
+For each split and view, all the cuts that a protocol needs are computed in one forward pass, from
+the deepest shallower cut that is already stored, or from pixels. Where the store has no room, the
+same rows are computed whenever they are asked for, and a note says so.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from bench.models.backends.base import Array, Forward
+from bench.models.cuts import PIXELS
+from bench.models.passes import FORWARD_BATCH, Passes
+from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
+from bench.system.prefetch import in_order
+from bench.training.augment import PLAIN, View
+from bench.types import SplitName
+
+FORMAT = 1  # part of every address: raise it when what is computed here changes
+PAGES_KEPT_BYTES = 64 * 2**20
+AT_ONCE = 2  # batches; each takes the memory of its activations
+Progress = Callable[[int, int], None]
+
+
+class Rows(Protocol):
+    """Rows of activations (or pixels) of one split, by image number."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Array) -> Array: ...
+
+
+class Stored:
+    """Rows that are on disk. What was read is let go of now and then, so that memory does not grow
+    with the number of images."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self._read = 0
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, indices: Array) -> Array:
+        rows: Array = self.array[indices]
+        self._read += rows.nbytes
+        if self._read > PAGES_KEPT_BYTES:
+            forget_pages(self.array)
+            self._read = 0
+        return rows
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Rows computed whenever they are asked for: the frozen part runs each time."""
+
+    images: Rows
+    view: View
+    forward: Forward | None  # None: the cut is at the pixels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: Array) -> Array:
+        pixels = self.view.apply(self.images.take(indices), indices)
+        return pixels if self.forward is None else _piecewise(self.forward, pixels)
+
+
+@dataclass
+class Ledger:
+    """What frozen passes cost: those run now, and those whose result was found in the store."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+    reused: dict[str, float] = field(default_factory=dict)
+
+    def passes(self, entry: Entry) -> Mapping[str, float]:
+        passes: Mapping[str, float] = entry.extra["passes"]
+        return passes
+
+    def count(self, entry: Entry) -> None:
+        """Count each pass once, however many of its results are used."""
+        for name, seconds in self.passes(entry).items():
+            if name not in self.spent:
+                self.reused[name] = seconds
+
+    @property
+    def reused_seconds(self) -> float:
+        return sum(self.reused.values())
+
+    @property
+    def spent_seconds(self) -> float:
+        return sum(self.spent.values())
+
+
+class Frozen:
+    """The frozen part of one network over one dataset's images."""
+
+    def __init__(
+        self,
+        passes: Passes,
+        fingerprint: str,
+        images: Mapping[SplitName, Entry],
+        store: Store | None,
+    ) -> None:
+        self.passes, self.network, self.store = passes, passes.network, store
+        self.images = images
+        self.ledger = Ledger()
+        self.notes: list[str] = []
+        self._fingerprint = fingerprint
+        device = passes.backend.device()
+        self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
+
+    def rows(
+        self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
+    ) -> dict[str, Rows]:
+        """The rows at each of `cuts`, computed in as few passes as the store allows."""
+        found: dict[str, Rows] = {}
+        wanted = sorted(set(cuts), key=self.network.depth)
+        if PIXELS in wanted:
+            found[PIXELS] = self._pixels(split, view)
+            wanted.remove(PIXELS)
+        if not wanted:
+            return found
+        if self.store is None:
+            return found | {cut: self._stream(split, view, cut) for cut in wanted}
+        try:
+            stored = self._stored(self.store, split, view, wanted, progress)
+            return found | {cut: Stored(entry.array()) for cut, entry in stored.items()}
+        except NotKeptError as error:
+            self.notes.append(f"{split} activations were computed without the cache: {error}")
+            return found | {cut: self._stream(split, view, cut) for cut in wanted}
+
+    def stream(self, split: SplitName, view: View, cut: str) -> Rows:
+        """The rows of a view that is used once and not worth keeping."""
+        return self._pixels(split, view) if cut == PIXELS else self._stream(split, view, cut)
+
+    def over(self, pixels: Rows, cut: str) -> Rows:
+        """The rows at a cut of other images than the data set's, computed as they are taken."""
+        if cut == PIXELS:
+            return pixels
+        return Streamed(pixels, PLAIN, self.passes.get(PIXELS, [cut]))
+
+    def _pixels(self, split: SplitName, view: View) -> Rows:
+        images = Stored(self.images[split].array())
+        return images if view == PLAIN else Streamed(images, view, None)
+
+    def _stream(self, split: SplitName, view: View, cut: str) -> Rows:
+        forward = self.passes.get(PIXELS, [cut])
+        return Streamed(Stored(self.images[split].array()), view, forward)
+
+    def _stored(
+        self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
+    ) -> dict[str, Entry]:
+        parts = {cut: self._parts(split, view, cut) for cut in cuts}
+        with ExitStack() as locks:
+            for cut in cuts:  # always in the same order: no two processes wait for each other
+                locks.enter_context(store.lock("features", parts[cut]))
+            found = {cut: store.find("features", parts[cut]) for cut in cuts}
+            entries = {cut: entry for cut, entry in found.items() if entry is not None}
+            missing = [cut for cut in cuts if cut not in entries]
+            if missing:
+                source = self._source(entries, missing)
+                entries |= self._compute(
+                    store, split, view, source, {c: parts[c] for c in missing}, progress
+                )
+        for entry in entries.values():
+            self.ledger.count(entry)
+        return entries
+
+    def _source(self, entries: Mapping[str, Entry], missing: Sequence[str]) -> Entry | None:
+        """The deepest stored entry that lies before all that is missing."""
+        least = min(self.network.depth(cut) for cut in missing)
+        before = [c for c in entries if self.network.depth(c) < least]
+        return entries[max(before, key=self.network.depth)] if before else None
+
+    def _compute(
+        self,
+        store: Store,
+        split: SplitName,
+        view: View,
+        source: Entry | None,
+        missing: Mapping[str, Mapping[str, Any]],
+        progress: Progress,
+    ) -> dict[str, Entry]:
+        start_cut = PIXELS if source is None else source.extra["cut"]
+        forward = self.passes.get(start_cut, list(missing))
+        rows = Stored((self.images[split] if source is None else source).array())
+        start = time.perf_counter()
+        drafts = self._drafts(store, split, view, len(rows), missing)
+        try:
+            done = 0
+            for outputs in _outputs(forward, rows if source else Streamed(rows, view, None)):
+                for draft, output in zip(drafts.values(), outputs, strict=True):
+                    draft.append(output)
+                done += len(outputs[0])
+                progress(done, len(rows))
+            seconds = time.perf_counter() - start
+            this = {uuid.uuid4().hex: seconds}
+            self.ledger.spent |= this
+            earlier = {} if source is None else dict(self.ledger.passes(source))
+            return {
+                cut: draft.commit(missing[cut], seconds, {"cut": cut, "passes": earlier | this})
+                for cut, draft in drafts.items()
+            }
+        finally:
+            for draft in drafts.values():
+                draft.discard()
+
+    def _drafts(
+        self,
+        store: Store,
+        split: SplitName,
+        view: View,
+        count: int,
+        missing: Collection[str],
+    ) -> dict[str, Draft]:
+        what = f"{self.network.backbone.name} {self.network.input_size}px {split} {view.name}"
+        wanted = [
+            (f"{what} to {cut}", math.prod((count, *self.network.shape(cut))) * 4)
+            for cut in missing
+        ]
+        return dict(zip(missing, store.drafts("features", wanted), strict=True))
+
+    def _parts(self, split: SplitName, view: View, cut: str) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "images": self.images[split].key,
+            "network": self._fingerprint,
+            "input_size": self.network.input_size,
+            "precision": self.network.precision,
+            "cut": self.network.depth(cut),
+            "shape": list(self.network.shape(cut)),
+            "view": view.key(),
+            "software": self._software,
+        }
+
+
+def predict(forward: Forward, rows: Rows) -> Array:
+    """The first output for all rows."""
+    return np.concatenate([outputs[0] for outputs in _outputs(forward, rows)])
+
+
+def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
+    """The outputs batch by batch.
+
+    Two batches are under way at once: where one waits, for its rows or for the last thread of an
+    operation, the other goes on.
+    """
+
+    def outputs(first: int) -> list[Array]:
+        batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
+        return [_float32(output) for output in _run(forward, batch)]
+
+    with ThreadPoolExecutor(AT_ONCE, "forward") as pool:
+        yield from in_order(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
+
+
+def _piecewise(forward: Forward, batch: Array) -> Array:
+    starts = range(0, len(batch), FORWARD_BATCH)
+    pieces = (batch[i : i + FORWARD_BATCH] for i in starts)
+    return np.concatenate([_float32(_run(forward, piece)[0]) for piece in pieces])
+
+
+def _run(forward: Forward, batch: Array) -> list[Array]:
+    """The outputs of a batch, which is filled up where another size were another compilation."""
+    if forward.any_size:
+        return forward(batch)
+    return [output[: len(batch)] for output in forward(full_batch(batch))]
+
+
+def _float32(output: Array) -> Array:
+    """As rows are kept: NumPy's files know no bfloat16, and float32 holds every half exactly."""
+    return output.astype("float32", copy=False)
+
+
+def full_batch(batch: Array) -> Array:
+    """A batch filled up with copies of its first row, so that every call has the same shape."""
+    short = FORWARD_BATCH - len(batch)
+    if short <= 0:
+        return batch
+    return np.concatenate([batch, np.repeat(batch[:1], short, axis=0)])

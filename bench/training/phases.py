@@ -1,0 +1,219 @@
+"""The phases of a protocol on one backbone: prepared once, then trained as often as is asked.
+
+What no seed, share of the images or learning rate changes is made here once: where each phase
+starts, the rows that the frozen part computes, the compiled steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DivergedError, TrialError
+from bench.models.backends.base import Array
+from bench.models.network import initialise_head, restore, seed_dropout, snapshot
+from bench.protocol import Phase
+from bench.training.augment import PLAIN, View, fixed_views
+from bench.training.built import Built
+from bench.training.features import Frozen, Rows
+from bench.training.job import Job, Listener
+from bench.training.subsets import Subset, stratified
+from bench.training.train import Outcome, PhaseTrainer
+from bench.types import PhaseResult, SplitName, Trial
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of one training; its weights are in the network and the head."""
+
+    phases: tuple[PhaseResult, ...]
+    test: Array  # probabilities after each phase: phases x images x classes
+    validation: Array  # probabilities after the last
+    train_images: int
+    predict_seconds: float
+
+
+class Phases:
+    """All phases of the job's protocol, on one network with one head."""
+
+    def __init__(
+        self,
+        job: Job,
+        trial: Trial,
+        built: Built,
+        frozen: Frozen,
+        listener: Listener,
+    ) -> None:
+        self.job, self.settings, self.listener = job, trial.settings, listener
+        self.network, self.head, self.backend = built.network, built.head, built.backend
+        self.frozen = frozen
+        self.compile_seconds = 0.0
+        self._cuts = built.cuts
+        self._rows = self._prepare(trial)
+        self._trainers: list[PhaseTrainer] = []
+        self.initial = snapshot(self.network.base.weights)
+
+    def train(self, trial: Trial, multiplier: float = 1.0) -> Trained:
+        """Train from the pretrained weights and a head drawn anew, at this multiple of the
+        protocol's learning rates."""
+        restore(self.network.base.weights, self.initial)
+        seed_dropout(self.network.base, trial.seed)
+        initialise_head(self.head, trial.seed)
+        chosen = stratified(self._labels("train"), trial.fraction, trial.seed)
+        results: list[PhaseResult] = []
+        after: list[Array] = []
+        predict_seconds = 0.0
+        validation = np.empty(0)
+        for index, phase in enumerate(self.job.protocol.phases):
+            known = validation if index else None
+            try:
+                result, validation = self._phase(trial, index, phase, chosen, multiplier, known)
+            except DivergedError as error:
+                self._check_start(trial, chosen, error)
+                raise
+            results.append(result)
+            begun = time.perf_counter()
+            after.append(self._predict(index, "test"))
+            predict_seconds += time.perf_counter() - begun
+        return Trained(tuple(results), np.stack(after), validation, len(chosen), predict_seconds)
+
+    def answer(self, pixels: Rows) -> Array:
+        """What the model, as it was last trained, gives other images than the data set's."""
+        return self._trainers[-1].predict(self.frozen.over(pixels, self._cuts[-1]))
+
+    def weights(self) -> list[Array]:
+        """A copy of what the last training left in the model."""
+        return snapshot(self._variables())
+
+    def put_back(self, weights: Sequence[Array]) -> None:
+        """Make the model again what it was when `weights` were copied."""
+        restore(self._variables(), weights)
+
+    def _variables(self) -> list[Any]:
+        return [*self.network.base.weights, *self.head.weights]
+
+    def _check_start(self, trial: Trial, chosen: Array, error: DivergedError) -> None:
+        """No learning rate is to blame where the network gave no numbers before it was trained."""
+        restore(self.network.base.weights, self.initial)
+        initialise_head(self.head, trial.seed)
+        validation = self._rows["validation", PLAIN][self._cuts[0]]
+        training = self._views_of(trial, 0, self.job.protocol.phases[0], chosen)(0)
+        for what, rows in (("validation", validation), *(("training", view) for view in training)):
+            wrong = np.asarray(np.isnan(self._trainers[0].predict(rows)).any(axis=1))
+            if wrong.any():
+                raise TrialError(
+                    f"before any training {trial.backbone} gives no numbers (NaN) for "
+                    f"{wrong.sum():,} of {len(wrong):,} {what} images; look at its preprocess and "
+                    f"its weights, and at --precision if it is not float32."
+                ) from error
+
+    def _prepare(self, trial: Trial) -> dict[tuple[SplitName, View], dict[str, Rows]]:
+        """All rows that do not change from epoch to epoch, in as few passes as possible."""
+        cuts = set(self._cuts)
+        wanted: dict[tuple[SplitName, View], set[str]] = {
+            ("validation", PLAIN): cuts,
+            ("test", PLAIN): cuts,
+        }
+        for phase, cut in zip(self.job.protocol.phases, self._cuts, strict=True):
+            for view in _views(phase):
+                wanted.setdefault(("train", view), set()).add(cut)
+        rows: dict[tuple[SplitName, View], dict[str, Rows]] = {}
+        for (split, view), needed in wanted.items():
+            stage = f"frozen part, {split}" + ("" if view == PLAIN else f" ({view.name})")
+            progress = partial(self.listener.stage, trial, stage)
+            rows[split, view] = self.frozen.rows(split, view, sorted(needed), progress)
+        return rows
+
+    def _phase(
+        self,
+        trial: Trial,
+        index: int,
+        phase: Phase,
+        chosen: Array,
+        multiplier: float,
+        begin: Array | None,
+    ) -> tuple[PhaseResult, Array]:
+        """The phase's result, and the validation probabilities that it ended with.
+
+        `begin` are those that it begins with; none in the first phase, whose head is new.
+        """
+        cut = self._cuts[index]
+        self.network.unfreeze(phase)
+        if index == len(self._trainers):
+            tail = self.network.tail(cut, self.head, phase, fold=self.backend.gains_from_folding)
+            self._trainers.append(PhaseTrainer(phase, index, tail, self.backend))
+        trainer = self._trainers[index]
+        validation = self._rows["validation", PLAIN][cut]
+        compile_seconds = trainer.compile(validation, self.settings.batch_size)
+        self.compile_seconds += compile_seconds
+        outcome: Outcome = trainer.run(
+            self._views_of(trial, index, phase, chosen),
+            self._labels("train")[chosen],
+            validation,
+            self._labels("validation"),
+            begin=begin,
+            seed=trial.seed,
+            batch_size=self.settings.batch_size,
+            learning_rate=phase.learning_rate * multiplier,
+            on_batch=partial(self.listener.stage, trial, phase.name),
+            on_epoch=partial(self.listener.epoch, trial, phase.name, phase.epochs),
+        )
+        result = PhaseResult(
+            name=phase.name,
+            cut=cut,
+            views=self._describe_views(phase),
+            trainable_parameters=trainer.trainable_parameters,
+            best_epoch=outcome.best_epoch,
+            stopped_early=outcome.stopped_early,
+            epochs=outcome.epochs,
+            compile_seconds=compile_seconds,
+            train_seconds=outcome.train_seconds,
+            start=outcome.start,
+            at_limit=outcome.at_limit,
+        )
+        return result, outcome.validation
+
+    def _views_of(
+        self, trial: Trial, index: int, phase: Phase, chosen: Array
+    ) -> Callable[[int], Sequence[Rows]]:
+        cut, whole = self._cuts[index], len(chosen) == len(self.job.dataset.splits["train"])
+
+        def part(rows: Rows) -> Rows:
+            return rows if whole else Subset(rows, chosen)
+
+        fixed = _views(phase)
+        if fixed:
+            views = [part(self._rows["train", view][cut]) for view in fixed]
+            return lambda epoch: views
+
+        def drawn(epoch: int) -> Sequence[Rows]:
+            seed = (trial.seed, index, epoch)
+            view = View(f"epoch {epoch}", augment=phase.augment, seed=seed)
+            return [part(self.frozen.stream("train", view, cut))]
+
+        return drawn
+
+    def _describe_views(self, phase: Phase) -> str:
+        cached = "cached" if self.settings.cache else "not cached"
+        fixed = _views(phase)
+        if not fixed:
+            return "drawn anew every epoch; the frozen part ran each time"
+        if len(fixed) == 1:
+            return f"one view, {cached}"
+        return f"{len(fixed)} views, {cached}, drawn per image and epoch"
+
+    def _predict(self, index: int, split: SplitName) -> Array:
+        return self._trainers[index].predict(self._rows[split, PLAIN][self._cuts[index]])
+
+    def _labels(self, split: SplitName) -> Array:
+        return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
+
+
+def _views(phase: Phase) -> Sequence[View]:
+    """The fixed views of a phase; none where each epoch draws its own."""
+    return fixed_views(phase.augment) or ()

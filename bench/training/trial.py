@@ -1,0 +1,190 @@
+"""The trials of one backbone, from its declaration to their records: the whole method on one page.
+
+Seeds, shares of the training images and learning rates share what does not depend on them: the
+network, the frozen activations and the compiled steps. Runs in a worker process; knows
+nothing of processes, displays or files other than the run's arrays.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench import data as datasets
+from bench.errors import OutOfMemoryError, reason
+from bench.models.backends.base import Array
+from bench.models.macs import macs
+from bench.models.rebuild import keep_trained
+from bench.storage.cache import Entry, Store
+from bench.storage.records import SCHEMA, write_arrays
+from bench.system.environment import environment
+from bench.system.memory import process_peak
+from bench.system.memory_errors import in_short, is_out_of_memory
+from bench.training.accounting import Imports, Spent
+from bench.training.built import Built, build
+from bench.training.features import Frozen
+from bench.training.job import Job, Listener
+from bench.training.phases import Phases
+from bench.training.rate_search import Found, search
+from bench.training.robustness import measuring as corrupted
+from bench.types import SPLITS, Record, SplitName, Trial
+
+
+def run_trials(job: Job, listener: Listener, imports: Imports, ahead: Built | None = None) -> None:
+    """Run the job's trials in order; each ends in a record, whatever happens but want of memory.
+
+    `ahead` is what was built before the job was there; used where it is what the job needs.
+    """
+    store = Store(Path(job.store), job.store_limit_bytes)
+    try:
+        _run_trials(job, listener, imports, ahead, store)
+    finally:
+        store.release()
+
+
+def _run_trials(
+    job: Job, listener: Listener, imports: Imports, ahead: Built | None, store: Store
+) -> None:
+    setup: _Setup | None = None
+    for trial in job.trials:
+        started = _now()
+        try:
+            if setup is None:
+                setup = _Setup(job, trial, listener, imports, ahead, store)
+            record = setup.run(trial)
+        except Exception as error:
+            traceback.print_exc()
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(f"out of memory ({in_short(error)}).") from error
+            why = reason(error)
+            record = Record(SCHEMA, trial, "failed", why, environment=environment())
+        listener.record(
+            replace(
+                record,
+                started=started,
+                finished=_now(),
+                command=job.command,
+                split_seed=job.split_seed,
+            )
+        )
+
+
+class _Setup:
+    """What the trials of one backbone share."""
+
+    def __init__(
+        self,
+        job: Job,
+        trial: Trial,
+        listener: Listener,
+        imports: Imports,
+        ahead: Built | None,
+        store: Store,
+    ) -> None:
+        self.job, self.listener = job, listener
+        self.folder = Path(job.folder)
+        self.settings = trial.settings
+        if ahead is None or ahead.blueprint != job.blueprint:
+            listener.stage(trial, "building")
+            ahead = build(job.blueprint)
+        self.built = ahead
+        self.imports = imports
+        self.seconds = {"build": self.built.seconds}
+        self.images: dict[SplitName, Entry] = {
+            split: datasets.images(job.dataset, split, trial.input_size, store) for split in SPLITS
+        }
+        self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
+        self.frozen = Frozen(
+            self.built.passes,
+            self.built.fingerprint,
+            self.images,
+            store if self.settings.cache else None,
+        )
+        self.phases = Phases(job, trial, self.built, self.frozen, listener)
+        self.runs = 0
+
+    def run(self, trial: Trial) -> Record:
+        """Train and measure one seed with one share of the training images."""
+        first, network = self.runs == 0, self.built.network
+        found = self._train(trial)
+        self.runs += 1
+        trained = found.trained
+        if first or self.job.keep_models != "none":
+            # The measuring that follows all training needs one model of each backbone.
+            keep_trained(self.folder, trial.key, network.base, self.built.head, self.phases.initial)
+        classifier = network.classifier(self.built.head)
+        arrays = {
+            "test_labels": self._labels("test"),
+            "test_probabilities": trained.test[-1],
+            "validation_labels": self._labels("validation"),
+            "validation_probabilities": trained.validation,
+            "phase_test_probabilities": trained.test,
+        }
+        begun, compiled = time.perf_counter(), self.built.passes.compile_seconds
+        robust = self._robustness(trial)
+        robustness_seconds = time.perf_counter() - begun
+        robustness_seconds -= self.built.passes.compile_seconds - compiled  # counted as compiling
+        digest = write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
+        spent = Spent(
+            imports=self.imports,
+            shared=self.seconds,
+            ledger=self.frozen.ledger,
+            compile_seconds=self.phases.compile_seconds + self.built.passes.compile_seconds,
+            train=sum(phase.train_seconds for phase in trained.phases),
+            tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
+            predict=trained.predict_seconds,
+            robustness=robustness_seconds if robust else 0.0,
+        )
+        return Record(
+            schema=SCHEMA,
+            trial=trial,
+            status="ok",
+            weights=self.built.weights,
+            parameters=classifier.count_params(),
+            size_bytes=sum(int(np.prod(w.shape)) * 4 for w in classifier.weights),
+            phases=trained.phases,
+            seconds=spent.account(first=first),
+            environment=environment() | {"device": vars(self.built.device)},
+            notes=(*self.frozen.notes, *self.job.accumulation_notes),
+            train_images=trained.train_images,
+            tuning=found.tried,
+            flops=2 * macs(classifier),
+            memory_bytes=process_peak(),
+            device_memory_bytes=self.built.backend.memory_peak(),
+            accumulation=self.job.accumulation,
+            arrays_sha256=digest,
+        )
+
+    def _train(self, trial: Trial) -> Found:
+        if not self.settings.tune:
+            return Found(self.phases.train(trial))
+        on_rate = partial(self.listener.stage, trial)
+        return search(self.phases, trial, self._labels("validation"), on_rate)
+
+    def _robustness(self, trial: Trial) -> Mapping[str, Array]:
+        """Answers to corrupted images, where they are asked for and mean something: not those of
+        random weights, nor of the smaller shares, which are for learning curves alone."""
+        largest = max(one.fraction for one in self.job.trials)
+        if (
+            not self.job.measuring.robustness
+            or not self.built.weights.pretrained
+            or trial.fraction < largest
+        ):
+            return {}
+        progress = partial(self.listener.stage, trial, "corrupted test images")
+        images = self.images["test"].array()
+        return corrupted.measure(images, self._labels("test"), self.phases.answer, progress)
+
+    def _labels(self, split: SplitName) -> Array:
+        return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
