@@ -27,10 +27,11 @@ test-jax: $(READY) $(READY_JAX)  ## every backbone, a trial and TensorFlow's ans
 		tests/backends tests/backbones/test_contract.py
 	rm -rf $(ANSWERS)
 
-check: $(READY)  ## format, lint and types
+check: $(READY)  ## format, lint, types and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 setup: $(READY)  ## the virtual environment alone
 

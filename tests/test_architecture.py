@@ -1,8 +1,9 @@
-"""The rooms and the direction of the data: who may import whom, and what start-up may cost."""
+"""The rooms as they are described, who may import what, and what start-up may cost."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,79 +39,33 @@ def _imports(path: Path) -> set[str]:
 FILES = sorted((ROOT / "bench").rglob("*.py"))
 
 
-def test_the_harness_never_imports_backbones() -> None:
-    for path in FILES:
-        assert not any(n.split(".")[0] == "backbones" for n in _imports(path)), path
-
-
 def test_tensorflow_stays_in_its_own_files() -> None:
     for path in FILES:
         if any(n.split(".")[0].startswith("tensorflow") for n in _imports(path)):
             assert path.relative_to(ROOT).as_posix() in TENSORFLOW_FILES
 
 
-@pytest.mark.parametrize(
-    ("room", "may_not"),
-    [
-        ("types.py", ("bench",)),
-        ("store.py", ("bench.types", "bench.data", "bench.execution.run")),
-        ("metrics", ("keras", "bench.training.train", "bench.execution.run", "bench.reports")),
-        (
-            "report",
-            (
-                "keras",
-                "bench.training.train",
-                "bench.training.trial",
-                "bench.execution.run",
-                "bench.models.network",
-            ),
-        ),
-        (
-            "statistics",
-            ("keras", "pandas", "bench.storage.records", "bench.analysis.metrics", "bench.reports"),
-        ),
-        ("datasets", ("keras", "bench.training.train", "bench.execution.run", "bench.reports")),
-        (
-            "train.py",
-            (
-                "bench.execution.run",
-                "bench.execution.plan",
-                "bench.cli.main",
-                "bench.reports",
-                "bench.data",
-            ),
-        ),
-        (
-            "trial.py",
-            ("bench.execution.run", "bench.execution.plan", "bench.cli.main", "bench.reports"),
-        ),
-        (
-            "run.py",
-            (
-                "bench.cli.main",
-                "bench.reports",
-                "bench.cli.commands",
-                "bench.training.trial",
-                "keras",
-            ),
-        ),
-        (
-            "plan.py",
-            (
-                "bench.execution.run",
-                "bench.cli.main",
-                "bench.training.trial",
-                "bench.models.network",
-                "keras",
-            ),
-        ),
-    ],
-)
-def test_data_flows_one_way(room: str, may_not: tuple[str, ...]) -> None:
-    target = ROOT / "bench" / room
-    for path in sorted(target.rglob("*.py")) if target.is_dir() else [target]:
-        wrong = [n for n in _imports(path) for bad in may_not if f"{n}.".startswith(f"{bad}.")]
-        assert not wrong, f"{path} imports {wrong}"
+def test_the_tree_in_contributing_is_that_of_the_folders() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tree = re.search(r"## The rooms\n\n(.*?)\n\nA room imports", text, re.DOTALL)
+    assert tree is not None
+    named: list[Path] = []
+    parents: dict[int, Path] = {0: ROOT}
+    for line in tree[1].splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        path = parents[max(d for d in parents if d < depth or d == 0)] / name
+        parents = {d: p for d, p in parents.items() if d < depth or d == 0} | {depth: path}
+        named.append(path)
+        assert path.is_dir() if name.endswith("/") else path.is_file(), path
+    bench = {path for path in named if path.parent == ROOT / "bench"}
+    hidden = {"__pycache__"}
+    assert bench == {path for path in (ROOT / "bench").iterdir() if path.name not in hidden}
+
+
+def test_imports_keep_to_the_floors() -> None:
+    lint = pytest.importorskip("importlinter.cli")
+    assert lint.lint_imports(config_filename=str(ROOT / "pyproject.toml")) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The training protocol: data, read from TOML, the same for every backbone in a run.
 
-A protocol is a head, then phases in order. The files under `protocols/` are the ones that ship;
+A protocol is a head, then phases in order. The TOML files in this folder ship with the program;
 any path to a TOML file is as good. What is here reads and checks; `train.py` follows it.
 """
 

@@ -1,11 +1,9 @@
 """Reports of a run, rendered from its records alone: nothing here trains or imports Keras.
 
-    labels, table, findings     what the records say, as data frames, derived once
-    format, escape, columns     how a figure or a name is written, whatever the format
-    facts                       the lines above every table, and the warnings
-    terminal, markdown, csv, latex, figures, html     one format each
+What the records say is derived in `bench.analysis`, once; here is one file a format: `terminal`,
+`markdown`, `csv`, `latex`, `figures`, `html`. A new one is a file and a line in `render`.
 
-A new format is one more file and a line in `render`. Importing this package is cheap; what pandas
+Importing this package is cheap; what pandas
 and matplotlib cost is paid by its functions.
 """
 
