@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import tiny
 from test_run import plan
 
 from bench.cli.time_left import TimeLeft
-from bench.execution.estimate import Cost
+from bench.execution.estimate import Cost, trial_cost
 from bench.execution.schedule import Schedule, make_schedule
+from bench.protocol import EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
+from bench.types import SPLITS, Dataset, Split
 
 
 def test_seeds_pay_once_for_what_they_share_and_shares_for_their_images() -> None:
@@ -96,3 +99,23 @@ def test_where_nothing_is_trained_there_is_the_measuring(clock: Clock) -> None:
     left.measuring(0.5)
     clock.now += 40
     assert left.seconds == 40 + 10
+
+
+def test_a_phase_that_stops_early_is_not_expected_to_take_all_its_epochs() -> None:
+    images = {name: Split(("a",) * 10, (0,) * 10) for name in SPLITS}
+    dataset = Dataset("d", "", ("x", "y"), images, "f")
+    backbone = replace(tiny.TINY, gmacs=1.0)
+
+    def each(epochs: int, patience: int | None) -> float:
+        stopping = None if patience is None else EarlyStopping(patience=patience)
+        tune = Phase("tune", epochs, 1e-5, unfreeze=Unfreeze("all"), early_stopping=stopping)
+        cost = trial_cost(
+            backbone, tiny.SIZE, TrainingProtocol("p", "", Head(), (tune,)), dataset, 1e11
+        )
+        assert cost is not None
+        return cost.each
+
+    # Three epochs to the best one, and then its patience.
+    assert each(100, 5) == each(8, None)
+    assert each(2, 5) == each(2, None)
+    assert each(8, None) == pytest.approx(4 * each(2, None))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.protocol import Augment, TrainingProtocol
+from bench.protocol import Augment, Phase, TrainingProtocol
 from bench.training.robustness import passes as robustness_passes
 from bench.types import Backbone, Dataset
 
@@ -21,6 +21,7 @@ TAIL_SHARE = 0.2  # of a forward pass that the last stage takes, in the networks
 SIDE = 512  # of the matrices whose product shows the machine's speed
 TRIES = 32
 PATIENCE_SECONDS = 0.3
+BEST_EPOCH = 3  # after which early stopping waits for its patience: the median of fine-tuning
 BACKWARD = 3.0  # a training step costs about three forward passes of what it trains
 
 
@@ -56,11 +57,11 @@ def trial_cost(
     passes = 0.0
     for phase in protocol.phases:
         if phase.augment.continuous and not phase.augment.views:
-            passes += trainings * train * phase.epochs
+            passes += trainings * train * _epochs(phase)
         share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
         tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
         each = BACKWARD * train + len(dataset.splits["validation"])
-        passes += trainings * phase.epochs * tail * each
+        passes += trainings * _epochs(phase) * tail * each
     if robustness:
         passes += robustness_passes(len(dataset.splits["test"]))
     return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward)
@@ -80,6 +81,13 @@ def matrix_rate() -> float:
         if now - begun > PATIENCE_SECONDS:
             break
     return float(2 * SIDE**3 / best)
+
+
+def _epochs(phase: Phase) -> int:
+    """Return how many epochs a phase is expected to take."""
+    if phase.early_stopping is None:
+        return phase.epochs
+    return min(phase.epochs, BEST_EPOCH + phase.early_stopping.patience)
 
 
 def _views(augment: Augment) -> int:
