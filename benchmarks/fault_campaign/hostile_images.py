@@ -89,10 +89,14 @@ def _shape(path: Path, rng: random.Random) -> str:
 def _mode(path: Path, rng: random.Random) -> str:
     mode = rng.choice(("1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16", "LAB", "PA"))
     image = Image.new(mode, (40, 30))
-    try:
-        _save(image, path)
-    except (OSError, ValueError, KeyError):
-        image.save(path, "TIFF") if mode not in ("PA", "LA") else image.save(path, "PNG")
+    for format in (FORMATS.get(path.suffix, path.suffix[1:].upper()), "TIFF", "PNG"):
+        try:
+            image.save(path, format)
+            break
+        except (OSError, ValueError, KeyError):  # that format has no such mode
+            path.unlink(missing_ok=True)
+    else:
+        path.write_bytes(image.tobytes())
     return f"mode {mode}"
 
 
@@ -177,10 +181,6 @@ def _image(suffix: str, rng: random.Random) -> bytes:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, FORMATS.get(suffix, suffix[1:].upper()))
     return data.getvalue()
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    image.save(path, FORMATS.get(path.suffix, path.suffix[1:].upper()))
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-OK, ERROR, USAGE, PARTLY = 0, 1, 2, 3
+OK, ERROR, USAGE, PARTLY, RULE = 0, 1, 2, 3, 4
 ANY = (OK, ERROR, USAGE, PARTLY)
 
 NAMES = (
@@ -164,7 +164,7 @@ WORDS: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
     (("report", "a\0b", *_R), (ERROR, USAGE)),
     (("choose", "r", "--runtime", "nonesuch", *_R), (ERROR, USAGE, PARTLY)),
     (("choose", "r", "--min-accuracy", "2", *_R), (USAGE,)),
-    (("choose", "r", "--max-mb", "0.0000001", *_R), (ERROR, PARTLY)),
+    (("choose", "r", "--max-mb", "0.0000001", *_R), (RULE,)),
     (("compare", "r", "r", *_R), ANY),
     (("compare", "r", "r", "--fail-if", "nonesuch drops 1", *_R), (USAGE,)),
     (("compare", "r", "r", "--fail-if", "", *_R), (USAGE,)),
