@@ -71,7 +71,14 @@ def incomplete(run: Path, reference: Figures, per_class: str | None) -> Iterator
         yield f"{run.name}: per_class.csv is not that of the undisturbed run"
     if not (run.parent / "index.html").is_file():
         yield "no index.html"
-    if not (run.parent / "latest" / "run.json").exists():
+    latest = run.parent / "latest"
+    # Where a link cannot be made, it is a text file that names the run.
+    named = (
+        latest
+        if latest.is_dir() or not latest.is_file()
+        else run.parent / latest.read_text().strip()
+    )
+    if not (named / "run.json").exists():
         yield "`latest` leads nowhere"
 
 
