@@ -121,6 +121,22 @@ def test_a_member_without_a_name_is_refused(
     assert_nothing_written(store)
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["before the file", "in the table of contents"])
+def test_a_damaged_name_is_a_damaged_archive(
+    tmp_path: Path, store: Store, members: dict[str, bytes], which: int
+) -> None:
+    path = zipped(tmp_path / "names.zip", {**members, "pets/cats/\u00e4.png": b"x"})
+    before, name, *others = path.read_bytes().partition("\u00e4".encode())
+    if which:
+        rest, name, *after = others[0].rpartition("\u00e4".encode())
+        path.write_bytes(before + name + rest + b"\xff\xff" + after[0])
+    else:
+        path.write_bytes(before + b"\xff\xff" + others[0])
+    with pytest.raises(DatasetError, match=r"names\.zip is damaged"):
+        listed(path, store)
+    assert_nothing_written(store)
+
+
 def test_links_are_refused(tmp_path: Path, store: Store, members: dict[str, bytes]) -> None:
     path = zipped(tmp_path / "links.zip", members)
     link = zipfile.ZipInfo("pets/cats/link")

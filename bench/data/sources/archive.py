@@ -35,6 +35,11 @@ MAX_RATIO = 100  # images hardly shrink in an archive; below HARMLESS_BYTES nobo
 HARMLESS_BYTES = 256 * 10**6
 MANIFEST = ".files.json"  # a hidden name: none such is extracted or read as an image
 
+# What reading a damaged archive raises; the last: a name that is no text.
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError),
+    *(NotImplementedError, RuntimeError, UnicodeDecodeError),
+)
 Members = list[tuple[zipfile.ZipInfo, PurePosixPath]]  # and where to extract it
 
 
@@ -142,7 +147,7 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive, _checked(archive, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGE as error:
         raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
 
 
