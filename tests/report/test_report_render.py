@@ -248,8 +248,8 @@ def test_two_hundred_trials_take_less_than_five_seconds_and_no_keras(tmp_path: P
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from bench import report\n"
-        "report.render(Path(sys.argv[1]))\n"
+        "from bench import reports\n"
+        "reports.render(Path(sys.argv[1]))\n"
         "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         # The processor's time: what else the machine is doing is not the report's doing.
