@@ -16,7 +16,7 @@ from bench import __version__
 from bench.cli import argument_types
 from bench.cli import main as cli
 from bench.errors import EXIT_CODES, OPERATING_SYSTEM, BenchError, Exit
-from bench.storage.run_folder import check_name, held, refuse_links
+from bench.storage.run_folder import check_name, lock_run, refuse_links
 from bench.system.command_line import called, typed
 from bench.system.files import write_atomic
 
@@ -240,7 +240,7 @@ def test_nothing_is_written_through_a_link_that_leads_out_of_the_run(
     (tmp_path / "r" / what).symlink_to(outside)
     with (
         pytest.raises(BenchError, match=f"{what} is a link that leads out of the run's folder"),
-        held(tmp_path / "r"),
+        lock_run(tmp_path / "r"),
     ):
         pass
     assert outside.read_text() == "mine"

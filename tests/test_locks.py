@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.storage.cache import Store
-from bench.storage.run_folder import held
+from bench.storage.run_folder import lock_run
 from bench.system import locks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system names no holder")
@@ -92,6 +92,6 @@ def test_who_makes_a_run_is_named(tmp_path: Path) -> None:
     with (
         _held(tmp_path / "r/.lock", 60, "idle") as pid,
         pytest.raises(BenchError, match=f"is making run r; wait for it .process {pid} "),
-        held(tmp_path / "r"),
+        lock_run(tmp_path / "r"),
     ):
         pass

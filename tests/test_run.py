@@ -29,7 +29,7 @@ from bench.storage.arrays import arrays_path
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA, load_run, read_records, write_arrays, write_records
-from bench.storage.run_folder import held, run_folder
+from bench.storage.run_folder import lock_run, run_folder
 from bench.training.job import Job, Listener
 from bench.types import (
     Backbone,
@@ -478,7 +478,7 @@ def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None
 
 def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> None:
     with (
-        held(tmp_path / "r"),
+        lock_run(tmp_path / "r"),
         pytest.raises(BenchError, match="another process is making run r; wait for it"),
     ):
         run_folder(tmp_path, "r", fresh=True)
@@ -500,7 +500,7 @@ def test_fresh_moves_the_earlier_run_aside_before_anyone_else_may_make_it(
     rename = Path.rename
 
     def contested(folder: Path, target: Path) -> Path:
-        with pytest.raises(BenchError, match="another process is making run r"), held(folder):
+        with pytest.raises(BenchError, match="another process is making run r"), lock_run(folder):
             pass
         return rename(folder, target)
 

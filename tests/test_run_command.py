@@ -22,7 +22,7 @@ from bench.errors import Exit, StoppedError, WorkerDiedError
 from bench.models import download
 from bench.registry import BACKBONES
 from bench.storage.records import SCHEMA, write_arrays
-from bench.storage.run_folder import held
+from bench.storage.run_folder import lock_run
 from bench.training.job import Blueprint, Job, Listener
 from bench.types import SPLITS, Record, RuntimeResult, Session, Settings, WeightsFile, WeightsUsed
 
@@ -133,7 +133,7 @@ def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     capsys.readouterr()
     assert run(Scripted(), "--batch-size", "16") == 2
     assert "was made with --batch-size 32, now it is 16" in capsys.readouterr().err
-    with held(results / "r"):
+    with lock_run(results / "r"):
         assert run(Scripted()) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: another process is making run r")

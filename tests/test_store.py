@@ -266,8 +266,8 @@ def test_what_is_let_go_while_it_is_cleared_was_in_use(
 ) -> None:
     user, other = Store(tmp_path), Store(tmp_path)
     user.make("k", PARTS, "numbers", 48, _fill(1))
-    sweep = other.sweep
-    monkeypatch.setattr(other, "sweep", lambda: (user.release(), sweep()))
+    remove_stale = other.remove_stale
+    monkeypatch.setattr(other, "remove_stale", lambda: (user.release(), remove_stale()))
     assert other.clear() == Cleared(freed=0, in_use=1, refused=0)
 
 

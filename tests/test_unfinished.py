@@ -13,7 +13,7 @@ import pytest
 from abandoned import NO_PROCESS, left_beside
 
 from bench.system.files import write_atomic
-from bench.system.unfinished import beside, sweep, workplace
+from bench.system.unfinished import beside, remove_stale, workplace
 
 DAY = 24 * 3600
 
@@ -35,7 +35,7 @@ def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> N
     link = left_beside(tmp_path / "latest")
     link.symlink_to("nowhere")
     left = [_left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "arrays"), folder]
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not any(path.exists() for path in left)
     assert not link.is_symlink()
 
@@ -43,21 +43,21 @@ def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> N
 def test_only_the_folder_itself_where_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     here, below = _left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "run")
-    sweep(tmp_path, below=False)
+    remove_stale(tmp_path, below=False)
     assert (here.exists(), below.exists()) == (False, True)
 
 
 def test_what_is_being_written_stays(tmp_path: Path) -> None:
     path = beside(tmp_path / "records.jsonl")
     path.write_text("half a li")
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert path.exists()
 
 
 def test_a_number_that_another_process_has_now_is_no_excuse(tmp_path: Path) -> None:
     path = _left_by(os.getpid(), tmp_path)
     _grow_old(path, DAY)  # older than this process
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not path.exists()
 
 
@@ -66,7 +66,7 @@ def test_what_only_waits_for_its_parent_is_dead(tmp_path: Path) -> None:
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
     path = _left_by(process.pid, tmp_path)
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not path.exists()
     process.wait()
 
@@ -75,10 +75,10 @@ def test_the_work_of_other_machines_is_given_a_day(tmp_path: Path) -> None:
     path = tmp_path / f".records.jsonl.{NO_PROCESS}-0123456789abcdef"
     path.write_text("half a li")
     _grow_old(path, 0.9 * DAY)
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert path.exists()
     _grow_old(path, 0.2 * DAY)
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not path.exists()
 
 
@@ -87,17 +87,17 @@ def test_a_folder_is_as_old_as_the_newest_in_it(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "growing").touch()
     _grow_old(folder, 2 * DAY)
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert folder.exists()
     _grow_old(folder / "growing", 2 * DAY)
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not folder.exists()
 
 
 def test_a_workplace_is_gone_afterwards(tmp_path: Path) -> None:
     with workplace(tmp_path) as folder:
         (folder / "half").touch()
-        sweep(tmp_path)
+        remove_stale(tmp_path)
         assert (folder / "half").exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -108,7 +108,7 @@ def test_a_workplace_is_gone_afterwards(tmp_path: Path) -> None:
 )
 def test_files_of_others_are_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 
 
@@ -129,5 +129,5 @@ def test_a_write_that_was_killed_is_swept(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.json")], check=False)
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".a.json.")
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not left.exists()

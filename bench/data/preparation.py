@@ -26,7 +26,7 @@ from bench.data.pixels import find, keeping, nbytes, parts
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Store
 from bench.system.environment import available_cores
-from bench.system.prefetch import in_order
+from bench.system.prefetch import prefetch_map
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
@@ -124,7 +124,9 @@ def _decode_all(
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
             for split in SPLITS:
                 ids = [image.id for image in listing.splits[split]]
-                found = in_order(pool, lambda id: _examine(id, listing.reader, sizes), ids, WINDOW)
+                found = prefetch_map(
+                    pool, lambda id: _examine(id, listing.reader, sizes), ids, WINDOW
+                )
                 for id, (outcome, squares) in zip(ids, found, strict=True):
                     outcomes[id] = outcome
                     for size, square in squares.items():

@@ -22,11 +22,11 @@ from bench.execution.run_meta import check_same, describe, now
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
-from bench.storage.run_folder import held
+from bench.storage.run_folder import lock_run
 from bench.storage.trained import weights_path
 from bench.system.environment import environment
-from bench.system.run_parallel import side_by_side
-from bench.system.unfinished import sweep
+from bench.system.run_parallel import run_parallel
+from bench.system.unfinished import remove_stale
 from bench.training.job import Job, Listener
 from bench.types import Record, Trial
 
@@ -48,24 +48,24 @@ def execute(
 def opened(plan: Plan, folder: Path, request: Request, store: Store) -> Iterator[None]:
     """Hold the run's folder for this plan; an error, before anything in it is changed, where
     another process makes the run or it was made with other settings."""
-    with held(folder), _swept(folder, store):
+    with lock_run(folder), _without_stale_files(folder, store):
         check_same(plan, folder)
         describe(plan, folder, request)
         yield
 
 
 @contextmanager
-def _swept(folder: Path, store: Store) -> Iterator[None]:
+def _without_stale_files(folder: Path, store: Store) -> Iterator[None]:
     """Remove what killed processes left half written, and then what workers did meanwhile."""
-    sweep(folder.parent, below=False)
-    sweep(folder)
-    store.sweep()
+    remove_stale(folder.parent, below=False)
+    remove_stale(folder)
+    store.remove_stale()
     try:
         yield
     finally:
         with suppress(OSError):  # which must not hide another error
-            sweep(folder)
-            store.sweep()
+            remove_stale(folder)
+            store.remove_stale()
 
 
 def carry_out(
@@ -115,7 +115,7 @@ def _run_jobs(
 
     found = [p for p in plan.planned if any(trial.key in waiting for trial in p.trials)]
     recorder.slots = min(executor.slots, len(found)) if len(found) > 1 else 1
-    side_by_side(train, found, recorder.slots, executor.close)
+    run_parallel(train, found, recorder.slots, executor.close)
 
 
 def _measure(

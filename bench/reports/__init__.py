@@ -74,11 +74,11 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     from bench.storage.manifest import manifest
     from bench.storage.run_folder import refuse_links
     from bench.system.files import to_json, write_atomic
-    from bench.system.unfinished import sweep
+    from bench.system.unfinished import remove_stale
 
     run = findings.run
     refuse_links(run.folder)
-    sweep(run.folder)
+    remove_stale(run.folder)
     drawn = pictures(findings)
     written = []
 

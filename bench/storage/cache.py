@@ -45,7 +45,7 @@ from bench.storage.entries import (
 )
 from bench.storage.pins import Pins
 from bench.system import locks
-from bench.system.unfinished import beside, remove, sweep, workplace
+from bench.system.unfinished import beside, remove, remove_stale, workplace
 
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
 
@@ -121,11 +121,11 @@ class Store:
         self._drafts += begun
         return begun
 
-    def sweep(self) -> None:
+    def remove_stale(self) -> None:
         """Remove what killed processes left half written, or held."""
         if not self.read_only:
-            sweep(self.root / "drafts", below=False)
-            sweep(self.root / "pins", below=False)
+            remove_stale(self.root / "drafts", below=False)
+            remove_stale(self.root / "pins", below=False)
 
     @contextmanager
     def workplace(self) -> Iterator[Path]:
@@ -219,7 +219,7 @@ class Store:
         """Delete all that no running process uses."""
         sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
         gone, used = self._delete(sizes)
-        self.sweep()
+        self.remove_stale()
         # Also what was in use when it was looked at, and is not any more.
         pinned = self._pins.held()
         used |= {path for path in sizes if _name(path) in pinned}
@@ -257,7 +257,7 @@ class Store:
     def _make_room(self, nbytes: int) -> None:
         """Delete what was used least recently until `nbytes` fit, or nothing where they cannot."""
         self.make_folder("drafts")
-        self.sweep()
+        self.remove_stale()
         self._drafts = [draft for draft in self._drafts if draft.is_open]
         entries, pinned = list(self.entries()), self._pins.held()
         held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)

@@ -13,7 +13,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from bench.system.unfinished import beside, is_abandoned, remove, sweep
+from bench.system.unfinished import beside, is_abandoned, remove, remove_stale
 
 
 class Pins:
@@ -65,7 +65,7 @@ class Pins:
     def _begin(self) -> None:
         self._names.clear()  # a fork's parent holds its own
         self._folder.mkdir(parents=True, exist_ok=True)
-        sweep(self._folder, below=False)
+        remove_stale(self._folder, below=False)
         own = beside(self._folder / "in-use")
         own.mkdir()
         self._own, self._process = own, os.getpid()
@@ -75,4 +75,4 @@ class Pins:
 def _end(own: Path, process: int) -> None:
     if process == os.getpid():  # a fork must not end what its parent holds
         remove(own)
-        sweep(own.parent, below=False)
+        remove_stale(own.parent, below=False)

@@ -58,7 +58,7 @@ def _leads_into(link: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def lock_run(folder: Path) -> Iterator[None]:
     """Nobody else makes this run meanwhile; an error where somebody does."""
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
@@ -78,7 +78,7 @@ def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
     """The run's folder. With `fresh`, an earlier run of that name is moved aside, not deleted."""
     folder = results / name
     if fresh and folder.exists():
-        with held(folder):  # else it would be moved away under who makes it
+        with lock_run(folder):  # else it would be moved away under who makes it
             used = any(path.name != LOCK for path in folder.iterdir())
             if used and sys.platform != "win32":
                 _move_aside(folder)

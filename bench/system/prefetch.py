@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(
+def prefetch_map(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], window: int
 ) -> Iterator[Result]:
     """`work` of each item, in the items' order; at most `window` are begun and not yet used."""

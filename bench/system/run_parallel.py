@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def side_by_side(
+def run_parallel(
     work: Callable[[T], None], items: Sequence[T], slots: int, stop: Callable[[], None]
 ) -> None:
     """Do the work for every item, `slots` of them at a time and in order.

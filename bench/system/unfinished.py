@@ -33,8 +33,8 @@ def beside(path: Path) -> Path:
 
 @contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
-    """A folder in `folder` for this process alone, gone afterwards; a sweep removes it where that
-    was killed."""
+    """A folder in `folder` for this process alone, gone afterwards; `remove_stale` removes that of
+    a process that was killed."""
     path = beside(folder / "work")
     path.mkdir(parents=True)
     try:
@@ -60,7 +60,7 @@ def is_abandoned(path: Path) -> bool:
     return began is None or began > written + CLOCKS_DIFFER_SECONDS
 
 
-def sweep(folder: Path, *, below: bool = True) -> None:
+def remove_stale(folder: Path, *, below: bool = True) -> None:
     """Remove what killed processes left half written in `folder`, and in the folders below it."""
     for at, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -99,7 +99,7 @@ def _last_written(path: Path) -> float:
 
 def _began(pid: int) -> float | None:
     """When that process began; nothing where there is none, or only its exit code is left."""
-    import psutil  # late: only a sweep asks, and not every command sweeps
+    import psutil  # late: not every command looks for stale files
 
     try:
         process = psutil.Process(pid)

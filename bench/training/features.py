@@ -23,7 +23,7 @@ from bench.models.backends.base import Array, Forward
 from bench.models.cuts import PIXELS
 from bench.models.passes import FORWARD_BATCH, Passes
 from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
-from bench.system.prefetch import in_order
+from bench.system.prefetch import prefetch_map
 from bench.training.augment import PLAIN, View
 from bench.types import SplitName
 
@@ -263,7 +263,7 @@ def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
         return [_float32(output) for output in _run(forward, batch)]
 
     with ThreadPoolExecutor(AT_ONCE, "forward") as pool:
-        yield from in_order(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
+        yield from prefetch_map(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
 
 
 def _piecewise(forward: Forward, batch: Array) -> Array:

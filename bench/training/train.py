@@ -20,7 +20,7 @@ from bench.errors import DivergedError
 from bench.models.backends.base import Array, Backend, Forward, TrainStep
 from bench.models.network import Tail, probabilities, restore, snapshot, weighted_loss
 from bench.protocol import Phase
-from bench.system.prefetch import in_order
+from bench.system.prefetch import prefetch_map
 from bench.training.features import Rows, full_batch, predict
 from bench.types import Epoch, Validation
 
@@ -140,7 +140,7 @@ class PhaseTrainer:
         starts = range(0, len(labels), batch_size)
         results, counts = [], []
         with ThreadPoolExecutor(1, "next batch") as pool:
-            for done, (batch, count) in enumerate(in_order(pool, ready, starts, AHEAD), 1):
+            for done, (batch, count) in enumerate(prefetch_map(pool, ready, starts, AHEAD), 1):
                 results.append(self.step(batch))
                 counts.append(count)
                 on_batch(done, len(starts))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.data.audit.hashing import BITS, Hashes
 from bench.system.environment import available_cores
-from bench.system.prefetch import in_order
+from bench.system.prefetch import prefetch_map
 
 WINDOW = 32  # neighbours that each hash is held against, on either side
 MISSED = 1e-3  # of the pairs at the greatest distance, at most, where hashes are of random bits
@@ -50,7 +50,7 @@ def near_pairs(
     kept = _Kept(upright, mirrored, bits, nearest)
     rng = np.random.default_rng(0)
     with ThreadPoolExecutor(available_cores()) as pool:
-        found = in_order(
+        found = prefetch_map(
             pool,
             lambda keys: _adjacent(both, keys, kept.bounds),
             _orders(both, tables, rng),

@@ -97,7 +97,7 @@ class LocalProcess:
             with self._worker() as worker, self._watch(worker, job) as watch:
                 for event in worker.work(job_path, log_path):
                     watch.heard(record=event["event"] == "record" and job.task == "train")
-                    _hear(event, job, listener, recorded)
+                    dispatch_event(event, job, listener, recorded)
                 code = worker.wait(log_path)
         finally:
             job_path.unlink(missing_ok=True)
@@ -146,7 +146,7 @@ class LocalProcess:
                     self._free.append((worker.gpu, worker.cores))
 
 
-def _hear(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str]) -> None:
+def dispatch_event(event: dict[str, Any], job: Job, listener: Listener, recorded: set[str]) -> None:
     trials: dict[str, Trial] = {trial.key: trial for trial in job.trials}
     kind = event["event"]
     if kind == "stage":

@@ -62,7 +62,7 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
     )
     classifier = model.class_probabilities()
     reference = check.Reference(classifier, run, evidence, store)
-    unfinished.sweep(folder, below=False)
+    unfinished.remove_stale(folder, below=False)
     with unfinished.workplace(folder) as workplace:
         try:
             made = chosen.write(classifier, workplace, about)

@@ -20,7 +20,7 @@ from bench.reports.html.document import document
 from bench.reports.html.values import Json, cell, number, text
 from bench.storage.records import read_meta
 from bench.system.files import write_atomic
-from bench.system.unfinished import sweep
+from bench.system.unfinished import remove_stale
 
 FILE = "index.html"
 DAMAGE = (
@@ -78,7 +78,7 @@ class Past:
 
 def write_index(results: Path) -> Path:
     """List the runs of a results folder; returns the file."""
-    sweep(results, below=False)
+    remove_stale(results, below=False)
     runs = sorted(_runs(results), key=lambda run: (run.created, run.name), reverse=True)
     data = {"runs": [_run(results, run) for run in runs], "datasets": _datasets(runs)}
     path = results / FILE

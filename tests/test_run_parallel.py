@@ -13,7 +13,7 @@ from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.run import execute
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records
-from bench.system.run_parallel import side_by_side
+from bench.system.run_parallel import run_parallel
 from bench.training.job import Job, Listener
 from bench.types import Record, Trial
 
@@ -126,5 +126,5 @@ def test_an_error_begins_no_more() -> None:
         assert stopped.wait(PATIENCE)
 
     with pytest.raises(ValueError, match="the first"):
-        side_by_side(work, range(100), 2, stopped.set)
+        run_parallel(work, range(100), 2, stopped.set)
     assert len(begun) < 100
