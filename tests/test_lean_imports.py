@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bench.system.lean_imports import uncollected, without
+from bench.system.frameworks import uncollected, without
 
 
 def test_what_is_hidden_cannot_be_imported_inside_and_can_afterwards(

@@ -24,7 +24,7 @@ from bench.protocol import Head, Phase
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, load_run
-from bench.system.memory_errors import in_short, is_out_of_memory
+from bench.system.memory import is_out_of_memory, memory_error_summary
 from bench.training.job import Job, Listener
 from bench.types import Dataset, Record, Settings
 
@@ -182,8 +182,10 @@ def test_which_deaths_mean_memory(code: int, log: str, memory: bool, tmp_path: P
 
 def test_of_a_long_message_the_line_that_says_it() -> None:
     text = "Graph error:\n\nDetected at node x\n \x1b[1mOOM when allocating tensor\x1b[0m\nHint"
-    assert in_short(_named("ResourceExhaustedError", text)) == "OOM when allocating tensor"
-    assert in_short(MemoryError()) == "MemoryError"
+    assert (
+        memory_error_summary(_named("ResourceExhaustedError", text)) == "OOM when allocating tensor"
+    )
+    assert memory_error_summary(MemoryError()) == "MemoryError"
 
 
 class ResourceExhaustedError(Exception):

@@ -33,7 +33,7 @@ from bench.registry import load_plugins
 from bench.storage.records import structure
 from bench.system import locks
 from bench.system.files import to_json
-from bench.system.lean_imports import UNUSED_BY_WORKERS, uncollected, without
+from bench.system.frameworks import UNUSED_BY_WORKERS, uncollected, without
 from bench.training.accounting import Imports
 from bench.training.job import Blueprint
 from bench.training.job_file import read_job

@@ -16,9 +16,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bench.system.ablation import enabled
+
 
 def folded(model: Any) -> Any:
     """The same function over the same weights, its foldable pairs folded."""
+    if not enabled("folding"):
+        return model
     pairs, paddings = _found(model)
     swallowed = {id(convolution) for convolution in pairs.values()}
     swallowed |= {id(padding) for padding in paddings.values()}

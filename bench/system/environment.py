@@ -1,35 +1,41 @@
-"""What a figure was measured on: versions, processor, device, commit. Read, never guessed."""
+"""What a figure was measured on: versions, processor, cores, commit.
+
+A container's quota of processor time counts as its cores: Docker's `--cpus` and Kubernetes' limits
+let a process see every core, and stop it for the rest of each period once its time is used up.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench import __version__
-from bench.system.quota import SYSTEM, processor_quota
+from bench.system import ablation
 
-# Those that a figure can depend on.
+SYSTEM = Path("/")
+# Packages and variables that a figure can depend on.
 PACKAGES = (
     *("keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "ml-dtypes", "scipy", "h5py"),
     *("pillow", "tensorflow-datasets"),
 )
 VARIABLES = (
-    *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION"),
-    *("JAX_ENABLE_X64", "JAX_PLATFORMS", "MKL_NUM_THREADS", "NPROC", "NVIDIA_TF32_OVERRIDE"),
-    *("OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
-    *("OPENBLAS_NUM_THREADS", "PYTHONHASHSEED", "TF_DETERMINISTIC_OPS"),
+    *(ablation.VARIABLE, "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES"),
+    *("JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64", "JAX_PLATFORMS", "MKL_NUM_THREADS"),
+    *("NPROC", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE"),
+    *("ONEDNN_MAX_CPU_ISA", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED", "TF_DETERMINISTIC_OPS"),
     *("TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_NUM_INTEROP_THREADS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
 )
 
 
 def environment() -> dict[str, Any]:
-    """Facts about this machine and this installation; imports no framework."""
+    """Return facts about this machine and this installation; imports no framework."""
     import psutil
 
     return {
@@ -47,8 +53,8 @@ def environment() -> dict[str, Any]:
 
 
 def available_cores(root: Path = SYSTEM) -> int:
-    """Cores that this process may use: those that it may run on, and no more than the processor
-    time that a container gives it keeps busy."""
+    """Return how many cores this process may use: those it is allowed to run on, and no more than
+    its container's quota keeps busy. Looks for the quota below `root`."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -57,9 +63,55 @@ def available_cores(root: Path = SYSTEM) -> int:
     return cores if quota is None else max(1, min(cores, int(quota)))
 
 
+def processor_quota(root: Path) -> float | None:
+    """Return how many processors' time this process may use, by the strictest limit of its control
+    groups (Linux); `None` without a limit."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found: list[float] = []
+    for line in lines:
+        # `0::/a/b` in version 2, `4:cpu,cpuacct:/a/b` in version 1
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
+                found += _quotas(root / mount, path, _version_2)
+        elif "cpu" in controllers.split(","):
+            found += _quotas(root / "sys/fs/cgroup" / controllers, path, _version_1)
+            found += _quotas(root / "sys/fs/cgroup/cpu", path, _version_1)
+    return min(found, default=None)
+
+
+def _quotas(mount: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+    """Yield the limits of the group at `path` and of its parents. In a container the mount may be
+    the group itself, so that `path` does not exist below it."""
+    parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
+    for depth in range(len(parts) + 1):
+        try:
+            quota = read(mount.joinpath(*parts[:depth]))
+        except (OSError, ValueError):
+            continue
+        if quota is not None:
+            yield quota
+
+
+def _version_2(group: Path) -> float | None:
+    quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _version_1(group: Path) -> float | None:
+    quota, period = (
+        int((group / f"cpu.cfs_{name}_us").read_text(encoding="ascii"))
+        for name in ("quota", "period")
+    )
+    return None if quota < 0 else quota / period
+
+
 @cache
 def commit() -> str:
-    """The commit of the source tree this runs from, marked when it was changed; '' elsewhere."""
+    """Return the commit of the source tree this runs from, marked if modified; '' elsewhere."""
     root = Path(__file__).resolve().parent.parent.parent
     if not (root / ".git").exists():
         return ""

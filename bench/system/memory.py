@@ -1,23 +1,54 @@
-"""How much memory this process took at most."""
+"""How much memory this process took at most, and which errors mean that none was left."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
-import psutil
+# Each framework has an error type of its own for "out of memory", and some only a text; none of
+# them is imported here.
+OUT_OF_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
+# What frameworks, protobuf, the C++ library and the system write; also in the log of a process
+# that aborted.
+OUT_OF_MEMORY_TEXT = re.compile(
+    r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|OOM when allocating|can(no|')t allocate memory"
+    r"|failed to allocate|can't start new thread|pthread_create|arena alloc failed"
+    r"|system_error.*resource temporarily unavailable",
+    re.IGNORECASE,
+)
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+MAX_SUMMARY = 160
 
 
 def process_peak() -> int:
-    """Bytes that this process has had resident at most since it began, or, on Linux, since its
-    peak was forgotten."""
+    """Return the most bytes this process has had resident since it began, or, on Linux, since its
+    peak was reset."""
     if sys.platform == "win32":
+        import psutil
+
         return int(psutil.Process().memory_info().peak_wset)
     if sys.platform == "linux":
-        # getrusage would count what the process had that started this one.
+        # getrusage would include the peak of the process that started this one.
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the error, or its cause, means that memory ran out."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names.intersection(OUT_OF_MEMORY_TYPES) or OUT_OF_MEMORY_TEXT.search(str(error)):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+
+
+def memory_error_summary(error: BaseException) -> str:
+    """Return the line that names the shortage: TensorFlow's message holds a whole graph, and
+    Keras colours some of it."""
+    lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines()]
+    line = next((line for line in lines if OUT_OF_MEMORY_TEXT.search(line)), "")
+    return line[:MAX_SUMMARY] or type(error).__name__

@@ -24,6 +24,7 @@ from bench.models.network import Network, build_head
 from bench.models.passes import Passes
 from bench.protocol import Phase
 from bench.registry import BACKBONES
+from bench.system.ablation import enabled
 from bench.training.job import Blueprint
 from bench.types import Settings, WeightsUsed
 
@@ -73,8 +74,11 @@ def build(blueprint: Blueprint) -> Built:
     )
 
 
-def build_ahead(blueprint: Blueprint) -> Built:
-    """The same, and the frozen pass ready to run, which is sure to be needed for new images."""
+def build_ahead(blueprint: Blueprint) -> Built | None:
+    """Build before the images are there, and make the frozen pass ready to run, which new images
+    are sure to need; `None` where that is switched off."""
+    if not enabled("build_ahead"):
+        return None
     built = build(blueprint)
     frozen = sorted(set(built.cuts) - {PIXELS}, key=built.network.depth)
     if blueprint.settings.cache and frozen:

@@ -23,6 +23,7 @@ from bench.models.backends.base import Array, Forward
 from bench.models.cuts import PIXELS
 from bench.models.passes import FORWARD_BATCH, Passes
 from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
+from bench.system.ablation import enabled, switched_off
 from bench.system.prefetch import prefetch_map
 from bench.training.augment import PLAIN, View
 from bench.types import SplitName
@@ -120,6 +121,8 @@ class Frozen:
         self._fingerprint = fingerprint
         device = passes.backend.device()
         self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
+        # Without an optimisation the last digits differ: such rows are kept apart.
+        self._software += "".join(f", without {name}" for name in switched_off())
 
     def rows(
         self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
@@ -262,8 +265,9 @@ def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
         return [_float32(output) for output in _run(forward, batch)]
 
-    with ThreadPoolExecutor(AT_ONCE, "forward") as pool:
-        yield from prefetch_map(pool, outputs, range(0, len(rows), FORWARD_BATCH), AT_ONCE)
+    at_once = AT_ONCE if enabled("concurrent_forward") else 1
+    with ThreadPoolExecutor(at_once, "forward") as pool:
+        yield from prefetch_map(pool, outputs, range(0, len(rows), FORWARD_BATCH), at_once)
 
 
 def _piecewise(forward: Forward, batch: Array) -> Array:

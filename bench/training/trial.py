@@ -25,8 +25,7 @@ from bench.models.rebuild import keep_trained
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA, write_arrays
 from bench.system.environment import environment
-from bench.system.memory import process_peak
-from bench.system.memory_errors import in_short, is_out_of_memory
+from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training.accounting import Imports, Spent
 from bench.training.built import Built, build
 from bench.training.features import Frozen
@@ -62,7 +61,7 @@ def _run_trials(
         except Exception as error:
             traceback.print_exc()
             if is_out_of_memory(error):
-                raise OutOfMemoryError(f"out of memory ({in_short(error)}).") from error
+                raise OutOfMemoryError(f"out of memory ({memory_error_summary(error)}).") from error
             why = reason(error)
             record = Record(SCHEMA, trial, "failed", why, environment=environment())
         listener.record(

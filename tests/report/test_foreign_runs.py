@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.execution import known_plugins
 from bench.registry import BACKBONES
 from bench.storage.records import load_run
-from bench.system.framework_variables import keras_backend_of
+from bench.system.frameworks import keras_backend_of
 
 
 @pytest.fixture(autouse=True)

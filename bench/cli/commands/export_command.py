@@ -13,9 +13,13 @@ from bench.registry import load_plugins
 from bench.storage.cache import Store
 from bench.storage.records import load_run
 from bench.storage.run_folder import refuse_links
-from bench.system.framework_variables import keras_backend_of, prepare_here
-from bench.system.lean_imports import UNUSED_BY_WORKERS, without
-from bench.system.stderr import hushed
+from bench.system.frameworks import (
+    UNUSED_BY_WORKERS,
+    keras_backend_of,
+    prepare_here,
+    suppress_stderr,
+    without,
+)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -29,7 +33,7 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"warning: {warning}", style="yellow", markup=False)
     prepare_here(keras_backend_of(record))
     with without(*UNUSED_BY_WORKERS):
-        with hushed():
+        with suppress_stderr():
             from bench.models.backends.base import current
 
             current()

@@ -19,9 +19,13 @@ from bench.reports import predictions
 from bench.reports.predictions import Source
 from bench.storage.records import Evidence, Run, load_run
 from bench.storage.trained import best_first
-from bench.system.framework_variables import keras_backend_of, prepare_here
-from bench.system.lean_imports import UNUSED_BY_WORKERS, without
-from bench.system.stderr import hushed
+from bench.system.frameworks import (
+    UNUSED_BY_WORKERS,
+    keras_backend_of,
+    prepare_here,
+    suppress_stderr,
+    without,
+)
 from bench.types import Record
 
 WRITERS = {
@@ -55,7 +59,7 @@ def _answers(
     prepare_here(keras_backend_of(record))
     with DecodedAhead(paths, record.trial.input_size) as images:
         with without(*UNUSED_BY_WORKERS):
-            with hushed():
+            with suppress_stderr():
                 from bench.models.backends.base import current
 
                 backend = current()

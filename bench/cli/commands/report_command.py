@@ -11,7 +11,7 @@ from bench import reports as report
 from bench.cli.commands.opening import open_report
 from bench.errors import Exit, UsageError
 from bench.reports import formats
-from bench.system.lean_imports import uncollected
+from bench.system.frameworks import uncollected
 
 
 def main(arguments: argparse.Namespace) -> int:

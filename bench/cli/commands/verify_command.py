@@ -33,7 +33,7 @@ from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
 from bench.storage.manifest import Change, changes
 from bench.storage.records import Evidence, Run, load_run
-from bench.system.framework_variables import keras_backend_of
+from bench.system.frameworks import keras_backend_of
 from bench.types import Dataset, Epoch, Record, SplitName, Trial
 
 # A name of the collection that is installed, its configuration and version, and no other options.

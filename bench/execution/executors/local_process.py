@@ -18,7 +18,7 @@ from bench.execution.executors.watch import Watch
 from bench.execution.executors.worker_environment import worker_environment
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.storage.records import structure
-from bench.system.memory_errors import WORDS
+from bench.system.memory import OUT_OF_MEMORY_TEXT
 from bench.system.unfinished import beside
 from bench.training.job import Blueprint, Job, Listener
 from bench.training.job_file import write_job
@@ -175,7 +175,7 @@ def _for_memory(code: int, log_path: Path) -> bool:
     if code == -signal.SIGABRT:
         with log_path.open("rb") as log:
             log.seek(max(0, log_path.stat().st_size - LAST_WORDS_BYTES))
-            return WORDS.search(log.read().decode(errors="replace")) is not None
+            return OUT_OF_MEMORY_TEXT.search(log.read().decode(errors="replace")) is not None
     return code == -signal.SIGKILL
 
 

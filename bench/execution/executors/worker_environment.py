@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bench.system.environment import available_cores
-from bench.system.framework_variables import DETERMINISTIC_XLA, GROWING_MEMORY
+from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY
 from bench.types import Settings
 
 # TensorFlow's, OpenMP's and those of XLA on the processor, which is JAX there.

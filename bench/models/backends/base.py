@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.system.framework_variables import KERAS_BACKENDS
+from bench.system.frameworks import KERAS_BACKENDS
 
 Array = NDArray[Any]
 LossFunction = Callable[[Any, Any, Any], Any]

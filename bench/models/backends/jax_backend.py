@@ -20,7 +20,7 @@ from bench.models.backends.base import (
     correct,
     host,
 )
-from bench.system.framework_variables import DETERMINISTIC_XLA
+from bench.system.frameworks import DETERMINISTIC_XLA
 
 
 class _Backend:

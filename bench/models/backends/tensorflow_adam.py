@@ -13,13 +13,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bench.system.ablation import enabled
+
 
 def update_of(optimizer: Any) -> Callable[[Sequence[Any], Sequence[Any]], None]:
     """What `optimizer.apply` does, fused where it can be; to be chosen before a function is traced.
 
     The optimizer's settings are read for it, which inside a `tf.function` are symbols.
     """
-    return partial(apply, optimizer) if is_plain_adam(optimizer) else optimizer.apply
+    fused = enabled("adam") and is_plain_adam(optimizer)
+    return partial(apply, optimizer) if fused else optimizer.apply
 
 
 def is_plain_adam(optimizer: Any) -> bool:

@@ -12,12 +12,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from bench.system.ablation import enabled
+
 NAME = "BackboneBenchPointwise"
 
 
 def taken_as_products() -> AbstractContextManager[Any]:
     """Convolutions made inside, in a `tf.function`, have their gradients from here, on a CPU."""
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.list_physical_devices("GPU") or not enabled("gradients"):
         return nullcontext()
     graph = tf.compat.v1.get_default_graph()
     names: AbstractContextManager[Any] = graph.gradient_override_map({"Conv2D": NAME})

@@ -1,0 +1,37 @@
+"""Switch off single optimisations, to measure what each brings (`benchmarks/ablation.py`).
+
+`BACKBONE_BENCH_WITHOUT=folding,adam python run_bench.py ...` runs without those two. The variable
+is read here alone; without it everything is on.
+"""
+
+from __future__ import annotations
+
+import os
+
+from bench.errors import UsageError
+
+VARIABLE = "BACKBONE_BENCH_WITHOUT"
+OPTIMISATIONS = {
+    "folding": "BatchNorm folded into the convolution before it (models/folding.py)",
+    "gradients": "gradients of 1x1 convolutions as matrix products (tensorflow_gradients.py)",
+    "adam": "TensorFlow's fused Adam update (tensorflow_adam.py)",
+    "lean_imports": "importing Keras without pandas, scikit-learn, matplotlib and GC",
+    "concurrent_forward": "two batches of the frozen pass at once (training/features.py)",
+    "build_ahead": "building the network while the images are decoded (training/built.py)",
+}
+
+
+def enabled(optimisation: str) -> bool:
+    """Return whether an optimisation is on in this process."""
+    assert optimisation in OPTIMISATIONS
+    return optimisation not in switched_off()
+
+
+def switched_off() -> tuple[str, ...]:
+    """Return the optimisations that the environment switches off."""
+    names = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+    if unknown := [name for name in names if name not in OPTIMISATIONS]:
+        raise UsageError(
+            f"{VARIABLE} names {', '.join(unknown)}; known are {', '.join(OPTIMISATIONS)}."
+        )
+    return tuple(sorted(names))

@@ -1,0 +1,101 @@
+"""Start a framework (TensorFlow, JAX, PyTorch) in this process: quickly, quietly, and with the
+variables that it reads when it starts. What the user has set stays."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.errors import BenchError
+from bench.system.ablation import enabled
+from bench.types import Record
+
+KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+
+# Allocate GPU memory as it is needed: by default TensorFlow takes all of it and JAX three quarters,
+# so that no peak could be measured and nothing else could use the GPU. PyTorch grows by default.
+GROWING_MEMORY = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+
+# Read by XLA when it starts.
+DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+
+# Keras imports these where it finds them, for wrappers and plots that a worker never calls; they
+# take as long to load as everything else.
+UNUSED_BY_WORKERS = ("matplotlib", "pandas", "sklearn")
+
+STDERR = 2
+
+
+def keras_backend_of(record: Record) -> str:
+    """Return the backend that a trial was trained on; refuse one that Keras does not have."""
+    name = record.environment.get("keras_backend", "tensorflow")
+    if name not in KERAS_BACKENDS:
+        raise BenchError(
+            f"the record of {record.trial.backbone} names the Keras backend {name!r}; known are "
+            f"{', '.join(KERAS_BACKENDS)}."
+        )
+    return str(name)
+
+
+def prepare_here(keras_backend: str) -> None:
+    """Make this process ready to import Keras, unless the user names another backend."""
+    defaults = {"KERAS_BACKEND": keras_backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | GROWING_MEMORY
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Disable garbage collection inside, and exempt what was created there for good.
+
+    Importing a framework creates very many objects that live as long as the process.
+    """
+    if not enabled("lean_imports"):
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def without(*packages: str) -> Iterator[None]:
+    """Make importing `packages` fail inside as if they were not installed."""
+    hidden = [name for name in packages if name not in sys.modules]
+    if not enabled("lean_imports"):
+        hidden = []
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be imported
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+@contextmanager
+def suppress_stderr() -> Iterator[None]:
+    """Discard what this process writes to its standard error.
+
+    Libraries written in C++ write there while they load, some before they have read their log
+    level. What goes wrong in Python is an exception, which passes through.
+    """
+    sys.stderr.flush()
+    kept = os.dup(STDERR)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, STDERR)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, STDERR)
+        os.close(kept)

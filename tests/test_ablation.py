@@ -1,0 +1,110 @@
+"""Each optimisation can be switched off by name, for `benchmarks/ablation.py`."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from bench.models.folding import folded
+from bench.system.ablation import OPTIMISATIONS, VARIABLE, enabled, switched_off
+from bench.system.frameworks import uncollected, without
+from bench.training import features
+from bench.training.built import build_ahead
+
+
+def test_all_are_on_unless_the_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert all(enabled(name) for name in OPTIMISATIONS)
+    monkeypatch.setenv(VARIABLE, "folding, adam")
+    assert [name for name in OPTIMISATIONS if not enabled(name)] == ["folding", "adam"]
+    assert switched_off() == ("adam", "folding")
+
+
+def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "folding,speed")
+    with pytest.raises(UsageError, match="speed; known are folding"):
+        switched_off()
+
+
+def test_without_folding_the_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = keras.Input((8, 8, 3))
+    convolved = keras.layers.Conv2D(4, 3)(start)
+    model = keras.Model(start, keras.layers.BatchNormalization()(convolved))
+    assert folded(model) is not model
+    monkeypatch.setenv(VARIABLE, "folding")
+    assert folded(model) is model
+
+
+def test_without_adam_and_gradients_keras_and_tensorflow_compute_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("tensorflow")
+    from bench.models.backends import tensorflow_adam, tensorflow_gradients
+
+    optimizer = keras.optimizers.Adam()
+    assert tensorflow_adam.update_of(optimizer) != optimizer.apply
+    monkeypatch.setenv(VARIABLE, "adam,gradients")
+    assert tensorflow_adam.update_of(optimizer) == optimizer.apply
+    with tensorflow_gradients.taken_as_products() as names:
+        assert names is None
+
+
+def test_without_lean_imports_nothing_is_hidden_or_left_uncollected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "lean_imports")
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with without("colorsys"), uncollected():
+        import colorsys
+
+        assert gc.isenabled()
+    assert colorsys.rgb_to_hsv(1, 0, 0) == (0, 1, 1)
+
+
+def test_without_building_ahead_there_is_nothing_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "build_ahead")
+    blueprint: Any = SimpleNamespace()
+    assert build_ahead(blueprint) is None
+
+
+@pytest.mark.parametrize(("value", "most"), [("", 2), ("concurrent_forward", 1)])
+def test_batches_of_the_frozen_pass_run_two_at_once_or_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, value: str, most: int
+) -> None:
+    monkeypatch.setenv(VARIABLE, value)
+    import threading
+
+    running, seen, lock = 0, 0, threading.Lock()
+    both = threading.Barrier(most)
+
+    class Forward:
+        any_size = True
+
+        def compile(self, batch: Any) -> None: ...
+
+        def __call__(self, batch: Any) -> list[Any]:
+            nonlocal running, seen
+            with lock:
+                running += 1
+                seen = max(seen, running)
+            both.wait(timeout=30)
+            with lock:
+                running -= 1
+            return [batch]
+
+    class Rows:
+        def __len__(self) -> int:
+            return 4 * features.FORWARD_BATCH
+
+        def take(self, indices: Any) -> Any:
+            return indices.astype("float32")
+
+    assert np.array_equal(features.predict(Forward(), Rows()), np.arange(len(Rows())))
+    assert seen == most
