@@ -9,8 +9,8 @@ import pytest
 import tiny
 from workbench import train_tail
 
+from bench.models.backends.accumulating import AccumulatingBackend
 from bench.models.backends.base import current
-from bench.models.backends.parts import InParts
 from bench.models.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
 
@@ -27,7 +27,7 @@ def test_the_weights_are_those_of_whole_batches(optimizer: str) -> None:
     start = snapshot(Network(tiny.TINY, tiny.SIZE).base.weights)
     left = train_tail(current(), phase, IMAGES, BATCH)
     whole, outcome = left.weights, left.outcome
-    left = train_tail(InParts(current(), 4, BATCH // 4), phase, IMAGES, BATCH)
+    left = train_tail(AccumulatingBackend(current(), 4, BATCH // 4), phase, IMAGES, BATCH)
     parted, same = left.weights, left.outcome
     for one, other in zip(whole, parted, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)

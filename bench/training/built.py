@@ -15,8 +15,8 @@ import keras
 
 from bench.errors import TrialError
 from bench.models import weights
+from bench.models.backends.accumulating import AccumulatingBackend
 from bench.models.backends.base import Backend, DeviceInfo, current
-from bench.models.backends.parts import InParts
 from bench.models.code_digest import code_digest
 from bench.models.cuts import PIXELS, check_stages
 from bench.models.fingerprint import fingerprint
@@ -90,7 +90,7 @@ def _in_parts(backend: Backend, blueprint: Blueprint) -> Backend:
     parts = blueprint.accumulation
     if parts == 1:
         return backend
-    return InParts(backend, parts, blueprint.settings.batch_size // parts)
+    return AccumulatingBackend(backend, parts, blueprint.settings.batch_size // parts)
 
 
 def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:

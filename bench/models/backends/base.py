@@ -1,6 +1,6 @@
-"""What the harness asks of a Keras backend: a compiled forward pass and a compiled training step.
+"""What the harness needs of a Keras backend: a compiled forward pass and a compiled training step.
 
-Everything else is Keras 3 and NumPy. One file a backend implements this; `current()` imports the
+Everything else is Keras 3 and NumPy. One file per backend implements this; `current()` imports the
 one that Keras runs on, and no other.
 """
 
@@ -37,7 +37,7 @@ class Forward(Protocol):
 
     @property
     def any_size(self) -> bool:
-        """Whether one compilation is for batches of any size; else the last one is filled up."""
+        """Whether one compilation serves batches of any size; else the last one is padded."""
 
     def compile(self, batch: Array) -> None:
         """Trace and compile for batches shaped like this one, without computing anything."""
@@ -45,21 +45,18 @@ class Forward(Protocol):
     def __call__(self, batch: Array) -> list[Array]: ...
 
 
-class TrainStep(Protocol):
-    """One model, one optimizer, one compiled step; weights live inside until `sync`."""
+class Step(Protocol):
+    """One model, one optimizer, compiled; trained values live inside until `sync`."""
 
     @property
     def any_size(self) -> bool:
         """As of a forward pass."""
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        """Trace and compile for batches shaped like these, without training on them."""
+        """Trace and compile for batches shaped like this one, without training on it."""
 
-    def put(self, x: Array, y: Array, weight: Array) -> Any:
-        """Begin moving a batch to the device."""
-
-    def __call__(self, batch: Any) -> Any:
-        """Train on one batch; the result is the loss and correct answers, still on the device."""
+    def put(self, *batch: Any) -> Any:
+        """Start moving images, labels, weights (and a share) to the device."""
 
     def fetch(self, results: Sequence[Any]) -> Array:
         """Wait for the steps and return their (loss, correct) rows on the host."""
@@ -68,30 +65,29 @@ class TrainStep(Protocol):
         """Write the trained values back into the Keras variables."""
 
 
-class GradientStep(Protocol):
-    """A training step taken apart: the gradients of several parts of a batch, then one update."""
+class TrainStep(Step, Protocol):
+    """Gradients and update in one compiled function."""
 
-    @property
-    def any_size(self) -> bool:
-        """As of a forward pass."""
+    def __call__(self, batch: Any) -> Any:
+        """Train on one batch; return loss and number of correct answers, still on the device."""
 
-    def compile(self, x: Array, y: Array, weight: Array) -> None:
-        """Trace and compile for parts shaped like this one, without training on it."""
 
-    def put(self, x: Array, y: Array, weight: Array, share: float) -> Any:
-        """Begin moving a part, which has this share of its batch's weight, to the device."""
+class GradientStep(Step, Protocol):
+    """Gradients of several parts of a batch, added up, then one update.
+
+    Keras' own `gradient_accumulation_steps` does not replace this. It divides by a fixed number of
+    parts, so a shorter last batch of an epoch would have to be padded with whole parts, which
+    trained BatchNorm would see. And where a loss-scaling optimizer (mixed_float16) meets a gradient
+    that is not finite, it skips that part without counting it: from then on every update would
+    mix parts of two batches.
+    """
 
     def add(self, part: Any) -> Any:
-        """Add up gradients; the result is the part's share of the loss, and correct answers."""
+        """Add up the gradients of a part, put with its share of the batch's weight; return its
+        share of the loss and its number of correct answers."""
 
     def apply(self) -> None:
-        """Change the weights by what was added up, and begin anew."""
-
-    def fetch(self, results: Sequence[Any]) -> Array:
-        """Wait for the parts and return their (loss, correct) rows on the host."""
-
-    def sync(self) -> None:
-        """Write the trained values back into the Keras variables."""
+        """Update the weights by the sum, and start a new one."""
 
 
 class Backend(Protocol):
@@ -113,14 +109,15 @@ class Backend(Protocol):
     def device(self) -> DeviceInfo: ...
 
     def memory_peak(self) -> int | None:
-        """Bytes taken on the first GPU at most since the process began; `None` without one."""
+        """Return the most bytes in use on the first GPU since the process began; `None` without
+        a GPU."""
 
     def make_deterministic(self) -> None:
         """Ask for operations that give the same result every time, for the rest of the process."""
 
 
 def current() -> Backend:
-    """The backend that Keras runs on in this process."""
+    """Return the backend that Keras runs on in this process."""
     import keras
 
     name = keras.config.backend()
@@ -131,7 +128,7 @@ def current() -> Backend:
 
 
 def correct(labels: Any, logits: Any, weights: Any) -> Any:
-    """How many of the batch's real images were classified rightly, as a backend tensor."""
+    """Return how many of the batch's real images were classified correctly, as a backend tensor."""
     from keras import ops
 
     if logits.shape[-1] == 1:
@@ -142,6 +139,6 @@ def correct(labels: Any, logits: Any, weights: Any) -> Any:
 
 
 def host(values: Any) -> list[Array]:
-    """Backend outputs (one tensor or a list) as host arrays."""
+    """Return backend outputs (one tensor or a list) as host arrays."""
     items = values if isinstance(values, list | tuple) else [values]
     return [np.asarray(item) for item in items]

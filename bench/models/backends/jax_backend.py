@@ -17,6 +17,7 @@ from bench.models.backends.base import (
     Forward,
     GradientStep,
     LossFunction,
+    TrainStep,
     correct,
     host,
 )
@@ -29,13 +30,11 @@ class _Backend:
     def forward(self, model: Any) -> Forward:
         return _Forward(model)
 
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
-        return _Step(model, optimizer, loss)
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
+        return _TrainStep(model, optimizer, loss)
 
     def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        from bench.models.backends import jax_accumulation
-
-        return jax_accumulation.GradientStep(model, optimizer, loss)
+        return _GradientStep(model, optimizer, loss)
 
     def device(self) -> DeviceInfo:
         devices = jax.devices()
@@ -63,8 +62,8 @@ class _Forward:
     any_size = False  # XLA compiles for one shape
 
     def __init__(self, model: Any) -> None:
-        # Weights are arguments, not constants: a later training step must be seen, and compiling
-        # them in would copy them into the program.
+        # Weights are arguments, not constants: later training must take effect, and compiling them
+        # in would copy them into the program.
         @jax.jit  # type: ignore[untyped-decorator]
         def call(trained: Any, other: Any, x: Any) -> Any:
             return model.stateless_call(trained, other, x, training=False)[0]
@@ -88,88 +87,128 @@ class _Forward:
 
 
 class _Step:
+    """What both kinds of step share: the state on the device, and the gradients of a batch."""
+
     any_size = False
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
-        self._variables = Variables(model, optimizer)
+        self._model, self._optimizer, self._loss = model, optimizer, loss
+        optimizer.build(model.trainable_variables)
+        # What training changes: trained weights, others of the model, the optimizer's.
+        self._variables = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            optimizer.variables,
+        )
         self._state: Any = None
         self._compiled: dict[tuple[int, ...], Any] = {}
 
-        def step(state: Any, x: Any, y: Any, weight: Any) -> Any:
-            gradients, (trained, other, slots), result = differentiated(
-                model, optimizer, loss, state, x, y, weight
-            )
-            trained, slots = optimizer.stateless_apply(slots, gradients, trained)
-            return (trained, other, slots), result
-
-        self._step = jax.jit(step, donate_argnums=0)
-
-    def compile(self, x: Array, y: Array, weight: Array) -> None:
-        lowered = self._step.lower(self._variables.state(), x, y, weight)
-        self._compiled[x.shape] = lowered.compile()
-
-    def put(self, x: Array, y: Array, weight: Array) -> Any:
-        return jax.device_put((x, y, weight))
-
-    def __call__(self, batch: Any) -> Any:
-        if self._state is None:
-            # The step gives its state's memory to its result, so it must not own Keras' arrays.
-            self._state = jax.tree.map(jnp.copy, self._variables.state())
-        step = self._compiled.get(batch[0].shape, self._step)
-        self._state, result = step(self._state, *batch)
-        return result
+    def put(self, *batch: Any) -> Any:
+        return jax.device_put(batch)
 
     def fetch(self, results: Sequence[Any]) -> Array:
         return np.asarray(jnp.stack(list(results)))
 
     def sync(self) -> None:
-        if self._state is not None:
-            self._variables.assign(self._state)
-            self._state = None
-
-
-class Variables:
-    """The Keras variables that training changes: trained, others of the model, the optimizer's."""
-
-    def __init__(self, model: Any, optimizer: Any) -> None:
-        optimizer.build(model.trainable_variables)
-        self._groups = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            optimizer.variables,
-        )
-
-    def state(self) -> Any:
-        return tuple([v.value for v in variables] for variables in self._groups)
-
-    def assign(self, state: Any) -> None:
-        for variables, values in zip(self._groups, state, strict=True):
+        if self._state is None:
+            return
+        for variables, values in zip(self._variables, self._trained_state(), strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+        self._state = None
+
+    def _initial_state(self) -> Any:
+        """Return what the compiled function takes and gives back."""
+        return tuple([v.value for v in variables] for variables in self._variables)
+
+    def _trained_state(self) -> Any:
+        return self._state
+
+    def _begin(self) -> None:
+        if self._state is None:
+            # The step reuses its state's memory for its result, so it must not own Keras' arrays.
+            self._state = jax.tree.map(jnp.copy, self._initial_state())
+
+    def _gradients(self, state: Any, x: Any, y: Any, weight: Any, *share: Any) -> Any:
+        """Return the gradients of a batch (or of a part with its share), the state, the result."""
+        trained, other, slots = state
+
+        def objective(trained: Any) -> Any:
+            logits, after = self._model.stateless_call(trained, other, x, training=True)
+            value = self._loss(y, logits, weight)
+            value = value * share[0] if share else value
+            # A loss-scaling optimizer reads its scale from its variables.
+            return _scaled(self._optimizer, slots, value), (value, logits, after)
+
+        gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
+        result = jnp.stack([value, correct(y, logits, weight)])
+        return gradients, (trained, other, slots), result
+
+    def _updated(self, gradients: Any, state: Any) -> Any:
+        trained, other, slots = state
+        trained, slots = self._optimizer.stateless_apply(slots, gradients, trained)
+        return trained, other, slots
 
 
-def differentiated(
-    model: Any,
-    optimizer: Any,
-    loss: LossFunction,
-    state: Any,
-    x: Any,
-    y: Any,
-    weight: Any,
-    share: Any = 1.0,
-) -> tuple[Any, Any, Any]:
-    """The gradients of a batch, or of a part with this share of one; the state; the result."""
-    trained, other, slots = state
+class _TrainStep(_Step):
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        super().__init__(model, optimizer, loss)
 
-    def objective(trained: Any) -> Any:
-        logits, after = model.stateless_call(trained, other, x, training=True)
-        value = loss(y, logits, weight) * share
-        # A loss-scaling optimizer reads its scale from its variables.
-        return _scaled(optimizer, slots, value), (value, logits, after)
+        def step(state: Any, x: Any, y: Any, weight: Any) -> Any:
+            gradients, state, result = self._gradients(state, x, y, weight)
+            return self._updated(gradients, state), result
 
-    gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
-    result = jnp.stack([value, correct(y, logits, weight)])
-    return gradients, (trained, other, slots), result
+        self._step = jax.jit(step, donate_argnums=0)
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        lowered = self._step.lower(self._initial_state(), x, y, weight)
+        self._compiled[x.shape] = lowered.compile()
+
+    def __call__(self, batch: Any) -> Any:
+        self._begin()
+        step = self._compiled.get(batch[0].shape, self._step)
+        self._state, result = step(self._state, *batch)
+        return result
+
+
+class _GradientStep(_Step):
+    """The sums of gradients are part of the state."""
+
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        super().__init__(model, optimizer, loss)
+
+        def add(state: Any, sums: Any, x: Any, y: Any, weight: Any, share: Any) -> Any:
+            gradients, state, result = self._gradients(state, x, y, weight, share)
+            sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
+            return state, sums, result
+
+        def apply(state: Any, sums: Any) -> Any:
+            return self._updated(sums, state), [jnp.zeros_like(total) for total in sums]
+
+        self._add = jax.jit(add, donate_argnums=(0, 1))
+        self._apply: Any = jax.jit(apply, donate_argnums=(0, 1))
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        state = self._initial_state()
+        lowered = self._add.lower(*state, x, y, weight, np.float32(1))
+        self._compiled[x.shape] = lowered.compile()
+        self._apply = self._apply.lower(*state).compile()
+
+    def add(self, part: Any) -> Any:
+        self._begin()
+        add = self._compiled.get(part[0].shape, self._add)
+        *self._state, result = add(*self._state, *part)
+        return result
+
+    def apply(self) -> None:
+        self._state = self._apply(*self._state)
+
+    def _initial_state(self) -> Any:
+        state = super()._initial_state()
+        return state, [jnp.zeros_like(value) for value in state[0]]
+
+    def _trained_state(self) -> Any:
+        return self._state[0]
 
 
 def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:

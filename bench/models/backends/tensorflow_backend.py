@@ -15,6 +15,7 @@ from bench.models.backends.base import (
     Forward,
     GradientStep,
     LossFunction,
+    TrainStep,
     correct,
     host,
 )
@@ -32,13 +33,11 @@ class _Backend:
     def forward(self, model: Any) -> Forward:
         return _Forward(model)
 
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
-        return _Step(model, optimizer, loss)
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
+        return _TrainStep(model, optimizer, loss)
 
     def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        from bench.models.backends import tensorflow_accumulation
-
-        return tensorflow_accumulation.GradientStep(model, optimizer, loss)
+        return _GradientStep(model, optimizer, loss)
 
     def device(self) -> DeviceInfo:
         gpus = tf.config.list_physical_devices("GPU")
@@ -57,9 +56,9 @@ class _Backend:
         tf.config.experimental.enable_op_determinism()
 
 
-def for_any_size(function: Any, batch: Sequence[Any]) -> Any:
-    """Its trace for batches like this one of any size: the size makes no difference to how fast it
-    computes, and a trace a size would take as long as many batches."""
+def _for_any_size(function: Any, batch: Sequence[Any]) -> Any:
+    """Return a trace for batches like this one of any size: it computes as fast as one for a fixed
+    size, and a trace for each size would take as long as many batches."""
     specs = [tf.TensorSpec((None, *a.shape[1:]) if a.ndim else (), a.dtype) for a in batch]
     return function.get_concrete_function(*specs)
 
@@ -84,44 +83,93 @@ class _Forward:
     def _function(self, batch: Array) -> Any:
         image = batch.shape[1:], batch.dtype
         if image not in self._traced:
-            self._traced[image] = for_any_size(self._call, [batch])
+            self._traced[image] = _for_any_size(self._call, [batch])
         return self._traced[image]
 
 
 class _Step:
+    """What both kinds of step share: the gradients of a batch, and the way to the device."""
+
     any_size = True
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
-        variables = model.trainable_variables
-        optimizer.build(variables)
-        update = tensorflow_adam.update_of(optimizer)
+        self._model, self._optimizer, self._loss = model, optimizer, loss
+        self._variables = model.trainable_variables
+        optimizer.build(self._variables)
+        self._update = tensorflow_adam.update_of(optimizer)
 
-        @graph
-        def step(x: Any, y: Any, weight: Any) -> Any:
-            with tensorflow_gradients.taken_as_products():
-                logits = model(x, training=True)
-            value = loss(y, logits, weight)
-            gradients = tensorflow_gradients.gradients(optimizer.scale_loss(value), variables)
-            update(gradients, variables)
-            return tf.stack([value, correct(y, logits, weight)])
-
-        self._step = self._traced = step
-
-    def compile(self, x: Array, y: Array, weight: Array) -> None:
-        # Called as such, it need not be looked up by all its arguments in every step.
-        self._traced = for_any_size(self._step, self.put(x, y, weight))
-
-    def put(self, x: Array, y: Array, weight: Array) -> Any:
-        return tuple(tf.convert_to_tensor(item) for item in (x, y, weight))
-
-    def __call__(self, batch: Any) -> Any:
-        return self._traced(*batch)
+    def put(self, *batch: Any) -> Any:
+        return tuple(tf.convert_to_tensor(item) for item in batch)
 
     def fetch(self, results: Sequence[Any]) -> Array:
         return np.asarray(tf.stack(list(results)))
 
     def sync(self) -> None:
         """The Keras variables are the trained ones already."""
+
+    def _gradients(self, x: Any, y: Any, weight: Any, *share: Any) -> tuple[list[Any], Any]:
+        with tensorflow_gradients.taken_as_products():
+            logits = self._model(x, training=True)
+        value = self._loss(y, logits, weight)
+        value = value * share[0] if share else value
+        scaled = self._optimizer.scale_loss(value)
+        gradients = tensorflow_gradients.gradients(scaled, self._variables)
+        return gradients, tf.stack([value, correct(y, logits, weight)])
+
+
+class _TrainStep(_Step):
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        super().__init__(model, optimizer, loss)
+
+        @graph
+        def step(x: Any, y: Any, weight: Any) -> Any:
+            gradients, result = self._gradients(x, y, weight)
+            self._update(gradients, self._variables)
+            return result
+
+        self._step = self._traced = step
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        # A concrete function is called without a lookup by all arguments in every step.
+        self._traced = _for_any_size(self._step, self.put(x, y, weight))
+
+    def __call__(self, batch: Any) -> Any:
+        return self._traced(*batch)
+
+
+class _GradientStep(_Step):
+    """Two functions, so that the activations of one part are freed before the next begins: inside
+    one graph the operations of several parts may run together."""
+
+    def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
+        super().__init__(model, optimizer, loss)
+        zeros = (tf.zeros(v.shape, v.dtype) for v in self._variables)
+        sums = [tf.Variable(zero, trainable=False) for zero in zeros]
+
+        @graph
+        def add(x: Any, y: Any, weight: Any, share: Any) -> Any:
+            gradients, result = self._gradients(x, y, weight, share)
+            for total, gradient in zip(sums, gradients, strict=True):
+                total.assign_add(gradient)
+            return result
+
+        @graph
+        def apply() -> None:
+            self._update([tf.convert_to_tensor(total) for total in sums], self._variables)
+            for total in sums:
+                total.assign(tf.zeros_like(total))
+
+        self._add, self._apply = add, apply
+
+    def compile(self, x: Array, y: Array, weight: Array) -> None:
+        self._add = _for_any_size(self._add, self.put(x, y, weight, np.float32(1)))
+        self._apply = self._apply.get_concrete_function()
+
+    def add(self, part: Any) -> Any:
+        return self._add(*part)
+
+    def apply(self) -> None:
+        self._apply()
 
 
 BACKEND = _Backend()

@@ -15,6 +15,7 @@ from bench.models.backends.base import (
     Forward,
     GradientStep,
     LossFunction,
+    TrainStep,
     correct,
 )
 
@@ -25,13 +26,11 @@ class _Backend:
     def forward(self, model: Any) -> Forward:
         return _Forward(model)
 
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> _Step:
+    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
         return _Step(model, optimizer, loss)
 
     def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        from bench.models.backends import torch_accumulation
-
-        return torch_accumulation.GradientStep(model, optimizer, loss)
+        return _Step(model, optimizer, loss)
 
     def device(self) -> DeviceInfo:
         gpu = torch.cuda.is_available()
@@ -63,6 +62,8 @@ class _Forward:
 
 
 class _Step:
+    """Both kinds of step in one: PyTorch adds gradients up until they are cleared."""
+
     any_size = True
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
@@ -73,18 +74,27 @@ class _Step:
     def compile(self, x: Array, y: Array, weight: Array) -> None:
         """PyTorch runs eagerly: there is nothing to compile."""
 
-    def put(self, x: Array, y: Array, weight: Array) -> Any:
-        return tuple(keras.ops.convert_to_tensor(item) for item in (x, y, weight))
+    def put(self, *batch: Any) -> Any:
+        return tuple(keras.ops.convert_to_tensor(item) for item in batch)
 
-    def __call__(self, batch: Any) -> Any:
-        x, y, weight = batch
-        self._model.zero_grad()
+    def add(self, part: Any) -> Any:
+        x, y, weight, *share = part
         logits = self._model(x, training=True)
         value = self._loss(y, logits, weight)
+        value = value * share[0] if share else value
         self._optimizer.scale_loss(value).backward()
         with torch.no_grad():
-            self._optimizer.apply([v.value.grad for v in self._variables], self._variables)
             return torch.stack([value.detach(), correct(y, logits, weight)])
+
+    def apply(self) -> None:
+        with torch.no_grad():
+            self._optimizer.apply([v.value.grad for v in self._variables], self._variables)
+        self._model.zero_grad()
+
+    def __call__(self, batch: Any) -> Any:
+        result = self.add(batch)
+        self.apply()
+        return result
 
     def fetch(self, results: Sequence[Any]) -> Array:
         return np.asarray(torch.stack(list(results)).cpu())

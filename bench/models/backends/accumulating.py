@@ -1,4 +1,4 @@
-"""A backend that takes every batch in parts, where a whole one needs more memory than there is.
+"""A backend that computes every batch in parts, where a whole one does not fit into memory.
 
 Inference runs piece by piece, one at a time; a training step adds up the gradients of its parts
 before it changes the weights. The weighted mean loss of a batch is the sum of its parts' means,
@@ -24,8 +24,8 @@ from bench.models.backends.base import (
 )
 
 
-class InParts:
-    """Another backend, its batches divided into `parts`; a training step takes `images` each."""
+class AccumulatingBackend:
+    """Another backend, its batches divided into `parts` of `images` each when it trains."""
 
     def __init__(self, backend: Backend, parts: int, images: int) -> None:
         self._backend, self._parts, self._images = backend, parts, images
@@ -56,7 +56,7 @@ class InParts:
 class _Forward:
     def __init__(self, forward: Forward, parts: int) -> None:
         self._forward, self._parts = forward, parts
-        self._alone = Lock()  # callers have several batches under way; memory is for one piece
+        self._lock = Lock()  # callers run batches concurrently; memory suffices for one piece
         self.any_size = forward.any_size
 
     def compile(self, batch: Array) -> None:
@@ -64,12 +64,12 @@ class _Forward:
 
     def __call__(self, batch: Array) -> list[Array]:
         piece = self._piece(len(batch))
-        with self._alone:
+        with self._lock:
             pieces = [self._forward(batch[i : i + piece]) for i in range(0, len(batch), piece)]
         return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
 
     def _piece(self, count: int) -> int:
-        """Its part; where each size is a compilation, the largest equal piece that is no more."""
+        """Return the size of a piece; it divides `count` where each size is compiled anew."""
         if self.any_size:
             return -(-count // self._parts)
         most = max(1, count // self._parts)
