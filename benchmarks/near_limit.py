@@ -93,8 +93,7 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
     import numpy as np
     import tensorflow as tf
 
-    from bench.models.macs import macs
-    from bench.models.network import Network, build_head, weighted_loss
+    from bench.models.network import Network, build_head, macs, weighted_loss
     from bench.protocol import Head, Phase, Unfreeze
     from bench.registry import BACKBONES, load_plugins
 

@@ -24,8 +24,7 @@ from bench.execution.plan import choose_backbones
 from bench.inference.measuring.deployment import answers, deploy
 from bench.inference.runtimes import RUNTIMES, choose_runtimes
 from bench.inference.runtimes.base import Source
-from bench.models.macs import macs
-from bench.models.network import Network, build_head, initialise_head
+from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
 from bench.registry import load_plugins
 from bench.system.environment import available_cores

@@ -16,7 +16,7 @@ from bench.models.folding import folded
 from bench.system.ablation import OPTIMISATIONS, VARIABLE, enabled, switched_off
 from bench.system.frameworks import uncollected, without
 from bench.training import features
-from bench.training.built import build_ahead
+from bench.training.prepared import build_ahead
 
 
 def test_all_are_on_unless_the_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from bench.execution.check import CHECKS, run_checks
 from bench.execution.check.keras_applications import expected_preprocessing
 from bench.execution.check.preprocessing import check_rescaling
 from bench.execution.check.subject import Subject
-from bench.models.macs import macs
+from bench.models.network import macs
 from bench.registry import BACKBONES
 from bench.types import Backbone, WeightsFile
 

@@ -13,8 +13,8 @@ import edited
 import pytest
 import tiny
 
-from bench.models import code_digest as module
-from bench.models.code_digest import code_digest
+from bench.models import fingerprint as module
+from bench.models.fingerprint import code_digest
 from bench.types import PackagedWeights
 
 
@@ -35,7 +35,7 @@ def test_where_the_plugin_lies_does_not_matter(tmp_path: Path) -> None:
 
 def test_another_process_finds_the_same() -> None:
     code = (
-        "import tiny; from bench.models.code_digest import code_digest as digest; "
+        "import tiny; from bench.models.fingerprint import code_digest as digest; "
         "print(digest(tiny.TINY))"
     )
     path = f"{Path(__file__).parent}:{Path(__file__).parent.parent}"

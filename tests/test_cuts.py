@@ -14,8 +14,8 @@ from bench.models.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_lay
 from bench.models.network import Network
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
-from bench.training.built import build
 from bench.training.job import Blueprint
+from bench.training.prepared import build
 from bench.types import Settings
 
 

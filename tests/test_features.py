@@ -10,20 +10,20 @@ import tiny
 
 from bench.models.backends.base import Array, current
 from bench.models.network import Network
-from bench.models.passes import Passes
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen
+from bench.training.prepared import ForwardPassCache
 
 COUNT = 5
 
 
 @pytest.fixture(scope="module")
-def passes() -> Passes:
-    return Passes(Network(tiny.TINY, tiny.SIZE), current())
+def passes() -> ForwardPassCache:
+    return ForwardPassCache(Network(tiny.TINY, tiny.SIZE), current())
 
 
-def _frozen(passes: Passes, store: Store, keep: Store) -> Frozen:
+def _frozen(passes: ForwardPassCache, store: Store, keep: Store) -> Frozen:
     """Images in one store, activations in another."""
     pixels, _ = tiny.images(COUNT, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
@@ -35,7 +35,7 @@ def _take(frozen: Frozen, cut: str) -> Array:
     return rows.take(np.arange(COUNT))
 
 
-def test_what_cannot_be_kept_is_computed_each_time(passes: Passes, store: Store) -> None:
+def test_what_cannot_be_kept_is_computed_each_time(passes: ForwardPassCache, store: Store) -> None:
     kept = _frozen(passes, store, store)
     expected = _take(kept, "one_add")
     assert kept.notes == []
@@ -53,7 +53,9 @@ def test_what_cannot_be_kept_is_computed_each_time(passes: Passes, store: Store)
         assert len(frozen.notes) == (1 if keep.root == store.root else 2)
 
 
-def test_what_is_in_use_is_not_deleted_for_more_room(passes: Passes, store: Store) -> None:
+def test_what_is_in_use_is_not_deleted_for_more_room(
+    passes: ForwardPassCache, store: Store
+) -> None:
     """A bound that fits the images and one cut's activations: the other's are not kept."""
     sizes = {c: 4 * COUNT * int(np.prod(passes.network.shape(c))) for c in ("one_add", "two_add")}
     images = COUNT * tiny.SIZE * tiny.SIZE * 3
@@ -66,7 +68,7 @@ def test_what_is_in_use_is_not_deleted_for_more_room(passes: Passes, store: Stor
     assert first.take(np.arange(COUNT)).shape == (COUNT, *passes.network.shape("one_add"))
 
 
-def test_a_cache_that_is_deleted_meanwhile(passes: Passes, store: Store) -> None:
+def test_a_cache_that_is_deleted_meanwhile(passes: ForwardPassCache, store: Store) -> None:
     frozen = _frozen(passes, store, store)
     rows = frozen.rows("train", PLAIN, ["one_add"], lambda done, total: None)["one_add"]
     expected = rows.take(np.arange(COUNT))

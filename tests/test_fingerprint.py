@@ -14,12 +14,11 @@ from bench.errors import TrialError
 from bench.models.backends.base import Array, current
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
-from bench.models.passes import Passes
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
-from bench.training.built import build
 from bench.training.features import Frozen
 from bench.training.job import Blueprint
+from bench.training.prepared import ForwardPassCache, build
 from bench.types import Backbone
 
 
@@ -28,7 +27,7 @@ def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
     network = Network(backbone, tiny.SIZE)
     pixels, _ = tiny.images(4, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
-    frozen = Frozen(Passes(network, current()), fingerprint(network, "w"), entries, store)
+    frozen = Frozen(ForwardPassCache(network, current()), fingerprint(network, "w"), entries, store)
     rows = frozen.rows("test", PLAIN, ["features"], lambda done, total: None)["features"]
     return rows.take(np.arange(4)), bool(frozen.ledger.reused)
 

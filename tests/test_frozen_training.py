@@ -23,11 +23,11 @@ from bench.models.network import (
     seed_dropout,
     snapshot,
 )
-from bench.models.passes import Passes
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN, fixed_views
 from bench.training.features import Frozen, Rows
+from bench.training.prepared import ForwardPassCache
 from bench.training.train import Outcome, PhaseTrainer
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
@@ -46,7 +46,7 @@ def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] =
         "test": tiny.store_images(store, "validation", val_pixels),
     }
     frozen = Frozen(
-        Passes(network, backend),
+        ForwardPassCache(network, backend),
         "no file",
         entries,
         store if cached else None,

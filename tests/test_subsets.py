@@ -12,7 +12,7 @@ from workbench import PROTOCOL, SETTINGS, make_dataset, run
 from bench.protocol import Augment
 from bench.storage.cache import Store
 from bench.training.features import Stored
-from bench.training.subsets import Subset, stratified
+from bench.training.phases import Subset, stratified
 
 
 def test_a_share_of_each_class_and_at_least_one_image() -> None:

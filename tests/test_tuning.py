@@ -127,5 +127,5 @@ def test_where_no_rate_leads_anywhere_the_trial_fails(
 ) -> None:
     protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 3, 3e38),))
     settings = replace(SETTINGS, tune=2)
-    with pytest.raises(AssertionError, match="nothing at each of the 2 learning rates"):
+    with pytest.raises(AssertionError, match="diverged at each of the 2 learning rates"):
         run(dataset, store, tmp_path / "r", protocol=protocol, settings=settings)

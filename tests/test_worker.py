@@ -36,7 +36,7 @@ def build_ahead(blueprint):
     return sys.stdin.read()
 
 put("bench.models.backends.base", current=None)
-put("bench.training.built", build_ahead=build_ahead)
+put("bench.training.prepared", build_ahead=build_ahead)
 put("bench.training.trial", run_trials=run_trials)
 """
 SLOW = """
@@ -56,7 +56,7 @@ def build_ahead(blueprint):
     print("building", file=sys.stderr, flush=True)
     time.sleep(60)
 
-sys.modules["bench.training.built"].build_ahead = build_ahead
+sys.modules["bench.training.prepared"].build_ahead = build_ahead
 """
 FORKS = [[], ["--fork"]] if sys.platform == "linux" else [[]]
 

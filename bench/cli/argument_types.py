@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from bench.training.tuning import LARGEST_BUDGET
+from bench.training.tuning import MAX_BUDGET
 
 LARGEST_SEED = 2**32 - 1
 
@@ -57,7 +57,7 @@ def fractions(text: str) -> tuple[float, ...]:
 
 def budget(text: str) -> int:
     """How many learning rates; one alone would be the protocol's own."""
-    return _whole(text, f"a whole number from 2 to {LARGEST_BUDGET}", 2, LARGEST_BUDGET)
+    return _whole(text, f"a whole number from 2 to {MAX_BUDGET}", 2, MAX_BUDGET)
 
 
 def _whole(text: str, wanted: str, least: int, most: int | None = None) -> int:

@@ -14,8 +14,8 @@ from pathlib import Path
 from bench.errors import TrialError, UsageError
 from bench.execution.estimate import Cost, trial_cost
 from bench.models import weights
-from bench.models.code_digest import code_digest
 from bench.models.cuts import check_layers
+from bench.models.fingerprint import code_digest
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES

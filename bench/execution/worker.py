@@ -40,7 +40,7 @@ from bench.training.job_file import read_job
 from bench.types import Epoch, Record, Trial
 
 if TYPE_CHECKING:
-    from bench.training.built import Built
+    from bench.training.prepared import PreparedModel
 
 PROGRESS_SECONDS = 0.1
 MEMORIES_AT_ONCE = 2  # models that are looked at for the memory they take, each in its own process
@@ -180,7 +180,7 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     from bench.models.backends.base import current
     from bench.training.trial import run_trials
 
-    ahead: Built | None = None
+    ahead: PreparedModel | None = None
     computed = False  # whether the framework has, and has threads that no fork takes along
     while "job" not in (order := orders.next()):
         computed = True
@@ -208,8 +208,8 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         pipe.out_of_memory(str(error))
 
 
-def _ahead(blueprint: Blueprint) -> Built | None:
-    from bench.training.built import build_ahead
+def _ahead(blueprint: Blueprint) -> PreparedModel | None:
+    from bench.training.prepared import build_ahead
 
     _plug_in(blueprint.plugins, blueprint.packages)
     try:

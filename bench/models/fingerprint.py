@@ -1,30 +1,63 @@
-"""What a frozen network computes, as one digest: the address of its cached activations.
+"""Digests of what a backbone computes: of its code, and of its network with weights.
 
-It covers the loaded weights, the layers with their configuration and connections, what the
-preprocessing makes of a fixed image, and the code that all of it comes from (a custom layer's
-`call` is in no configuration). The network's own output is left out: its last bits depend on the
-number of threads and, on a GPU, on the algorithms chosen, so that a digest of it would miss the
-cache for no reason, and computing it takes up to a second.
+The code's digest needs no framework. A backbone whose plugin was edited is another backbone, even
+under the same name: the digest covers the source files that `build` and `preprocess` (and the
+reader of packaged weights) are in, the local modules that those import, and the versions of the
+installed packages that they use. Paths do not count: a plugin may be moved.
+
+The network's fingerprint is the address of its cached activations. It covers the loaded weights,
+the layers with their configuration and connections, what the preprocessing makes of a fixed image,
+and the code digest (a custom layer's `call` is in no configuration). The network's own output is
+left out: its last bits depend on the number of threads and, on a GPU, on the algorithms chosen, so
+that a digest of it would miss the cache for no reason, and computing it takes up to a second.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
 import json
+import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache, lru_cache, partial
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops, tree
 
-from bench.models.code_digest import code_digest
-from bench.models.network import Network
+from bench.types import Backbone, PackagedWeights, Reference
+
+if TYPE_CHECKING:
+    from bench.models.network import Network
 
 PROBE_SEED = 0
+_INSTALLED = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+
+
+def code_digest(backbone: Backbone) -> str:
+    """Return the digest of all code that decides what the backbone's network computes."""
+    code = _Code()
+    references: list[Reference] = [backbone.build, backbone.preprocess]
+    if isinstance(backbone.weights, PackagedWeights):
+        references.append(backbone.weights.load)
+    declared = [code.reference(reference) for reference in references]
+    facts = (
+        declared,
+        backbone.stages,
+        sorted((path.name, digest) for path, digest in code.files.items()),
+        sorted(code.packages.items()),
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def fingerprint(network: Network, weights_sha256: str) -> str:
     """Return the SHA-256 of what the network with these weights computes from pixels."""
+    from keras import ops
+
     sha = hashlib.sha256()
     for fact in (weights_sha256, code_digest(network.backbone), repr(_structure(network.base))):
         sha.update(fact.encode() + b"\0")
@@ -38,6 +71,8 @@ def fingerprint(network: Network, weights_sha256: str) -> str:
 def _structure(model: Any) -> Any:
     """Return the model's configuration with layers numbered: automatic names depend on what else
     was built in the process."""
+    from keras import tree
+
     try:
         config = json.loads(model.to_json())["config"]
     except (NotImplementedError, TypeError, ValueError):
@@ -70,3 +105,131 @@ def _numbered(value: Any, numbers: Mapping[str, int]) -> Any:
     if isinstance(value, list):
         return [_numbered(item, numbers) for item in value]
     return numbers.get(value, value) if isinstance(value, str) else value
+
+
+class _Code:
+    """The files and packages that were met while references were followed."""
+
+    def __init__(self) -> None:
+        self.files: dict[Path, str] = {}  # of local source: SHA-256 of the content
+        self.packages: dict[str, str] = {}  # installed ones: their versions
+        self._met: dict[int, object] = {}  # kept alive, so that no number is given twice
+
+    def reference(self, reference: Reference) -> Any:
+        """Describe what a reference names, following its code."""
+        if isinstance(reference, str):
+            self._module(reference.partition(":")[0], None)
+            return reference
+        return self._describe(reference)
+
+    def _describe(self, value: Any) -> Any:
+        """Describe a callable, with the arguments that are bound to it, as plain data."""
+        if value is None or isinstance(value, str | int | float | bool):
+            return value
+        if isinstance(value, list | tuple):
+            return [self._describe(item) for item in value]
+        if isinstance(value, Mapping):
+            return sorted((str(key), self._describe(item)) for key, item in value.items())
+        if id(value) in self._met:
+            return "as above"
+        self._met[id(value)] = value
+        if isinstance(value, partial):
+            return [self._describe(part) for part in (value.func, value.args, value.keywords)]
+        if isinstance(value, MethodType):
+            return [self._describe(part) for part in (value.__func__, value.__self__)]
+        named = value if hasattr(value, "__qualname__") else type(value)
+        self._module(getattr(value, "__module__", None) or named.__module__, None)
+        bound: Any = None
+        if isinstance(value, FunctionType):
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            bound = [value.__defaults__, value.__kwdefaults__, cells]
+        elif named is not value:
+            bound = getattr(value, "__dict__", None)
+        return [named.__qualname__, self._describe(bound)]
+
+    def _module(self, name: str, importer: Path | None) -> None:
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names or top == "bench":
+            return
+        file = _file_of(name, importer)
+        if file is None:
+            return
+        if _is_installed(file):
+            self.packages[top] = _version_of(top)
+        elif file not in self.files:
+            status = file.stat()
+            digest, imported = _read(file, status.st_mtime_ns, status.st_size)
+            self.files[file] = digest
+            package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+            for found in imported:
+                with_package = found if not found.startswith(".") else _absolute(found, package)
+                if with_package:
+                    self._module(with_package, file)
+
+
+@lru_cache
+def _read(file: Path, modified: int, size: int) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of a source file, and the modules that it imports anywhere in it."""
+    content = file.read_bytes()
+    imported = () if file.suffix != ".py" else tuple(dict.fromkeys(_imports(content)))
+    return hashlib.sha256(content).hexdigest(), imported
+
+
+def _imports(content: bytes) -> Iterator[str]:
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            if node.module:
+                yield start
+            # What is imported from a package may be a module of it.
+            dot = "." if node.module else ""
+            yield from (f"{start}{dot}{alias.name}" for alias in node.names)
+
+
+def _absolute(name: str, package: str) -> str | None:
+    try:
+        return importlib.util.resolve_name(name, package)
+    except ImportError:  # a relative import in a file that is in no package
+        return None
+
+
+def _file_of(name: str, importer: Path | None) -> Path | None:
+    """Return the file of a module, found without importing it or a package above it."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is not None:
+        return Path(loaded).resolve()
+    top, *below = name.split(".")
+    folders = [] if importer is None else [importer.parent]
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is not None:
+        if not below and spec.origin is not None and Path(spec.origin).is_file():
+            return Path(spec.origin).resolve()
+        folders += [Path(folder).parent for folder in spec.submodule_search_locations or ()]
+    for folder in folders:
+        path = folder.joinpath(top, *below)
+        for file in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
+            if file.is_file():
+                return file.resolve()
+    return None
+
+
+def _is_installed(file: Path) -> bool:
+    return any(folder in file.parents for folder in _INSTALLED)
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        named = _distributions().get(package, ())
+        return ", ".join(f"{name} {version(name)}" for name in named)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()  # reads what every distribution says of itself

@@ -212,6 +212,27 @@ def _pooling(kind: str) -> Any:
     return layers.Flatten(name="pool")
 
 
+def macs(model: Any) -> int:
+    """Return the multiply-accumulates for one image.
+
+    Each weight of a kernel is used once at every position of its layer's output; biases,
+    normalization, activations and pooling are not counted, as is usual.
+    """
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            total += macs(layer)
+            continue
+        positions = math.prod(layer.output.shape[1:-1])
+        total += sum(positions * math.prod(kernel.shape) for kernel in kernels(layer))
+    return total
+
+
+def kernels(layer: Any) -> list[Any]:
+    """Return the weights of a layer that multiply its input."""
+    return [weight for weight in layer.weights if weight.name.endswith("kernel")]
+
+
 def snapshot(variables: Sequence[Any]) -> list[Array]:
     """Return host copies of Keras variables."""
     return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]

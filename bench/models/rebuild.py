@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, UnknownNameError, WeightsError
 from bench.models import weights
-from bench.models.code_digest import code_digest
+from bench.models.fingerprint import code_digest
 from bench.protocol import Head
 from bench.registry import BACKBONES
 from bench.storage.records import Run, structure

@@ -49,7 +49,7 @@ class Evidence:
 
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
-        `robust_*` (see `bench/training/robustness`), and `latency_<runtime>_b<batch>`,
+        `robust_*` (see `bench/training/robustness.py`), and `latency_<runtime>_b<batch>`,
         `warmup_<runtime>_b<batch>` (seconds per query).
         """
         return read_arrays(self.folder, self.record, len(self.classes))

@@ -17,7 +17,7 @@ OPTIMISATIONS = {
     "adam": "TensorFlow's fused Adam update (tensorflow_adam.py)",
     "lean_imports": "importing Keras without pandas, scikit-learn, matplotlib and GC",
     "concurrent_forward": "two batches of the frozen pass at once (training/features.py)",
-    "build_ahead": "building the network while the images are decoded (training/built.py)",
+    "build_ahead": "building the network while the images are decoded (training/prepared.py)",
 }
 
 

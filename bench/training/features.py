@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
@@ -21,11 +21,12 @@ import numpy as np
 
 from bench.models.backends.base import Array, Forward
 from bench.models.cuts import PIXELS
-from bench.models.passes import FORWARD_BATCH, Passes
 from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
 from bench.system.ablation import enabled, switched_off
 from bench.system.prefetch import prefetch_map
+from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View
+from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
 from bench.types import SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
@@ -78,38 +79,12 @@ class Streamed:
         return pixels if self.forward is None else _piecewise(self.forward, pixels)
 
 
-@dataclass
-class Ledger:
-    """What frozen passes cost: those run now, and those whose result was found in the store."""
-
-    spent: dict[str, float] = field(default_factory=dict)
-    reused: dict[str, float] = field(default_factory=dict)
-
-    def passes(self, entry: Entry) -> Mapping[str, float]:
-        passes: Mapping[str, float] = entry.extra["passes"]
-        return passes
-
-    def count(self, entry: Entry) -> None:
-        """Count each pass once, however many of its results are used."""
-        for name, seconds in self.passes(entry).items():
-            if name not in self.spent:
-                self.reused[name] = seconds
-
-    @property
-    def reused_seconds(self) -> float:
-        return sum(self.reused.values())
-
-    @property
-    def spent_seconds(self) -> float:
-        return sum(self.spent.values())
-
-
 class Frozen:
     """The frozen part of one network over one dataset's images."""
 
     def __init__(
         self,
-        passes: Passes,
+        passes: ForwardPassCache,
         fingerprint: str,
         images: Mapping[SplitName, Entry],
         store: Store | None,

@@ -19,17 +19,16 @@ from bench.models.backends.base import Array
 from bench.models.network import initialise_head, restore, seed_dropout, snapshot
 from bench.protocol import Phase
 from bench.training.augment import PLAIN, View, fixed_views
-from bench.training.built import Built
 from bench.training.features import Frozen, Rows
 from bench.training.job import Job, Listener
-from bench.training.subsets import Subset, stratified
+from bench.training.prepared import PreparedModel
 from bench.training.train import Outcome, PhaseTrainer
 from bench.types import PhaseResult, SplitName, Trial
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of one training; its weights are in the network and the head."""
+class TrainingResult:
+    """The result of one training; its weights are in the network and the head."""
 
     phases: tuple[PhaseResult, ...]
     test: Array  # probabilities after each phase: phases x images x classes
@@ -45,20 +44,20 @@ class Phases:
         self,
         job: Job,
         trial: Trial,
-        built: Built,
+        prepared: PreparedModel,
         frozen: Frozen,
         listener: Listener,
     ) -> None:
         self.job, self.settings, self.listener = job, trial.settings, listener
-        self.network, self.head, self.backend = built.network, built.head, built.backend
+        self.network, self.head, self.backend = prepared.network, prepared.head, prepared.backend
         self.frozen = frozen
         self.compile_seconds = 0.0
-        self._cuts = built.cuts
+        self._cuts = prepared.cuts
         self._rows = self._prepare(trial)
         self._trainers: list[PhaseTrainer] = []
         self.initial = snapshot(self.network.base.weights)
 
-    def train(self, trial: Trial, multiplier: float = 1.0) -> Trained:
+    def train(self, trial: Trial, multiplier: float = 1.0) -> TrainingResult:
         """Train from the pretrained weights and a head drawn anew, at this multiple of the
         protocol's learning rates."""
         restore(self.network.base.weights, self.initial)
@@ -80,7 +79,9 @@ class Phases:
             begun = time.perf_counter()
             after.append(self._predict(index, "test"))
             predict_seconds += time.perf_counter() - begun
-        return Trained(tuple(results), np.stack(after), validation, len(chosen), predict_seconds)
+        return TrainingResult(
+            tuple(results), np.stack(after), validation, len(chosen), predict_seconds
+        )
 
     def answer(self, pixels: Rows) -> Array:
         """What the model, as it was last trained, gives other images than the data set's."""
@@ -217,3 +218,32 @@ class Phases:
 def _views(phase: Phase) -> Sequence[View]:
     """The fixed views of a phase; none where each epoch draws its own."""
     return fixed_views(phase.augment) or ()
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The rows of some of the training images, taken from those computed for all of them."""
+
+    rows: Rows
+    chosen: Array
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def take(self, indices: Array) -> Array:
+        return self.rows.take(self.chosen[indices])
+
+
+def stratified(labels: Array, fraction: float, seed: int) -> Array:
+    """Return the sorted numbers of the images in a share: that share of each class, rounded, and at
+    least one image of it.
+
+    The training seed chooses, so that the spread over seeds includes the choice; with one seed a
+    smaller share is part of every larger one.
+    """
+    kept = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = np.random.default_rng([seed, 2, int(label)]).permutation(members)
+        kept.append(order[: max(1, int(fraction * len(members) + 0.5))])
+    return np.sort(np.concatenate(kept))

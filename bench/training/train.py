@@ -85,7 +85,7 @@ class PhaseTrainer:
         start = time.perf_counter()
         if self.phase.early_stopping is not None:
             begin = self.predict(validation) if begin is None else begin
-            best.begin(_judge(begin, validation_labels), begin)
+            best.begin(evaluate(begin, validation_labels), begin)
         for number in range(self.phase.epochs):
             begun = time.perf_counter()
             rng = np.random.default_rng([seed, 1, self.index, number])
@@ -94,7 +94,7 @@ class PhaseTrainer:
             loss = self._finite(float((losses * counts).sum() / counts.sum()))
             accuracy = float(right.sum() / counts.sum())
             guessed = self.predict(validation)
-            judged = _judge(guessed, validation_labels)
+            judged = evaluate(guessed, validation_labels)
             self._finite(judged.loss)
             seconds = time.perf_counter() - begun
             epochs.append(Epoch(loss, accuracy, judged.loss, judged.accuracy, seconds))
@@ -223,7 +223,7 @@ class _Best:
         return list(tail.trainable_variables)
 
 
-def _judge(guessed: Array, labels: Array) -> Validation:
+def evaluate(guessed: Array, labels: Array) -> Validation:
     """Return loss and accuracy of class probabilities."""
     true = guessed[np.arange(len(labels)), labels]
     loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()

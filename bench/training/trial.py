@@ -20,23 +20,25 @@ import numpy as np
 from bench import data as datasets
 from bench.errors import OutOfMemoryError, reason
 from bench.models.backends.base import Array
-from bench.models.macs import macs
+from bench.models.network import macs
 from bench.models.rebuild import keep_trained
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA, write_arrays
 from bench.system.environment import environment
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
+from bench.training import robustness
 from bench.training.accounting import Imports, Spent
-from bench.training.built import Built, build
 from bench.training.features import Frozen
 from bench.training.job import Job, Listener
 from bench.training.phases import Phases
-from bench.training.rate_search import Found, search
-from bench.training.robustness import measuring as corrupted
+from bench.training.prepared import PreparedModel, build
+from bench.training.tuning import TuningResult, search
 from bench.types import SPLITS, Record, SplitName, Trial
 
 
-def run_trials(job: Job, listener: Listener, imports: Imports, ahead: Built | None = None) -> None:
+def run_trials(
+    job: Job, listener: Listener, imports: Imports, ahead: PreparedModel | None = None
+) -> None:
     """Run the job's trials in order; each ends in a record, whatever happens but want of memory.
 
     `ahead` is what was built before the job was there; used where it is what the job needs.
@@ -49,7 +51,7 @@ def run_trials(job: Job, listener: Listener, imports: Imports, ahead: Built | No
 
 
 def _run_trials(
-    job: Job, listener: Listener, imports: Imports, ahead: Built | None, store: Store
+    job: Job, listener: Listener, imports: Imports, ahead: PreparedModel | None, store: Store
 ) -> None:
     setup: _Setup | None = None
     for trial in job.trials:
@@ -84,7 +86,7 @@ class _Setup:
         trial: Trial,
         listener: Listener,
         imports: Imports,
-        ahead: Built | None,
+        ahead: PreparedModel | None,
         store: Store,
     ) -> None:
         self.job, self.listener = job, listener
@@ -93,32 +95,34 @@ class _Setup:
         if ahead is None or ahead.blueprint != job.blueprint:
             listener.stage(trial, "building")
             ahead = build(job.blueprint)
-        self.built = ahead
+        self.prepared = ahead
         self.imports = imports
-        self.seconds = {"build": self.built.seconds}
+        self.seconds = {"build": self.prepared.seconds}
         self.images: dict[SplitName, Entry] = {
             split: datasets.images(job.dataset, split, trial.input_size, store) for split in SPLITS
         }
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
         self.frozen = Frozen(
-            self.built.passes,
-            self.built.fingerprint,
+            self.prepared.passes,
+            self.prepared.fingerprint,
             self.images,
             store if self.settings.cache else None,
         )
-        self.phases = Phases(job, trial, self.built, self.frozen, listener)
+        self.phases = Phases(job, trial, self.prepared, self.frozen, listener)
         self.runs = 0
 
     def run(self, trial: Trial) -> Record:
         """Train and measure one seed with one share of the training images."""
-        first, network = self.runs == 0, self.built.network
+        first, network = self.runs == 0, self.prepared.network
         found = self._train(trial)
         self.runs += 1
         trained = found.trained
         if first or self.job.keep_models != "none":
             # The measuring that follows all training needs one model of each backbone.
-            keep_trained(self.folder, trial.key, network.base, self.built.head, self.phases.initial)
-        classifier = network.classifier(self.built.head)
+            keep_trained(
+                self.folder, trial.key, network.base, self.prepared.head, self.phases.initial
+            )
+        classifier = network.classifier(self.prepared.head)
         arrays = {
             "test_labels": self._labels("test"),
             "test_probabilities": trained.test[-1],
@@ -126,16 +130,18 @@ class _Setup:
             "validation_probabilities": trained.validation,
             "phase_test_probabilities": trained.test,
         }
-        begun, compiled = time.perf_counter(), self.built.passes.compile_seconds
+        begun, compiled = time.perf_counter(), self.prepared.passes.compile_seconds
         robust = self._robustness(trial)
         robustness_seconds = time.perf_counter() - begun
-        robustness_seconds -= self.built.passes.compile_seconds - compiled  # counted as compiling
+        robustness_seconds -= (
+            self.prepared.passes.compile_seconds - compiled
+        )  # counted as compiling
         digest = write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
         spent = Spent(
             imports=self.imports,
             shared=self.seconds,
             ledger=self.frozen.ledger,
-            compile_seconds=self.phases.compile_seconds + self.built.passes.compile_seconds,
+            compile_seconds=self.phases.compile_seconds + self.prepared.passes.compile_seconds,
             train=sum(phase.train_seconds for phase in trained.phases),
             tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
             predict=trained.predict_seconds,
@@ -145,25 +151,25 @@ class _Setup:
             schema=SCHEMA,
             trial=trial,
             status="ok",
-            weights=self.built.weights,
+            weights=self.prepared.weights,
             parameters=classifier.count_params(),
             size_bytes=sum(int(np.prod(w.shape)) * 4 for w in classifier.weights),
             phases=trained.phases,
             seconds=spent.account(first=first),
-            environment=environment() | {"device": vars(self.built.device)},
+            environment=environment() | {"device": vars(self.prepared.device)},
             notes=(*self.frozen.notes, *self.job.accumulation_notes),
             train_images=trained.train_images,
             tuning=found.tried,
             flops=2 * macs(classifier),
             memory_bytes=process_peak(),
-            device_memory_bytes=self.built.backend.memory_peak(),
+            device_memory_bytes=self.prepared.backend.memory_peak(),
             accumulation=self.job.accumulation,
             arrays_sha256=digest,
         )
 
-    def _train(self, trial: Trial) -> Found:
+    def _train(self, trial: Trial) -> TuningResult:
         if not self.settings.tune:
-            return Found(self.phases.train(trial))
+            return TuningResult(self.phases.train(trial))
         on_rate = partial(self.listener.stage, trial)
         return search(self.phases, trial, self._labels("validation"), on_rate)
 
@@ -173,13 +179,13 @@ class _Setup:
         largest = max(one.fraction for one in self.job.trials)
         if (
             not self.job.measuring.robustness
-            or not self.built.weights.pretrained
+            or not self.prepared.weights.pretrained
             or trial.fraction < largest
         ):
             return {}
         progress = partial(self.listener.stage, trial, "corrupted test images")
         images = self.images["test"].array()
-        return corrupted.measure(images, self._labels("test"), self.phases.answer, progress)
+        return robustness.measure(images, self._labels("test"), self.phases.answer, progress)
 
     def _labels(self, split: SplitName) -> Array:
         return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)

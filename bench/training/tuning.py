@@ -1,34 +1,45 @@
-"""The budget of learning rates: the same for every backbone, and chosen on validation alone.
+"""Learning-rate search: the same budget for every backbone, chosen by validation loss alone.
 
-A rate that suits one network can sink another, so with `--tune N` each trial is trained at N
-multiples of the protocol's rates. One multiplier holds for all phases: the ratio between them is
-the protocol's, and a budget of N is N trainings, not N to the number of phases. Each trial chooses
-for itself, whichever others there are, so the spread over seeds covers the choice too.
+A rate that suits one network can ruin another, so with `--tune N` each trial is trained at N
+multiples of the protocol's rates, on rows and steps that are computed and compiled already. One
+multiplier applies to all phases: the ratio between them is the protocol's, and a budget of N is N
+trainings, not N to the number of phases. Each trial chooses independently of the others, so the
+spread over seeds includes the choice. The command line imports this file: it loads no framework.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import log10
+from typing import TYPE_CHECKING
 
-from bench.types import TriedRate
+from bench.errors import DivergedError
+from bench.types import Trial, TriedRate
 
-LARGEST_BUDGET = 9  # two decades either way
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
+    from bench.training.phases import Phases, TrainingResult
+
+MAX_BUDGET = 9  # two decades either way
+
+OnRate = Callable[[str], None]
 
 
 def multipliers(budget: int) -> tuple[float, ...]:
-    """`budget` multiples of the protocol's rates, half a decade apart, the lowest first.
+    """Return `budget` multiples of the protocol's rates, half a decade apart, the lowest first.
 
     The protocol's own is always among them, then one step lower, one higher, and so on: a larger
-    budget holds all of a smaller one.
+    budget contains every smaller one.
     """
     steps = range(-(budget // 2), (budget - 1) // 2 + 1)
     return tuple(10 ** (step / 2) for step in steps)
 
 
 def best(tried: Sequence[TriedRate]) -> TriedRate | None:
-    """The one with the least validation loss; of equals the nearest to the protocol's own rate,
-    and then the lower. `None` where training came to nothing at every rate."""
+    """Return the rate with the lowest validation loss; of equals the nearest to the protocol's own,
+    and then the lower. `None` where training diverged at every rate."""
     usable = [rate for rate in tried if rate.val_loss is not None]
     return min(usable, key=_worth, default=None)
 
@@ -36,3 +47,74 @@ def best(tried: Sequence[TriedRate]) -> TriedRate | None:
 def _worth(rate: TriedRate) -> tuple[float, int, float]:
     assert rate.val_loss is not None  # only usable rates are compared
     return rate.val_loss, abs(round(2 * log10(rate.multiplier))), rate.multiplier
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The training that a trial reports, and the learning rates tried to find it.
+
+    `arrays` hold the probabilities at every rate (rates x images x classes), NaN where training at
+    that rate diverged.
+    """
+
+    trained: TrainingResult
+    tried: tuple[TriedRate, ...] = ()
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+
+
+def search(phases: Phases, trial: Trial, labels: Array, on_rate: OnRate) -> TuningResult:
+    """Train at each rate of the budget; leave the weights of the one with the best validation loss
+    (its `labels`) in the model."""
+    import numpy as np
+
+    tried: list[TriedRate] = []
+    answers: list[TrainingResult | None] = []
+    kept: list[Array] = []
+    rates = multipliers(trial.settings.tune)
+    for number, multiplier in enumerate(rates, 1):
+        on_rate(f"learning rate x{multiplier:.2g}, {number} of {len(rates)}")
+        begun, compiled = time.perf_counter(), phases.compile_seconds
+        answer = _attempt(phases, trial, multiplier)
+        seconds = time.perf_counter() - begun - (phases.compile_seconds - compiled)
+        answers.append(answer)
+        tried.append(_tried(multiplier, answer, labels, seconds))
+        if best(tried) is tried[-1]:
+            kept = phases.weights()
+    chosen = best(tried)
+    if chosen is None:
+        raise DivergedError(f"training diverged at each of the {len(rates)} learning rates tried.")
+    phases.put_back(kept)
+    trained = answers[tried.index(chosen)]
+    assert trained is not None  # it has a loss, so it has answers
+    nothing = replace(
+        trained,
+        test=np.full_like(trained.test, np.nan),
+        validation=np.full_like(trained.validation, np.nan),
+    )
+    every = [answer or nothing for answer in answers]
+    return TuningResult(
+        trained,
+        tuple(replace(rate, chosen=rate is chosen) for rate in tried),
+        {
+            "tuning_validation_probabilities": np.stack([a.validation for a in every]),
+            "tuning_test_probabilities": np.stack([a.test[-1] for a in every]),
+        },
+    )
+
+
+def _attempt(phases: Phases, trial: Trial, multiplier: float) -> TrainingResult | None:
+    try:
+        return phases.train(trial, multiplier)
+    except DivergedError:
+        return None
+
+
+def _tried(
+    multiplier: float, answer: TrainingResult | None, labels: Array, seconds: float
+) -> TriedRate:
+    from bench.training.train import evaluate
+
+    if answer is None:
+        return TriedRate(multiplier, False, None, None, (), seconds)
+    judged = evaluate(answer.validation, labels)
+    return TriedRate(multiplier, False, judged.loss, judged.accuracy, answer.phases, seconds)

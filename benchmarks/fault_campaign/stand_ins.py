@@ -50,7 +50,7 @@ def before_imports() -> None:
         "bench.training.trial": {"run_trials": run_trials},
         "bench.inference.measuring.stage": {"measure": measure},
         "bench.inference.measuring.alone": {"Alone": lambda count: None},
-        "bench.training.built": {"build_ahead": lambda blueprint: None},
+        "bench.training.prepared": {"build_ahead": lambda blueprint: None},
     }
     for name, members in places.items():
         module = types.ModuleType(name)

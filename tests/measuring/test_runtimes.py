@@ -17,8 +17,7 @@ from bench.inference.runtimes import RUNTIMES, choose_runtimes
 from bench.inference.runtimes import base as runtimes_base
 from bench.inference.runtimes.base import Source
 from bench.models.backends.base import current
-from bench.models.macs import macs
-from bench.models.network import Network, build_head, initialise_head
+from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
 
 EXACT = 1e-4

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.training.robustness import KINDS, STRENGTHS
-from bench.training.robustness.corruptions import CORRUPTIONS, Pixels
+from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS, Pixels
 
 
 def photograph(size: int = 64) -> Pixels:

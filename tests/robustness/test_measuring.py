@@ -10,13 +10,11 @@ import tiny
 from bench.models.backends.base import current
 from bench.models.cuts import PIXELS
 from bench.models.network import Network
-from bench.models.passes import Passes
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Rows
-from bench.training.robustness import KINDS, STRENGTHS, passes
-from bench.training.robustness.corruptions import CORRUPTIONS
-from bench.training.robustness.measuring import chosen, measure
+from bench.training.prepared import ForwardPassCache
+from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS, chosen, measure, passes
 
 Array = np.ndarray[Any, Any]
 
@@ -57,7 +55,7 @@ def test_other_images_go_the_same_way_as_the_data_sets_own(store: Store) -> None
     pixels, _ = tiny.images(9, 3)
     network = Network(tiny.TINY, tiny.SIZE)
     entry = tiny.store_images(store, "test", pixels)
-    frozen = Frozen(Passes(network, current()), "", {"test": entry}, None)
+    frozen = Frozen(ForwardPassCache(network, current()), "", {"test": entry}, None)
 
     class Plain:
         def __len__(self) -> int:

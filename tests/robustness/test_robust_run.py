@@ -20,8 +20,7 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, load_run
-from bench.training.robustness import KINDS, STRENGTHS
-from bench.training.robustness.corruptions import CORRUPTIONS
+from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
 from bench.types import Measuring, Settings
 
 PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))

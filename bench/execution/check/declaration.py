@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.errors import CheckError
 from bench.execution.check.subject import Subject
-from bench.models.macs import macs
+from bench.models.network import macs
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded
 

@@ -12,7 +12,7 @@ from bench.errors import CheckError
 from bench.execution.check.keras_applications import expected_preprocessing
 from bench.execution.check.subject import Subject, preprocess
 from bench.models.backends.base import Array
-from bench.models.macs import kernels
+from bench.models.network import kernels
 from bench.registry import resolve
 
 LEAST_SPAN = 0.05  # 255 levels squeezed into less were rescaled more than once

@@ -16,7 +16,7 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, write_arrays
 from bench.training.features import Rows, predict
 from bench.training.job import Job
-from bench.training.robustness.measuring import measure
+from bench.training.robustness import measure
 from bench.types import Record
 
 

@@ -1,7 +1,8 @@
-"""What the trials of one backbone have before there are images: network, weights, head, passes.
+"""Everything the trials of one backbone share before there are images: network, weights, head,
+compiled forward passes.
 
-A worker makes it while its parent still decodes, so that neither waits for the other. Nothing here
-sees an image or trains.
+A worker prepares it while its parent still decodes images, so that neither waits for the other.
+Nothing here reads an image or trains.
 """
 
 from __future__ import annotations
@@ -12,26 +13,60 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from bench.errors import TrialError
 from bench.models import weights
 from bench.models.backends.accumulating import AccumulatingBackend
-from bench.models.backends.base import Backend, DeviceInfo, current
-from bench.models.code_digest import code_digest
+from bench.models.backends.base import Array, Backend, DeviceInfo, Forward, current
 from bench.models.cuts import PIXELS, check_stages
-from bench.models.fingerprint import fingerprint
+from bench.models.fingerprint import code_digest, fingerprint
 from bench.models.network import Network, build_head
-from bench.models.passes import Passes
 from bench.protocol import Phase
 from bench.registry import BACKBONES
 from bench.system.ablation import enabled
 from bench.training.job import Blueprint
 from bench.types import Settings, WeightsUsed
 
+FORWARD_BATCH = 32  # fixed, so that what is stored does not depend on the training batch
+
+
+class ForwardPassCache:
+    """Compiled forward passes of one network between its cuts; each is compiled on first use."""
+
+    def __init__(self, network: Network, backend: Backend) -> None:
+        self.network, self.backend = network, backend
+        self.compile_seconds = 0.0
+        self._passes: dict[tuple[str, ...], Forward] = {}
+
+    def get(self, source: str, targets: Sequence[str]) -> Forward:
+        """Return the pass from one cut to deeper ones, for batches of `FORWARD_BATCH` rows."""
+        key = (source, *targets)
+        if key not in self._passes:
+            model = self.network.between(source, targets, fold=self.backend.gains_from_folding)
+            forward = self.backend.forward(model)
+            start = time.perf_counter()
+            forward.compile(self._zeros(source))
+            self.compile_seconds += time.perf_counter() - start
+            self._passes[key] = forward
+        return self._passes[key]
+
+    def warm_up(self, targets: Sequence[str]) -> None:
+        """Compile the pass from the pixels and run it once on zeros: a framework completes a pass
+        only when it first runs, and there is time for that while images are decoded."""
+        forward = self.get(PIXELS, targets)
+        start = time.perf_counter()
+        forward(self._zeros(PIXELS))
+        self.compile_seconds += time.perf_counter() - start
+
+    def _zeros(self, source: str) -> Array:
+        dtype = "uint8" if source == PIXELS else "float32"
+        return np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype)
+
 
 @dataclass(frozen=True)
-class Built:
-    """A network as its blueprint has it, with nothing trained yet."""
+class PreparedModel:
+    """A network as its blueprint describes it, with nothing trained yet."""
 
     blueprint: Blueprint
     backend: Backend
@@ -41,13 +76,13 @@ class Built:
     fingerprint: str  # of what the network computes; "" where nothing is cached
     head: Any
     cuts: tuple[str, ...]  # where each phase starts from
-    passes: Passes
+    passes: ForwardPassCache
     seconds: float
 
 
-def build(blueprint: Blueprint) -> Built:
-    """Build what the blueprint says, on the device that it asks for."""
-    backend = _in_parts(current(), blueprint)
+def build(blueprint: Blueprint) -> PreparedModel:
+    """Build the network that the blueprint describes, on the device that it asks for."""
+    backend = _backend(blueprint)
     device = _prepared_device(backend, blueprint.settings)
     keras.config.set_dtype_policy(blueprint.settings.precision)
     start = time.perf_counter()
@@ -60,7 +95,7 @@ def build(blueprint: Blueprint) -> Built:
     network = Network(backbone, blueprint.input_size, protocol.head.pooling)
     check_stages(backbone, network.base)
     used = weights.load(network.base, backbone, blueprint.weights)
-    return Built(
+    return PreparedModel(
         blueprint=blueprint,
         backend=backend,
         device=device,
@@ -69,24 +104,25 @@ def build(blueprint: Blueprint) -> Built:
         fingerprint=fingerprint(network, used.sha256) if blueprint.settings.cache else "",
         head=build_head(protocol.head, network.features_shape, blueprint.classes),
         cuts=tuple(_cuts(network, protocol.phases)),
-        passes=Passes(network, backend),
+        passes=ForwardPassCache(network, backend),
         seconds=time.perf_counter() - start,
     )
 
 
-def build_ahead(blueprint: Blueprint) -> Built | None:
+def build_ahead(blueprint: Blueprint) -> PreparedModel | None:
     """Build before the images are there, and make the frozen pass ready to run, which new images
     are sure to need; `None` where that is switched off."""
     if not enabled("build_ahead"):
         return None
-    built = build(blueprint)
-    frozen = sorted(set(built.cuts) - {PIXELS}, key=built.network.depth)
+    prepared = build(blueprint)
+    frozen = sorted(set(prepared.cuts) - {PIXELS}, key=prepared.network.depth)
     if blueprint.settings.cache and frozen:
-        built.passes.warm_up(frozen)
-    return built
+        prepared.passes.warm_up(frozen)
+    return prepared
 
 
-def _in_parts(backend: Backend, blueprint: Blueprint) -> Backend:
+def _backend(blueprint: Blueprint) -> Backend:
+    backend = current()
     parts = blueprint.accumulation
     if parts == 1:
         return backend
@@ -106,8 +142,8 @@ def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:
 
 
 def _cuts(network: Network, phases: Sequence[Phase]) -> list[str]:
-    """Where each phase starts from. Never deeper than an earlier phase trained: what that phase
-    changed is no longer what the store holds."""
+    """Return where each phase starts from: never deeper than an earlier phase trained, as the store
+    does not hold what that phase changed."""
     cuts: list[str] = []
     for phase in phases:
         cut = network.unfreeze(phase)
