@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.system.unfinished import beside
+from bench.system.files import temporary_sibling
 
 NO_PROCESS = 99_999_999  # no system counts as far
 
@@ -13,5 +13,5 @@ NO_PROCESS = 99_999_999  # no system counts as far
 def left_beside(path: Path, pid: int = NO_PROCESS) -> Path:
     """Where that process would have written what is to be at `path`: one that is dead, if none is
     named."""
-    own = beside(path)
+    own = temporary_sibling(path)
     return own.with_name(own.name.replace(f".{os.getpid()}-", f".{pid}-"))

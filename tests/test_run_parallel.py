@@ -13,7 +13,7 @@ from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.run import execute
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records
-from bench.system.run_parallel import run_parallel
+from bench.system.parallel import run_parallel
 from bench.training.job import Job, Listener
 from bench.types import Record, Trial
 

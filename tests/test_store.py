@@ -18,8 +18,7 @@ import pytest
 from abandoned import left_beside
 
 from bench.storage.cache import Cleared, Draft, NoRoomError, NotKeptError, Store, key_of
-from bench.system.files import to_json
-from bench.system.unfinished import beside
+from bench.system.files import temporary_sibling, to_json
 
 PARTS = {"what": "numbers"}
 OTHER = {"what": "letters"}
@@ -369,7 +368,7 @@ def test_read_only_by_choice_writes_nothing(store: Store) -> None:
 
 def test_drafts_of_dead_processes_are_swept(store: Store) -> None:
     draft = store.root / "drafts" / "k"
-    alive, dead = beside(draft), left_beside(draft)
+    alive, dead = temporary_sibling(draft), left_beside(draft)
     for folder in (dead, alive):
         folder.mkdir(parents=True)
     store.make("k", PARTS, "numbers", 48, _fill(1))

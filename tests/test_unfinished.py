@@ -12,8 +12,7 @@ import psutil
 import pytest
 from abandoned import NO_PROCESS, left_beside
 
-from bench.system.files import write_atomic
-from bench.system.unfinished import beside, remove_stale, workplace
+from bench.system.files import remove_stale, temporary_sibling, workplace, write_atomic
 
 DAY = 24 * 3600
 
@@ -48,7 +47,7 @@ def test_only_the_folder_itself_where_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_what_is_being_written_stays(tmp_path: Path) -> None:
-    path = beside(tmp_path / "records.jsonl")
+    path = temporary_sibling(tmp_path / "records.jsonl")
     path.write_text("half a li")
     remove_stale(tmp_path)
     assert path.exists()

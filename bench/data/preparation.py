@@ -26,7 +26,7 @@ from bench.data.pixels import find, keeping, nbytes, parts
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Store
 from bench.system.environment import available_cores
-from bench.system.prefetch import prefetch_map
+from bench.system.parallel import prefetch_map
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"

@@ -25,8 +25,8 @@ from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run
 from bench.storage.trained import weights_path
 from bench.system.environment import environment
-from bench.system.run_parallel import run_parallel
-from bench.system.unfinished import remove_stale
+from bench.system.files import remove_stale
+from bench.system.parallel import run_parallel
 from bench.training.job import Job, Listener
 from bench.types import Record, Trial
 

@@ -73,8 +73,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     from bench.reports.figures import pictures
     from bench.storage.manifest import manifest
     from bench.storage.run_folder import refuse_links
-    from bench.system.files import to_json, write_atomic
-    from bench.system.unfinished import remove_stale
+    from bench.system.files import remove_stale, to_json, write_atomic
 
     run = findings.run
     refuse_links(run.folder)

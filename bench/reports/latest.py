@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.system.files import write_atomic
-from bench.system.unfinished import beside
+from bench.system.files import temporary_sibling, write_atomic
 
 NAME = "latest"
 
@@ -18,7 +17,7 @@ def point_latest(results: Path, run: str) -> None:
         raise BenchError(
             f"{latest} is a folder, so it cannot name the newest run; move it elsewhere."
         )
-    aside = beside(latest)
+    aside = temporary_sibling(latest)
     try:
         # Relative, so that `results/` can be moved or mounted elsewhere.
         aside.symlink_to(run, target_is_directory=True)

@@ -45,7 +45,7 @@ from bench.storage.entries import (
 )
 from bench.storage.pins import Pins
 from bench.system import locks
-from bench.system.unfinished import beside, remove, remove_stale, workplace
+from bench.system.files import remove, remove_stale, temporary_sibling, workplace
 
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
 
@@ -197,7 +197,7 @@ class Store:
 
     def replace_folder(self, new: Path, path: Path) -> None:
         """Rename `new` to `path`, whatever is there now."""
-        aside = beside(self.root / "drafts" / "replaced")
+        aside = temporary_sibling(self.root / "drafts" / "replaced")
         with self._guard():
             with suppress(FileNotFoundError):
                 path.rename(aside)
@@ -300,7 +300,7 @@ class Store:
                     if _name(path) in pinned:
                         used.add(path)
                         continue
-                    aside = beside(self.root / "drafts" / "deleted")
+                    aside = temporary_sibling(self.root / "drafts" / "deleted")
                     with suppress(OSError):
                         path.rename(aside)
                         moved[path] = aside

@@ -26,8 +26,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.system.files import to_json, write_atomic
-from bench.system.unfinished import beside, remove
+from bench.system.files import remove, temporary_sibling, to_json, write_atomic
 
 CHUNK_BYTES = 1 << 24
 UNREADABLE = "damaged, or of an earlier version"
@@ -86,7 +85,7 @@ class Draft:
     ) -> None:
         """`nbytes`: what it may take. `publish` receives folder, kind, parts and whether to replace
         an entry that is there."""
-        self.path, self.nbytes = beside(root / "drafts" / kind), nbytes
+        self.path, self.nbytes = temporary_sibling(root / "drafts" / kind), nbytes
         self._root, self._kind, self._description = root, kind, description
         self._publish = publish
         with writing(root):

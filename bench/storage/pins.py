@@ -13,7 +13,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from bench.system.unfinished import beside, is_abandoned, remove, remove_stale
+from bench.system.files import is_abandoned, remove, remove_stale, temporary_sibling
 
 
 class Pins:
@@ -66,7 +66,7 @@ class Pins:
         self._names.clear()  # a fork's parent holds its own
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_stale(self._folder, below=False)
-        own = beside(self._folder / "in-use")
+        own = temporary_sibling(self._folder / "in-use")
         own.mkdir()
         self._own, self._process = own, os.getpid()
         self._end = weakref.finalize(self, _end, own, self._process)

@@ -1,22 +1,38 @@
-"""Writing files so that a reader never sees half of one, and reading JSON with good errors."""
+"""Write files so that a reader never sees half of one, remove what killed ones left, write JSON.
+
+What is being written has a hidden name that ends in `PID-HEX`, whose first digits identify the
+machine and container in which that process number is valid. Readers of results or of the cache
+ignore such names, and `remove_stale` removes those whose process has ended.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
+import re
+import shutil
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.system.unfinished import beside
+# A process's start is measured by the system's clock ticks, a file's age by its disk's clock.
+CLOCKS_DIFFER_SECONDS = 60
+# A process of another machine or container cannot be looked up: its files are kept this long.
+FOREIGN_SECONDS = 24 * 3600
+_NAME = re.compile(r"\..*\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}")
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Put `content` at `path`: at any instant the old file or the new one is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = beside(path)
-    # Half of a surrogate pair is how Python holds a file name that is not UTF-8.
+    aside = temporary_sibling(path)
+    # Python represents a file name that is not UTF-8 with lone surrogates.
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         with naming(path):
@@ -32,8 +48,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put `path` into errors of the operating system: writing does not say which file it was, and
-    renaming names the temporary one."""
+    """Put `path` into the operating system's errors: those of writing name no file, and those of
+    renaming name the temporary one."""
     try:
         yield
     except OSError as error:
@@ -42,13 +58,99 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def temporary_sibling(path: Path) -> Path:
+    """Return where to write what will be renamed to `path`: a hidden name in the same folder."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_here()}{uuid.uuid4().hex[:8]}")
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """Create a temporary folder in `folder` for this process alone, removed afterwards, or by
+    `remove_stale` if the process was killed."""
+    path = temporary_sibling(folder / "work")
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        remove(path)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether `path` is a temporary name whose process has ended."""
+    named = _NAME.fullmatch(path.name)
+    if named is None:
+        return False
+    pid, where = int(named[1]), named[2]
+    try:
+        written = _last_written(path)
+    except OSError:  # removed by another process meanwhile
+        return False
+    if where != _here():
+        return time.time() - written > FOREIGN_SECONDS
+    began = _began(pid)
+    # A process that began later has taken the number over, as is common in containers.
+    return began is None or began > written + CLOCKS_DIFFER_SECONDS
+
+
+def remove_stale(folder: Path, *, below: bool = True) -> None:
+    """Remove what killed processes left half written in `folder`, and in the folders below it."""
+    for at, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            if is_abandoned(path := Path(at, name)):
+                remove(path)
+        if not below:
+            break
+
+
+def remove(path: Path) -> None:
+    """Delete a file, a link or a folder; another process may have deleted it already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@cache
+def _here() -> str:
+    """Return a mark of this machine since it booted, and of this container."""
+    marks = [platform.node()]
+    try:
+        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        marks.append(str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:  # not Linux: the host name must do
+        pass
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:8]
+
+
+def _last_written(path: Path) -> float:
+    newest = path.lstat().st_mtime
+    if path.is_dir() and not path.is_symlink():
+        newest = max([newest, *(inside.lstat().st_mtime for inside in path.iterdir())])
+    return newest
+
+
+def _began(pid: int) -> float | None:
+    """Return when a process began; `None` if it has ended, 0 if that is not accessible."""
+    import psutil  # late: not every command looks for stale files
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.Error:  # it exists, but may not be inspected
+        return 0.0
+
+
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON with sorted keys: the same value always gives the same text. NaN is refused; what UTF-8
-    cannot hold, as in file names that are not UTF-8, is escaped and read back as it was."""
+    """Return JSON with sorted keys, so that equal values give equal text. NaN is refused; what
+    UTF-8 cannot encode, as in file names that are not UTF-8, is escaped and read back unchanged."""
     text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return text.encode(errors="backslashreplace").decode()
 
 
 def is_file_name(text: str) -> bool:
-    """Whether `text` is one plain name that leads nowhere else."""
+    """Return whether `text` is a plain file name, without a path."""
     return bool(text) and text not in (".", "..") and not set(text) & set("/\\\0")

@@ -23,7 +23,7 @@ from bench.models.backends.base import Array, Forward
 from bench.models.cuts import PIXELS
 from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
 from bench.system.ablation import enabled, switched_off
-from bench.system.prefetch import prefetch_map
+from bench.system.parallel import prefetch_map
 from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View
 from bench.training.prepared import FORWARD_BATCH, ForwardPassCache

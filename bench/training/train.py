@@ -20,7 +20,7 @@ from bench.errors import DivergedError
 from bench.models.backends.base import Array, Backend, Forward, TrainStep
 from bench.models.network import Tail, probabilities, restore, snapshot, weighted_loss
 from bench.protocol import Phase
-from bench.system.prefetch import prefetch_map
+from bench.system.parallel import prefetch_map
 from bench.training.features import Rows, full_batch, predict
 from bench.types import Epoch, Validation
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.data.audit.hashing import BITS, Hashes
 from bench.system.environment import available_cores
-from bench.system.prefetch import prefetch_map
+from bench.system.parallel import prefetch_map
 
 WINDOW = 32  # neighbours that each hash is held against, on either side
 MISSED = 1e-3  # of the pairs at the greatest distance, at most, where hashes are of random bits

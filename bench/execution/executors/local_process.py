@@ -18,8 +18,8 @@ from bench.execution.executors.watch import Watch
 from bench.execution.executors.worker_environment import worker_environment
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.storage.records import structure
+from bench.system.files import temporary_sibling
 from bench.system.memory import OUT_OF_MEMORY_TEXT
-from bench.system.unfinished import beside
 from bench.training.job import Blueprint, Job, Listener
 from bench.training.job_file import write_job
 from bench.types import Epoch, Record, Settings, Trial
@@ -90,7 +90,7 @@ class LocalProcess:
         first = job.trials[0]
         logs = Path(job.folder) / "logs"
         name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
-        job_path, log_path = beside(logs / f"{name}.job.json"), logs / f"{name}.log"
+        job_path, log_path = temporary_sibling(logs / f"{name}.job.json"), logs / f"{name}.log"
         write_job(job_path, job)
         recorded: set[str] = set()
         try:

@@ -19,8 +19,7 @@ from bench import __version__
 from bench.analysis.escape import file_names, shorten
 from bench.errors import BenchError, UsageError
 from bench.storage.records import Evidence, Run
-from bench.system import unfinished
-from bench.system.files import write_atomic
+from bench.system.files import remove_stale, workplace, write_atomic
 
 if TYPE_CHECKING:
     from bench.inference.export.base import Format
@@ -62,10 +61,10 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
     )
     classifier = model.class_probabilities()
     reference = check.Reference(classifier, run, evidence, store)
-    unfinished.remove_stale(folder, below=False)
-    with unfinished.workplace(folder) as workplace:
+    remove_stale(folder, below=False)
+    with workplace(folder) as place:
         try:
-            made = chosen.write(classifier, workplace, about)
+            made = chosen.write(classifier, place, about)
             call = chosen.load(made)
         except BenchError:
             raise

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bench.inference.runtimes.base import RUNTIMES, Call, Source
 from bench.inference.runtimes.frozen import frozen
 from bench.models.backends.base import Array
-from bench.system.unfinished import workplace
+from bench.system.files import workplace
 
 CALIBRATION_BATCH = 8
 OPSET = 17

@@ -8,7 +8,7 @@ from typing import Any
 from bench.inference.runtimes.base import RUNTIMES, Call, Source
 from bench.inference.runtimes.onnx import export_onnx
 from bench.models.backends.base import Array
-from bench.system.unfinished import workplace
+from bench.system.files import workplace
 
 
 class _OpenVINO:

@@ -19,8 +19,7 @@ from bench.errors import BenchError
 from bench.reports.html.document import document
 from bench.reports.html.values import Json, cell, number, text
 from bench.storage.records import read_meta
-from bench.system.files import write_atomic
-from bench.system.unfinished import remove_stale
+from bench.system.files import remove_stale, write_atomic
 
 FILE = "index.html"
 DAMAGE = (
