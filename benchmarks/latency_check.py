@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.analysis.statistics.drift import MOST_DRIFT, drift
+from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.execution.plan import choose_backbones
 from bench.inference.measuring.products import Calibration
 from bench.inference.measuring.rounds import Subject, interleave
@@ -70,8 +70,8 @@ def main() -> int:
     quiet = drift(calibration.samples)
     loaded = _loaded(calibration)
     print(f"calibration: drift {quiet:.1%} while timing, {loaded:.1%} with one core loaded")
-    print(f"the flag fires above {MOST_DRIFT:.0%}")
-    return int(failed or quiet > MOST_DRIFT or loaded <= MOST_DRIFT)
+    print(f"the flag fires above {MAX_DRIFT:.0%}")
+    return int(failed or quiet > MAX_DRIFT or loaded <= MAX_DRIFT)
 
 
 def _calls() -> Calls:

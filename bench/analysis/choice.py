@@ -17,10 +17,10 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis import runtimes
-from bench.analysis.answered import Answered, Lead, of_runtime, of_training
 from bench.analysis.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.runtimes import Lead, RankedAnswers, of_runtime, of_training
+from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.margin import Place, place
 from bench.errors import NotRankedError, UsageError
 
@@ -129,7 +129,7 @@ def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest |
     return cheapest(rows, drift)
 
 
-def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Row]:
+def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.RuntimeFigures]:
     """How the runtime did, by label; an unknown one is an error that lists the known."""
     rows = runtimes.rows(findings)
     known = dict.fromkeys(row.runtime for row in rows)
@@ -145,8 +145,8 @@ def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Row]:
 def _candidate(
     findings: Findings,
     row: pd.Series,
-    answered: Answered,
-    timed: runtimes.Row | None,
+    answered: RankedAnswers,
+    timed: runtimes.RuntimeFigures | None,
     limits: Limits,
 ) -> Candidate:
     label = row["label"]
@@ -173,7 +173,7 @@ def _before(findings: Findings, label: str, seed: int) -> float | None:
 
 
 def _refusals(
-    candidate: Candidate, row: pd.Series, timed: runtimes.Row | None, limits: Limits
+    candidate: Candidate, row: pd.Series, timed: runtimes.RuntimeFigures | None, limits: Limits
 ) -> list[Refusal]:
     if row["status"] != "ok":
         return [Refusal(f"failed: {row['reason']}")]

@@ -14,16 +14,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.circumstances import Circumstance, circumstances, machine_difference
-from bench.analysis.comparable import contenders
 from bench.analysis.facts import skipped
 from bench.analysis.findings import Findings
-from bench.analysis.images_in_common import InCommon, in_common
-from bench.analysis.labels import RANDOM_INIT
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import answers
 from bench.analysis.metrics.latency import durations
-from bench.analysis.paired import interval_of_means, interval_of_shares
+from bench.analysis.run_differences import (
+    Circumstance,
+    InCommon,
+    circumstances,
+    in_common,
+    machine_difference,
+)
+from bench.analysis.scores import RANDOM_INIT, contenders
+from bench.analysis.statistics.intervals import change, mean_change
+from bench.analysis.statistics.spread import difference
 from bench.analysis.statistics.timing import Timed, change_of_medians
 from bench.storage.records import Evidence
 from bench.types import Record
@@ -245,9 +250,14 @@ class _Pair:
     def _paired(self, figure: str) -> Change:
         old = self.before.each(self.common.before, figure)
         new = self.after.each(self.common.after, figure)
-        interval = interval_of_shares if figure == "accuracy" else interval_of_means
+        # Paired: images that both get right, or both wrong, say nothing about the difference.
+        apart = difference(new, old)
+        if figure == "accuracy":
+            low, high = change(apart, new.shape[-1], min(len(old), len(new)))
+        else:
+            low, high = mean_change(apart)
         means = float(old.mean()), float(new.mean())
-        return Change(self.label, figure, *means, *interval(old, new))
+        return Change(self.label, figure, *means, float(low), float(high))
 
     def _latency_interval(self) -> tuple[float | None, float | None]:
         old, new = self.before.timed(), self.after.timed()

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis import timings
+from bench.analysis.cost import latency_warnings
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.scores import RANDOM_INIT
 from bench.data.audit import words
 from bench.protocol import Phase
 from bench.storage.records import structure
@@ -68,7 +68,7 @@ def warnings(findings: Findings) -> list[str]:
     found += _stopped_at_the_limit(findings)
     found += _depending_on_the_rate(findings)
     found += _failed_on_smaller_shares(findings)
-    found += timings.warnings(findings)
+    found += latency_warnings(findings.records)
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
     return found + [str(note) for note in run.meta.get("notes", ())]

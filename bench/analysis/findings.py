@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparable import contenders
+from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.mistakes import Mistake, mistakes
-from bench.analysis.table import Score, backbone_table, score, trial_table
+from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
+from bench.analysis.scores import Score, contenders, score
+from bench.analysis.sensitivity import Sensitivity, sensitivity
+from bench.analysis.table import backbone_table, trial_table
+from bench.analysis.verdict import Verdict, place_text, verdict
 from bench.data.audit.findings import KeptAudit, load
 from bench.errors import BenchError
 from bench.storage.records import Run
 from bench.types import DEFAULT_MARGIN, Record
-
-if TYPE_CHECKING:
-    from bench.analysis.learning import Curves
-    from bench.analysis.robustness import Standing
-    from bench.analysis.sensitivity import Sensitivity
-    from bench.analysis.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,7 @@ class Findings:
     @cached_property
     def verdict(self) -> Verdict:
         """Which backbone to take: compared once, however many reports say it."""
-        from bench.analysis.verdict import verdict
-
-        return verdict(self)
+        return verdict(self.scores, self.backbones, self.records, self.margin)
 
     @cached_property
     def audit(self) -> KeptAudit | None:
@@ -56,31 +51,25 @@ class Findings:
         return load(self.run.folder)
 
     @cached_property
-    def learning(self) -> Curves | None:
+    def learning(self) -> LearningCurves | None:
         """Accuracy at each number of training images, where there was more than one."""
-        from bench.analysis.learning import curves
-
-        return curves(self.run)
+        return learning_curves(self.run, self.margin)
 
     @cached_property
     def sensitivity(self) -> Sensitivity | None:
         """What each learning rate gave, where more than one was tried."""
-        from bench.analysis.sensitivity import sensitivity
-
         return sensitivity(self.run, self.records)
 
     @cached_property
-    def robustness(self) -> Standing | None:
+    def robustness(self) -> CorruptedAccuracy | None:
         """What is left of the accuracy on corrupted images, where it was asked for."""
-        from bench.analysis.robustness import standing
-
         if self.trials["robust_accuracy"].isna().all():
             return None
         # Over the same seeds as the table.
         by_label: dict[str, list[Record]] = {label: [] for label in self.guesses}
         for one in contenders(self.scores):
             by_label[one.label].append(one.record)
-        return standing(self.run, by_label)
+        return corrupted_accuracy(self.run, by_label)
 
     @property
     def several_seeds(self) -> bool:
@@ -95,7 +84,13 @@ class Findings:
     @property
     def margin(self) -> float:
         """How far behind the best a backbone may be and still be recommended, as a share."""
-        return margin_of(self.run.meta)
+        points = self.run.meta.get("margin", DEFAULT_MARGIN)
+        if not isinstance(points, int | float) or not 0 < points < 100:
+            raise BenchError(
+                f"run.json has margin {points!r}; it must be percentage points above 0 and below "
+                f"100."
+            )
+        return points / 100
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -105,26 +100,14 @@ class Findings:
     def with_standings(self, table: pd.DataFrame) -> pd.DataFrame:
         """How each stands among those compared: `verdict`, `ties` and `p_first`, the first two as
         text."""
-        from bench.analysis import verdict_text
-
         compared = self.verdict.standings if self.verdict.pairs else ()
         standings = {standing.label: standing for standing in compared}
         found = [standings.get(label) for label in table["label"]]
         return table.assign(
-            verdict=[verdict_text.place(s, self.margin) if s else "" for s in found],
+            verdict=[place_text(s, self.margin) if s else "" for s in found],
             ties=[s.ties if s else "" for s in found],
             p_first=[np.nan if s is None or s.first is None else s.first for s in found],
         )
-
-
-def margin_of(meta: Mapping[str, Any]) -> float:
-    """The margin that a run was given in percentage points, as a share."""
-    points = meta.get("margin", DEFAULT_MARGIN)
-    if not isinstance(points, int | float) or not 0 < points < 100:
-        raise BenchError(
-            f"run.json holds margin {points!r}; it must be percentage points above 0 and below 100."
-        )
-    return points / 100
 
 
 def find(run: Run) -> Findings:

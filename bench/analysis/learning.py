@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.findings import margin_of
-from bench.analysis.labels import labels
 from bench.analysis.metrics.classification import guesses
+from bench.analysis.scores import labels
 from bench.analysis.statistics import intervals
 from bench.analysis.statistics.margin import place
 from bench.storage.records import Evidence, Run
@@ -37,7 +36,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Best:
+class BestAtSize:
     """The most accurate backbone with this many images, and how the others compare with it."""
 
     images: int
@@ -49,11 +48,11 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Curves:
+class LearningCurves:
     """`points` by label, the fewest images first; `best` for each size with two or more."""
 
     points: Mapping[str, tuple[Point, ...]]
-    best: tuple[Best, ...]
+    best: tuple[BestAtSize, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -61,7 +60,7 @@ class Curves:
         return tuple(sorted({p.images for points in self.points.values() for p in points}))
 
 
-def curves(run: Run) -> Curves | None:
+def learning_curves(run: Run, margin: float) -> LearningCurves | None:
     """The curves of a run that trained on more than one share of its images."""
     records = (*run.records, *run.smaller)
     if not run.smaller:
@@ -83,11 +82,11 @@ def curves(run: Run) -> Curves | None:
         label: tuple(_point(run, shares[fraction], right) for fraction in sorted(shares))
         for label, shares in sorted(groups.items())
     }
-    found = (_best(run, fraction, groups, right) for fraction in fractions)
-    return Curves(points, tuple(best for best in found if best is not None))
+    found = (_best(run, fraction, groups, right, margin) for fraction in fractions)
+    return LearningCurves(points, tuple(best for best in found if best is not None))
 
 
-def frame(found: Curves) -> pd.DataFrame:
+def frame(found: LearningCurves) -> pd.DataFrame:
     """`learning_curve.csv`: one row a point."""
     rows = [
         (label, p.fraction, p.images, p.seeds, p.accuracy, p.low, p.high)
@@ -136,7 +135,8 @@ def _best(
     fraction: float,
     groups: Mapping[str, Mapping[float, list[Record]]],
     right: Mapping[str, Right],
-) -> Best | None:
+    margin: float,
+) -> BestAtSize | None:
     here = {label: shares[fraction] for label, shares in groups.items() if fraction in shares}
     common = _common_seeds(groups, fraction)
     if len(here) < 2 or not common:
@@ -149,10 +149,10 @@ def _best(
         ]
     )
     means = answers.mean(axis=(1, 2))
-    placed = place(answers, margin_of(run.meta))
+    placed = place(answers, margin)
     first = next(i for i, one in enumerate(placed) if one.place == "best")
     order = np.argsort(-means, kind="stable")
-    return Best(
+    return BestAtSize(
         images=_point(run, here[names[first]], right).images,
         label=names[first],
         accuracy=float(means[first]),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.comparable import Contender, contenders
 from bench.analysis.findings import Findings
+from bench.analysis.scores import Contender, contenders
 from bench.analysis.statistics.intervals import change
 from bench.analysis.statistics.spread import spread
 from bench.types import Epoch

@@ -16,7 +16,7 @@ from bench.types import Record
 
 
 @dataclass(frozen=True)
-class Row:
+class BackboneAccuracy:
     """Accuracies of one backbone on the same images, as they are and corrupted."""
 
     clean: float
@@ -29,17 +29,19 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CorruptedAccuracy:
     """All backbones, by label in the order of the ranking."""
 
     corruptions: tuple[str, ...]
     strengths: int
-    rows: Mapping[str, Row]
+    rows: Mapping[str, BackboneAccuracy]
 
 
-def standing(run: Run, records: Mapping[str, Sequence[Record]]) -> Standing | None:
+def corrupted_accuracy(
+    run: Run, records: Mapping[str, Sequence[Record]]
+) -> CorruptedAccuracy | None:
     """From the stored answers; `None` where no corrupted image was asked about."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, BackboneAccuracy] = {}
     kinds: tuple[str, ...] = ()
     strengths = 0
     for label, of_label in records.items():
@@ -48,19 +50,19 @@ def standing(run: Run, records: Mapping[str, Sequence[Record]]) -> Standing | No
         if found:
             kinds, strengths = found[0].corruptions, found[0].right.shape[1]
             rows[label] = _row(found)
-    return Standing(kinds, strengths, rows) if rows else None
+    return CorruptedAccuracy(kinds, strengths, rows) if rows else None
 
 
-def _row(seeds: Sequence[Robustness]) -> Row:
+def _row(seeds: Sequence[Robustness]) -> BackboneAccuracy:
     images = seeds[0].images
-    return Row(
+    return BackboneAccuracy(
         clean=float(np.mean([one.clean for one in seeds])) / images,
         corrupted=np.mean([one.right for one in seeds], axis=0) / images,
         images=images,
     )
 
 
-def frame(found: Standing) -> pd.DataFrame:
+def frame(found: CorruptedAccuracy) -> pd.DataFrame:
     """One row for each backbone, corruption and strength; strength 0 is the image as it is.
 
     The interval is Wilson's over the images, at the mean over the seeds.
@@ -74,7 +76,7 @@ def frame(found: Standing) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=[*titles, "images"])
 
 
-def _shares(found: Standing, row: Row) -> list[tuple[str, int, float]]:
+def _shares(found: CorruptedAccuracy, row: BackboneAccuracy) -> list[tuple[str, int, float]]:
     return [
         (kind, strength + 1, float(row.corrupted[number, strength]))
         for number, kind in enumerate(found.corruptions)

@@ -6,7 +6,7 @@ reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Floats
 from bench.analysis.metrics.latency import percentile, throughput
+from bench.analysis.scores import right_answers
+from bench.analysis.statistics import intervals
+from bench.analysis.statistics.pairwise import compare_all
 from bench.storage.records import Evidence
 from bench.types import Record, RuntimeResult
 
@@ -23,7 +26,7 @@ REFERENCE = "keras"
 
 
 @dataclass(frozen=True)
-class Row:
+class RuntimeFigures:
     """One runtime of one backbone; what was not measured is `None`."""
 
     label: str
@@ -41,7 +44,7 @@ class Row:
     reason: str = ""
 
 
-def rows(findings: Findings) -> list[Row]:
+def rows(findings: Findings) -> list[RuntimeFigures]:
     """The backbones in their order, each with its runtimes in the order they were measured."""
     found = []
     for label, records in findings.records.items():
@@ -52,36 +55,13 @@ def rows(findings: Findings) -> list[Row]:
     return found
 
 
-@dataclass(frozen=True)
-class OwnAnswers:
-    """Which test images a runtime had right, and the seed whose model it ran."""
-
-    seed: int
-    right: NDArray[np.bool_]
-
-
-def right_answers(findings: Findings, runtime: str) -> dict[str, OwnAnswers]:
-    """By label, where the runtime's own answers to all test images are stored and usable."""
-    found = {}
-    for label, records in findings.records.items():
-        record = _measured(records)
-        if record is None or not any(
-            r.name == runtime and r.status == "ok" for r in record.runtimes
-        ):
-            continue
-        evidence = Evidence(record, findings.run.dataset.classes, findings.run.folder)
-        answered = _answered(evidence, runtime)
-        if answered is not None:
-            right = answered.argmax(axis=1) == evidence.arrays["test_labels"]
-            found[label] = OwnAnswers(record.trial.seed, right)
-    return found
-
-
-def frame(found: Sequence[Row]) -> pd.DataFrame:
+def frame(found: Sequence[RuntimeFigures]) -> pd.DataFrame:
     """The rows as they go to `runtimes.csv`."""
     table = pd.DataFrame([asdict(row) for row in found])
     # A column without a figure must still be a column of numbers.
-    return table.astype({f.name: "float64" for f in fields(Row) if "float" in str(f.type)})
+    return table.astype(
+        {f.name: "float64" for f in fields(RuntimeFigures) if "float" in str(f.type)}
+    )
 
 
 def _measured(records: Sequence[Record]) -> Record | None:
@@ -101,9 +81,9 @@ def _answered(evidence: Evidence, runtime: str) -> Floats | None:
     return stored if np.isfinite(stored).all() else None
 
 
-def _row(label: str, evidence: Evidence, result: RuntimeResult) -> Row:
+def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigures:
     if result.status != "ok":
-        return Row(label, result.name, result.status, reason=result.reason)
+        return RuntimeFigures(label, result.name, result.status, reason=result.reason)
     arrays = evidence.arrays
     trained, answered = _answered(evidence, REFERENCE), _answered(evidence, result.name)
     accuracy = agreement = difference = None
@@ -112,7 +92,7 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> Row:
     if answered is not None and trained is not None and result.name != REFERENCE:
         agreement = float((answered.argmax(axis=1) == trained.argmax(axis=1)).mean())
         difference = float(np.abs(answered - trained).max())
-    return Row(
+    return RuntimeFigures(
         label,
         result.name,
         result.status,
@@ -126,4 +106,86 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> Row:
         images_per_second=throughput(evidence, result.name),
         memory_mb=None if result.memory_bytes is None else result.memory_bytes / 1e6,
         reason=result.reason,
+    )
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How much more accurate one is than another, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+    may_be_chance: bool  # no significant difference
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A mean over seeds and test images, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RankedAnswers:
+    """Of each backbone that may be ranked and has such answers, by label."""
+
+    right: Mapping[str, NDArray[np.bool_]]  # seeds, test images
+    accuracy: Mapping[str, Accuracy]
+    seed: Mapping[str, int]  # of the one model that answered; none where all seeds did
+    leads: Mapping[tuple[str, str], Lead]  # of the first over the second
+
+    def lead(self, label: str, over: str) -> Lead | None:
+        """How far the one is ahead of the other, whichever came first in the table."""
+        if found := self.leads.get((label, over)):
+            return found
+        if found := self.leads.get((over, label)):
+            return Lead(-found.value, -found.high, -found.low, found.may_be_chance)
+        return None
+
+
+def of_training(findings: Findings) -> RankedAnswers:
+    """Return what the verdict is based on: the answers after training, of all seeds."""
+    verdict = findings.verdict
+    answers = right_answers(findings.scores, [s.label for s in verdict.standings])
+    return RankedAnswers(
+        right={
+            label: np.stack([seeds[n] for n in verdict.seeds]) for label, seeds in answers.items()
+        },
+        accuracy={s.label: Accuracy(s.accuracy, s.low, s.high) for s in verdict.standings},
+        seed={},
+        leads={
+            (p.better, p.other): Lead(p.difference, p.low, p.high, not p.differ)
+            for p in verdict.pairs
+        },
+    )
+
+
+def of_runtime(findings: Findings, runtime: str) -> RankedAnswers:
+    """Return the same for the answers of `runtime` itself, of the one model that it ran."""
+    right: dict[str, NDArray[np.bool_]] = {}
+    seed: dict[str, int] = {}
+    for label in (standing.label for standing in findings.verdict.standings):
+        record = _measured(findings.records[label])
+        if record is None or ("ok", runtime) not in ((r.status, r.name) for r in record.runtimes):
+            continue
+        evidence = Evidence(record, findings.run.dataset.classes, findings.run.folder)
+        if (answered := _answered(evidence, runtime)) is not None:
+            right[label] = (answered.argmax(axis=1) == evidence.arrays["test_labels"])[None]
+            seed[label] = record.trial.seed
+    if not right:
+        return RankedAnswers({}, {}, {}, {})
+    labels, answers = list(right), np.stack(list(right.values()))
+    lows, highs = intervals.accuracy(answers)
+    ends = zip(answers.mean(axis=(1, 2)), lows, highs, strict=True)
+    return RankedAnswers(
+        right=right,
+        accuracy={label: Accuracy(*map(float, of)) for label, of in zip(labels, ends, strict=True)},
+        seed=seed,
+        leads={
+            (labels[c.first], labels[c.second]): Lead(c.difference, c.low, c.high, not c.differ)
+            for c in compare_all(answers)
+        },
     )

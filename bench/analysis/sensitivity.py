@@ -36,7 +36,7 @@ class AtRate:
 
 
 @dataclass(frozen=True)
-class Lead:
+class LeadAtRate:
     """By how much the first of two is ahead at one rate; below 0, behind."""
 
     multiplier: float
@@ -51,8 +51,8 @@ class Flip:
     split: Split
     first: str
     second: str
-    ahead: Lead  # where the first leads by most
-    behind: Lead  # where it trails by most
+    ahead: LeadAtRate  # where the first leads by most
+    behind: LeadAtRate  # where it trails by most
     p: float  # that no flip of any pair is true, over all rates and pairs
 
     @property
@@ -148,7 +148,7 @@ def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
     those that do not change places.
     """
     pairs = list(combinations(right, 2))
-    found: dict[tuple[str, str], tuple[Lead, Lead]] = {}
+    found: dict[tuple[str, str], tuple[LeadAtRate, LeadAtRate]] = {}
     chances = dict.fromkeys(pairs, 1.0)
     for pair in pairs:
         of_both = _stacked(*(right[label] for label in pair))
@@ -156,7 +156,7 @@ def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
         if not by or max(by.values()) <= 0 or min(by.values()) >= 0:
             continue
         ahead, behind = (
-            Lead(rate, by[rate], chance_if_equal(*of_both[rate]))
+            LeadAtRate(rate, by[rate], chance_if_equal(*of_both[rate]))
             for rate in (max(by, key=by.__getitem__), min(by, key=by.__getitem__))
         )
         found[pair] = ahead, behind

@@ -7,7 +7,6 @@ stand after them without a rank, because their accuracy means nothing; failed on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -15,21 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.comparable import contenders, differences
-from bench.analysis.labels import RANDOM_INIT, labels
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.calibration import scaled_confidence
-from bench.analysis.metrics.classification import (
-    Counts,
-    Floats,
-    Guesses,
-    confusion_matrix,
-    guesses,
-)
-from bench.analysis.metrics.phases import right_after_phases
+from bench.analysis.scores import RANDOM_INIT, Score, contenders, differences
 from bench.analysis.statistics import intervals
-from bench.storage.records import Evidence, Run
-from bench.types import Record
 
 FIRST_COLUMNS = (
     "backbone",
@@ -51,48 +38,19 @@ LAST_COLUMNS = ("label", "trial", "reason")
 NO_FIGURES = "no usable test probabilities are stored"
 GONE = "its arrays are gone; the same `run` command trains it again"
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Score:
-    """What was derived from one trial's evidence, after which its arrays can be let go."""
-
-    record: Record
-    label: str
-    figures: Mapping[str, float | None]
-    confusion: Counts | None
-    guesses: Guesses | None
-    scaled: Floats | None  # how sure the guesses are after temperature scaling
-    right_after: NDArray[np.bool_] | None = None  # phases, test images
-    gone: bool = False  # whether the trial finished and none of its arrays is there
-
-
-def score(run: Run) -> tuple[Score, ...]:
-    """Every metric of every trial, in one pass that holds the arrays of one trial at a time."""
-    names = labels(run.records)
-    return tuple(_score(run, record, names[record.trial.key]) for record in run.records)
-
-
-def leaderboard(run: Run) -> pd.DataFrame:
-    """One row a trial, the best first."""
-    return trial_table(score(run))
-
-
-def by_backbone(run: Run) -> pd.DataFrame:
-    """One row a backbone: means over its seeds, and the standard deviation of what has a better
-    and a worse in `*_std`. What is ranked counts with the seeds that all ranked ones finished."""
-    scores = score(run)
-    return backbone_table(trial_table(scores), scores)
+Cells = dict[str, Any]
 
 
 def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
-    """`leaderboard` of scores at hand."""
+    """One row a trial, the best first."""
     return _ranked([_row(s) for s in scores], _columns(), scores)
 
 
 def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
-    """`by_backbone` of a leaderboard at hand."""
+    """One row a backbone: means over its seeds, and standard deviations in `*_std` columns.
+
+    Ranked backbones are averaged over the seeds that all of them finished.
+    """
     right = {s.record.trial.key: s.guesses.right for s in scores if s.guesses is not None}
     counted = {c.record.trial.key for c in contenders(scores)}
     rows = [_mean_row(group, right, counted) for _, group in trials.groupby("label", sort=False)]
@@ -101,30 +59,13 @@ def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFram
     return _ranked(rows, [*first, *figures, "reason"], scores)
 
 
-def _score(run: Run, record: Record, label: str) -> Score:
-    if record.status != "ok":
-        return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
-    evidence = Evidence(record, run.dataset.classes, run.folder)
-    figures = {metric.name: metric.compute(evidence) for metric in METRICS}
-    return Score(
-        record,
-        label,
-        figures,
-        confusion_matrix(evidence),
-        guesses(evidence),
-        scaled_confidence(evidence),
-        right_after_phases(evidence),
-        gone=not evidence.arrays,
-    )
-
-
 def _columns() -> list[str]:
     fixed = (*FIRST_COLUMNS, *LAST_COLUMNS)
     others = [name for name in METRICS.names if name not in fixed]
     return [*FIRST_COLUMNS, *others, *LAST_COLUMNS]
 
 
-def _row(score: Score) -> Row:
+def _row(score: Score) -> Cells:
     record, trial = score.record, score.record.trial
     reason = record.reason
     if record.status == "ok" and score.figures["accuracy"] is None:
@@ -145,12 +86,12 @@ def _row(score: Score) -> Row:
 
 def _mean_row(
     group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]], counted: Set[str]
-) -> Row:
+) -> Cells:
     ok = group[group["status"] == "ok"]
     ranked = ok[ok["trial"].isin(counted)]
     shown = ranked if len(ranked) else ok if len(ok) else group
     names = list(METRICS.names)
-    row: Row = {
+    row: Cells = {
         "label": shown["label"].iloc[0],
         "backbone": shown["backbone"].iloc[0],
         "status": shown["status"].iloc[0],
@@ -177,7 +118,7 @@ def _with_spread() -> list[str]:
     return [metric.name for metric in METRICS if metric.better != "neither"]
 
 
-def _ranked(rows: list[Row], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
+def _ranked(rows: list[Cells], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
     """The rows in order, with the rank of those that deserve one: none where they are unlike."""
     unlike = bool(differences(scores))
     rows = sorted(rows, key=lambda row: _place(row, unlike))
@@ -187,7 +128,7 @@ def _ranked(rows: list[Row], columns: list[str], scores: Sequence[Score]) -> pd.
     return table
 
 
-def _group(row: Row) -> int:
+def _group(row: Cells) -> int:
     """0 ranked, 1 random init, 2 without figures, 3 failed."""
     if row["status"] != "ok":
         return 3
@@ -196,7 +137,7 @@ def _group(row: Row) -> int:
     return 1 if row["weights"] == RANDOM_INIT else 0
 
 
-def _place(row: Row, unlike: bool) -> tuple[int, float, float, str, int]:
+def _place(row: Cells, unlike: bool) -> tuple[int, float, float, str, int]:
     group = _group(row)
     worth = (-row["accuracy"], row["loss"]) if group == 0 and not unlike else (inf, inf)
     return (group, *worth, row["label"], row.get("seed", 0))

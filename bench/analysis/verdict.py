@@ -7,20 +7,31 @@ once, here; every report only renders it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis import verdict_text
-from bench.analysis.comparable import contenders, differences, eligible
-from bench.analysis.cost import cheapest, timing_drift
-from bench.analysis.findings import Findings
+from bench.analysis import format as fmt
+from bench.analysis.cost import Cheapest, cheapest, timing_drift
+from bench.analysis.scores import Score, differences, eligible, right_answers
 from bench.analysis.statistics.margin import Place, Placement, place
-from bench.analysis.statistics.pairwise import Comparison, compare_all, paired_differences
+from bench.analysis.statistics.pairwise import (
+    Comparison,
+    compare_all,
+    letters,
+    paired_differences,
+    tie_groups,
+)
 from bench.analysis.statistics.ranking import stability
-from bench.analysis.statistics.ties import letters, tie_groups
+from bench.types import Record
+
+MAX_SENTENCE = 2000  # characters: nothing of a verdict is cut off but endless names
+MAX_NAMED = 8
+MAX_UNDECIDED = 4  # each comes with two figures
 
 
 @dataclass(frozen=True)
@@ -93,27 +104,32 @@ class Verdict:
         return "other test images" if len(self.seeds) == 1 else "other test images and seeds"
 
 
-def verdict(findings: Findings) -> Verdict:
-    """Compare all that can be compared."""
-    if not eligible(findings.scores):
+def verdict(
+    scores: Sequence[Score],
+    backbones: pd.DataFrame,
+    records: Mapping[str, Sequence[Record]],
+    margin: float,
+) -> Verdict:
+    """Compare all backbones that may be ranked; `backbones` has a row a label, best first."""
+    if not eligible(scores):
         return Verdict("No pretrained backbone finished, so there is none to recommend.")
-    if unlike := differences(findings.scores):
+    if unlike := differences(scores):
         return Verdict(
             f"Nothing is ranked: the trials differ in {', and in '.join(unlike)}.",
             differences=tuple(unlike),
         )
-    trials = right_answers(findings)
+    trials = right_answers(scores, backbones["label"])
     labels = list(trials)
     seeds = tuple(sorted(trials[labels[0]]))
     answers = np.stack([[trials[label][seed] for seed in seeds] for label in labels])
     apart = paired_differences(answers)
-    placed = place(answers, findings.margin, apart)
-    rows = findings.backbones.set_index("label")
+    placed = place(answers, margin, apart)
+    rows = backbones.set_index("label")
     result = Verdict(
         "",
         best=labels[0],
         recommended=labels[0],
-        margin=findings.margin,
+        margin=margin,
         standings=tuple(
             _standing(row, one)
             for (_, row), one in zip(rows.loc[labels].iterrows(), placed, strict=True)
@@ -122,27 +138,19 @@ def verdict(findings: Findings) -> Verdict:
         seeds=seeds,
     )
     if len(labels) == 1:
-        return replace(result, sentence=verdict_text.alone(result))
+        return replace(result, sentence=_alone(result))
     result = _with_pairs(result, answers, compare_all(answers, apart))
     choice = [s.label for s in result.standings if s.place in ("best", "within")]
-    drift = timing_drift(r for label in choice for r in findings.records[label])
+    drift = timing_drift(r for label in choice for r in records[label])
     least = cheapest(rows.loc[choice], drift)
     if least is not None:
         result = replace(result, recommended=least.label, cheapest_by=least.by)
-    everyone = {c.record.trial.seed for c in eligible(findings.scores)}
+    everyone = {c.record.trial.seed for c in eligible(scores)}
     return replace(
         result,
-        sentence=verdict_text.sentence(result, least),
-        certainty=verdict_text.certainty(result, len(everyone)),
+        sentence=_sentence(result, least),
+        certainty=_certainty(result, len(everyone)),
     )
-
-
-def right_answers(findings: Findings) -> dict[str, dict[int, NDArray[np.bool_]]]:
-    """Which test images were right, by label in the order of the table and by seed."""
-    found: dict[str, dict[int, NDArray[np.bool_]]] = {}
-    for one in contenders(findings.scores):
-        found.setdefault(one.label, {})[one.record.trial.seed] = one.guesses.right
-    return {label: found[label] for label in findings.backbones["label"] if label in found}
 
 
 def _standing(row: pd.Series, placed: Placement) -> Standing:
@@ -187,3 +195,101 @@ def _with_pairs(
         for standing, first, letter in zip(result.standings, stable.first, ties, strict=True)
     )
     return replace(result, standings=standings)
+
+
+def _alone(verdict: Verdict) -> str:
+    """Of a run with one ranked backbone."""
+    (standing,) = verdict.standings
+    return (
+        f"{standing.label} is the only pretrained backbone that finished "
+        f"({fmt.percent(standing.accuracy)}), so there is nothing to compare it with."
+    )
+
+
+def _sentence(verdict: Verdict, least: Cheapest | None) -> str:
+    """Who is best, who is within the margin, what to take, and what is not known."""
+    best = verdict.standings[0]
+    accuracy = f"{fmt.percent(best.accuracy)} ({fmt.interval(best.low, best.high)})"
+    parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least)]
+    if undecided := [s for s in verdict.standings if s.place == "undecided"]:
+        told = [_undecided(standing) for standing in undecided[:MAX_UNDECIDED]]
+        if more := len(undecided) - len(told):
+            told.append(f"{more} more")
+        parts.append(f"Undecided: {', '.join(told)}; {_what_would_decide(verdict, undecided)}.")
+    if worse := verdict.placed("worse"):
+        parts.append(f"Worse: {listed(worse)}.")
+    if len(verdict.seeds) == 1:
+        parts.append("One seed: this compares the trained networks, not the backbones.")
+    return " ".join(parts)
+
+
+def _advice(verdict: Verdict, least: Cheapest | None) -> str:
+    within, margin = verdict.placed("within"), fmt.points(verdict.margin)
+    if not within:
+        return f"Take {verdict.best}: no cheaper one is shown to be within {margin}."
+    told = f"Within {margin} of it: {listed(within)};"
+    if least is None:
+        return f"{told} take {verdict.best}, because no cost is known of all of them."
+    which = "also the cheapest" if least.label == verdict.best else "the cheapest"
+    return f"{told} take {least.label}, {which} ({least.cost})."
+
+
+def _undecided(standing: Standing) -> str:
+    # Rounded up, so that what is above the margin reads as above it.
+    could_be = ceil(1000 * standing.could_be) / 10
+    return f"{standing.label} ({100 * standing.behind:.1f} behind, could be {could_be:.1f})"
+
+
+def _what_would_decide(verdict: Verdict, undecided: Sequence[Standing]) -> str:
+    """How many images would, or seeds where no number of images would."""
+    images = [s.images_to_decide for s in undecided if s.images_to_decide is not None]
+    seeds = [s.seeds_to_decide for s in undecided if s.seeds_to_decide is not None]
+    parts = []
+    if images:
+        parts.append((f"about {_range(images)} test images would decide", len(images)))
+    if seeds:
+        text = f"more test images cannot decide, about {_range(seeds)} seeds would"
+        parts.append((text, len(seeds)))
+    if left := len(undecided) - len(images) - len(seeds):
+        what = "test images" if len(verdict.seeds) == 1 else "test images or seeds"
+        parts.append((f"more {what} would hardly decide", left))
+    if len(parts) == 1:
+        return parts[0][0]
+    return "; ".join(f"{text} ({count} of these)" for text, count in parts)
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, most = fmt.rough(min(numbers)), fmt.rough(max(numbers))
+    return least if least == most else f"{least} to {most}"
+
+
+def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
+    """From what that follows, and how stable the order is."""
+    seeds, others = len(verdict.seeds), len(verdict.standings) - 1
+    over = "one seed" if seeds == 1 else f"{seeds} seeds"
+    text = f"From paired 95% intervals on {verdict.images:,} test images and {over}"
+    if others > 1:
+        text += f"; worse is Holm-corrected over the {others} comparisons with the best"
+    ahead = sorted(verdict.standings, key=lambda s: -(s.first or 0.0))[:2]
+    drawn = " and ".join(f"{s.label} about {fmt.tenths(s.first or 0.0)}" for s in ahead)
+    text += f". P(first), with {verdict.redrawn}: {drawn}."
+    if seeds < seeds_of_anyone:
+        text += f" Compared on the {seeds} of {seeds_of_anyone} seeds that all of them finished."
+    if seeds == 2:
+        text += " Two seeds show too little for a test: read the intervals, or train three or more."
+    return text
+
+
+def place_text(standing: Standing, margin: float) -> str:
+    """How it stands, in a word or two for a table."""
+    if standing.place == "within":
+        return f"within {fmt.points(margin)}"
+    return standing.place
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas and an `and`; many are counted."""
+    shown = list(names[:MAX_NAMED])
+    if (more := len(names) - MAX_NAMED) > 0:
+        shown = [*shown, f"{more} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

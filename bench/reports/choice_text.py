@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.analysis import format as fmt
-from bench.analysis.answered import Lead
 from bench.analysis.choice import Candidate, Choice, Limits, Purchase
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
+from bench.analysis.runtimes import Lead
 
 
 def show(choice: Choice, findings: Findings, console: Console) -> None:

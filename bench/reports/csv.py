@@ -11,11 +11,11 @@ import pandas as pd
 
 from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
-from bench.analysis.learning import Curves, frame
+from bench.analysis.learning import LearningCurves, frame
 from bench.analysis.metrics.classification import class_scores
-from bench.analysis.robustness import Standing
+from bench.analysis.robustness import CorruptedAccuracy
 from bench.analysis.robustness import frame as robustness_frame
-from bench.analysis.runtimes import Row
+from bench.analysis.runtimes import RuntimeFigures
 from bench.analysis.runtimes import frame as runtimes_frame
 
 
@@ -35,17 +35,17 @@ def per_class(findings: Findings) -> str:
     return _text(pd.DataFrame(rows, columns=titles))
 
 
-def learning_curve(curves: Curves) -> str:
+def learning_curve(curves: LearningCurves) -> str:
     """Accuracy of each pretrained backbone at each number of training images."""
     return _text(frame(curves))
 
 
-def robustness(found: Standing) -> str:
+def robustness(found: CorruptedAccuracy) -> str:
     """Accuracy of each pretrained backbone under each corruption."""
     return _text(robustness_frame(found))
 
 
-def runtimes(found: Sequence[Row]) -> str:
+def runtimes(found: Sequence[RuntimeFigures]) -> str:
     """How each runtime did with each backbone."""
     return _text(runtimes_frame(found))
 

@@ -11,12 +11,13 @@ from math import isnan
 
 import pandas as pd
 
-from bench.analysis import columns, facts, verdict_text
+from bench.analysis import columns, facts
 from bench.analysis import format as fmt
 from bench.analysis.columns import COLUMNS
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
+from bench.analysis.verdict import MAX_SENTENCE
 from bench.reports.figures import MOST_BACKBONES, Picture
 from bench.reports.markdown_parts import shown, table
 from bench.reports.sections import (
@@ -70,9 +71,9 @@ def _head(findings: Findings) -> str:
     lines = [
         f"# {safe(findings.run.name)}",
         "",
-        f"**{safe(verdict.sentence, verdict_text.LONGEST)}**",
+        f"**{safe(verdict.sentence, MAX_SENTENCE)}**",
     ]
-    lines += ["", safe(verdict.certainty, verdict_text.LONGEST)] if verdict.certainty else []
+    lines += ["", safe(verdict.certainty, MAX_SENTENCE)] if verdict.certainty else []
     lines += [""]
     lines += [f"- **{title}:** {safe(what, LONG)}" for title, what in facts.facts(findings)]
     lines += [f"- **Made:** {safe(created)}"] if created else []

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis import columns, facts, verdict_text
+from bench.analysis import columns, facts
 from bench.analysis.columns import Column
 from bench.analysis.escape import one_line, shorten
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.verdict import MAX_SENTENCE
 
 LONGEST_NAME = 40
 LONGEST_FACT = 400
@@ -28,9 +29,9 @@ GAP = 2
 def show(findings: Findings, console: Console) -> None:
     """Print everything that a reader needs at the end of a run."""
     verdict = findings.verdict
-    console.print(_plain(verdict.sentence, verdict_text.LONGEST), style="bold")
+    console.print(_plain(verdict.sentence, MAX_SENTENCE), style="bold")
     if verdict.certainty:
-        console.print(_plain(verdict.certainty, verdict_text.LONGEST), style="dim")
+        console.print(_plain(verdict.certainty, MAX_SENTENCE), style="dim")
     console.print()
     lines = Table.grid(padding=(0, GAP))
     lines.add_column(style="bold", no_wrap=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.analysis.statistics.drift import drift
+from bench.analysis.statistics.timing import drift
 from bench.inference.measuring import rounds
 from bench.inference.measuring.rounds import Subject, interleave, share_done
 from bench.models.backends.base import Array

@@ -15,7 +15,6 @@ from synthetic import Net, make_run
 
 from bench import reports as report
 from bench.analysis.findings import find
-from bench.analysis.learning import curves
 from bench.analysis.sensitivity import find_flips, sensitivity
 from bench.analysis.statistics import wilson
 from bench.storage.records import Run, load_run, read_records, write_arrays, write_records
@@ -77,7 +76,7 @@ SHARES = {
 
 def test_points_are_accuracies_with_intervals_and_random_init_has_none(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
-    found = curves(run)
+    found = find(run).learning
     assert found is not None
     assert list(found.points) == ["alpha", "beta"]
     assert found.sizes == (8, 80)
@@ -89,7 +88,7 @@ def test_points_are_accuracies_with_intervals_and_random_init_has_none(tmp_path:
 
 def test_the_best_at_each_size_and_what_is_undecided(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
-    found = curves(run)
+    found = find(run).learning
     assert found is not None
     few, all_of_them = found.best
     # 22 of 40 images that alpha alone gets right, and none that only beta does.
@@ -109,7 +108,7 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
         if (r.trial.backbone, r.trial.fraction, r.trial.seed) != ("beta", 0.1, 0)
     ]
     write_records(folder, kept)
-    found = curves(load_run(folder))
+    found = find(load_run(folder)).learning
     assert found is not None
     assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.75, 1), (0.625, 2)]
 
@@ -122,13 +121,13 @@ def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
     assert table["accuracy"].tolist() == [37 / 40, 36 / 40, 1.0]
     without = add_shares(make_run(tmp_path / "half", NETS, images=IMAGES), {("beta", 0.5): [20]})
     assert [r.trial.fraction for r in without.records] == [0.5]
-    assert curves(without) is None
+    assert find(without).learning is None
 
 
 def test_seeds_are_averaged_at_each_size(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("alpha")], images=IMAGES, seeds=(0, 1))
     run = add_shares(folder, {("alpha", 0.1): [20, 30], ("alpha", 1.0): [36, 38]})
-    found = curves(run)
+    found = find(run).learning
     assert found is not None
     assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.625, 2), (0.925, 2)]
     assert found.points["alpha"][0].low < wilson(25, 40)[0]  # seeds add to what images leave open

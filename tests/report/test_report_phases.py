@@ -11,7 +11,6 @@ from synthetic import Net, make_run
 from bench import reports as report
 from bench.analysis.findings import Findings, find
 from bench.analysis.phases import outcomes
-from bench.analysis.table import leaderboard
 from bench.storage.records import load_run, read_records, write_arrays
 
 
@@ -60,7 +59,7 @@ def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
     assert tuned.gain is not None
     assert tuned.gain.change == 0
     assert tuned.gain.word == "cannot be told"
-    row = leaderboard(found.run).iloc[0]
+    row = find(found.run).trials.iloc[0]
     assert row["last_phase_change"] == 0
     assert row["last_phase_low"] == pytest.approx(-row["last_phase_high"])
     assert row["last_phase_low"] == pytest.approx(tuned.gain.low)
@@ -74,7 +73,7 @@ def test_training_stands_beside_validation_at_the_best_and_the_last_epoch(tmp_pa
     assert tuned.last is not None
     assert tuned.best.val_loss == phase.epochs[phase.best_epoch - 1].val_loss
     assert tuned.last.accuracy == phase.epochs[-1].accuracy
-    row = leaderboard(found.run).iloc[0]
+    row = find(found.run).trials.iloc[0]
     assert row["last_epoch_train"] == phase.epochs[-1].accuracy
     assert row["best_epoch_val"] == phase.epochs[phase.best_epoch - 1].val_accuracy
 

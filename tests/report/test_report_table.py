@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from synthetic import SIX, Net, make_run
 
-from bench.analysis.table import GONE, by_backbone, leaderboard
+from bench.analysis.findings import find
+from bench.analysis.table import GONE
 from bench.storage.records import Run, load_run, read_records, write_arrays, write_records
 
 REQUIRED = [
@@ -31,12 +32,12 @@ def answer(run: Run, backbone: str, seed: int, right: int, certainty: float) -> 
 
 
 def test_the_required_columns_come_first(tmp_path: Path) -> None:
-    table = leaderboard(load_run(make_run(tmp_path)))
+    table = find(load_run(make_run(tmp_path))).trials
     assert list(table.columns)[: len(REQUIRED)] == REQUIRED
 
 
 def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
-    table = leaderboard(load_run(make_run(tmp_path)))
+    table = find(load_run(make_run(tmp_path))).trials
     assert table["rank"].tolist()[:3] == [1, 2, 3]
     assert table["rank"].isna().tolist() == [False] * 3 + [True] * 3
     assert table["weights"].tolist()[3:5] == ["random init"] * 2
@@ -52,7 +53,7 @@ def test_accuracy_ranks_and_loss_breaks_ties(tmp_path: Path) -> None:
     answer(run, "b", 0, right=9, certainty=0.9)
     answer(run, "c", 0, right=8, certainty=0.9)
     answer(run, "d", 0, right=10, certainty=0.9)
-    table = leaderboard(run)
+    table = find(run).trials
     # loss of a: -(9 ln 0.8 + ln 0.2) / 10 = 0.362; of b: -(9 ln 0.9 + ln 0.1) / 10 = 0.325
     assert table["loss"].tolist()[:2] == pytest.approx([0.325, 0.362], abs=5e-4)
     assert table["backbone"].tolist() == ["b", "a", "c", "d"]
@@ -65,7 +66,7 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     answer(run, "a", 1, right=10, certainty=0.9)
     answer(run, "b", 0, right=9, certainty=0.9)
     answer(run, "b", 1, right=10, certainty=0.9)
-    table = by_backbone(run).set_index("label")
+    table = find(run).backbones.set_index("label")
     assert table.index.tolist() == ["b", "a"]
     assert table.loc["a", "accuracy"] == pytest.approx(0.9)
     # Two values 0.2 apart: sqrt(0.1² + 0.1²) over 2 - 1.
@@ -77,13 +78,13 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
 
 
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
-    table = by_backbone(load_run(make_run(tmp_path)))
+    table = find(load_run(make_run(tmp_path))).backbones
     assert table["accuracy_std"].isna().all()
 
 
 def test_a_seed_that_failed_does_not_hide_the_others(tmp_path: Path) -> None:
     net = replace(SIX[0], fails="out of memory", fails_seeds=(1,))
-    table = by_backbone(load_run(make_run(tmp_path, [net], seeds=(0, 1, 2))))
+    table = find(load_run(make_run(tmp_path, [net], seeds=(0, 1, 2)))).backbones
     assert table[["status", "seeds", "failed", "rank"]].values.tolist() == [["ok", 2, 1, 1]]
     assert table["reason"].tolist() == ["out of memory"]
 
@@ -94,7 +95,7 @@ def test_random_and_pretrained_seeds_are_not_mixed(tmp_path: Path) -> None:
     assert second.weights is not None
     drawn = replace(second, weights=replace(second.weights, source="random init"))
     write_records(folder, [first, drawn])
-    table = by_backbone(load_run(folder))
+    table = find(load_run(folder)).backbones
     assert table["label"].tolist() == ["a", "a (random init)"]
     assert table["seeds"].tolist() == [1, 1]
     assert table["rank"].isna().tolist() == [False, True]
@@ -104,14 +105,14 @@ def test_two_input_sizes_are_not_mixed(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("a")], seeds=(0, 1))
     first, second = read_records(folder)
     write_records(folder, [first, replace(second, trial=replace(second.trial, input_size=96))])
-    assert sorted(by_backbone(load_run(folder))["label"]) == ["a 224 px", "a 96 px"]
+    assert sorted(find(load_run(folder)).backbones["label"]) == ["a 224 px", "a 96 px"]
 
 
 def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2])
     run = load_run(folder)
     (folder / "arrays" / f"{run.records[1].trial.key}.npz").unlink()
-    table = leaderboard(run)
+    table = find(run).trials
     assert table["backbone"].tolist() == ["mobilenetv2", "resnet50"]
     assert table["rank"].isna().tolist() == [False, True]
     assert table["reason"].tolist() == ["", GONE]
@@ -119,5 +120,5 @@ def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> N
 
 def test_an_empty_run_has_an_empty_table(tmp_path: Path) -> None:
     run = load_run(make_run(tmp_path, []))
-    assert list(leaderboard(run).columns)[:13] == REQUIRED
-    assert len(leaderboard(run)) == len(by_backbone(run)) == 0
+    assert list(find(run).trials.columns)[:13] == REQUIRED
+    assert len(find(run).trials) == len(find(run).backbones) == 0

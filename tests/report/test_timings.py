@@ -7,9 +7,9 @@ from pathlib import Path
 
 from synthetic import Net, make_run
 
+from bench.analysis.cost import warnings as timing_warnings
 from bench.analysis.facts import warnings
 from bench.analysis.findings import find
-from bench.analysis.timings import warnings as timing_warnings
 from bench.storage.manifest import manifest
 from bench.storage.records import load_run, read_records, write_records
 from bench.types import RuntimeResult, Session

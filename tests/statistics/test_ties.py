@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.analysis.statistics.ties import letters, tie_groups
+from bench.analysis.statistics.pairwise import letters, tie_groups
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,36 @@
 """How sure a figure is: arithmetic on answers, which knows no records and no files.
 
-    percentiles, proportions    one sample: needs neither NumPy nor SciPy, and is all that is here
-    spread, intervals           means over seeds and test images, and their differences
-    pairwise, ties              which of several differ significantly
-    margin                      which of several may be taken for the best
-    ranking                     how stable the order is
+    spread, intervals    means over seeds and test images, and their differences
+    pairwise             which pairs differ significantly, and tie groups
+    margin               which of several may be taken for the best
+    ranking              how stable the order is
+    timing               the change of a median latency, and the drift of a machine's speed
 
-Arrays of answers are (..., seeds, images): true or 1 where the answer was right.
-`benchmarks/statistics_calibration.py` holds the intervals and tests to what they promise.
+Arrays of answers are (..., seeds, images): true or 1 where the answer was right. What one sample
+needs is here and imports neither NumPy nor SciPy. `benchmarks/statistics_calibration.py` checks the
+coverage of the intervals and the error rates of the tests by simulation.
 """
 
 from __future__ import annotations
 
-from bench.analysis.statistics.percentiles import SAMPLES_FOR_PERCENTILE
-from bench.analysis.statistics.proportions import Z95, wilson
+from math import sqrt
 
-__all__ = ["SAMPLES_FOR_PERCENTILE", "Z95", "wilson"]
+# The fewest samples that support a percentile with 99% confidence, one of them being allowed to
+# lie beyond it (after MLPerf's inference rules).
+SAMPLES_FOR_PERCENTILE = {50: 11, 90: 64, 95: 130, 99: 662}
+
+
+Z95 = 1.959963984540054  # the normal distribution's 97.5% point
+
+
+def wilson(k: float, n: int) -> tuple[float, float]:
+    """The 95% Wilson score interval of a proportion, `k` successes out of `n`.
+
+    It stays inside 0..1 and is honest at the ends: 20 right out of 20 is not "exactly 100%".
+    """
+    if n < 1 or not 0 <= k <= n:
+        raise ValueError(f"wants 0 <= k <= n and n >= 1, got k={k}, n={n}")
+    share, spread = k / n, Z95 * Z95 / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z95 * sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -6,9 +6,10 @@ No significant difference is not equality: which of several may be taken for the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from string import ascii_lowercase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,3 +111,31 @@ def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.fl
     # What is left of rounding, and chances as small, would only cost time.
     likely = chances > NEGLIGIBLE
     return steps[likely], chances[likely]
+
+
+def tie_groups(count: int, different: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """The largest sets within which no two differ, that of the first of them before the others.
+
+    Each pair that differs splits the sets that hold both (insert and absorb, after Piepho).
+    """
+    groups = {frozenset(range(count))} if count else set()
+    for a, b in different:
+        for group in [g for g in groups if a in g and b in g]:
+            groups.remove(group)
+            groups |= {group - {a}, group - {b}}
+        groups = {g for g in groups if not any(g < other for other in groups)}
+    return sorted(sorted(group) for group in groups)
+
+
+def letters(count: int, groups: Iterable[Iterable[int]]) -> list[str]:
+    """The letters of each, as they are printed: "a", "ab"."""
+    found = [""] * count
+    for number, group in enumerate(groups):
+        for member in group:
+            found[member] += _letter(number)
+    return found
+
+
+def _letter(number: int) -> str:
+    again, place = divmod(number, len(ascii_lowercase))
+    return ascii_lowercase[place] + (str(again) if again else "")

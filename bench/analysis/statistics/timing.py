@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import expm1, log
+from statistics import stdev
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +57,15 @@ def _between_rounds(timed: Timed) -> tuple[float, int]:
     medians = np.array([np.median(part) for part in np.array_split(timed.queries, ROUNDS)])
     seen = [np.log(values) for values in (medians, np.asarray(timed.calibration))]
     return max((float(values.var(ddof=1)), len(values) - 1) for values in seen)
+
+
+MAX_DRIFT = 0.25  # a quiet machine stays within; a loaded core does not
+RANGE_OF_FIVE = 2.326  # how many standard deviations five normal samples span on average
+
+
+def drift(seconds: Sequence[float]) -> float:
+    """By how much the slowest of five such times exceeds the quickest, typically; 0.1 is a tenth.
+
+    From the standard deviation of all the times: the range of them would grow with their number.
+    """
+    return expm1(RANGE_OF_FIVE * stdev(map(log, seconds))) if len(seconds) > 1 else 0.0

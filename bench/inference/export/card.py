@@ -9,7 +9,7 @@ from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import class_scores, confusion_matrix
-from bench.analysis.verdict_text import LONGEST
+from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export.base import About
 from bench.inference.export.check import Check
 from bench.storage.records import Evidence, Run
@@ -136,7 +136,7 @@ def _verdict(run: Run) -> str:
     # One of before the margin recommended whatever showed no significant difference.
     if not isinstance(found, dict) or "recommended" not in found:
         return ""
-    sentence = safe(str(found.get("sentence", "")), LONGEST)
+    sentence = safe(str(found.get("sentence", "")), MAX_SENTENCE)
     return f"## Comparison\n\nIn run {safe(run.name)}: {sentence}"
 
 

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.labels import RANDOM_INIT
 from bench.analysis.metrics.classification import Counts, Floats
+from bench.analysis.scores import RANDOM_INIT
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
 from bench.reports.figures.style import label

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from bench.analysis.learning import Curves, Point
+from bench.analysis.learning import LearningCurves, Point
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
 
@@ -21,7 +21,7 @@ APART = 0.17  # inches between two names
 SIDESTEP = 0.012  # how far the backbones' intervals stand apart, in shares of the width
 
 
-def draw(found: Curves) -> Figure:
+def draw(found: LearningCurves) -> Figure:
     """Images on a logarithmic axis, because each step asks for a multiple of the last."""
     names = {label: style.label(label, 34) for label in found.points}
     right = 0.6 + style.widest(names.values(), style.SMALL)
@@ -47,7 +47,7 @@ def draw(found: Curves) -> Figure:
     return drawn
 
 
-def _scales(axes: Axes, found: Curves) -> None:
+def _scales(axes: Axes, found: LearningCurves) -> None:
     sizes = found.sizes
     axes.set_xscale("log")
     axes.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.analysis.robustness import Standing
+from bench.analysis.robustness import CorruptedAccuracy
 from bench.reports.figures import style
 from bench.reports.figures.confusion import LUMINANCE
 from bench.reports.figures.labelling import Box
@@ -17,7 +17,7 @@ LEFT, TOP, BOTTOM, RIGHT = 0.35, 1.05, 0.3, 0.3
 LONGEST_NAME = 2.2
 
 
-def draw(found: Standing) -> Figure:
+def draw(found: CorruptedAccuracy) -> Figure:
     """The first column is the same images as they are."""
     labels = list(found.rows)
     names = [style.fitting(label, 40, LONGEST_NAME, style.SMALL) for label in labels]
@@ -52,7 +52,7 @@ def draw(found: Standing) -> Figure:
     return drawn
 
 
-def _heads(drawn: Figure, found: Standing, left: float, y: float) -> None:
+def _heads(drawn: Figure, found: CorruptedAccuracy, left: float, y: float) -> None:
     style.write(drawn, left + CELL / 2, y, "none", ha="center", fontsize=style.SMALL)
     for number, kind in enumerate(found.corruptions):
         middle = left + CELL * (1 + found.strengths * (number + 0.5))

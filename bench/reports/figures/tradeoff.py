@@ -24,7 +24,7 @@ from matplotlib.ticker import (
 )
 
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.scores import RANDOM_INIT
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box, place
 from bench.reports.figures.style import label

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.analysis import columns, facts, verdict_text
+from bench.analysis import columns, facts
 from bench.analysis.columns import COLUMNS
 from bench.analysis.escape import comment as safe
 from bench.analysis.findings import Findings
+from bench.analysis.verdict import MAX_SENTENCE
 from bench.system.files import write_atomic
 
 SHOWN = ("accuracy", "accuracy_low", "latency_p50_ms", "params", "train_seconds")
@@ -37,7 +38,7 @@ def text(findings: Findings) -> str:
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
     warnings = "\n".join(f"- {safe(warning, LONG)}" for warning in facts.warnings(findings))
-    parts = [safe(findings.verdict.sentence, verdict_text.LONGEST), table]
+    parts = [safe(findings.verdict.sentence, MAX_SENTENCE), table]
     parts.append(f"{safe(findings.run.name)}: {'; '.join(context)}")
     if warnings:
         parts.append(f"<details><summary>Notes</summary>\n\n{warnings}\n\n</details>")

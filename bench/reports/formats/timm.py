@@ -15,8 +15,8 @@ import pandas as pd
 
 from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
 from bench.analysis.metrics.classification import answers
+from bench.analysis.scores import RANDOM_INIT
 from bench.storage.records import Evidence
 from bench.system.files import write_atomic
 from bench.types import Record

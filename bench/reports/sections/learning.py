@@ -8,7 +8,7 @@ from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
-from bench.analysis.learning import Best, Curves, Point
+from bench.analysis.learning import BestAtSize, LearningCurves, Point
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import shown, table
 
@@ -44,7 +44,7 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     return "\n\n".join(parts)
 
 
-def _table(found: Curves) -> str:
+def _table(found: LearningCurves) -> str:
     titles = ["Backbone", *(f"{images:,} images" for images in found.sizes)]
     rows = []
     for label, points in found.points.items():
@@ -69,7 +69,7 @@ def _about(findings: Findings) -> str:
     )
 
 
-def sentence(best: Best, margin: float, name: Callable[[str], str]) -> str:
+def sentence(best: BestAtSize, margin: float, name: Callable[[str], str]) -> str:
     """The comparison at one size; `name` escapes a label for the format."""
     line = f"With {best.images:,} images: {name(best.label)} is best, {fmt.percent(best.accuracy)}"
     if best.within:

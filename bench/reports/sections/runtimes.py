@@ -8,7 +8,7 @@ from bench.analysis import format as fmt
 from bench.analysis.columns import Show
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.analysis.runtimes import Row, rows
+from bench.analysis.runtimes import RuntimeFigures, rows
 from bench.reports.markdown_parts import table
 
 LONG = 300
@@ -24,12 +24,12 @@ ABOUT = (
 )
 
 
-def is_plain(found: Sequence[Row]) -> bool:
+def is_plain(found: Sequence[RuntimeFigures]) -> bool:
     """Whether the reference was all that was asked for, and it worked: then nothing is shown."""
     return all(row.runtime == "keras" and row.status == "ok" for row in found)
 
 
-def figures(row: Row) -> list[tuple[float | None, Show]]:
+def figures(row: RuntimeFigures) -> list[tuple[float | None, Show]]:
     """The figures under `TITLES`, after the names, and how each is shown, whatever the format."""
     return [
         (row.artefact_mb, fmt.megabytes),

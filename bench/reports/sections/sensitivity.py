@@ -8,7 +8,7 @@ from bench.analysis import format as fmt
 from bench.analysis.columns import Show
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.analysis.sensitivity import AtRate, Flip, Lead
+from bench.analysis.sensitivity import AtRate, Flip, LeadAtRate
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import table
 
@@ -89,5 +89,5 @@ def _sentence(flip: Flip) -> str:
     )
 
 
-def _lead(lead: Lead) -> str:
+def _lead(lead: LeadAtRate) -> str:
     return f"{100 * abs(lead.by):.2f} points"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics import wilson
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, numbers, text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
+from bench.analysis.scores import RANDOM_INIT
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, numbers, text
 from bench.types import PhaseResult, Record, Validation

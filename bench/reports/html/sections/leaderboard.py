@@ -11,8 +11,8 @@ from bench.analysis import columns
 from bench.analysis import format as fmt
 from bench.analysis.columns import COLUMNS
 from bench.analysis.findings import Findings
-from bench.analysis.labels import RANDOM_INIT
 from bench.analysis.metrics.base import METRICS
+from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.verdict import Verdict
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text

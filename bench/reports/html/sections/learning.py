@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.learning import Curves, Point
+from bench.analysis.learning import LearningCurves, Point
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, numbers, table, text
 from bench.reports.sections.learning import sentence
@@ -43,7 +43,7 @@ def _words(point: Point) -> str:
     return f"{fmt.percent(point.accuracy)} ({fmt.interval(point.low, point.high)})"
 
 
-def _table(found: Curves) -> Json:
+def _table(found: LearningCurves) -> Json:
     titles = ["Backbone", *(f"{images:,} images" for images in found.sizes)]
     rows = []
     for label, points in found.points.items():

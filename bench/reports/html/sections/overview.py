@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.analysis import facts, verdict_text
+from bench.analysis import facts
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.verdict import Verdict
+from bench.analysis.verdict import MAX_SENTENCE, Verdict
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text
 
@@ -19,8 +19,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
         "name": text(findings.run.name),
         "created": text(findings.run.meta.get("created", "")),
         "verdict": {
-            "sentence": text(findings.verdict.sentence, verdict_text.LONGEST),
-            "certainty": text(findings.verdict.certainty, verdict_text.LONGEST),
+            "sentence": text(findings.verdict.sentence, MAX_SENTENCE),
+            "certainty": text(findings.verdict.certainty, MAX_SENTENCE),
             "about": f"P(first): how often each is first with {findings.verdict.redrawn}",
             "first": _first(findings.verdict),
         },

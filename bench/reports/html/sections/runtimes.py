@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bench.analysis import format as fmt
 from bench.analysis.columns import Show
 from bench.analysis.findings import Findings
-from bench.analysis.runtimes import Row, rows
+from bench.analysis.runtimes import RuntimeFigures, rows
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, table, text
 from bench.reports.sections.runtimes import ABOUT, TITLES, figures, is_plain
@@ -28,7 +28,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     }
 
 
-def _row(row: Row) -> list[Json | str]:
+def _row(row: RuntimeFigures) -> list[Json | str]:
     start: list[Json | str] = [text(row.label), text(row.runtime)]
     if row.status != "ok":
         return [*start, cell("failed"), *([cell(fmt.MISSING)] * (len(TITLES) - 3))]

@@ -1,0 +1,188 @@
+"""Metrics of each trial, its label in tables and figures, and which trials may be ranked.
+
+Trials with the same label are averaged and drawn together, so a label separates what must not be
+mixed: random weights from pretrained ones, and one input size from another. Trials are ranked
+together only if they share dataset, protocol, precision, threads and test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.calibration import scaled_confidence
+from bench.analysis.metrics.classification import (
+    Counts,
+    Floats,
+    Guesses,
+    confusion_matrix,
+    guesses,
+)
+from bench.analysis.metrics.phases import right_after_phases
+from bench.storage.records import Evidence, Run
+from bench.types import Record
+
+RANDOM_INIT = "random init"
+MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was derived from one trial's arrays, which need not stay in memory after that."""
+
+    record: Record
+    label: str
+    figures: Mapping[str, float | None]
+    confusion: Counts | None
+    guesses: Guesses | None
+    scaled: Floats | None  # confidence of the guesses after temperature scaling
+    right_after: NDArray[np.bool_] | None = None  # phases, test images
+    gone: bool = False  # the trial finished, but all its arrays are missing
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A trial that may be ranked: pretrained, finished, with test answers."""
+
+    record: Record
+    label: str
+    guesses: Guesses
+    right_after: NDArray[np.bool_] | None  # phases, test images
+
+
+def score(run: Run) -> tuple[Score, ...]:
+    """Compute every metric of every trial, holding the arrays of one trial at a time."""
+    names = labels(run.records)
+    return tuple(_score(run, record, names[record.trial.key]) for record in run.records)
+
+
+def _score(run: Run, record: Record, label: str) -> Score:
+    if record.status != "ok":
+        return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
+    evidence = Evidence(record, run.dataset.classes, run.folder)
+    return Score(
+        record,
+        label,
+        {metric.name: metric.compute(evidence) for metric in METRICS},
+        confusion_matrix(evidence),
+        guesses(evidence),
+        scaled_confidence(evidence),
+        right_after_phases(evidence),
+        gone=not evidence.arrays,
+    )
+
+
+def labels(records: Sequence[Record]) -> Mapping[str, str]:
+    """Return the label of each trial by key; failed trials share the label of successful ones."""
+    sizes: dict[str, set[int]] = {}
+    succeeded: dict[tuple[str, int], str] = {}
+    for record in records:
+        sizes.setdefault(record.trial.backbone, set()).add(record.trial.input_size)
+    found: dict[str, str] = {}
+    for record in records:
+        trial = record.trial
+        label = trial.backbone
+        if len(sizes[label]) > 1:
+            label = f"{label} {trial.input_size} px"
+        if record.weights is not None and not record.weights.pretrained:
+            label = f"{label} ({RANDOM_INIT})"
+        found[trial.key] = label
+        if record.status == "ok":
+            succeeded.setdefault((trial.backbone, trial.input_size), label)
+    for record in records:
+        if record.status == "failed":
+            where = (record.trial.backbone, record.trial.input_size)
+            found[record.trial.key] = succeeded.get(where, found[record.trial.key])
+    return found
+
+
+def contenders(scores: Iterable[Score]) -> list[Contender]:
+    """Return the trials that are compared: of a learning curve only those on the most images, and
+    only the seeds that every backbone finished."""
+    found = eligible(scores)
+    shared = shared_seeds(found)
+    return [c for c in found if c.record.trial.seed in shared] if shared else found
+
+
+def eligible(scores: Iterable[Score]) -> list[Contender]:
+    """Return the trials that may be ranked, of any seed."""
+    found = [
+        Contender(s.record, s.label, s.guesses, s.right_after)
+        for s in scores
+        if s.guesses is not None and s.record.weights is not None and s.record.weights.pretrained
+    ]
+    most = max((c.record.trial.fraction for c in found), default=1.0)
+    return [c for c in found if c.record.trial.fraction == most]
+
+
+def shared_seeds(found: Sequence[Contender]) -> tuple[int, ...]:
+    """Return the seeds that every backbone finished."""
+    seeds: dict[str, set[int]] = {}
+    for one in found:
+        seeds.setdefault(one.label, set()).add(one.record.trial.seed)
+    return tuple(sorted(set.intersection(*seeds.values()))) if seeds else ()
+
+
+def right_answers(
+    scores: Iterable[Score], order: Iterable[str]
+) -> dict[str, dict[int, NDArray[np.bool_]]]:
+    """Return which test images were right, by label (in this order) and seed."""
+    found: dict[str, dict[int, NDArray[np.bool_]]] = {}
+    for one in contenders(scores):
+        found.setdefault(one.label, {})[one.record.trial.seed] = one.guesses.right
+    return {label: found[label] for label in order if label in found}
+
+
+def differences(scores: Iterable[Score]) -> list[str]:
+    """Describe what the trials do not share, and which have which; empty if they may be ranked."""
+    found = eligible(scores)
+    different = []
+    for field, value in FIELDS.items():
+        holders: dict[str, list[str]] = {}
+        for contender in found:
+            holders.setdefault(value(contender), []).append(contender.label)
+        if len(holders) > 1:
+            each = [f"{what} for {_named(who)}" for what, who in holders.items()]
+            different.append(f"{field} ({'; '.join(each)})")
+    if found and not shared_seeds(found):
+        by_seed: dict[int, list[str]] = {}
+        for one in found:
+            by_seed.setdefault(one.record.trial.seed, []).append(one.label)
+        each = [f"{seed} for {_named(by_seed[seed])}" for seed in sorted(by_seed)]
+        different.append(f"seed ({'; '.join(each)}: no seed finished for all)")
+    return different
+
+
+def _protocol(contender: Contender) -> str:
+    trial = contender.record.trial
+    return f"{trial.protocol} {trial.protocol_digest[:8]}"
+
+
+def _dataset(contender: Contender) -> str:
+    trial = contender.record.trial
+    return f"{trial.dataset} {trial.dataset_fingerprint[:8]}"
+
+
+def _test_images(contender: Contender) -> str:
+    true = contender.guesses.labels
+    return f"{len(true):,} images {sha256(true.tobytes()).hexdigest()[:8]}"
+
+
+FIELDS: dict[str, Callable[[Contender], str]] = {
+    "dataset_fingerprint": _dataset,
+    "protocol_digest": _protocol,
+    "test_labels": _test_images,
+    "precision": lambda c: c.record.trial.settings.precision,
+    "threads": lambda c: str(c.record.trial.settings.threads or "as many as cores"),
+}
+
+
+def _named(found: Sequence[str]) -> str:
+    names = list(dict.fromkeys(found))
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
