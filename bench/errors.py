@@ -29,7 +29,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 
 FEW_NAMES = 8  # as many fit into a message
-MOST_NEAREST = 3
+MAX_NEAREST = 3
 
 
 class Exit(IntEnum):
@@ -72,7 +72,7 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
         """`remedy`: what shows all that are known; without it, the message does."""
         names = sorted(known)
-        nearest = get_close_matches(name.lower(), names, n=MOST_NEAREST, cutoff=0.5)
+        nearest = get_close_matches(name.lower(), names, n=MAX_NEAREST, cutoff=0.5)
         many = bool(remedy) and len(names) > FEW_NAMES
         # Where all names follow, the nearest one is enough of a hint.
         hint = f" Did you mean {_either(nearest if many else nearest[:1])}?" if nearest else ""

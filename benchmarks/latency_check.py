@@ -30,8 +30,8 @@ from bench.models.network import Network, build_head
 from bench.protocol import Head
 from bench.registry import load_plugins
 
-MOST_DIFFERENCE = 0.05
-LEAST_QUERIES = 32
+MAX_DIFFERENCE = 0.05
+MIN_QUERIES = 32
 BARE_QUERIES = 8  # of each backbone between two rounds
 CALIBRATIONS = 8
 AGAIN = " again"
@@ -63,7 +63,7 @@ def main() -> int:
         found = times[name], times[name + AGAIN], bare[name]
         one, two, plain = (1000 * float(np.median(seconds)) for seconds in found)
         again, against = two / one - 1, (one + two) / 2 / plain - 1
-        failed |= abs(again) > MOST_DIFFERENCE or abs(against) > MOST_DIFFERENCE
+        failed |= abs(again) > MAX_DIFFERENCE or abs(against) > MAX_DIFFERENCE
         print(
             f"{name:20} {one:6.2f} ms {two:6.2f} ms {plain:7.2f} ms {again:+7.1%} {against:+7.1%}"
         )
@@ -87,7 +87,7 @@ def _calls() -> Calls:
 
 def _measured(calls: Calls, seconds: float, between: Callable[[], None]) -> Times:
     subjects = {
-        name: Subject(call=call, images=image, seconds=seconds, least=LEAST_QUERIES)  # type: ignore[arg-type]
+        name: Subject(call=call, images=image, seconds=seconds, least=MIN_QUERIES)  # type: ignore[arg-type]
         for name, (call, image) in calls.items()
     }
     interleave(list(subjects.values()), seed=0, between=between)

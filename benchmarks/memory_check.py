@@ -31,7 +31,7 @@ from bench.execution.plan import choose_backbones
 from bench.registry import load_plugins
 from bench.storage.records import load_run
 
-MOST_DIFFERENCE = 0.05
+MAX_DIFFERENCE = 0.05
 WATCH_SECONDS = 0.01
 SEARCH_SECONDS = 0.2  # between two looks for the worker: looking through all processes is slow
 IMAGES = 64
@@ -67,7 +67,7 @@ def _differ(name: str, what: str, ours: int | None, seen: int) -> bool:
         print(f"{told} nothing", flush=True)
         return True
     print(f"{told} {ours / 1e6:7.1f} MB ({ours / seen - 1:+.1%})", flush=True)
-    return abs(ours / seen - 1) > MOST_DIFFERENCE
+    return abs(ours / seen - 1) > MAX_DIFFERENCE
 
 
 def _trained(work: Path, name: str, input_size: int | None) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from planted import options, run
 
-from bench.analysis.mistakes import MOST_SHARED, Suspect, shared
+from bench.analysis.mistakes import MAX_SHARED, Suspect, shared
 
 BAR = 0.6
 SPLITS = ("train", "validation", "test")
@@ -73,7 +73,7 @@ def main() -> None:
         known = sum(ids[mistake.image] in tested for mistake in wrong)
         print(f"{label:24} gets {len(wrong)} test images wrong, {known} of them mislabelled")
     top = count(suspects[: len(tested)], ids, tested)
-    listed = count(suspects[:MOST_SHARED], ids, tested)
+    listed = count(suspects[:MAX_SHARED], ids, tested)
     print(f"{len(suspects)} test images are wrong with all {len(found.mistakes)} backbones")
     share = top / len(tested)
     print(f"among the first {len(tested)} of them: {top} planted, {share:.0%} (bar: {BAR:.0%})")

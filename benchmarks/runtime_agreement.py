@@ -30,8 +30,8 @@ from bench.registry import load_plugins
 from bench.system.environment import available_cores
 
 EXACT = ("keras", "xla", "litert", "onnx", "openvino")
-MOST_DIFFERENCE = 1e-4
-MOST_MISCOUNT = 0.02
+MAX_DIFFERENCE = 1e-4
+MAX_MISCOUNT = 0.02
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def main() -> int:
                     print(f"  {runtime.name:16} failed: {type(error).__name__}: {error}")
                     continue
                 difference = float(np.abs(answers(made.call, images) - expected).max())
-                failed |= runtime.name in EXACT and not difference < MOST_DIFFERENCE
+                failed |= runtime.name in EXACT and not difference < MAX_DIFFERENCE
                 print(
                     f"  {runtime.name:16} largest difference {difference:.1e}  "
                     f"{made.result.artefact_bytes / 1e6:6.1f} MB  "
@@ -109,7 +109,7 @@ def _compare_counts(name: str, model: Any) -> bool:
     )
     ours = 2 * macs(model)
     print(f"{name}: {ours / 1e9:.3f} GFLOP counted, TensorFlow counts {counted / 1e9:.3f}")
-    return abs(ours / counted - 1) > MOST_MISCOUNT
+    return abs(ours / counted - 1) > MAX_MISCOUNT
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
 PACKAGES = ("keras", "tensorflow", "jax", "torch")
-MOST_PAIRS = 3
+MAX_PAIRS = 3
 WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 
 
@@ -199,9 +199,9 @@ def _depending_on_the_rate(findings: Findings) -> list[str]:
     ]
     if not pairs:
         return []
-    more = f" and {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS else ""
+    more = f" and {len(pairs) - MAX_PAIRS} more pairs" if len(pairs) > MAX_PAIRS else ""
     return [
-        f"The learning rate decides who is ahead of {'; '.join(pairs[:MOST_PAIRS])}{more}: the "
+        f"The learning rate decides who is ahead of {'; '.join(pairs[:MAX_PAIRS])}{more}: the "
         f"section on learning rates in report.md shows how."
     ]
 

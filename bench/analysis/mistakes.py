@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.analysis.metrics.classification import Guesses
 
-MOST_OF_ONE = 24  # mistakes of one backbone that are shown
-MOST_SHARED = 48  # images that all backbones get wrong that are shown
+MAX_PER_BACKBONE = 24  # mistakes of one backbone that are shown
+MAX_SHARED = 48  # images that all backbones get wrong that are shown
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,6 @@ def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
 
 def shown(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
     """The test images that reports show: the worst of each backbone, and the worst shared ones."""
-    found = {m.image for each in by_backbone.values() for m in each[:MOST_OF_ONE]}
-    found |= {suspect.image for suspect in shared(by_backbone)[:MOST_SHARED]}
+    found = {m.image for each in by_backbone.values() for m in each[:MAX_PER_BACKBONE]}
+    found |= {suspect.image for suspect in shared(by_backbone)[:MAX_SHARED]}
     return tuple(sorted(found))

@@ -12,7 +12,7 @@ from bench.types import Dataset, Split
 
 MACHINE = ("processor", "cores", "device kind", "device name", "device count")
 ENVIRONMENT = (*MACHINE, "keras_backend", "backbone_bench", "commit", "python", "system")
-MOST_NAMED = 6
+MAX_NAMED = 6
 SETTINGS = ("batch_size", "precision", "threads", "cache", "latency_seconds", "tune")
 
 
@@ -35,7 +35,7 @@ def circumstances(before: Findings, after: Findings) -> tuple[Circumstance, ...]
             for differing in _differing(one, other):
                 sharing.setdefault(differing, []).append(label)
     for differing, labels in sharing.items():
-        whose = ", ".join(labels[:MOST_NAMED]) + (", …" if len(labels) > MOST_NAMED else "")
+        whose = ", ".join(labels[:MAX_NAMED]) + (", …" if len(labels) > MAX_NAMED else "")
         found.append(replace(differing, field=f"{differing.field} of {whose}"))
     return tuple(found)
 

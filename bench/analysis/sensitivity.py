@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.statistics.pairwise import LEVEL, chance_if_equal, holm
+from bench.analysis.statistics.pairwise import LEVEL, holm, paired_p_value
 from bench.storage.records import Evidence, Run
 from bench.types import Record
 
@@ -156,7 +156,7 @@ def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
         if not by or max(by.values()) <= 0 or min(by.values()) >= 0:
             continue
         ahead, behind = (
-            LeadAtRate(rate, by[rate], chance_if_equal(*of_both[rate]))
+            LeadAtRate(rate, by[rate], paired_p_value(*of_both[rate]))
             for rate in (max(by, key=by.__getitem__), min(by, key=by.__getitem__))
         )
         found[pair] = ahead, behind

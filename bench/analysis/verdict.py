@@ -61,7 +61,7 @@ class Pair:
     low: float  # of the difference, 95%, for this pair alone
     high: float
     p: float  # that two equals lie as far apart, for this pair alone
-    adjusted: float  # the same over all pairs, after Holm
+    p_holm: float  # the same over all pairs, after Holm
     beats: float  # how often `better` is ahead with other seeds and images, in tenths
     differ: bool  # significantly, over all pairs
 
@@ -181,7 +181,7 @@ def _with_pairs(
             c.low,
             c.high,
             c.p,
-            c.adjusted,
+            c.p_holm,
             round(float(stable.beats[c.first, c.second]), 1),
             c.differ,
         )

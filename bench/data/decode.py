@@ -30,7 +30,7 @@ MAX_PIXELS = 89_478_485
 # lost, and the rule looks at one size at a time, so that pixels do not depend on which other sizes
 # are made in the same pass.
 DRAFT_UP_TO = 320
-DRAFT_LEAST = 640
+MIN_DRAFT = 640
 
 # Raster formats alone: Pillow also opens formats that start other programs or reach for other files
 # (EPS, WMF, ...), and a data set is not a place to run those.
@@ -107,7 +107,7 @@ def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if shrink:
-            image.draft(None, (DRAFT_LEAST, DRAFT_LEAST))
+            image.draft(None, (MIN_DRAFT, MIN_DRAFT))
         image.load()
     except UnidentifiedImageError:
         raise BadImageError("not an image") from None

@@ -18,7 +18,7 @@ from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
 from bench.analysis.verdict import MAX_SENTENCE
-from bench.reports.figures import MOST_BACKBONES, Picture
+from bench.reports.figures import MAX_BACKBONES, Picture
 from bench.reports.markdown_parts import shown, table
 from bench.reports.sections import (
     audit,
@@ -36,8 +36,8 @@ from bench.system.command_line import typed
 from bench.types import Record
 
 LONG = 400
-MOST_CLASSES = 20
-MOST_EXCLUDED = 100
+MAX_CLASSES = 20
+MAX_EXCLUDED = 100
 ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
 PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
 
@@ -102,8 +102,8 @@ def _backbones(findings: Findings, pictures: Sequence[Picture]) -> list[str]:
         ok = [record for record in records if record.status == "ok"]
         if ok:
             sections.append(_backbone(findings, label, ok, pictures))
-    if len(findings.records) > MOST_BACKBONES:
-        about = f"Pictures of the first {MOST_BACKBONES}; `report.html` draws those of all."
+    if len(findings.records) > MAX_BACKBONES:
+        about = f"Pictures of the first {MAX_BACKBONES}; `report.html` draws those of all."
         sections.insert(0, about)
     return ["## Backbones", *sections] if sections else []
 
@@ -149,14 +149,14 @@ def _classes(findings: Findings, label: str) -> str:
         zip(findings.run.dataset.classes, class_scores(findings.confusions[label]), strict=True)
     )
     about = "\n\nOver the test answers of all seeds." if findings.several_seeds else ""
-    if len(scored) > MOST_CLASSES:
+    if len(scored) > MAX_CLASSES:
         # Worst first; a class without images has no F1 and goes last.
         scored.sort(key=lambda item: 2.0 if isnan(item[1].f1) else item[1].f1)
-        about += f"\n\nThe {MOST_CLASSES} classes with the lowest F1, of {len(scored)}; "
+        about += f"\n\nThe {MAX_CLASSES} classes with the lowest F1, of {len(scored)}; "
         about += "`per_class.csv` has them all."
     rows = [
         [safe(name, 60), *map(_share, (s.precision, s.recall, s.f1)), f"{s.images:,}"]
-        for name, s in scored[:MOST_CLASSES]
+        for name, s in scored[:MAX_CLASSES]
     ]
     return table(["Class", "Precision", "Recall", "F1", "Images"], rows, left=(0,)) + about
 
@@ -214,8 +214,8 @@ def _left_out(findings: Findings) -> str:
         ("Images", [(image.id, image.reason) for image in findings.run.dataset.excluded]),
     ):
         if found:
-            listed = [f"- {safe(who)}: {safe(why, LONG)}" for who, why in found[:MOST_EXCLUDED]]
-            more = len(found) - MOST_EXCLUDED
+            listed = [f"- {safe(who)}: {safe(why, LONG)}" for who, why in found[:MAX_EXCLUDED]]
+            more = len(found) - MAX_EXCLUDED
             listed += [f"- and {more:,} more, in `dataset.json`"] if more > 0 else []
             parts.append(f"**{title}**\n\n" + "\n".join(listed))
     return "\n\n".join(["## Left out", *parts]) if parts else ""

@@ -21,8 +21,8 @@ from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.verdict import MAX_SENTENCE
 
-LONGEST_NAME = 40
-LONGEST_FACT = 400
+MAX_NAME = 40
+MAX_FACT = 400
 GAP = 2
 
 
@@ -37,10 +37,10 @@ def show(findings: Findings, console: Console) -> None:
     lines.add_column(style="bold", no_wrap=True)
     lines.add_column(overflow="fold")
     for title, text in facts.facts(findings):
-        lines.add_row(title, _plain(text, LONGEST_FACT))
+        lines.add_row(title, _plain(text, MAX_FACT))
     console.print(lines)
     for warning in facts.warnings(findings):
-        console.print(Text("! ", style="bold yellow") + _plain(warning, LONGEST_FACT))
+        console.print(Text("! ", style="bold yellow") + _plain(warning, MAX_FACT))
     if len(findings.table):
         console.print()
         console.print(results(findings.table, console.width))
@@ -48,7 +48,7 @@ def show(findings: Findings, console: Console) -> None:
 
 def results(table: pd.DataFrame, width: int) -> Table:
     """The leaderboard, as many columns of it as `width` has room for."""
-    names = [shorten(one_line(columns.name(row)), LONGEST_NAME) for _, row in table.iterrows()]
+    names = [shorten(one_line(columns.name(row)), MAX_NAME) for _, row in table.iterrows()]
     every = columns.of(table)
     cells = {c.title: [c.cell(row) for _, row in table.iterrows()] for c in every}
     drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")

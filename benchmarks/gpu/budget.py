@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LENIENCE = 1.6  # times its fair share of what is left; what others leave over comes back
-LEAST_SECONDS = 20.0  # less than this is not worth starting with
+MIN_SECONDS = 20.0  # less than this is not worth starting with
 ENDING_SECONDS = 5.0
 
 
@@ -39,7 +39,7 @@ class Budget:
         """Seconds that the next part may take; None where there is no time for it."""
         share = min(self.left, LENIENCE * self.left / max(self._parts, 1))
         self._parts -= 1
-        return share if share >= LEAST_SECONDS else None
+        return share if share >= MIN_SECONDS else None
 
 
 def run(

@@ -10,13 +10,13 @@ from bench.data.demo import CLASSES, DemoReader
 from bench.types import SplitName
 
 TRAIN_SHARE = 0.9
-LEAST_OTHER = 8  # images of validation, and of test
+MIN_OTHER = 8  # images of validation, and of test
 
 
 def counts(images: int, batch: int) -> dict[SplitName, int]:
     """How many of each split: whole batches to train on, the rest to judge by, half and half."""
     train = max(batch, int(TRAIN_SHARE * images) // batch * batch)
-    other = max(LEAST_OTHER, (images - train) // 2)
+    other = max(MIN_OTHER, (images - train) // 2)
     return {"train": train, "validation": other, "test": other}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench.data.audit.chance import LEAST, MARGIN, Chance, chance_of
+from bench.data.audit.chance import MARGIN, MIN_SIMILARITY, Chance, chance_of
 from bench.data.audit.copies import Copies, near_copies
 from bench.data.audit.thumbnails import thumbnails
 
@@ -51,7 +51,7 @@ def test_every_altered_copy_is_found_and_no_stranger(picture):
     found = search(strangers + altered)
     assert pairs_of(found) == [(n, STRANGERS + n) for n in range(len(ALTERED))]
     assert found.pairs.mirrored.tolist() == [name == "mirrored" for name in ALTERED]
-    assert found.bar == LEAST
+    assert found.bar == MIN_SIMILARITY
 
 
 def test_a_copy_altered_in_every_way_at_once(picture):
@@ -70,7 +70,7 @@ def on_white(image: Image.Image) -> Image.Image:
 def test_where_all_images_are_alike_the_bar_rises_and_copies_are_still_found(picture):
     pages = [on_white(picture(seed)) for seed in range(STRANGERS)]
     found = search([*pages, encoded(pages[0], 95)])
-    assert found.bar > LEAST
+    assert found.bar > MIN_SIMILARITY
     assert pairs_of(found) == [(0, STRANGERS)]
 
 
@@ -78,7 +78,7 @@ def test_images_turned_upside_down_do_not_raise_the_bar(picture):
     upright = [picture(seed) for seed in range(STRANGERS)]
     turned = [ImageOps.flip(image) for image in upright[:10]]
     found = search([*upright, *turned, encoded(upright[0], 80)])
-    assert found.bar == LEAST
+    assert found.bar == MIN_SIMILARITY
     assert found.upside_down >= 20  # both of each ten
     assert pairs_of(found) == [(0, STRANGERS + 10)]
 
@@ -87,11 +87,11 @@ def test_the_bar_stands_above_what_strangers_reach():
     best = np.linspace(0, 0.85, 100, dtype=np.float32)
     none = np.zeros(100, np.intp)
     assert chance_of(best, none).bar == pytest.approx(0.85 + MARGIN)
-    assert chance_of(best / 2, none).bar == LEAST
+    assert chance_of(best / 2, none).bar == MIN_SIMILARITY
     # Twenty more have a twin upside down, or else a crowd of them.
     best = np.concatenate([best / 2, np.full(20, 0.97, np.float32)])
     twins, crowds = (np.concatenate([none, np.full(20, sure)]) for sure in (1, 9))
-    assert chance_of(best, twins) == Chance(LEAST, upside_down=20)
+    assert chance_of(best, twins) == Chance(MIN_SIMILARITY, upside_down=20)
     assert chance_of(best, crowds).bar == pytest.approx(0.97 + MARGIN)
 
 

@@ -114,7 +114,7 @@ def test_reliability_diagrams_are_legible(tmp_path: Path, count: int) -> None:
     drawn = calibration.draw(findings(tmp_path, crowd(count + 1)[1:], images=100))
     assert_legible(drawn)
     pretrained = sum(net.source == "imagenet" for net in crowd(count + 1)[1:])
-    assert len(drawn.axes) == min(pretrained, calibration.MOST_PANELS)
+    assert len(drawn.axes) == min(pretrained, calibration.MAX_PANELS)
 
 
 def test_reliability_points_are_the_bins(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_what_is_worse_is_not_taken(tmp_path: Path) -> None:
     verdict = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 12))]}).verdict
     assert (verdict.best, verdict.recommended) == ("a", "a")
     (pair,) = verdict.pairs
-    assert pair.p == pair.adjusted == pytest.approx(92 / 4096)
+    assert pair.p == pair.p_holm == pytest.approx(92 / 4096)
     assert pair.differ
     assert pair.difference == pytest.approx(0.08)
     assert [s.ties for s in verdict.standings] == ["a", "b"]
@@ -191,7 +191,7 @@ def test_ties_do_not_carry_over(tmp_path: Path) -> None:
     verdict = made(tmp_path, wrong).verdict
     assert [s.ties for s in verdict.standings] == ["a", "ab", "b"]
     assert verdict.not_significant == ("b",)
-    assert [p.adjusted for p in verdict.pairs] == pytest.approx([1 / 16, 3 / 1024, 1 / 16])
+    assert [p.p_holm for p in verdict.pairs] == pytest.approx([1 / 16, 3 / 1024, 1 / 16])
     # How often each is first, in tenths: a is in nearly all draws.
     assert [s.first for s in verdict.standings] == [1.0, 0.0, 0.0]
     assert "P(first), with other test images: a about >0.9 and b about <0.1." in verdict.certainty

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from bench.analysis.statistics.pairwise import SMALLEST_P, chance_if_equal, compare_all, holm
+from bench.analysis.statistics.pairwise import MIN_P, compare_all, holm, paired_p_value
 from benchmarks.calibration.inference import called_different
 
 Answers = NDArray[np.bool_]
@@ -25,7 +25,7 @@ def discordant(won: int, lost: int, images: int = 100) -> tuple[Answers, Answers
 
 def test_ten_against_two() -> None:
     # Of 12 coins fewer than 2 heads, and half of exactly 2; twice: 2 * (1 + 12 + 66 / 2) / 4096.
-    assert chance_if_equal(*discordant(10, 2)) == pytest.approx(92 / 4096)
+    assert paired_p_value(*discordant(10, 2)) == pytest.approx(92 / 4096)
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (5, 5), (20, 8), (0, 30)])
@@ -33,8 +33,8 @@ def test_one_seed_is_mcnemars_mid_p_test(won: int, lost: int) -> None:
     """SciPy's exact p-value less the chance of exactly what was seen."""
     exact = binomtest(won, won + lost).pvalue if won + lost else 1.0
     expected = exact - binom.pmf(won, won + lost, 0.5) if won != lost else 1.0
-    assert chance_if_equal(*discordant(won, lost)) == pytest.approx(expected)
-    assert chance_if_equal(*discordant(lost, won)) == pytest.approx(expected)
+    assert paired_p_value(*discordant(won, lost)) == pytest.approx(expected)
+    assert paired_p_value(*discordant(lost, won)) == pytest.approx(expected)
 
 
 def test_of_several_seeds_every_exchange_of_an_image_is_counted() -> None:
@@ -49,7 +49,7 @@ def test_of_several_seeds_every_exchange_of_an_image_is_counted() -> None:
     sums = [abs(np.dot(signs, won)) for signs in product((-1, 1), repeat=8)]
     seen = abs(won.sum())
     expected = np.mean([(s > seen) + 0.5 * (s == seen) for s in sums])
-    assert chance_if_equal(first, second) == pytest.approx(float(expected))
+    assert paired_p_value(first, second) == pytest.approx(float(expected))
 
 
 def test_a_difference_that_a_seed_may_make_is_not_one_of_backbones() -> None:
@@ -61,13 +61,13 @@ def test_a_difference_that_a_seed_may_make_is_not_one_of_backbones() -> None:
         shaky[seed, :wrong] = False
     calm = np.ones((3, 200), bool)
     calm[:, :30] = False
-    assert chance_if_equal(steady, calm) < 0.01
-    assert chance_if_equal(steady, shaky) > 0.3
+    assert paired_p_value(steady, calm) < 0.01
+    assert paired_p_value(steady, shaky) > 0.3
 
 
 def test_no_p_value_is_zero() -> None:
     # All of 300 images: 2 ** -299 cannot be computed from sums of frequencies.
-    assert chance_if_equal(*discordant(300, 0, 300)) == SMALLEST_P > 0
+    assert paired_p_value(*discordant(300, 0, 300)) == MIN_P > 0
 
 
 def test_holm_by_hand() -> None:
@@ -84,7 +84,7 @@ def test_all_pairs_are_compared_once() -> None:
     assert found[0].difference == pytest.approx(0.08)
     assert found[1].differ
     assert all(c.low <= c.difference <= c.high for c in found)
-    assert all(c.adjusted >= c.p for c in found)
+    assert all(c.p_holm >= c.p for c in found)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3])

@@ -27,9 +27,9 @@ from bench.analysis.metrics.classification import Counts, Floats, answers, cross
 from bench.storage.records import Evidence
 
 BINS = 15
-COLDEST, HOTTEST = 0.05, 20.0
-LEAST_IMAGES = 50  # on validation
-LARGEST_ERROR = 0.5  # standard error of a temperature, as a share of it
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+MIN_IMAGES = 50  # on validation
+MAX_STANDARD_ERROR = 0.5  # standard error of a temperature, as a share of it
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,19 @@ def scaled(probabilities: Floats, temperature: float) -> Floats:
 
 def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
     """The temperature at which the loss on these (validation) images is least."""
-    if len(labels) < LEAST_IMAGES:
-        return Temperature(None, f"{len(labels)} validation images, fewer than {LEAST_IMAGES}")
+    if len(labels) < MIN_IMAGES:
+        return Temperature(None, f"{len(labels)} validation images, fewer than {MIN_IMAGES}")
     logits = _logits(probabilities)
     of_true = logits[np.arange(len(labels)), labels]
-    coldest, hottest = (_slope(logits, of_true, 1 / t)[0] for t in (COLDEST, HOTTEST))
+    coldest, hottest = (
+        _slope(logits, of_true, 1 / t)[0] for t in (MIN_TEMPERATURE, MAX_TEMPERATURE)
+    )
     if coldest >= 0 or hottest <= 0:
         wrong = int((probabilities.argmax(axis=1) != labels).sum())
         return Temperature(None, f"{wrong} of {len(labels)} validation images wrong, no optimum")
     factor, information = _most_likely(logits, of_true)
     error = 1 / (factor * sqrt(information)) if information > 0 else inf
-    if error > LARGEST_ERROR:
+    if error > MAX_STANDARD_ERROR:
         return Temperature(None, f"validation leaves it uncertain by ±{100 * error:.0f}%")
     return Temperature(1 / factor)
 
@@ -117,7 +119,7 @@ def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float
 
 def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
     """The factor at the one maximum of the log-likelihood, and the curvature there."""
-    low, factor, high = 1 / HOTTEST, 1.0, 1 / COLDEST
+    low, factor, high = 1 / MAX_TEMPERATURE, 1.0, 1 / MIN_TEMPERATURE
     while True:
         slope, information = _slope(logits, of_true, factor)
         newton = factor + slope / information if information > 0 else inf

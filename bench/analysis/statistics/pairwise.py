@@ -22,7 +22,7 @@ Answers = NDArray[np.bool_]
 Pairs = Mapping[tuple[int, int], Spread]  # the first less the second
 LEVEL = 0.05
 NEGLIGIBLE = 1e-15
-SMALLEST_P = 1e-12  # what is smaller is lost in rounding; no p-value is 0
+MIN_P = 1e-12  # what is smaller is lost in rounding; no p-value is 0
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Comparison:
     low: float  # of the difference, 95%, for this pair alone
     high: float
     p: float  # how often two equals would lie as far apart, for this pair alone
-    adjusted: float  # the same over all pairs, after Holm
+    p_holm: float  # the same over all pairs, after Holm
 
     @property
     def differ(self) -> bool:
-        return self.adjusted <= LEVEL
+        return self.p_holm <= LEVEL
 
 
 def paired_differences(answers: Answers) -> Pairs:
@@ -51,17 +51,17 @@ def paired_differences(answers: Answers) -> Pairs:
 def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Comparison, ...]:
     """Every pair of `answers`; `apart` where their differences are at hand."""
     apart = paired_differences(answers) if apart is None else apart
-    chances = [chance_if_equal(answers[a], answers[b]) for a, b in apart]
+    p_values = [paired_p_value(answers[a], answers[b]) for a, b in apart]
     found = []
-    for ((a, b), spread), p, adjusted in zip(apart.items(), chances, holm(chances), strict=True):
+    for ((a, b), spread), p, p_holm in zip(apart.items(), p_values, holm(p_values), strict=True):
         low, high = change(spread, answers.shape[-1], answers.shape[-2])
         found.append(
-            Comparison(a, b, float(spread.mean), float(low), float(high), p, adjusted),
+            Comparison(a, b, float(spread.mean), float(low), float(high), p, p_holm),
         )
     return tuple(found)
 
 
-def chance_if_equal(first: Answers, second: Answers) -> float:
+def paired_p_value(first: Answers, second: Answers) -> float:
     """The two-sided mid-p-value of `first` and `second` (seeds, images) being right equally often.
 
     Were they equal, either could have given either's answers to an image: all exchanges, image by
@@ -82,14 +82,14 @@ def chance_if_equal(first: Answers, second: Answers) -> float:
     else:
         beyond = (steps > seen) + 0.5 * (steps == seen)
     # Both tails are alike, because each exchange is as likely as its opposite.
-    return float(np.clip(2 * (chances * beyond).sum(), SMALLEST_P, 1.0))
+    return float(np.clip(2 * (chances * beyond).sum(), MIN_P, 1.0))
 
 
-def holm(chances: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """p-values such that those up to 5% hold together with 95% confidence, after Holm."""
-    adjusted, largest = [0.0] * len(chances), 0.0
-    for done, index in enumerate(np.argsort(chances, kind="stable")):
-        largest = max(largest, min(1.0, (len(chances) - done) * chances[index]))
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for done, index in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[index]))
         adjusted[index] = largest
     return adjusted
 

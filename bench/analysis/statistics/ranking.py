@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bench.analysis.statistics.spread import spread
 
 DRAWS = 10_000
-FEWEST_DRAWS = 1_000
-MOST_NUMBERS = 10_000_000  # drawn in all, where there are very many images
+MIN_DRAWS = 1_000
+MAX_DRAWN_NUMBERS = 10_000_000  # drawn in all, where there are very many images
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0
     # Images that all answer alike are interchangeable: drawing how many of each kind is the same,
     # and much cheaper, because most images are right for everyone.
     kinds, sizes = np.unique(answers.sum(axis=1), axis=1, return_counts=True)
-    draws = min(most_draws, max(FEWEST_DRAWS, MOST_NUMBERS // len(sizes)))
+    draws = min(most_draws, max(MIN_DRAWS, MAX_DRAWN_NUMBERS // len(sizes)))
     drawn = random.multinomial(images, sizes / images, size=draws)
     right = drawn @ kinds.T / (seeds * images)
     if seeds > 1:

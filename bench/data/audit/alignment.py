@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FURTHEST = 0.2  # the most that a picture is stretched or moved, in half edges
+MAX_WARP = 0.2  # the most that a picture is stretched or moved, in half edges
 STIFFNESS = 0.02  # holds what the pixels say nothing about, as along a plain stripe
 
 Pictures = NDArray[np.float32]  # (pairs, edge, edge)
@@ -40,7 +40,7 @@ def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Reg
             factor = (1 + register[:, stretch]) / (1 + step[:, stretch])
             register[:, shift] -= factor * step[:, shift]
             register[:, stretch] = factor - 1
-        np.clip(register, -FURTHEST, FURTHEST, out=register)
+        np.clip(register, -MAX_WARP, MAX_WARP, out=register)
     return register
 
 

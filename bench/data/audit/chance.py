@@ -19,7 +19,7 @@ from bench.data.audit.search import Candidates, candidates
 from bench.data.audit.similarity import similarities
 from bench.data.audit.thumbnails import Thumbnails
 
-LEAST = 0.75  # altered copies of 1,200 photographs: 0.86 and more; strangers: 0.67 at most
+MIN_SIMILARITY = 0.75  # altered copies of 1,200 photographs: 0.86 and more; strangers: 0.67 at most
 SURE = 0.9  # what agrees so well upside down may be a copy made by augmentation
 ACCUSED_BY_CHANCE = 0.002  # of the images, at most
 MARGIN = 0.01
@@ -55,7 +55,7 @@ def chance(
     best = np.zeros(len(images), np.float32)
     np.maximum.at(best, pairs.query, similar)
     twins = np.bincount(pairs.query[similar >= SURE], minlength=len(images))
-    middling = (similar >= LEAST) & (similar < SURE)
+    middling = (similar >= MIN_SIMILARITY) & (similar < SURE)
     twins[pairs.query[middling]] = 0
     return chance_of(best[sample], twins[sample])
 
@@ -69,14 +69,14 @@ def chance_of(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
     # strangers. Unlike what is alike by chance, they are few for an image, and stand apart.
     copies = (twins > 0) & (twins <= FEW)
     upside_down = int(copies.sum())
-    if upside_down > np.count_nonzero((best >= LEAST) & ~copies):
+    if upside_down > np.count_nonzero((best >= MIN_SIMILARITY) & ~copies):
         best = best[~copies]
     else:
         upside_down = 0
     if not len(best):
-        return Chance(LEAST, upside_down)
+        return Chance(MIN_SIMILARITY, upside_down)
     by_chance = float(np.quantile(best, 1 - ACCUSED_BY_CHANCE, method="higher"))
-    return Chance(max(LEAST, by_chance + MARGIN), upside_down)
+    return Chance(max(MIN_SIMILARITY, by_chance + MARGIN), upside_down)
 
 
 def _numbered(query: NDArray[np.intp], target: NDArray[np.intp]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import data as datasets
-from bench.data.audit.chance import LEAST
+from bench.data.audit.chance import MIN_SIMILARITY
 from bench.data.audit.copies import Copies, Progress, near_copies
 from bench.data.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
 from bench.data.audit.search import NEAREST
@@ -166,7 +166,7 @@ def _notes(copies: Copies, near: Sequence[Pair], images: int, blanks: int) -> It
             f"{copies.upside_down:,} images, or more, have a copy upside down: such copies are not "
             "among the pairs. Leave out what was made by augmentation"
         )
-    if copies.bar > LEAST:
+    if copies.bar > MIN_SIMILARITY:
         yield (
             f"the images are much alike: some that are no copies agree to {copies.bar:.2f}. Only "
             "copies above that are told from them; crops and other strong changes may be missed"

@@ -18,7 +18,7 @@ from bench.storage.cache import Store
 from bench.system.files import to_json
 from bench.types import Dataset
 
-LEAST_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
+MIN_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
 SHOWN = 24  # pairs of which a picture is kept
 
 NONE = "the images were not audited (--no-audit): copies of test images may be in train"
@@ -59,7 +59,7 @@ def pass_through(
 
 def audited_size(sizes: Sequence[int]) -> int:
     """Of the sizes at which images were decoded, the smallest that is enough to audit."""
-    return min((size for size in sizes if size >= LEAST_SIZE), default=max(sizes))
+    return min((size for size in sizes if size >= MIN_SIZE), default=max(sizes))
 
 
 def files(

@@ -20,7 +20,7 @@ from bench.data.audit.thumbnails import Thumbnails
 CHUNK = 1024  # pairs between two reports
 BATCH = 32  # pairs worked on at a time: their pictures stay in a core's cache
 COARSE_STEPS, FINE_STEPS = 6, 3
-COARSE_LEAST = 0.6  # agreement at a quarter of the pixels below which none is to be hoped for
+MIN_COARSE = 0.6  # agreement at a quarter of the pixels below which none is to be hoped for
 AROUND = 3  # pixels at each side that say what slope is usual
 NOISE = 0.5  # grey levels a pixel: slopes below it are no detail
 
@@ -60,7 +60,7 @@ def _batch(first: Pictures, second: Pictures) -> Floats:
     start = np.zeros((len(first), 4), np.float32)
     register = align(_softened(small), _softened(other), start, COARSE_STEPS)
     moved, inside = warp(other, register)
-    hopeful = _correlation(small, moved, inside) >= COARSE_LEAST
+    hopeful = _correlation(small, moved, inside) >= MIN_COARSE
     if hopeful.any():
         first, second = _softened(first[hopeful]), _softened(second[hopeful])
         register = align(first, second, register[hopeful], FINE_STEPS)

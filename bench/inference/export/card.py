@@ -15,7 +15,7 @@ from bench.inference.export.check import Check
 from bench.storage.records import Evidence, Run
 from bench.types import SPLITS, Record
 
-MOST_CLASSES = 50
+MAX_CLASSES = 50
 FIGURES = (
     ("accuracy", fmt.percent),
     ("macro_f1", fmt.percent),
@@ -63,7 +63,7 @@ def _precision(record: Record) -> str:
 
 
 def _use(about: About) -> str:
-    names = [safe(name, 60) for name in about.classes[:MOST_CLASSES]]
+    names = [safe(name, 60) for name in about.classes[:MAX_CLASSES]]
     more = len(about.classes) - len(names)
     names += [f"and {more:,} more, in the file"] if more else []
     listed = "\n".join(f"{number}. {name}" for number, name in enumerate(names))
@@ -120,7 +120,7 @@ def _figures(run: Run, evidence: Evidence) -> str:
     scored = zip(run.dataset.classes, class_scores(confusion), strict=True)
     lines = [
         f"| {safe(name, 60)} | {fmt.percent(s.precision)} | {_share(s.recall)} | {s.images} |"
-        for name, s in list(scored)[:MOST_CLASSES]
+        for name, s in list(scored)[:MAX_CLASSES]
     ]
     titles = "| Class | Precision | Recall | Images |\n|---|---:|---:|---:|\n"
     return f"{text}\n\n{titles}" + "\n".join(lines)

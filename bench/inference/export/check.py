@@ -16,7 +16,7 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run
 
 BATCH = 32
-MOST_IMAGES = 1000
+MAX_IMAGES = 1000
 GENERATED = 32
 TOLERANCE = 1e-3  # of a probability
 UNDECIDED = 2 * TOLERANCE  # closer than that, two classes may change places, or ...
@@ -90,7 +90,7 @@ def _images(run: Run, evidence: Evidence, store: Store) -> tuple[Array, Array | 
     if entry is None or known is None:
         noise = np.random.default_rng(0).integers(0, 256, (GENERATED, size, size, 3))
         return noise.astype("uint8"), None
-    return entry.array()[:MOST_IMAGES], known[1][:MOST_IMAGES]
+    return entry.array()[:MAX_IMAGES], known[1][:MAX_IMAGES]
 
 
 def _ask(call: Call, images: Array) -> Array:

@@ -28,7 +28,7 @@ from bench.reports.figures import (
 )
 
 FOLDER = "figures"
-MOST_BACKBONES = 6  # that have pictures of their own, the first of the table; report.html has all
+MAX_BACKBONES = 6  # that have pictures of their own, the first of the table; report.html has all
 Kind = Literal[
     "tradeoff",
     "confusion",
@@ -71,7 +71,7 @@ def pictures(findings: Findings) -> tuple[Picture, ...]:
         path = f"{FOLDER}/learning_curves.png"
         found.append(Picture("learning", "", path, partial(learning.draw, findings.learning)))
     names = file_names(findings.records)
-    for label, records in list(findings.records.items())[:MOST_BACKBONES]:
+    for label, records in list(findings.records.items())[:MAX_BACKBONES]:
         ok = [record for record in records if record.status == "ok"]
         name = names[label]
         if label in findings.confusions:
@@ -91,7 +91,7 @@ def _sheets(findings: Findings, names: Mapping[str, str]) -> Iterator[Picture]:
     if not kept:
         return
     dataset = findings.run.dataset
-    for label, wrong in list(findings.mistakes.items())[:MOST_BACKBONES]:
+    for label, wrong in list(findings.mistakes.items())[:MAX_BACKBONES]:
         if wrong:
             draw = partial(mistake_sheets.of_backbone, label, wrong, dataset, kept)
             yield Picture("mistakes", label, f"{FOLDER}/mistakes_{names[label]}.png", draw)

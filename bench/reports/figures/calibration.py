@@ -25,18 +25,18 @@ from bench.reports.figures.labelling import Box
 SIDE, ACROSS, DOWN = 1.6, 0.45, 0.55  # inches: of a panel, and between two
 LEFT, TOP, BOTTOM, RIGHT = 0.75, 1.05, 0.55, 0.3
 COLUMNS = 4
-LEAST_WIDTH = 5.4  # what the heading needs
-MOST_PANELS = 12
+MIN_WIDTH = 5.4  # what the heading needs
+MAX_PANELS = 12
 BEFORE, AFTER = style.BLUE, style.ORANGE
 
 
 def draw(findings: Findings) -> Figure:
     """A panel for each pretrained backbone, the best ranked first; several seeds are pooled."""
     labels = [label for label in findings.records if label in findings.guesses]
-    shown = labels[:MOST_PANELS]
+    shown = labels[:MAX_PANELS]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    width = max(LEAST_WIDTH, LEFT + columns * (SIDE + ACROSS) - ACROSS + RIGHT)
+    width = max(MIN_WIDTH, LEFT + columns * (SIDE + ACROSS) - ACROSS + RIGHT)
     height = TOP + rows * (SIDE + DOWN) - DOWN + BOTTOM
     drawn = style.figure(width, height)
     # Nobody is less sure than chance of what they take an image for.

@@ -1,7 +1,7 @@
 """Which classes a backbone takes for which: one matrix, readable from two classes to hundreds.
 
-Rows are true classes, and the colour is the share of a row. Up to `MOST_WRITTEN` classes each cell
-says its number of images; up to `MOST_NAMED` the axes name the classes; beyond that the worst
+Rows are true classes, and the colour is the share of a row. Up to `MAX_WRITTEN` classes each cell
+says its number of images; up to `MAX_NAMED` the axes name the classes; beyond that the worst
 mix-ups are listed beside the matrix, where a reader would search for them in vain.
 """
 
@@ -20,9 +20,9 @@ from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
 from bench.reports.figures.style import label
 
-MOST_WRITTEN = 20
-MOST_NAMED = 50
-MOST_LISTED = 14
+MAX_WRITTEN = 20
+MAX_NAMED = 50
+MAX_LISTED = 14
 FEW = 4  # classes whose cells have room for a share, too
 HEADING = "images, true → predicted"
 LUMINANCE = np.array([0.21, 0.72, 0.07])  # how bright red, green and blue look
@@ -31,16 +31,16 @@ LUMINANCE = np.array([0.21, 0.72, 0.07])  # how bright red, green and blue look
 def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Figure:
     """The matrix of one backbone; with several seeds, `counts` is their sum."""
     number = len(classes)
-    many = number > MOST_WRITTEN
+    many = number > MAX_WRITTEN
     names = [label(name, 24) for name in classes]
     size = _name_size(number)
     mixed_up = _mixed_up(counts, classes) if many else []
     title = label(title, 44)
 
-    longest = style.widest(names, size) if number <= MOST_NAMED else 0.3
+    longest = style.widest(names, size) if number <= MAX_NAMED else 0.3
     roomy = number * (longest + 0.2) if number <= FEW else 0.0
     side = min(8.4, max(2.6, roomy, (0.17 if many else 0.46) * number))
-    upright = number > MOST_NAMED or longest < side / number - 0.1
+    upright = number > MAX_NAMED or longest < side / number - 0.1
     left, top, bottom = 0.62 + longest, 0.72, 0.55 + (0.14 if upright else longest)
     right = 0.5 + style.widest([HEADING, *mixed_up], style.SMALL) if many else 0.3
     title_width = style.widest([title], style.TITLE, "bold")
@@ -75,7 +75,7 @@ def _name_size(number: int) -> float:
 
 
 def _ticks(axes: Axes, names: list[str], size: float, turn: float) -> None:
-    if len(names) <= MOST_NAMED:
+    if len(names) <= MAX_NAMED:
         font: dict[str, Any] = {"fontsize": size, "family": style.families()}
         axes.set_xticks(range(len(names)), names, rotation=turn, **font)
         axes.set_yticks(range(len(names)), names, **font)
@@ -84,7 +84,7 @@ def _ticks(axes: Axes, names: list[str], size: float, turn: float) -> None:
             axis.set_major_locator(MaxNLocator(8, integer=True))
     axes.tick_params(length=0, labelcolor=style.INK, labelsize=size)
     axes.spines[:].set_visible(False)
-    if len(names) <= MOST_WRITTEN:
+    if len(names) <= MAX_WRITTEN:
         # White seams between the cells.
         seams, ends = np.arange(1, len(names)) - 0.5, (-0.5, len(names) - 0.5)
         axes.hlines(seams, *ends, color="white", linewidth=1.5)
@@ -111,7 +111,7 @@ def _mixed_up(counts: Counts, classes: tuple[str, ...]) -> list[str]:
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     found = []
-    for index in np.argsort(-wrong, axis=None, kind="stable")[:MOST_LISTED]:
+    for index in np.argsort(-wrong, axis=None, kind="stable")[:MAX_LISTED]:
         true, predicted = np.unravel_index(index, counts.shape)
         if wrong[true, predicted]:
             names = f"{label(classes[true], 24)} → {label(classes[predicted], 24)}"

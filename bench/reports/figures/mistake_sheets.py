@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from bench.analysis.mistakes import MOST_OF_ONE, MOST_SHARED, Mistake, Suspect
+from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect
 from bench.reports.figures import sheet
 from bench.reports.figures.sheet import Cell
 from bench.types import Dataset
@@ -18,7 +18,7 @@ def of_backbone(
     label: str, mistakes: Sequence[Mistake], dataset: Dataset, thumbnails: Thumbnails
 ) -> Figure:
     """The most confident mistakes of one backbone."""
-    shown = mistakes[:MOST_OF_ONE]
+    shown = mistakes[:MAX_PER_BACKBONE]
     about = (
         f"{_counted(len(shown), len(mistakes))} test images it gets wrong, the surest first: "
         f"label, answer, file"
@@ -31,7 +31,7 @@ def of_suspects(
     suspects: Sequence[Suspect], backbones: int, dataset: Dataset, thumbnails: Thumbnails
 ) -> Figure:
     """The images that all backbones get wrong."""
-    shown = suspects[:MOST_SHARED]
+    shown = suspects[:MAX_SHARED]
     about = (
         f"{_counted(len(shown), len(suspects))} test images, the surest first: label, answer and "
         f"its mean probability, file"

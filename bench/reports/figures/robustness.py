@@ -14,13 +14,13 @@ from bench.reports.figures.labelling import Box
 
 CELL, HIGH = 0.4, 0.3  # inches: across and up
 LEFT, TOP, BOTTOM, RIGHT = 0.35, 1.05, 0.3, 0.3
-LONGEST_NAME = 2.2
+MAX_NAME = 2.2
 
 
 def draw(found: CorruptedAccuracy) -> Figure:
     """The first column is the same images as they are."""
     labels = list(found.rows)
-    names = [style.fitting(label, 40, LONGEST_NAME, style.SMALL) for label in labels]
+    names = [style.fitting(label, 40, MAX_NAME, style.SMALL) for label in labels]
     left = LEFT + style.widest(names, style.SMALL) + 0.1
     shares = np.array([[row.clean, *row.corrupted.ravel()] for row in found.rows.values()])
     columns = shares.shape[1]

@@ -15,7 +15,7 @@ from bench.reports.markdown_parts import table
 from bench.types import SPLITS
 
 LONG = 400
-MOST_NAMED = 20
+MAX_NAMED = 20
 KNOWN_SECONDS = 0.05  # no audit is that quick
 
 
@@ -71,8 +71,8 @@ def _shown(kept: KeptAudit) -> Iterator[str]:
 
 def _named_ones(title: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:
     if found:
-        lines = [f"- {safe(who)}: {what}" for who, what in found[:MOST_NAMED]]
-        more = len(found) - MOST_NAMED
+        lines = [f"- {safe(who)}: {what}" for who, what in found[:MAX_NAMED]]
+        more = len(found) - MAX_NAMED
         lines += [f"- and {more:,} more, in `audit.json`"] if more > 0 else []
         yield f"**{title}**\n\n" + "\n".join(lines)
 

@@ -9,7 +9,7 @@ from bench.analysis import format as fmt
 from bench.analysis.columns import Show
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.calibration import BINS, LARGEST_ERROR, LEAST_IMAGES
+from bench.analysis.metrics.calibration import BINS, MAX_STANDARD_ERROR, MIN_IMAGES
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import shown, table
 
@@ -54,6 +54,6 @@ def _about(findings: Findings) -> str:
         f"what stands under *if exact* on as many images. After: the logits divided "
         f"by the temperature that fits the {images:,} validation images best; no answer changes. "
         f"No temperature is given where validation is too small to tell one: fewer than "
-        f"{LEAST_IMAGES} images, nothing wrong there, or a standard error above "
-        f"{100 * LARGEST_ERROR:.0f}% of it."
+        f"{MIN_IMAGES} images, nothing wrong there, or a standard error above "
+        f"{100 * MAX_STANDARD_ERROR:.0f}% of it."
     )

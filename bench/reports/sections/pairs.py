@@ -11,7 +11,7 @@ from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict
 from bench.reports.markdown_parts import table
 
-MOST_WITH_INTERVALS = 8  # a wider matrix would not be read; `verdict.json` has every interval
+MAX_WITH_INTERVALS = 8  # a wider matrix would not be read; `verdict.json` has every interval
 
 
 def text(findings: Findings) -> str:
@@ -33,18 +33,18 @@ def _cell(verdict: Verdict, pairs: Mapping[tuple[str, str], Pair], row: str, col
         return ""
     if pair := pairs.get((row, column)):
         figures = f"{100 * pair.difference:+.2f}"
-        if len(verdict.standings) <= MOST_WITH_INTERVALS:
+        if len(verdict.standings) <= MAX_WITH_INTERVALS:
             figures += f" ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
         if not verdict.tested:
             return figures
-        figures += f", p {fmt.p_value(pair.adjusted)}"
+        figures += f", p {fmt.p_value(pair.p_holm)}"
         return f"**{figures}**" if pair.differ else figures
     return fmt.tenths(1 - pairs[column, row].beats)
 
 
 def _about(verdict: Verdict) -> str:
     many = ", Holm-corrected over all pairs" if len(verdict.pairs) > 1 else ""
-    few = len(verdict.standings) <= MOST_WITH_INTERVALS
+    few = len(verdict.standings) <= MAX_WITH_INTERVALS
     ends = ", with the 95% interval of this pair alone" if few else ""
     test = (
         "McNemar's mid-p test"

@@ -12,7 +12,7 @@ from bench.analysis.sensitivity import AtRate, Flip, LeadAtRate
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import table
 
-MOST_FLIPS = 10
+MAX_FLIPS = 10
 TITLES = ("Backbone", "Rate", "Chosen", "Val. loss", "Val. acc.", "Test acc. (chose nothing)")
 
 
@@ -37,8 +37,8 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
             f"may find a better one."
         )
     if found.flips:
-        lines = [f"- {_sentence(flip)}" for flip in found.flips[:MOST_FLIPS]]
-        more = len(found.flips) - MOST_FLIPS
+        lines = [f"- {_sentence(flip)}" for flip in found.flips[:MAX_FLIPS]]
+        more = len(found.flips) - MAX_FLIPS
         lines += [f"- and {more} more pairs, by less"] if more > 0 else []
         parts += ["**The order changes with the rate**", "\n".join(lines)]
     elif len(found.rates) > 1:

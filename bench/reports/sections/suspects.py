@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.analysis.mistakes import MOST_SHARED, shared
+from bench.analysis.mistakes import MAX_SHARED, shared
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import shown, table
 
@@ -29,7 +29,7 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
             safe(dataset.classes[suspect.predicted], 60),
             fmt.percent(suspect.confidence / len(suspect.by_backbone)),
         ]
-        for number, suspect in enumerate(suspects[:MOST_SHARED], 1)
+        for number, suspect in enumerate(suspects[:MAX_SHARED], 1)
     ]
     about = (
         f"{len(suspects):,} of {len(dataset.splits['test']):,} test images are wrong with each of "
@@ -37,8 +37,8 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         f"likely it is the label that is wrong: look at these first. Confidence is the mean over "
         f"the backbones of the probability given to their wrong answers."
     )
-    if len(suspects) > MOST_SHARED:
-        about += f" The first {MOST_SHARED} are listed."
+    if len(suspects) > MAX_SHARED:
+        about += f" The first {MAX_SHARED} are listed."
     titles = ["", "Image", "Label", "Taken for", "Confidence"]
     parts = [title, about, *shown(pictures, "suspects", "")]
     return "\n\n".join([*parts, table(titles, rows, left=(1, 2, 3))])

@@ -13,8 +13,8 @@ from bench.data.audit.findings import KeptAudit, Located, Pair
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, table, text
 
-MOST_LISTED = 300
-MOST_BYTES = 4_000_000  # of pictures inside the page
+MAX_LISTED = 300
+MAX_BYTES = 4_000_000  # of pictures inside the page
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
@@ -33,15 +33,15 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
             ],
             left=(0,),
         ),
-        "pairs": [_pair(pair, found.classes) for pair in found.pairs[:MOST_LISTED]],
-        "more": max(0, len(found.pairs) - MOST_LISTED),
+        "pairs": [_pair(pair, found.classes) for pair in found.pairs[:MAX_LISTED]],
+        "more": max(0, len(found.pairs) - MAX_LISTED),
         "accuracies": _accuracies(findings),
     }
 
 
 def pictures(findings: Findings) -> Json:
     """The pairs that the run kept a picture of, by their place, as far as there is room."""
-    found, room = {}, MOST_BYTES
+    found, room = {}, MAX_BYTES
     for place, path in enumerate(findings.audit.pictures if findings.audit else ()):
         file = findings.run.folder / path
         if file.is_file() and file.stat().st_size <= room:

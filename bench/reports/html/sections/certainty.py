@@ -10,7 +10,7 @@ from bench.analysis.verdict import Pair
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, number, table, text
 
-MOST = 300
+MAX_SHOWN = 300
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
@@ -25,8 +25,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
         else "two seeds are too few for a test"
     )
     return {
-        "pairs": table(titles, [_row(pair, tested) for pair in pairs[:MOST]], left=(0, 1, 6)),
-        "more": max(0, len(pairs) - MOST),
+        "pairs": table(titles, [_row(pair, tested) for pair in pairs[:MAX_SHOWN]], left=(0, 1, 6)),
+        "more": max(0, len(pairs) - MAX_SHOWN),
         "about": (
             f"Differences in percentage points, with the interval of each pair alone; “stays "
             f"ahead” is how often, with {findings.verdict.redrawn}, in tenths; {test}."
@@ -46,7 +46,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 
 def _row(pair: Pair, tested: bool) -> list[Json | str]:
-    test: list[Json | str] = [cell(fmt.p_value(pair.adjusted), pair.adjusted), _words(pair)]
+    test: list[Json | str] = [cell(fmt.p_value(pair.p_holm), pair.p_holm), _words(pair)]
     return [
         text(pair.better),
         text(pair.other),

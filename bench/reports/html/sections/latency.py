@@ -15,7 +15,7 @@ from bench.analysis.scores import RANDOM_INIT
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, numbers, text
 
-MOST_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length
+MAX_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
@@ -27,7 +27,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 
 def _backbone(label: str, taken: Floats, row: pd.Series[Any]) -> Json:
-    drawn = taken[np.linspace(0, len(taken) - 1, min(MOST_DRAWN, len(taken))).astype(int)]
+    drawn = taken[np.linspace(0, len(taken) - 1, min(MAX_DRAWN, len(taken))).astype(int)]
     figures = {name: row[f"latency_{name}_ms"] for name in ("p50", "p90", "p99")}
     spread = row["latency_iqr_ms"]
     return {

@@ -9,7 +9,7 @@ from bench.analysis.findings import Findings
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, text
 
-MOST = 200
+MAX_SHOWN = 200
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
@@ -22,8 +22,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     found = [
         {
             "title": title,
-            "items": [[text(who), text(why)] for who, why in items[:MOST]],
-            "more": max(0, len(items) - MOST),
+            "items": [[text(who), text(why)] for who, why in items[:MAX_SHOWN]],
+            "more": max(0, len(items) - MAX_SHOWN),
         }
         for title, items in groups
         if items

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.mistakes import MOST_OF_ONE, MOST_SHARED, Mistake, shared
+from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, shared
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, text
 from bench.types import Split
@@ -30,7 +30,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     return {
         "shared": [
             image(s.image, s.true, s.predicted, f"wrong by all {len(s.by_backbone)}")
-            for s in suspects[:MOST_SHARED]
+            for s in suspects[:MAX_SHARED]
         ],
         "shared_total": len(suspects),
         "together": len(findings.mistakes),
@@ -39,7 +39,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
                 "label": text(label),
                 "total": len(found),
                 "images": [
-                    image(m.image, m.true, m.predicted, _words(m)) for m in found[:MOST_OF_ONE]
+                    image(m.image, m.true, m.predicted, _words(m)) for m in found[:MAX_PER_BACKBONE]
                 ],
             }
             for label, found in findings.mistakes.items()

@@ -11,7 +11,7 @@ from bench.analysis.verdict import MAX_SENTENCE, Verdict
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text
 
-MOST_FIRST = 5
+MAX_FIRST = 5
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
@@ -35,5 +35,5 @@ def _first(verdict: Verdict) -> list[Json]:
     known.sort(key=lambda one: -one[0])
     return [
         {"label": text(label), "share": number(first), "text": fmt.tenths(first)}
-        for first, label in known[:MOST_FIRST]
+        for first, label in known[:MAX_FIRST]
     ]

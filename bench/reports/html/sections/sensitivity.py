@@ -10,7 +10,7 @@ from bench.analysis.sensitivity import AtRate, Flip
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, table, text
 
-MOST_FLIPS = 10
+MAX_FLIPS = 10
 TITLES = ("Backbone", "Rate", "Chosen by", "Val. loss", "Val. acc.", "Test acc.")
 ABOUT = (
     "Every backbone had the same budget: the protocol's learning rates, all phases' at once, times "
@@ -27,7 +27,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
         for label, rates in found.rates.items()
         for rate in rates
     ]
-    notes = [_sentence(flip) for flip in found.flips[:MOST_FLIPS]]
+    notes = [_sentence(flip) for flip in found.flips[:MAX_FLIPS]]
     if found.at_the_edge:
         names = ", ".join(map(text, found.at_the_edge))
         notes.append(f"The lowest or highest rate of the budget was chosen for {names}.")

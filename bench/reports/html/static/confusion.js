@@ -1,9 +1,9 @@
 /* Where a backbone fails: which class it takes for which, and the images behind each cell. */
-const MOST_WRITTEN = 24;
-const MOST_TURNED = 6;
-const MOST_LISTED = 12;
-const MOST_OF_MANY = 40;
-const MOST_PRINTED = 12;
+const MAX_WRITTEN = 24;
+const MAX_TURNED = 6;
+const MAX_LISTED = 12;
+const MAX_LISTED_LARGE = 40;
+const MAX_PRINTED = 12;
 
 section("confusion", "Where it fails", (data) => {
   let backbone = data.backbones[0];
@@ -14,11 +14,11 @@ section("confusion", "Where it fails", (data) => {
   // Paper has no menu: there the other backbones follow the one that was chosen.
   const others = element("div", {});
   window.addEventListener("beforeprint", () => others.replaceChildren(...data.backbones
-    .filter((b) => b !== backbone).slice(0, MOST_PRINTED - 1).flatMap((b) => failures(data.classes, b, rates))));
+    .filter((b) => b !== backbone).slice(0, MAX_PRINTED - 1).flatMap((b) => failures(data.classes, b, rates))));
   window.addEventListener("afterprint", () => others.replaceChildren());
   return [
     element("div", { class: "tools" }, picker(data.backbones, (chosen) => { backbone = chosen; show(); }),
-      data.classes.length <= MOST_WRITTEN && choice("Cells show", [["counts", "Counts"], ["rates", "Rates"]], (chosen) => { rates = chosen === "rates"; show(); })),
+      data.classes.length <= MAX_WRITTEN && choice("Cells show", [["counts", "Counts"], ["rates", "Rates"]], (chosen) => { rates = chosen === "rates"; show(); })),
     place, others,
   ];
 });
@@ -44,13 +44,13 @@ function failures(classes, backbone, rates) {
   const right = cellsOf(backbone).reduce((sum, { row, column, count }) => sum + (row === column ? count : 0), 0);
   const all = backbone.scores.reduce((sum, [, , , images]) => sum + images, 0);
   const seeds = backbone.seeds > 1 ? `, sum of ${backbone.seeds} seeds` : "";
-  const few = classes.length <= MOST_WRITTEN;
+  const few = classes.length <= MAX_WRITTEN;
   const cellsMean = few && [" Rows are the true class, columns the answer; colour is the share of a row.", element("span", { class: "unprinted" }, " A cell opens its images.")];
   return [
     element("h3", { class: "printed above" }, named(backbone.label)),
     element("p", { class: "soft" }, `${right.toLocaleString("en")} of ${all.toLocaleString("en")} answers right${seeds}.`, ...(cellsMean || [])),
-    few ? element("div", { class: "failing" }, matrixTable(classes, backbone, rates, open), mixedUp(classes, backbone, open, MOST_LISTED))
-      : mixedUp(classes, backbone, open, MOST_OF_MANY),
+    few ? element("div", { class: "failing" }, matrixTable(classes, backbone, rates, open), mixedUp(classes, backbone, open, MAX_LISTED))
+      : mixedUp(classes, backbone, open, MAX_LISTED_LARGE),
     drill,
     !few && wholeMatrix(classes, backbone),
     classScores(classes, backbone),
@@ -65,7 +65,7 @@ function classScores(classes, backbone) {
       return [{ text: classes[index] }, ...figures.map((value) => (value === null ? { text: "–" } : { text: percent(value, 2), value })), { text: images.toLocaleString("en"), value: images }];
     }),
   });
-  const many = classes.length > MOST_WRITTEN;
+  const many = classes.length > MAX_WRITTEN;
   const details = element("details", { class: many ? "long" : null, open: classes.length <= 12 || (printing && !many) }, element("summary", {}, "Precision, recall and F1 of each class"));
   const fill = () => details.append(sortable(spec(), `Scores of each class, ${backbone.label}`));
   if (many) whenOpened(details, fill);
@@ -74,7 +74,7 @@ function classScores(classes, backbone) {
 }
 
 function matrixTable(classes, backbone, rates, open) {
-  const turned = classes.length > MOST_TURNED;
+  const turned = classes.length > MAX_TURNED;
   const few = classes.length <= 4;
   const random = backbone.label.endsWith("(random init)");
   const counts = classes.map(() => classes.map(() => 0));
