@@ -23,8 +23,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from bench import data as datasets
 from bench.data.audit.examination import examine
-from bench.data.audit.findings import Audit
-from bench.data.audit.leaks import leaked_test_ids
+from bench.data.audit.result import Audit
+from bench.data.audit.summary import leaked_test_ids
 from bench.storage.cache import Store
 
 SIZE = 160

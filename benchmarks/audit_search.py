@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.audit.hashing import BITS, WORDS
-from bench.data.audit.search import NEAR_BITS, within
-from bench.data.audit.sorted_search import tables_for
+from bench.data.audit.search import NEAR_BITS, tables_for, within
 
 Hashes = NDArray[np.uint64]
 STEP = 5  # bits of a distance that are counted together

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.audit.examination import examine
-from bench.data.audit.leaks import leaked_test_ids
+from bench.data.audit.summary import leaked_test_ids
 from bench.data.demo import DemoReader
 from bench.data.listing import Listing
 from bench.data.pixels import KIND, nbytes, parts

@@ -16,7 +16,7 @@ from bench.analysis.cost import latency_warnings
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
-from bench.data.audit import words
+from bench.data.audit import summary
 from bench.protocol import Phase
 from bench.storage.records import structure
 from bench.types import SPLITS, Record
@@ -63,7 +63,7 @@ def warnings(findings: Findings) -> list[str]:
             f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; the "
             f"end of report.md lists them."
         )
-    if findings.audit is not None and (leak := words.outcome(findings.audit)):
+    if findings.audit is not None and (leak := summary.outcome(findings.audit)):
         found.append(f"{leak}.")
     found += _stopped_at_the_limit(findings)
     found += _depending_on_the_rate(findings)

@@ -17,7 +17,7 @@ from bench.analysis.scores import Score, contenders, score
 from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
-from bench.data.audit.findings import KeptAudit, load
+from bench.data.audit.result import KeptAudit, load
 from bench.errors import BenchError
 from bench.storage.records import Run
 from bench.types import DEFAULT_MARGIN, Record

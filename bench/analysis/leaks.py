@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Guesses
 from bench.analysis.statistics.intervals import accuracy
-from bench.data.audit.findings import KeptAudit
+from bench.data.audit.result import KeptAudit
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.cautions import cautions
-from bench.data.listing import Listed, Listing, Reader
+from bench.data.listing import Listed, Listing, Reader, cautions
 from bench.errors import NoDatasetError, UsageError
 from bench.types import Dataset, Split, SplitName
 

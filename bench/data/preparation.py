@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.data import pixels
-from bench.data.decode import DECODE_VERSION, BadImageError, Pixels, decode, quiet_pillow
-from bench.data.formats import belied
+from bench.data.decode import DECODE_VERSION, BadImageError, Pixels, belied, decode, quiet_pillow
 from bench.data.listing import Listing, Reader, digest_of
 from bench.data.pixels import find, keeping, nbytes, parts
 from bench.errors import DatasetError

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.data.group_splits import split_groups
+from bench.data.groups import split_groups
 from bench.data.listing import Listed, Listing
 from bench.errors import DatasetError, UsageError
 from bench.types import SPLITS, SplitName

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench.data.audit.chance import MARGIN, MIN_SIMILARITY, Chance, chance_of
-from bench.data.audit.copies import Copies, near_copies
-from bench.data.audit.thumbnails import thumbnails
+from bench.data.audit.copies import MARGIN, MIN_SIMILARITY, Chance, Copies, chance_of, near_copies
+from bench.data.audit.hashing import thumbnails
 
 STRANGERS = 30
 

@@ -18,9 +18,9 @@ from bench import data as datasets
 from bench.cli.commands import audit_command
 from bench.data.audit import gate
 from bench.data.audit.examination import examine
-from bench.data.audit.findings import Audit, load
-from bench.data.audit.leaks import leaked_test_ids, train_ids_to_drop
-from bench.data.formats import format_of
+from bench.data.audit.result import Audit, load
+from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop
+from bench.data.decode import format_of
 from bench.data.listing import Listing
 from bench.errors import BenchError, DatasetError
 from bench.storage.cache import Store

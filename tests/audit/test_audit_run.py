@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from test_end_to_end import ROOT, User
 
-from bench.data.audit.findings import load
+from bench.data.audit.result import load
 from bench.storage.records import load_run
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.audit.search import NEAR_BITS, NEAREST, Candidates, candidates, once, within
-from bench.data.audit.sorted_search import tables_for
+from bench.data.audit.search import (
+    NEAR_BITS,
+    NEAREST,
+    Candidates,
+    candidates,
+    once,
+    tables_for,
+    within,
+)
 
 FAR = np.array([[2**64 - 1, 2**64 - 1]], np.uint64)  # 128 bits from zero
 

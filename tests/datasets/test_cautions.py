@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bench.data.cautions import cautions
 from bench.data.demo import list_demo
-from bench.data.listing import Listed, Listing
+from bench.data.listing import Listed, Listing, cautions
 
 
 def with_counts(train: tuple[int, int], test: int) -> Listing:

@@ -13,7 +13,7 @@ from synthetic import SIX, make_run
 from bench import reports as report
 from bench.analysis.leaks import leaks
 from bench.analysis.metrics.classification import Guesses
-from bench.data.audit.findings import (
+from bench.data.audit.result import (
     SCHEMA,
     Audit,
     BrokenGroup,
@@ -23,7 +23,7 @@ from bench.data.audit.findings import (
     Pair,
     load,
 )
-from bench.data.audit.leaks import leaked_test_ids
+from bench.data.audit.summary import leaked_test_ids
 from bench.errors import BenchError
 from bench.system.files import to_json, write_atomic
 from bench.types import WrongExtension

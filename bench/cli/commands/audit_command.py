@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from bench import data as datasets
 from bench.data.audit import gate, terminal
-from bench.data.audit.findings import KeptAudit
-from bench.data.audit.leaks import train_ids_to_drop, validation_ids_to_drop
+from bench.data.audit.result import KeptAudit
+from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.system.files import to_json, write_atomic

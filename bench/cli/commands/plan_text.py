@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli.display import human_seconds
-from bench.data.audit import words
-from bench.data.audit.findings import KeptAudit
+from bench.data.audit import summary
+from bench.data.audit.result import KeptAudit
 from bench.execution.plan import Plan
 from bench.execution.schedule import make_schedule
 from bench.training.robustness import passes as robustness_passes
@@ -66,11 +66,11 @@ def show_audit(console: Console, kept: KeptAudit | None) -> None:
     """A line for the leak, and one for all else; where the figures come from is in the report."""
     if kept is None:
         return
-    leak = words.outcome(kept)
+    leak = summary.outcome(kept)
     took = f"{kept.seconds:.1f} s"
-    text = f"audit     {leak or words.NO_LEAK} ({took})"
+    text = f"audit     {leak or summary.NO_LEAK} ({took})"
     console.print(text, style="red" if leak else "", markup=False, soft_wrap=True)
-    if others := list(words.others(kept.audit)):
+    if others := list(summary.others(kept.audit)):
         text = f"audit     also {', '.join(others)}; report.md tells more"
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 

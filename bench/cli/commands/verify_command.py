@@ -15,7 +15,7 @@ from rich.console import Console
 from bench import data as datasets
 from bench.cli.commands.report_command import find_run
 from bench.cli.main import parser
-from bench.data.audit.findings import load
+from bench.data.audit.result import load
 from bench.errors import BenchError, DatasetError, Exit, NoDatasetError, TrialError, UsageError
 from bench.execution import known_plugins
 from bench.execution.executors.local_process import LocalProcess

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import data as datasets
-from bench.data.audit.chance import MIN_SIMILARITY
-from bench.data.audit.copies import Copies, Progress, near_copies
-from bench.data.audit.findings import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
+from bench.data.audit.copies import MIN_SIMILARITY, Copies, Progress, near_copies
+from bench.data.audit.hashing import EDGE, Thumbnails, blank, thumbnails
+from bench.data.audit.result import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
 from bench.data.audit.search import NEAREST
-from bench.data.audit.thumbnails import EDGE, Thumbnails, blank, thumbnails
 from bench.data.listing import Listing, digest_of
 from bench.storage.cache import Draft, NotKeptError, Store, forget_pages
 from bench.storage.records import structure

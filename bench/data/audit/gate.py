@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from PIL import Image
+
 from bench import data as datasets
-from bench.data.audit import words
+from bench.data.audit import summary
 from bench.data.audit.examination import examine
-from bench.data.audit.findings import FILE, KeptAudit, OnLeak
-from bench.data.audit.leaks import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
-from bench.data.audit.pictures import draw_pairs
+from bench.data.audit.result import FILE, KeptAudit, OnLeak, Pair
+from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
 from bench.data.listing import Listing
 from bench.errors import DatasetError
 from bench.storage.cache import Store
@@ -44,7 +46,7 @@ def pass_through(
     leaked = leaked_test_ids(found)
     if leaked and on_leak == "fail":
         raise DatasetError(
-            f"{words.leak(found)}. Take them out, or give --on-leak drop to train without them."
+            f"{summary.leak(found)}. Take them out, or give --on-leak drop to train without them."
         )
     dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
     if on_leak == "drop" and dropped:
@@ -72,3 +74,30 @@ def files(
     drawn = draw_pairs(shown, dataset, store, size=audited_size(sizes)) if shown else ()
     pictures = dict(zip(kept.pictures, drawn, strict=True))
     return {FILE: to_json(dataclasses.asdict(kept)).encode(), **pictures}
+
+
+EDGE = 128  # pixels of one image
+GAP = 4
+QUALITY = 80  # a pair takes about 8 kB
+
+
+def draw_pairs(
+    pairs: Sequence[Pair], dataset: Dataset, store: Store, *, size: int
+) -> tuple[bytes, ...]:
+    """One JPEG a pair, its two images side by side."""
+    splits = dataset.splits
+    arrays = {name: datasets.images(dataset, name, size, store).array() for name in splits}
+    places = {
+        (name, id): place for name, split in splits.items() for place, id in enumerate(split.ids)
+    }
+    drawn = []
+    for pair in pairs:
+        both = Image.new("RGB", (2 * EDGE + GAP, EDGE), "white")
+        for side, image in enumerate((pair.first, pair.second)):
+            pixels = arrays[image.split][places[image.split, image.id]]
+            small = Image.fromarray(pixels).resize((EDGE, EDGE), Image.Resampling.LANCZOS)
+            both.paste(small, (side * (EDGE + GAP), 0))
+        data = io.BytesIO()
+        both.save(data, "JPEG", quality=QUALITY, optimize=True)
+        drawn.append(data.getvalue())
+    return tuple(drawn)

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.data.audit import words
-from bench.data.audit.findings import Audit, Balance, Located, Pair
-from bench.data.audit.leaks import train_ids_to_drop, validation_ids_to_drop
+from bench.data.audit import summary
+from bench.data.audit.result import Audit, Balance, Located, Pair
+from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
 from bench.types import SPLITS
 
 SHOWN = 20
@@ -55,7 +55,7 @@ def _show_counts(console: Console, found: Audit) -> None:
     _say(console, "groups", f"{len(found.broken_groups):,} in several splits")
     _say(console, "unusable", f"{len(found.excluded):,} image(s)")
     _say(console, "extensions", f"{len(found.wrong_extensions):,} wrong")
-    uneven = [balance for balance in found.balance if balance.ratio >= words.UNEVEN]
+    uneven = [balance for balance in found.balance if balance.ratio >= summary.UNEVEN]
     ratios = ", ".join(f"{balance.split} {balance.ratio:.1f}" for balance in uneven)
     _say(console, "balance", f"largest over smallest: {ratios}" if uneven else "even classes")
     for balance in uneven:
@@ -89,7 +89,7 @@ def _named(image: Located, classes: tuple[str, ...]) -> str:
 
 
 def _show_verdict(console: Console, found: Audit) -> None:
-    leak = words.leak(found)
+    leak = summary.leak(found)
     if leak:
         train, validation = train_ids_to_drop(found), validation_ids_to_drop(found)
         advice = (
@@ -100,7 +100,7 @@ def _show_verdict(console: Console, found: Audit) -> None:
     if found.conflicts:
         _say(console, "verdict", f"{len(found.conflicts):,} pair(s) have two labels", "red")
     if not leak and not found.conflicts:
-        _say(console, "verdict", f"{words.NO_LEAK}; no picture has two labels", "green")
+        _say(console, "verdict", f"{summary.NO_LEAK}; no picture has two labels", "green")
 
 
 def _say(console: Console, title: str, text: str, style: str = "none") -> None:

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from bench.data.listing import Listing, Reader, safe_name
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
-from bench.data.sources.packed import packed_folder
 from bench.data.splits import NO_GROUPS
 from bench.errors import DatasetError
 from bench.storage.cache import EXTRACTED, NotKeptError, Store
@@ -205,3 +207,32 @@ def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> N
     # at the size that the archive stated, which is the size that was checked.
     with archive.open(member) as source, target.open("xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
+
+
+def packed_folder(files: Iterable[PurePosixPath]) -> Path:
+    """The top folder of a tree of `files`, which are relative to it."""
+    inside: dict[PurePosixPath, set[PurePosixPath]] = defaultdict(set)
+    for file in files:
+        path = file
+        for parent in file.parents:
+            inside[parent].add(path)
+            path = parent
+    numbers = {folder: number for number, folder in enumerate(inside)}
+
+    class Packed(PurePosixPath):
+        def iterdir(self) -> Iterator[Packed]:
+            return (self / path.name for path in inside[PurePosixPath(self)])
+
+        def is_dir(self) -> bool:
+            return PurePosixPath(self) in numbers
+
+        def is_file(self) -> bool:
+            return not self.is_dir()
+
+        def stat(self) -> os.stat_result:
+            """Of a folder; a file is none that could be opened."""
+            number = numbers.get(PurePosixPath(self))
+            mode = stat.S_IFSOCK if number is None else stat.S_IFDIR
+            return os.stat_result((mode, number or 0, *[0] * 8))
+
+    return cast(Path, Packed())

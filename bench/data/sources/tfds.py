@@ -6,11 +6,14 @@ decoded pixels in the store. TensorFlow Datasets is imported late: it takes a wh
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import logging
 import threading
+import urllib.request
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +23,6 @@ from numpy.typing import NDArray
 from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of, safe_name
 from bench.data.sources.folder import SPLIT_FOLDERS
-from bench.data.sources.reachable import answers
 from bench.data.sources.tfrecord import TFRecords
 from bench.data.splits import NO_GROUPS, three_splits
 from bench.errors import DatasetError, NoDatasetError
@@ -84,7 +86,7 @@ def can_download(builder: Any) -> bool:
     urls = sorted(builder.url_infos or {})
     depth = len(builder.info.full_name.split("/"))
     downloads = Path(builder.data_dir).parents[depth - 1] / "downloads"
-    return not urls or any(downloads.glob("*")) or answers(urls[0])
+    return not urls or any(downloads.glob("*")) or reachable(urls[0])
 
 
 def list_tfds(
@@ -264,3 +266,25 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@cache
+def reachable(url: str, seconds: float = 5.0) -> bool:
+    """Whether the host of `url` would give us the file; no later than after `seconds`."""
+    found: list[bool] = []
+    # In a thread of its own, because looking up a name knows no time limit.
+    thread = threading.Thread(
+        target=lambda: found.append(_head_succeeds(url, seconds)), daemon=True
+    )
+    thread.start()
+    thread.join(seconds)
+    return found == [True]
+
+
+def _head_succeeds(url: str, seconds: float) -> bool:
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=seconds):
+            return True
+    except (OSError, ValueError, http.client.HTTPException):
+        return False  # refused, unknown, too slow, or no address that can be asked

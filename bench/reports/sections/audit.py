@@ -8,8 +8,8 @@ from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import Estimate, leaks
-from bench.data.audit import words
-from bench.data.audit.findings import BrokenGroup, KeptAudit, Located
+from bench.data.audit import summary
+from bench.data.audit.result import BrokenGroup, KeptAudit, Located
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import table
 from bench.types import SPLITS
@@ -34,8 +34,8 @@ def alone(kept: KeptAudit) -> str:
 
 def _said(kept: KeptAudit) -> Iterator[str]:
     found = kept.audit
-    yield safe(words.outcome(kept) or words.NO_LEAK, LONG) + "."
-    others = [*words.others(found), *found.notes]
+    yield safe(summary.outcome(kept) or summary.NO_LEAK, LONG) + "."
+    others = [*summary.others(found), *found.notes]
     if others:
         yield "\n".join(f"- {safe(other, LONG)}" for other in others)
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import Estimate, leaks
-from bench.data.audit import words
-from bench.data.audit.findings import KeptAudit, Located, Pair
+from bench.data.audit import summary
+from bench.data.audit.result import KeptAudit, Located, Pair
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, table, text
 
@@ -23,8 +23,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
         return None
     found = kept.audit
     return {
-        "outcome": _sentence(text(words.outcome(kept) or words.NO_LEAK)),
-        "others": [text(other) for other in (*words.others(found), *found.notes)],
+        "outcome": _sentence(text(summary.outcome(kept) or summary.NO_LEAK)),
+        "others": [text(other) for other in (*summary.others(found), *found.notes)],
         "counts": table(
             ["Looked for", "In two splits", "In one split"],
             [
