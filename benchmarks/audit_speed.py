@@ -26,9 +26,9 @@ from PIL import Image
 
 from bench.data.audit.examination import examine
 from bench.data.audit.summary import leaked_test_ids
-from bench.data.demo import DemoReader
 from bench.data.listing import Listing
 from bench.data.pixels import KIND, nbytes, parts
+from bench.data.sources.demo import DemoReader
 from bench.storage.cache import Store
 from bench.types import Dataset, Split, SplitName
 

@@ -54,7 +54,11 @@ def leave_out(
 
 
 def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store) -> None:
-    """See `bench.data.restore`."""
+    """Decode again what was deleted from the store.
+
+    `dataset` is `listing`, prepared earlier, perhaps without some images. `DatasetError` if its
+    files have changed.
+    """
     if all(stored(dataset, size, store) for size in sizes):
         return
     whole = prepare(listing, sizes, store=store)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.types import SplitName
+from bench.types import Dataset, Split, SplitName
 
 
 @dataclass(frozen=True)
@@ -84,3 +84,18 @@ def cautions(listing: Listing) -> tuple[str, ...]:
             f"{rarest!r}; accuracy favours the large ones"
         )
     return tuple(found)
+
+
+def undecoded(listing: Listing) -> Dataset:
+    """Return all that is listed, as if no image were bad; without digests, so no fingerprint."""
+    return Dataset(
+        name=listing.name,
+        description=listing.description,
+        classes=listing.classes,
+        splits={
+            name: Split(tuple(i.id for i in split), tuple(i.label for i in split))
+            for name, split in listing.splits.items()
+        },
+        fingerprint="",
+        notes=(*listing.notes, *listing.warnings),
+    )

@@ -83,7 +83,7 @@ def prepare(
 
 
 def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
-    """See `bench.data.recall`."""
+    """Return what `prepare` would return if it is all in the store; decode nothing."""
     _check_classes(listing)
     dataset, missing = _look(listing, sorted(set(sizes)), store)
     return None if missing else dataset

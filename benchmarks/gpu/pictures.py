@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from bench.data.demo import CLASSES, DemoReader
+from bench.data.sources.demo import CLASSES, DemoReader
 from bench.types import SplitName
 
 TRAIN_SHARE = 0.9

@@ -11,6 +11,7 @@ import pytest
 
 from bench.data import Listing
 from bench.data.sources import auto
+from bench.data.sources.base import ListingOptions
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.types import SPLITS
@@ -48,7 +49,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def chosen(store: Store, folder: Path) -> Listing:
-    return auto.list_auto(store=store, split_seed=0, say=lambda _: None, data_dir=folder)
+    return auto.list_auto(ListingOptions(store, 0, lambda _: None), folder)
 
 
 def sizes(listing: Listing) -> list[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.data.demo import list_demo
 from bench.data.listing import Listed, Listing, cautions
+from bench.data.sources.demo import list_demo
 
 
 def with_counts(train: tuple[int, int], test: int) -> Listing:

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from bench.data import list_dataset, prepare
-from bench.data.demo import CLASSES, COUNTS, DemoReader, list_demo
 from bench.data.demo.scene import SIDE, draw_scene
+from bench.data.sources.demo import CLASSES, COUNTS, DemoReader, list_demo
 from bench.storage.cache import Store
 from bench.types import SPLITS
 

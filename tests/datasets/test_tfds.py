@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data import Listing, images, prepare
+from bench.data.sources.base import ListingOptions
 from bench.data.sources.tfds import list_tfds
 from bench.errors import DatasetError
 from bench.storage.cache import Store
@@ -79,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def listed(name: str, store: Store, folder: Path) -> Listing:
-    return list_tfds(name, store=store, split_seed=0, say=lambda _: None, data_dir=folder)
+    return list_tfds(name, ListingOptions(store, 0, lambda _: None), folder)
 
 
 def sizes(listing: Listing) -> list[int]:
@@ -93,7 +94,7 @@ def test_pixels_and_labels_agree_in_both_formats(
     builder = tfds.builder("tiny_colours", data_dir=folder)
     builder.download_and_prepare(file_format=file_format)
     said: list[str] = []
-    listing = list_tfds("tiny_colours", store=store, split_seed=0, say=said.append, data_dir=folder)
+    listing = list_tfds("tiny_colours", ListingOptions(store, 0, said.append), folder)
     assert said == ["reading the labels of tiny_colours/1.0.0: 12 images"]
     assert listing.name == "tfds-tiny_colours"
     assert listing.classes == ("zebra", "ant")
@@ -112,7 +113,7 @@ def test_pixels_and_labels_agree_in_both_formats(
 def test_it_is_prepared_once_and_its_labels_read_once(store: Store, folder: Path) -> None:
     said: list[str] = []
     for _ in range(2):
-        list_tfds("tiny_colours", store=store, split_seed=0, say=said.append, data_dir=folder)
+        list_tfds("tiny_colours", ListingOptions(store, 0, said.append), folder)
     assert [text.split()[0] for text in said] == ["preparing", "reading"]
 
 

@@ -16,17 +16,16 @@ import stat
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from bench.data.listing import Listing, Reader, safe_name
+from bench.data.sources.base import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
-from bench.data.splits import NO_GROUPS
 from bench.errors import DatasetError
-from bench.storage.cache import EXTRACTED, NotKeptError, Store
 from bench.storage.entries import files_below, is_folder
 from bench.system.files import to_json
 
@@ -45,15 +44,11 @@ DAMAGE = (
 Members = list[tuple[zipfile.ZipInfo, PurePosixPath]]  # and where to extract it
 
 
-def list_archive(
-    path: Path,
-    *,
-    store: Store,
-    split_seed: int,
-    say: Callable[[str], None],
-    groups: Mapping[str, str] = NO_GROUPS,
-) -> Listing:
-    """The images in the archive; it is extracted into the store's folder unless it already is."""
+def list_archive(name: str, options: ListingOptions) -> Listing:
+    """List the images in the archive, which is first extracted into the store unless it was."""
+    from bench.storage.cache import EXTRACTED
+
+    path, store = Path(name), options.store
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = store.root / EXTRACTED / digest
@@ -65,11 +60,11 @@ def list_archive(
                 with _opened(path) as (_, members):
                     folder = packed_folder(place for _, place in members)
             else:
-                checksums = _extract(path, folder, store, say)
+                checksums = _extract(path, folder, options)
     listing = list_folder(
         folder,
-        split_seed=split_seed,
-        groups=groups,
+        split_seed=options.split_seed,
+        groups=options.groups,
         name=safe_name(path.stem),
         identity=f"zip {digest}",
     )
@@ -99,10 +94,11 @@ class _Extracted:
             return archive.read(next(m for m, place in members if place.as_posix() == name))
 
 
-def _extract(
-    path: Path, folder: Path, store: Store, say: Callable[[str], None]
-) -> Mapping[str, int]:
-    """Extract the archive; returns the CRC-32 of each file."""
+def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, int]:
+    """Extract the archive and return the CRC-32 of each file."""
+    from bench.storage.cache import EXTRACTED, NotKeptError
+
+    store = options.store
     try:
         store.make_folder(EXTRACTED)
         with store.workplace() as aside, _opened(path) as (archive, members):
@@ -113,7 +109,7 @@ def _extract(
                     f"{path.name} unpacks to {total:,} bytes, but {store.root} has {free:,} "
                     "free; make room or name another cache folder."
                 )
-            say(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
+            options.report(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
             for member, place in members:
                 _write(archive, member, aside / place)
             checksums = {place.as_posix(): member.CRC for member, place in members}
@@ -236,3 +232,14 @@ def packed_folder(files: Iterable[PurePosixPath]) -> Path:
             return os.stat_result((mode, number or 0, *[0] * 8))
 
     return cast(Path, Packed())
+
+
+SOURCES.add(
+    Source(
+        name="archive",
+        usage="FILE.zip",
+        help="the same inside an archive",
+        list_images=list_archive,
+        matches_path=Path.is_file,
+    )
+)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of, safe_name
+from bench.data.sources.base import SOURCES, Source
 from bench.data.splits import NO_GROUPS, three_splits
 from bench.errors import DatasetError
 from bench.types import SPLITS, SplitName
@@ -258,3 +259,16 @@ def _how_split(folders: Mapping[SplitName, Path], seed: int) -> str:
 def printable(name: str) -> str:
     """A name as it can be written to JSON, whatever bytes the file system holds."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+SOURCES.add(
+    Source(
+        name="folder",
+        usage="DIR",
+        help="train/ validation/ [test/] with a folder per class, or a folder per class",
+        list_images=lambda name, options: list_folder(
+            Path(name), split_seed=options.split_seed, groups=options.groups
+        ),
+        matches_path=Path.is_dir,
+    )
+)

@@ -6,30 +6,31 @@ decoded pixels in the store. TensorFlow Datasets is imported late: it takes a wh
 
 from __future__ import annotations
 
-import http.client
 import importlib.util
 import logging
+import re
 import threading
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of, safe_name
+from bench.data.sources.base import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import SPLIT_FOLDERS
 from bench.data.sources.tfrecord import TFRecords
-from bench.data.splits import NO_GROUPS, three_splits
+from bench.data.splits import three_splits
 from bench.errors import DatasetError, NoDatasetError
-from bench.storage.cache import NotKeptError, Store
 from bench.types import SplitName
 
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# A name of the installed collection, its configuration and version, and no other options.
+INSTALLED = re.compile(r"\w+(/[^:=/]+)?(:[\d.*]+)?")
 
 
 class NotPreparedError(DatasetError):
@@ -89,16 +90,12 @@ def can_download(builder: Any) -> bool:
     return not urls or any(downloads.glob("*")) or reachable(urls[0])
 
 
-def list_tfds(
-    name: str,
-    *,
-    store: Store,
-    split_seed: int,
-    say: Say,
-    groups: Mapping[str, str] = NO_GROUPS,
-    data_dir: Path | None = None,
-) -> Listing:
-    """The images of one set; prepared first where it is not. Groups name them `split/position`."""
+def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) -> Listing:
+    """List the images of one set, which is prepared first unless it was.
+
+    Groups name the images as `split/position`.
+    """
+    store, seed = options.store, options.split_seed
     builder = find_builder(name, data_dir)
     _check_features(builder.info.features, name)
     if not builder.is_prepared():
@@ -109,9 +106,9 @@ def list_tfds(
             )
         with store.lock("tfds", {"name": builder.info.full_name}):
             if not builder.is_prepared():
-                _prepare(builder, name, say)
+                _prepare(builder, name, options)
     records = {split: _records(builder, split) for split in builder.info.splits}
-    labels = _labels(builder, records, store, say)
+    labels = _labels(builder, records, options)
     notes: list[str] = []
     given = _splits(labels, notes, name)
     classes = tuple(builder.info.features["label"].names)
@@ -122,16 +119,22 @@ def list_tfds(
         ]
         for split, source in given.items()
     }
-    matched = match_groups(groups, (image.id for images in listed.values() for image in images))
+    matched = match_groups(
+        options.groups, (image.id for images in listed.values() for image in images)
+    )
     splits = three_splits(
         listed["train"],
         listed.get("validation"),
         listed.get("test"),
         classes=classes,
-        seed=split_seed,
+        seed=seed,
         groups=matched,
     )
-    carved = "" if len(given) == 3 else f", the rest carved from train with split seed {split_seed}"
+    carved = (
+        ""
+        if len(given) == 3
+        else f", the rest carved from train with split seed {options.split_seed}"
+    )
     return Listing(
         name=safe_name(f"tfds-{name.partition(':')[0]}"),
         description=f"TensorFlow Datasets {builder.info.full_name}: "
@@ -145,7 +148,7 @@ def list_tfds(
     )
 
 
-def _prepare(builder: Any, name: str, say: Say) -> None:
+def _prepare(builder: Any, name: str, options: ListingOptions) -> None:
     if not can_download(builder):
         raise DatasetError(
             f"tfds:{name} is not prepared in {builder.data_dir} and its host does not answer (no "
@@ -153,7 +156,7 @@ def _prepare(builder: Any, name: str, say: Say) -> None:
         )
     # Only ArrayRecord is made for random access; it is not built for every platform.
     random_access = importlib.util.find_spec("array_record") is not None
-    say(f"preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
+    options.report(f"preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
     try:
         builder.download_and_prepare(file_format="array_record" if random_access else "tfrecord")
     except ImportError as error:
@@ -168,6 +171,7 @@ def _prepare(builder: Any, name: str, say: Say) -> None:
 
 
 def _check_features(features: Any, name: str) -> None:
+    import numpy as np
     import tensorflow_datasets as tfds
 
     there = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
@@ -205,14 +209,18 @@ def _parsed(features: Any, record: bytes) -> Mapping[str, Any]:
 
 
 def _labels(
-    builder: Any, records: Mapping[str, Records], store: Store, say: Say
+    builder: Any, records: Mapping[str, Records], options: ListingOptions
 ) -> dict[str, NDArray[np.int64]]:
-    """The labels of every split; they lie inside the records, so they are read once and kept."""
+    """Return the labels of every split; they are inside the records, so they are cached."""
+    import numpy as np
+
+    from bench.storage.cache import NotKeptError
+
     names = sorted(records)
     total = sum(len(each) for each in records.values())
 
     def read() -> NDArray[np.int64]:
-        say(f"reading the labels of {builder.info.full_name}: {total:,} images")
+        options.report(f"reading the labels of {builder.info.full_name}: {total:,} images")
         features = builder.info.features
         labels = [
             _parsed(features, records[name][position])["label"]
@@ -224,7 +232,9 @@ def _labels(
     title = f"{builder.info.full_name} labels"
     parts = {"identity": _identity(builder)}
     try:
-        made = store.make("labels", parts, title, 8 * total, lambda draft: draft.append(read()))
+        made = options.store.make(
+            "labels", parts, title, 8 * total, lambda draft: draft.append(read())
+        )
         flat = made.array()
     except NotKeptError:
         flat = read()
@@ -282,9 +292,25 @@ def reachable(url: str, seconds: float = 5.0) -> bool:
 
 
 def _head_succeeds(url: str, seconds: float) -> bool:
+    import http.client
+    import urllib.request
+
     try:
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=seconds):
             return True
     except (OSError, ValueError, http.client.HTTPException):
         return False  # refused, unknown, too slow, or no address that can be asked
+
+
+SOURCES.add(
+    Source(
+        name="tfds:",
+        usage="tfds:NAME",
+        help="an image-classification set of TensorFlow Datasets",
+        list_images=list_tfds,
+        modules=("tensorflow_datasets",),
+        extra="tensorflow-datasets",
+        loads_code=lambda name: not INSTALLED.fullmatch(name),
+    )
+)
