@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthetic import Net, make_run
 
-from bench.analysis.cost import warnings as timing_warnings
+from bench.analysis.cost import latency_warnings
 from bench.analysis.facts import warnings
 from bench.analysis.findings import find
 from bench.storage.manifest import manifest
@@ -27,7 +27,7 @@ def told(folder: Path, sessions: dict[str, dict[str, Session]]) -> list[str]:
         first = next(iter(timed.values()))
         records.append(replace(record, runtimes=results, session=first))
     write_records(folder, records)
-    return timing_warnings(find(load_run(folder)))
+    return latency_warnings(find(load_run(folder)).records)
 
 
 def session(started: str, calibration: tuple[float, ...] = STEADY, seconds: float = 2.0) -> Session:
