@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import workbench
+from msgspec import convert
 from workbench import train_tail
 
 from bench.models.backends.base import current
 from bench.protocol import EarlyStopping, Phase, Unfreeze
 from bench.storage.cache import Store
-from bench.storage.records import structure
 from bench.types import Epoch, PhaseResult, Validation
 
 STOPPING = EarlyStopping(patience=1)
@@ -73,9 +73,9 @@ def test_what_is_kept_of_records_old_and_new() -> None:
         "compile_seconds": 0.0,
         "train_seconds": 0.0,
     }
-    old = structure(PhaseResult, raw)
+    old = convert(raw, PhaseResult)
     assert (old.kept_epoch, old.kept) == (epochs[1], Validation(0.4, 0.8))
     start = {"loss": 0.3, "accuracy": 0.9}
-    unchanged = structure(PhaseResult, raw | {"best_epoch": 0, "start": start})
+    unchanged = convert(raw | {"best_epoch": 0, "start": start}, PhaseResult)
     assert (unchanged.kept_epoch, unchanged.kept) == (None, Validation(0.3, 0.9))
-    assert structure(PhaseResult, raw | {"best_epoch": 0, "epochs": []}).kept is None
+    assert convert(raw | {"best_epoch": 0, "epochs": []}, PhaseResult).kept is None

@@ -25,10 +25,10 @@ from bench.execution.run import Request, execute
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.reports import render
-from bench.storage.arrays import arrays_path
+from bench.storage.arrays import arrays_path, write_arrays
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
-from bench.storage.records import SCHEMA, load_run, read_records, write_arrays, write_records
+from bench.storage.records import SCHEMA, load_run, read_records, write_records
 from bench.storage.run_folder import lock_run, run_folder
 from bench.training.job import Job, Listener
 from bench.types import (

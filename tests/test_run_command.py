@@ -21,7 +21,8 @@ from bench.cli.main import main
 from bench.errors import Exit, StoppedError, WorkerDiedError
 from bench.models import download
 from bench.registry import BACKBONES
-from bench.storage.records import SCHEMA, write_arrays
+from bench.storage.arrays import write_arrays
+from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run
 from bench.training.job import Blueprint, Job, Listener
 from bench.types import SPLITS, Record, RuntimeResult, Session, Settings, WeightsFile, WeightsUsed

@@ -21,9 +21,10 @@ from bench.execution.verification import (
     train_again,
 )
 from bench.registry import BACKBONES
+from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
 from bench.storage.manifest import Change, changes, manifest
-from bench.storage.records import Evidence, Run, load_run, write_arrays, write_records
+from bench.storage.records import Evidence, Run, load_run, write_records
 from bench.system.files import to_json
 from bench.types import Dataset
 
@@ -46,7 +47,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Data
     write_records(folder, [evidence.record for evidence in found])
     meta = {"protocol": asdict(PROTOCOL) | {"digest": PROTOCOL.digest}}
     (folder / "run.json").write_text(to_json(meta))
-    (folder / "dataset.json").write_text(to_json(asdict(dataset)))
+    (folder / "dataset.json").write_text(to_json(dataset))
     return load_run(folder)
 
 

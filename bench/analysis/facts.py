@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
+from msgspec import convert
 
 from bench.analysis.cost import latency_warnings
 from bench.analysis.escape import shorten
@@ -18,7 +19,6 @@ from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
 from bench.data.audit import summary
 from bench.protocol import Phase
-from bench.storage.records import structure
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
@@ -167,7 +167,7 @@ def _protocol(meta: Mapping[str, Any]) -> str:
 
 
 def _phases(meta: Mapping[str, Any]) -> str:
-    found = (structure(Phase, raw) for raw in meta.get("protocol", {}).get("phases", ()))
+    found = (convert(raw, Phase) for raw in meta.get("protocol", {}).get("phases", ()))
     return " → ".join(map(_phase, found))
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import convert
 
 from bench.errors import BenchError, DatasetError, WorkerDiedError
 from bench.execution.executors.base import Executor
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, Run, structure
+from bench.storage.records import Evidence, Run
 from bench.training.job import Job, Listener
 from bench.types import Dataset, Record, SplitName
 
@@ -54,7 +55,7 @@ def smallest(run: Run) -> Record:
 
 def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
     """The protocol as the run stored it, which must be the one that the trial was trained by."""
-    protocol = structure(TrainingProtocol, run.meta["protocol"])
+    protocol = convert(run.meta["protocol"], TrainingProtocol)
     if protocol.digest != record.trial.protocol_digest:
         raise BenchError(
             f"the protocol in run.json of {run.name} has digest {protocol.digest}, the trial was "

@@ -28,9 +28,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from msgspec import convert
+
 from bench.errors import OutOfMemoryError, PluginError
 from bench.registry import load_plugins
-from bench.storage.records import structure
 from bench.system import locks
 from bench.system.files import to_json
 from bench.system.frameworks import UNUSED_BY_WORKERS, uncollected, without
@@ -185,7 +186,7 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     while "job" not in (order := orders.next()):
         computed = True
         if "build" in order:
-            ahead = _ahead(structure(Blueprint, order["build"]))
+            ahead = _ahead(convert(order["build"], Blueprint))
         else:
             pipe.device(current().device().kind)
     pipe.begun()

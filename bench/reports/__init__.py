@@ -10,7 +10,7 @@ and matplotlib cost is paid by its functions.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
         write_atomic(run.folder / path, content)
         written.append(run.folder / path)
 
-    write("verdict.json", to_json(asdict(findings.verdict), indent=2))
+    write("verdict.json", to_json(findings.verdict, indent=2))
     write("summary.csv", csv.summary(findings))
     write("per_class.csv", csv.per_class(findings))
     if findings.learning is not None and findings.learning.points:

@@ -13,10 +13,7 @@ evidence. Format history: 1, the first.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +22,8 @@ from typing import Any, TypeVar
 from bench.errors import BenchError, os_error_text
 from bench.protocol import Head, Phase
 from bench.storage.arrays import Array, read_arrays
-from bench.storage.arrays import write_arrays as write_arrays
-from bench.storage.structured import structure as structure
-from bench.system.files import to_json, write_atomic
-from bench.types import SPLITS, Dataset, Measuring, Record, Settings, Trial
+from bench.system.files import from_json, to_json, write_atomic
+from bench.types import Dataset, Measuring, Record, Settings, Trial
 
 SCHEMA = 1
 REMADE = "the same `run` command writes it again and keeps what is trained."
@@ -96,6 +91,13 @@ class _Meta:
 
 
 @dataclass(frozen=True)
+class _Format:
+    """All that is read of a record of a later format."""
+
+    schema: int
+
+
+@dataclass(frozen=True)
 class Run:
     """One run read back from its folder; all that a report needs."""
 
@@ -141,21 +143,21 @@ def read_meta(folder: Path) -> Mapping[str, Any]:
     if not (folder / "run.json").exists():
         return {}
 
-    def checked(raw: Any) -> Mapping[str, Any]:
-        structure(_Meta, raw)
-        return typing.cast("Mapping[str, Any]", raw)
+    def checked(text: str) -> Mapping[str, Any]:
+        from_json(text, _Meta)
+        return from_json(text, dict[str, Any])
 
     return _read(folder / "run.json", checked, f"Move it elsewhere: {REMADE}")
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """The images and labels of a run: its `dataset.json`."""
+    """Read the images and labels of a run: its `dataset.json`."""
 
-    def checked(raw: Any) -> Dataset:
-        dataset = structure(Dataset, raw)
+    def checked(text: str) -> Dataset:
+        dataset = from_json(text, Dataset)
         "".join(dataset.classes).encode()  # a class that is no text was never written here
         for name, split in dataset.splits.items():
-            if name not in SPLITS or not len(split.ids) == len(split.labels):
+            if len(split.ids) != len(split.labels):
                 raise ValueError(
                     f"split {name!r} has {len(split.ids)} ids, {len(split.labels)} labels"
                 )
@@ -166,22 +168,21 @@ def read_dataset(folder: Path) -> Dataset:
     return _read(folder / "dataset.json", checked, f"Nothing else is lost: {REMADE}")
 
 
-def _read(path: Path, checked: Callable[[Any], T], remedy: str) -> T:
+def _read(path: Path, checked: Callable[[str], T], remedy: str) -> T:
     """Read one JSON file of a run's folder through `checked`; an error says how to go on."""
     try:
-        return checked(json.loads(path.read_text(encoding="utf-8")))
+        return checked(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BenchError(f"{path} is gone. {remedy}") from error
     except OSError as error:
         raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BenchError(f"{path} is damaged ({_in_short(error)}). {remedy}") from error
 
 
 def _in_short(error: Exception) -> str:
-    """Return an error of reading JSON in one line; `KeyError` alone says nothing but the key."""
-    text = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-    return text[:200]
+    """Return an error of reading JSON in one line."""
+    return " ".join(str(error).split())[:200]
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
@@ -204,18 +205,18 @@ def read_lines(folder: Path) -> list[Record]:
 
 def _record(path: Path, number: int, line: str) -> Record:
     try:
-        raw = json.loads(line)
-        if raw["schema"] > SCHEMA:
+        schema = from_json(line, _Format).schema
+        if schema > SCHEMA:
             raise BenchError(
-                f"{path} line {number} has format {raw['schema']}, this program reads up to "
-                f"{SCHEMA}; update backbone-bench."
+                f"{path} line {number} has format {schema}, this program reads up to {SCHEMA}; "
+                f"update backbone-bench."
             )
-        record = structure(Record, raw)
+        record = from_json(line, Record)
         phases = [*record.phases, *(phase for rate in record.tuning for phase in rate.phases)]
         if not all(0 <= phase.best_epoch <= len(phase.epochs) for phase in phases):
             raise ValueError("its best epoch is not among its epochs")
         return record
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BenchError(
             f"{path} line {number} is not a record ({_in_short(error)}). Delete that line: the "
             f"same `run` command then trains its trial again and keeps the others."
@@ -227,7 +228,7 @@ def place(trial: Trial) -> tuple[str, int, int, float]:
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
-def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
+def newest(records: Iterable[Record]) -> tuple[Record, ...]:
     """Return the last record of each place, in the order in which they were made."""
     kept: dict[tuple[str, int, int, float], Record] = {}
     for record in records:
@@ -238,10 +239,10 @@ def newest(records: typing.Iterable[Record]) -> tuple[Record, ...]:
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
     """Say which images a run is made with."""
-    write_atomic(folder / "dataset.json", to_json(dataclasses.asdict(dataset)))
+    write_atomic(folder / "dataset.json", to_json(dataset))
 
 
-def write_records(folder: Path, records: typing.Iterable[Record]) -> None:
+def write_records(folder: Path, records: Iterable[Record]) -> None:
     """Replace a run's records, all at once: a reader never meets half a line."""
-    lines = [to_json(dataclasses.asdict(r)) for r in records]
+    lines = [to_json(record) for record in records]
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))

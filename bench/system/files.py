@@ -1,4 +1,4 @@
-"""Write files so that a reader never sees half of one, remove what killed ones left, write JSON.
+"""Write files so that a reader never sees half of one, remove what killed ones left, JSON.
 
 What is being written has a hidden name that ends in `PID-HEX`, whose first digits identify the
 machine and container in which that process number is valid. Readers of results or of the cache
@@ -7,6 +7,7 @@ ignore such names, and `remove_stale` removes those whose process has ended.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,7 +20,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 # A process's start is measured by the system's clock ticks, a file's age by its disk's clock.
 CLOCKS_DIFFER_SECONDS = 60
@@ -145,10 +150,27 @@ def _began(pid: int) -> float | None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON with sorted keys, so that equal values give equal text. NaN is refused; what
-    UTF-8 cannot encode, as in file names that are not UTF-8, is escaped and read back unchanged."""
-    text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """Return JSON with sorted keys, of dataclasses too, so that equal values give equal text.
+
+    NaN is refused; what UTF-8 cannot encode, as in file names that are not UTF-8, is escaped.
+    """
+    text = json.dumps(
+        value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_fields
+    )
     return text.encode(errors="backslashreplace").decode()
+
+
+def from_json(text: str | bytes, kind: type[T]) -> T:
+    """Return the `kind` that `to_json` wrote, every value checked against its field's type.
+
+    Unknown keys are ignored. Anything wrong is a ValueError that says where, or a RecursionError.
+    The standard library parses the text, since msgspec's own parser refuses half surrogate pairs.
+    """
+    return msgspec.convert(json.loads(text), kind)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def is_file_name(text: str) -> bool:

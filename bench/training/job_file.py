@@ -3,13 +3,12 @@ and stand in the run's folder already."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.storage.records import read_dataset, structure, write_dataset
-from bench.system.files import to_json, write_atomic
+from bench.storage.records import read_dataset, write_dataset
+from bench.system.files import from_json, to_json, write_atomic
 from bench.training.job import Job
 from bench.types import Dataset
 
@@ -21,12 +20,12 @@ def write_job(path: Path, job: Job) -> None:
     folder = Path(job.folder)
     if not (folder / "dataset.json").exists():  # as where a trial is trained again to verify it
         write_dataset(folder, job.dataset)
-    write_atomic(path, to_json(asdict(replace(job, dataset=ELSEWHERE))))
+    write_atomic(path, to_json(replace(job, dataset=ELSEWHERE)))
 
 
 def read_job(path: Path) -> Job:
     """Read it back; an error where the folder's data set is another by now."""
-    job = structure(Job, json.loads(path.read_text(encoding="utf-8")))
+    job = from_json(path.read_text(encoding="utf-8"), Job)
     dataset = read_dataset(Path(job.folder))
     if dataset.fingerprint != job.trials[0].dataset_fingerprint:
         raise BenchError(

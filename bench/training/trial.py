@@ -22,8 +22,9 @@ from bench.errors import OutOfMemoryError, reason
 from bench.models.backends.base import Array
 from bench.models.network import macs
 from bench.models.rebuild import keep_trained
+from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
-from bench.storage.records import SCHEMA, write_arrays
+from bench.storage.records import SCHEMA
 from bench.system.environment import environment
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training import robustness

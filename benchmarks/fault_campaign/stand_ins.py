@@ -22,8 +22,9 @@ from bench import data as datasets
 from bench.errors import BenchError, reason
 from bench.inference.measuring.needed import BUILDING
 from bench.models.backends.base import Array
+from bench.storage.arrays import write_arrays
 from bench.storage.cache import Draft, Store
-from bench.storage.records import SCHEMA, Evidence, load_run, write_arrays
+from bench.storage.records import SCHEMA, Evidence, load_run
 from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
 from bench.system.environment import environment
 from bench.training.accounting import Imports

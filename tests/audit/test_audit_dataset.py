@@ -24,8 +24,7 @@ from bench.data.decode import format_of
 from bench.data.listing import Listing
 from bench.errors import BenchError, DatasetError
 from bench.storage.cache import Store
-from bench.storage.records import structure
-from bench.system.files import to_json, write_atomic
+from bench.system.files import from_json, to_json, write_atomic
 from bench.types import Dataset
 
 SIZE = 64
@@ -135,7 +134,7 @@ def test_without_room_to_keep_it_the_audit_is_made_all_the_same(
 def test_findings_survive_json(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
     found = look(listing, dataset, store)
-    assert structure(Audit, json.loads(to_json(dataclasses.asdict(found)))) == found
+    assert from_json(to_json(found), Audit) == found
 
 
 def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepared):

@@ -19,7 +19,7 @@ from bench.data import Listing, Reader, images, leave_out, list_dataset, prepare
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.storage.entries import size_of
-from bench.storage.records import structure
+from bench.system.files import from_json
 from bench.types import SPLITS, Dataset, SplitName
 
 
@@ -77,7 +77,7 @@ def test_a_second_time_nothing_is_read(root: Path, store: Store) -> None:
 
 def test_a_process_that_holds_the_data_set_alone_finds_the_pixels(root: Path, store: Store) -> None:
     dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
-    read_back = structure(Dataset, json.loads(json.dumps(asdict(dataset))))
+    read_back = from_json(json.dumps(asdict(dataset)), Dataset)
     assert read_back == dataset
     assert images(read_back, "test", 4, Store(store.root)).array().shape == (2, 4, 4, 3)
     with pytest.raises(

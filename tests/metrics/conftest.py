@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.storage.records import SCHEMA, Evidence, write_arrays
+from bench.storage.arrays import write_arrays
+from bench.storage.records import SCHEMA, Evidence
 from bench.types import Record, Settings, Trial
 
 TRIAL = Trial("net", 32, "data", "f" * 8, "default", "d" * 8, 1, Settings(), key="k1")

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.protocol import Augment, Head, Phase, TrainingProtocol, Unfreeze
-from bench.storage.records import SCHEMA, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import SCHEMA, write_records
 from bench.system.files import to_json, write_atomic
 from bench.types import (
     SPLITS,
@@ -82,7 +83,7 @@ def make_run(
 ) -> Path:
     """Write a whole run; `images` is the number in each split, the classes in turn."""
     dataset = _dataset(tuple(classes), images, tuple(excluded))
-    write_atomic(folder / "dataset.json", to_json(dataclasses.asdict(dataset)))
+    write_atomic(folder / "dataset.json", to_json(dataset))
     write_atomic(folder / "run.json", to_json(_meta(folder.name, dataset) | meta))
     records = []
     for net in nets:

@@ -109,31 +109,37 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "run.json is empty": (_bytes(META, b""), "run.json is damaged"),
     "run.json is not UTF-8": (_bytes(META, NOT_UTF8), "run.json is damaged .*utf-8"),
     "run.json is nested deep": (_bytes(META, DEEP), "run.json is damaged .*recursion"),
-    "run.json is a list": (_json(META, lambda raw: [raw]), "run.json .*expected dict, got"),
-    "run.json is null": (_json(META, lambda raw: None), "run.json .*expected dict, got None"),
+    "run.json is a list": (
+        _json(META, lambda raw: [raw]),
+        "run.json .*Expected `object`, got `array`",
+    ),
+    "run.json is null": (_json(META, lambda raw: None), "run.json .*Expected `object`, got `null`"),
     "settings are a text": (
         _json(META, lambda raw: raw | {"settings": "x"}),
-        "run.json is damaged .settings: expected dict, got 'x'",
+        "run.json is damaged .Expected `object`, got `str` - at `[$].settings`",
     ),
     "the price is a text": (
         _json(META, lambda raw: raw | {"price_per_hour": "1"}),
-        "price_per_hour: expected float, got '1'",
+        "Expected `float [|] null`, got `str` - at `[$].price_per_hour`",
     ),
     "phases are numbers": (
         _json(META, lambda raw: raw | {"protocol": {"phases": [1]}}),
-        "protocol: phases: expected dict, got 1",
+        "Expected `object`, got `int` - at `[$].protocol.phases\\[0\\]`",
     ),
     "skipped is a list of texts": (
         _json(META, lambda raw: raw | {"skipped": ["vgg16"]}),
-        "skipped: expected dict, got 'vgg16'",
+        "Expected `object`, got `str` - at `[$].skipped\\[0\\]`",
     ),
     "dataset.json is gone": (lambda f: (f / DATASET).unlink(), "dataset.json is gone. .*writes it"),
     "dataset.json is no JSON": (_bytes(DATASET, b"nonsense"), "dataset.json is damaged"),
-    "dataset.json is a number": (_bytes(DATASET, b"1"), "dataset.json .*expected dict, got 1"),
+    "dataset.json is a number": (
+        _bytes(DATASET, b"1"),
+        "dataset.json .*Expected `object`, got `int`",
+    ),
     "dataset.json is nested deep": (_bytes(DATASET, DEEP), "dataset.json is damaged"),
     "classes are numbers": (
         _json(DATASET, lambda raw: raw | {"classes": [1, 2]}),
-        "classes: expected str, got 1",
+        "Expected `str`, got `int` - at `[$].classes\\[0\\]`",
     ),
     "a class that is no text": (
         _json(DATASET, lambda raw: raw | {"classes": ["\ud800", "b"]}),
@@ -149,7 +155,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an unknown split": (
         _json(DATASET, lambda raw: raw | {"splits": {"x": {"ids": [], "labels": []}}}),
-        "split 'x'",
+        "Invalid enum value 'x' - at `key` in `[$].splits`",
     ),
     "records.jsonl is not UTF-8": (_bytes(RECORDS, NOT_UTF8), "records.jsonl .*utf-8"),
     "the last record is cut": (
@@ -158,18 +164,21 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a record is nested deep": (_bytes(RECORDS, DEEP), "line 1 is not a record .*recursion"),
     "a record is a list": (_bytes(RECORDS, b"[]\n"), "line 1 is not a record"),
-    "a record lacks its trial": (_bytes(RECORDS, b'{"schema": 1}\n'), "line 1 is not a record"),
+    "a record lacks its trial": (
+        _bytes(RECORDS, b'{"schema": 1}\n'),
+        "line 1 is not a record .Object missing required field `trial`",
+    ),
     "a record of another status": (
         _json(RECORDS, lambda raw: raw | {"status": "fine"}),
-        "line 1 .*status: expected 'ok' or 'failed', got 'fine'",
+        "line 1 .*Invalid enum value 'fine' - at `[$].status`",
     ),
     "seconds are texts": (
         _json(RECORDS, lambda raw: raw | {"seconds": {"total": "1"}}),
-        "line 1 .*seconds: expected float, got '1'",
+        "line 1 .*Expected `float`, got `str` - at `[$].seconds",
     ),
     "seconds that no float holds": (
         _json(RECORDS, lambda raw: raw | {"seconds": {"total": 10**400}}),
-        "line 1 .*seconds: expected a number that a float holds, got 1000",
+        "line 1 .*Number out of range - at `[$].seconds",
     ),
     "a best epoch that there is not": (
         _json(RECORDS, lambda raw: raw | {"phases": [raw["phases"][0] | {"best_epoch": 7}]}),

@@ -90,7 +90,7 @@ def test_without_a_leak_or_where_it_was_dropped_there_is_nothing_to_compare(
 def rendered(folder: Path, audit: KeptAudit | None) -> str:
     make_run(folder, SIX)
     if audit is not None:
-        write_atomic(folder / "audit.json", to_json(dataclasses.asdict(audit)))
+        write_atomic(folder / "audit.json", to_json(audit))
     report.render(folder)
     return (folder / "report.md").read_text()
 
@@ -148,6 +148,6 @@ def test_what_an_audit_names_stays_text(tmp_path: Path):
 def test_a_picture_from_elsewhere_is_refused(tmp_path: Path, path: str):
     folder = make_run(tmp_path / "run", SIX[:1])
     audit = dataclasses.replace(kept(PAIR), pictures=(path,))
-    write_atomic(folder / "audit.json", to_json(dataclasses.asdict(audit)))
+    write_atomic(folder / "audit.json", to_json(audit))
     with pytest.raises(BenchError, match=r"none of audit/NUMBER\.jpg"):
         load(folder)

@@ -17,7 +17,8 @@ from bench.analysis.statistics import wilson
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
 from bench.reports.choice_text import lines
-from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import load_run, read_records, write_records
 from bench.storage.trained import artefact_folder, weights_path
 from bench.types import RuntimeResult
 

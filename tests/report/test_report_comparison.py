@@ -17,7 +17,8 @@ from bench.analysis.rules import hold, parse_rule
 from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
 from bench.reports.comparison_text import lines
-from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import load_run, read_records, write_records
 from bench.system.files import to_json
 from bench.types import Session, WeightsUsed
 

@@ -17,7 +17,8 @@ from bench import reports as report
 from bench.analysis.findings import find
 from bench.analysis.sensitivity import find_flips, sensitivity
 from bench.analysis.statistics import wilson
-from bench.storage.records import Run, load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import Run, load_run, read_records, write_records
 from bench.types import Record, TriedRate
 from benchmarks.calibration.inference import false_flips
 

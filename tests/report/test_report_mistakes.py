@@ -20,8 +20,9 @@ from bench.analysis.mistakes import mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
 from bench.reports.figures import sheet
+from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.records import load_run, read_records, write_arrays
+from bench.storage.records import load_run, read_records
 from bench.types import Split
 
 

@@ -11,7 +11,8 @@ from synthetic import Net, make_run
 from bench import reports as report
 from bench.analysis.findings import Findings, find
 from bench.analysis.phases import outcomes
-from bench.storage.records import load_run, read_records, write_arrays
+from bench.storage.arrays import write_arrays
+from bench.storage.records import load_run, read_records
 
 
 def made(

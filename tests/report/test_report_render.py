@@ -21,7 +21,8 @@ from bench import reports as report
 from bench.analysis.findings import find
 from bench.errors import BenchError
 from bench.reports.sections import runtimes
-from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import load_run, read_records, write_records
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,8 @@ from synthetic import SIX, Net, make_run
 from bench import reports as report
 from bench.analysis.findings import find
 from bench.reports.figures import robustness as figure
-from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import load_run, read_records, write_records
 from bench.training.robustness import KINDS
 
 

@@ -11,7 +11,8 @@ from synthetic import SIX, Net, make_run
 
 from bench.analysis.findings import find
 from bench.analysis.table import GONE
-from bench.storage.records import Run, load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import Run, load_run, read_records, write_records
 
 REQUIRED = [
     *("backbone", "status", "weights", "input_size", "seed"),

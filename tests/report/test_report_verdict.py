@@ -26,7 +26,8 @@ from bench.reports.figures import tradeoff
 from bench.reports.formats import json_report, pull_request
 from bench.reports.html.sections import certainty, leaderboard, overview
 from bench.reports.sections import pairs
-from bench.storage.records import load_run, read_records, write_arrays, write_records
+from bench.storage.arrays import write_arrays
+from bench.storage.records import load_run, read_records, write_records
 from bench.types import Record, Session
 
 

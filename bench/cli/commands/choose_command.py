@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -37,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
     choice = choose(findings, limits)
     if arguments.json:
-        print(to_json(asdict(choice), indent=2))
+        print(to_json(choice, indent=2))
     else:
         console = Console(highlight=False, soft_wrap=True)
         choice_text.show(choice, findings, console)

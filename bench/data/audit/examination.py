@@ -8,7 +8,6 @@ everything else     balance, broken groups; what preparation could not decode, w
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -22,8 +21,7 @@ from bench.data.audit.result import SCHEMA, Audit, Balance, BrokenGroup, Located
 from bench.data.audit.search import NEAREST
 from bench.data.listing import Listing, digest_of
 from bench.storage.cache import Draft, NotKeptError, Store, forget_pages
-from bench.storage.records import structure
-from bench.system.files import to_json
+from bench.system.files import from_json, to_json
 from bench.types import SPLITS, Dataset
 
 KIND = "audit"
@@ -50,14 +48,14 @@ def examine(
 
     def fill(draft: Draft) -> None:
         made.append(_examine(listing, dataset, store, size, progress))
-        draft.append(np.frombuffer(to_json(dataclasses.asdict(made[0])).encode(), np.uint8))
+        draft.append(np.frombuffer(to_json(made[0]).encode(), np.uint8))
 
     room = ROOM_FOR_AN_IMAGE * sum(len(split) for split in dataset.splits.values())
     try:
         entry = store.make(KIND, parts, f"{dataset.name} audit", room, fill)
     except NotKeptError:
         return made[0] if made else _examine(listing, dataset, store, size, progress)
-    found = structure(Audit, json.loads(entry.array().tobytes()))
+    found = from_json(entry.array().tobytes(), Audit)
     # The same images may have been looked at under another name.
     return dataclasses.replace(found, dataset=dataset.name)
 

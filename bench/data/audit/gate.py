@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +72,7 @@ def files(
     shown = kept.audit.pairs[: len(kept.pictures)]
     drawn = draw_pairs(shown, dataset, store, size=audited_size(sizes)) if shown else ()
     pictures = dict(zip(kept.pictures, drawn, strict=True))
-    return {FILE: to_json(dataclasses.asdict(kept)).encode(), **pictures}
+    return {FILE: to_json(kept).encode(), **pictures}
 
 
 EDGE = 128  # pixels of one image

@@ -10,7 +10,6 @@ How it is found out is in the other files.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import BenchError, os_error_text
-from bench.storage.records import structure
+from bench.system.files import from_json
 from bench.types import Excluded, SplitName, WrongExtension
 
 SCHEMA = 1  # raise it when a field changes its meaning
@@ -132,12 +131,12 @@ def load(folder: Path) -> KeptAudit | None:
     if not path.exists():
         return None
     try:
-        found = structure(KeptAudit, json.loads(path.read_text(encoding="utf-8")))
+        found = from_json(path.read_text(encoding="utf-8"), KeptAudit)
         # Reports link to these and take them in: no other file, and no address, may stand there.
         if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
             raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
         return found
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         if os_error_text(error):
             raise
         raise BenchError(

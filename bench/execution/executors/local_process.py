@@ -11,13 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert
+
 from bench.errors import OutOfMemoryError, StoppedError, WorkerDiedError
 from bench.execution.executors.cores import reserve
 from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.execution.executors.watch import Watch
 from bench.execution.executors.worker_environment import worker_environment
 from bench.execution.executors.worker_process import WorkerProcess
-from bench.storage.records import structure
 from bench.system.files import temporary_sibling
 from bench.system.memory import OUT_OF_MEMORY_TEXT
 from bench.training.job import Blueprint, Job, Listener
@@ -152,7 +153,7 @@ def dispatch_event(event: dict[str, Any], job: Job, listener: Listener, recorded
     if kind == "stage":
         listener.stage(trials[event["key"]], event["stage"], event["done"], event["total"])
     elif kind == "epoch":
-        epoch = structure(Epoch, event["epoch"])
+        epoch = convert(event["epoch"], Epoch)
         trial = trials[event["key"]]
         listener.epoch(trial, event["phase"], event["of"], event["number"], epoch)
     elif kind == "note":
@@ -162,7 +163,7 @@ def dispatch_event(event: dict[str, Any], job: Job, listener: Listener, recorded
         left = [trial for key, trial in trials.items() if key not in recorded]
         listener.stage((left or job.trials)[0], event["text"])
     elif kind == "record":
-        record = structure(Record, event["record"])
+        record = convert(event["record"], Record)
         recorded.add(record.trial.key)
         listener.record(record)
     elif kind == "out_of_memory":

@@ -12,8 +12,9 @@ from bench import data as datasets
 from bench.models.backends.base import Array, current
 from bench.models.network import probabilities
 from bench.models.rebuild import rebuild
+from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, Run, write_arrays
+from bench.storage.records import Evidence, Run
 from bench.training.features import Rows, predict
 from bench.training.job import Job
 from bench.training.robustness import measure

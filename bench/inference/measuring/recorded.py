@@ -9,7 +9,8 @@ from bench.inference.measuring.inference_memory import Taken
 from bench.inference.measuring.needed import with_results
 from bench.inference.runtimes.base import Source
 from bench.models.backends.base import Array
-from bench.storage.records import Evidence, Run, write_arrays
+from bench.storage.arrays import write_arrays
+from bench.storage.records import Evidence, Run
 from bench.training.job import Listener
 from bench.types import Record, RuntimeResult, Session
 
