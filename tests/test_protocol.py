@@ -31,7 +31,18 @@ def test_shipped_protocols_load_and_default_comes_first() -> None:
         "dense-augmented",
         "flip-rotate",
     }
-    assert len({load_protocol(name).digest for name in names}) == len(names)
+
+
+def test_digests_stay_what_they_were() -> None:
+    """They stand in records and are part of a trial's key: another digest orphans both."""
+    assert {name: load_protocol(name).digest for name in protocol_names()} == {
+        "default": "580210a9270a7ffc",
+        "dense-augmented": "9562700dd656b7a9",
+        "flip-rotate": "424f7aadccd8661f",
+        "rmsprop": "fc38d35e234e1eea",
+        "softmax": "e55f84c26298a0b9",
+        "two-step": "2be0ce4d054c460a",
+    }
 
 
 def test_historical_facts() -> None:

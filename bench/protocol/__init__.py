@@ -1,7 +1,8 @@
 """The training protocol: data, read from TOML, the same for every backbone in a run.
 
 A protocol is a head, then phases in order. The TOML files in this folder ship with the program;
-any path to a TOML file is as good. What is here reads and checks; `train.py` follows it.
+any other may be given by its path. The types of the fields say what a file may hold: msgspec checks
+each value, and every mistake of a file is reported at once.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from msgspec import Meta, ValidationError, convert, inspect
 
 from bench.errors import ProtocolError, UnknownNameError
-from bench.protocol.toml_table import Mistakes, Table
 from bench.system.files import to_json
 
 Pooling = Literal["average", "max", "flatten"]
@@ -23,6 +25,10 @@ Optimizer = Literal["adam", "rmsprop", "sgd"]
 BatchNorm = Literal["frozen", "trained"]
 
 FOLDER = Path(__file__).parent
+COUNTS: Mapping[str, Any] = {
+    "stages": Annotated[int, Meta(ge=1, le=1000)],
+    "from_layer": Annotated[int, Meta(ge=0, le=100_000)],
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,9 @@ class Head:
     """What is put on top of the backbone."""
 
     pooling: Pooling = "average"
-    hidden: tuple[int, ...] = ()  # units of the dense ReLU layers before the output
-    dropout: float = 0.0  # before the output
+    # Units of the dense ReLU layers before the output.
+    hidden: tuple[Annotated[int, Meta(ge=1, le=65536)], ...] = ()
+    dropout: Annotated[float, Meta(ge=0, le=0.95)] = 0.0  # before the output
     output: Output = "auto"  # auto: one sigmoid unit for two classes, softmax for more
 
 
@@ -56,11 +63,18 @@ class Augment:
     image; 0 draws anew every epoch, at the cost of a pass through the frozen part."""
 
     flip: bool = False  # left-right, one time in two
-    rotation: float = 0.0  # degrees, either way
-    shift: float = 0.0  # share of the width and height, either way
-    shear: float = 0.0  # degrees, either way
-    zoom: float = 0.0  # 0.2: between 0.8 and 1.2 times
-    views: int = 0
+    rotation: Annotated[float, Meta(ge=0, le=180)] = 0.0  # degrees, either way
+    shift: Annotated[float, Meta(ge=0, le=1)] = 0.0  # share of the width and height, either way
+    shear: Annotated[float, Meta(ge=0, le=80)] = 0.0  # degrees, either way
+    zoom: Annotated[float, Meta(ge=0, le=0.95)] = 0.0  # 0.2: between 0.8 and 1.2 times
+    views: Annotated[int, Meta(ge=0, le=1000)] = 0
+
+    def __post_init__(self) -> None:
+        if self.views and not self.continuous:
+            raise ValueError(
+                ".views is for rotation, shift, shear and zoom; a flip alone has two views, which "
+                "are always cached."
+            )
 
     @property
     def continuous(self) -> bool:
@@ -72,7 +86,7 @@ class EarlyStopping:
     """Stop when the monitored figure has not improved for `patience` epochs; keep the best."""
 
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    patience: int = 3
+    patience: Annotated[int, Meta(ge=1, le=100_000)] = 3
 
 
 @dataclass(frozen=True)
@@ -80,8 +94,8 @@ class Phase:
     """One stretch of training with one set of trainable weights."""
 
     name: str
-    epochs: int
-    learning_rate: float
+    epochs: Annotated[int, Meta(ge=1, le=100_000)]
+    learning_rate: Annotated[float, Meta(ge=1e-12, le=100)]
     optimizer: Optimizer = "adam"
     unfreeze: Unfreeze = Unfreeze()
     batchnorm: BatchNorm = "frozen"
@@ -97,12 +111,13 @@ class TrainingProtocol:
     summary: str
     head: Head
     phases: tuple[Phase, ...]
-    input_size: int | None = None  # for all backbones; None: each backbone's own
-    batch_size: int = 32
+    # For all backbones; None: each backbone's own.
+    input_size: Annotated[int, Meta(ge=32, le=2048)] | None = None
+    batch_size: Annotated[int, Meta(ge=1, le=65536)] = 32
 
     @property
     def digest(self) -> str:
-        """Content hash of all that affects training; the name and summary do not."""
+        """Return the content hash of all that affects training; the name and summary do not."""
         facts = asdict(self)
         del facts["name"], facts["summary"]
         return hashlib.sha256(to_json(facts).encode()).hexdigest()[:16]
@@ -113,7 +128,7 @@ class TrainingProtocol:
 
 
 def load_protocol(name_or_path: str) -> TrainingProtocol:
-    """The protocol of that name, or the one in that TOML file."""
+    """Return the protocol of that name, or the one in that TOML file."""
     path = Path(name_or_path)
     if path.suffix != ".toml":
         if name_or_path not in protocol_names():
@@ -129,98 +144,117 @@ def load_protocol(name_or_path: str) -> TrainingProtocol:
 
 
 def protocol_names() -> tuple[str, ...]:
-    """The protocols that ship, `default` first."""
+    """Return the names of the protocols that ship, `default` first."""
     names = sorted(p.stem for p in FOLDER.glob("*.toml"))
     return tuple(sorted(names, key=lambda n: n != "default"))
 
 
 def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:
     """Check `raw` key by key; all mistakes are raised together, each naming its key."""
-    mistakes = Mistakes()
-    table = Table(raw, f"protocol {name}", mistakes)
-    head = _head(table.table("head"))
-    phases = tuple(_phase(t, i) for i, t in enumerate(table.tables("phases")))
-    protocol = TrainingProtocol(
-        name=name,
-        summary=table.text("summary", ""),
-        head=head,
-        phases=phases,
-        input_size=table.optional_integer("input_size", 32, 2048),
-        batch_size=table.integer("batch_size", 32, 1, 65536),
-    )
-    table.finish()
-    names = [phase.name for phase in phases]
-    if len(set(names)) != len(names):
-        table.wrong(f": phases need different names, got {names}.")
-    mistakes.refuse(f"protocol {name}")
+    what, reader = f"protocol {name}", _Reader()
+    phases = raw.get("phases", [])
+    if _is_tables(phases):
+        phases = [{"name": f"phase {i}"} | phase for i, phase in enumerate(phases, 1)]
+    raw = {"summary": "", "head": {}, **raw, "phases": phases}
+    protocol = reader.table(TrainingProtocol, raw, what, name=name)
+    names = [phase["name"] for phase in phases] if _is_tables(phases) else []
+    if any(names.count(one) > 1 for one in names):
+        reader.wrong(f"{what}: phases need different names, got {names}.")
+    reader.finish(what)
+    assert isinstance(protocol, TrainingProtocol)  # else there was a mistake
     return protocol
 
 
-def _head(table: Table) -> Head:
-    head = Head(
-        pooling=table.choice("pooling", "average", ("average", "max", "flatten")),
-        hidden=table.integers("hidden", 1, 65536),
-        dropout=table.number("dropout", 0.0, 0.0, 0.95),
-        output=table.choice("output", "auto", ("auto", "sigmoid", "softmax")),
-    )
-    table.finish()
-    return head
+class _Reader:
+    """TOML tables read as dataclasses; every mistake is collected, each with its key."""
+
+    def __init__(self) -> None:
+        self._mistakes: list[tuple[bool, str]] = []  # False: an unknown key
+
+    def finish(self, what: str) -> None:
+        """Raise all mistakes, unknown keys first: a missing key is often a misspelt one."""
+        found = [text for _, text in sorted(self._mistakes, key=lambda mistake: mistake[0])]
+        if len(found) == 1:
+            raise ProtocolError(found[0])
+        if found:
+            raise ProtocolError("\n  ".join([f"{what} has {len(found)} mistakes:", *found]))
+
+    def wrong(self, text: str) -> None:
+        """Note a mistake."""
+        self._mistakes.append((True, text))
+
+    def table(self, kind: Any, raw: Any, where: str, **given: Any) -> Any:
+        """Return the `kind` that the table `raw` describes, or None where it has mistakes.
+
+        `given`: fields that are not read from the table.
+        """
+        if not isinstance(raw, dict):
+            return self._refuse(where, "a table", raw)
+        before, values = len(self._mistakes), given
+        hints = get_type_hints(kind, include_extras=True)
+        read = {f.name: f for f in fields(kind) if f.name not in given}
+        for name, field in read.items():
+            if name in raw:
+                values[name] = self._value(hints[name], raw[name], f"{where}.{name}")
+            elif field.default is MISSING:
+                self.wrong(f"{where}.{name} is missing; every such table needs it.")
+        for key in raw:
+            if key not in read:
+                text = f"{where}: {UnknownNameError('key', key, read)}"
+                self._mistakes.append((False, text))
+        try:
+            return None if len(self._mistakes) > before else kind(**values)
+        except ValueError as error:
+            self.wrong(f"{where}{error}")
+            return None
+
+    def _value(self, hint: Any, raw: Any, where: str) -> Any:
+        if hint is Unfreeze:
+            return self._unfreeze(raw, where)
+        kinds = (hint, *get_args(hint))
+        table = next((one for one in kinds if is_dataclass(one)), None)
+        if table is None:
+            try:
+                return convert(raw, hint)
+            except ValidationError:
+                return self._refuse(where, _described(inspect.type_info(hint)), raw)
+        if get_origin(hint) is not tuple:
+            return self.table(table, raw, where)
+        if not _is_tables(raw):
+            return self._refuse(where, f"one or more [[{where.rpartition('.')[2]}]] tables", raw)
+        return tuple(self.table(table, one, f"{where}[{i}]") for i, one in enumerate(raw, 1))
+
+    def _unfreeze(self, raw: Any, where: str) -> Any:
+        if raw in ("none", "all"):
+            return Unfreeze(raw)
+        if isinstance(raw, dict) and len(raw) == 1 and raw.keys() <= COUNTS.keys():
+            ((kind, count),) = raw.items()
+            return Unfreeze(kind, self._value(COUNTS[kind], count, f"{where}.{kind}"))
+        return self._refuse(where, "'none', 'all', {stages = N} or {from_layer = N}", raw)
+
+    def _refuse(self, where: str, wanted: str, got: object) -> Any:
+        self.wrong(f"{where} must be {wanted}, got {got!r}.")
+        return None
 
 
-def _phase(table: Table, index: int) -> Phase:
-    phase = Phase(
-        name=table.text("name", f"phase {index + 1}"),
-        epochs=table.integer("epochs", None, 1, 100_000),
-        learning_rate=table.number("learning_rate", None, 1e-12, 100.0),
-        optimizer=table.choice("optimizer", "adam", ("adam", "rmsprop", "sgd")),
-        unfreeze=_unfreeze(table),
-        batchnorm=table.choice("batchnorm", "frozen", ("frozen", "trained")),
-        augment=_augment(table.table("augment")),
-        early_stopping=_early_stopping(table) if table.has("early_stopping") else None,
-    )
-    table.finish()
-    return phase
+def _is_tables(raw: object) -> bool:
+    return isinstance(raw, list) and bool(raw) and all(isinstance(one, dict) for one in raw)
 
 
-def _unfreeze(table: Table) -> Unfreeze:
-    value = table.take("unfreeze", "none")
-    if value in ("none", "all"):
-        return Unfreeze(value)
-    if isinstance(value, dict) and len(value) == 1:
-        inner = Table(value, table.where + ".unfreeze", table.mistakes)
-        if "stages" in value:
-            return Unfreeze("stages", inner.integer("stages", None, 1, 1000))
-        if "from_layer" in value:
-            return Unfreeze("from_layer", inner.integer("from_layer", None, 0, 100_000))
-    table.wrong(
-        f".unfreeze must be 'none', 'all', {{stages = N}} or {{from_layer = N}}, got {value!r}."
-    )
-    return Unfreeze()
-
-
-def _augment(table: Table) -> Augment:
-    augment = Augment(
-        flip=table.boolean("flip", False),
-        rotation=table.number("rotation", 0.0, 0.0, 180.0),
-        shift=table.number("shift", 0.0, 0.0, 1.0),
-        shear=table.number("shear", 0.0, 0.0, 80.0),
-        zoom=table.number("zoom", 0.0, 0.0, 0.95),
-        views=table.integer("views", 0, 0, 1000),
-    )
-    table.finish()
-    if augment.views and not augment.continuous:
-        table.wrong(
-            ".views is for rotation, shift, shear and zoom; a flip alone has two views, which are "
-            "always cached."
-        )
-    return augment
-
-
-def _early_stopping(table: Table) -> EarlyStopping:
-    inner = table.table("early_stopping")
-    stopping = EarlyStopping(
-        monitor=inner.choice("monitor", "val_loss", ("val_loss", "val_accuracy")),
-        patience=inner.integer("patience", 3, 1, 100_000),
-    )
-    inner.finish()
-    return stopping
+def _described(kind: inspect.Type) -> str:
+    """Return what a value must be, in words."""
+    match kind:
+        case inspect.IntType():
+            return f"a whole number from {kind.ge} to {kind.le}"
+        case inspect.FloatType():
+            return f"a number from {kind.ge:g} to {kind.le:g}"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.LiteralType():
+            return "one of " + ", ".join(map(repr, kind.values))
+        case inspect.VarTupleType(item_type=inspect.IntType(ge=least, le=most)):
+            return f"a list of whole numbers from {least} to {most}"
+        case inspect.UnionType():
+            return _described(kind.types[0])
+        case _:
+            return "a text"
