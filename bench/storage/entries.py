@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import stat
 import zlib
@@ -24,18 +23,22 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from msgspec import convert
 from numpy.typing import NDArray
 
-from bench.system.files import remove, temporary_sibling, to_json, write_atomic
+from bench.system.files import (
+    from_json,
+    remove,
+    temporary_sibling,
+    to_json,
+    write_atomic,
+)
 
 CHUNK_BYTES = 1 << 24
 UNREADABLE = "damaged, or of an earlier version"
 
-# What reading a file of any content may raise: JSON of any type and depth, numbers of any size.
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(OverflowError, RecursionError),
-)
+# What reading a file of any content may raise: JSON of any depth, `np.load` of any header.
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 Parts = Mapping[str, Any]
 
@@ -66,6 +69,21 @@ class Entry:
         Of an entry that was looked up it stays readable, whatever happens to the folder.
         """
         return _mapped(self.path) if self.data is None else self.data
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """What `meta.json` holds, besides its own checksum."""
+
+    kind: str
+    parts: Parts
+    description: str
+    cost_seconds: float
+    nbytes: int
+    header_bytes: int
+    header_crc32: int
+    data_crc32: int
+    extra: Mapping[str, Any]
 
 
 class Draft:
@@ -136,19 +154,19 @@ class Draft:
         with writing(self._root):
             header = self._write_header()
             self._file.close()
-            meta = {
-                "kind": self._kind,
-                "parts": dict(parts),
-                "description": self._description,
-                "cost_seconds": cost_seconds,
-                "nbytes": (self.path / "data.npy").stat().st_size,
-                "header_bytes": len(header),
-                "header_crc32": zlib.crc32(header),
-                "data_crc32": self._crc32,
-                "extra": dict(extra or {}),
-            }
-            meta["meta_crc32"] = zlib.crc32(to_json(meta).encode())
-            write_atomic(self.path / "meta.json", to_json(meta))
+            meta = _Meta(
+                kind=self._kind,
+                parts=dict(parts),
+                description=self._description,
+                cost_seconds=cost_seconds,
+                nbytes=(self.path / "data.npy").stat().st_size,
+                header_bytes=len(header),
+                header_crc32=zlib.crc32(header),
+                data_crc32=self._crc32,
+                extra=dict(extra or {}),
+            )
+            stated = {"meta_crc32": zlib.crc32(to_json(meta).encode())}
+            write_atomic(self.path / "meta.json", to_json(vars(meta) | stated))
             (self.path / "used").touch()
             return self._publish(self.path, self._kind, parts, replace)
 
@@ -183,12 +201,12 @@ def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None
             path=path,
             kind=path.parent.name,
             key=path.name,
-            description=str(meta["description"]),
-            cost_seconds=float(meta["cost_seconds"]),
-            nbytes=meta["nbytes"],
+            description=meta.description,
+            cost_seconds=meta.cost_seconds,
+            nbytes=meta.nbytes,
             used=_used(path),
             reused=reused,
-            extra=meta["extra"],
+            extra=meta.extra,
             data=_mapped(path),
         )
     except _DAMAGE:
@@ -199,8 +217,8 @@ def list_entry(path: Path) -> Entry:
     """What is at `path` in a list of all that there is: also what cannot be read takes room."""
     try:
         meta = _read_meta(path)
-        used, description, cost = _used(path), str(meta["description"]), float(meta["cost_seconds"])
-        nbytes, extra, readable = meta["nbytes"], meta["extra"], True
+        used, description, cost = _used(path), meta.description, meta.cost_seconds
+        nbytes, extra, readable = meta.nbytes, meta.extra, True
     except _DAMAGE:
         # No use of it is known: it is the first to go.
         used, description, cost, extra, readable = 0.0, UNREADABLE, 0.0, {}, False
@@ -263,31 +281,30 @@ def writing(root: Path) -> Iterator[None]:
         raise NotKeptError(f"the cache {root} cannot be written: {why}") from error
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
-    """The metadata of a folder whose files look right; raises whatever is wrong."""
+def _read_meta(path: Path) -> _Meta:
+    """Return the metadata of a folder whose files look right; raise whatever is wrong."""
     if not is_folder(path):
         raise ValueError("not a folder")
     with _plain_file(path / "meta.json") as file:
-        meta = json.loads(file.read())
-    stated = meta.pop("meta_crc32")
-    if zlib.crc32(to_json(meta).encode()) != stated:
+        found = from_json(file.read(), dict[str, Any])
+    stated = found.pop("meta_crc32")
+    if zlib.crc32(to_json(found).encode()) != stated:
         raise ValueError("damaged metadata")
-    if (meta["kind"], key_of(meta["parts"])) != (path.parent.name, path.name):
+    meta = convert(found, _Meta)
+    if (meta.kind, key_of(meta.parts)) != (path.parent.name, path.name):
         raise ValueError("another entry's folder")
-    if not isinstance(meta["extra"], dict) or "header_crc32" not in meta:
-        raise ValueError("of an earlier version")
     status = (path / "data.npy").lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size != meta["nbytes"]:
+    if not stat.S_ISREG(status.st_mode) or status.st_size != meta.nbytes:
         raise ValueError("damaged data")
-    return dict(meta)
+    return meta
 
 
-def _verify(data: Path, meta: Mapping[str, Any]) -> None:
+def _verify(data: Path, meta: _Meta) -> None:
     with _plain_file(data) as file:
-        header, crc = zlib.crc32(file.read(meta["header_bytes"])), 0
+        header, crc = zlib.crc32(file.read(meta.header_bytes)), 0
         while chunk := file.read(CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
-    if (header, crc) != (meta["header_crc32"], meta["data_crc32"]):
+    if (header, crc) != (meta.header_crc32, meta.data_crc32):
         raise ValueError("damaged data")
 
 
