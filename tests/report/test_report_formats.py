@@ -18,6 +18,7 @@ from bench.errors import UnknownNameError, UsageError
 from bench.reports import formats
 from bench.reports.formats import json_report, pull_request, tensorboard, timm
 from bench.storage.records import load_run
+from bench.system.files import to_json
 
 HOSTILE = ("<script>alert(1)</script>", "line\nbreak | pipe", "=cmd()|' /C calc'!A0", "x" * 300)
 
@@ -31,6 +32,8 @@ def test_json_keeps_to_its_published_schema(folder: Path, tmp_path: Path) -> Non
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(json_report.SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
+    # Else `python -m bench.reports.formats.json_report` writes it anew.
+    assert schema == json.loads(to_json(json_report.schema()))
     hostile = make_run(tmp_path / "h", [*SIX, Net("=evil\n<b>")], classes=HOSTILE)
     unfinished = make_run(tmp_path / "u", [Net("net", fails="out of memory")])
     for one in (folder, hostile, unfinished):
@@ -41,15 +44,15 @@ def test_json_keeps_to_its_published_schema(folder: Path, tmp_path: Path) -> Non
 def test_json_says_what_the_table_says(folder: Path) -> None:
     findings = find(load_run(folder))
     content = json_report.content(findings)
-    best = content["backbones"][0]
-    assert best["label"] == findings.backbones["label"].iloc[0]
-    assert best["rank"] == 1
-    assert best["figures"]["accuracy"] == findings.backbones["accuracy"].iloc[0]
-    assert best["standard_deviations"]["accuracy"] is not None
-    by_label = {row["label"]: row for row in content["backbones"]}
-    assert by_label["inceptionv3 (random init)"]["rank"] is None
-    assert by_label["vgg16"]["figures"]["accuracy"] is None
-    assert len(content["trials"]) == 12
+    best = content.backbones[0]
+    assert best.label == findings.backbones["label"].iloc[0]
+    assert best.rank == 1
+    assert best.figures["accuracy"] == findings.backbones["accuracy"].iloc[0]
+    assert best.standard_deviations["accuracy"] is not None
+    by_label = {row.label: row for row in content.backbones}
+    assert by_label["inceptionv3 (random init)"].rank is None
+    assert by_label["vgg16"].figures["accuracy"] is None
+    assert len(content.trials) == 12
 
 
 def test_a_short_table_for_a_pull_request(folder: Path) -> None:

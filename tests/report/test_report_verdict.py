@@ -351,14 +351,14 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
         "report.md": (folder / "report.md").read_text(encoding="utf-8"),
         "pull request": pull_request.text(findings),
         "card": card.text(findings.run, evidence, about, "b.onnx", Check(4, False, 0.0, 0)),
-        "json": json_report.content(findings)["verdict"]["sentence"],
+        "json": json_report.content(findings).verdict.sentence,
         "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
         "html": json.dumps(overview.data(findings, {}), ensure_ascii=False),
     }
     for name, page in pages.items():
         assert verdict.sentence in page, name
-    content = json_report.content(findings)["verdict"]
-    assert (content["best"], content["recommended"], content["within"]) == ("a", "b", ["b"])
+    content = json_report.content(findings).verdict
+    assert (content.best, content.recommended, content.within) == ("a", "b", ("b",))
     board = leaderboard.data(findings, {})
     assert board is not None
     assert [row["verdict"] for row in board["rows"]] == ["best", "within 1 point"]
