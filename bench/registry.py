@@ -166,6 +166,12 @@ def _entry_points() -> list[EntryPoint]:
     return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
 
 
+def import_modules(package: str) -> None:
+    """Import every file in a package's folder, by name, so that what they register is known."""
+    for module in sorted(_modules_of(package)):
+        importlib.import_module(module)
+
+
 def _modules_of(package: str) -> list[str]:
     folders = importlib.import_module(package).__path__
     return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)]

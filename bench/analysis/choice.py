@@ -7,7 +7,7 @@ With a runtime named, accuracy, latency and size are those of the model as that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Literal
@@ -198,9 +198,7 @@ def _refusals(
     return found
 
 
-def _above(
-    limit: Limit, value: float | None, most: float, show: Callable[[float], str]
-) -> list[Refusal]:
+def _above(limit: Limit, value: float | None, most: float, show: fmt.Show) -> list[Refusal]:
     if value is None:
         return [Refusal(f"its {limit} was not measured")]
     if value <= most:

@@ -5,79 +5,50 @@ Every other figure is in `summary.csv`. Cells are plain text, not yet escaped fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import get_args
 
 import pandas as pd
 
 from bench.analysis import format as fmt
-
-if TYPE_CHECKING:
-    from bench.analysis.findings import Findings
-
-Show = Callable[[float], str]
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.base import METRICS, Kind
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of figures; where a table is too wide the least important go first."""
+    """One column of the ranked table; if it is too wide, the least important go first."""
 
     title: str
     name: str  # in the data frame
-    show: Show
     importance: int
-    spread: bool = False  # whether a mean over seeds comes with its standard deviation
-
-    def cell(self, row: pd.Series) -> str:
-        value = row[self.name]
-        if pd.isna(value):
-            return fmt.MISSING
-        deviation = row.get(f"{self.name}_std") if self.spread else None
-        if deviation is None or pd.isna(deviation):
-            return self.show(value)
-        return f"{self.show(value)} ± {self.show(deviation)}"
+    cell: Callable[[pd.Series], str]
 
 
-@dataclass(frozen=True)
-class IntervalColumn(Column):
-    """The 95% interval of the accuracy, whose ends are two columns of the frame."""
-
-    def cell(self, row: pd.Series) -> str:
-        if pd.isna(row["accuracy_low"]):
-            return fmt.MISSING
-        return fmt.interval(row["accuracy_low"], row["accuracy_high"])
-
-
-@dataclass(frozen=True)
-class TextColumn(Column):
-    """Text rather than a figure."""
-
-    def cell(self, row: pd.Series) -> str:
-        return str(row[self.name]) or fmt.MISSING
+def metric_columns() -> list[Column]:
+    """Return the columns that metrics declare, by kind and in the order of registration."""
+    shown = [(metric, metric.column) for metric in METRICS if metric.column is not None]
+    shown.sort(key=lambda pair: get_args(Kind).index(pair[0].kind))
+    return [
+        Column(column.title, metric.name, column.importance, partial(column.cell, name=metric.name))
+        for metric, column in shown
+    ]
 
 
-# What is timed is timed once for all seeds of a backbone, so its spread over them says nothing.
-COLUMNS: Sequence[Column] = (
-    Column("Accuracy", "accuracy", fmt.percent, 100, spread=True),
-    IntervalColumn("95% interval", "accuracy_low", fmt.percent, 70),
-    Column("Loss", "loss", fmt.decimals, 50, spread=True),
-    Column("Val. acc.", "val_accuracy", fmt.percent, 30, spread=True),
-    Column("Macro F1", "macro_f1", fmt.percent, 20, spread=True),
-    Column("Training", "train_seconds", fmt.duration, 80),
-    Column("p50", "latency_p50_ms", fmt.milliseconds, 90),
-    Column("p90", "latency_p90_ms", fmt.milliseconds, 40),
-    Column("Images/s", "throughput_images_per_second", fmt.significant, 35),
-    Column("Params", "params", fmt.count, 60),
-    Column("Size", "size_mb", fmt.megabytes, 10),
-)
+def standing_columns() -> list[Column]:
+    """Return the columns that say how a backbone compares with the others."""
+    return [
+        Column("Verdict", "verdict", 85, lambda row: row["verdict"] or fmt.MISSING),
+        Column("Ties", "ties", 65, lambda row: row["ties"] or fmt.MISSING),
+        Column("P(first)", "p_first", 45, _p_first),
+    ]
 
-# Of what was compared: how it stands next to the others.
-STANDING: Sequence[Column] = (
-    TextColumn("Verdict", "verdict", fmt.percent, 85),
-    TextColumn("Ties", "ties", fmt.percent, 65),
-    Column("P(first)", "p_first", fmt.tenths, 45),
-)
+
+def _p_first(row: pd.Series) -> str:
+    return fmt.MISSING if pd.isna(row["p_first"]) else fmt.tenths(row["p_first"])
+
 
 EXPLANATION = (
     "Accuracy and loss are on the test images, which chose nothing; the 95% interval is Wilson's "
@@ -109,11 +80,12 @@ def explanation(findings: Findings) -> str:
     return " ".join(parts)
 
 
-def of(table: pd.DataFrame) -> Sequence[Column]:
-    """The columns of the ranked table: how each stands only where there are two to compare."""
+def of(table: pd.DataFrame) -> list[Column]:
+    """Return the columns of the ranked table; `standing_columns` only if backbones are compared."""
     compared = table["p_first"].notna().any()
-    shown = [c for c in STANDING if (table[c.name] != "").any()] if compared else []
-    return (*COLUMNS[:2], *shown, *COLUMNS[2:])
+    standing = [c for c in standing_columns() if compared and (table[c.name] != "").any()]
+    first, interval, *others = metric_columns()
+    return [first, interval, *standing, *others]
 
 
 def rank(row: pd.Series) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,7 +12,7 @@ from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.types import Record, Session
 
 LATENCY, ARITHMETIC, SIZE = "latency_p50_ms", "gflops", "params"
-COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
+COSTS: dict[str, tuple[str, fmt.Show]] = {
     LATENCY: ("p50 latency", lambda ms: f"{fmt.milliseconds(ms)} at p50"),
     ARITHMETIC: ("GMACs", lambda gflops: f"{fmt.significant(gflops / 2)} GMACs"),
     SIZE: ("parameters", lambda count: f"{fmt.count(count)} parameters"),

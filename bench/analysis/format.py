@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor, log10
 
+Show = Callable[[float], str]
 MISSING = "–"
 
 

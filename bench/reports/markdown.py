@@ -13,7 +13,6 @@ import pandas as pd
 
 from bench.analysis import columns, facts
 from bench.analysis import format as fmt
-from bench.analysis.columns import COLUMNS
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
@@ -137,11 +136,12 @@ def _provenance(record: Record) -> str:
 
 
 def _seeds(trials: pd.DataFrame) -> str:
+    shown = columns.metric_columns()
     rows = [
-        [str(row["seed"]), *(column.cell(row) for column in COLUMNS)]
+        [str(row["seed"]), *(column.cell(row) for column in shown)]
         for _, row in trials.sort_values("seed").iterrows()
     ]
-    return table(["Seed", *(column.title for column in COLUMNS)], rows, left=())
+    return table(["Seed", *(column.title for column in shown)], rows, left=())
 
 
 def _classes(findings: Findings, label: str) -> str:

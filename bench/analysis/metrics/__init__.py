@@ -6,8 +6,6 @@ the order of the file names and, within a file, of the code.
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
+from bench.registry import import_modules
 
-for _module in sorted(iter_modules(__path__), key=lambda m: m.name):
-    import_module(f"{__name__}.{_module.name}")
+import_modules(__name__)

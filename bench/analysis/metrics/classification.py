@@ -7,14 +7,15 @@ has no accuracy, although `argmax` would happily give one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis import format as fmt
+from bench.analysis.metrics.base import METRICS, Column, Metric
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
 
@@ -150,6 +151,13 @@ def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence],
     return compute
 
 
+_COLUMNS = {
+    "accuracy": Column("Accuracy", fmt.percent, 100, spread=True),
+    "accuracy_low": Column("95% interval", fmt.percent, 70, up_to="accuracy_high"),
+    "loss": Column("Loss", fmt.decimals, 50, spread=True),
+    "val_accuracy": Column("Val. acc.", fmt.percent, 30, spread=True),
+    "macro_f1": Column("Macro F1", fmt.percent, 20, spread=True),
+}
 for _metric in (
     Metric("accuracy", "test accuracy", "share", "higher", _accuracy("test")),
     Metric("accuracy_low", "95% interval, low end", "share", "neither", _interval(0)),
@@ -163,4 +171,4 @@ for _metric in (
     Metric("balanced_accuracy", "balanced accuracy", "share", "higher", _macro("recall")),
     Metric("macro_f1", "mean F1", "share", "higher", _macro("f1")),
 ):
-    METRICS.add(_metric)
+    METRICS.add(replace(_metric, column=_COLUMNS.get(_metric.name)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bench.analysis.metrics.base import METRICS, Kind, Metric
+from bench.analysis import format as fmt
+from bench.analysis.metrics.base import METRICS, Column, Kind, Metric
 from bench.analysis.metrics.latency import best_batch, durations, throughput, timed_runtime
 from bench.storage.records import Evidence
 
@@ -87,6 +88,11 @@ _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("inference_memory_mb", "inference_gpu_memory_mb"), "inference"),
     **dict.fromkeys(("utilisation", "energy_j_per_1000"), "inference"),
 }
+_COLUMNS = {
+    "train_seconds": Column("Training", fmt.duration, 80),
+    "params": Column("Params", fmt.count, 60),
+    "size_mb": Column("Size", fmt.megabytes, 10),
+}
 for _metric in (
     Metric("train_seconds", "training time from cold", "s", "lower", train_seconds),
     Metric("total_seconds", "whole trial from cold", "s", "lower", _seconds("total")),
@@ -108,4 +114,4 @@ for _metric in (
     ),
     Metric("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
 ):
-    METRICS.add(replace(_metric, kind=_KINDS[_metric.name]))
+    METRICS.add(replace(_metric, kind=_KINDS[_metric.name], column=_COLUMNS.get(_metric.name)))

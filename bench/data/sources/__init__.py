@@ -6,17 +6,15 @@ A new file in this folder is found by itself: importing this package registers e
 from __future__ import annotations
 
 from difflib import get_close_matches
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import iter_modules
 
 from bench.data.listing import Listing
 from bench.data.sources.base import SOURCES, ListingOptions, Source
 from bench.errors import DatasetError, NoDatasetError
+from bench.registry import import_modules
 
-for _module in sorted(iter_modules(__path__), key=lambda module: module.name):
-    import_module(f"{__name__}.{_module.name}")
+import_modules(__name__)
 
 
 def usages() -> dict[str, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.analysis import columns, facts
-from bench.analysis.columns import COLUMNS
 from bench.analysis.escape import comment as safe
 from bench.analysis.findings import Findings
 from bench.analysis.verdict import MAX_SENTENCE
@@ -27,7 +26,7 @@ def write(findings: Findings) -> Path:
 
 def text(findings: Findings) -> str:
     """Few lines: nobody scrolls through a comment."""
-    shown = [column for column in COLUMNS if column.name in SHOWN]
+    shown = [column for column in columns.metric_columns() if column.name in SHOWN]
     rows = [
         [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in shown)]
         for _, row in findings.table.iterrows()

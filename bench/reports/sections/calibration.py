@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import isnan
 
 from bench.analysis import format as fmt
-from bench.analysis.columns import Show
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
+from bench.analysis.format import Show
 from bench.analysis.metrics.calibration import BINS, MAX_STANDARD_ERROR, MIN_IMAGES
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import shown, table

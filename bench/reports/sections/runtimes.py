@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis import format as fmt
-from bench.analysis.columns import Show
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
+from bench.analysis.format import Show
 from bench.analysis.runtimes import RuntimeFigures, rows
 from bench.reports.markdown_parts import table
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from bench.analysis import columns
 from bench.analysis import format as fmt
-from bench.analysis.columns import COLUMNS
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.scores import RANDOM_INIT
@@ -17,15 +16,12 @@ from bench.analysis.verdict import Verdict
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text
 
-# Of random weights these mean nothing, so such rows never sort among the others by them.
-QUALITY = frozenset({"accuracy", "accuracy_low", "loss", "val_accuracy", "macro_f1"})
-
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     table = findings.table
     if not len(table):
         return None
-    shown = [c for c in COLUMNS if table[c.name].notna().any()]
+    shown = [c for c in columns.metric_columns() if table[c.name].notna().any()]
     # The most important stand where no screen is too narrow for them, the interval beside its mean.
     shown.sort(key=lambda c: (c.name not in ("accuracy", "accuracy_low"), -c.importance))
     return {
@@ -35,7 +31,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
                 "name": column.name,
                 "about": METRICS[column.name].title,
                 "lower": METRICS[column.name].better == "lower",
-                "quality": column.name in QUALITY,
+                # Meaningless with random weights: such rows never sort among the others by it.
+                "quality": METRICS[column.name].kind == "answers",
             }
             for column in shown
         ],

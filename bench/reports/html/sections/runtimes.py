@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.analysis import format as fmt
-from bench.analysis.columns import Show
 from bench.analysis.findings import Findings
+from bench.analysis.format import Show
 from bench.analysis.runtimes import RuntimeFigures, rows
 from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, table, text

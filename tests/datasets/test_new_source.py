@@ -1,0 +1,64 @@
+"""A data source is one file: help, `list` and `--dataset` know it without a change elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bench.data.sources
+from bench import data as datasets
+from bench.data.sources import usages
+from bench.data.sources.base import SOURCES
+from bench.errors import DatasetError
+from bench.registry import import_modules
+from bench.storage.cache import Store
+
+DUMMY = """
+from dataclasses import replace
+
+from bench.data.sources.base import SOURCES, Source
+from bench.data.sources.demo import list_demo
+
+def list_images(name, options):
+    return replace(list_demo(), name=f"dummy-{name}")
+
+SOURCES.add(Source("dummy:", "dummy:NAME", "a source of one file", list_images, own_images=False))
+SOURCES.add(
+    Source("away:", "away:NAME", "needs more", list_images, modules=("no_such",), extra="no-such")
+)
+"""
+
+
+@pytest.fixture
+def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "dummy.py").write_text(DUMMY, encoding="utf-8")
+    package = bench.data.sources
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    importlib.invalidate_caches()
+    import_modules("bench.data.sources")
+    yield
+    SOURCES.remove("dummy:")
+    SOURCES.remove("away:")
+    del sys.modules["bench.data.sources.dummy"]
+
+
+@pytest.mark.usefixtures("dummy")
+def test_a_source_of_one_file_lists_images(store: Store) -> None:
+    listing = datasets.list_dataset("dummy:three", store=store)
+    assert listing.name == "dummy-three"
+    assert datasets.prepare(listing, [32], store=store).classes == ("cats", "dogs")
+    assert usages()["dummy:NAME"] == "a source of one file"
+
+
+@pytest.mark.usefixtures("dummy")
+def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
+    with pytest.raises(DatasetError, match="away:x needs no_such: pip install no-such"):
+        datasets.list_dataset("away:x", store=store)
+
+
+def test_the_sources_that_there_are() -> None:
+    assert list(usages()) == ["auto", "demo", "DIR", "FILE.zip", "tfds:NAME"]

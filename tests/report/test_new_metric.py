@@ -1,0 +1,54 @@
+"""A metric is one file: it appears in every report without a change elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from synthetic import SIX, make_run
+
+import bench.analysis.metrics
+from bench import reports
+from bench.analysis.metrics.base import METRICS
+from bench.registry import import_modules
+from bench.reports.terminal import results
+
+DUMMY = """
+from bench.analysis.metrics.base import METRICS, Column, Metric
+
+column = Column("Letters", lambda value: f"{value:.0f} letters", 95)
+count = lambda evidence: len(evidence.record.trial.backbone)
+METRICS.add(Metric("letters", "letters of the name", "letters", "lower", count, column=column))
+"""
+
+
+@pytest.fixture
+def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    (folder / "dummy.py").write_text(DUMMY, encoding="utf-8")
+    package = bench.analysis.metrics
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    importlib.invalidate_caches()
+    import_modules("bench.analysis.metrics")
+    yield
+    METRICS.remove("letters")
+    del sys.modules["bench.analysis.metrics.dummy"]
+
+
+@pytest.mark.usefixtures("dummy")
+def test_a_metric_of_one_file_is_in_every_report(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    found = reports.read(folder)
+    reports.write(found, latex=True)
+    rows = csv.DictReader((folder / "summary.csv").read_text(encoding="utf-8").splitlines())
+    assert {float(row["letters"]) for row in rows if row["letters"]} >= {float(len(SIX[0].name))}
+    for name in ("report.md", "report.html", "table.tex"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert "Letters" in text, name
+        assert f"{len(SIX[0].name)} letters" in text, name
+    assert "Letters" in [column.header for column in results(found.table, 200).columns]
