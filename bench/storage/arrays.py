@@ -1,9 +1,9 @@
-"""The arrays of one trial on disk, `arrays/KEY.npz`: written with what tells them from another's.
+"""The arrays of one trial on disk, `arrays/KEY.npz`.
 
-A file carries its trial's key and the checksums of the files that it took the place of; the record
-carries the checksum of the file itself. Measuring writes the file again and then the record: where
-a process was killed in between, the record still names an earlier file, and so does the new one.
-Files of version 0.1 carry nothing, and their records no checksum.
+A file holds its trial's key and the checksums of the files that it replaced; the record holds the
+checksum of the file itself. Measuring writes the file again and then the record: if a process is
+killed in between, the record names the replaced file, whose checksum the new file lists. Files of
+version 0.1 hold neither, and their records no checksum.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def arrays_path(folder: Path, key: str) -> Path:
 def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replaces: str = "") -> str:
     """Store the arrays of one trial; return the file's SHA-256, which belongs in its record.
 
-    `replaces`: the checksum in the trial's present record, where that already has arrays.
+    `replaces`: the checksum in the trial's current record, if it already has arrays.
     """
     earlier = dict.fromkeys([*_replaced(arrays_path(folder, key)), replaces]) if replaces else ()
     about = {TRIAL: np.array(key), REPLACES: np.array(list(earlier), dtype=np.str_)}
@@ -53,7 +53,7 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replace
 
 def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
     """Return the arrays of a trial by name, none where there is no file; raise an error where the
-    file is not the one that belongs to the record."""
+    file does not belong to the record."""
     path = arrays_path(folder, record.trial.key)
     try:
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
         return {}
     except DAMAGE as error:
         if os_error_text(error):
-            raise  # the file may be as good as it was
+            raise  # the file itself may be intact
         raise BenchError(
             f"{path} is damaged ({error}). The same `run` command trains that trial again and "
             f"keeps the others."
@@ -102,7 +102,7 @@ def _replaced(path: Path) -> list[str]:
 
 
 def _opened(file: BinaryIO, record: Record) -> NpzFile:
-    """Open the archive; raise ValueError where it is not the one that belongs to the record."""
+    """Open the archive; raise ValueError where it does not belong to the record."""
     digest = hashlib.sha256()
     while block := file.read(BLOCK):
         digest.update(block)
@@ -133,7 +133,7 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
         elif name.endswith("_probabilities") or name.startswith("probabilities_"):
             if array.ndim < 2 or array.dtype.kind not in "fiu" or array.shape[-1] != classes:
                 raise ValueError(f"{name} are not of the run's {classes} classes")
-            # Infinite ones are those of a training that diverged.
+            # Non-finite ones come from a training that diverged.
             beyond = ((array < -ROUNDING) | (array > 1 + ROUNDING)) & np.isfinite(array)
             if name.endswith("_probabilities") and beyond.any():
                 raise ValueError(f"{name} are no probabilities")
@@ -143,7 +143,7 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
 
 
 def _images_of(probabilities: str) -> str:
-    """Return the name of the array that has one entry for each image of these probabilities."""
+    """Return the name of the array with one entry per image of these probabilities."""
     if probabilities.startswith("robust"):
         return "robust_images"
     return "validation_labels" if "validation_" in probabilities else "test_labels"

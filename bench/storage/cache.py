@@ -1,16 +1,16 @@
-"""The content-addressed store on disk: what was computed once, found again by what it depends on.
+"""The content-addressed cache on disk: results found again by a hash of their inputs.
 
-An entry appears whole or not at all (written aside, then renamed), is checked against its checksum
-when it is first opened, and counts as missing where anything is wrong with it: whoever makes it
-anew replaces what is there. Several processes may use one store: one lock per key keeps them from
-computing the same entry twice, and what a process has found is pinned, so that no other deletes it.
-Where nothing can be written, what is there is read. What an entry means is its maker's business.
+An entry appears whole or not at all (written to a temporary folder, then renamed). Its checksum is
+verified when it is first opened; a damaged entry counts as missing and is replaced when it is
+computed again. Several processes may share one cache: a lock per key keeps them from computing the
+same entry twice, and a process pins the entries that it uses, so that no other deletes them. Where
+nothing can be written, existing entries are still read.
 
-    entries/KIND/KEY/     what was computed (see `entries`)
-    extracted/DIGEST/     what archives held (see `datasets.archive`)
-    pins/                 what is in use (see `pins`)
+    entries/KIND/KEY/     computed results (see `entries`)
+    extracted/DIGEST/     extracted archives (see `bench.data.sources.archive`)
+    pins/                 entries in use (see `pins`)
     drafts/, locks/       work in progress
-    file-digests.json     what files of weights held (see `file_digests`)
+    file-digests.json     digests of weights files (see `file_digests`)
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "k
 
 DEFAULT_LIMIT_BYTES = 50 * 10**9
 EXTRACTED = "extracted"
-DISK_MARGIN = 1.1  # of what is to be written, that must be free
-GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; who holds the lock longer hangs
+DISK_MARGIN = 1.1  # free disk space required, relative to the bytes to be written
+GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a longer holder hangs
 
 
 class NoRoomError(NotKeptError):
-    """The entry would not fit under the store's bound or on the disk."""
+    """The entry does not fit under the cache's size limit or on the disk."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cleared:
-    """What `clear` did, in bytes and numbers of entries."""
+    """The result of `clear`, in bytes and numbers of entries."""
 
     freed: int
     in_use: int  # by a running process
@@ -69,10 +69,10 @@ class Cleared:
 
 
 class Store:
-    """A folder of entries under a bound; the least recently used go first.
+    """A folder of entries under a size limit; the least recently used are deleted first.
 
-    What one `Store` has found or made stays pinned until it is released or collected. A read-only
-    one changes nothing on disk, and keeps nothing.
+    Entries that a `Store` found or made stay pinned until it is released or garbage-collected. A
+    read-only store changes nothing on disk.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Store:
         self._verified: dict[Path, tuple[int, ...]] = {}
 
     def find(self, kind: str, parts: Parts) -> Entry | None:
-        """The entry for `parts`, verified and pinned; a damaged one counts as missing."""
+        """Return the entry for `parts`, verified and pinned; a damaged one counts as missing."""
         path = self._path(kind, parts)
         if not is_folder(path):
             return None
@@ -99,16 +99,16 @@ class Store:
         if entry is None:
             self._pins.drop(_name(path))
         elif not self.read_only:
-            with suppress(OSError):  # where the cache can only be read
+            with suppress(OSError):  # the cache may be read-only
                 (path / "used").touch()
         return entry
 
     def draft(self, kind: str, description: str, nbytes: int) -> Draft:
-        """Begin an entry of about `nbytes`; raises `NotKeptError` where it cannot be kept."""
+        """Begin an entry of about `nbytes`; raise `NotKeptError` where it cannot be kept."""
         return self.drafts(kind, [(description, nbytes)])[0]
 
     def drafts(self, kind: str, wanted: Sequence[tuple[str, int]]) -> list[Draft]:
-        """Begin entries (description, bytes) that are written together: all fit, or none begins."""
+        """Begin entries (description, bytes) that are written together: either all fit or none."""
         self._make_room(sum(nbytes for _, nbytes in wanted))
         begun: list[Draft] = []
         try:
@@ -122,14 +122,14 @@ class Store:
         return begun
 
     def remove_stale(self) -> None:
-        """Remove what killed processes left half written, or held."""
+        """Remove unfinished files and pins of killed processes."""
         if not self.read_only:
             remove_stale(self.root / "drafts", below=False)
             remove_stale(self.root / "pins", below=False)
 
     @contextmanager
     def workplace(self) -> Iterator[Path]:
-        """A folder for files of this process alone, gone afterwards."""
+        """Make a temporary folder for this process alone; it is removed afterwards."""
         with ExitStack() as stack:
             try:
                 self.make_folder("drafts")
@@ -141,7 +141,7 @@ class Store:
 
     @contextmanager
     def lock(self, kind: str, parts: Parts) -> Iterator[None]:
-        """Held while an entry is looked up and made, so that two processes do not both make it."""
+        """Lock an entry while it is looked up and made, so that only one process makes it."""
         with self._locked(f"{kind}-{key_of(parts)}"):
             yield
 
@@ -168,7 +168,7 @@ class Store:
                 raise
 
     def pin(self, kind: str, key: str) -> None:
-        """Keep other processes from deleting what is there under this name, or will be."""
+        """Keep other processes from deleting the entry of this name, which need not exist yet."""
         if self.read_only:
             return
         if (name := f"{kind}-{key}") in self._pins:
@@ -178,11 +178,11 @@ class Store:
             self._pins.add(name)
 
     def release(self) -> None:
-        """Let others delete what this one found or made."""
+        """Let other processes delete the entries that this store found or made."""
         self._pins.release()
 
     def make_folder(self, *names: str) -> None:
-        """Make a folder of the store's own, in the place of anything else of that name; raises
+        """Make a folder inside the store, replacing anything else of that name; raise
         `NotKeptError` where nothing can be written."""
         if self.read_only:
             raise NotKeptError(f"the cache {self.root} is only read")
@@ -196,7 +196,7 @@ class Store:
                     folder.mkdir(exist_ok=True)
 
     def replace_folder(self, new: Path, path: Path) -> None:
-        """Rename `new` to `path`, whatever is there now."""
+        """Rename `new` to `path`, replacing what is there."""
         aside = temporary_sibling(self.root / "drafts" / "replaced")
         with self._guard():
             with suppress(FileNotFoundError):
@@ -205,23 +205,23 @@ class Store:
         remove(aside)
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, least recently used first; contents are not verified. What cannot be read
-        is among them."""
+        """Return all entries, least recently used first, unreadable ones included. Contents are not
+        verified."""
         found = (list_entry(p) for p in self.root.glob("entries/*/*"))
         yield from sorted(found, key=lambda e: e.used)
 
     def extracted(self) -> Iterator[tuple[Path, int]]:
-        """The folders of what archives held, with their bytes."""
+        """Yield the folders of extracted archives, with their sizes in bytes."""
         for path in sorted(self.root.glob(f"{EXTRACTED}/*")):
             yield path, size_of(path)
 
     def clear(self) -> Cleared:
-        """Delete all that no running process uses."""
+        """Delete everything that no running process uses."""
         sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
         gone, used = self._delete(sizes)
         self.remove_stale()
-        # Also what was in use when it was looked at, and is not any more.
-        pinned = self._pins.held()
+        # Entries that were in use above may no longer be.
+        pinned = self._pins.in_use()
         used |= {path for path in sizes if _name(path) in pinned}
         kept = [path in used for path in sizes if path not in gone and path.exists()]
         return Cleared(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
@@ -255,11 +255,11 @@ class Store:
         return self.root / "entries" / kind / key_of(parts)
 
     def _make_room(self, nbytes: int) -> None:
-        """Delete what was used least recently until `nbytes` fit, or nothing where they cannot."""
+        """Delete the least recently used entries until `nbytes` fit; none where they cannot fit."""
         self.make_folder("drafts")
         self.remove_stale()
         self._drafts = [draft for draft in self._drafts if draft.is_open]
-        entries, pinned = list(self.entries()), self._pins.held()
+        entries, pinned = list(self.entries()), self._pins.in_use()
         held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
         yet = nbytes + sum(draft.still_to_write for draft in self._drafts)
         over_bound = held + nbytes - self.limit_bytes
@@ -280,7 +280,7 @@ class Store:
                 chosen.append(entry.path)
                 excess -= entry.nbytes
         self._delete(chosen)
-        # Others write too, and what a process has mapped takes room until it ends.
+        # Others write too, and a file that a process has mapped takes space until it ends.
         if chosen and shutil.disk_usage(self.root).free < yet:
             raise self._no_disk(on_disk)
 
@@ -289,13 +289,13 @@ class Store:
         return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
 
     def _delete(self, paths: Iterable[Path]) -> tuple[set[Path], set[Path]]:
-        """Delete what is not in use; returns that, and what is."""
+        """Delete the paths that are not in use; return those deleted, and those in use."""
         moved: dict[Path, Path] = {}
         used: set[Path] = set()
         with suppress(OSError, NotKeptError):
             self.make_folder("drafts")
             with self._guard():
-                pinned = self._pins.held()
+                pinned = self._pins.in_use()
                 for path in paths:
                     if _name(path) in pinned:
                         used.add(path)
@@ -309,13 +309,13 @@ class Store:
         return set(moved), used
 
     def _guard(self) -> AbstractContextManager[None]:
-        """Nobody pins while another looks at the pins and deletes."""
+        """Keep others from pinning while this process reads the pins and deletes."""
         return self._locked("pins", timeout=GUARD_SECONDS)
 
     @contextmanager
     def _locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
-        """Hold a lock, which is waited for as long as its holder works, or for `timeout` seconds.
-        Where none can be made nothing can be written, and there is no need."""
+        """Hold a lock; wait for it as long as its holder runs, or for `timeout` seconds. Where no
+        lock file can be made, nothing else can be written either, and none is needed."""
         lock: FileLock | None = None
         if not self.read_only:
             with suppress(OSError, NotKeptError, NotImplementedError):
@@ -333,19 +333,19 @@ class Store:
 
 
 def forget_pages(array: NDArray[Any]) -> None:
-    """Let go of the pages of a memory-mapped array that were read: they stay in the system's cache,
-    and no longer count as this process' memory."""
+    """Release the pages of a memory-mapped array that were read: they stay in the system's page
+    cache and no longer count as memory of this process."""
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def default_root() -> Path:
-    """The user's cache folder for this program; `BACKBONE_BENCH_CACHE` names another."""
+    """Return the user's cache folder for this program; `BACKBONE_BENCH_CACHE` overrides it."""
     named = os.environ.get("BACKBONE_BENCH_CACHE")
     return Path(named) if named else user_cache_path("backbone-bench")
 
 
 def _name(path: Path) -> str:
-    """What an entry, or the folder of an archive, is pinned under."""
+    """Return the name under which an entry, or the folder of an archive, is pinned."""
     return f"{path.parent.name}-{path.name}"

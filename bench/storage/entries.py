@@ -1,12 +1,12 @@
-"""An entry of the store as a folder on disk, written once and checked whole when it is opened.
+"""An entry of the cache as a folder on disk, written once and verified when it is opened.
 
     data.npy     the array
-    meta.json    what it is: its kind, what its key is made of, checksums, cost, notes of its maker
+    meta.json    its kind, the parts of its key, checksums, cost, and notes of its maker
     used         empty; its date is that of the last use
 
-Checksums cover the whole of `data.npy`, the header included, and the metadata. The key must follow
-from the metadata too, so that another entry's folder under this name is damage like any other.
-Whatever is wrong, reading says only that there is no entry.
+Checksums cover all of `data.npy`, header included, and the metadata. The key is computed again from
+the metadata, so that another entry's folder under this name counts as damage. A damaged entry reads
+as a missing one.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from bench.system.files import (
 CHUNK_BYTES = 1 << 24
 UNREADABLE = "damaged, or of an earlier version"
 
-# What reading a file of any content may raise: JSON of any depth, `np.load` of any header.
+# What reading a damaged file may raise: JSON of any depth, `np.load` of any header.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 Parts = Mapping[str, Any]
 
 
 class NotKeptError(Exception):
-    """The entry cannot be kept in the store; compute without it."""
+    """The entry cannot be stored; the caller computes without it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished entry: an array on disk, what it cost to make, and notes of its maker."""
+    """One finished entry: an array on disk, its cost in seconds, and notes of its maker."""
 
     path: Path
     kind: str
@@ -64,9 +64,9 @@ class Entry:
     data: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
     def array(self) -> NDArray[Any]:
-        """The data, memory-mapped read-only: it may be larger than memory.
+        """Return the data, memory-mapped read-only: it may be larger than memory.
 
-        Of an entry that was looked up it stays readable, whatever happens to the folder.
+        Once an entry was looked up, its data stays readable even if the folder is deleted.
         """
         return _mapped(self.path) if self.data is None else self.data
 
@@ -89,8 +89,8 @@ class _Meta:
 class Draft:
     """An entry being written, row by row; invisible to others until `commit`.
 
-    Rows go through a plain file: written pages of a memory map would count as this process' memory,
-    and a full disk would kill it without a word.
+    Rows are written to a plain file: written pages of a memory map would count as memory of this
+    process, and a full disk would kill it without a message.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Draft:
         nbytes: int,
         publish: Callable[[Path, str, Parts, bool], Entry],
     ) -> None:
-        """`nbytes`: what it may take. `publish` receives folder, kind, parts and whether to replace
-        an entry that is there."""
+        """`nbytes`: its maximum size. `publish` receives folder, kind, parts and whether to replace
+        an existing entry."""
         self.path, self.nbytes = temporary_sibling(root / "drafts" / kind), nbytes
         self._root, self._kind, self._description = root, kind, description
         self._publish = publish
@@ -115,16 +115,16 @@ class Draft:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still being written."""
+        """Return whether it is still being written."""
         return not self._file.closed
 
     @property
     def still_to_write(self) -> int:
-        """Bytes that it may yet take."""
+        """Return how many more bytes it may take."""
         return 0 if self._file.closed else max(0, self.nbytes - self._file.tell())
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add rows; all must be alike in shape and type."""
+        """Add rows; all must have the same shape and type."""
         row = (rows.shape[1:], rows.dtype)
         if self._row is None:
             self._row = row
@@ -145,9 +145,9 @@ class Draft:
         *,
         replace: bool = False,
     ) -> Entry:
-        """Publish what was written under the address of `parts`.
+        """Publish the rows under the address of `parts`.
 
-        An undamaged entry that is there already stays, unless it is to be replaced.
+        An existing, undamaged entry is kept unless `replace` is set.
         """
         if self._row is None:
             self._row = ((), np.dtype("uint8"))
@@ -171,14 +171,14 @@ class Draft:
             return self._publish(self.path, self._kind, parts, replace)
 
     def discard(self) -> None:
-        """Remove what is left; nothing is, once it was committed."""
-        with suppress(OSError):  # what was not yet written to a full disk is not needed any more
+        """Remove the draft; does nothing once it was committed."""
+        with suppress(OSError):  # flushing to a full disk fails, and the data is not needed
             self._file.close()
         remove(self.path)
 
     def _write_header(self) -> bytes:
-        # Padded by numpy such that the number of rows can be rewritten in place.
-        assert self._row is not None  # the callers have seen to it
+        # numpy pads the header so that the number of rows can be rewritten in place.
+        assert self._row is not None  # set by the callers
         shape, dtype = self._row
         descr = np.lib.format.dtype_to_descr(dtype)
         header = _header({"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)})
@@ -189,9 +189,9 @@ class Draft:
 
 
 def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None:
-    """The entry at `path`, its data opened; nothing where anything is wrong with it.
+    """Return the entry at `path` with its data opened; None where it is damaged.
 
-    Without `verify`, the checksum of the data alone is not computed.
+    Without `verify`, only the checksum of the data is skipped.
     """
     try:
         meta = _read_meta(path)
@@ -214,13 +214,13 @@ def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None
 
 
 def list_entry(path: Path) -> Entry:
-    """What is at `path` in a list of all that there is: also what cannot be read takes room."""
+    """Return the entry at `path` for a listing; an unreadable one is listed too."""
     try:
         meta = _read_meta(path)
         used, description, cost = _used(path), meta.description, meta.cost_seconds
         nbytes, extra, readable = meta.nbytes, meta.extra, True
     except _DAMAGE:
-        # No use of it is known: it is the first to go.
+        # Its last use is unknown: it is the first to be deleted.
         used, description, cost, extra, readable = 0.0, UNREADABLE, 0.0, {}, False
         nbytes = size_of(path)
     return Entry(
@@ -229,20 +229,20 @@ def list_entry(path: Path) -> Entry:
 
 
 def state_of(path: Path) -> tuple[int, ...]:
-    """What changes with an entry's data: whether they were verified is remembered for this."""
+    """Return a value that changes with an entry's data, to remember that it was verified."""
     status = (path / "data.npy").stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def key_of(parts: Parts) -> str:
-    """The content address of `parts`."""
+    """Return the content address of `parts`."""
     return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; links are not followed."""
+    """Return the bytes of a file, or of all files in a folder; links are not followed."""
     total = 0
-    with suppress(OSError):  # it may just be deleted
+    with suppress(OSError):  # it may be deleted meanwhile
         if not is_folder(path):
             return path.lstat().st_size
         for _, nbytes in files_below(path):
@@ -251,12 +251,12 @@ def size_of(path: Path) -> int:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, int]]:
-    """Name and size of all that is below, but folders; of a link, its own size."""
+    """Yield name and size of every file below a folder; of a link, its own size."""
     waiting = [""]
     while waiting:
         below = waiting.pop()
         with os.scandir(folder / below) as found:
-            for one in found:  # a million, perhaps: no objects for paths
+            for one in found:  # there may be a million: no Path objects
                 if one.is_dir(follow_symlinks=False):
                     waiting.append(f"{below}{one.name}/")
                 else:
@@ -264,7 +264,7 @@ def files_below(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder itself, not a link to one, as far as this user may know."""
+    """Return whether it is a folder itself, not a link to one; False where access is denied."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -273,7 +273,7 @@ def is_folder(path: Path) -> bool:
 
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
-    """Turn what the system refuses into `NotKeptError`, which names the store's folder."""
+    """Turn an operating-system error into `NotKeptError`, which names the cache folder."""
     try:
         yield
     except OSError as error:
@@ -309,7 +309,7 @@ def _verify(data: Path, meta: _Meta) -> None:
 
 
 def _plain_file(path: Path) -> IO[bytes]:
-    """Opened for reading; a pipe or device under this name is not waited for."""
+    """Open a regular file for reading; a pipe or device would block."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError(f"{path} is not a regular file")
     return path.open("rb")

@@ -1,4 +1,4 @@
-"""SHA-256 of large files, remembered so that a file is read once and not in every run."""
+"""SHA-256 of large files, remembered so that a file is read only once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from pathlib import Path
 
 from bench.system.files import from_json, to_json, write_atomic
 
-# A file that was written to just now may be written to again without its times showing it.
+# A file modified this recently may change again within the resolution of its timestamps.
 SETTLED_SECONDS = 3.0
 Known = tuple[int, int, int, int, str]
 """Size, inode, times of the last change to content and inode, and the digest."""
 
 
 class FileDigests:
-    """Digests by path, each valid as long as the file's size, inode and times are the same."""
+    """Digests by path, each valid while the file's size, inode and times stay the same."""
 
     def __init__(self, memory: Path, *, read_only: bool = False) -> None:
-        """`memory`: the JSON file in which digests are remembered; it may be lost, and must not be
-        written where it is only to be read."""
+        """`memory`: the JSON file in which digests are remembered; losing it is harmless."""
         self._memory, self._read_only = memory, read_only
         self._known: dict[str, Known] = {}
         with suppress(OSError, ValueError, RecursionError):
@@ -30,7 +29,7 @@ class FileDigests:
         """Return the digest of the file's content."""
         path = path.resolve()
         status = path.stat()
-        # The time of the last change to the inode too: copying may put an earlier mtime back.
+        # ctime as well: copying a file may restore an earlier mtime.
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         state = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
         known = self._known.get(str(path))

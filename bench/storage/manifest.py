@@ -1,7 +1,6 @@
-"""What exactly a trial was: everything that its figures depend on, from its record alone.
+"""Manifests: everything that a trial's figures depend on, laid out from its record.
 
-The record is what is stored; this only lays it out, for `manifest.json` and to hold two trainings
-of one trial against each other.
+Used for `manifest.json`, and to compare two trainings of one trial.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ NOT_RECORDED = "not recorded"
 
 @dataclass(frozen=True)
 class Change:
-    """One fact that was another when a trial was trained again."""
+    """One fact that changed when a trial was trained again."""
 
     fact: str
     before: str
@@ -26,7 +25,7 @@ class Change:
 
 
 def manifest(record: Record) -> dict[str, Any]:
-    """Command, code, data, protocol, settings, weights and environment of one trial."""
+    """Return command, code, data, protocol, settings, weights and environment of one trial."""
     trial = record.trial
     return {
         "trial": trial.key,
@@ -58,7 +57,7 @@ def manifest(record: Record) -> dict[str, Any]:
 
 
 def changes(before: Record, after: Record) -> list[Change]:
-    """What was not the same around two trainings of one trial: weights and environment."""
+    """Return how weights and environment differ between two trainings of one trial."""
     old, new = (dict(_flat(_around(record))) for record in (before, after))
     return [
         Change(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))

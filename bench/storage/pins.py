@@ -1,6 +1,6 @@
-"""Which entries of a store are in use, so that no other process deletes them.
+"""Pins: which entries of a cache are in use, so that no other process deletes them.
 
-    pins/.in-use.PID-HEX/KIND-KEY     one empty file an entry, in a folder of the process' own
+    pins/.in-use.PID-HEX/KIND-KEY     one empty file per entry, in a folder per process
 
 What a killed process left counts no more (see `unfinished`). Where nothing can be written, nothing
 is pinned: nothing can be deleted there either.
@@ -17,7 +17,7 @@ from bench.system.files import is_abandoned, remove, remove_stale, temporary_sib
 
 
 class Pins:
-    """What one user of a store holds; let go of when it is released, collected or ends."""
+    """The pins of one store; dropped when it is released or collected, or the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,8 +26,8 @@ class Pins:
         self._names: set[str] = set()
 
     def add(self, name: str) -> None:
-        """Hold the entry of that name. Pinned again, its file's date is renewed: another machine
-        goes by that."""
+        """Pin the entry of that name. Pinning it again renews its file's date, by which another
+        machine judges whether the pin is abandoned."""
         with suppress(OSError):
             if self._own is None or self._process != os.getpid():
                 self._begin()
@@ -45,8 +45,8 @@ class Pins:
     def __contains__(self, name: str) -> bool:
         return self._process == os.getpid() and name in self._names
 
-    def held(self) -> set[str]:
-        """The names that any living process holds, this one included."""
+    def in_use(self) -> set[str]:
+        """Return the names that any running process has pinned, this one included."""
         found: set[str] = set()
         with suppress(OSError):
             for lease in list(self._folder.iterdir()):
@@ -56,14 +56,14 @@ class Pins:
         return found
 
     def release(self) -> None:
-        """Let go of all; what killed processes left goes too."""
+        """Drop all pins, and those of killed processes."""
         if self._own is not None:
             self._end()
             self._own = None
             self._names.clear()
 
     def _begin(self) -> None:
-        self._names.clear()  # a fork's parent holds its own
+        self._names.clear()  # after a fork, these are the parent's
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_stale(self._folder, below=False)
         own = temporary_sibling(self._folder / "in-use")
@@ -73,6 +73,6 @@ class Pins:
 
 
 def _end(own: Path, process: int) -> None:
-    if process == os.getpid():  # a fork must not end what its parent holds
+    if process == os.getpid():  # a forked child must not remove its parent's pins
         remove(own)
         remove_stale(own.parent, below=False)

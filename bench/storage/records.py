@@ -1,14 +1,14 @@
-"""Records on disk: what a run leaves behind and how it is read again.
+"""Records on disk: the files of a run, and how they are read.
 
     results/<run>/
-      run.json        what was asked: protocol, settings, dataset summary, what was skipped and why
+      run.json        the request: protocol, settings, dataset summary, what was skipped and why
       dataset.json    class names, and the images and labels of each split
-      records.jsonl   one line a trial, finished or failed
-      arrays/KEY.npz  the raw evidence of one trial: labels, probabilities, durations (`arrays.py`)
-      logs/KEY.log    what the trial's process printed
+      records.jsonl   one line per trial, finished or failed
+      arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
+      logs/KEY.log    the output of the trial's process
 
-Writing is atomic, and a record is written after its arrays: where there is a record, there is its
-evidence. Format history: 1, the first.
+Writing is atomic, and a record is written after its arrays, so that every record has its arrays.
+Format history: 1, the first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
 class Evidence:
-    """One record with its raw arrays, read when first asked for: what a metric looks at."""
+    """One record with its raw arrays, which are read on first use: the input of a metric."""
 
     record: Record
     classes: tuple[str, ...]
@@ -40,7 +40,7 @@ class Evidence:
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
-        """Raw arrays by name; empty for a failed trial.
+        """Return the raw arrays by name; none for a failed trial.
 
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
@@ -52,7 +52,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Protocol:
-    """What `run.json` holds of the protocol."""
+    """The protocol in `run.json`."""
 
     name: str = ""
     summary: str = ""
@@ -63,7 +63,7 @@ class _Protocol:
 
 @dataclass(frozen=True)
 class _Dataset:
-    """What `run.json` holds of the data set."""
+    """The data set in `run.json`."""
 
     name: str = ""
     fingerprint: str = ""
@@ -72,7 +72,7 @@ class _Dataset:
 
 @dataclass(frozen=True)
 class _Meta:
-    """The types of what `run.json` may hold; older runs and those cut short lack some of it."""
+    """The types of the fields of `run.json`; older and interrupted runs lack some of them."""
 
     name: str = ""
     created: str = ""
@@ -92,14 +92,14 @@ class _Meta:
 
 @dataclass(frozen=True)
 class _Format:
-    """All that is read of a record of a later format."""
+    """The one field that is read of a record of a later format."""
 
     schema: int
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run read back from its folder; all that a report needs."""
+    """One run, read from its folder."""
 
     folder: Path
     meta: Mapping[str, Any]  # run.json
@@ -112,12 +112,12 @@ class Run:
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
-        """The trials on the largest share of the training images, which alone are ranked."""
+        """Return the trials on the largest share of the training images: only these are ranked."""
         return tuple(r for r in self.every if r.trial.fraction == self._largest)
 
     @cached_property
     def smaller(self) -> tuple[Record, ...]:
-        """Those on smaller shares, for a learning curve."""
+        """Return the trials on smaller shares, for learning curves."""
         return tuple(r for r in self.every if r.trial.fraction < self._largest)
 
     @cached_property
@@ -155,7 +155,7 @@ def read_dataset(folder: Path) -> Dataset:
 
     def checked(text: str) -> Dataset:
         dataset = from_json(text, Dataset)
-        "".join(dataset.classes).encode()  # a class that is no text was never written here
+        "".join(dataset.classes).encode()  # fails where a class name is not valid Unicode
         for name, split in dataset.splits.items():
             if len(split.ids) != len(split.labels):
                 raise ValueError(
@@ -169,7 +169,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def _read(path: Path, checked: Callable[[str], T], remedy: str) -> T:
-    """Read one JSON file of a run's folder through `checked`; an error says how to go on."""
+    """Read one JSON file of a run's folder through `checked`; an error says what to do."""
     try:
         return checked(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -186,15 +186,15 @@ def _in_short(error: Exception) -> str:
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
-    """The run's records, in the order they were made: one of each place, as the recorder has it."""
+    """Return the run's records in the order they were made, the last one of each place."""
     return newest(read_lines(folder))
 
 
 def read_lines(folder: Path) -> list[Record]:
-    """All records of a run, one a line: places are there twice where something else wrote them."""
+    """Return the records of all lines; a place may occur twice where another program wrote them."""
     path = folder / "records.jsonl"
     try:
-        # Not `splitlines`, which also divides at what may stand in a name: U+2028, U+0085.
+        # Not `splitlines`, which also splits at U+2028 and U+0085, and names may hold these.
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
@@ -224,7 +224,7 @@ def _record(path: Path, number: int, line: str) -> Record:
 
 
 def place(trial: Trial) -> tuple[str, int, int, float]:
-    """Return what a run holds one record of."""
+    """Return what identifies a trial within its run: a run holds one record of each."""
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
@@ -238,11 +238,11 @@ def newest(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
-    """Say which images a run is made with."""
+    """Write the images and labels of a run to `dataset.json`."""
     write_atomic(folder / "dataset.json", to_json(dataset))
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
-    """Replace a run's records, all at once: a reader never meets half a line."""
+    """Replace a run's records, all at once: a reader never sees half a line."""
     lines = [to_json(record) for record in records]
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))

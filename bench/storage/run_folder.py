@@ -1,4 +1,4 @@
-"""A run's folder: who may write in it, and where an earlier run of the same name goes."""
+"""A run's folder: its name, the lock on it, and where an earlier run of the same name is moved."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.errors import BenchError, UsageError
 from bench.system.files import is_file_name
 from bench.system.locks import holder, named
 
-LOCK = ".lock"  # held by who makes the run
-TAKEN = ("latest", "index.html")  # what stands among the runs in `results/` and is none
-MAX_NAME_BYTES = 200  # a name of 255 has no room for what is added while writing
+LOCK = ".lock"  # held by the process that makes the run
+TAKEN = ("latest", "index.html")  # entries of `results/` that are not runs
+MAX_NAME_BYTES = 200  # file systems allow 255, less what temporary names add
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a run, or would hide one from those who look for it."""
+    """Raise an error for a name that cannot be a run's, or would hide the run from a listing."""
     if not is_file_name(name):
         why = "it must be a plain folder name"
     elif name.lower() in TAKEN:
@@ -37,8 +37,8 @@ def check_name(name: str) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise an error where a symbolic link in a run's folder leads out of it: writing there would
-    change, and reading would show, files that are not the run's."""
+    """Raise an error where a symbolic link in a run's folder leads out of it: files outside the run
+    would be read or overwritten."""
     home = folder.resolve()
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -53,7 +53,7 @@ def refuse_links(folder: Path) -> None:
 def _leads_into(link: Path, folder: Path) -> bool:
     try:
         return link.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError):  # a circle of links
+    except (OSError, RuntimeError):  # a loop of links
         return False
 
 
@@ -75,14 +75,14 @@ def lock_run(folder: Path) -> Iterator[None]:
 
 
 def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
-    """The run's folder. With `fresh`, an earlier run of that name is moved aside, not deleted."""
+    """Return the run's folder. With `fresh`, an earlier run of that name is renamed first."""
     folder = results / name
     if fresh and folder.exists():
-        with lock_run(folder):  # else it would be moved away under who makes it
+        with lock_run(folder):  # another process may be making it
             used = any(path.name != LOCK for path in folder.iterdir())
             if used and sys.platform != "win32":
                 _move_aside(folder)
-        if used and sys.platform == "win32":  # where an open file keeps its folder in its place
+        if used and sys.platform == "win32":  # where a folder with an open file cannot be renamed
             _move_aside(folder)
     return folder
 

@@ -1,8 +1,8 @@
-"""Trained weights on disk: what training changed, from which a trial's model can be made again.
+"""Trained weights on disk, from which `bench.models.rebuild` makes a trial's model again.
 
 `results/<run>/weights/<key>.npz` holds the head and those arrays of the backbone that training
-changed; the others are those of the pretrained file, which the record names with its checksum.
-Which trials keep theirs is the run's choice. Only the files: `rebuild.py` makes the model.
+changed; the others are in the pretrained file, which the record names with its checksum. The
+`--keep-models` option chooses which trials keep theirs.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """One trial's: the backbone's changed arrays by their place in the network, and the head's."""
+    """The changed arrays of a trial's backbone, by their place in the network, and its head's."""
 
     backbone: Mapping[int, Array]
     head: tuple[Array, ...]
 
 
 def changed(before: Sequence[Array], after: Sequence[Array]) -> dict[int, Array]:
-    """The arrays that are no longer what they were, by their place."""
+    """Return the arrays that differ, by their place."""
     pairs = enumerate(zip(before, after, strict=True))
     return {i: new for i, (old, new) in pairs if not np.array_equal(old, new)}
 
 
 def weights_path(folder: Path, key: str) -> Path:
-    """Where a run keeps the trained weights of one trial."""
+    """Return the path of one trial's trained weights."""
     return folder / "weights" / f"{key}.npz"
 
 
 def artefact_folder(folder: Path, trial: Trial) -> Path:
-    """Where a run keeps the converted models of a trial, if it keeps them."""
+    """Return the folder of a trial's converted models, if the run keeps them."""
     return folder / "models" / f"{trial.backbone}-{trial.key}"
 
 
@@ -59,7 +59,7 @@ def write_trained(folder: Path, key: str, weights: TrainedWeights) -> None:
 
 
 def read_trained(folder: Path, key: str) -> TrainedWeights:
-    """Read one trial's weights; the error of a run that kept none says how to get them."""
+    """Read one trial's weights; where the run kept none, the error says how to get them."""
     path = weights_path(folder, key)
     if not path.is_file():
         raise BenchError(
@@ -82,14 +82,14 @@ def read_trained(folder: Path, key: str) -> TrainedWeights:
 
 
 def best_first(records: Iterable[Record]) -> list[Record]:
-    """Finished trials, those with the most training images first, and of these by the loss on the
-    validation images: the test images choose nothing."""
+    """Return finished trials, those with the most training images first, then by validation loss:
+    test images must not select a model."""
     finished = (record for record in records if record.status == "ok")
     return sorted(finished, key=lambda r: (-r.trial.fraction, _validation_loss(r)))
 
 
 def keep_best(folder: Path, records: Iterable[Record]) -> None:
-    """Of each backbone, delete the weights of all these trials but the best."""
+    """Delete the weights of these trials, except for the best one of each backbone."""
     groups: dict[tuple[str, int], list[Record]] = {}
     for record in best_first(records):
         trial = record.trial

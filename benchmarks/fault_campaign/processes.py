@@ -59,6 +59,7 @@ class Command:
         """`file_bytes`: the longest file that it may write. `entry`: in the place of the CLI."""
         self.words = tuple(words)
         self._log = folder.parent / f"output-{time.monotonic_ns()}"
+        self._log.touch()  # the child may be killed before it opens it
         self._begun = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
