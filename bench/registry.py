@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 from weakref import WeakSet
@@ -33,6 +34,16 @@ class Named(Protocol):
 
     @property
     def name(self) -> str: ...
+
+
+class Optional(Named, Protocol):
+    """Something that works only where its `modules` are; `install` is what to `pip install`."""
+
+    @property
+    def modules(self) -> tuple[str, ...]: ...
+
+    @property
+    def install(self) -> str: ...
 
 
 T = TypeVar("T", bound=Named)
@@ -148,6 +159,23 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
     if wrong:
         raise PluginError("\n".join(wrong))
     return broken
+
+
+def import_all(package: str) -> None:
+    """Import every module of a package in the order of their names; each registers what it has."""
+    for module in sorted(_modules_of(package)):
+        importlib.import_module(module)
+
+
+def lacking(kind: str, item: Optional) -> str:
+    """Return which packages an optional item lacks and how to install them; "" where none."""
+    missing = [module for module in item.modules if find_spec(module) is None]
+    if not missing:
+        return ""
+    install = item.install
+    if "tensorflow" in missing:  # no extra brings it: it is a whole Keras backend
+        missing, install = ["tensorflow"], "tensorflow"
+    return f"{kind} {item.name} needs {', '.join(missing)}; `pip install '{install}'` brings it."
 
 
 def plugin_files(path: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.cli.argument_types import points, positive_float, share
+from bench.inference.export import FORMATS
 
 COMMANDS = {
     "choose": "say which backbone of a run to take under limits of time, size and accuracy",
@@ -14,7 +15,6 @@ COMMANDS = {
     "predict": "classify new images with a run's trained model",
     "export": "write a run's trained model to a file that others can use, and check it",
 }
-EXPORT_FORMATS = ("keras", "h5", "saved_model", "litert", "onnx")
 
 
 def add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
@@ -101,9 +101,9 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("backbone", metavar="BACKBONE")
     parser.add_argument(
         "--format",
-        choices=EXPORT_FORMATS,
+        choices=FORMATS.names,
         default="keras",
-        help="keras, h5, saved_model, litert or onnx (keras)",
+        help=f"{'; '.join(f'{one.name}: {one.help}' for one in FORMATS)} (keras)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where to (the run's own folder `exported`)"

@@ -16,6 +16,7 @@ from bench import __version__
 from bench.cli import finished_run_options
 from bench.cli.argument_types import budget, fractions, positive, positive_float, seed, seeds
 from bench.errors import EXIT_CODES, Exit
+from bench.inference.runtimes import RUNTIMES
 from bench.reports.formats import FORMATS
 from bench.system import interrupts, standard_streams
 from bench.system.command_line import Parser, ending, parse, program
@@ -305,8 +306,8 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         "--runtimes",
         default="keras",
         metavar="NAMES",
-        help="how trained models are run to be timed: keras (always), or more: xla, litert, "
-        "litert_float16, litert_int8, onnx, onnx_int8, openvino; or `all`",
+        help=f"how trained models are run to be timed: keras (always), or more: "
+        f"{', '.join(RUNTIMES.names[1:])}; or `all` (see `list`)",
     )
     how.add_argument(
         "--keep-models",

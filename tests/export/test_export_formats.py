@@ -16,9 +16,9 @@ from PIL import Image
 
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
-from bench.inference.export import Exported, export
 from bench.inference.export.base import MEMBER, Format
-from bench.inference.export.check import Reference
+from bench.inference.exporting import Exported, Reference, export
+from bench.inference.runtimes.base import Call
 from bench.models.rebuild import TrainedModel, rebuild, record_of
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
@@ -170,12 +170,17 @@ def test_a_file_that_answers_otherwise_is_refused(run: Run, model: TrainedModel)
 def test_what_a_converter_trips_over_is_told_in_short(
     run: Run, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trips(model: object, folder: Path, about: object) -> Path:
-        (folder / "half").write_text("made")
-        raise TypeError("no such operation\n" * 100)
+    class Broken(Format):
+        name, help, suffix = "broken", "", ".broken"
 
-    broken = Format("broken", ".broken", trips, lambda path: lambda images: images)
-    monkeypatch.setattr("bench.inference.export._format", lambda name: broken)
+        def write(self, model: object, folder: Path, about: object) -> Path:
+            (folder / "half").write_text("made")
+            raise TypeError("no such operation\n" * 100)
+
+        def load(self, path: Path) -> Call:
+            raise AssertionError
+
+    monkeypatch.setattr("bench.inference.exporting.FORMATS", {"broken": Broken()})
     with pytest.raises(BenchError, match="tiny cannot be exported as broken: TypeError") as error:
         exported(run, model, "broken", tmp_path)
     assert len(str(error.value)) < 400

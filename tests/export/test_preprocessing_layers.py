@@ -11,7 +11,7 @@ import pytest
 from tiny import SIZE, TINY
 
 from bench.errors import BenchError
-from bench.inference.export.preprocessing_layers import with_preprocessing_layers
+from bench.inference.export.keras_file import with_preprocessing_layers
 from bench.models.network import Network, build_head
 from bench.protocol import Head
 

@@ -14,7 +14,6 @@ from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate
 from bench.inference.measuring.deployment import answers, deploy
 from bench.inference.runtimes import RUNTIMES, choose_runtimes
-from bench.inference.runtimes import base as runtimes_base
 from bench.inference.runtimes.base import Source
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head, initialise_head, macs
@@ -69,7 +68,7 @@ def test_another_model_than_the_trained_one_is_refused(
 
 
 def test_the_reference_comes_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes_base, "find_spec", lambda name: name)  # all are installed
+    monkeypatch.setattr("bench.registry.find_spec", lambda name: name)  # all are installed
     assert [r.name for r in choose_runtimes("keras")[0]] == ["keras"]
     assert [r.name for r in choose_runtimes("xla, keras,xla")[0]] == ["keras", "xla"]
     with pytest.raises(UnknownNameError, match=r"unknown runtime 'onxx'. Did you mean 'onnx'"):
@@ -78,7 +77,7 @@ def test_the_reference_comes_first_and_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        runtimes_base, "find_spec", lambda name: None if name == "openvino" else name
+        "bench.registry.find_spec", lambda name: None if name == "openvino" else name
     )
     with pytest.raises(UsageError, match=r"needs openvino; `pip install 'backbone-bench\[openv"):
         choose_runtimes("openvino")

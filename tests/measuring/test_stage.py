@@ -18,17 +18,17 @@ from bench.analysis.runtimes import rows
 from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.inference.runtimes import RUNTIMES
-from bench.inference.runtimes.base import Call, Source
+from bench.inference.runtimes.base import Call, Runtime, Source
 from bench.storage.records import Evidence, load_run
 from bench.storage.trained import weights_path
 from bench.training.job import Job, Listener
 from bench.types import Record
 
 
-class Broken:
+class Broken(Runtime):
     """A runtime that cannot convert."""
 
-    name, artefact, modules, extra = "broken", "broken.bin", (), ""
+    name, help, artefact = "broken", "", "broken.bin"
 
     def convert(self, source: Source) -> None:
         raise ValueError("there is no operation for this layer")
@@ -37,15 +37,13 @@ class Broken:
         raise AssertionError
 
 
-class Same:
+class Same(Runtime):
     """A runtime that answers the same for every image, at once."""
 
-    artefact, modules, extra = "", (), ""
+    help = ""
 
     def __init__(self, name: str, fails_from: int = 1000) -> None:
         self.name, self.fails_from = name, fails_from
-
-    def convert(self, source: Source) -> None: ...
 
     def load(self, source: Source) -> Call:
         def call(images: np.ndarray) -> np.ndarray:

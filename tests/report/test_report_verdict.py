@@ -19,9 +19,9 @@ from bench.analysis.facts import warnings
 from bench.analysis.findings import Findings, find
 from bench.cli.commands import report_command
 from bench.cli.main import main
-from bench.inference.export import card
+from bench.inference import model_card
 from bench.inference.export.base import About
-from bench.inference.export.check import Check
+from bench.inference.exporting import Check
 from bench.reports.figures import tradeoff
 from bench.reports.formats import json_report, pull_request
 from bench.reports.html.sections import certainty, leaderboard, overview
@@ -350,7 +350,9 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
     pages = {
         "report.md": (folder / "report.md").read_text(encoding="utf-8"),
         "pull request": pull_request.text(findings),
-        "card": card.text(findings.run, evidence, about, "b.onnx", Check(4, False, 0.0, 0)),
+        "card": model_card.text(
+            findings.run, evidence, about, "b.onnx", Check(4, False, 0.0, 0).text()
+        ),
         "json": json_report.content(findings).verdict.sentence,
         "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
         "html": json.dumps(overview.data(findings, {}), ensure_ascii=False),
@@ -373,7 +375,8 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
     findings = made(tmp_path, CLOSE, images=10)
     (tmp_path / "verdict.json").write_text('{"sentence": "take the cheapest"}', encoding="utf-8")
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    text = card.text(findings.run, findings.run.evidence[1], about, "b.onnx", Check(4, False, 0, 0))
+    checked = Check(4, False, 0, 0).text()
+    text = model_card.text(findings.run, findings.run.evidence[1], about, "b.onnx", checked)
     assert "take the cheapest" not in text
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench.cli.commands.report_command import find_run
-from bench.cli.finished_run_options import EXPORT_FORMATS
 from bench.errors import Exit
+from bench.inference.export import FORMATS
 from bench.storage.trained import artefact_folder, best_first, weights_path
 from bench.system.command_line import called, typed
 from bench.system.files import to_json
@@ -67,7 +67,7 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     file = artefact_folder(run.folder, judged.trial) / result.artefact
     if result.artefact and file.is_file():
         yield f"as a file: {file}"
-    elif runtime in EXPORT_FORMATS and kept and kept[0] == judged:
+    elif runtime in FORMATS.names and kept and kept[0] == judged:
         yield f"as a file: {typed([*words, runtime])}"
     elif result.artefact:
         yield f"The {runtime} file was not kept: `run` keeps it with --keep-artefacts."

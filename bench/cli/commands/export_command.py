@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from bench.cli.commands.report_command import find_run
-from bench.inference.export import export
+from bench.inference.exporting import export
 from bench.models.rebuild import changed_code, rebuild, record_of
 from bench.registry import load_plugins
 from bench.storage.cache import Store

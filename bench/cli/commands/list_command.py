@@ -1,4 +1,4 @@
-"""`list`: the backbones, datasets and protocols there are, with their key figures."""
+"""`list`: the backbones, datasets, protocols, runtimes and export formats there are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.errors import Exit
+from bench.inference.export import FORMATS
+from bench.inference.runtimes import RUNTIMES
 from bench.models import weights
 from bench.protocol import load_protocol, protocol_names
-from bench.registry import BACKBONES, load_plugins
+from bench.registry import BACKBONES, Registry, lacking, load_plugins
 
 DATASETS = {
     "auto": "tfds:cats_vs_dogs where it can be had, else demo (the default)",
@@ -26,7 +28,7 @@ DATASETS = {
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the three lists, as tables or as JSON."""
+    """Print the lists, as tables or as JSON."""
     broken = [str(error) for error in load_plugins(arguments.plugin, arguments.packages)]
     for line in broken:
         print(f"warning: {line}", file=sys.stderr)
@@ -34,6 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
         "backbones": [_backbone(b.name) for b in BACKBONES],
         "datasets": [{"name": name, "summary": text} for name, text in DATASETS.items()],
         "protocols": [_protocol(name) for name in protocol_names()],
+        "runtimes": _optional(RUNTIMES),
+        "export formats": _optional(FORMATS),
     }
     if arguments.json:
         print(json.dumps(known, indent=2))
@@ -66,6 +70,13 @@ def _protocol(name: str) -> dict[str, Any]:
         "px": protocol.input_size or "each one's own",
         "summary": protocol.summary,
     }
+
+
+def _optional(known: Registry[Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": one.name, "summary": one.help, "here": lacking(known.kind, one) or "yes"}
+        for one in known
+    ]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.models.backends.base import Array
+from bench.inference.runtimes.base import Call
+from bench.registry import Registry
 from bench.system.files import to_json
 
 MEMBER = "backbone_bench.json"
 """The name under which a format that can hold files holds `About`."""
 
-Call = Callable[[Array], Array]
-"""uint8 images in, class probabilities out."""
-
 
 @dataclass(frozen=True)
 class About:
-    """What the file must say of itself to be used without this program."""
+    """What the file says of itself, so that it can be used without this program."""
 
     classes: tuple[str, ...]  # in the order of the model's outputs
     input_size: int
@@ -35,15 +33,22 @@ class About:
         return to_json(self, indent=2)
 
 
-@dataclass(frozen=True)
-class Format:
-    """How one kind of file is written and read again.
-
-    `write(model, folder, about)` makes a file or folder inside `folder` and returns it; `load` is
-    given that, and knows nothing of the model it came from.
-    """
+class Format(ABC):
+    """How one kind of file is written and read again."""
 
     name: str
-    suffix: str  # of what is handed out
-    write: Callable[[Any, Path, About], Path]
-    load: Callable[[Path], Call]
+    help: str  # a few words, for `--help` and `list`
+    suffix: str  # of the exported file
+    modules: tuple[str, ...] = ()  # that it needs besides the core
+    install: str = ""  # what to `pip install` to have them
+
+    @abstractmethod
+    def write(self, model: Any, folder: Path, about: About) -> Path:
+        """Write a file or folder inside `folder` and return it."""
+
+    @abstractmethod
+    def load(self, path: Path) -> Call:
+        """Read that file, knowing nothing of the model it came from."""
+
+
+FORMATS: Registry[Format] = Registry("export format", listed_by="`list`")

@@ -1,7 +1,9 @@
 """Keras' own formats: `.keras`, and the older `.h5`.
 
 A `.keras` file holds preprocessing as it was declared. An `.h5` file can hold layers alone, so
-there preprocessing becomes one: see `preprocessing_layers.py`.
+there preprocessing becomes one. What backbones declare is, in all the usual ways, the same thing:
+each output channel is a linear combination of the input channels plus an offset. The numbers are
+read off the function itself, from five colours, and checked on random ones.
 """
 
 from __future__ import annotations
@@ -10,50 +12,127 @@ import logging
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.inference.export.base import MEMBER, About, Call, Format
-from bench.inference.export.preprocessing_layers import with_preprocessing_layers
-from bench.models.backends.base import Array, current
+from bench.errors import BenchError
+from bench.inference.export.base import FORMATS, MEMBER, About, Format
+from bench.inference.runtimes.base import Call
 
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
-def _write_keras(model: Any, folder: Path, about: About) -> Path:
-    path = folder / "model.keras"
-    model.save(path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(MEMBER, about.json())
-    return path
+TOLERANCE = 1e-4  # of the preprocessed range
 
 
-def _write_h5(model: Any, folder: Path, about: About) -> Path:
-    import h5py
+class _KerasFormat(Format):
+    """What both formats share: Keras reads them."""
 
-    path = folder / "model.h5"
-    plain = with_preprocessing_layers(model)
-    logger = logging.getLogger("absl")  # through which Keras says that the format is old
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            plain.save(path)
-    finally:
-        logger.setLevel(level)
-    with h5py.File(path, "a") as file:
-        file.attrs[MEMBER] = about.json()
-    return path
+    def load(self, path: Path) -> Call:
+        import keras
+
+        from bench.models.backends.base import current
+
+        forward = current().forward(keras.saving.load_model(path, compile=False))
+
+        def call(images: Array) -> Array:
+            return forward(images)[0]
+
+        return call
 
 
-def _load(path: Path) -> Call:
+class _Keras(_KerasFormat):
+    name = "keras"
+    help = "Keras' own file"
+    suffix = ".keras"
+
+    def write(self, model: Any, folder: Path, about: About) -> Path:
+        path = folder / "model.keras"
+        model.save(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(MEMBER, about.json())
+        return path
+
+
+class _H5(_KerasFormat):
+    name = "h5"
+    help = "Keras' older file, of layers alone"
+    suffix = ".h5"
+
+    def write(self, model: Any, folder: Path, about: About) -> Path:
+        import h5py
+
+        path = folder / "model.h5"
+        plain = with_preprocessing_layers(model)
+        logger = logging.getLogger("absl")  # through which Keras says that the format is old
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                plain.save(path)
+        finally:
+            logger.setLevel(level)
+        with h5py.File(path, "a") as file:
+            file.attrs[MEMBER] = about.json()
+        return path
+
+
+FORMATS.add(_Keras())
+FORMATS.add(_H5())
+
+
+def with_preprocessing_layers(model: Any) -> Any:
+    """Return the model over the same weights, its `preprocess` model replaced by layers."""
     import keras
 
-    forward = current().forward(keras.saving.load_model(path, compile=False))
+    def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
+        if layer.name == "preprocess":
+            return _as_layers(layer, arguments[0])
+        return layer(*arguments, **keywords)
 
-    def call(images: Array) -> Array:
-        return forward(images)[0]
-
-    return call
+    return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
 
 
-KERAS = Format("keras", ".keras", _write_keras, _load)
-H5 = Format("h5", ".h5", _write_h5, _load)
+def _as_layers(preprocess: Any, image: Any) -> Any:
+    from keras import layers
+
+    matrix, offset = _affine(preprocess, image.shape[1])
+    floats = layers.Rescaling(1.0, dtype="float32", name="to_float")(image)
+    convolution = layers.Conv2D(3, 1, name="preprocessing", trainable=False)
+    values = convolution(floats)
+    convolution.set_weights([matrix[None, None], offset])
+    return values
+
+
+def _affine(preprocess: Any, size: int) -> tuple[Array, Array]:
+    """Return the matrix and offset of `values = pixels @ matrix + offset`."""
+    import numpy as np
+
+    black = np.zeros(3, "uint8")
+    primaries = np.eye(3, dtype="uint8") * 255
+    offset, *columns = (_of_colour(preprocess, size, c) for c in (black, *primaries))
+    matrix = (np.stack(columns) - offset) / 255
+    noise = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype("uint8")
+    expected = _numpy(preprocess(noise))
+    error = np.abs(noise @ matrix + offset - expected).max()
+    if error > TOLERANCE * max(1.0, float(np.ptp(expected))):
+        raise BenchError(
+            "an .h5 file cannot hold this backbone's preprocessing, which is more than a scale "
+            "and an offset of each channel; use --format keras."
+        )
+    return matrix.astype("float32"), offset.astype("float32")
+
+
+def _of_colour(preprocess: Any, size: int, colour: Array) -> Array:
+    import numpy as np
+
+    image = np.broadcast_to(colour, (1, size, size, 3))
+    found: Array = _numpy(preprocess(image))[0, 0, 0].astype(np.float64)
+    return found
+
+
+def _numpy(tensor: Any) -> Array:
+    import keras
+
+    array: Array = keras.ops.convert_to_numpy(tensor)
+    return array

@@ -1,16 +1,12 @@
-"""Runtimes: ways of running a trained model whose latency is timed, one a file.
+"""Runtimes: ways of running a trained model whose latency is timed.
 
-A new file in this folder is found by itself: importing this package registers every runtime.
+Each file of this folder registers its own: adding one takes that file alone. Importing this package
+loads no framework, as the command line lists what there is.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from pkgutil import iter_modules
-
 from bench.inference.runtimes.base import RUNTIMES, choose_runtimes
+from bench.registry import import_all
 
 __all__ = ["RUNTIMES", "choose_runtimes"]
 
-for _module in sorted(iter_modules(__path__), key=lambda module: module.name):
-    import_module(f"{__name__}.{_module.name}")
+import_all(__name__)

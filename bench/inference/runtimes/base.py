@@ -5,26 +5,28 @@ How runtimes are timed is in `bench/inference/measuring`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import TrialError, UsageError
-from bench.models.backends.base import Array
-from bench.registry import Registry
+from bench.registry import Registry, lacking
+
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
 REFERENCE = "keras"
 
-Call = Callable[[Array], Array]
+Call = Callable[["Array"], "Array"]
 """uint8 images in, class probabilities on the host out. The first call of a batch size may be
 slow."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a runtime is made of."""
+    """What a runtime is given."""
 
     model: Any  # the whole Keras model, uint8 pixels to probabilities
     images: Array  # training images, to calibrate with
@@ -32,40 +34,35 @@ class Source:
     threads: int
 
 
-class Runtime(Protocol):
+class Runtime(ABC):
     """Turns a trained model into a callable.
 
-    `artefact` names what `convert` makes in the source's folder, and `load` reads that file and
-    nothing else of the model; without one the runtime runs the Keras model as it is. `modules` are
-    what it needs besides the core, `extra` what to `pip install` to have them.
+    `artefact` names the file that `convert` writes into the source's folder; `load` reads that file
+    and nothing else of the model. Without one the runtime runs the Keras model as it is.
     """
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    help: str  # one line, for `--help` and `list`
+    artefact: str = ""
+    modules: tuple[str, ...] = ()  # that it needs besides the core
+    install: str = ""  # what to `pip install` to have them
 
-    @property
-    def artefact(self) -> str: ...
+    def convert(self, source: Source) -> None:  # noqa: B027  # not all have something to convert
+        """Write the artefact, where there is one."""
 
-    @property
-    def modules(self) -> tuple[str, ...]: ...
-
-    @property
-    def extra(self) -> str: ...
-
-    def convert(self, source: Source) -> None:
-        """Write the artefact."""
-
+    @abstractmethod
     def load(self, source: Source) -> Call:
-        """Make ready to answer, from the artefact where there is one."""
+        """Return what answers, from the artefact where there is one."""
 
 
-RUNTIMES: Registry[Runtime] = Registry("runtime")
+RUNTIMES: Registry[Runtime] = Registry("runtime", listed_by="`list`")
 
 
 def choose_runtimes(names: str) -> tuple[list[Runtime], list[str]]:
-    """The runtimes of `all` or `NAME,NAME`, the reference always first, and what `all` leaves out.
+    """Return the runtimes of `all` or `NAME,NAME`, the reference always first, and why `all` leaves
+    some out.
 
-    One that is asked for by name and lacks its packages is an error that says how to get them.
+    One that is named and lacks its packages is an error that says how to install them.
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
@@ -74,22 +71,14 @@ def choose_runtimes(names: str) -> tuple[list[Runtime], list[str]]:
     left_out: list[str] = []
     for name in wanted:
         for runtime in RUNTIMES if name == "all" else [RUNTIMES[name]]:
-            missing = _missing(runtime.modules)
             if runtime in chosen:
                 continue
-            if not missing:
+            if not (text := lacking("runtime", runtime)):
                 chosen.append(runtime)
-                continue
-            # It is no extra of ours: a whole other backend.
-            missing = ["tensorflow"] if "tensorflow" in missing else missing
-            extra = "tensorflow" if "tensorflow" in missing else f"backbone-bench[{runtime.extra}]"
-            text = (
-                f"runtime {runtime.name} needs {', '.join(missing)}; "
-                f"`pip install '{extra}'` brings it."
-            )
-            if name != "all":
+            elif name == "all":
+                left_out.append(text)
+            else:
                 raise UsageError(text)
-            left_out.append(text)
     return chosen, left_out
 
 
@@ -102,5 +91,17 @@ def needs_backend(name: str, allowed: str) -> None:
         raise TrialError(f"runtime {name} converts from KERAS_BACKEND={allowed}, not {found}.")
 
 
-def _missing(modules: Iterable[str]) -> list[str]:
-    return [module for module in modules if find_spec(module) is None]
+def frozen_graph(model: Any, runtime: str) -> Any:
+    """Return the model as a TensorFlow function for uint8 images in batches of any size, its
+    weights as constants: what converters start from.
+
+    A variable would be read in every query, and what the model captured besides variables, as
+    EfficientNet's normalization does, would become an input.
+    """
+    needs_backend(runtime, "tensorflow")
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype, name="image")
+    traced = tf.function(lambda image: model(image, training=False)).get_concrete_function(spec)
+    return convert_variables_to_constants_v2(traced)

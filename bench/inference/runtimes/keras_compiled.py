@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from bench.inference.runtimes.base import REFERENCE, RUNTIMES, Call, Source
-from bench.models.backends.base import Array, current
+from typing import TYPE_CHECKING
+
+from bench.inference.runtimes.base import REFERENCE, RUNTIMES, Call, Runtime, Source
+
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
 
-class _KerasCompiled:
+class _KerasCompiled(Runtime):
     name = REFERENCE
-    artefact = ""
-    modules: tuple[str, ...] = ()
-    extra = ""
-
-    def convert(self, source: Source) -> None:
-        """It runs the model as it is."""
+    help = "the Keras model as its backend compiles it; always timed"
 
     def load(self, source: Source) -> Call:
+        from bench.models.backends.base import current
+
         forward = current().forward(source.model)
 
         def call(images: Array) -> Array:

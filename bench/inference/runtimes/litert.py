@@ -9,29 +9,25 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Source
-from bench.inference.runtimes.frozen import frozen
-from bench.models.backends.base import Array
+from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source, frozen_graph
 from bench.system.files import write_atomic
 
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
-@dataclass(frozen=True)
-class _LiteRT:
-    precision: Literal["float32", "float16", "int8"]
-    modules: tuple[str, ...] = ("tensorflow", "ai_edge_litert")
-    extra: str = "litert"
 
-    @property
-    def name(self) -> str:
-        return "litert" if self.precision == "float32" else f"litert_{self.precision}"
+class _LiteRT(Runtime):
+    modules = ("tensorflow", "ai_edge_litert")
+    install = "backbone-bench[litert]"
 
-    @property
-    def artefact(self) -> str:
-        return f"{self.name}.tflite"
+    def __init__(self, precision: Literal["float32", "float16", "int8"]) -> None:
+        self.precision = precision
+        self.name = "litert" if precision == "float32" else f"litert_{precision}"
+        self.help = f"LiteRT (TensorFlow Lite), {precision}"
+        self.artefact = f"{self.name}.tflite"
 
     def convert(self, source: Source) -> None:
         converted = _converted(source, self.name, self.precision)
@@ -62,7 +58,7 @@ class _Interpreter:
 
 
 def _converted(source: Source, name: str, precision: str) -> bytes:
-    graph = frozen(source.model, name)
+    graph = frozen_graph(source.model, name)
     import tensorflow as tf
 
     with warnings.catch_warnings():
@@ -87,5 +83,6 @@ def _one_by_one(images: Array) -> Iterator[list[Array]]:
         yield [images[index : index + 1]]
 
 
-for _precision in ("float32", "float16", "int8"):
-    RUNTIMES.add(_LiteRT(_precision))
+RUNTIMES.add(_LiteRT("float32"))
+RUNTIMES.add(_LiteRT("float16"))
+RUNTIMES.add(_LiteRT("int8"))

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Source
-from bench.inference.runtimes.frozen import frozen
-from bench.models.backends.base import Array
+from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source, frozen_graph
 from bench.system.files import workplace
+
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
 CALIBRATION_BATCH = 8
 OPSET = 17
 
 
-@dataclass(frozen=True)
-class _OnnxRuntime:
-    precision: Literal["float32", "int8"]
-    modules: tuple[str, ...] = ("tensorflow", "onnx", "onnxruntime", "tf2onnx")
-    extra: str = "onnx"
+class _OnnxRuntime(Runtime):
+    modules = ("tensorflow", "onnx", "onnxruntime", "tf2onnx")
+    install = "backbone-bench[onnx]"
 
-    @property
-    def name(self) -> str:
-        return "onnx" if self.precision == "float32" else f"onnx_{self.precision}"
-
-    @property
-    def artefact(self) -> str:
-        return f"{self.name}.onnx"
+    def __init__(self, precision: Literal["float32", "int8"]) -> None:
+        self.precision = precision
+        self.name = "onnx" if precision == "float32" else f"onnx_{precision}"
+        self.help = f"ONNX Runtime, {precision}"
+        self.artefact = f"{self.name}.onnx"
 
     def convert(self, source: Source) -> None:
         path = source.folder / self.artefact
@@ -60,7 +56,7 @@ class _OnnxRuntime:
 
 def export_onnx(model: Any, path: Path, name: str) -> None:
     """Write the model as float32 ONNX, for any batch size."""
-    graph = frozen(model, name)
+    graph = frozen_graph(model, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -112,5 +108,5 @@ def _input_name(path: Path) -> str:
     return str(onnx.load(str(path)).graph.input[0].name)
 
 
-for _precision in ("float32", "int8"):
-    RUNTIMES.add(_OnnxRuntime(_precision))
+RUNTIMES.add(_OnnxRuntime("float32"))
+RUNTIMES.add(_OnnxRuntime("int8"))

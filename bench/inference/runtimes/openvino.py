@@ -1,21 +1,24 @@
-"""OpenVINO on the CPU, in float32: it takes bfloat16 by itself where the processor has it, so
-float32 is asked for."""
+"""OpenVINO on the CPU. It uses bfloat16 by default where the processor has it; float32 is asked
+for."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Source
+from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source
 from bench.inference.runtimes.onnx import export_onnx
-from bench.models.backends.base import Array
 from bench.system.files import workplace
 
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
-class _OpenVINO:
+
+class _OpenVINO(Runtime):
     name = "openvino"
-    artefact = "openvino.xml"  # and openvino.bin beside it, with the weights
+    help = "OpenVINO on the CPU, float32"
+    artefact = "openvino.xml"  # openvino.bin next to it has the weights
     modules = ("tensorflow", "onnx", "tf2onnx", "openvino")
-    extra = "openvino"
+    install = "backbone-bench[openvino]"
 
     def convert(self, source: Source) -> None:
         import openvino
@@ -24,7 +27,7 @@ class _OpenVINO:
             exported = folder / "float32.onnx"
             export_onnx(source.model, exported, self.name)
             converted = openvino.convert_model(exported)
-        # It would store float16 weights by itself.
+        # By default it would store float16 weights.
         openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)
 
     def load(self, source: Source) -> Call:

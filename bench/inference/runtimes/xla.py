@@ -1,24 +1,24 @@
-"""XLA: the Keras model compiled as a whole. On JAX that is what the reference does already."""
+"""XLA: the Keras model compiled as a whole. On JAX the reference does that already."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Source, needs_backend
-from bench.models.backends.base import Array
+from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source, needs_backend
+
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
 
 
-class _XLA:
+class _XLA(Runtime):
     name = "xla"
-    artefact = ""
+    help = "the Keras model compiled as a whole by XLA"
     modules = ("tensorflow",)
-    extra = "tensorflow"
-
-    def convert(self, source: Source) -> None:
-        """It runs the model as it is."""
+    install = "tensorflow"
 
     def load(self, source: Source) -> Call:
         needs_backend(self.name, "tensorflow")
+        import numpy as np
         import tensorflow as tf
 
         @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]

@@ -11,7 +11,6 @@ from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import class_scores, confusion_matrix
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export.base import About
-from bench.inference.export.check import Check
 from bench.storage.records import Evidence, Run
 from bench.types import SPLITS, Record
 
@@ -27,7 +26,7 @@ FIGURES = (
 )
 
 
-def text(run: Run, evidence: Evidence, about: About, file: str, check: Check) -> str:
+def text(run: Run, evidence: Evidence, about: About, file: str, checked: str) -> str:
     """The whole card, as Markdown."""
     sections = [
         _head(about, evidence.record, file),
@@ -37,7 +36,7 @@ def text(run: Run, evidence: Evidence, about: About, file: str, check: Check) ->
         _figures(run, evidence),
         _verdict(run),
         _limits(run, evidence, about),
-        f"## Check\n\nThe file was {safe(check.text(), 400)}.",
+        f"## Check\n\nThe file was {safe(checked, 400)}.",
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
 

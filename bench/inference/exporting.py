@@ -1,19 +1,30 @@
-"""An exported file held against the model it came from and the run's own record."""
+"""Export a trained model: write the file, load it again, compare it with the model and the record,
+and only then put it in place, with a model card next to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import __version__
+from bench.analysis.escape import file_names, shorten
+from bench.analysis.metrics.calibration import temperature
 from bench.analysis.metrics.classification import answers
 from bench.data import pixels
-from bench.errors import BenchError
-from bench.inference.export.base import Call
+from bench.errors import BenchError, UsageError
+from bench.inference import model_card
+from bench.inference.export import FORMATS
+from bench.inference.export.base import About
+from bench.inference.runtimes.base import Call
 from bench.models.backends.base import Array, current
+from bench.models.rebuild import TrainedModel
+from bench.registry import lacking
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run
+from bench.system.files import remove_stale, workplace, write_atomic
 
 BATCH = 32
 MAX_IMAGES = 1000
@@ -21,6 +32,57 @@ GENERATED = 32
 TOLERANCE = 1e-3  # of a probability
 UNDECIDED = 2 * TOLERANCE  # closer than that, two classes may change places, or ...
 UNDECIDED_IN_HALF = 0.3  # where the record's answers were computed in half precision
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how it was checked."""
+
+    path: Path
+    card: Path
+    checked: str
+
+
+def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store: Store) -> Exported:
+    """Write, load again, compare, and only then hand out; nothing that exists is replaced."""
+    chosen = FORMATS[format_name]
+    if text := lacking("export format", chosen):
+        raise UsageError(text)
+    backbone = model.record.trial.backbone
+    path = folder / (file_names([backbone])[backbone] + chosen.suffix)
+    about_it = path.with_name(f"{path.name}.md")
+    for there in (path, about_it):
+        if there.exists():
+            raise UsageError(f"{there} exists already; remove it or give another --output.")
+    evidence = Evidence(model.record, run.dataset.classes, run.folder)
+    about = About(
+        classes=model.classes,
+        input_size=model.record.trial.input_size,
+        backbone=backbone,
+        run=run.name,
+        trial=model.record.trial.key,
+        temperature=temperature(evidence).value,
+        backbone_bench=__version__,
+    )
+    classifier = model.class_probabilities()
+    reference = Reference(classifier, run, evidence, store)
+    remove_stale(folder, below=False)
+    with workplace(folder) as place:
+        try:
+            made = chosen.write(classifier, place, about)
+            call = chosen.load(made)
+        except BenchError:
+            raise
+        except Exception as error:
+            # Converters raise whatever they trip over, and at any length.
+            reason = shorten(" ".join(str(error).split()), 300)
+            raise BenchError(
+                f"{backbone} cannot be exported as {format_name}: {type(error).__name__}: {reason}"
+            ) from error
+        found = reference.check(call)
+        made.replace(path)
+    write_atomic(about_it, model_card.text(run, evidence, about, path.name, found.text()))
+    return Exported(path, about_it, found.text())
 
 
 @dataclass(frozen=True)
