@@ -161,12 +161,6 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
     return broken
 
 
-def import_all(package: str) -> None:
-    """Import every module of a package in the order of their names; each registers what it has."""
-    for module in sorted(_modules_of(package)):
-        importlib.import_module(module)
-
-
 def lacking(kind: str, item: Optional) -> str:
     """Return which packages an optional item lacks and how to install them; "" where none."""
     missing = [module for module in item.modules if find_spec(module) is None]

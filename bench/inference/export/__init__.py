@@ -6,8 +6,8 @@ loads no framework, as the command line lists what there is. Writing and checkin
 """
 
 from bench.inference.export.base import FORMATS
-from bench.registry import import_all
+from bench.registry import import_modules
 
 __all__ = ["FORMATS"]
 
-import_all(__name__)
+import_modules(__name__)

@@ -5,8 +5,8 @@ loads no framework, as the command line lists what there is.
 """
 
 from bench.inference.runtimes.base import RUNTIMES, choose_runtimes
-from bench.registry import import_all
+from bench.registry import import_modules
 
 __all__ = ["RUNTIMES", "choose_runtimes"]
 
-import_all(__name__)
+import_modules(__name__)

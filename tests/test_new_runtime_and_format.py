@@ -16,7 +16,7 @@ import trained_run as made
 from bench.cli.main import main
 from bench.inference.export import FORMATS
 from bench.inference.runtimes import RUNTIMES
-from bench.registry import BACKBONES, import_all
+from bench.registry import BACKBONES, import_modules
 from bench.storage.records import load_run
 
 RUNTIME = """
@@ -81,7 +81,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (folder / f"one_more_{package}.py").write_text(text)
         module = import_module(f"bench.inference.{package}")
         monkeypatch.setattr(module, "__path__", [*module.__path__, str(folder)])
-        import_all(module.__name__)
+        import_modules(module.__name__)
     yield
     for registry, items in zip((RUNTIMES, FORMATS), before, strict=True):
         for name in set(registry.names) - set(items):
