@@ -11,25 +11,38 @@ from rich.console import Console
 from test_run import plan
 
 from bench.cli.display import Display, human_seconds
+from bench.execution.plan import Plan
+from bench.execution.progress import Progress
 from bench.execution.schedule import make_schedule
 from bench.protocol import Phase
 from bench.storage.records import SCHEMA
+from bench.training.events import EpochEnded, RecordMade, StageProgress
 from bench.types import Epoch, Record
 
 EPOCH = Epoch(loss=0.5, accuracy=0.75, val_loss=0.4, val_accuracy=0.8, seconds=1.0)
+
+
+def _progress(p: Plan, folder: Path, display: Display) -> Progress:
+    return Progress(p, folder, make_schedule(p, p.trials), display)
+
+
+def _seen(display: Display) -> list[str]:
+    seen = Console(file=StringIO(), width=200)
+    seen.print(display._render())
+    return seen.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
 
 
 def test_trials_side_by_side_are_not_mixed_up(tmp_path: Path) -> None:
     shown = StringIO()
     both = plan("one", "two")
     first, second = both.trials
-    console = Console(file=shown, width=200)
-    with Display(console, both, both.trials, tmp_path, quiet=False) as display:
+    with Display(Console(file=shown, width=200)) as display:
+        tell = _progress(both, tmp_path, display)
         for done in range(3):
-            display.stage(first, "frozen part, train", done, 3)
-            display.stage(second, "frozen part, test", done, 3)
-        display.epoch(first, "head", 1, 1, EPOCH)
-        display.record(Record(SCHEMA, first, "failed", "it broke"))
+            tell(StageProgress(first, "frozen part, train", done, 3))
+            tell(StageProgress(second, "frozen part, test", done, 3))
+        tell(EpochEnded(first, "head", 1, 1, EPOCH))
+        tell(RecordMade(Record(SCHEMA, first, "failed", "it broke")))
     lines = shown.getvalue().splitlines()
     assert lines == [
         "one: frozen part, train",
@@ -41,13 +54,10 @@ def test_trials_side_by_side_are_not_mixed_up(tmp_path: Path) -> None:
 
 def test_the_time_left_counts_the_measuring_and_the_reports(tmp_path: Path) -> None:
     both = plan("one", "two")
-    shown = StringIO()
     console = Console(file=StringIO(), width=200, force_terminal=True)
 
     def left(display: Display) -> str:
-        seen = Console(file=shown, width=200)
-        seen.print(display._render())
-        line = next(row for row in reversed(shown.getvalue().splitlines()) if "whole run" in row)
+        line = next(row for row in reversed(_seen(display)) if "whole run" in row)
         return line.partition("about ")[2].partition(" left")[0]
 
     schedule = make_schedule(both, both.trials)
@@ -55,12 +65,14 @@ def test_the_time_left_counts_the_measuring_and_the_reports(tmp_path: Path) -> N
     # prepare it, 0.1 for the two test images; 3.2 for 64 single images, twice 0.5 for larger
     # batches, 1.5 to warm up. 10 s for the reports.
     assert schedule.total == pytest.approx(2 * 60 + 2 * (4 + 4 + 0.1 + 3.2 + 1 + 1.5) + 10)
-    with Display(console, both, both.trials, tmp_path, quiet=False) as display:
+    with Display(console) as display:
+        tell = _progress(both, tmp_path, display)
         assert left(display) == human_seconds(schedule.total)
         for trial in both.trials:
-            display.record(Record(SCHEMA, trial, "failed", "it broke"))
+            tell(RecordMade(Record(SCHEMA, trial, "failed", "it broke")))
         assert left(display) == human_seconds(schedule.measuring + 10)
-        display.stage(both.trials[0], "timing keras, all in turns", 999, 1000)
+        text = "timing keras, all in turns"
+        tell(StageProgress(both.trials[0], text, 999, 1000, "measuring"))
         assert left(display) == "10 s"
 
 
@@ -70,18 +82,16 @@ def test_each_has_a_bar_until_it_ends(tmp_path: Path) -> None:
     console = Console(file=StringIO(), width=200, force_terminal=True)
 
     def rows(display: Display) -> list[str]:
-        seen = Console(file=StringIO(), width=200)
-        seen.print(display._render())
-        written = seen.file.getvalue()  # type: ignore[attr-defined]
-        return [line.split("  ")[0].strip() for line in written.splitlines() if ":" in line]
+        return [line.split("  ")[0].strip() for line in _seen(display) if ":" in line]
 
-    with Display(console, both, both.trials, tmp_path, quiet=False) as display:
-        display.stage(first, "head", 1, 2)
-        display.stage(second, "building")
+    with Display(console) as display:
+        tell = _progress(both, tmp_path, display)
+        tell(StageProgress(first, "head", 1, 2, "phase"))
+        tell(StageProgress(second, "building"))
         bars = " ".join(rows(display))
         assert "one: head" in bars
         assert "two: building" in bars
-        display.record(Record(SCHEMA, first, "failed", "it broke"))
+        tell(RecordMade(Record(SCHEMA, first, "failed", "it broke")))
         bars = " ".join(rows(display))
         assert "one: head" not in bars
         assert "two: building" in bars
@@ -92,11 +102,10 @@ def test_a_phase_that_stops_early_counts_as_finished_once_the_next_begins(tmp_pa
     (trial,) = one.trials
     phases = (Phase("head", 100, 1e-3), Phase("fine-tune", 10, 1e-5))
     one = replace(one, protocol=replace(one.protocol, phases=phases))
-    console = Console(file=StringIO(), width=200, force_terminal=True)
-    with Display(console, one, one.trials, tmp_path, quiet=False) as display:
-        display.epoch(trial, "head", 100, 1, EPOCH)
-        display.stage(trial, "head", 1, 2)
-        # Half is the frozen part's, a quarter each phase's.
-        assert display._of(trial).fraction == pytest.approx(0.5 + 0.25 * 1.5 / 100)
-        display.stage(trial, "fine-tune", 1, 2)
-        assert display._of(trial).fraction == pytest.approx(0.75 + 0.25 * 0.5 / 10)
+    tell = Progress(one, tmp_path, make_schedule(one, one.trials), lambda event: None)
+    tell(EpochEnded(trial, "head", 100, 1, EPOCH))
+    tell(StageProgress(trial, "head", 1, 2, "phase"))
+    # Half is the frozen part's, a quarter each phase's.
+    assert tell._time._under_way[trial.key] == pytest.approx(0.5 + 0.25 * 1.5 / 100)
+    tell(StageProgress(trial, "fine-tune", 1, 2, "phase"))
+    assert tell._time._under_way[trial.key] == pytest.approx(0.75 + 0.25 * 0.5 / 10)

@@ -10,8 +10,7 @@ from test_run import DATASET, PROTOCOL, plan
 
 from bench.errors import BenchError
 from bench.storage.records import write_dataset
-from bench.training.job import Job
-from bench.training.job_file import read_job, write_job
+from bench.training.job import Job, read_job, write_job
 
 
 @pytest.fixture

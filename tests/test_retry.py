@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import tiny
 import workbench
-from test_run import REQUEST, Silent, plan
+from test_run import REQUEST, plan, silent
 
 from bench import reports as report
 from bench.errors import OutOfMemoryError, WorkerDiedError
+from bench.execution.executors.base import Executor
 from bench.execution.executors.inline import Inline
-from bench.execution.executors.local_process import _for_memory
+from bench.execution.executors.worker_process import how_it_ended
 from bench.execution.plan import Plan, make_plan
 from bench.execution.run import execute
 from bench.protocol import Head, Phase
@@ -25,16 +26,15 @@ from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, load_run
 from bench.system.memory import is_out_of_memory, memory_error_summary
-from bench.training.job import Job, Listener
+from bench.training.events import Listener, RecordMade
+from bench.training.job import Job
 from bench.types import Dataset, Record, Settings
 
 PROTOCOL = replace(workbench.PROTOCOL, head=Head(dropout=0.0))
 
 
-class Needing:
+class Needing(Executor):
     """An executor whose trials fit only in steps of so many images, by seed."""
-
-    slots = 1
 
     def __init__(self, room: Mapping[int, int], fault: Exception | None = None) -> None:
         self.room = room
@@ -49,15 +49,13 @@ class Needing:
             if images > self.room[trial.seed]:
                 raise self.fault
             record = Record(SCHEMA, trial, "ok", accumulation=job.accumulation)
-            self.records.append(replace(record, notes=job.accumulation_notes))
-            listener.record(self.records[-1])
-
-    def close(self) -> None: ...
+            self.records.append(replace(record, notes=job.notes))
+            listener(RecordMade(self.records[-1]))
 
 
 def run(p: Plan, folder: Path, store: Store, needing: Needing, **changes: bool) -> list[Record]:
     request = replace(REQUEST, **changes)  # type: ignore[arg-type]
-    return list(execute(p, folder, request, store, needing, Silent()))
+    return list(execute(p, folder, request, store, needing, silent))
 
 
 def test_what_is_left_is_run_in_halves_until_it_fits(tmp_path: Path, store: Store) -> None:
@@ -128,9 +126,7 @@ def test_trained_batchnorm_saw_fewer_images_and_the_record_says_so() -> None:
     phase = Phase("head", 1, 0.1, batchnorm="trained")
     p = plan("one", protocol=replace(plan("one").protocol, phases=(phase,)))
     job = Job(p.trials, p.protocol, p.dataset, None, "", "", 0, accumulation=2, shortage="So.")
-    assert any(
-        "BatchNorm was trained on 16 images at a time, not 32" in n for n in job.accumulation_notes
-    )
+    assert any("BatchNorm was trained on 16 images at a time, not 32" in n for n in job.notes)
 
 
 def _named(name: str, text: str = "") -> Exception:
@@ -177,7 +173,7 @@ def test_which_errors_mean_memory(error: Exception, short: bool) -> None:
 def test_which_deaths_mean_memory(code: int, log: str, memory: bool, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(log)
-    assert _for_memory(code, path) is memory
+    assert how_it_ended(code, "", path).out_of_memory is memory
 
 
 def test_of_a_long_message_the_line_that_says_it() -> None:
@@ -256,7 +252,7 @@ def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[
         rate=1e11,
         located=dict.fromkeys(names),
     )
-    records = execute(p, folder, REQUEST, store, Inline(), Silent())
+    records = execute(p, folder, REQUEST, store, Inline(), silent)
     return {record.trial.backbone: record for record in records}
 
 

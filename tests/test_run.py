@@ -18,7 +18,8 @@ from abandoned import left_beside
 
 from bench.analysis.metrics.base import METRICS
 from bench.errors import BenchError, UsageError, WorkerDiedError, reason
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors import make_executor
+from bench.execution.executors.base import Executor
 from bench.execution.plan import Plan, find_weights, make_plan
 from bench.execution.remaining import pending
 from bench.execution.run import Request, execute
@@ -30,11 +31,11 @@ from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA, load_run, read_records, write_records
 from bench.storage.run_folder import lock_run, run_folder
-from bench.training.job import Job, Listener
+from bench.training.events import Event, Listener, Note, RecordMade
+from bench.training.job import Job
 from bench.types import (
     Backbone,
     Dataset,
-    Epoch,
     Measuring,
     Record,
     RuntimeResult,
@@ -84,33 +85,26 @@ def plan(
     )
 
 
-class Silent:
-    """Hears everything, says nothing."""
-
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
-
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def record(self, record: Record) -> None: ...
+def silent(event: Event) -> None:
+    """Listen, and say nothing."""
 
 
-class Told(Silent):
+class Told:
     """Remembers what is noted."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.notes.append(event.text)
 
 
-class Scripted:
+class Scripted(Executor):
     """An executor that answers each trial as it is told to: a status, or death."""
 
     def __init__(self, answer: Callable[[Trial], str]) -> None:
-        self.answer, self.slots = answer, 1
+        self.answer = answer
         self.ran: list[tuple[str, int]] = []
 
     def run(self, job: Job, listener: Listener) -> None:
@@ -122,14 +116,12 @@ class Scripted:
             if status == "interrupt":
                 raise KeyboardInterrupt
             digest = write_arrays(Path(job.folder), trial.key, ARRAYS) if status == "ok" else ""
-            listener.record(Record(SCHEMA, trial, status, arrays_sha256=digest))  # type: ignore[arg-type]
-
-    def close(self) -> None: ...
+            listener(RecordMade(Record(SCHEMA, trial, status, arrays_sha256=digest)))
 
 
 def run(p: Plan, folder: Path, store: Store, answer: Callable[[Trial], str]) -> Scripted:
     executor = Scripted(answer)
-    execute(p, folder, REQUEST, store, executor, Silent())
+    execute(p, folder, REQUEST, store, executor, silent)
     return executor
 
 
@@ -209,7 +201,7 @@ def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Stor
     happened: list[str] = []
     executor = Scripted(lambda trial: happened.append(trial.backbone) or "ok")
     request = replace(REQUEST, restore=lambda: happened.append("restored"))
-    execute(plan("one", "two"), tmp_path / "r", request, store, executor, Silent())
+    execute(plan("one", "two"), tmp_path / "r", request, store, executor, silent)
     assert happened == ["restored", "one", "restored", "two"]
 
 
@@ -234,7 +226,7 @@ def test_an_executor_that_neither_records_nor_raises_leaves_failed_trials(
             assert len(self.ran) <= 3, "asked again and again"
 
     executor = Idle(lambda trial: "ok")
-    records = execute(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store, executor, Silent())
+    records = execute(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store, executor, silent)
     # Both were given, then the second alone: each fails once.
     assert executor.ran == [("one", 0), ("one", 1), ("one", 1)]
     assert [record.status for record in records] == ["failed", "failed"]
@@ -245,8 +237,8 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
-    with closing(LocalProcess(Settings())) as executor:
-        records = execute(plan("one"), tmp_path, REQUEST, store, executor, Silent())
+    with closing(make_executor(Settings())) as executor:
+        records = execute(plan("one"), tmp_path, REQUEST, store, executor, silent)
     assert [record.status for record in records] == ["failed"]
     log = tmp_path / records[0].reason.rsplit("its log is ", 1)[1].rstrip(".")
     assert "nonesuch" in log.read_text(encoding="utf-8")
@@ -262,7 +254,7 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
 
 def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
     request = replace(REQUEST, files={"audit.json": b"{}", "audit/001.jpg": b"jpeg"})
-    execute(plan("one"), tmp_path / "r", request, store, Scripted(lambda t: "ok"), Silent())
+    execute(plan("one"), tmp_path / "r", request, store, Scripted(lambda t: "ok"), silent)
     assert (tmp_path / "r/audit/001.jpg").read_bytes() == b"jpeg"
     # A run that may not be made there writes nothing.
     other = replace(request, files={"audit.json": b"other"})
@@ -273,7 +265,7 @@ def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store)
             other,
             store,
             Scripted(lambda t: "ok"),
-            Silent(),
+            silent,
         )
     assert (tmp_path / "r/audit.json").read_bytes() == b"{}"
 

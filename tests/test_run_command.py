@@ -19,12 +19,14 @@ from bench import reports as report
 from bench.cli.commands import run_command
 from bench.cli.main import main
 from bench.errors import Exit, StoppedError, WorkerDiedError
+from bench.execution.executors.base import Executor
 from bench.models import download
 from bench.registry import BACKBONES
 from bench.storage.arrays import write_arrays
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run
-from bench.training.job import Blueprint, Job, Listener
+from bench.training.events import Listener, RecordMade
+from bench.training.job import Job
 from bench.types import SPLITS, Record, RuntimeResult, Session, Settings, WeightsFile, WeightsUsed
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -33,7 +35,7 @@ REPORTS = ("r/report.md", "r/report.html", "r/summary.csv", "index.html", "lates
 
 
 @dataclass
-class Scripted:
+class Scripted(Executor):
     """An executor that trains nothing: its trials fail or, with answers that know nothing, are ok;
     `ends` may raise before."""
 
@@ -41,24 +43,16 @@ class Scripted:
     ends: Callable[[], None] = lambda: None
     unlike: bool = False  # whether each seed is judged on other test images
     ran: list[int] = field(default_factory=list)  # seeds
-    slots: int = 1
-    notes: tuple[str, ...] = ()
 
     def __call__(self, settings: Settings, trial_timeout: float | None) -> Scripted:
         return self
-
-    def warm_up(self) -> None: ...
-
-    def build_ahead(self, blueprint: Blueprint | None) -> None: ...
-
-    def close(self) -> None: ...
 
     def run(self, job: Job, listener: Listener) -> None:
         for trial in job.trials:
             self.ran.append(trial.seed)
             self.ends()
             if self.status == "failed":
-                listener.record(Record(SCHEMA, trial, "failed", "as it was told to"))
+                listener(RecordMade(Record(SCHEMA, trial, "failed", "as it was told to")))
                 continue
             labels = {split: np.array(job.dataset.splits[split].labels) for split in SPLITS}
             even = {split: np.full((len(labels[split]), 2), 0.5, "float32") for split in SPLITS}
@@ -74,17 +68,16 @@ class Scripted:
             session = Session(
                 "now", (trial.backbone,), 1, 1, 1e9, (), job.measuring.latency_seconds
             )
-            listener.record(
-                Record(
-                    SCHEMA,
-                    trial,
-                    "ok",
-                    weights=used,
-                    seconds={"total": 1.0, "reused": 0.0},
-                    runtimes=(RuntimeResult("keras", session=session),),
-                    session=session,
-                )
+            record = Record(
+                SCHEMA,
+                trial,
+                "ok",
+                weights=used,
+                seconds={"total": 1.0, "reused": 0.0},
+                runtimes=(RuntimeResult("keras", session=session),),
+                session=session,
             )
+            listener(RecordMade(record))
 
 
 @pytest.fixture
@@ -93,7 +86,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     workbench.write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})
 
     def run(executor: Scripted, *more: str) -> int:
-        monkeypatch.setattr(run_command, "LocalProcess", executor)
+        monkeypatch.setattr(run_command, "make_executor", executor)
         places = ("--results", tmp_path / "results", "--cache", tmp_path / "cache")
         words = ("--backbones", "tiny", "--dataset", tmp_path / "data", *places, "--run", "r")
         return main([*map(str, words), *more])

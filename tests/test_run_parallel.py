@@ -7,20 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_run import REQUEST, Silent, plan
+from test_run import REQUEST, plan, silent
 
 from bench.errors import StoppedError, WorkerDiedError
+from bench.execution.executors.base import Executor
 from bench.execution.run import execute
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records
 from bench.system.parallel import run_parallel
-from bench.training.job import Job, Listener
+from bench.training.events import Listener, RecordMade
+from bench.training.job import Job
 from bench.types import Record, Trial
 
 PATIENCE = 30.0  # seconds after which something hangs
 
 
-class TwoDevices:
+class TwoDevices(Executor):
     """An executor with two devices; the first two jobs wait until both have begun."""
 
     slots = 2
@@ -44,12 +46,12 @@ class TwoDevices:
             if first:
                 self._both.wait()
             for trial in job.trials:
-                self._run(trial, listener)
+                self._run(trial, listener, job.notes)
         finally:
             with self._lock:
                 self.free.append(device)
 
-    def _run(self, trial: Trial, listener: Listener) -> None:
+    def _run(self, trial: Trial, listener: Listener, notes: tuple[str, ...]) -> None:
         status = self.answer(trial)
         if status == "dies":
             raise WorkerDiedError("killed by SIGKILL")
@@ -58,14 +60,14 @@ class TwoDevices:
         if status == "hangs":
             assert self.stopped.wait(PATIENCE)
             raise StoppedError("stopped")
-        listener.record(Record(SCHEMA, trial, status))  # type: ignore[arg-type]
+        listener(RecordMade(Record(SCHEMA, trial, status, notes=notes)))
 
     def close(self) -> None:
         self.stopped.set()
 
 
 def run(executor: TwoDevices, folder: Path, store: Store, *names: str) -> tuple[Record, ...]:
-    return execute(plan(*names, seeds=(0, 1)), folder, REQUEST, store, executor, Silent())
+    return execute(plan(*names, seeds=(0, 1)), folder, REQUEST, store, executor, silent)
 
 
 def test_two_jobs_at_once_on_a_device_each(tmp_path: Path, store: Store) -> None:
@@ -109,7 +111,7 @@ def test_a_single_job_needs_no_second_device(tmp_path: Path, store: Store) -> No
 
         def run(self, job: Job, listener: Listener) -> None:
             for trial in job.trials:
-                self._run(trial, listener)
+                self._run(trial, listener, job.notes)
 
     (first, second) = run(Alone(), tmp_path / "r", store, "one")
     assert first.notes == second.notes == ()

@@ -8,8 +8,8 @@ import pytest
 import tiny
 from test_run import plan
 
-from bench.cli.time_left import TimeLeft
 from bench.execution.estimate import Cost, trial_cost
+from bench.execution.progress import TimeLeft
 from bench.execution.schedule import Schedule, make_schedule
 from bench.protocol import EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
 from bench.types import SPLITS, Dataset, Split

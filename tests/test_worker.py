@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -16,21 +15,22 @@ import pytest
 from test_run import plan
 
 from bench.system.files import to_json
-from bench.training.job import Job
-from bench.training.job_file import write_job
+from bench.training.events import Note, decode
+from bench.training.job import Job, write_job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are watched as POSIX says")
 
 PATIENCE = 20.0  # seconds; a worker that is none of the parent's any more would live for 60
 SCRIPT = """
 import sys, time, types
+from bench.training.events import Note
 
 def put(name, **content):
     sys.modules[name] = types.ModuleType(name)
     vars(sys.modules[name]).update(content)
 
 def run_trials(job, listener, imports, ahead):
-    listener.note(f"read {ahead!r}")
+    listener(Note(f"read {ahead!r}"))
 
 def build_ahead(blueprint):
     return sys.stdin.read()
@@ -123,6 +123,6 @@ def test_what_reads_standard_input_gets_none_of_the_orders(
         _tell(process, build=asdict(job.blueprint))
         _tell(process, job=str(tmp_path / "job.json"), log=str(tmp_path / "log"))
         assert process.stdout is not None
-        events = [json.loads(process.stdout.readline()) for _ in range(2)]
-    assert [event["event"] for event in events] == ["begun", "note"]
-    assert events[1]["text"] == "read ''"
+        begun, told = (process.stdout.readline() for _ in range(2))
+    assert begun == "begun\n"
+    assert decode(told) == Note("read ''")

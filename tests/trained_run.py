@@ -17,7 +17,8 @@ from bench.execution.run import Request, execute
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
-from bench.types import Epoch, KeepModels, Measuring, Record, Settings, Trial
+from bench.training.events import Event
+from bench.types import KeepModels, Measuring, Settings
 
 CLASSES = ("=cat", "dog & co", "fox")
 COUNTS = {"train": 60, "validation": 51, "test": 24}
@@ -34,16 +35,8 @@ SETTINGS = Settings()
 MEASURING = Measuring(latency_seconds=0.02)
 
 
-class Silent:
-    """Hears everything, says nothing."""
-
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
-
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def record(self, record: Record) -> None: ...
+def silent(event: Event) -> None:
+    """Listen, and say nothing."""
 
 
 def make(
@@ -77,6 +70,6 @@ def make(
     )
     folder = home / "results" / "r"
     request = Request(command=("run_bench.py", "--run", "r"), keep_models=keep)
-    records = execute(plan, folder, request, store, Inline(), Silent())
+    records = execute(plan, folder, request, store, Inline(), silent)
     assert [r.reason for r in records] == [""] * len(seeds)
     return folder

@@ -19,11 +19,12 @@ from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import Evidence
 from bench.training.accounting import Imports
+from bench.training.events import Event, RecordMade, StageProgress
 from bench.training.features import Stored
 from bench.training.job import Job
 from bench.training.train import Outcome, PhaseTrainer
 from bench.training.trial import run_trials
-from bench.types import Backbone, Dataset, Epoch, Record, Settings, Trial
+from bench.types import Backbone, Dataset, Record, Settings
 
 PROTOCOL = TrainingProtocol(
     name="p",
@@ -89,20 +90,16 @@ class Left:
 
 @dataclass
 class Heard:
-    """Hears trials and remembers what it was told."""
+    """Remembers the records and stages of trials."""
 
     records: list[Record] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
 
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
-        self.stages.append(stage)
-
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def record(self, record: Record) -> None:
-        self.records.append(record)
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageProgress):
+            self.stages.append(event.stage)
+        elif isinstance(event, RecordMade):
+            self.records.append(event.record)
 
 
 def run(

@@ -1,14 +1,11 @@
 """What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere.
 
-Only shows; it is told everything and decides nothing.
+It shows the events that it receives, and computes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,51 +15,34 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.latency import percentile
 from bench.cli.sparkline import sparkline
-from bench.cli.time_left import TimeLeft
-from bench.execution.plan import Plan
-from bench.execution.schedule import make_schedule
-from bench.storage.records import Evidence
-from bench.types import Epoch, Record, RuntimeResult, Trial
+from bench.training.events import (
+    EpochEnded,
+    Event,
+    Note,
+    RunProgress,
+    RuntimeMeasured,
+    StageProgress,
+    TrialEnded,
+)
+from bench.types import Trial
 
 
 @dataclass
 class _UnderWay:
-    """How far a trial is, and its bar."""
+    """The bar of a trial, and what it shows."""
 
     bar: TaskID
-    fraction: float = 0.0
-    phase: str = ""
-    epochs: int = 0  # of that phase
     losses: list[float] = field(default_factory=list)  # on validation
     stage: str = ""
 
 
 class Display:
-    """Hears a run; `todo` are the trials that it will go through, some of them at once where there
-    are several GPUs."""
+    """Shows a run, whose trials may go on at the same time where there are several GPUs."""
 
-    def __init__(
-        self,
-        console: Console,
-        plan: Plan,
-        todo: Sequence[Trial],
-        folder: Path,
-        *,
-        unmeasured: Collection[str] = (),
-        quiet: bool,
-    ) -> None:
-        """`unmeasured`: backbones that are trained and still to be measured."""
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self.console, self.quiet = console, quiet
-        self._folder, self._classes = folder, plan.dataset.classes
-        self._waiting = {trial.key for trial in todo}
-        self._time_left = TimeLeft(make_schedule(plan, todo, unmeasured))
         self._under_way: dict[str, _UnderWay] = {}
-        self._since = datetime.now(UTC).isoformat(timespec="seconds")
-        self._told: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
-        self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._results = Table(box=None, pad_edge=False, header_style="dim")
         for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
             self._results.add_column(title, justify=justify)  # type: ignore[arg-type]
@@ -94,55 +74,52 @@ class Display:
         if self._is_live:
             self._live.stop()
 
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
-        """A trial has come to `stage`, or goes on in it."""
-        name, current = _name(trial), self._of(trial)
-        measuring = trial.key not in self._waiting
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case StageProgress():
+                self._stage(event)
+            case EpochEnded():
+                self._epoch(event)
+            case Note(text):
+                self._print(text, "yellow")
+            case TrialEnded():
+                self._trial(event)
+            case RuntimeMeasured():
+                self._runtime(event)
+            case RunProgress(share, seconds):
+                left = f"about {human_seconds(seconds)} left"
+                self._bars.update(self._overall, completed=share, detail=left)
+
+    def _stage(self, event: StageProgress) -> None:
+        # A trial that trains has a bar of its own; those being measured, in turns, share one.
+        key = "" if event.work == "measuring" else event.trial.key
+        name, current = _name(event.trial), self._of(key)
         if not self._is_live:
-            if stage != current.stage and stage not in self._epochs:
-                self._line(f"{name}: {stage}")
-            current.stage = stage
+            if event.stage != current.stage and event.work != "phase":  # which shows its epochs
+                self._line(f"{name}: {event.stage}")
+            current.stage = event.stage
             return
-        if measuring:
-            self._time_left.measuring(done / total if total else 0.0)
-        elif stage in self._epochs and total:
-            if stage != current.phase:
-                current.phase, current.epochs = stage, 0
-            # Early stopping may end a phase long before its last epoch: each has its own share.
-            within = (current.epochs + done / total) / self._epochs[stage]
-            finished = list(self._epochs).index(stage)
-            current.fraction = 0.5 + 0.5 * (finished + within) / len(self._epochs)
-        elif total:
-            current.fraction = max(current.fraction, 0.5 * done / total)
-        detail = f"{done}/{total}" if total else ""
-        if not measuring:
-            self._time_left.trial(trial.key, current.fraction)
-        elif total:
-            detail = f"{100 * done // total}%"
+        detail = f"{event.done}/{event.total}" if event.total else ""
+        if event.work == "measuring" and event.total:
+            detail = f"{100 * event.done // event.total}%"
         self._bars.update(
             current.bar,
-            description=f"{name}: {stage}",
-            total=total or None,
-            completed=done,
+            description=f"{name}: {event.stage}",
+            total=event.total or None,
+            completed=event.done,
             detail=detail,
             visible=True,
         )
 
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
-        """An epoch has ended."""
-        current = self._of(trial)
-        current.phase, current.epochs = phase, number
+    def _epoch(self, event: EpochEnded) -> None:
+        current, epoch = self._of(event.trial.key), event.epoch
         current.losses.append(epoch.val_loss)
+        drawn = f"loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.3f}"
         if self._draws:
-            text = (
-                f"{_name(trial)}: {phase} {number}/{of}  {sparkline(current.losses)}  "
-                f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
-            )
-            self._bars.update(current.bar, description=text)
-            return
+            drawn = sparkline(current.losses)
         text = (
-            f"{_name(trial)}: {phase} {number}/{of}  loss {epoch.loss:.4f}  "
-            f"accuracy {epoch.accuracy:.3f}  "
+            f"{_name(event.trial)}: {event.phase} {event.number}/{event.epochs}  {drawn}  "
             f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
         )
         if self._is_live:
@@ -150,74 +127,39 @@ class Display:
         else:
             self._line(text)
 
-    def note(self, text: str) -> None:
-        """Something worth reading."""
-        self.console.print(Text(text, style="yellow"), soft_wrap=True)
-
-    def record(self, record: Record) -> None:
-        """A trial has ended, or has been measured."""
-        if record.runtimes:
-            self._measured(record)
-            return
-        self._time_left.end(record.trial.key)
-        self._waiting.discard(record.trial.key)
+    def _trial(self, event: TrialEnded) -> None:
+        record, name = event.record, _name(event.record.trial)
         if ended := self._under_way.pop(record.trial.key, None):
             self._bars.remove_task(ended.bar)
-        name = _name(record.trial)
-        *cells, mark = self._cells(record)
+        random = record.weights is not None and not record.weights.pretrained
+        accuracy = "-" if event.accuracy is None else f"{event.accuracy:.3f}"
+        cells, mark = [accuracy, f"{event.seconds:.0f} s"], "random init" if random else ""
+        if record.status == "failed":
+            cells, mark = ["failed", ""], ""
         losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]
         drawn = [sparkline(losses)] if self._draws else []
         trial = (record.trial.backbone, str(record.trial.seed))
         self._results.add_row(*trial, *cells, *drawn, mark)
         if record.status == "failed":
-            self.console.print(Text(f"{name} failed: {record.reason}", style="red"), soft_wrap=True)
+            self._print(f"{name} failed: {record.reason}", "red")
         elif not self._is_live:
             self._line(f"{name}: done, accuracy " + "  ".join(filter(None, (*cells, mark))))
-        self._update_overall()
 
-    def _of(self, trial: Trial) -> _UnderWay:
-        """A trial that trains has a bar of its own; those being measured, in turns, share one."""
-        key = trial.key if trial.key in self._waiting else ""
+    def _runtime(self, event: RuntimeMeasured) -> None:
+        name = f"{_name(event.trial)}, {event.result.name}"
+        if event.result.status == "failed":
+            self._print(f"{name} failed: {event.result.reason}", "red")
+            return
+        latency = event.latency_ms
+        self._line(f"{name}: " + ("not timed" if latency is None else f"p50 {latency:.1f} ms"))
+        for batch, why in event.result.failed_batches.items():
+            self._print(f"{name}: no figures for batch {batch}: {why}", "yellow")
+
+    def _of(self, key: str) -> _UnderWay:
         if key not in self._under_way:
             bar = self._bars.add_task("", total=None, detail="", visible=False)
             self._under_way[key] = _UnderWay(bar)
         return self._under_way[key]
-
-    def _measured(self, record: Record) -> None:
-        name = _name(record.trial)
-        for runtime in record.runtimes:
-            if (result := (record.trial.key, runtime)) in self._told or self._is_earlier(runtime):
-                continue
-            self._told.append(result)
-            if runtime.status == "failed":
-                text = f"{name}, {runtime.name} failed: {runtime.reason}"
-                self.console.print(Text(text, style="red"), soft_wrap=True)
-                continue
-            latency = percentile(self._evidence(record), 50, runtime.name)
-            text = "not timed" if latency is None else f"p50 {latency:.1f} ms"
-            self._line(f"{name}, {runtime.name}: {text}")
-            for batch, why in runtime.failed_batches.items():
-                text = f"{name}, {runtime.name}: no figures for batch {batch}: {why}"
-                self.console.print(Text(text, style="yellow"), soft_wrap=True)
-
-    def _is_earlier(self, runtime: RuntimeResult) -> bool:
-        """Whether a runtime was timed before this command began."""
-        return runtime.session is not None and runtime.session.started < self._since
-
-    def _evidence(self, record: Record) -> Evidence:
-        return Evidence(record, self._classes, self._folder)
-
-    def _cells(self, record: Record) -> tuple[str, str, str]:
-        if record.status == "failed":
-            return "failed", "", ""
-        accuracy = METRICS["accuracy"].compute(self._evidence(record))
-        took = record.seconds["total"] - record.seconds["reused"]
-        random = record.weights is not None and not record.weights.pretrained
-        return (
-            "-" if accuracy is None else f"{accuracy:.3f}",
-            f"{took:.0f} s",
-            "random init" if random else "",
-        )
 
     @property
     def _is_live(self) -> bool:
@@ -228,22 +170,20 @@ class Display:
         """Whether the terminal shows block characters, and shows them in place."""
         return self._is_live and not self.console.options.ascii_only
 
-    def _update_overall(self) -> None:
-        left = f"about {human_seconds(self._time_left.seconds)} left"
-        self._bars.update(self._overall, completed=self._time_left.share, detail=left)
-
     def _line(self, text: str) -> None:
         if not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def _print(self, text: str, style: str) -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
     def _render(self) -> RenderableType:
-        self._update_overall()
         parts: list[RenderableType] = [self._results] if self._results.row_count else []
         return Group(*parts, self._bars)
 
 
 def human_seconds(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Return seconds in the units that a person would use."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -9,30 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from bench.errors import WorkerDiedError
 from bench.execution.plan import Plan
+from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import runtimes_of, unmeasured
 from bench.inference.measuring.needed import BUILDING, PREPARING, TIMING, with_results
-from bench.types import Record, RuntimeResult, Trial
-
-
-class Recorder(Protocol):
-    """The run's records, and the stage that was heard of last."""
-
-    records: dict[str, Record]
-    last_stage: tuple[str, str]  # a trial's key and what was done with it
-
-    def note(self, text: str) -> None: ...
-
-    def record(self, record: Record) -> None: ...
+from bench.training.events import RecordMade
+from bench.types import RuntimeResult, Trial
 
 
 def measure_trials(
     plan: Plan,
     folder: Path,
-    recorder: Recorder,
+    recorder: RunRecorder,
     measure: Callable[[Sequence[Trial], Mapping[str, Collection[str]]], None],
 ) -> None:
     """Have `measure` time these trials, without the runtimes of each that it died of before."""
@@ -48,17 +38,17 @@ def measure_trials(
             for key, runtimes in _blamed(plan, recorder, left).items():
                 record = recorder.records[key]
                 failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in runtimes]
-                recorder.record(replace(record, runtimes=with_results(record, failed)))
+                recorder(RecordMade(replace(record, runtimes=with_results(record, failed))))
                 died[key] |= set(runtimes)
             todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
 
 
-def _left(plan: Plan, recorder: Recorder, key: str, died: Collection[str]) -> list[str]:
+def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) -> list[str]:
     return [name for name in runtimes_of(plan, recorder.records[key]) if name not in died]
 
 
 def _blamed(
-    plan: Plan, recorder: Recorder, left: Mapping[str, Sequence[str]]
+    plan: Plan, recorder: RunRecorder, left: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str]]:
     """What the process died of, by trial: one runtime of one backbone, one of all, or anything."""
     key, stage = recorder.last_stage

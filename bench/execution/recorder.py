@@ -7,67 +7,62 @@ instant goes on from the last finished trial.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.storage.records import newest, read_lines, write_records
+from bench.storage.records import newest, read_lines, write_lines
 from bench.storage.trained import keep_best
-from bench.training.job import Listener
-from bench.types import Epoch, KeepModels, Record, Trial
+from bench.system.files import to_json
+from bench.training.events import Event, Listener, Note, RecordMade, StageProgress
+from bench.types import KeepModels, Record
 
 
 @dataclass
 class RunRecorder:
     """The run's records. Takes the events of all workers, one at a time; writes each record down
-    and passes everything on."""
+    and passes every event on."""
 
     folder: Path
     listener: Listener
-    keep: KeepModels
-    slots: int = 1  # how many workers train at once
+    keep: KeepModels = "none"
     records: dict[str, Record] = field(init=False)
     measured_before: set[str] = field(init=False)  # when this execution began
-    heard: set[str] = field(default_factory=set)  # trials with a new record in this execution
-    last_stage: tuple[str, str] = ("", "")
+    recorded: set[str] = field(default_factory=set)  # trials with a new record in this execution
     trained: set[str] = field(default_factory=set)  # of them, those that were trained in it
+    last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
+    _lines: dict[str, str] = field(init=False)  # the records, encoded
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        lines = read_lines(self.folder)
-        self.records = {r.trial.key: r for r in newest(lines)}
-        if len(lines) > len(self.records):
-            write_records(self.folder, self.records.values())
+        found = read_lines(self.folder)
+        self.records = {r.trial.key: r for r in newest(found)}
+        self._lines = {key: to_json(record) for key, record in self.records.items()}
+        if len(found) > len(self.records):
+            write_lines(self.folder, self._lines.values())
         self.measured_before = {k for k, r in self.records.items() if r.session is not None}
 
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
         with self._lock:
-            self.last_stage = trial.key, stage
-            self.listener.stage(trial, stage, done, total)
-
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
-        with self._lock:
-            self.listener.epoch(trial, phase, of, number, epoch)
+            if isinstance(event, StageProgress):
+                self.last_stage = event.trial.key, event.stage
+            elif isinstance(event, RecordMade):
+                self._write(event)
+            self.listener(event)
 
     def note(self, text: str) -> None:
-        with self._lock:
-            self.listener.note(text)
+        """Tell the user something."""
+        self(Note(text))
 
-    def record(self, record: Record) -> None:
-        with self._lock:
-            self._record(record)
-
-    def _record(self, record: Record) -> None:
-        trial = record.trial
-        if self.slots > 1 and not record.runtimes:
-            note = f"trained on one of {self.slots} GPUs, beside other trials on the others"
-            record = replace(record, notes=(*record.notes, note))
-        self.heard.add(trial.key)
+    def _write(self, event: RecordMade) -> None:
+        record, key = event.record, event.record.trial.key
+        self.recorded.add(key)
         if record.session is None and not record.runtimes:
-            self.trained.add(trial.key)
+            self.trained.add(key)
         # A trial whose weights have changed since has another key: the new one takes its place.
         self.records = {r.trial.key: r for r in newest([*self.records.values(), record])}
-        write_records(self.folder, self.records.values())
+        self._lines[key] = event.line or to_json(record)
+        write_lines(self.folder, (self._lines[k] for k in self.records))
         if self.keep == "best":
             # Of this execution alone: what an earlier one was asked to keep stays.
             keep_best(self.folder, (self.records[k] for k in self.trained if k in self.records))
-        self.listener.record(record)

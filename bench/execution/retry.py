@@ -1,4 +1,4 @@
-"""What is done where a trial's memory does not suffice: it is run again in smaller steps.
+"""Running a trial again in smaller steps where its memory was not enough.
 
 Each batch is then taken in parts whose gradients are added up before the weights change: the
 effective batch stays what it was. A new process begins with a clean memory.
@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from bench.errors import OutOfMemoryError
 from bench.execution.executors.base import Executor
-from bench.training.job import Job, Listener
+from bench.training.events import Listener, Note
+from bench.training.job import Job
 
 RETRIES = 3
 
@@ -36,9 +37,11 @@ def run(
             left = tuple(trial for trial in job.trials if trial.key not in finished)
             job = replace(job, trials=left, accumulation=parts, shortage=str(error))
             tried.append(job.step_images)
-            listener.note(
-                f"{left[0].backbone}: {error} Again with {tried[-1]} images a step, the gradients "
-                f"of {parts} steps added up."
+            listener(
+                Note(
+                    f"{left[0].backbone}: {error} Again with {tried[-1]} images a step, the "
+                    f"gradients of {parts} steps added up."
+                )
             )
         else:
             return

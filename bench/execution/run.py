@@ -15,10 +15,19 @@ from bench.execution import retry
 from bench.execution.executors.base import Executor
 from bench.execution.measure_trials import measure_trials
 from bench.execution.plan import Plan, Planned
+from bench.execution.progress import Progress
 from bench.execution.recorder import RunRecorder
-from bench.execution.remaining import faults, largest_fraction, pending, undone
+from bench.execution.remaining import (
+    faults,
+    kept_records,
+    largest_fraction,
+    pending,
+    undone,
+    unmeasured,
+)
 from bench.execution.request import Request as Request
 from bench.execution.run_meta import check_same, describe, now
+from bench.execution.schedule import make_schedule
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
@@ -27,7 +36,8 @@ from bench.storage.trained import weights_path
 from bench.system.environment import environment
 from bench.system.files import remove_stale
 from bench.system.parallel import run_parallel
-from bench.training.job import Job, Listener
+from bench.training.events import Listener, RecordMade
+from bench.training.job import Job
 from bench.types import Record, Trial
 
 
@@ -77,10 +87,13 @@ def carry_out(
     listener: Listener,
 ) -> tuple[Record, ...]:
     """Run what is missing of `plan` into the `opened` folder; returns the plan's records."""
-    recorder = RunRecorder(folder, listener, request.keep_models)
+    waiting = pending(plan, folder)
+    trained = {t.backbone for t in unmeasured(plan, folder, kept_records(plan, folder))}
+    progress = Progress(plan, folder, make_schedule(plan, waiting, trained), listener)
+    recorder = RunRecorder(folder, progress, request.keep_models)
     for fault in faults(plan, folder).values():
         recorder.note(f"{fault}: its trial is trained again.")
-    _run_jobs(plan, folder, request, store, executor, recorder)
+    _run_jobs(plan, waiting, folder, request, store, executor, recorder)
     _measure(plan, folder, request, store, executor, recorder)
     for text in undone(plan, folder):
         recorder.note(text)
@@ -92,30 +105,31 @@ def carry_out(
 
 def _run_jobs(
     plan: Plan,
+    missing: Sequence[Trial],
     folder: Path,
     request: Request,
     store: Store,
     executor: Executor,
     recorder: RunRecorder,
 ) -> None:
-    waiting = {trial.key for trial in pending(plan, folder)}
+    waiting = {trial.key for trial in missing}
+    found = [p for p in plan.planned if any(trial.key in waiting for trial in p.trials)]
+    slots = min(executor.slots, len(found)) if len(found) > 1 else 1
 
     def train(planned: Planned) -> None:
-        while todo := [t for t in planned.trials if t.key in waiting - recorder.heard]:
+        while todo := [t for t in planned.trials if t.key in waiting - recorder.recorded]:
             request.restore()
-            job = _job(plan, planned.weights, todo, folder, request, store)
+            job = replace(_job(plan, planned.weights, todo, folder, request, store), slots=slots)
             try:
-                retry.run(executor, job, recorder, recorder.heard, retry=request.retry)
-                if any(trial.key not in recorder.heard for trial in todo):
+                retry.run(executor, job, recorder, recorder.recorded, retry=request.retry)
+                if any(trial.key not in recorder.recorded for trial in todo):
                     raise WorkerDiedError("the executor ended without a record of this trial.")
             except WorkerDiedError as error:
                 # The first without a record is the one that died; those after it never began.
-                died = next(trial for trial in todo if trial.key not in recorder.heard)
-                recorder.record(_failed(died, str(error)))
+                died = next(trial for trial in todo if trial.key not in recorder.recorded)
+                recorder(RecordMade(_failed(died, str(error))))
 
-    found = [p for p in plan.planned if any(trial.key in waiting for trial in p.trials)]
-    recorder.slots = min(executor.slots, len(found)) if len(found) > 1 else 1
-    run_parallel(train, found, recorder.slots, executor.close)
+    run_parallel(train, found, slots, executor.close)
 
 
 def _measure(
@@ -140,7 +154,7 @@ def _measure(
 def _let_go(folder: Path, recorder: RunRecorder) -> None:
     """Delete the weights that were kept only until the models were measured."""
     largest = largest_fraction(recorder.records)
-    for key in recorder.heard & recorder.records.keys() - recorder.measured_before:
+    for key in recorder.recorded & recorder.records.keys() - recorder.measured_before:
         record = recorder.records[key]
         if record.session is not None or record.trial.fraction < largest:
             weights_path(folder, key).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Whether a run can be had again: its smallest trial trained anew, from what the run stored.
+"""Whether a run can be reproduced: its smallest trial trained anew, from what the run stored.
 
 Nothing of the first time is used but the records: images are decoded, the frozen part is computed
 and the head is trained again, in a process and a folder of their own.
@@ -19,7 +19,8 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run
-from bench.training.job import Job, Listener
+from bench.training.events import Listener
+from bench.training.job import Job
 from bench.types import Dataset, Record, SplitName
 
 # A rounding of 32-bit arithmetic is 6e-8: this much may come from another order of additions.
@@ -88,7 +89,7 @@ def train_again(
     plugins: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
 ) -> None:
-    """Train the record's trial into `folder`; the listener hears the new record."""
+    """Train the record's trial into `folder`; the listener receives the new record."""
     job = Job(
         # Whatever its code is now: where that changed the answers, they differ.
         trials=(replace(record.trial, code=""),),

@@ -1,15 +1,18 @@
 """The process that trains: `python -m bench.execution.worker`, started by an executor.
 
 Its arguments: when it was started, by the clock that all processes share; and the cores that it may
-use, if not all. It loads Keras at once, and builds the network that it is told of on what was its
-standard input, so that this can go on while the parent still reads the data; it says, if asked,
-what its framework computes on; then it is told which job file and log are its own. It tells its
-parent of the work, one JSON line an event, on what was its standard output; whatever else is
-printed goes to the log, and whatever else reads standard input finds it empty. When the parent is
-gone, so is it: the pipe of its orders closes, and it ends at once.
+use, if not all. It loads Keras at once. Its orders come on what was its standard input: to build a
+network, so that this can go on while the parent still reads the data; to say what its framework
+computes on; and then a job, as a file, and the log for it. Its events go to what was its standard
+output, a line each (`training/events.py`). Whatever else is printed goes to the log, and whatever
+else reads standard input finds it empty. When the parent ends, the pipe of the orders closes, and
+the worker ends at once.
 
 With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
-for each job, one that does the rest, and tells how that ended.
+for each job, a process that does the rest, and says how that ended.
+
+It is not the forkserver of `multiprocessing`: that one ends when its parent does but what it forked
+goes on, and it needs a second pipe for the exit code of what was killed.
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ import threading
 import time
 import traceback
 import warnings
-from dataclasses import asdict
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -33,23 +35,21 @@ from msgspec import convert
 from bench.errors import OutOfMemoryError, PluginError
 from bench.registry import load_plugins
 from bench.system import locks
-from bench.system.files import to_json
 from bench.system.frameworks import UNUSED_BY_WORKERS, uncollected, without
 from bench.training.accounting import Imports
-from bench.training.job import Blueprint
-from bench.training.job_file import read_job
-from bench.types import Epoch, Record, Trial
+from bench.training.events import Ended, Event, StageProgress, Waiting, encode
+from bench.training.job import Blueprint, read_job
 
 if TYPE_CHECKING:
     from bench.training.prepared import PreparedModel
 
 PROGRESS_SECONDS = 0.1
-MEMORIES_AT_ONCE = 2  # models that are looked at for the memory they take, each in its own process
+MEMORIES_AT_ONCE = 2  # models whose memory is measured at once, each in its own process
 
 
 class _Orders:
-    """What the parent says, one JSON line an order; taken away from standard input, so that what a
-    plugin reads there is none of it."""
+    """The parent's orders, one JSON line each; taken away from standard input, so that a plugin
+    that reads there gets none of them."""
 
     def __init__(self) -> None:
         # Without a buffer: a forked process reads its own orders and no more.
@@ -86,49 +86,26 @@ class _Orders:
 
 
 class _Pipe:
-    """Tells the parent, as JSON lines; progress only as often as somebody could read it."""
+    """Sends lines to the parent; progress only as often as somebody could read it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._told = 0.0
-        self._stage = ("", "")  # of which trial, that was told last
+        self._sent = 0.0  # when the last progress was
+        self._stage = ("", "")  # and of which trial
 
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
-        now = time.monotonic()
-        same, self._stage = (trial.key, stage) == self._stage, (trial.key, stage)
-        if same and done and done != total and now - self._told < PROGRESS_SECONDS:
-            return
-        self._told = now
-        self._send("stage", key=trial.key, stage=stage, done=done, total=total)
+    def __call__(self, event: Event) -> None:
+        """Send an event."""
+        if isinstance(event, StageProgress):
+            now, stage = time.monotonic(), (event.trial.key, event.stage)
+            same, self._stage = stage == self._stage, stage
+            between = event.done and event.done != event.total
+            if same and between and now - self._sent < PROGRESS_SECONDS:
+                return
+            self._sent = now
+        self.line(encode(event))
 
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None:
-        self._send("epoch", key=trial.key, phase=phase, number=number, of=of, epoch=asdict(epoch))
-
-    def note(self, text: str) -> None:
-        self._send("note", text=text)
-
-    def record(self, record: Record) -> None:
-        self._send("record", record=asdict(record))
-
-    def waiting(self, text: str) -> None:
-        self._send("waiting", text=text)
-
-    def device(self, kind: str) -> None:
-        self._send("device", found=kind)
-
-    def out_of_memory(self, reason: str) -> None:
-        self._send("out_of_memory", reason=reason)
-
-    def begun(self) -> None:
-        self._send("begun")
-
-    def ended(self, code: int) -> None:
-        # On a line of its own, whatever that process was writing when it was killed.
-        self._stream.write("\n")
-        self._send("ended", code=code)
-
-    def _send(self, kind: str, **content: Any) -> None:
-        self._stream.write(to_json({"event": kind, **content}) + "\n")
+    def line(self, text: str) -> None:
+        self._stream.write(text + "\n")
         self._stream.flush()
 
 
@@ -143,7 +120,7 @@ def main() -> None:
         os.sched_setaffinity(0, map(int, cores))
     pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    locks.tell = pipe.waiting
+    locks.tell = lambda text: pipe(Waiting(text))
     # Keras, and the framework under it, load here: the parent never pays for them.
     with without(*UNUSED_BY_WORKERS), uncollected():
         import bench.training.trial  # noqa: F401
@@ -160,7 +137,9 @@ def main() -> None:
         if process == 0:
             orders.end_with_parent()  # a thread is not forked
             _work_and_end(orders, pipe, Imports(seconds, reused=number > 0))
-        pipe.ended(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        # On a line of its own, whatever that process was writing when it was killed.
+        pipe.line(f"\nexit {code}")
 
 
 def _work_and_end(orders: _Orders, pipe: _Pipe, imports: Imports) -> NoReturn:
@@ -188,8 +167,8 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         if "build" in order:
             ahead = _ahead(convert(order["build"], Blueprint))
         else:
-            pipe.device(current().device().kind)
-    pipe.begun()
+            pipe.line(current().device().kind)
+    pipe.line("begun")
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -199,14 +178,14 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         from bench.inference.measuring.alone import Alone
         from bench.inference.measuring.stage import measure
 
-        # Linux alone tells a process's peak of a part of its life, and forks as is needed here.
+        # Only Linux resets a process's peak of memory, and forks as is needed here.
         can_fork = sys.platform == "linux" and not computed
         measure(job, pipe, Alone(MEMORIES_AT_ONCE) if can_fork else None)
         return
     try:
         run_trials(job, pipe, imports, ahead)
     except OutOfMemoryError as error:
-        pipe.out_of_memory(str(error))
+        pipe(Ended(out_of_memory=True, message=str(error)))
 
 
 def _ahead(blueprint: Blueprint) -> PreparedModel | None:
@@ -216,7 +195,7 @@ def _ahead(blueprint: Blueprint) -> PreparedModel | None:
     try:
         return build_ahead(blueprint)
     except Exception:
-        # The trial meets the same, and tells it in its record.
+        # The trial meets the same error, and its record says so.
         return None
 
 
@@ -227,7 +206,7 @@ def _plug_in(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
             print(broken, file=sys.stderr)
     except PluginError as error:
         # It could be loaded when the run was planned. Its trials fail, as its backbones are not
-        # known; this says why.
+        # known; the log says why.
         print(error, file=sys.stderr)
 
 

@@ -244,5 +244,9 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
 def write_records(folder: Path, records: Iterable[Record]) -> None:
     """Replace a run's records, all at once: a reader never sees half a line."""
-    lines = [to_json(record) for record in records]
+    write_lines(folder, map(to_json, records))
+
+
+def write_lines(folder: Path, lines: Iterable[str]) -> None:
+    """Replace a run's records by encoded ones."""
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))

@@ -1,15 +1,24 @@
-"""What a worker is given and what it tells: plain data, so that neither side needs the other's
-libraries."""
+"""What a worker is given: plain data, so that neither side needs the other's libraries.
+
+A job goes to its worker as a file: all but the data set, whose ids and digests may be many and are
+in the run's folder already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
 
+from bench.errors import BenchError
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
-from bench.types import Dataset, Epoch, KeepModels, Measuring, Record, Settings, Trial
+from bench.storage.records import read_dataset, write_dataset
+from bench.system.files import from_json, to_json, write_atomic
+from bench.types import Dataset, KeepModels, Measuring, Settings, Trial
+
+ELSEWHERE = Dataset("", "", (), {}, "")
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class Job:
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts
+    slots: int = 1  # how many workers train at once
 
     @property
     def step_images(self) -> int:
@@ -59,12 +69,14 @@ class Job:
         return self.trials[0].settings.batch_size // self.accumulation
 
     @property
-    def accumulation_notes(self) -> tuple[str, ...]:
-        """Return what the records say of a job that takes its batches in parts."""
+    def notes(self) -> tuple[str, ...]:
+        """Return what the records say of how the job was run."""
+        gpus = f"trained on one of {self.slots} GPUs, next to other trials on the others"
+        found = [gpus] if self.slots > 1 else []
         if self.accumulation == 1:
-            return ()
+            return tuple(found)
         whole, part = self.trials[0].settings.batch_size, self.step_images
-        found = [
+        found += [
             f"{self.shortage} Trained as {self.accumulation} x {part} images with accumulated "
             f"gradients: the same effective batch of {whole}.",
             "The frozen part ran in smaller pieces as well, which may change its last digits.",
@@ -78,7 +90,7 @@ class Job:
 
     @property
     def blueprint(self) -> Blueprint:
-        """Of the network that the job trains."""
+        """Return the blueprint of the network that the job trains."""
         trial = self.trials[0]
         return Blueprint(
             backbone=trial.backbone,
@@ -94,14 +106,21 @@ class Job:
         )
 
 
-class Listener(Protocol):
-    """Hears how the work goes on. A trial's record comes once it has trained, and again, with a
-    session, once it has been measured."""
+def write_job(path: Path, job: Job) -> None:
+    """Write the job to `path`, and its data set into the job's folder where none is there."""
+    folder = Path(job.folder)
+    if not (folder / "dataset.json").exists():  # as where a trial is trained again to verify it
+        write_dataset(folder, job.dataset)
+    write_atomic(path, to_json(replace(job, dataset=ELSEWHERE)))
 
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None: ...
 
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def record(self, record: Record) -> None: ...
+def read_job(path: Path) -> Job:
+    """Read a job; an error where the folder's data set has changed since."""
+    job = from_json(path.read_text(encoding="utf-8"), Job)
+    dataset = read_dataset(Path(job.folder))
+    if dataset.fingerprint != job.trials[0].dataset_fingerprint:
+        raise BenchError(
+            f"{job.folder}/dataset.json is not what the trial is to be trained on; somebody "
+            "changed it meanwhile."
+        )
+    return replace(job, dataset=dataset)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from bench.models.backends.base import Array
 from bench.models.network import initialise_head, restore, seed_dropout, snapshot
 from bench.protocol import Phase
 from bench.training.augment import PLAIN, View, fixed_views
+from bench.training.events import EpochEnded, Listener, stage_progress
 from bench.training.features import Frozen, Rows
-from bench.training.job import Job, Listener
+from bench.training.job import Job
 from bench.training.prepared import PreparedModel
 from bench.training.train import Outcome, PhaseTrainer
-from bench.types import PhaseResult, SplitName, Trial
+from bench.types import Epoch, PhaseResult, SplitName, Trial
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Phases:
         rows: dict[tuple[SplitName, View], dict[str, Rows]] = {}
         for (split, view), needed in wanted.items():
             stage = f"frozen part, {split}" + ("" if view == PLAIN else f" ({view.name})")
-            progress = partial(self.listener.stage, trial, stage)
+            progress = stage_progress(self.listener, trial, stage)
             rows[split, view] = self.frozen.rows(split, view, sorted(needed), progress)
         return rows
 
@@ -143,6 +143,10 @@ class Phases:
 
         `begin` are those that it begins with; none in the first phase, whose head is new.
         """
+
+        def on_epoch(number: int, epoch: Epoch) -> None:
+            self.listener(EpochEnded(trial, phase.name, phase.epochs, number, epoch))
+
         cut = self._cuts[index]
         self.network.unfreeze(phase)
         if index == len(self._trainers):
@@ -161,8 +165,8 @@ class Phases:
             seed=trial.seed,
             batch_size=self.settings.batch_size,
             learning_rate=phase.learning_rate * multiplier,
-            on_batch=partial(self.listener.stage, trial, phase.name),
-            on_epoch=partial(self.listener.epoch, trial, phase.name, phase.epochs),
+            on_batch=stage_progress(self.listener, trial, phase.name, "phase"),
+            on_epoch=on_epoch,
         )
         result = PhaseResult(
             name=phase.name,

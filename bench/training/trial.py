@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,9 @@ from bench.system.environment import environment
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training import robustness
 from bench.training.accounting import Imports, Spent
+from bench.training.events import Listener, RecordMade, StageProgress, stage_progress
 from bench.training.features import Frozen
-from bench.training.job import Job, Listener
+from bench.training.job import Job
 from bench.training.phases import Phases
 from bench.training.prepared import PreparedModel, build
 from bench.training.tuning import TuningResult, search
@@ -40,7 +40,7 @@ from bench.types import SPLITS, Record, SplitName, Trial
 def run_trials(
     job: Job, listener: Listener, imports: Imports, ahead: PreparedModel | None = None
 ) -> None:
-    """Run the job's trials in order; each ends in a record, whatever happens but want of memory.
+    """Run the job's trials in order; each ends in a record, unless memory is short.
 
     `ahead` is what was built before the job was there; used where it is what the job needs.
     """
@@ -67,15 +67,14 @@ def _run_trials(
                 raise OutOfMemoryError(f"out of memory ({memory_error_summary(error)}).") from error
             why = reason(error)
             record = Record(SCHEMA, trial, "failed", why, environment=environment())
-        listener.record(
-            replace(
-                record,
-                started=started,
-                finished=_now(),
-                command=job.command,
-                split_seed=job.split_seed,
-            )
+        record = replace(
+            record,
+            started=started,
+            finished=_now(),
+            command=job.command,
+            split_seed=job.split_seed,
         )
+        listener(RecordMade(record))
 
 
 class _Setup:
@@ -94,7 +93,7 @@ class _Setup:
         self.folder = Path(job.folder)
         self.settings = trial.settings
         if ahead is None or ahead.blueprint != job.blueprint:
-            listener.stage(trial, "building")
+            listener(StageProgress(trial, "building"))
             ahead = build(job.blueprint)
         self.prepared = ahead
         self.imports = imports
@@ -158,7 +157,7 @@ class _Setup:
             phases=trained.phases,
             seconds=spent.account(first=first),
             environment=environment() | {"device": vars(self.prepared.device)},
-            notes=(*self.frozen.notes, *self.job.accumulation_notes),
+            notes=(*self.frozen.notes, *self.job.notes),
             train_images=trained.train_images,
             tuning=found.tried,
             flops=2 * macs(classifier),
@@ -171,7 +170,10 @@ class _Setup:
     def _train(self, trial: Trial) -> TuningResult:
         if not self.settings.tune:
             return TuningResult(self.phases.train(trial))
-        on_rate = partial(self.listener.stage, trial)
+
+        def on_rate(stage: str) -> None:
+            self.listener(StageProgress(trial, stage))
+
         return search(self.phases, trial, self._labels("validation"), on_rate)
 
     def _robustness(self, trial: Trial) -> Mapping[str, Array]:
@@ -184,7 +186,7 @@ class _Setup:
             or trial.fraction < largest
         ):
             return {}
-        progress = partial(self.listener.stage, trial, "corrupted test images")
+        progress = stage_progress(self.listener, trial, "corrupted test images")
         images = self.images["test"].array()
         return robustness.measure(images, self._labels("test"), self.phases.answer, progress)
 

@@ -28,7 +28,8 @@ from bench.storage.records import SCHEMA, Evidence, load_run
 from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
 from bench.system.environment import environment
 from bench.training.accounting import Imports
-from bench.training.job import Job, Listener
+from bench.training.events import EpochEnded, Listener, RecordMade, StageProgress
+from bench.training.job import Job
 from bench.types import (
     SPLITS,
     Epoch,
@@ -88,7 +89,7 @@ def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) ->
         except Exception as error:
             record = Record(SCHEMA, trial, "failed", reason(error), environment=environment())
         record = replace(record, started=started, finished=_now(), command=job.command)
-        listener.record(replace(record, split_seed=job.split_seed))
+        listener(RecordMade(replace(record, split_seed=job.split_seed)))
 
 
 def measure(job: Job, listener: Listener, alone: object = None) -> None:
@@ -100,7 +101,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
     # As there: killed in between, a model whose weights are there is still to be measured.
     records.sort(key=lambda record: weights_path(folder, record.trial.key).is_file())
     for record in records:
-        listener.stage(record.trial, BUILDING)
+        listener(StageProgress(record.trial, BUILDING, work="measuring"))
         datasets.images(job.dataset, "test", record.trial.input_size, store).array().sum()
         with store.workplace() as place:
             (place / "converted").write_bytes(bytes(1000))
@@ -121,7 +122,8 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
         arrays["latency_keras_b1"] = np.full(QUERIES, milliseconds / 1000)
         arrays["warmup_keras_b1"] = np.full(3, milliseconds / 1000)
         digest = write_arrays(folder, record.trial.key, arrays, replaces=record.arrays_sha256)
-        listener.record(replace(record, runtimes=(timed,), session=session, arrays_sha256=digest))
+        new = replace(record, runtimes=(timed,), session=session, arrays_sha256=digest)
+        listener(RecordMade(new))
 
 
 def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:
@@ -129,7 +131,7 @@ def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
         raise BenchError(f"{job.weights.path} is gone")
     answers: dict[str, Array] = {}
     for split in SPLITS:
-        listener.stage(trial, f"frozen part, {split}")
+        listener(StageProgress(trial, f"frozen part, {split}"))
         pixels = datasets.images(job.dataset, split, trial.input_size, store).array()
         features = _features(store, job, trial, split, pixels)
         answers[split] = _answers(features, trial, len(job.dataset.classes))
@@ -137,7 +139,7 @@ def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
     for number in range(1, 4):
         time.sleep(EPOCH_SECONDS)
         epochs.append(Epoch(1 / number, 0.5, 1 / number + trial.seed, 0.5, EPOCH_SECONDS))
-        listener.epoch(trial, "head", 3, number, epochs[-1])
+        listener(EpochEnded(trial, "head", 3, number, epochs[-1]))
     labels = {s: np.asarray(job.dataset.splits[s].labels, np.int64) for s in SPLITS}
     write_trained(Path(job.folder), trial.key, TrainedWeights({}, (answers["train"],)))
     read_trained(Path(job.folder), trial.key)

@@ -13,8 +13,7 @@ from bench.execution.executors import gpus
 from bench.execution.executors.cores import reserve
 from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.execution.executors.local_process import LocalProcess
-from bench.execution.executors.worker_environment import worker_environment
-from bench.execution.executors.worker_process import WorkerProcess
+from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.environment import available_cores
 from bench.types import Settings
 

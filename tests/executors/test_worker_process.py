@@ -8,21 +8,23 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_run import REQUEST, Silent, plan
+from test_run import REQUEST, plan, silent
 
 from bench.execution.executors import watch
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.execution.run import execute
 from bench.storage.cache import Store
+from bench.training.events import Ended, Note, encode
 from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
-NOTE = '{"event": "note", "text": "a"}'
-BEGUN = '{"event": "begun"}'
-CUT_OFF = '{"event": "rec'
-ENDED = '{"event": "ended", "code": -9}'
+NOTE = encode(Note("a"))
+CUT_OFF = 'RecordMade {"sch'
+
+
+KILLED = "the trial's process was killed by SIGKILL (often: out of memory)"
 
 
 @pytest.fixture
@@ -37,11 +39,11 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
-    said.write_text("\n".join([BEGUN, NOTE, CUT_OFF, ENDED, ""]))
+    said.write_text("\n".join(["begun", NOTE, CUT_OFF, "exit -9", ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
     heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
-    assert [event["event"] for event in heard] == ["note"]
-    assert worker.wait(tmp_path / "log") == -9
+    assert heard[:-1] == [Note("a")]
+    assert heard[-1] == Ended(-9, True, f"{KILLED}; its log is logs/log.")
     assert worker.goes_on
     worker.end()
     assert not worker.goes_on
@@ -50,22 +52,25 @@ def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Pat
 def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
     said: Path, tmp_path: Path
 ) -> None:
-    said.write_text(ENDED + "\n")
+    said.write_text("exit -9\n")
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
-    assert list(worker.work(tmp_path / "job", tmp_path / "log")) == []
-    assert worker.wait(tmp_path / "log") == -9
+    (end,) = worker.work(tmp_path / "job", tmp_path / "log")
+    assert isinstance(end, Ended)
+    assert end.code == -9
     assert not worker.goes_on
     with pytest.raises(ProcessLookupError):
         os.kill(worker.pid, 0)
 
 
 def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
-    said.write_text("\n".join([BEGUN, NOTE, CUT_OFF]))  # it died while it wrote that
+    said.write_text("\n".join(["begun", NOTE, CUT_OFF]))  # it died while it wrote that
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
-    heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
-    assert [event["event"] for event in heard] == ["note"]
+    events = worker.work(tmp_path / "job", tmp_path / "log")
+    assert next(events) == Note("a")
     worker.stop()
-    assert worker.wait(tmp_path / "log") == -15
+    (end,) = events
+    assert isinstance(end, Ended)
+    assert end.code == -15
     assert not worker.goes_on
 
 
@@ -73,10 +78,10 @@ def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
     said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "STEP_SECONDS", 0.02)
-    said.write_text(f"{BEGUN}\n")
+    said.write_text("begun\n")
     store = Store(tmp_path / "cache")
     with closing(LocalProcess(Settings(), 0.2)) as executor:
-        records = execute(plan("a", "b"), tmp_path / "r", REQUEST, store, executor, Silent())
+        records = execute(plan("a", "b"), tmp_path / "r", REQUEST, store, executor, silent)
     assert [(record.trial.backbone, record.status) for record in records] == [
         ("a", "failed"),
         ("b", "failed"),

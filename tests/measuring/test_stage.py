@@ -21,8 +21,8 @@ from bench.inference.runtimes import RUNTIMES
 from bench.inference.runtimes.base import Call, Runtime, Source
 from bench.storage.records import Evidence, load_run
 from bench.storage.trained import weights_path
-from bench.training.job import Job, Listener
-from bench.types import Record
+from bench.training.events import Event, Listener, RecordMade
+from bench.training.job import Job
 
 
 class Broken(Runtime):
@@ -115,15 +115,13 @@ class DiesBetween(Inline):
             super().run(job, listener)
             return
         self.died = True
-        record = listener.record
 
-        def only_the_first(found: Record) -> None:
-            record(found)
-            raise WorkerDiedError("killed by SIGKILL")
+        def only_the_first(event: Event) -> None:
+            listener(event)
+            if isinstance(event, RecordMade):
+                raise WorkerDiedError("killed by SIGKILL")
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(listener, "record", only_the_first)
-            super().run(job, listener)
+        super().run(job, only_the_first)
 
 
 @pytest.fixture

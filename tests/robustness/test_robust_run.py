@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
-from trained_run import Silent
+from trained_run import silent
 
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
@@ -87,7 +87,7 @@ def test_the_trained_model_answers_corrupted_images(
     asked = Measuring(latency_seconds=0.02, robustness=True)
 
     def run(measuring: Measuring) -> Run:
-        execute(planned(measuring), tmp_path / "r", request, store, Inline(), Silent())
+        execute(planned(measuring), tmp_path / "r", request, store, Inline(), silent)
         return load_run(tmp_path / "r")
 
     if later:

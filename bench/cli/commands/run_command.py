@@ -21,7 +21,8 @@ from bench.data.audit import gate
 from bench.errors import Exit, UsageError, reason
 from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors import make_executor
+from bench.execution.executors.base import Executor
 from bench.execution.plan import (
     Plan,
     choose_backbones,
@@ -69,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         threads=arguments.threads,
     )
-    executor = LocalProcess(settings, arguments.trial_timeout)
+    executor = make_executor(settings, arguments.trial_timeout)
     if not arguments.dry_run:
         executor.warm_up()
     try:
@@ -88,7 +89,7 @@ def _run(
     protocol: TrainingProtocol,
     settings: Settings,
     store: Store,
-    executor: LocalProcess,
+    executor: Executor,
     broken: Sequence[str],
 ) -> int:
     notes: list[str] = []
@@ -231,9 +232,7 @@ def _run(
 
     with opened(plan, folder, request, store):
         try:
-            with Display(
-                *(console, plan, waiting, folder), unmeasured=names, quiet=arguments.quiet
-            ) as display:
+            with Display(console, quiet=arguments.quiet) as display:
                 records = carry_out(plan, folder, request, store, executor, display)
         except BaseException as end:
             # An interrupted run is reported too, as far as it went; why it ended comes first.

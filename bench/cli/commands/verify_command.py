@@ -18,7 +18,7 @@ from bench.cli.main import parser
 from bench.data.audit.result import load
 from bench.errors import BenchError, DatasetError, Exit, NoDatasetError, TrialError, UsageError
 from bench.execution import known_plugins
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors import make_executor
 from bench.execution.verification import (
     Difference,
     check_dataset,
@@ -34,7 +34,8 @@ from bench.storage.cache import Store
 from bench.storage.manifest import Change, changes
 from bench.storage.records import Evidence, Run, load_run
 from bench.system.frameworks import keras_backend_of
-from bench.types import Dataset, Epoch, Record, SplitName, Trial
+from bench.training.events import Event, Note, RecordMade, StageProgress
+from bench.types import Dataset, Record, SplitName, Trial
 
 # A name of the collection that is installed, its configuration and version, and no other options.
 PLAIN_TFDS = re.compile(r"tfds:\w+(/[^:=/]+)?(:[\d.*]+)?")
@@ -68,8 +69,8 @@ def main(arguments: argparse.Namespace) -> int:
             say=lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
             progress=lambda done, total: None,
         )
-        heard = _Heard(console)
-        with closing(LocalProcess(settings)) as executor:
+        training = _Training(console)
+        with closing(make_executor(settings)) as executor:
             train_again(
                 run,
                 record,
@@ -78,11 +79,11 @@ def main(arguments: argparse.Namespace) -> int:
                 folder,
                 store,
                 executor,
-                heard,
+                training,
                 plugins=tuple(str(path.resolve()) for path in plugins),
                 packages=arguments.packages,
             )
-        again = heard.finished()
+        again = training.finished()
         found = differences(
             Evidence(record, run.dataset.classes, run.folder),
             Evidence(again, run.dataset.classes, folder),
@@ -92,26 +93,24 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.DONE if same else Exit.ERROR
 
 
-class _Heard:
-    """Hears the training, says which stage it is in, and keeps the record."""
+class _Training:
+    """Shows the stage that the training is in, and keeps the record."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._stage = ""
         self._record: Record | None = None
 
-    def stage(self, trial: Trial, stage: str, done: int = 0, total: int = 0) -> None:
-        if stage != self._stage:
-            self._console.print(f"again       {stage}", style="dim", markup=False)
-        self._stage = stage
-
-    def epoch(self, trial: Trial, phase: str, of: int, number: int, epoch: Epoch) -> None: ...
-
-    def note(self, text: str) -> None:
-        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
-
-    def record(self, record: Record) -> None:
-        self._record = record
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StageProgress(stage=stage):
+                if stage != self._stage:
+                    self._console.print(f"again       {stage}", style="dim", markup=False)
+                self._stage = stage
+            case Note(text):
+                self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+            case RecordMade(record):
+                self._record = record
 
     def finished(self) -> Record:
         """The new record; an error where the trial failed this time."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.training.job import Job, Listener
+from bench.execution.executors.base import EXECUTORS, Executor, ExecutorKind
+from bench.training.events import Listener
+from bench.training.job import Job
 
 
-class Inline:
+class Inline(Executor):
     """No process of its own: a crash takes everything with it, a debugger sees everything."""
-
-    slots = 1
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure":
@@ -21,5 +21,11 @@ class Inline:
 
         run_trials(job, listener, Imports())
 
-    def close(self) -> None:
-        """Nothing runs outside `run`."""
+
+EXECUTORS.add(
+    ExecutorKind(
+        "inline",
+        "in this process, for debuggers: a crash ends the run",
+        lambda settings, trial_timeout: Inline(),
+    )
+)

@@ -1,28 +1,42 @@
-"""One worker process, as its parent holds it; or one and those that it forks."""
+"""One worker process, as its parent sees it; or one and those that it forks.
+
+Its pipes carry lines: orders as JSON, and back events (`training/events.py`), with `begun` once a
+job was read and `exit CODE` once a forked process has ended.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from bench.execution.executors.watch import Watch
+from bench.system.environment import available_cores
 from bench.system.files import to_json
+from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY
+from bench.system.memory import OUT_OF_MEMORY_TEXT
+from bench.training.events import Ended, Event, RecordMade, decode
+from bench.training.job import Blueprint
+from bench.types import Settings
 
 ENDING_SECONDS = 5.0
+LAST_WORDS_BYTES = 4096
+# TensorFlow's, OpenMP's and those of XLA on the processor, which is JAX there.
+FRAMEWORKS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "NPROC")
+THREADS = (*FRAMEWORKS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerProcess:
-    """Started at once; told what to do, and heard. `gpu` is the one that it sees, "" for what its
-    framework finds by itself. If it `forks`, it does one job after another, each in a process that
-    it forks, and `goes_on` once one is done."""
+    """Started at once, and given orders. `gpu` is the one that it sees, "" for what its framework
+    finds by itself. If it `forks`, it does one job after another, each in a process that it forks,
+    and `goes_on` once one is done."""
 
     def __init__(
         self,
@@ -34,7 +48,7 @@ class WorkerProcess:
     ) -> None:
         self.gpu, self.cores, self._forks = gpu, cores, forks
         self._begun = False  # whether the job was read
-        self._ended: int | None = None  # how the process did that was forked for it
+        self._exit: int | None = None  # of the process that was forked for it
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
         started = str(time.monotonic())
         options = [*(["--fork"] if forks else []), *map(str, cores)]
@@ -52,19 +66,6 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def tell(self, order: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None  # it was asked for
-        with suppress(BrokenPipeError):  # it died while it was loading
-            self._process.stdin.write(to_json(order).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def device_kind(self) -> str:
-        """What its framework computes on; waits until that is loaded. "" where it died."""
-        self.tell({"device": "kind?"})
-        assert self._process.stdout is not None  # it was asked for
-        line = self._process.stdout.readline()
-        return str(json.loads(line)["found"]) if line else ""
-
     @property
     def goes_on(self) -> bool:
         """Whether it will do another job, now that one is done.
@@ -72,29 +73,52 @@ class WorkerProcess:
         Not where a process died before it read its job, as one may that builds ahead: nobody knows
         who will read it then.
         """
-        return self._begun and self._ended is not None and self._process.poll() is None
+        return self._begun and self._exit is not None and self._process.poll() is None
 
-    def work(self, job_path: Path, log_path: Path) -> Iterator[dict[str, Any]]:
-        """Give it its job, and hear its events until that has ended."""
-        self._begun, self._ended = False, None
-        self.tell({"job": str(job_path.resolve()), "log": str(log_path.resolve())})
-        assert self._process.stdout is not None  # it was asked for
-        for line in self._process.stdout:
-            try:
-                event: dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue  # it was killed while it wrote that, as its exit code tells
-            if event["event"] == "begun":
-                self._begun = True
-            elif event["event"] == "ended":
-                self._ended = event["code"]
-                return
-            else:
-                yield event
+    def build(self, blueprint: Blueprint) -> None:
+        """Have it build this network while it has no job."""
+        self._order({"build": blueprint})
 
-    def wait(self, log_path: Path) -> int:
-        """The exit code of the process that did the job."""
-        code = self._process.wait() if self._ended is None else self._ended
+    def device_kind(self) -> str:
+        """Return what its framework computes on, once that is loaded; "" where it died."""
+        self._order({"device": "kind?"})
+        with Watch(self.pid, self.kill):
+            return self._output.readline().decode().strip()
+
+    def work(
+        self,
+        job_path: Path,
+        log_path: Path,
+        limit: float | None = None,
+        *,
+        limits_each: bool = True,
+    ) -> Generator[Event]:
+        """Give it its job and yield its events, the last of which says how it ended.
+
+        `limit`: the seconds that the job may take, or each of its records, if they are limited.
+        """
+        self._begun, self._exit = False, None
+        self._order({"job": str(job_path.resolve()), "log": str(log_path.resolve())})
+        end: Ended | None = None
+        with Watch(self.pid, self.kill, limit) as watch:
+            for line in self._output:
+                text = line.decode(errors="replace").strip()
+                watch.heard(record=limits_each and text.startswith(RecordMade.__name__))
+                if text == "begun":
+                    self._begun = True
+                elif text.startswith("exit "):
+                    self._exit = int(text.removeprefix("exit "))
+                    break
+                else:
+                    with suppress(ValueError):  # it was killed while it wrote that
+                        event = decode(text)
+                        if not isinstance(event, Ended):
+                            yield event
+                            continue
+                        end = event
+                        if not self._forks:
+                            self.stop()  # a framework without memory may take long to leave
+            code = self._process.wait() if self._exit is None else self._exit
         if code:
             # What it said before it had a log: all there is, where it died while it was loading.
             self._errors.seek(0)
@@ -102,10 +126,10 @@ class WorkerProcess:
                 log.write(self._errors.read())
         if not self.goes_on:
             self.end()
-        return code
+        yield end or how_it_ended(code, watch.reason, log_path)
 
     def stop(self) -> None:
-        """End it, politely first, and what it forked; who hears it sees it end."""
+        """End it, politely first, and what it forked; who reads its events sees it end."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(ENDING_SECONDS)
@@ -120,12 +144,66 @@ class WorkerProcess:
             os.killpg(self.pid, signal.SIGKILL)  # it leads a session of its own
 
     def end(self) -> None:
-        """Stop it, with nobody left who hears it."""
+        """Stop it, with nobody left who reads its events."""
         self.stop()
-        self._close()
-
-    def _close(self) -> None:
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()
+
+    @property
+    def _output(self) -> IO[bytes]:
+        assert self._process.stdout is not None  # it was asked for
+        return self._process.stdout
+
+    def _order(self, order: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None  # it was asked for
+        with suppress(BrokenPipeError):  # it died while it was loading
+            self._process.stdin.write(to_json(order).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's variables, with those that the settings ask for: what a framework
+    reads when it is imported, too early for the backend's own file."""
+    env = dict(os.environ)
+    root = str(Path(__file__).resolve().parent.parent.parent.parent)
+    env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
+    env.setdefault("KERAS_BACKEND", "tensorflow")
+    env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    env = GROWING_MEMORY | env
+    if settings.threads:
+        env |= dict.fromkeys(THREADS, str(settings.threads))
+    else:
+        # The threads are those that the record names, whatever a framework would guess.
+        for name in FRAMEWORKS:
+            env.setdefault(name, str(available_cores()))
+    if settings.device == "cpu":
+        env["CUDA_VISIBLE_DEVICES"] = ""
+        env["JAX_PLATFORMS"] = "cpu"
+    if settings.deterministic:
+        flags = [env.get("XLA_FLAGS", ""), DETERMINISTIC_XLA]
+        env["XLA_FLAGS"] = " ".join(filter(None, flags))
+        env.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return env
+
+
+def how_it_ended(code: int, ended_for: str, log_path: Path) -> Ended:
+    """Say how a job's process ended, from its exit code, its log and why it was ended, if it was.
+
+    Memory was short where the system killed it as it does then, or where it aborted and its last
+    words say so.
+    """
+    out_of_memory = not ended_for and code == -signal.SIGKILL
+    if not ended_for and code == -signal.SIGABRT:
+        with suppress(OSError), log_path.open("rb") as log:
+            log.seek(max(0, log_path.stat().st_size - LAST_WORDS_BYTES))
+            out_of_memory = (
+                OUT_OF_MEMORY_TEXT.search(log.read().decode(errors="replace")) is not None
+            )
+    how = ended_for or f"the trial's process ended with exit code {code}"
+    if code < 0 and not ended_for:
+        name = signal.Signals(-code).name
+        hints = {"SIGKILL": " (often: out of memory)", "SIGABRT": " (out of memory)"}
+        how = f"the trial's process was killed by {name}{hints[name] if out_of_memory else ''}"
+    return Ended(code, out_of_memory, f"{how}; its log is logs/{log_path.name}.")

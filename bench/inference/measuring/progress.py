@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.training.job import Listener
+from bench.training.events import Listener, StageProgress
 from bench.types import Trial
 
 PARTS = 1000
@@ -18,7 +18,7 @@ class Progress:
     def tell(self, trial: Trial, text: str, *, within: float = 0.0) -> None:
         """Say what is done now, and how many seconds of it are."""
         share = min(1.0, (self._done + within) / self._total) if self._total else 1.0
-        self._listener.stage(trial, text, int(PARTS * share), PARTS)
+        self._listener(StageProgress(trial, text, int(PARTS * share), PARTS, "measuring"))
 
     def add(self, seconds: float) -> None:
         """A step of so many estimated seconds has ended."""

@@ -11,7 +11,7 @@ from bench.inference.runtimes.base import Source
 from bench.models.backends.base import Array
 from bench.storage.arrays import write_arrays
 from bench.storage.records import Evidence, Run
-from bench.training.job import Listener
+from bench.training.events import Listener, Note, RecordMade
 from bench.types import Record, RuntimeResult, Session
 
 STANDS_IN = "stands for all its seeds"
@@ -53,7 +53,7 @@ def record_timed(
         earlier.name == result.name and earlier.status == "ok" for earlier in first.runtimes
     ):
         what = f"{first.trial.backbone}, {result.name}, timed again"
-        listener.note(f"{what}: {result.reason} The earlier figures are kept.")
+        listener(Note(f"{what}: {result.reason} The earlier figures are kept."))
     # Killed in between, the one whose weights are there is still to be measured.
     for record in reversed(model.records):
         answers = timed.answers if record is first else None
@@ -77,7 +77,7 @@ def record_timed(
             arrays_sha256=digest,
         )
         renewed.insert(0, new)
-        listener.record(new)
+        listener(RecordMade(new))
     model.records, model.seconds = renewed, 0.0
 
 

@@ -48,7 +48,8 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, load_run
 from bench.storage.trained import artefact_folder, weights_path
 from bench.system.environment import available_cores
-from bench.training.job import Job, Listener
+from bench.training.events import Listener, Note, RecordMade
+from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial
 
 SWEEP_QUERIES = 3
@@ -109,8 +110,8 @@ class _Stage:
             except Exception as error:
                 traceback.print_exc()
                 name = f"{record.trial.backbone}, corrupted test images"
-                self.listener.note(f"{name}: {reason(error)}")
-            self.listener.record(record)
+                self.listener(Note(f"{name}: {reason(error)}"))
+            self.listener(RecordMade(record))
             self.progress.add(CORRUPTED_SECONDS)
 
     def _to_corrupt(self, run: Run) -> list[Record]:
@@ -141,7 +142,7 @@ class _Stage:
                 failed = [RuntimeResult(n, status="failed", reason=reason(error)) for n in needs]
                 for record in records:
                     results = with_results(record, failed)
-                    self.listener.record(replace(record, runtimes=results))
+                    self.listener(RecordMade(replace(record, runtimes=results)))
             self.progress.add(REBUILD_SECONDS)
         for record in watched:
             # Looked at last: it went on beside the building above, where nothing was timed.

@@ -1,0 +1,167 @@
+"""How far a run is: figures of each record as it is made, and how long the rest will take.
+
+A run is its trials, then the measuring of what they trained, then its reports. The time left is
+what was planned, corrected by how long the first part of it has taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.latency import percentile
+from bench.execution.plan import Plan
+from bench.execution.schedule import Schedule
+from bench.storage.records import Evidence
+from bench.training.events import (
+    EpochEnded,
+    Event,
+    Listener,
+    RecordMade,
+    RunProgress,
+    RuntimeMeasured,
+    StageProgress,
+    TrialEnded,
+)
+from bench.types import Record, RuntimeResult
+
+ENOUGH = 0.1  # of a part that must be done before the clock says more than the estimate
+
+
+class Progress:
+    """Passes a run's events on, and after each what follows from it."""
+
+    def __init__(self, plan: Plan, folder: Path, schedule: Schedule, listener: Listener) -> None:
+        self._classes, self._folder = plan.dataset.classes, folder
+        self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
+        self._listener, self._time = listener, TimeLeft(schedule)
+        self._phases: dict[str, tuple[str, int]] = {}  # of each trial, and its finished epochs
+        self._told: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
+        self._since = datetime.now(UTC).isoformat(timespec="seconds")
+        self._tell_time()
+
+    def __call__(self, event: Event) -> None:
+        self._listener(event)
+        match event:
+            case StageProgress(work="measuring"):
+                self._time.measuring(event.done / event.total if event.total else 0.0)
+            case StageProgress():
+                self._time.trial(event.trial.key, self._share(event))
+            case EpochEnded():
+                self._phases[event.trial.key] = event.phase, event.number
+            case RecordMade(record) if record.runtimes:
+                for measured in self._measured(record):
+                    self._listener(measured)
+            case RecordMade(record):
+                self._time.end(record.trial.key)
+                self._listener(self._ended(record))
+        self._tell_time()
+
+    def _tell_time(self) -> None:
+        self._listener(RunProgress(self._time.share, self._time.seconds))
+
+    def _share(self, event: StageProgress) -> float:
+        """Return how much of a trial is done: one half is the frozen part, one its phases."""
+        within = event.done / event.total if event.total else 0.0
+        if event.work != "phase":
+            return 0.5 * within
+        phase, epochs = self._phases.get(event.trial.key, ("", 0))
+        if event.stage != phase:
+            self._phases[event.trial.key], epochs = (event.stage, 0), 0
+        # Early stopping may end a phase long before its last epoch: each has its own share.
+        within = (epochs + within) / self._epochs[event.stage]
+        return 0.5 + 0.5 * (list(self._epochs).index(event.stage) + within) / len(self._epochs)
+
+    def _ended(self, record: Record) -> TrialEnded:
+        if record.status == "failed":
+            return TrialEnded(record, None, 0.0)
+        took = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
+        accuracy = METRICS["accuracy"].compute(self._evidence(record))
+        return TrialEnded(record, accuracy, took)
+
+    def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:
+        for result in record.runtimes:
+            told = record.trial.key, result
+            earlier = result.session is not None and result.session.started < self._since
+            if earlier or told in self._told:
+                continue
+            self._told.append(told)
+            failed = result.status == "failed"
+            latency = None if failed else percentile(self._evidence(record), 50, result.name)
+            yield RuntimeMeasured(record.trial, result, latency)
+
+    def _evidence(self, record: Record) -> Evidence:
+        return Evidence(record, self._classes, self._folder)
+
+
+@dataclass
+class _Part:
+    """One part of the run: what it should take, how much of it is done, and since when."""
+
+    estimate: float
+    begun: float | None = None
+
+    def left(self, share: float, now: float) -> float:
+        spent = 0.0 if self.begun is None else now - self.begun
+        if share >= ENOUGH:
+            return spent * (1 - share) / share
+        # What has hardly begun after so long is not about to end.
+        return max(self.estimate - spent, spent)
+
+
+@dataclass
+class TimeLeft:
+    """The time that a run still takes, from the shares of it that are done."""
+
+    schedule: Schedule
+    clock: Callable[[], float] = time.monotonic
+    _under_way: dict[str, float] = field(default_factory=dict)  # shares of trials that are done
+    _done: set[str] = field(default_factory=set)
+    _measured: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._training = _Part(sum(self.schedule.trials.values()), self.clock())
+        self._measuring = _Part(self.schedule.measuring)
+
+    def trial(self, key: str, share: float) -> None:
+        """So much of a trial is done."""
+        self._under_way[key] = max(share, self._under_way.get(key, 0.0))
+
+    def end(self, key: str) -> None:
+        """A trial has ended."""
+        self._under_way.pop(key, None)
+        self._done.add(key)
+
+    def measuring(self, share: float) -> None:
+        """So much of the measuring is done."""
+        if self._measuring.begun is None:
+            self._measuring.begun = self.clock()
+        self._measured = max(share, self._measured)
+
+    @property
+    def seconds(self) -> float:
+        """Never nothing before the reports are written."""
+        now = self.clock()
+        left = self._measuring.left(self._measured, now) + self.schedule.reports
+        if self._measuring.begun is None:
+            left += self._training.left(self._trained, now)
+        return left
+
+    @property
+    def share(self) -> float:
+        """Of the whole run that is done, as it was planned."""
+        done = self._trained * self._training.estimate + self._measured * self._measuring.estimate
+        return done / self.schedule.total
+
+    @property
+    def _trained(self) -> float:
+        if self._measuring.begun is not None or not self._training.estimate:
+            return 1.0
+        costs = self.schedule.trials
+        done = sum(costs[key] for key in self._done if key in costs)
+        done += sum(costs[key] * share for key, share in self._under_way.items() if key in costs)
+        return done / self._training.estimate

@@ -1,0 +1,137 @@
+"""What a run tells while it goes on: one kind of events, from the worker to whoever listens.
+
+A worker writes each event as one line. A transport (a pipe; a file on a shared disk; a remote
+generator) carries the lines, and ends the stream with `Ended`. The parent then adds the last three
+kinds: figures of what was made, and how far the whole run is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from bench.system.files import from_json, to_json
+from bench.types import Epoch, Record, RuntimeResult, Trial
+
+Work = Literal["preparing", "phase", "measuring"]
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """A trial has begun a stage, or goes on in it."""
+
+    trial: Trial
+    stage: str
+    done: int = 0
+    total: int = 0  # 0: not known
+    work: Work = "preparing"  # "phase": the stage is a phase of the protocol, and tells its epochs
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """One epoch of a phase has ended."""
+
+    trial: Trial
+    phase: str
+    epochs: int  # of the phase, at most
+    number: int  # counted from 1
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that a user should read."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class RecordMade:
+    """A trial has trained or, where the record has runtimes, has been measured."""
+
+    record: Record
+    line: str = ""  # of records.jsonl, where the record was encoded already
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The worker waits, before or within a trial, for what another process does."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last event of a stream: how the process ended that did the job."""
+
+    code: int = 0  # of its exit; negative: the signal that killed it
+    out_of_memory: bool = False
+    message: str = ""  # how it ended, and where its log is
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial has its first record, finished or failed."""
+
+    record: Record
+    accuracy: float | None
+    seconds: float  # that it took, without work that was reused
+
+
+@dataclass(frozen=True)
+class RuntimeMeasured:
+    """One runtime of a trained model has been timed, or failed."""
+
+    trial: Trial
+    result: RuntimeResult
+    latency_ms: float | None  # the median for one image
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far the whole run is: its trials, the measuring, its reports."""
+
+    share: float
+    seconds_left: float
+
+
+Event: TypeAlias = (
+    StageProgress
+    | EpochEnded
+    | Note
+    | RecordMade
+    | Waiting
+    | Ended
+    | TrialEnded
+    | RuntimeMeasured
+    | RunProgress
+)
+Listener: TypeAlias = Callable[[Event], None]
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+def stage_progress(
+    listener: Listener, trial: Trial, stage: str, work: Work = "preparing"
+) -> Callable[[int, int], None]:
+    """Return a function of how much is done and of how much in all, which tells the listener."""
+    return lambda done, total: listener(StageProgress(trial, stage, done, total, work))
+
+
+def encode(event: Event) -> str:
+    """Return the event as one line: its kind and its fields; of a record, its line on disk."""
+    if isinstance(event, RecordMade):
+        content = event.line or to_json(event.record)
+    else:
+        content = to_json(event)
+    return f"{type(event).__name__} {content}"
+
+
+def decode(line: str) -> Event:
+    """Read the event back; a ValueError where the line was cut off."""
+    name, _, content = line.strip().partition(" ")
+    if (kind := KINDS.get(name)) is None:
+        raise ValueError(f"{name[:40]!r} is no event")
+    if kind is RecordMade:
+        return RecordMade(from_json(content, Record), content)
+    return from_json(content, kind)

@@ -1,0 +1,122 @@
+"""An executor is one file: a dummy carries out a plan, and one that lacks a package says so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_run import REQUEST, plan, silent
+
+from bench.errors import OutOfMemoryError, UnknownNameError, UsageError, WorkerDiedError
+from bench.execution import executors
+from bench.execution.executors import EXECUTORS, make_executor
+from bench.execution.executors.base import ExecutorKind, follow
+from bench.execution.run import execute
+from bench.registry import import_modules
+from bench.storage.cache import Store
+from bench.storage.records import SCHEMA
+from bench.training.events import (
+    Ended,
+    Event,
+    Note,
+    RecordMade,
+    StageProgress,
+    Waiting,
+    decode,
+    encode,
+)
+from bench.training.job import Job
+from bench.types import Record, Settings
+
+DUMMY = """
+from bench.execution.executors.base import EXECUTORS, Executor, ExecutorKind
+from bench.storage.records import SCHEMA
+from bench.training.events import RecordMade
+from bench.types import Record
+
+
+class Dummy(Executor):
+    def run(self, job, listener):
+        for trial in job.trials:
+            listener(RecordMade(Record(SCHEMA, trial, "failed", "by the dummy")))
+
+
+EXECUTORS.add(ExecutorKind("dummy", "for a test", lambda settings, timeout: Dummy()))
+"""
+
+
+@pytest.fixture
+def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put one file where executors are looked for."""
+    (tmp_path / "dummy.py").write_text(DUMMY)
+    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path)])
+    import_modules(executors.__name__)
+    yield
+    EXECUTORS.remove("dummy")
+    del sys.modules[f"{executors.__name__}.dummy"]
+
+
+@pytest.mark.usefixtures("dummy")
+def test_a_new_file_is_found_and_carries_out_a_plan(tmp_path: Path, store: Store) -> None:
+    assert {"dummy", "inline", "local"} <= set(EXECUTORS.names)
+    executor = make_executor(Settings(), name="dummy")
+    records = execute(plan("a", "b"), tmp_path / "r", REQUEST, store, executor, silent)
+    assert [record.reason for record in records] == ["by the dummy"] * 2
+
+
+def test_what_an_executor_lacks_is_named_with_its_extra() -> None:
+    kind = ExecutorKind(
+        "far", "elsewhere", lambda *_: pytest.fail("made"), ("no_such_one",), "far[all]"
+    )
+    EXECUTORS.add(kind)
+    try:
+        with pytest.raises(
+            UsageError, match=r"needs no_such_one; `pip install .*far\[all\]'` brings it"
+        ):
+            make_executor(Settings(), name="far")
+    finally:
+        EXECUTORS.remove("far")
+    with pytest.raises(UnknownNameError, match="Did you mean 'local'"):
+        make_executor(Settings(), name="locl")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    p = plan("one", seeds=(0, 1))
+    return Job(p.trials, p.protocol, p.dataset, None, str(tmp_path / "r"), "cache", 10**9)
+
+
+def test_events_are_lines_and_a_record_is_encoded_once(job: Job) -> None:
+    record = Record(SCHEMA, job.trials[0], "ok", notes=("a\u2028b", "\udcff"))
+    events: list[Event] = [
+        StageProgress(job.trials[0], "head", 1, 2, "phase"),
+        Note("two\nlines"),
+        Waiting("for a lock"),
+        Ended(-9, True, "killed"),
+    ]
+    assert [decode(encode(event)) for event in events] == events
+    made = decode(encode(RecordMade(record)))
+    assert isinstance(made, RecordMade)
+    assert made.record == record
+    assert encode(made) == encode(RecordMade(record))
+    assert encode(RecordMade(record, "as it is")) == "RecordMade as it is"
+    for cut in range(len(encode(made)) - 1):
+        with pytest.raises(ValueError, match=r"no event|line 1|nterminated|Expecting|Extra"):
+            decode(encode(made)[:cut])
+
+
+def test_a_stream_without_all_records_is_an_error_that_says_how_it_ended(job: Job) -> None:
+    told: list[Event] = []
+    first, second = (RecordMade(Record(SCHEMA, trial, "ok")) for trial in job.trials)
+    follow([first, Waiting("for a lock"), second, Ended()], job, told.append)
+    # What waits is the first trial without a record.
+    assert told == [first, StageProgress(job.trials[1], "for a lock"), second]
+    with pytest.raises(WorkerDiedError, match="killed") as died:
+        follow([first, Ended(-11, False, "killed")], job, told.append)
+    assert not isinstance(died.value, OutOfMemoryError)
+    with pytest.raises(OutOfMemoryError, match="no room"):
+        follow([Ended(0, True, "no room")], job, told.append)
+    # All is there: how the process left is nobody's concern.
+    follow([first, second, Ended(-9, True, "killed")], job, told.append)
