@@ -39,9 +39,10 @@ class TwoDevices(Executor):
     def run(self, job: Job, listener: Listener) -> None:
         with self._lock:
             device = self.free.pop(0)  # an error, were there a third job at once
-            self.used[job.trials[0].backbone] = device
+            name = job.trials[0].backbone
+            first = name not in self.used and len(self.used) < 2  # not what is left of a job
+            self.used[name] = device
             self.most = max(self.most, 2 - len(self.free))
-            first = len(self.used) <= 2
         try:
             if first:
                 self._both.wait()
