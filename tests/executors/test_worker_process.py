@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from test_run import REQUEST, plan, silent
 
+from bench.errors import WorkerDiedError
 from bench.execution.executors import watch
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.execution.run import execute
 from bench.storage.cache import Store
 from bench.training.events import Ended, Note, encode
+from bench.training.job import Job
 from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
@@ -72,6 +75,21 @@ def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
     assert isinstance(end, Ended)
     assert end.code == -15
     assert not worker.goes_on
+
+
+def test_what_has_built_a_network_measures_nothing(said: Path, tmp_path: Path) -> None:
+    """Memory is measured in processes that are forked before the framework has computed."""
+    said.write_text("begun\nexit 0\n")
+    p = plan("one")
+    job = Job(p.trials, p.protocol, p.dataset, None, str(tmp_path / "r"), "cache", 10**9)
+    with closing(LocalProcess(Settings(device="cpu"))) as executor:
+        executor.build_ahead(job.blueprint)
+        builder = executor._warmed().pid
+        with pytest.raises(WorkerDiedError, match="exit code 0"):
+            executor.run(replace(job, task="measure"), silent)
+        assert executor._warmed().pid != builder
+        with pytest.raises(ProcessLookupError):
+            os.kill(builder, 0)
 
 
 def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(

@@ -47,6 +47,7 @@ class WorkerProcess:
         forks: bool = False,
     ) -> None:
         self.gpu, self.cores, self._forks = gpu, cores, forks
+        self.has_computed = False  # or what it forked for its next job
         self._begun = False  # whether the job was read
         self._exit: int | None = None  # of the process that was forked for it
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
@@ -77,10 +78,12 @@ class WorkerProcess:
 
     def build(self, blueprint: Blueprint) -> None:
         """Have it build this network while it has no job."""
+        self.has_computed = True
         self._order({"build": blueprint})
 
     def device_kind(self) -> str:
         """Return what its framework computes on, once that is loaded; "" where it died."""
+        self.has_computed = True
         self._order({"device": "kind?"})
         with Watch(self.pid, self.kill):
             return self._output.readline().decode().strip()
@@ -124,6 +127,7 @@ class WorkerProcess:
             self._errors.seek(0)
             with suppress(OSError), log_path.open("ab") as log:  # the code tells the most
                 log.write(self._errors.read())
+        self.has_computed = False
         if not self.goes_on:
             self.end()
         yield end or how_it_ended(code, watch.reason, log_path)
