@@ -54,24 +54,20 @@ def prepare(
     *,
     store: Store,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    before_decoding: Callable[[], None] = lambda: None,
 ) -> Dataset:
     """Decode what is not yet in the store, at all `sizes` in one pass, and check the whole.
 
-    `progress(done, total)` counts images; neither it nor `before_decoding` is called where nothing
-    has to be read.
+    `progress(done, total)` counts images; it is not called where nothing has to be read.
     """
     _check_classes(listing)
     wanted = sorted(set(sizes))
     with store.lock(KIND, _manifest_parts(listing)), keeping(store):
         # A pass may find that files changed behind an old date; then the sizes made before are
         # stale as well, and a second pass makes them anew.
-        for attempt in range(2):
+        for _ in range(2):
             dataset, missing = _look(listing, wanted, store)
             if dataset is not None and not missing:
                 return dataset
-            if attempt == 0:
-                before_decoding()
             _decode_all(listing, missing, store, progress)
         dataset, missing = _look(listing, wanted, store)
     if dataset is None or missing:

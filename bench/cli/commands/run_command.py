@@ -169,13 +169,14 @@ def _run(
             plugins=arguments.plugin,
             packages=arguments.packages,
         )
+        if datasets.recall(listing, sizes, store=store) is None:
+            executor.build_ahead(first)  # while the images are decoded
         decoding = bars.add_task("decoding images", total=None)
         dataset = datasets.prepare(
             listing,
             sizes,
             store=store,
             progress=lambda done, total: bars.update(decoding, completed=done, total=total),
-            before_decoding=lambda: executor.build_ahead(first),
         )
         bars.remove_task(decoding)
         trained, audited = dataset, None
