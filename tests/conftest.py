@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from bench.storage.cache import Store
 
@@ -48,8 +49,15 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from bench.registry import BACKBONES
 
-    BACKBONES.add(TINY)
-    try:
-        return made.make(tmp_path_factory.mktemp("trained"))
-    finally:
-        BACKBONES.remove(TINY.name)
+    base = tmp_path_factory.getbasetemp()
+    # Processes of pytest-xdist have a folder each, in one that they share: the first trains.
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    with FileLock(f"{home}.lock"):
+        if not (home / "made").exists():
+            BACKBONES.add(TINY)
+            try:
+                made.make(home)
+            finally:
+                BACKBONES.remove(TINY.name)
+            (home / "made").touch()
+    return home / "results" / "r"

@@ -1,4 +1,4 @@
-"""The command as a user gives it, in processes of its own, on photographs' smaller cousins."""
+"""The command as a user gives it, with processes that really train: what no stand-in can show."""
 
 from __future__ import annotations
 
@@ -7,71 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import tiny
-from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+from user import User
 
 from bench.analysis.metrics.base import METRICS
 from bench.execution.executors.gpus import can_be_no_gpu
-from bench.storage.records import Run, load_run, read_records
+from bench.storage.records import Run, read_records
 from bench.types import Record
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parent.parent
-PLUGINS = Path(__file__).parent / "plugins"
-PROTOCOL = """
-[head]
-dropout = 0.2
-[[phases]]
-name = "head"
-epochs = 3
-learning_rate = 1e-2
-augment = { flip = true }
-[[phases]]
-name = "fine-tune"
-epochs = 2
-learning_rate = 1e-3
-unfreeze = { stages = 1 }
-"""
-
-
-class User:
-    """Somebody at a terminal, with a folder of images and a protocol of their own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.seconds = 0.0  # that the run took which nobody disturbed
-        self.results = home / "results"
-        for split, count, seed in (("train", 48, 1), ("test", 24, 2)):
-            pixels, labels = tiny.images(count, seed)
-            for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-                path = home / "data" / split / ("cat", "dog")[label] / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image).save(path)
-        (home / "mine.toml").write_text(PROTOCOL)
-
-    def words(self, *more: str, backbones: str = "tiny") -> list[str]:
-        return [
-            *(sys.executable, str(ROOT / "run_bench.py"), "--backbones", backbones),
-            *("--plugin", str(PLUGINS), "--dataset", str(self.home / "data")),
-            *("--protocol", str(self.home / "mine.toml"), "--batch-size", "8"),
-            *("--results", str(self.results), "--cache", str(self.home / "cache")),
-            *("--latency-seconds", "0.05", "--run", "r", *more),
-        ]
-
-    def run(self, *more: str, backbones: str = "tiny") -> subprocess.CompletedProcess[str]:
-        words = self.words(*more, backbones=backbones)
-        return subprocess.run(words, cwd=self.home, capture_output=True, text=True, check=False)
-
-    def load(self, name: str = "r") -> Run:
-        return load_run(self.results / name)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +30,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> User:
 
 @pytest.fixture(scope="module")
 def finished(user: User) -> Run:
-    begun = time.monotonic()
     result = user.run("--seeds", "2")
-    user.seconds = time.monotonic() - begun
     assert result.returncode == 0, result.stdout + result.stderr
     return user.load()
 
@@ -193,25 +140,12 @@ def test_one_that_dies_while_it_builds_ahead_takes_no_other_with_it(user: User) 
     assert records["tiny"].status == "ok"
 
 
-def test_killed_at_any_instant_it_goes_on(user: User, finished: Run) -> None:
-    """As `kill -9` does: the run is started until it ends; nothing is lost or counted twice."""
-    rng = np.random.default_rng(0)
-    kills = 0
-    for _ in range(8):
-        process = subprocess.Popen(
-            user.words("--seeds", "2", "--run", "killed"), stdout=subprocess.DEVNULL
-        )
-        try:
-            # The first was slower than those to come may be: the first kill is to meet a run.
-            process.wait(timeout=rng.uniform(0.1, 0.6 if kills else 0.2) * user.seconds)
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    else:
-        assert user.run("--seeds", "2", "--run", "killed").returncode == 0
-    assert kills > 0
+def test_killed_while_it_trains_it_goes_on(user: User, finished: Run) -> None:
+    """Nothing is lost or counted twice; `test_killed_run.py` kills at any other instant."""
+    process = _at_work(user, "--seeds", "2", "--run", "killed")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert user.run("--seeds", "2", "--run", "killed").returncode == 0
     records = read_records(user.results / "killed")
     assert sorted(r.trial.seed for r in records) == [0, 1]
     undisturbed = sorted(finished.evidence, key=lambda e: _seed(e.record))
@@ -225,13 +159,7 @@ def test_killed_at_any_instant_it_goes_on(user: User, finished: Run) -> None:
 
 
 def test_a_worker_ends_with_its_parent(user: User) -> None:
-    process = subprocess.Popen(
-        user.words("--run", "orphan", "--seeds", "20"), stdout=subprocess.PIPE, text=True, bufsize=1
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "tiny: " in line:
-            break
+    process = _at_work(user, "--run", "orphan", "--seeds", "20")
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     os.kill(process.pid, signal.SIGKILL)
@@ -246,51 +174,23 @@ def test_interrupted_politely(user: User) -> None:
     # A shell's background job ignores the signal, and so would all that it starts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        process = subprocess.Popen(
-            user.words("--run", "polite", "--seeds", "20"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = _at_work(user, "--run", "polite", "--seeds", "20")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "tiny: " in line:
-            break
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip().endswith("interrupted; the same command goes on from here.")
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["--backbones", "tinny"], 2, "unknown backbone 'tinny'. Did you mean 'tiny'? `list`"),
-        (["--protocol", "defalt"], 2, "unknown protocol 'defalt'. Did you mean 'default'?"),
-        (["--dataset", "nowhere"], 2, "no data set 'nowhere'"),
-        (["--weights", "imagenet"], 1, "tiny has no ImageNet weights here"),
-        (["--batch-size", "0"], 2, "must be a whole number, 1 or more; got '0'"),
-        (["--run", "../r"], 2, "--run '../r': it must be a plain folder name"),
-        (["--batch-size", "16"], 2, "run r was made with --batch-size 8, now it is 16"),
-    ],
-)
-def test_errors_are_short_and_say_what_to_do(
-    user: User, finished: Run, words: list[str], code: int, message: str
-) -> None:
-    result = user.run(*words)
-    assert result.returncode == code
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
-    assert len(result.stderr.strip().splitlines()[-2:]) <= 2
-
-
-def test_dry_run_trains_nothing(user: User) -> None:
-    result = user.run("--dry-run", "--run", "dry")
-    assert result.returncode == 0
-    assert "40 train / 8 validation / 24 test" in result.stdout
-    assert not (user.results / "dry").exists()
+def _at_work(user: User, *words: str) -> subprocess.Popen[str]:
+    """Start the command; it has come so far as to train."""
+    process = subprocess.Popen(
+        user.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout is not None
+    assert any("tiny: " in line for line in process.stdout)
+    return process
 
 
 def _seed(record: Record) -> int:

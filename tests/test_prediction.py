@@ -62,7 +62,7 @@ def test_bad_files_are_told_and_the_rest_is_done(
 ) -> None:
     mixed = tmp_path / "mixed"
     mixed.mkdir()
-    shutil.copy(data / "test" / "fox" / "2.png", mixed / "=fox().png")
+    shutil.copy(data / "test" / "fox" / "002.png", mixed / "=fox().png")
     (mixed / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     (mixed / "empty.png").write_bytes(b"")
     (mixed / "notes.txt").write_text("no image, so not asked about")
@@ -95,7 +95,7 @@ def test_a_name_of_any_bytes_can_be_written(
 def test_a_low_confidence_is_said(
     results: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    image = str(data / "test" / "fox" / "2.png")
+    image = str(data / "test" / "fox" / "002.png")
     assert predict(results, "tiny", image, "--min-confidence", "1") == 0
     told = capsys.readouterr()
     assert told.out.splitlines()[1].endswith("low")

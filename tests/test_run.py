@@ -15,23 +15,23 @@ import edited
 import numpy as np
 import pytest
 from abandoned import left_beside
+from scripted_executor import DIES, Outcome, ScriptedExecutor, all_ok
 
 from bench.analysis.metrics.base import METRICS
-from bench.errors import BenchError, UsageError, WorkerDiedError, reason
+from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
-from bench.execution.executors.base import Executor
 from bench.execution.plan import Plan, find_weights, make_plan
 from bench.execution.remaining import pending
 from bench.execution.run import Request, execute
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.reports import render
-from bench.storage.arrays import arrays_path, write_arrays
+from bench.storage.arrays import arrays_path
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA, load_run, read_records, write_records
 from bench.storage.run_folder import lock_run, run_folder
-from bench.training.events import Event, Listener, Note, RecordMade
+from bench.training.events import Event, Listener, Note
 from bench.training.job import Job
 from bench.types import (
     Backbone,
@@ -54,7 +54,6 @@ DATASET = Dataset(
     splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
     fingerprint="f" * 64,
 )
-ARRAYS = {"test_labels": np.array([0, 1]), "test_probabilities": np.eye(2)}
 REQUEST = Request(command=("run_bench.py",))
 
 
@@ -100,34 +99,17 @@ class Told:
             self.notes.append(event.text)
 
 
-class Scripted(Executor):
-    """An executor that answers each trial as it is told to: a status, or death."""
-
-    def __init__(self, answer: Callable[[Trial], str]) -> None:
-        self.answer = answer
-        self.ran: list[tuple[str, int]] = []
-
-    def run(self, job: Job, listener: Listener) -> None:
-        for trial in job.trials:
-            self.ran.append((trial.backbone, trial.seed))
-            status = self.answer(trial)
-            if status == "dies":
-                raise WorkerDiedError("killed by SIGKILL")
-            if status == "interrupt":
-                raise KeyboardInterrupt
-            digest = write_arrays(Path(job.folder), trial.key, ARRAYS) if status == "ok" else ""
-            listener(RecordMade(Record(SCHEMA, trial, status, arrays_sha256=digest)))
-
-
-def run(p: Plan, folder: Path, store: Store, answer: Callable[[Trial], str]) -> Scripted:
-    executor = Scripted(answer)
+def run(
+    p: Plan, folder: Path, store: Store, script: Callable[[Job, Trial], Outcome] = all_ok
+) -> ScriptedExecutor:
+    executor = ScriptedExecutor(script)
     execute(p, folder, REQUEST, store, executor, silent)
     return executor
 
 
 def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
-    again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one"), tmp_path / "r", store)
+    again = run(plan("one", "two"), tmp_path / "r", store)
     assert again.ran == [("two", 0)]
     assert [r.trial.backbone for r in read_records(tmp_path / "r")] == ["one", "two"]
     assert pending(plan("one", "two"), tmp_path / "r") == []
@@ -139,7 +121,7 @@ def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Stor
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one"), tmp_path / "r", store)
     assert not any(path.exists() for path in left)
 
 
@@ -150,20 +132,20 @@ def test_a_run_sweeps_what_killed_workers_left_before_and_during_it(
     arrays = left_beside(tmp_path / "r" / "arrays" / "k.npz")
     before.mkdir(parents=True)
 
-    def answer(trial: Trial) -> str:
+    def script(job: Job, trial: Trial) -> Outcome:
         assert not before.exists()
         during.mkdir()
         arrays.mkdir(parents=True)
-        return "dies"
+        return DIES
 
-    run(plan("one"), tmp_path / "r", store, answer)
+    run(plan("one"), tmp_path / "r", store, script)
     assert not during.exists()
     assert not arrays.exists()
 
 
 def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store) -> None:
-    run(plan("one", "two"), tmp_path / "r", store, lambda t: "failed" if t.seed == 0 else "ok")
-    again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one", "two"), tmp_path / "r", store, lambda job, t: "failed" if t.seed == 0 else "ok")
+    again = run(plan("one", "two"), tmp_path / "r", store)
     assert len(again.ran) == 2
     assert [r.status for r in read_records(tmp_path / "r")] == ["ok", "ok"]
 
@@ -172,10 +154,10 @@ def test_lines_written_twice_are_once_there_after_the_same_command(
     tmp_path: Path, store: Store
 ) -> None:
     path = tmp_path / "r" / "records.jsonl"
-    run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one", "two"), tmp_path / "r", store)
     once = path.read_text()
     path.write_text(once * 2)
-    again = run(plan("one", "two"), tmp_path / "r", store, lambda t: "ok")
+    again = run(plan("one", "two"), tmp_path / "r", store)
     assert (again.ran, path.read_text()) == ([], once)
 
 
@@ -184,12 +166,12 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
 ) -> None:
     p, heard = plan("one", "two", "three"), Told()
     folder = tmp_path / "r"
-    run(p, folder, store, lambda t: "ok")
+    run(p, folder, store)
     one, two, _ = (arrays_path(folder, trial.key) for trial in p.trials)
     one.unlink()
     two.write_bytes(two.read_bytes()[:-1])
     assert [trial.backbone for trial in pending(p, folder)] == ["one", "two"]
-    executor = Scripted(lambda t: "ok")
+    executor = ScriptedExecutor()
     execute(p, folder, REQUEST, store, executor, heard)
     assert executor.ran == [("one", 0), ("two", 0)]
     assert heard.notes[0] == f"{one} is gone: its trial is trained again."
@@ -199,16 +181,16 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
 
 def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Store) -> None:
     happened: list[str] = []
-    executor = Scripted(lambda trial: happened.append(trial.backbone) or "ok")
+    executor = ScriptedExecutor(lambda job, trial: happened.append(trial.backbone) or "ok")
     request = replace(REQUEST, restore=lambda: happened.append("restored"))
     execute(plan("one", "two"), tmp_path / "r", request, store, executor, silent)
-    assert happened == ["restored", "one", "restored", "two"]
+    assert happened == ["restored", "one", "restored", "two", "restored"]  # and before measuring
 
 
 def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store) -> None:
-    answer = {0: "ok", 1: "dies", 2: "ok"}
+    ends = {0: "ok", 1: DIES, 2: "ok"}
     p = plan("one", "two", seeds=(0, 1, 2))
-    executor = run(p, tmp_path / "r", store, lambda t: answer[t.seed])
+    executor = run(p, tmp_path / "r", store, lambda job, t: ends[t.seed])
     assert executor.ran == [(b, s) for b in ("one", "two") for s in (0, 1, 2)]
     records = {(r.trial.backbone, r.trial.seed): r for r in read_records(tmp_path / "r")}
     assert len(records) == 6
@@ -220,12 +202,12 @@ def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store
 def test_an_executor_that_neither_records_nor_raises_leaves_failed_trials(
     tmp_path: Path, store: Store
 ) -> None:
-    class Idle(Scripted):
+    class Idle(ScriptedExecutor):
         def run(self, job: Job, listener: Listener) -> None:
             self.ran += [(trial.backbone, trial.seed) for trial in job.trials]
             assert len(self.ran) <= 3, "asked again and again"
 
-    executor = Idle(lambda trial: "ok")
+    executor = Idle()
     records = execute(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store, executor, silent)
     # Both were given, then the second alone: each fails once.
     assert executor.ran == [("one", 0), ("one", 1), ("one", 1)]
@@ -245,16 +227,16 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
 
 
 def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> None:
-    p = plan("one", "two", "three")
+    p, ends = plan("one", "two", "three"), {"two": KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
-        run(p, tmp_path / "r", store, lambda t: "interrupt" if t.backbone == "two" else "ok")
+        run(p, tmp_path / "r", store, lambda job, t: ends.get(t.backbone, "ok"))
     assert [t.backbone for t in pending(p, tmp_path / "r")] == ["two", "three"]
     assert load_run(tmp_path / "r").meta["name"] == "r"
 
 
 def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
     request = replace(REQUEST, files={"audit.json": b"{}", "audit/001.jpg": b"jpeg"})
-    execute(plan("one"), tmp_path / "r", request, store, Scripted(lambda t: "ok"), silent)
+    execute(plan("one"), tmp_path / "r", request, store, ScriptedExecutor(), silent)
     assert (tmp_path / "r/audit/001.jpg").read_bytes() == b"jpeg"
     # A run that may not be made there writes nothing.
     other = replace(request, files={"audit.json": b"other"})
@@ -264,19 +246,18 @@ def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store)
             tmp_path / "r",
             other,
             store,
-            Scripted(lambda t: "ok"),
+            ScriptedExecutor(),
             silent,
         )
     assert (tmp_path / "r/audit.json").read_bytes() == b"{}"
 
 
 def test_other_weights_replace_the_earlier_record(tmp_path: Path, store: Store) -> None:
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one"), tmp_path / "r", store)
     run(
         plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5")),
         tmp_path / "r",
         store,
-        lambda t: "ok",
     )
     assert len(read_records(tmp_path / "r")) == 1
 
@@ -300,34 +281,34 @@ def test_weights_of_the_same_name_are_those_of_their_content(tmp_path: Path, sto
         return plan("one", weights=found["one"])
 
     file.write_bytes(b"yesterday")
-    run(planned(), tmp_path / "r", store, lambda t: "ok")
-    assert run(planned(), tmp_path / "r", store, lambda t: "ok").ran == []
+    run(planned(), tmp_path / "r", store)
+    assert run(planned(), tmp_path / "r", store).ran == []
     file.write_bytes(b"retrained")
-    assert run(planned(), tmp_path / "r", store, lambda t: "ok").ran == [("one", 0)]
+    assert run(planned(), tmp_path / "r", store).ran == [("one", 0)]
 
 
 def test_another_input_size_is_another_run(tmp_path: Path, store: Store) -> None:
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one"), tmp_path / "r", store)
     with pytest.raises(UsageError, match="made with --input-size None, now it is 96"):
-        run(plan("one", input_size=96), tmp_path / "r", store, lambda t: "ok")
+        run(plan("one", input_size=96), tmp_path / "r", store)
     (record,) = read_records(tmp_path / "r")
     assert record.trial.input_size == 64
     assert plan("one", input_size=96).name != plan("one").name
     # Also where it is the backbone's own: another backbone's is not.
     with pytest.raises(UsageError, match="made with --input-size None, now it is 64"):
-        run(plan("one", input_size=64), tmp_path / "r", store, lambda t: "ok")
+        run(plan("one", input_size=64), tmp_path / "r", store)
 
 
 def test_a_run_of_before_the_input_size_was_kept_shows_it_in_its_records(
     tmp_path: Path, store: Store
 ) -> None:
-    run(plan("one", input_size=96), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one", input_size=96), tmp_path / "r", store)
     meta = json.loads((tmp_path / "r/run.json").read_text())
     del meta["identity"]["--input-size"]
     (tmp_path / "r/run.json").write_text(json.dumps(meta))
     with pytest.raises(UsageError, match="made with --input-size 96, now it is None"):
-        run(plan("one"), tmp_path / "r", store, lambda t: "ok")
-    assert run(plan("one", input_size=96), tmp_path / "r", store, lambda t: "ok").ran == []
+        run(plan("one"), tmp_path / "r", store)
+    assert run(plan("one", input_size=96), tmp_path / "r", store).ran == []
 
 
 def test_records_at_two_sizes_do_not_replace_each_other(tmp_path: Path) -> None:
@@ -353,19 +334,19 @@ def test_an_edited_plugin_is_trained_again(tmp_path: Path, store: Store, name: s
             located={"edited": None},
         )
 
-    run(planned(), tmp_path / "r", store, lambda t: "ok")
-    assert run(planned(), tmp_path / "r", store, lambda t: "ok").ran == []
+    run(planned(), tmp_path / "r", store)
+    assert run(planned(), tmp_path / "r", store).ran == []
     edited.edit(tmp_path / "plugins", name)
-    assert run(planned(), tmp_path / "r", store, lambda t: "ok").ran == [("edited", 0)]
+    assert run(planned(), tmp_path / "r", store).ran == [("edited", 0)]
     (record,) = read_records(tmp_path / "r")  # in the place of the one from before
     assert record.trial == planned().trials[0]
 
 
 def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Store) -> None:
-    run(plan("one", seeds=(0, 1)), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one", seeds=(0, 1)), tmp_path / "r", store)
     more = plan("one", seeds=(0, 1), fractions=(0.1, 1.0))
     assert [(t.fraction, t.seed) for t in more.trials] == [(1.0, 0), (1.0, 1), (0.1, 0), (0.1, 1)]
-    again = run(more, tmp_path / "r", store, lambda t: "ok")
+    again = run(more, tmp_path / "r", store)
     assert again.ran == [("one", 0), ("one", 1)]
     assert [t.fraction for t in pending(more, tmp_path / "r")] == []
     loaded = load_run(tmp_path / "r")
@@ -373,7 +354,7 @@ def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Sto
     assert [r.trial.fraction for r in loaded.smaller] == [0.1, 0.1]
     # Other weights take the place of the same seed and share, and of nothing else.
     other = plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5"), fractions=(0.1,))
-    run(other, tmp_path / "r", store, lambda t: "ok")
+    run(other, tmp_path / "r", store)
     assert len(read_records(tmp_path / "r")) == 4
 
 
@@ -389,10 +370,10 @@ def test_what_makes_a_trial_is_in_its_key() -> None:
 
 
 def test_a_folder_holds_one_kind_of_run(tmp_path: Path, store: Store) -> None:
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one"), tmp_path / "r", store)
     other = plan("one", settings=Settings(batch_size=8))
     with pytest.raises(UsageError, match="made with --batch-size 32, now it is 8"):
-        run(other, tmp_path / "r", store, lambda t: "ok")
+        run(other, tmp_path / "r", store)
     assert other.name != plan("one").name
 
 
@@ -400,16 +381,16 @@ def test_what_is_measured_makes_no_other_run_and_no_other_trial(
     tmp_path: Path, store: Store
 ) -> None:
     first = plan("one")
-    run(first, tmp_path / "r", store, lambda t: "ok")
+    run(first, tmp_path / "r", store)
     asked = Measuring(latency_seconds=9.0, runtimes="keras,xla", robustness=True)
     more = replace(plan("one"), measuring=asked)
     assert (more.name, more.trials) == (first.name, first.trials)
-    assert run(more, tmp_path / "r", store, lambda t: "ok").ran == []
+    assert run(more, tmp_path / "r", store).ran == []
     assert load_run(tmp_path / "r").meta["measuring"]["latency_seconds"] == 9.0
 
 
 def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: Store) -> None:
-    run(plan("one", seeds=(0, 1)), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one", seeds=(0, 1)), tmp_path / "r", store)
     session = Session("now", ("one",), 1, 1, 1.0, (1.0,), latency_seconds=2.0)
     timed = {"runtimes": (RuntimeResult("keras", session=session),), "session": session}
     used = WeightsUsed("imagenet", "x.h5", "0" * 64)
@@ -418,7 +399,7 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
 
     def notes(**asked: Any) -> list[str]:
         more = replace(plan("one", seeds=(0, 1)), measuring=Measuring(**asked))
-        assert run(more, tmp_path / "r", store, lambda t: "ok").ran == []
+        assert run(more, tmp_path / "r", store).ran == []
         assert read_records(tmp_path / "r") == tuple(records)
         return list(load_run(tmp_path / "r").meta["notes"])
 
@@ -453,19 +434,19 @@ def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
 
 
 def test_a_run_knows_what_its_last_command_asked_for(tmp_path: Path, store: Store) -> None:
-    run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+    run(plan("one"), tmp_path / "r", store)
     last = plan("two")
-    run(last, tmp_path / "r", store, lambda t: "ok")
+    run(last, tmp_path / "r", store)
     assert load_run(tmp_path / "r").meta["asked"] == [last.trials[0].key]
 
 
 def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:
-    def answer(trial: Trial) -> str:
+    def script(job: Job, trial: Trial) -> Outcome:
         with pytest.raises(BenchError, match="another process is making run r"):
-            run(plan("one"), tmp_path / "r", store, lambda t: "ok")
+            run(plan("one"), tmp_path / "r", store)
         return "ok"
 
-    assert run(plan("one"), tmp_path / "r", store, answer).ran == [("one", 0)]
+    assert run(plan("one"), tmp_path / "r", store, script).ran == [("one", 0)]
 
 
 def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> None:

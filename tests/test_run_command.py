@@ -5,91 +5,49 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pytest
 import tiny
-import workbench
 from fileserver import serving
+from scripted_executor import DIES, Arrays, Outcome, ScriptedExecutor
+from synthetic import Net
+from user import User
 
 from bench import reports as report
-from bench.cli.commands import run_command
 from bench.cli.main import main
-from bench.errors import Exit, StoppedError, WorkerDiedError
-from bench.execution.executors.base import Executor
+from bench.errors import Exit, StoppedError
 from bench.models import download
 from bench.registry import BACKBONES
-from bench.storage.arrays import write_arrays
-from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run
-from bench.training.events import Listener, RecordMade
 from bench.training.job import Job
-from bench.types import SPLITS, Record, RuntimeResult, Session, Settings, WeightsFile, WeightsUsed
+from bench.types import Trial, WeightsFile
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 REPORTS = ("r/report.md", "r/report.html", "r/summary.csv", "index.html", "latest")
 
 
-@dataclass
-class Scripted(Executor):
-    """An executor that trains nothing: its trials fail or, with answers that know nothing, are ok;
-    `ends` may raise before."""
+def failing() -> ScriptedExecutor:
+    """An executor of which every trial fails."""
+    return ScriptedExecutor(lambda job, trial: "failed")
 
-    status: Literal["failed", "ok"] = "failed"
-    ends: Callable[[], None] = lambda: None
-    unlike: bool = False  # whether each seed is judged on other test images
-    ran: list[int] = field(default_factory=list)  # seeds
 
-    def __call__(self, settings: Settings, trial_timeout: float | None) -> Scripted:
-        return self
-
-    def run(self, job: Job, listener: Listener) -> None:
-        for trial in job.trials:
-            self.ran.append(trial.seed)
-            self.ends()
-            if self.status == "failed":
-                listener(RecordMade(Record(SCHEMA, trial, "failed", "as it was told to")))
-                continue
-            labels = {split: np.array(job.dataset.splits[split].labels) for split in SPLITS}
-            even = {split: np.full((len(labels[split]), 2), 0.5, "float32") for split in SPLITS}
-            arrays = {
-                "test_labels": labels["test"] ^ (trial.seed if self.unlike else 0),
-                "test_probabilities": even["test"],
-                "validation_labels": labels["validation"],
-                "validation_probabilities": even["validation"],
-                "phase_test_probabilities": even["test"][None],
-            }
-            write_arrays(Path(job.folder), trial.key, arrays)
-            used = WeightsUsed("imagenet" if self.unlike else "random init", "", "")
-            session = Session(
-                "now", (trial.backbone,), 1, 1, 1e9, (), job.measuring.latency_seconds
-            )
-            record = Record(
-                SCHEMA,
-                trial,
-                "ok",
-                weights=used,
-                seconds={"total": 1.0, "reused": 0.0},
-                runtimes=(RuntimeResult("keras", session=session),),
-                session=session,
-            )
-            listener(RecordMade(record))
+def ending(error: BaseException) -> ScriptedExecutor:
+    """An executor that raises this in the first trial."""
+    return ScriptedExecutor(lambda job, trial: error)
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def run(tmp_path: Path) -> Callable[..., int]:
     """Give the command, with more words, to an executor of the test's own."""
-    workbench.write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})
+    tiny.write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})
 
-    def run(executor: Scripted, *more: str) -> int:
-        monkeypatch.setattr(run_command, "make_executor", executor)
+    def run(executor: ScriptedExecutor, *more: str) -> int:
         places = ("--results", tmp_path / "results", "--cache", tmp_path / "cache")
         words = ("--backbones", "tiny", "--dataset", tmp_path / "data", *places, "--run", "r")
-        return main([*map(str, words), *more])
+        return main([*map(str, words), *more], executor=executor)
 
     return run
 
@@ -103,6 +61,11 @@ def _reports(results: Path) -> list[str]:
     return [path for path in REPORTS if (results / path).exists()]
 
 
+def _other_labels(trial: Trial, arrays: Arrays) -> Arrays:
+    """Judge each seed on other test images."""
+    return arrays | {"test_labels": arrays["test_labels"] ^ trial.seed}
+
+
 def _lose_reports(results: Path) -> None:
     for path in REPORTS:
         (results / path).unlink()
@@ -111,9 +74,9 @@ def _lose_reports(results: Path) -> None:
 def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
     run: Callable[..., int], results: Path
 ) -> None:
-    run(Scripted("ok"))
+    run(ScriptedExecutor())
     _lose_reports(results)
-    again = Scripted("ok")
+    again = ScriptedExecutor()
     run(again)
     assert again.ran == []
     assert _reports(results) == list(REPORTS)
@@ -122,13 +85,13 @@ def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
 def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(Scripted()) == 3
+    assert run(failing()) == 3
     _lose_reports(results)
     capsys.readouterr()
-    assert run(Scripted(), "--batch-size", "16") == 2
+    assert run(failing(), "--batch-size", "16") == 2
     assert "was made with --batch-size 32, now it is 16" in capsys.readouterr().err
     with lock_run(results / "r"):
-        assert run(Scripted()) == 1
+        assert run(failing()) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: another process is making run r")
     assert _reports(results) == []
@@ -142,21 +105,29 @@ def test_the_margin_is_the_runs_and_none_of_its_trials(
     def margin() -> object:
         return json.loads((results / "r" / "run.json").read_text(encoding="utf-8"))["margin"]
 
-    executor = Scripted("ok")
+    executor = ScriptedExecutor()
     run(executor)
     assert margin() == 1.0
     run(executor, "--margin", "2")
     run(executor)
     assert margin() == 2.0
-    assert executor.ran == [0]
+    assert executor.ran == [("tiny", 0)]
 
 
 def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(Scripted("ok"), "--seeds", "2") == 0
+    assert run(ScriptedExecutor(), "--seeds", "2") == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"report    {results / 'r' / 'report.md'}"
-    assert run(Scripted("ok", unlike=True), "--seeds", "2", "--fresh") == 3
+    assert (
+        run(
+            ScriptedExecutor(edit=_other_labels, nets={"tiny": Net("tiny")}),
+            "--seeds",
+            "2",
+            "--fresh",
+        )
+        == 3
+    )
     assert "Nothing is ranked: the trials differ in test_labels" in capsys.readouterr().out
     assert main(["report", "r", "--results", str(results)]) == 3
 
@@ -180,7 +151,7 @@ def test_a_run_whose_download_failed_for_a_passing_reason_ends_with_3(
         ):
             BACKBONES.remove("tiny")
             BACKBONES.add(replace(tiny.TINY, weights=(WeightsFile(url),)))
-            assert run(Scripted("ok", unlike=True), "--fresh") == code, url
+            assert run(ScriptedExecutor(), "--fresh") == code, url
             told = capsys.readouterr().out
             assert ("tiny runs with random weights" in told) == (url != f"{here}tiny.h5")
     assert server.asked == ["busy from 0"] * 3 + ["missing from 0", "tiny.h5 from 0"]
@@ -190,9 +161,9 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in ((), ("--dry-run",)):
-        assert run(Scripted(), "--input-size", "7", *words) == 2
+        assert run(failing(), "--input-size", "7", *words) == 2
         assert "none of the backbones asked for can be run" in capsys.readouterr().err
-    assert run(Scripted(), "--dry-run") == 0
+    assert run(failing(), "--dry-run") == 0
     assert not results.exists()
 
 
@@ -200,32 +171,32 @@ def test_batches_larger_than_the_data_are_told_with_the_run(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = "batches of 9 are more than the 8 training images"
-    run(Scripted("ok"), "--batch-size", "9")
+    run(ScriptedExecutor(), "--batch-size", "9")
     assert said in capsys.readouterr().out
     assert said in (results / "r" / "report.md").read_text(encoding="utf-8")
-    run(Scripted("ok"), "--batch-size", "8", "--dry-run")
+    run(ScriptedExecutor(), "--batch-size", "8", "--dry-run")
     assert "training images, so" not in capsys.readouterr().out
 
 
 def test_an_interrupted_run_is_reported_as_far_as_it_went(
     run: Callable[..., int], results: Path
 ) -> None:
-    assert run(Scripted(ends=_interrupt)) == 130
+    assert run(ending(KeyboardInterrupt())) == 130
     assert _reports(results) == list(REPORTS)
 
 
 @pytest.mark.parametrize(
-    ("ends", "code", "last"),
+    ("error", "code", "last"),
     [
-        ("interrupt", 130, "interrupted; the same command goes on from here."),
-        ("stop", 1, "error: stopped, as it was told to"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here."),
+        (StoppedError("stopped, as it was told to"), 1, "error: stopped, as it was told to"),
     ],
 )
 def test_an_error_while_reporting_hides_neither_the_first_nor_its_exit_code(
     run: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    ends: str,
+    error: BaseException,
     code: int,
     last: str,
 ) -> None:
@@ -233,21 +204,13 @@ def test_an_error_while_reporting_hides_neither_the_first_nor_its_exit_code(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report, "write", full)
-    assert run(Scripted(ends={"interrupt": _interrupt, "stop": _stop}[ends])) == code
+    assert run(ending(error)) == code
     *_, first, line = filter(None, capsys.readouterr().err.splitlines())
     assert first == (
         "warning: the reports could not be written: no space left on the disk; free some "
         "(`cache clear` frees the cache)."
     )
     assert line == last
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def _stop() -> None:
-    raise StoppedError("stopped, as it was told to")
 
 
 def _snapshot(folder: Path) -> dict[Path, int]:
@@ -264,7 +227,7 @@ def test_a_dry_run_decodes_and_writes_nothing(
     else:
         words = ()
     before = _snapshot(tmp_path)
-    assert run(Scripted(), "--dry-run", *words) == 0
+    assert run(failing(), "--dry-run", *words) == 0
     assert _snapshot(tmp_path) == before
     text = capsys.readouterr().out
     assert "images    8 train / 4 validation / 4 test, 2 classes" in text
@@ -276,7 +239,7 @@ def test_a_dry_run_over_decoded_images_knows_what_is_done(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data" / "train" / "cat" / "broken.png").write_bytes(b"broken")
-    executor = Scripted("ok")
+    executor = ScriptedExecutor()
     run(executor)
     capsys.readouterr()
     before = _snapshot(tmp_path)
@@ -294,31 +257,76 @@ def test_no_audit_looks_for_no_copies_and_says_so_in_the_report(
 ) -> None:
     first = next((tmp_path / "data" / "test" / "cat").iterdir())
     shutil.copy(first, tmp_path / "data" / "train" / "cat" / "copy.png")
-    run(Scripted("ok"))
+    run(ScriptedExecutor())
     assert "test images (25.0%) have a copy" in capsys.readouterr().out
     assert (results / "r" / "audit.json").exists()
-    run(Scripted("ok"), "--fresh", "--no-audit")
+    run(ScriptedExecutor(), "--fresh", "--no-audit")
     assert "have a copy" not in capsys.readouterr().out
     assert not (results / "r" / "audit.json").exists()
     assert "the images were not audited" in (results / "r" / "report.md").read_text()
-    run(Scripted("ok"), "--no-audit", "--dry-run")
+    run(ScriptedExecutor(), "--no-audit", "--dry-run")
     assert "audit " not in capsys.readouterr().out
 
 
 def test_copies_that_nobody_looks_for_cannot_be_dropped(run: Callable[..., int]) -> None:
     with pytest.raises(SystemExit) as ending:
-        run(Scripted(), "--no-audit", "--on-leak", "drop")
+        run(failing(), "--no-audit", "--on-leak", "drop")
     assert ending.value.code == 2
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> User:
+    """Somebody who has made a run."""
+    user = User(tmp_path_factory.mktemp("home"))
+    BACKBONES.add(tiny.TINY)
+    assert user.main().returncode == 0
+    BACKBONES.remove("tiny")
+    return user
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--backbones", "tinny"], 2, "unknown backbone 'tinny'. Did you mean 'tiny'? `list`"),
+        (["--protocol", "defalt"], 2, "unknown protocol 'defalt'. Did you mean 'default'?"),
+        (["--dataset", "nowhere"], 2, "no data set 'nowhere'"),
+        (["--weights", "imagenet"], 1, "tiny has no ImageNet weights here"),
+        (["--batch-size", "0"], 2, "must be a whole number, 1 or more; got '0'"),
+        (["--run", "../r"], 2, "--run '../r': it must be a plain folder name"),
+        (["--batch-size", "16"], 2, "run r was made with --batch-size 8, now it is 16"),
+        (["--tune", "1"], 2, "must be a whole number from 2 to 9; got '1'"),
+        (["--fractions", "0,1"], 2, "with commas (0.1,0.3,1); got '0,1'"),
+        (["--fractions", "10,1"], 2, "must be different shares above 0, up to 1, with commas"),
+    ],
+)
+def test_errors_are_short_and_say_what_to_do(
+    words: list[str], code: int, message: str, finished: User
+) -> None:
+    result = finished.main(*words)
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
+def test_validation_images_are_carved_from_train_and_a_dry_run_trains_nothing(
+    tmp_path: Path,
+) -> None:
+    user = User(tmp_path)
+    result = user.main("--dry-run", "--run", "dry")
+    assert result.returncode == 0
+    assert "40 train / 8 validation / 24 test" in result.stdout
+    assert not (user.results / "dry").exists()
 
 
 def test_images_that_somebody_deletes_meanwhile_are_decoded_again(
     run: Callable[..., int], tmp_path: Path
 ) -> None:
-    def delete() -> None:
+    def delete(job: Job, trial: Trial) -> Outcome:
         there.append(len(list((tmp_path / "cache").glob("entries/images/*"))))
         shutil.rmtree(tmp_path / "cache")
-        raise WorkerDiedError("killed by SIGKILL")
+        return DIES
 
     there: list[int] = []
-    run(Scripted(ends=delete), "--seeds", "2")
+    run(ScriptedExecutor(delete), "--seeds", "2")
     assert there == [3, 3]  # a job each, as the first one's death left the second trial

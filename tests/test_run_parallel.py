@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from scripted_executor import DIES, HANGS, PATIENCE, Outcome, ScriptedExecutor
 from test_run import REQUEST, plan, silent
 
-from bench.errors import StoppedError, WorkerDiedError
-from bench.execution.executors.base import Executor
 from bench.execution.run import execute
 from bench.storage.cache import Store
-from bench.storage.records import SCHEMA, read_records
+from bench.storage.records import read_records
 from bench.system.parallel import run_parallel
-from bench.training.events import Listener, RecordMade
+from bench.training.events import Listener
 from bench.training.job import Job
-from bench.types import Record, Trial
-
-PATIENCE = 30.0  # seconds after which something hangs
+from bench.types import Record
 
 
-class TwoDevices(Executor):
+class TwoDevices(ScriptedExecutor):
     """An executor with two devices; the first two jobs wait until both have begun."""
 
     slots = 2
 
-    def __init__(self, answer: Callable[[Trial], str] = lambda trial: "ok") -> None:
-        self.answer = answer
+    def __init__(self, ends: Mapping[tuple[str, int], Outcome] | None = None) -> None:
+        super().__init__(lambda job, trial: (ends or {}).get((trial.backbone, trial.seed), "ok"))
         self.free = ["GPU-0", "GPU-1"]
         self.used: dict[str, str] = {}  # backbone -> device
         self.most = 0  # devices in use at once
-        self.stopped = threading.Event()
         self._both = threading.Barrier(2, timeout=PATIENCE)
         self._lock = threading.Lock()
 
     def run(self, job: Job, listener: Listener) -> None:
+        if job.task == "measure":
+            super().run(job, listener)
+            return
         with self._lock:
             device = self.free.pop(0)  # an error, were there a third job at once
             name = job.trials[0].backbone
@@ -46,28 +45,13 @@ class TwoDevices(Executor):
         try:
             if first:
                 self._both.wait()
-            for trial in job.trials:
-                self._run(trial, listener, job.notes)
+            super().run(job, listener)
         finally:
             with self._lock:
                 self.free.append(device)
 
-    def _run(self, trial: Trial, listener: Listener, notes: tuple[str, ...]) -> None:
-        status = self.answer(trial)
-        if status == "dies":
-            raise WorkerDiedError("killed by SIGKILL")
-        if status == "interrupt":
-            raise KeyboardInterrupt
-        if status == "hangs":
-            assert self.stopped.wait(PATIENCE)
-            raise StoppedError("stopped")
-        listener(RecordMade(Record(SCHEMA, trial, status, notes=notes)))
 
-    def close(self) -> None:
-        self.stopped.set()
-
-
-def run(executor: TwoDevices, folder: Path, store: Store, *names: str) -> tuple[Record, ...]:
+def run(executor: ScriptedExecutor, folder: Path, store: Store, *names: str) -> tuple[Record, ...]:
     return execute(plan(*names, seeds=(0, 1)), folder, REQUEST, store, executor, silent)
 
 
@@ -87,7 +71,7 @@ def test_two_jobs_at_once_on_a_device_each(tmp_path: Path, store: Store) -> None
 
 
 def test_one_that_dies_takes_nothing_with_it(tmp_path: Path, store: Store) -> None:
-    executor = TwoDevices(lambda t: "dies" if (t.backbone, t.seed) == ("two", 0) else "ok")
+    executor = TwoDevices({("two", 0): DIES})
     run(executor, tmp_path / "r", store, "one", "two", "three")
     status = {(r.trial.backbone, r.trial.seed): r.status for r in read_records(tmp_path / "r")}
     assert status.pop(("two", 0)) == "failed"
@@ -96,23 +80,19 @@ def test_one_that_dies_takes_nothing_with_it(tmp_path: Path, store: Store) -> No
 
 
 def test_an_interruption_ends_them_all(tmp_path: Path, store: Store) -> None:
-    executor = TwoDevices(lambda t: {"one": "hangs", "two": "interrupt"}.get(t.backbone, "ok"))
+    executor = TwoDevices({("one", 0): HANGS, ("two", 0): KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         run(executor, tmp_path / "r", store, "one", "two", "three")
-    assert executor.stopped.is_set()
+    assert executor.closed.is_set()
     # What was stopped did not fail: the same command goes on with it.
     assert not [r for r in read_records(tmp_path / "r") if r.trial.backbone in ("one", "two")]
 
 
 def test_a_single_job_needs_no_second_device(tmp_path: Path, store: Store) -> None:
-    class Alone(TwoDevices):
+    class Alone(ScriptedExecutor):
         @property
         def slots(self) -> int:  # type: ignore[override]
             raise AssertionError("nobody needs to know")
-
-        def run(self, job: Job, listener: Listener) -> None:
-            for trial in job.trials:
-                self._run(trial, listener, job.notes)
 
     (first, second) = run(Alone(), tmp_path / "r", store, "one")
     assert first.notes == second.notes == ()

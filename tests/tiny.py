@@ -6,9 +6,12 @@ the harness and not a patch of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from bench.models.backends.base import Array
 from bench.storage.cache import Entry, Store
@@ -64,6 +67,18 @@ def images(count: int, seed: int, classes: int = 2) -> tuple[Array, Array]:
     pixels[:, :, : SIZE // 2] += 40
     pixels[np.arange(count), :, :, labels % 3] += 60
     return pixels.astype("uint8"), labels.astype("int64")
+
+
+def write_images(
+    folder: Path, counts: Mapping[str, int], classes: Sequence[str] = ("cat", "dog")
+) -> None:
+    """Write a folder per split, a folder per class, the classes in turn."""
+    for seed, (split, count) in enumerate(counts.items()):
+        pixels, labels = images(count, seed, len(classes))
+        for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = folder / split / classes[label] / f"{number:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
 
 
 def store_images(store: Store, name: str, pixels: Array) -> Entry:

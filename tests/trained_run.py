@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import tiny
-from PIL import Image
 
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
@@ -48,12 +47,7 @@ def make(
     measuring: Measuring = MEASURING,
 ) -> Path:
     """Train it; the photographs lie in `home/data`, the run in `home/results/r`."""
-    for number, (split, count) in enumerate(COUNTS.items()):
-        pixels, labels = tiny.images(count, seed=number, classes=len(CLASSES))
-        for i, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-            path = home / "data" / split / CLASSES[label] / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
+    tiny.write_images(home / "data", COUNTS, CLASSES)
     store = Store(home / "cache")
     listing = datasets.list_dataset(str(home / "data"), store=store)
     plan = make_plan(

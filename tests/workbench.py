@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tiny
-from PIL import Image
 
 from bench import data as datasets
 from bench.execution.plan import make_plan
@@ -38,19 +37,9 @@ PROTOCOL = TrainingProtocol(
 SETTINGS = Settings(weights="random", batch_size=8)
 
 
-def write_images(folder: Path, counts: dict[str, int]) -> None:
-    """A folder per split, a folder per class, the classes in turn."""
-    for seed, (split, count) in enumerate(counts.items()):
-        pixels, labels = tiny.images(count, seed)
-        for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-            path = folder / split / ("cat", "dog")[label] / f"{number:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
-
-
 def make_dataset(folder: Path, store: Store) -> Dataset:
     """40 images to train on, 12 to validate and 16 to test, 20, 6 and 8 of each class."""
-    write_images(folder, {"train": 40, "validation": 12, "test": 16})
+    tiny.write_images(folder, {"train": 40, "validation": 12, "test": 16})
     listing = datasets.list_dataset(str(folder), store=store)
     return datasets.prepare(listing, [tiny.SIZE], store=store)
 

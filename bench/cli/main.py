@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import __version__
 from bench.cli import finished_run_options
@@ -21,6 +22,9 @@ from bench.reports.formats import FORMATS
 from bench.system import interrupts, standard_streams
 from bench.system.command_line import Parser, ending, parse, program
 from bench.types import KEEP_MODELS, PRECISIONS
+
+if TYPE_CHECKING:
+    from bench.execution.executors.base import Executor
 
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
@@ -36,14 +40,22 @@ COMMANDS = {
 EXITS = ", ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items())
 
 
-def main(argv: Sequence[str] | None = None, packages: Sequence[str] = ()) -> int:
-    """Run one command; `packages` hold backbones that are there without being installed."""
+def main(
+    argv: Sequence[str] | None = None,
+    packages: Sequence[str] = (),
+    executor: Executor | None = None,
+) -> int:
+    """Run one command; `packages` hold backbones that are there without being installed.
+
+    `executor` runs the trials instead of processes on this machine.
+    """
     standard_streams.make_usable()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in (*COMMANDS, "--version"):
         words = ["run", *words]
     arguments = parse(parser(), words)
     arguments.packages = tuple(packages)
+    arguments.executor = executor
     arguments.words = words
     interrupts.listen()
     try:

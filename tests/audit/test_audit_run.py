@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_end_to_end import ROOT, User
+from user import User, in_process
 
 from bench.data.audit.result import load
 from bench.storage.records import load_run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def user(tmp_path: Path) -> User:
 
 
 def test_fail_stops_before_training(user: User) -> None:
-    result = user.run("--on-leak", "fail")
+    result = user.main("--on-leak", "fail")
     assert result.returncode == 1
     assert "of 24 test images" in result.stderr
     assert "Traceback" not in result.stderr
@@ -38,7 +36,7 @@ def test_fail_stops_before_training(user: User) -> None:
 
 def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(user: User) -> None:
     files = sorted((user.home / "data").rglob("*"))
-    result = user.run("--on-leak", "drop")
+    result = user.main("--on-leak", "drop")
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted((user.home / "data").rglob("*")) == files
     folder = user.results / "r"
@@ -49,12 +47,6 @@ def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(use
     assert not set(kept.dropped) & {*splits["train"].ids, *splits["validation"].ids}
     assert all((folder / path).is_file() for path in kept.pictures)
     assert "left out of train and validation for it" in (folder / "report.md").read_text()
-    again = subprocess.run(
-        [sys.executable, str(ROOT / "run_bench.py"), "verify", str(folder)],
-        cwd=user.home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    again = in_process(user.home, "verify", str(folder))
     assert again.returncode == 0, again.stdout + again.stderr
     assert "the same probabilities" in again.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import Net, make_run
+from synthetic import Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis import runtimes
@@ -38,21 +38,15 @@ def made(folder: Path) -> Path:
         Net("dead", fails="out of memory"),
     ]
     make_run(folder, nets, images=400)
-    labels = np.arange(400) % 2
     for record in read_records(folder):
         if record.status == "ok":
             name = record.trial.backbone
-            guesses = np.where(np.arange(400) < RIGHT[name], labels, 1 - labels)
-            probabilities = np.where(np.eye(2)[guesses] == 1, 0.9, 0.1)
             latency = {n.name: n.latency_ms for n in nets}[name] / 1000
-            arrays = {
-                "test_labels": labels,
-                "test_probabilities": probabilities,
-                "validation_labels": labels,
-                "validation_probabilities": probabilities,
-                "latency_keras_b1": np.full(64, latency),
-                "latency_keras_b8": np.full(3, 4 * latency),
-            }
+            arrays = judged(
+                answers(range(RIGHT[name], 400), 400),
+                latency_keras_b1=np.full(64, latency),
+                latency_keras_b8=np.full(3, 4 * latency),
+            )
             write_arrays(folder, record.trial.key, arrays)
     return folder
 
@@ -155,11 +149,9 @@ def converted(folder: Path, right: dict[str, int], *, runtime: str = "small_int8
             count = right.get(record.trial.backbone)
             result = broken if count is None else make
             record = replace(record, runtimes=(*record.runtimes, result))
-            labels = evidence.arrays["test_labels"]
             more = {f"latency_{runtime}_b1": np.full(64, 0.003)}
             if count is not None and count >= 0:
-                guesses = np.where(np.arange(400) < count, labels, 1 - labels)
-                more[f"probabilities_{runtime}"] = np.where(np.eye(2)[guesses] == 1, 0.9, 0.1)
+                more[f"probabilities_{runtime}"] = answers(range(count, 400), 400)
             write_arrays(folder, record.trial.key, {**evidence.arrays, **more})
         records.append(record)
     write_records(folder, records)

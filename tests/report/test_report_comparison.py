@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import Net, make_run
+from synthetic import Net, answers, judged, make_run
 
 from bench.analysis.comparison import Change, Comparison, compare
 from bench.analysis.findings import find
@@ -37,17 +37,8 @@ def made(
     (record,) = read_records(folder)
     session = Session("2025-03-01T12:00:00+00:00", ("net",), 1, 4, 1e11, calibration)
     write_records(folder, [replace(record, session=session)])
-    guesses = np.where(np.arange(100) < wrong, 1 - LABELS, LABELS)
-    probabilities = np.where(np.eye(2)[guesses] == 1, 0.9, 0.1)
-    arrays = {
-        "test_labels": LABELS,
-        "test_probabilities": probabilities,
-        "validation_labels": LABELS,
-        "validation_probabilities": probabilities,
-        "latency_keras_b1": np.full(64, latency),
-        "latency_keras_b8": np.full(3, 0.04),
-    }
-    write_arrays(folder, record.trial.key, arrays)
+    latencies = {"latency_keras_b1": np.full(64, latency), "latency_keras_b8": np.full(3, 0.04)}
+    write_arrays(folder, record.trial.key, judged(answers(range(wrong), 100), **latencies))
     return folder
 
 

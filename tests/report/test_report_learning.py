@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from synthetic import Net, make_run
+from synthetic import Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -23,25 +22,11 @@ from bench.types import Record, TriedRate
 from benchmarks.calibration.inference import false_flips
 
 IMAGES = 40
-LABELS = np.arange(IMAGES) % 2
 
 
-def answers(right: int, first: int = 0) -> NDArray[np.float64]:
-    """Probabilities with `right` images right, from image `first` on, going round."""
-    wrong = (np.arange(IMAGES) - first) % IMAGES >= right
-    probabilities = np.full((IMAGES, 2), 0.1)
-    probabilities[np.arange(IMAGES), np.where(wrong, 1 - LABELS, LABELS)] = 0.9
-    return probabilities
-
-
-def arrays(test: NDArray[np.float64], **more: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    return {
-        "test_labels": LABELS,
-        "test_probabilities": test,
-        "validation_labels": LABELS,
-        "validation_probabilities": test,
-        **more,
-    }
+def first_right(count: int) -> NDArray[np.float64]:
+    """Probabilities with the first `count` images right."""
+    return answers(range(count, IMAGES), IMAGES)
 
 
 def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -> Run:
@@ -59,7 +44,7 @@ def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -
                         train_images=round(80 * fraction),
                     )
                 )
-                write_arrays(folder, key, arrays(answers(counts[trial.seed])))
+                write_arrays(folder, key, judged(first_right(counts[trial.seed])))
     write_records(folder, found)
     return load_run(folder)
 
@@ -167,10 +152,10 @@ def tune(folder: Path, right: Mapping[str, Sequence[int | None]], chosen: Mappin
             for number, (multiplier, count) in enumerate(zip((0.1**0.5, 1.0), counts, strict=True))
         )
         tried = np.stack(
-            [np.full((IMAGES, 2), np.nan) if c is None else answers(c) for c in counts]
+            [np.full((IMAGES, 2), np.nan) if c is None else first_right(c) for c in counts]
         )
         more = {f"tuning_{split}_probabilities": tried for split in ("validation", "test")}
-        write_arrays(folder, record.trial.key, arrays(tried[place], **more))
+        write_arrays(folder, record.trial.key, judged(tried[place], **more))
         found.append(replace(record, tuning=rates, seconds=dict(record.seconds) | {"tuning": 1.0}))
     write_records(folder, found)
     return load_run(folder)

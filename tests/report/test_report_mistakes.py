@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic import Net, make_run
+from synthetic import Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -92,11 +92,7 @@ def mistaken_run(folder: Path) -> Path:
     """Two backbones; test image 3, called `cats`, is a dog to both, image 5 to `one` alone."""
     make_run(folder, [Net("one"), Net("two")], images=8)
     for number, record in enumerate(read_records(folder)):
-        labels = np.array([0, 1] * 4)
-        right = np.where(np.eye(2)[labels] == 1, 0.9, 0.1)
-        wrong = [3] if number else [3, 5]
-        right[wrong] = right[wrong, ::-1]
-        arrays = {"test_labels": labels, "test_probabilities": right}
+        arrays = judged(answers([3] if number else [3, 5], 8))
         write_arrays(folder, record.trial.key, arrays)
     return folder
 

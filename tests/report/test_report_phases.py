@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import Net, make_run
+from synthetic import Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
@@ -20,18 +20,9 @@ def made(
 ) -> Findings:
     """A run of one backbone that gets these of 100 images wrong after each of its two phases."""
     make_run(folder, [Net("a", source=source)], images=100)
-    labels = np.arange(100) % 2
+    after_each = [answers(wrong, 100) for wrong in (before, after)]
+    arrays = judged(after_each[-1], phase_test_probabilities=np.stack(after_each))
     for record in read_records(folder):
-        stacked = []
-        for wrong in (before, after):
-            said = labels.copy()
-            said[wrong] = 1 - said[wrong]
-            stacked.append(np.where(np.eye(2)[said] == 1, 0.9, 0.1))
-        arrays = {
-            "test_labels": labels,
-            "test_probabilities": stacked[-1],
-            "phase_test_probabilities": np.stack(stacked),
-        }
         write_arrays(folder, record.trial.key, arrays)
     return find(load_run(folder))
 

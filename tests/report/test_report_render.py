@@ -15,7 +15,7 @@ import pytest
 from abandoned import left_beside
 from PIL import Image
 from rich.console import Console
-from synthetic import SIX, Net, make_run
+from synthetic import SIX, Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -61,18 +61,12 @@ def tiny_run(folder: Path) -> Path:
         skipped=[{"backbone": "vgg16", "reason": "nothing of it is left to train"}],
     )
     first, second, failed = read_records(folder)
-    labels = np.array([0, 1] * 4)
-    certain = np.where(np.eye(2)[labels] == 1, 0.8, 0.2)
-    certain[0] = [0.2, 0.8]
-    for record, probabilities in ((first, certain), (second, np.full((8, 2), 0.5))):
-        arrays = {
-            "test_labels": labels,
-            "test_probabilities": probabilities,
-            "validation_labels": labels,
-            "validation_probabilities": probabilities,
-            "latency_keras_b1": np.full(64, record.parameters / 1e8),
-            "latency_keras_b8": np.full(3, 0.1),
-        }
+    for record, probabilities in ((first, answers([0], 8, 0.8)), (second, np.full((8, 2), 0.5))):
+        arrays = judged(
+            probabilities,
+            latency_keras_b1=np.full(64, record.parameters / 1e8),
+            latency_keras_b8=np.full(3, 0.1),
+        )
         write_arrays(folder, record.trial.key, arrays)
     epochs = tuple(Epoch(0.5 / i, 0.7, 0.6 / i, 0.75, 1.0) for i in (1, 2))
     head = PhaseResult("head", "features", "one view, cached", 513, 2, False, epochs, 0.5, 2.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import SIX, Net, make_run
+from synthetic import SIX, Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -21,20 +21,14 @@ def corrupted_run(folder: Path, nets: list[Net], seeds: tuple[int, ...] = (0,)) 
     """Ten test images, all right as they are; of the corrupted ones the first is wrong at strength
     2, the first three at strength 3, and with seed 1 one more each time."""
     make_run(folder, nets, images=10, seeds=seeds)
-    labels = np.array([0, 1] * 5)
-    clean = np.where(np.eye(2)[labels] == 1, 0.9, 0.1)
     for record in read_records(folder):
-        answers = np.tile(clean, (len(KINDS), 3, 1, 1))
-        for strength, wrong in enumerate((0, 1, 3)):
-            wrong += record.trial.seed
-            answers[:, strength, :wrong] = answers[:, strength, :wrong, ::-1]
-        arrays = {
-            "test_labels": labels,
-            "test_probabilities": clean,
-            "robust_images": np.arange(10),
-            "robust_corruptions": np.array(KINDS),
-            "robust_probabilities": answers,
-        }
+        corrupted = [answers(range(wrong + record.trial.seed), 10) for wrong in (0, 1, 3)]
+        arrays = judged(
+            answers([], 10),
+            robust_images=np.arange(10),
+            robust_corruptions=np.array(KINDS),
+            robust_probabilities=np.stack([np.stack(corrupted)] * len(KINDS)),
+        )
         write_arrays(folder, record.trial.key, arrays)
     return folder
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from synthetic import SIX, Net, make_run
+from synthetic import SIX, Net, answers, judged, make_run
 
 from bench.analysis.findings import find
 from bench.analysis.table import GONE
@@ -24,11 +23,8 @@ REQUIRED = [
 def answer(run: Run, backbone: str, seed: int, right: int, certainty: float) -> None:
     """Store test answers of which `right` are right, out of all."""
     record = next(r for r in run.records if (r.trial.backbone, r.trial.seed) == (backbone, seed))
-    labels = np.array(run.dataset.splits["test"].labels)
-    chosen = np.where(np.arange(len(labels)) < right, labels, 1 - labels)
-    probabilities = np.full((len(labels), 2), 1 - certainty)
-    probabilities[np.arange(len(labels)), chosen] = certainty
-    arrays = {"test_labels": labels, "test_probabilities": probabilities}
+    images = len(run.dataset.splits["test"])
+    arrays = judged(answers(range(right, images), images, certainty))
     write_arrays(run.folder, record.trial.key, arrays)
 
 

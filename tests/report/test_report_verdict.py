@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from synthetic import Net, make_run
+from synthetic import Net, answers, judged, make_run
 
 from bench import reports as report
 from bench.analysis.facts import warnings
@@ -57,17 +57,8 @@ def report_again(folder: Path) -> int:
 
 
 def write(folder: Path, record: Record, wrong: list[int], images: int) -> None:
-    labels = np.arange(images) % 2
-    said = labels.copy()
-    said[wrong] = 1 - said[wrong]
-    probabilities = np.where(np.eye(2)[said] == 1, 0.9, 0.1)
-    arrays = {
-        "test_labels": labels,
-        "test_probabilities": probabilities,
-        "validation_labels": labels,
-        "validation_probabilities": probabilities,
-        "latency_keras_b1": np.full(64, 0.01 if record.trial.backbone == "a" else 0.005),
-    }
+    latency = np.full(64, 0.01 if record.trial.backbone == "a" else 0.005)
+    arrays = judged(answers(wrong, images), latency_keras_b1=latency)
     write_arrays(folder, record.trial.key, arrays)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from PIL import Image
 from trained_run import silent
 
 from bench import data as datasets
@@ -29,11 +28,7 @@ PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 @pytest.fixture
 def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[[Measuring], Plan]:
     """A plan over a few images, with pretrained weights, for what is to be measured."""
-    for number, (split, count) in enumerate({"train": 24, "validation": 8, "test": 10}.items()):
-        for i, (pixels, label) in enumerate(zip(*tiny.images(count, seed=number), strict=True)):
-            path = tmp_path / "data" / split / f"class {label}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+    tiny.write_images(tmp_path / "data", {"train": 24, "validation": 8, "test": 10})
     weights = tmp_path / "tiny.weights.h5"
     tiny.build((tiny.SIZE, tiny.SIZE, 3)).save_weights(weights)
     listing = datasets.list_dataset(str(tmp_path / "data"), store=store)

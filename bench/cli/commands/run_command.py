@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         threads=arguments.threads,
     )
-    executor = make_executor(settings, arguments.trial_timeout)
+    executor = arguments.executor or make_executor(settings, arguments.trial_timeout)
     if not arguments.dry_run:
         executor.warm_up()
     try:

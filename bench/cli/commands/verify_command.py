@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
             progress=lambda done, total: None,
         )
         training = _Training(console)
-        with closing(make_executor(settings)) as executor:
+        with closing(arguments.executor or make_executor(settings)) as executor:
             train_again(
                 run,
                 record,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,13 +88,32 @@ def make_run(
     records = []
     for net in nets:
         for seed in seeds:
-            record = _record(net, dataset, seed)
+            record = make_record(net, _trial(net, dataset, seed))
             records.append(record)
             if record.status == "ok":
-                arrays = _arrays(net, dataset, seed, queries)
+                arrays = make_arrays(net, dataset, seed, queries=queries)
                 write_arrays(folder, record.trial.key, arrays)
     write_records(folder, records)
     return folder
+
+
+def answers(wrong: Iterable[int], images: int, certainty: float = 0.9) -> NDArray[np.float64]:
+    """Make the probabilities of a network that gets these images of two classes wrong."""
+    labels = np.arange(images) % 2
+    labels[list(wrong)] ^= 1
+    return np.where(np.eye(2)[labels] == 1, certainty, 1 - certainty)
+
+
+def judged(probabilities: NDArray[Any], **more: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Make the arrays of a trial that answers so for the validation and the test images."""
+    labels = np.arange(len(probabilities)) % 2
+    return {
+        "test_labels": labels,
+        "test_probabilities": probabilities,
+        "validation_labels": labels,
+        "validation_probabilities": probabilities,
+        **more,
+    }
 
 
 def _dataset(classes: tuple[str, ...], images: int, excluded: tuple[Excluded, ...]) -> Dataset:
@@ -135,9 +154,8 @@ def _meta(name: str, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _record(net: Net, dataset: Dataset, seed: int) -> Record:
-    key = hashlib.sha256(f"{net.name} {seed}".encode()).hexdigest()[:16]
-    trial = Trial(
+def _trial(net: Net, dataset: Dataset, seed: int) -> Trial:
+    return Trial(
         backbone=net.name,
         input_size=224,
         dataset=dataset.name,
@@ -146,12 +164,16 @@ def _record(net: Net, dataset: Dataset, seed: int) -> Record:
         protocol_digest=PROTOCOL.digest,
         seed=seed,
         settings=Settings(),
-        key=key,
+        key=hashlib.sha256(f"{net.name} {seed}".encode()).hexdigest()[:16],
     )
+
+
+def make_record(net: Net, trial: Trial, protocol: TrainingProtocol = PROTOCOL) -> Record:
+    """Make the record of a trial of `net`: everything that needs no arrays."""
     when = {"started": "2025-03-01T12:00:00+00:00", "finished": "2025-03-01T12:01:00+00:00"}
-    if net.fails and (net.fails_seeds is None or seed in net.fails_seeds):
+    if net.fails and (net.fails_seeds is None or trial.seed in net.fails_seeds):
         return Record(SCHEMA, trial, "failed", reason=net.fails, **when)
-    train = net.latency_ms / 2 + seed
+    train = net.latency_ms / 2 + trial.seed
     seconds = {
         "imports": 3.0,
         "data": 1.5,
@@ -168,7 +190,7 @@ def _record(net: Net, dataset: Dataset, seed: int) -> Record:
         weights=WeightsUsed(net.source, f"{net.name}_notop.h5", "ab" * 32),
         parameters=net.parameters,
         size_bytes=4 * net.parameters,
-        phases=_phases(net, seed, train),
+        phases=_phases(net, trial.seed, train, protocol),
         runtimes=(RuntimeResult("keras", (1, 8), 2.0),),
         seconds=seconds | {"total": sum(seconds.values()), "reused": 1.5},
         notes=("no horizontal flip was cached",) if net.name == "resnet50" else (),
@@ -176,12 +198,14 @@ def _record(net: Net, dataset: Dataset, seed: int) -> Record:
     )
 
 
-def _phases(net: Net, seed: int, train_seconds: float) -> tuple[PhaseResult, ...]:
+def _phases(
+    net: Net, seed: int, train_seconds: float, protocol: TrainingProtocol
+) -> tuple[PhaseResult, ...]:
     random = np.random.default_rng([seed, len(net.name), 7])
     results, done = [], 0
-    for phase in PROTOCOL.phases:
+    for phase in protocol.phases:
         head = phase.name == "head"
-        stops = not head and seed % 2 == 1
+        stops = not head and seed % 2 == 1 and phase.epochs > 1
         epochs = []
         for _ in range(phase.epochs - stops):
             done += 1
@@ -209,7 +233,10 @@ def _phases(net: Net, seed: int, train_seconds: float) -> tuple[PhaseResult, ...
     return tuple(results)
 
 
-def _arrays(net: Net, dataset: Dataset, seed: int, queries: int) -> dict[str, NDArray[Any]]:
+def make_arrays(
+    net: Net, dataset: Dataset, seed: int, *, phases: int = len(PROTOCOL.phases), queries: int = 0
+) -> dict[str, NDArray[Any]]:
+    """Make the answers of `net` for validation and test images, and so many durations."""
     random = np.random.default_rng([seed, len(net.name), round(net.skill * 10)])
     arrays: dict[str, NDArray[Any]] = {}
     scored: tuple[SplitName, ...] = ("validation", "test")
@@ -217,12 +244,11 @@ def _arrays(net: Net, dataset: Dataset, seed: int, queries: int) -> dict[str, ND
         labels = np.array(dataset.splits[split].labels)
         arrays[f"{split}_labels"] = labels
         arrays[f"{split}_probabilities"] = _probabilities(random, net, labels, dataset.classes)
-    arrays["phase_test_probabilities"] = np.stack(
-        [arrays["test_probabilities"]] * len(PROTOCOL.phases)
-    )
-    seconds = net.latency_ms / 1000
-    arrays["latency_keras_b1"] = seconds * random.lognormal(0, 0.08, queries)
-    arrays["latency_keras_b8"] = 5 * seconds * random.lognormal(0, 0.05, 20)
+    arrays["phase_test_probabilities"] = np.stack([arrays["test_probabilities"]] * phases)
+    if queries:
+        seconds = net.latency_ms / 1000
+        arrays["latency_keras_b1"] = seconds * random.lognormal(0, 0.08, queries)
+        arrays["latency_keras_b8"] = 5 * seconds * random.lognormal(0, 0.05, 20)
     return arrays
 
 

@@ -1,0 +1,123 @@
+"""An executor that trains nothing: each trial ends as a script says, within milliseconds.
+
+It implements `bench.execution.executors.base.Executor` and patches nothing, so that tests drive the
+real command line (`main(words, executor=ScriptedExecutor(...))`), resuming, measuring and reports.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from synthetic import Net, make_arrays, make_record
+
+from bench.errors import StoppedError, WorkerDiedError
+from bench.execution.executors.base import Executor
+from bench.inference.measuring.needed import runtimes_needed, with_results
+from bench.inference.runtimes import choose_runtimes
+from bench.models.weights import LocatedWeights
+from bench.storage.arrays import read_arrays, write_arrays
+from bench.storage.records import SCHEMA, read_records
+from bench.storage.trained import TrainedWeights, write_trained
+from bench.training.events import EpochEnded, Listener, RecordMade, StageProgress
+from bench.training.job import Job
+from bench.types import Record, RuntimeResult, Session, Trial, WeightsUsed
+
+PATIENCE = 30.0  # seconds after which something hangs
+DIES = WorkerDiedError("killed by SIGKILL")
+HANGS = "hangs"
+
+Arrays = dict[str, NDArray[Any]]
+Outcome = str | BaseException
+"""How a trial ends: `ok`, `failed`, `hangs` (until the executor is closed), or an error that the
+executor raises, as where a worker died or memory was short."""
+
+
+def as_made(trial: Trial, arrays: Arrays) -> Arrays:
+    """Leave a trial's arrays as they are."""
+    return arrays
+
+
+def all_ok(job: Job, trial: Trial) -> Outcome:
+    """Let every trial finish."""
+    return "ok"
+
+
+@dataclass
+class ScriptedExecutor(Executor):
+    """Asks `script` how each trial ends; `nets` say of a backbone how good and how fast it is,
+    and where its weights are said to come from."""
+
+    script: Callable[[Job, Trial], Outcome] = all_ok
+    nets: Mapping[str, Net] = field(default_factory=dict)
+    edit: Callable[[Trial, Arrays], Arrays] = as_made
+    ran: list[tuple[str, int]] = field(default_factory=list)  # backbone and seed, trained
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        """End what hangs."""
+        self.closed.set()
+
+    def run(self, job: Job, listener: Listener) -> None:
+        """Make a record of each trial, with arrays and weights where it finishes."""
+        for trial in job.trials:
+            if job.task == "measure":
+                self._measure(job, trial, listener)
+                continue
+            self.ran.append((trial.backbone, trial.seed))
+            outcome = self.script(job, trial)
+            if outcome == HANGS:
+                assert self.closed.wait(PATIENCE), "nobody ended the executor"
+                raise StoppedError("stopped")
+            if isinstance(outcome, BaseException):
+                raise outcome
+            listener(RecordMade(self._train(job, trial, listener, outcome)))
+
+    def _net(self, trial: Trial) -> Net:
+        return self.nets.get(trial.backbone, Net(trial.backbone))
+
+    def _train(self, job: Job, trial: Trial, listener: Listener, outcome: str) -> Record:
+        folder, net = Path(job.folder), self._net(trial)
+        asked = {"command": job.command, "split_seed": job.split_seed}
+        if outcome == "failed":
+            return Record(SCHEMA, trial, "failed", "as the script says", **asked)  # type: ignore[arg-type]
+        record = make_record(net, trial, job.protocol)
+        for phase in record.phases:
+            listener(StageProgress(trial, phase.name, 1, 1, "phase"))
+            for number, epoch in enumerate(phase.epochs, 1):
+                listener(EpochEnded(trial, phase.name, len(phase.epochs), number, epoch))
+        arrays = make_arrays(net, job.dataset, trial.seed, phases=len(record.phases))
+        arrays = self.edit(trial, arrays)
+        write_trained(folder, trial.key, TrainedWeights({}, (np.zeros(1),)))
+        if trial.backbone not in self.nets:
+            found = job.weights or LocatedWeights("random init", "", "")
+            used = WeightsUsed(found.source, found.location, found.sha256)
+            record = replace(record, weights=used)
+        return replace(
+            record,
+            runtimes=(),
+            notes=job.notes,
+            accumulation=job.accumulation,
+            arrays_sha256=write_arrays(folder, trial.key, arrays),
+            **asked,  # type: ignore[arg-type]
+        )
+
+    def _measure(self, job: Job, trial: Trial, listener: Listener) -> None:
+        folder, seconds = Path(job.folder), job.measuring.latency_seconds
+        (record,) = (r for r in read_records(folder) if r.trial.key == trial.key)
+        names = [runtime.name for runtime in choose_runtimes(job.measuring.runtimes)[0]]
+        session = Session("2025-03-01T12:00:00+00:00", (), 1, 4, 1e11, (0.05, 0.05), seconds)
+        arrays = read_arrays(folder, record, len(job.dataset.classes))
+        results = []
+        for name in runtimes_needed(record, names, seconds):
+            results.append(RuntimeResult(name, (1,), session=session))
+            arrays[f"latency_{name}_b1"] = np.full(64, self._net(trial).latency_ms / 1000)
+        digest = write_arrays(folder, trial.key, arrays, replaces=record.arrays_sha256)
+        results = with_results(record, results)
+        record = replace(record, runtimes=results, session=session, arrays_sha256=digest)
+        listener(RecordMade(record))

@@ -1,0 +1,121 @@
+"""Somebody at a terminal, with a folder of images and a protocol of their own.
+
+`User.run` starts the command as a process of its own, which trains; `User.main` runs it in this
+process with a scripted executor, within milliseconds.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from scripted_executor import ScriptedExecutor
+from tiny import write_images
+
+from bench.cli.main import main
+from bench.registry import BACKBONES
+from bench.storage.records import Run, load_run
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGINS = Path(__file__).parent / "plugins"
+PROTOCOL = """
+[head]
+dropout = 0.2
+[[phases]]
+name = "head"
+epochs = 3
+learning_rate = 1e-2
+augment = { flip = true }
+[[phases]]
+name = "fine-tune"
+epochs = 2
+learning_rate = 1e-3
+unfreeze = { stages = 1 }
+"""
+
+Ended = subprocess.CompletedProcess[str]
+
+
+class User:
+    """48 images to train and validate on and 24 to test, of cats and dogs."""
+
+    program = (sys.executable, str(ROOT / "run_bench.py"))
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.results = home / "results"
+        write_images(home / "data", {"train": 48, "test": 24})
+        (home / "mine.toml").write_text(PROTOCOL)
+
+    def words(self, *more: str, backbones: str = "tiny") -> list[str]:
+        """Return the words of `run`; what `more` says again counts."""
+        return [
+            *("--backbones", backbones, "--dataset", str(self.home / "data")),
+            *("--protocol", str(self.home / "mine.toml"), "--batch-size", "8"),
+            *("--results", str(self.results), "--cache", str(self.home / "cache")),
+            *("--latency-seconds", "0.05", "--run", "r", *more),
+        ]
+
+    def command(self, *more: str, backbones: str = "tiny") -> list[str]:
+        """Return the command as a process of its own takes it."""
+        words = self.words("--plugin", str(PLUGINS), *more, backbones=backbones)
+        return [*self.program, *words]
+
+    def run(self, *more: str, backbones: str = "tiny") -> Ended:
+        """Train, in processes of their own."""
+        return process(self.home, *self.command(*more, backbones=backbones))
+
+    def main(
+        self, *more: str, executor: ScriptedExecutor | None = None, backbones: str = "tiny"
+    ) -> Ended:
+        """Run the command in this process; nothing is trained."""
+        return in_process(self.home, *self.words(*more, backbones=backbones), executor=executor)
+
+    def load(self, name: str = "r") -> Run:
+        """Read one of the runs."""
+        return load_run(self.results / name)
+
+
+def process(home: Path, *command: str) -> Ended:
+    """Run a command in `home` to its end."""
+    return subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+
+
+def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None) -> Ended:
+    """Give these words to the command line in this process, with an executor that trains nothing.
+
+    What a command changes in its process is put back: signal handlers, environment, backbones.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with _unchanged(), chdir(home), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(words, executor=executor or ScriptedExecutor())
+        except SystemExit as ending:  # as argparse ends
+            code = int(ending.code or 0)
+    return Ended(words, code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    environment, names = dict(os.environ), set(BACKBONES.names)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.environ.clear()
+        os.environ.update(environment)
+        for name in set(BACKBONES.names) - names:
+            BACKBONES.remove(name)
+
+
+if __name__ == "__main__":  # the command with an executor that trains nothing, to be killed
+    sys.exit(main(sys.argv[1:], executor=ScriptedExecutor()))
