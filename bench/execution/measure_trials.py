@@ -15,7 +15,7 @@ from bench.execution.plan import Plan
 from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import runtimes_of, unmeasured
 from bench.inference.measuring.needed import BUILDING, PREPARING, TIMING, with_results
-from bench.training.events import RecordMade
+from bench.training.events import RecordMeasured
 from bench.types import RuntimeResult, Trial
 
 
@@ -38,7 +38,8 @@ def measure_trials(
             for key, runtimes in _blamed(plan, recorder, left).items():
                 record = recorder.records[key]
                 failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in runtimes]
-                recorder(RecordMade(replace(record, runtimes=with_results(record, failed))))
+                results = with_results(record, failed)
+                recorder(RecordMeasured(replace(record, runtimes=results)))
                 died[key] |= set(runtimes)
             todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
 

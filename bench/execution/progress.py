@@ -22,6 +22,7 @@ from bench.training.events import (
     Event,
     Listener,
     RecordMade,
+    RecordMeasured,
     RunProgress,
     RuntimeMeasured,
     StageProgress,
@@ -53,7 +54,7 @@ class Progress:
                 self._time.trial(event.trial.key, self._share(event))
             case EpochEnded():
                 self._phases[event.trial.key] = event.phase, event.number
-            case RecordMade(record) if record.runtimes:
+            case RecordMeasured(record):
                 for measured in self._measured(record):
                     self._listener(measured)
             case RecordMade(record):

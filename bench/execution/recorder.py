@@ -13,7 +13,14 @@ from pathlib import Path
 from bench.storage.records import newest, read_lines, write_lines
 from bench.storage.trained import keep_best
 from bench.system.files import to_json
-from bench.training.events import Event, Listener, Note, RecordMade, StageProgress
+from bench.training.events import (
+    Event,
+    Listener,
+    Note,
+    RecordMade,
+    RecordMeasured,
+    StageProgress,
+)
 from bench.types import KeepModels, Record
 
 
@@ -57,7 +64,7 @@ class RunRecorder:
     def _write(self, event: RecordMade) -> None:
         record, key = event.record, event.record.trial.key
         self.recorded.add(key)
-        if record.session is None and not record.runtimes:
+        if not isinstance(event, RecordMeasured):
             self.trained.add(key)
         # A trial whose weights have changed since has another key: the new one takes its place.
         self.records = {r.trial.key: r for r in newest([*self.records.values(), record])}

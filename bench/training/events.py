@@ -48,10 +48,15 @@ class Note:
 
 @dataclass(frozen=True)
 class RecordMade:
-    """A trial has trained or, where the record has runtimes, has been measured."""
+    """A trial has trained, or failed."""
 
     record: Record
     line: str = ""  # of records.jsonl, where the record was encoded already
+
+
+@dataclass(frozen=True)
+class RecordMeasured(RecordMade):
+    """More has been measured of a trial that had trained."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ Event: TypeAlias = (
     | EpochEnded
     | Note
     | RecordMade
+    | RecordMeasured
     | Waiting
     | Ended
     | TrialEnded
@@ -132,6 +138,6 @@ def decode(line: str) -> Event:
     name, _, content = line.strip().partition(" ")
     if (kind := KINDS.get(name)) is None:
         raise ValueError(f"{name[:40]!r} is no event")
-    if kind is RecordMade:
-        return RecordMade(from_json(content, Record), content)
+    if issubclass(kind, RecordMade):
+        return kind(from_json(content, Record), content)
     return from_json(content, kind)

@@ -28,7 +28,7 @@ from bench.storage.records import SCHEMA, Evidence, load_run
 from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
 from bench.system.environment import environment
 from bench.training.accounting import Imports
-from bench.training.events import EpochEnded, Listener, RecordMade, StageProgress
+from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
 from bench.types import (
     SPLITS,
@@ -123,7 +123,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
         arrays["warmup_keras_b1"] = np.full(3, milliseconds / 1000)
         digest = write_arrays(folder, record.trial.key, arrays, replaces=record.arrays_sha256)
         new = replace(record, runtimes=(timed,), session=session, arrays_sha256=digest)
-        listener(RecordMade(new))
+        listener(RecordMeasured(new))
 
 
 def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:

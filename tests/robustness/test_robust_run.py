@@ -19,6 +19,8 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, load_run
+from bench.training.events import Event, Listener
+from bench.training.job import Job
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
 from bench.types import Measuring, Settings
 
@@ -65,6 +67,30 @@ def check_answers(evidence: Evidence) -> None:
     assert seconds["robustness"] > 0
     parts = sum(spent for part, spent in seconds.items() if part not in ("total", "reused"))
     assert parts == pytest.approx(seconds["total"])
+
+
+class Lagging(Inline):
+    """Its events arrive only after all is measured, as those of another process may."""
+
+    def run(self, job: Job, listener: Listener) -> None:
+        events: list[Event] = []
+        super().run(job, events.append if job.task == "measure" else listener)
+        for event in events:
+            listener(event)
+
+
+@pytest.mark.slow
+def test_asking_about_corruptions_keeps_what_was_timed_just_before(
+    tmp_path: Path, store: Store, planned: Callable[[Measuring], Plan]
+) -> None:
+    folder, request = tmp_path / "r", Request(command=(), keep_models="best")
+    execute(planned(Measuring(0.02)), folder, request, store, Inline(), silent)
+    asked = Measuring(0.03, robustness=True)
+    execute(planned(asked), folder, request, store, Lagging(), silent)
+    (record,) = load_run(folder).records
+    assert record.session is not None
+    assert record.session.latency_seconds == 0.03
+    assert "robustness" in record.seconds
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from bench.inference.runtimes.base import Source
 from bench.models.backends.base import Array
 from bench.storage.arrays import write_arrays
 from bench.storage.records import Evidence, Run
-from bench.training.events import Listener, Note, RecordMade
+from bench.training.events import Listener, Note, RecordMeasured
 from bench.types import Record, RuntimeResult, Session
 
 STANDS_IN = "stands for all its seeds"
@@ -77,7 +77,7 @@ def record_timed(
             arrays_sha256=digest,
         )
         renewed.insert(0, new)
-        listener(RecordMade(new))
+        listener(RecordMeasured(new))
     model.records, model.seconds = renewed, 0.0
 
 

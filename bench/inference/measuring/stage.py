@@ -47,7 +47,7 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, load_run
 from bench.storage.trained import artefact_folder, weights_path
 from bench.system.environment import available_cores
-from bench.training.events import Listener, Note, RecordMade
+from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial
 
@@ -67,7 +67,8 @@ def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
 
 class _Stage:
     def __init__(self, job: Job, listener: Listener, alone: Alone | None) -> None:
-        self.job, self.listener, self.alone = job, listener, alone
+        self.job, self.alone = job, alone
+        self.told, self.renewed = listener, dict[str, Record]()
         self.folder = Path(job.folder)
         self.settings, self.asked = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
@@ -88,7 +89,7 @@ class _Stage:
         self.progress = Progress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
-        self._ask_about_corruptions()
+        self._ask_about_corruptions(run)
 
     def _time_runtimes(self, run: Run, groups: Sequence[Group]) -> None:
         calibration = Calibration(self.backend, self.device.kind)
@@ -99,10 +100,16 @@ class _Stage:
                 if wanting := [model for model in models if runtime.name in model.needs]:
                     self._measure(runtime, wanting, run, calibration, rate)
 
-    def _ask_about_corruptions(self) -> None:
+    def listener(self, event: Event) -> None:
+        """Pass an event on. Of records, the last is kept: the run on disk may lag behind."""
+        if isinstance(event, RecordMeasured):
+            self.renewed[event.record.trial.key] = event.record
+        self.told(event)
+
+    def _ask_about_corruptions(self, run: Run) -> None:
         """Let models of earlier commands answer corrupted images; those trained now have."""
-        run = load_run(self.folder)
-        for record in self._to_corrupt(run):
+        for found in self._to_corrupt(run):
+            record = self.renewed.get(found.trial.key, found)
             try:
                 told = partial(self._tell_corrupted, record.trial)
                 record = ask(run, record, self.job, self.store, told)
@@ -110,7 +117,7 @@ class _Stage:
                 traceback.print_exc()
                 name = f"{record.trial.backbone}, corrupted test images"
                 self.listener(Note(f"{name}: {reason(error)}"))
-            self.listener(RecordMade(record))
+            self.listener(RecordMeasured(record))
             self.progress.add(CORRUPTED_SECONDS)
 
     def _to_corrupt(self, run: Run) -> list[Record]:
@@ -141,7 +148,7 @@ class _Stage:
                 failed = [RuntimeResult(n, status="failed", reason=reason(error)) for n in needs]
                 for record in records:
                     results = with_results(record, failed)
-                    self.listener(RecordMade(replace(record, runtimes=results)))
+                    self.listener(RecordMeasured(replace(record, runtimes=results)))
             self.progress.add(REBUILD_SECONDS)
         for record in watched:
             # Looked at last: it went on beside the building above, where nothing was timed.
