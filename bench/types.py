@@ -117,6 +117,10 @@ KeepModels = Literal["none", "best", "all"]
 KEEP_MODELS: tuple[KeepModels, ...] = ("none", "best", "all")
 """Whose trained weights a run keeps: of each backbone the best seed's, every trial's, or none."""
 
+OnLeak = Literal["warn", "drop", "fail"]
+ON_LEAK: tuple[OnLeak, ...] = ("warn", "drop", "fail")
+"""Where test images are also in train or validation: say so, leave them out, or stop."""
+
 WeightsChoice = str  # "auto", "imagenet", "random" or a folder
 
 DEFAULT_MARGIN = 1.0

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cli.commands.report_command import find_run
 from bench.data.decode import decode
 from bench.inference.prediction import BATCH, THREADS, DecodedAhead, answers, find_images
 from bench.models.rebuild import rebuild, record_of
 from bench.registry import load_plugins
 from bench.storage.records import load_run
+from bench.storage.run_folder import find_run
 
 TARGET = 1.3
 

@@ -34,7 +34,7 @@ def ends(words: list[str]) -> int:
 def test_every_exit_code_is_said_in_the_help() -> None:
     for words in ([], ["run"]):
         shown = io.StringIO()
-        parser = cli.parser()
+        parser = cli.parser("run")
         (parser.commands["run"] if words else parser).print_help(shown)
         text = " ".join(shown.getvalue().split())
         assert all(f"{code} {meaning}" in text for code, meaning in EXIT_CODES.items())

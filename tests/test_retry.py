@@ -22,6 +22,7 @@ from bench.execution.executors.inline import Inline
 from bench.execution.executors.worker_process import how_it_ended
 from bench.execution.plan import Plan, make_plan
 from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
@@ -49,7 +50,7 @@ class Needing(ScriptedExecutor):
 
 def run(p: Plan, folder: Path, store: Store, needing: Needing, **changes: bool) -> list[Record]:
     request = replace(REQUEST, **changes)  # type: ignore[arg-type]
-    return list(execute(p, folder, request, store, needing, silent))
+    return list(execute(RunInputs(p, folder, request, store), needing, silent))
 
 
 def test_what_is_left_is_run_in_halves_until_it_fits(tmp_path: Path, store: Store) -> None:
@@ -246,7 +247,7 @@ def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[
         rate=1e11,
         located=dict.fromkeys(names),
     )
-    records = execute(p, folder, REQUEST, store, Inline(), silent)
+    records = execute(RunInputs(p, folder, REQUEST, store), Inline(), silent)
     return {record.trial.backbone: record for record in records}
 
 

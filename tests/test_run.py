@@ -22,7 +22,9 @@ from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan, find_weights, make_plan
 from bench.execution.remaining import pending
-from bench.execution.run import Request, execute
+from bench.execution.request import RunRequest
+from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.reports import render
@@ -54,7 +56,7 @@ DATASET = Dataset(
     splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
     fingerprint="f" * 64,
 )
-REQUEST = Request(command=("run_bench.py",))
+REQUEST = RunRequest(command=("run_bench.py",), keep_models="none")
 
 
 def backbone(name: str, **changes: object) -> Backbone:
@@ -103,7 +105,7 @@ def run(
     p: Plan, folder: Path, store: Store, script: Callable[[Job, Trial], Outcome] = all_ok
 ) -> ScriptedExecutor:
     executor = ScriptedExecutor(script)
-    execute(p, folder, REQUEST, store, executor, silent)
+    execute(RunInputs(p, folder, REQUEST, store), executor, silent)
     return executor
 
 
@@ -172,7 +174,7 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
     two.write_bytes(two.read_bytes()[:-1])
     assert [trial.backbone for trial in pending(p, folder)] == ["one", "two"]
     executor = ScriptedExecutor()
-    execute(p, folder, REQUEST, store, executor, heard)
+    execute(RunInputs(p, folder, REQUEST, store), executor, heard)
     assert executor.ran == [("one", 0), ("two", 0)]
     assert heard.notes[0] == f"{one} is gone: its trial is trained again."
     assert heard.notes[1].startswith(f"{two} is damaged (")
@@ -182,8 +184,9 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
 def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Store) -> None:
     happened: list[str] = []
     executor = ScriptedExecutor(lambda job, trial: happened.append(trial.backbone) or "ok")
-    request = replace(REQUEST, restore=lambda: happened.append("restored"))
-    execute(plan("one", "two"), tmp_path / "r", request, store, executor, silent)
+    inputs = RunInputs(plan("one", "two"), tmp_path / "r", REQUEST, store)
+    restoring = replace(inputs, restore=lambda: happened.append("restored"))
+    execute(restoring, executor, silent)
     assert happened == ["restored", "one", "restored", "two", "restored"]  # and before measuring
 
 
@@ -208,7 +211,8 @@ def test_an_executor_that_neither_records_nor_raises_leaves_failed_trials(
             assert len(self.ran) <= 3, "asked again and again"
 
     executor = Idle()
-    records = execute(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store, executor, silent)
+    inputs = RunInputs(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store)
+    records = execute(inputs, executor, silent)
     # Both were given, then the second alone: each fails once.
     assert executor.ran == [("one", 0), ("one", 1), ("one", 1)]
     assert [record.status for record in records] == ["failed", "failed"]
@@ -220,7 +224,7 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
     with closing(make_executor(Settings())) as executor:
-        records = execute(plan("one"), tmp_path, REQUEST, store, executor, silent)
+        records = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
     assert [record.status for record in records] == ["failed"]
     log = tmp_path / records[0].reason.rsplit("its log is ", 1)[1].rstrip(".")
     assert "nonesuch" in log.read_text(encoding="utf-8")
@@ -235,20 +239,15 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
 
 
 def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
-    request = replace(REQUEST, files={"audit.json": b"{}", "audit/001.jpg": b"jpeg"})
-    execute(plan("one"), tmp_path / "r", request, store, ScriptedExecutor(), silent)
+    files = {"audit.json": b"{}", "audit/001.jpg": b"jpeg"}
+    inputs = RunInputs(plan("one"), tmp_path / "r", REQUEST, store, files=files)
+    execute(inputs, ScriptedExecutor(), silent)
     assert (tmp_path / "r/audit/001.jpg").read_bytes() == b"jpeg"
     # A run that may not be made there writes nothing.
-    other = replace(request, files={"audit.json": b"other"})
+    unlike = plan("one", settings=Settings(batch_size=16))
+    other = replace(inputs, plan=unlike, files={"audit.json": b"other"})
     with pytest.raises(UsageError, match="was made with --batch-size"):
-        execute(
-            plan("one", settings=Settings(batch_size=16)),
-            tmp_path / "r",
-            other,
-            store,
-            ScriptedExecutor(),
-            silent,
-        )
+        execute(other, ScriptedExecutor(), silent)
     assert (tmp_path / "r/audit.json").read_bytes() == b"{}"
 
 

@@ -11,6 +11,7 @@ from scripted_executor import DIES, HANGS, PATIENCE, Outcome, ScriptedExecutor
 from test_run import REQUEST, plan, silent
 
 from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.storage.records import read_records
 from bench.system.parallel import run_parallel
@@ -52,7 +53,7 @@ class TwoDevices(ScriptedExecutor):
 
 
 def run(executor: ScriptedExecutor, folder: Path, store: Store, *names: str) -> tuple[Record, ...]:
-    return execute(plan(*names, seeds=(0, 1)), folder, REQUEST, store, executor, silent)
+    return execute(RunInputs(plan(*names, seeds=(0, 1)), folder, REQUEST, store), executor, silent)
 
 
 def test_two_jobs_at_once_on_a_device_each(tmp_path: Path, store: Store) -> None:

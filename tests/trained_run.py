@@ -12,7 +12,9 @@ import tiny
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
 from bench.execution.plan import make_plan
-from bench.execution.run import Request, execute
+from bench.execution.request import RunRequest
+from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
@@ -63,7 +65,7 @@ def make(
         measuring=measuring,
     )
     folder = home / "results" / "r"
-    request = Request(command=("run_bench.py", "--run", "r"), keep_models=keep)
-    records = execute(plan, folder, request, store, Inline(), silent)
+    request = RunRequest(command=("run_bench.py", "--run", "r"), keep_models=keep)
+    records = execute(RunInputs(plan, folder, request, store), Inline(), silent)
     assert [r.reason for r in records] == [""] * len(seeds)
     return folder

@@ -29,6 +29,11 @@ def seed(text: str) -> int:
     return _whole(text, f"a whole number from 0 to {LARGEST_SEED}", 0, LARGEST_SEED)
 
 
+def one_seed(text: str) -> tuple[int, ...]:
+    """Read `--seed`: a list of one."""
+    return (seed(text),)
+
+
 def seeds(text: str) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `1,2,3` (or `7,`) are those."""
     wanted = (

@@ -1,27 +1,163 @@
-"""How a run was asked for."""
+"""What a user asks of a run: the same choices from the command line, a notebook or a program.
+
+Plain data. `run.json` keeps it, so that `verify` can find the images and the plugins again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
 
-from bench.types import KeepModels
+from msgspec import ValidationError, convert
+
+from bench.errors import BenchError, UsageError
+from bench.types import KeepModels, Measuring, OnLeak, Precision, Settings, WeightsChoice
+
+PATHS = ("groups", "results", "cache")
 
 
 @dataclass(frozen=True)
-class Request:
-    """How the run was asked for; kept with it, so that it can be asked for again."""
+class RunRequest:
+    """The choices of one run, each with its default; the command line's options carry these names
+    except where noted."""
 
-    command: Sequence[str]
-    notes: Sequence[str] = ()
-    broken_plugins: Sequence[str] = ()
-    plugins: Sequence[str] = ()
-    packages: Sequence[str] = ()
-    split_seed: int | None = None
-    keep_models: KeepModels = "none"
-    keep_artefacts: bool = False
+    backbones: str = "all"  # or NAME,NAME
+    dataset: str = "auto"  # auto, demo, a folder, a .zip file, tfds:NAME
+    protocol: str = "default"  # a name, or a TOML file
+    weights: WeightsChoice = "auto"
+    input_size: int | None = None  # None: each backbone's own
+    batch_size: int | None = None  # None: the protocol's
+    seeds: tuple[int, ...] = (0,)
+    fractions: tuple[float, ...] = (1.0,)  # of the training images
+    tune: int = 0  # learning rates to try; 0: the protocol's alone
+    # Which images, and what becomes of copies among them.
+    limit: int | None = None
+    split_seed: int = 0
+    groups: Path | None = None
+    audit: bool = True
+    on_leak: OnLeak = "warn"
+    # How to compute.
+    device: str = "auto"
+    precision: Precision = "float32"
+    threads: int = 0
+    deterministic: bool = False
+    cache_features: bool = True  # --no-cache: run the frozen part in every epoch
     retry: bool = True  # in smaller steps, where memory was short
-    price_per_hour: float | None = None  # of this machine, for the reports
-    margin: float | None = None  # percentage points, for the reports; None: as the run was given
-    files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
-    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
+    trial_timeout: float | None = None  # seconds
+    # What to measure and what to keep.
+    latency_seconds: float = 2.0
+    runtimes: str = "keras"
+    robustness: bool = False
+    keep_models: KeepModels = "best"
+    keep_artefacts: bool = False
+    # Where.
+    run: str | None = None  # the run's name; None: made from what is asked
+    fresh: bool = False
+    results: Path = Path("results")
+    cache: Path | None = None  # the folder; None: the user's cache folder
+    cache_gb: float = 50.0
+    plugins: tuple[Path, ...] = ()
+    packages: tuple[str, ...] = ()  # that hold backbones and are not installed
+    # For the reports.
+    price_per_hour: float | None = None
+    margin: float | None = None  # percentage points; None: as the run was given
+    latex: bool = False
+    command: tuple[str, ...] = ()  # as it was typed; empty where a program asked
+
+    @classmethod
+    def of(cls, choices: Mapping[str, Any]) -> Self:
+        """Return the request for choices as people write them: lists for tuples, text for paths,
+        a number of seeds for the seeds from 0 on."""
+        known = {field.name for field in fields(cls)}
+        if unknown := [name for name in choices if name not in known]:
+            raise UsageError(
+                f"{unknown[0]!r} is not a choice of a run. There are: {', '.join(sorted(known))}."
+            )
+        given = dict(choices)
+        if isinstance(given.get("backbones"), list | tuple):
+            given["backbones"] = ",".join(given["backbones"])
+        if isinstance(count := given.get("seeds"), int):
+            if count < 1:
+                raise UsageError(f"seeds must be a number, 1 or more, or a list; got {count}.")
+            given["seeds"] = range(count)
+        for name in ("dataset", "protocol", "weights"):
+            if isinstance(given.get(name), Path):
+                given[name] = str(given[name])
+        for name in PATHS:
+            if isinstance(given.get(name), str):
+                given[name] = Path(given[name])
+        for name in ("seeds", "fractions", "packages", "command"):
+            if name in given:
+                given[name] = tuple(given[name])
+        if "plugins" in given:
+            given["plugins"] = tuple(Path(path) for path in given["plugins"])
+        request = cls(**given)
+        request._check()
+        return request
+
+    def _check(self) -> None:
+        """Refuse what no run can do; `UsageError` names the choice."""
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UsageError(f"seeds must be different whole numbers; got {list(self.seeds)}.")
+        if not self.fractions or not all(0 < part <= 1 for part in self.fractions):
+            raise UsageError(f"fractions must be above 0, up to 1; got {list(self.fractions)}.")
+        for name in ("input_size", "batch_size", "limit", "latency_seconds", "trial_timeout"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UsageError(f"{name} must be above 0; got {value}.")
+
+    def data(self) -> dict[str, Any]:
+        """Return the request as plain data, for `run.json`."""
+        found = asdict(self)
+        for name in PATHS:
+            found[name] = found[name] and str(found[name])
+        return found | {"plugins": [str(path) for path in self.plugins]}
+
+    def settings(self, batch_size: int) -> Settings:
+        """Return what makes a trial besides the protocol, whose batch size is given."""
+        return Settings(
+            weights=self.weights,
+            batch_size=self.batch_size or batch_size,
+            device=self.device,
+            cache=self.cache_features,
+            tune=self.tune,
+            deterministic=self.deterministic,
+            precision=self.precision,
+            threads=self.threads,
+        )
+
+    @property
+    def measuring(self) -> Measuring:
+        """Return what is measured on trained models."""
+        return Measuring(self.latency_seconds, self.runtimes, self.robustness)
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """What `verify` takes from the request in `run.json`: where the images are, and the plugins."""
+
+    dataset: str = "auto"
+    split_seed: int = 0
+    limit: int | None = None
+    groups: str | None = None
+    plugins: tuple[str, ...] = ()
+
+
+def recorded_request(run_name: str, meta: Mapping[str, Any]) -> RecordedRequest:
+    """Return the request that a run was made by; `BenchError` where its folder has none, as those
+    of version 0.1."""
+    try:
+        return convert(meta["request"], RecordedRequest)
+    except (KeyError, ValidationError) as error:
+        raise BenchError(
+            f"run.json of {run_name} does not hold what the run was asked for, as version 0.1 left "
+            "it; run it again to verify it."
+        ) from error
+
+
+def merged_plugins(earlier: Mapping[str, Any], plugins: Sequence[Path]) -> list[str]:
+    """Return the plugin files of earlier commands of a run and of this one."""
+    before = earlier.get("request", {}).get("plugins", [])
+    return list(dict.fromkeys([*before, *map(str, plugins)]))

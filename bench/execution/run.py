@@ -14,7 +14,7 @@ from bench.errors import WorkerDiedError
 from bench.execution import retry
 from bench.execution.executors.base import Executor
 from bench.execution.measure_trials import measure_trials
-from bench.execution.plan import Plan, Planned
+from bench.execution.plan import Planned
 from bench.execution.progress import Progress
 from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import (
@@ -25,8 +25,7 @@ from bench.execution.remaining import (
     undone,
     unmeasured,
 )
-from bench.execution.request import Request as Request
-from bench.execution.run_meta import check_same, describe, now
+from bench.execution.run_meta import RunInputs, check_same, describe, now
 from bench.execution.schedule import make_schedule
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
@@ -41,26 +40,19 @@ from bench.training.job import Job
 from bench.types import Record, Trial
 
 
-def execute(
-    plan: Plan,
-    folder: Path,
-    request: Request,
-    store: Store,
-    executor: Executor,
-    listener: Listener,
-) -> tuple[Record, ...]:
-    """Run what is missing of `plan` into `folder`; returns the records of the plan's trials."""
-    with opened(plan, folder, request, store):
-        return carry_out(plan, folder, request, store, executor, listener)
+def execute(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
+    """Run what is missing of the plan; returns the records of the plan's trials."""
+    with opened(inputs):
+        return carry_out(inputs, executor, listener)
 
 
 @contextmanager
-def opened(plan: Plan, folder: Path, request: Request, store: Store) -> Iterator[None]:
+def opened(inputs: RunInputs) -> Iterator[None]:
     """Hold the run's folder for this plan; an error, before anything in it is changed, where
     another process makes the run or it was made with other settings."""
-    with lock_run(folder), _without_stale_files(folder, store):
-        check_same(plan, folder)
-        describe(plan, folder, request)
+    with lock_run(inputs.folder), _without_stale_files(inputs.folder, inputs.store):
+        check_same(inputs.plan, inputs.folder)
+        describe(inputs)
         yield
 
 
@@ -78,23 +70,17 @@ def _without_stale_files(folder: Path, store: Store) -> Iterator[None]:
             store.remove_stale()
 
 
-def carry_out(
-    plan: Plan,
-    folder: Path,
-    request: Request,
-    store: Store,
-    executor: Executor,
-    listener: Listener,
-) -> tuple[Record, ...]:
-    """Run what is missing of `plan` into the `opened` folder; returns the plan's records."""
+def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
+    """Run what is missing of the plan into the `opened` folder; returns the plan's records."""
+    plan, folder, request = inputs.plan, inputs.folder, inputs.request
     waiting = pending(plan, folder)
     trained = {t.backbone for t in unmeasured(plan, folder, kept_records(plan, folder))}
     progress = Progress(plan, folder, make_schedule(plan, waiting, trained), listener)
     recorder = RunRecorder(folder, progress, request.keep_models)
     for fault in faults(plan, folder).values():
         recorder.note(f"{fault}: its trial is trained again.")
-    _run_jobs(plan, waiting, folder, request, store, executor, recorder)
-    _measure(plan, folder, request, store, executor, recorder)
+    _run_jobs(inputs, waiting, executor, recorder)
+    _measure(inputs, executor, recorder)
     for text in undone(plan, folder):
         recorder.note(text)
     if request.keep_models == "none":
@@ -104,24 +90,18 @@ def carry_out(
 
 
 def _run_jobs(
-    plan: Plan,
-    missing: Sequence[Trial],
-    folder: Path,
-    request: Request,
-    store: Store,
-    executor: Executor,
-    recorder: RunRecorder,
+    inputs: RunInputs, missing: Sequence[Trial], executor: Executor, recorder: RunRecorder
 ) -> None:
     waiting = {trial.key for trial in missing}
-    found = [p for p in plan.planned if any(trial.key in waiting for trial in p.trials)]
+    found = [p for p in inputs.plan.planned if any(trial.key in waiting for trial in p.trials)]
     slots = min(executor.slots, len(found)) if len(found) > 1 else 1
 
     def train(planned: Planned) -> None:
         while todo := [t for t in planned.trials if t.key in waiting - recorder.recorded]:
-            request.restore()
-            job = replace(_job(plan, planned.weights, todo, folder, request, store), slots=slots)
+            inputs.restore()
+            job = replace(_job(inputs, planned.weights, todo), slots=slots)
             try:
-                retry.run(executor, job, recorder, recorder.recorded, retry=request.retry)
+                retry.run(executor, job, recorder, recorder.recorded, retry=inputs.request.retry)
                 if any(trial.key not in recorder.recorded for trial in todo):
                     raise WorkerDiedError("the executor ended without a record of this trial.")
             except WorkerDiedError as error:
@@ -132,23 +112,16 @@ def _run_jobs(
     run_parallel(train, found, slots, executor.close)
 
 
-def _measure(
-    plan: Plan,
-    folder: Path,
-    request: Request,
-    store: Store,
-    executor: Executor,
-    recorder: RunRecorder,
-) -> None:
+def _measure(inputs: RunInputs, executor: Executor, recorder: RunRecorder) -> None:
     """Time all that was trained in one process, so that they can be timed in turns."""
 
     def measure(todo: Sequence[Trial], died: Mapping[str, Collection[str]]) -> None:
-        request.restore()
-        job = _job(plan, None, todo, folder, request, store)
+        inputs.restore()
+        job = _job(inputs, None, todo)
         runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
         executor.run(replace(job, task="measure", died=runtimes), recorder)
 
-    measure_trials(plan, folder, recorder, measure)
+    measure_trials(inputs.plan, inputs.folder, recorder, measure)
 
 
 def _let_go(folder: Path, recorder: RunRecorder) -> None:
@@ -160,25 +133,19 @@ def _let_go(folder: Path, recorder: RunRecorder) -> None:
             weights_path(folder, key).unlink(missing_ok=True)
 
 
-def _job(
-    plan: Plan,
-    weights: LocatedWeights | None,
-    trials: Sequence[Trial],
-    folder: Path,
-    request: Request,
-    store: Store,
-) -> Job:
+def _job(inputs: RunInputs, weights: LocatedWeights | None, trials: Sequence[Trial]) -> Job:
+    plan, request, store = inputs.plan, inputs.request, inputs.store
     return Job(
         trials=tuple(trials),
         protocol=plan.protocol,
         dataset=plan.dataset,
         weights=weights,
-        folder=str(folder.resolve()),
+        folder=str(inputs.folder.resolve()),
         store=str(store.root.resolve()),
         store_limit_bytes=store.limit_bytes,
-        plugins=tuple(str(Path(p).resolve()) for p in request.plugins),
-        packages=tuple(request.packages),
-        command=tuple(request.command),
+        plugins=tuple(str(path.resolve()) for path in request.plugins),
+        packages=request.packages,
+        command=request.command,
         split_seed=request.split_seed,
         keep_models=request.keep_models,
         keep_artefacts=request.keep_artefacts,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,26 @@ from typing import Any
 from bench.errors import UsageError
 from bench.execution.plan import Plan
 from bench.execution.remaining import undone
-from bench.execution.request import Request
+from bench.execution.request import RunRequest, merged_plugins
+from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_meta, read_records, write_dataset
 from bench.system.environment import environment
 from bench.system.files import to_json, write_atomic
 from bench.types import DEFAULT_MARGIN, Settings
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """All that a run needs to be carried out: the plan, where it goes, and what was asked for."""
+
+    plan: Plan
+    folder: Path
+    request: RunRequest
+    store: Store
+    notes: Sequence[str] = ()
+    broken_plugins: Sequence[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
+    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
 
 
 def check_same(plan: Plan, folder: Path) -> None:
@@ -49,8 +65,9 @@ def _options(settings: Settings) -> dict[str, Any]:
     return {f"--{name.replace('_', '-')}": value for name, value in asdict(settings).items()}
 
 
-def describe(plan: Plan, folder: Path, request: Request) -> None:
+def describe(inputs: RunInputs) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
+    plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
     chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
     skipped = [s for s in earlier.get("skipped", []) if s["backbone"] not in chosen]
@@ -60,6 +77,7 @@ def describe(plan: Plan, folder: Path, request: Request) -> None:
         "name": folder.name,
         "created": earlier.get("created", now()),
         "command": list(request.command),
+        "request": request.data() | {"plugins": merged_plugins(earlier, request.plugins)},
         "identity": _identity(plan),
         "asked": [trial.key for trial in plan.trials],  # by this command
         "dataset": {
@@ -75,13 +93,13 @@ def describe(plan: Plan, folder: Path, request: Request) -> None:
         "settings": asdict(plan.settings),
         "measuring": asdict(plan.measuring),
         "skipped": skipped + [asdict(s) for s in plan.skipped],
-        "broken_plugins": list(request.broken_plugins),
-        "notes": [*request.notes, *undone(plan, folder)],
+        "broken_plugins": list(inputs.broken_plugins),
+        "notes": [*inputs.notes, *undone(plan, folder)],
         "price_per_hour": request.price_per_hour,
         "margin": request.margin or earlier.get("margin", DEFAULT_MARGIN),
         "environment": environment(),
     }
-    for path, content in request.files.items():
+    for path, content in inputs.files.items():
         write_atomic(folder / path, content)
     write_dataset(folder, dataset)
     write_atomic(folder / "run.json", to_json(meta, indent=2))

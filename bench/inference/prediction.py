@@ -17,8 +17,19 @@ import numpy as np
 
 from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
 from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, read_file
-from bench.errors import UsageError
+from bench.errors import NotRankedError, UsageError
+from bench.models.rebuild import rebuild, record_of
+from bench.storage.records import Evidence, Run
+from bench.storage.trained import best_first
 from bench.system.environment import available_cores
+from bench.system.frameworks import (
+    UNUSED_BY_WORKERS,
+    keras_backend_of,
+    prepare_here,
+    suppress_stderr,
+    without,
+)
+from bench.types import Record
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Forward
@@ -43,6 +54,57 @@ class Answer:
     @property
     def confidence(self) -> float:
         return max(self.probabilities)
+
+
+@dataclass(frozen=True)
+class PredictingModel:
+    """A run's trained model that answers, and how its confidence is calibrated."""
+
+    run: Run
+    record: Record
+    temperature: float | None  # None: the confidence is what the network gave, not calibrated
+    not_calibrated: str = ""  # why
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.run.dataset.classes
+
+
+def best_record(run: Run) -> Record:
+    """Return the best seed of the backbone that the run recommends."""
+    from bench.analysis.choice import Limits, choose
+    from bench.analysis.findings import find
+
+    choice = choose(find(run), Limits())
+    if choice.pick is None:
+        raise NotRankedError(
+            f"run {run.name} ranks no backbone; name one to predict with "
+            f"({', '.join(sorted({r.trial.backbone for r in best_first(run.records)}))})."
+        )
+    return record_of(run, choice.pick.backbone)
+
+
+def model_of(run: Run, record: Record) -> PredictingModel:
+    """Return the trained model of a record; nothing is loaded yet."""
+    from bench.analysis.metrics.calibration import temperature
+
+    fitted = temperature(Evidence(record, run.dataset.classes, run.folder))
+    return PredictingModel(run, record, fitted.value, fitted.reason)
+
+
+def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Answer]:
+    """Answer for every image, through the Keras backend that the model was trained on unless the
+    user names another."""
+    record = model.record
+    prepare_here(keras_backend_of(record))
+    with DecodedAhead(paths, record.trial.input_size) as images:
+        with without(*UNUSED_BY_WORKERS):
+            with suppress_stderr():
+                from bench.models.backends.base import current
+
+                backend = current()
+            network = rebuild(model.run, record).logits(fold=backend.gains_from_folding)
+        return list(answers(images, backend.forward(network), model.temperature or 1.0))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:

@@ -57,6 +57,18 @@ def _leads_into(link: Path, folder: Path) -> bool:
         return False
 
 
+def find_run(results: Path, name: str) -> Path:
+    """The folder of a run given by name, by path, or as `latest`."""
+    for folder in (results / name, Path(name)):
+        if folder.is_file():  # where links cannot be made, `latest` is a file holding the name
+            folder = results / folder.read_text(encoding="utf-8").strip()
+        if (folder / "run.json").is_file():
+            return folder.resolve()
+    known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
+    listed = ", ".join(known) if known else "none yet"
+    raise UsageError(f"there is no run {name!r} in {results}. Known: {listed}.")
+
+
 @contextmanager
 def lock_run(folder: Path) -> Iterator[None]:
     """Nobody else makes this run meanwhile; an error where somebody does."""

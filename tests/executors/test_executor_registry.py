@@ -14,6 +14,7 @@ from bench.execution import executors
 from bench.execution.executors import EXECUTORS, make_executor
 from bench.execution.executors.base import ExecutorKind, follow
 from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.registry import import_modules
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
@@ -62,7 +63,7 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_new_file_is_found_and_carries_out_a_plan(tmp_path: Path, store: Store) -> None:
     assert {"dummy", "inline", "local"} <= set(EXECUTORS.names)
     executor = make_executor(Settings(), name="dummy")
-    records = execute(plan("a", "b"), tmp_path / "r", REQUEST, store, executor, silent)
+    records = execute(RunInputs(plan("a", "b"), tmp_path / "r", REQUEST, store), executor, silent)
     assert [record.reason for record in records] == ["by the dummy"] * 2
 
 

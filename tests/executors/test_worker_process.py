@@ -16,6 +16,7 @@ from bench.execution.executors import watch
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.training.events import Ended, Note, encode
 from bench.training.job import Job
@@ -99,7 +100,9 @@ def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
     said.write_text("begun\n")
     store = Store(tmp_path / "cache")
     with closing(LocalProcess(Settings(), 0.2)) as executor:
-        records = execute(plan("a", "b"), tmp_path / "r", REQUEST, store, executor, silent)
+        records = execute(
+            RunInputs(plan("a", "b"), tmp_path / "r", REQUEST, store), executor, silent
+        )
     assert [(record.trial.backbone, record.status) for record in records] == [
         ("a", "failed"),
         ("b", "failed"),

@@ -12,6 +12,7 @@ from synthetic import Net, make_run
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.execution import known_plugins
+from bench.execution.request import RunRequest
 from bench.registry import BACKBONES
 from bench.storage.records import load_run
 from bench.system.frameworks import keras_backend_of
@@ -39,16 +40,17 @@ def plugin(tmp_path: Path) -> Path:
     return path
 
 
-def shared(results: Path, *words: str, dataset: str = "gone") -> Path:
-    command = ["run_bench.py", "run", "--backbones", "plugged", "--dataset", dataset, *words]
-    return make_run(results / "r", [Net("plugged")], command=command)
+def shared(results: Path, plugin: str | None = None, dataset: str = "gone") -> Path:
+    plugins = (Path(plugin),) if plugin else ()
+    request = RunRequest(backbones="plugged", dataset=dataset, plugins=plugins)
+    return make_run(results / "r", [Net("plugged")], request=request.data())
 
 
 def test_verify_imports_only_plugins_that_this_user_has_run(
     tmp_path: Path, plugin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
-    shared(results, "--plugin", str(plugin))
+    shared(results, str(plugin))
     words = ["verify", "r", "--results", str(results)]
     copy = tmp_path / "copies" / "plug.py"
     copy.parent.mkdir()
@@ -77,7 +79,7 @@ def test_a_plugin_that_the_user_names_is_imported(
     tmp_path: Path, plugin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
-    shared(results, "--plugin", "somebody_elses.py")
+    shared(results, "somebody_elses.py")
 
     assert main(["verify", "r", "--results", str(results), "--plugin", str(plugin)]) == 1
     assert "no data set 'gone'" in capsys.readouterr().err
@@ -91,7 +93,7 @@ def test_other_commands_do_not_even_look_for_recorded_plugins(
     tmp_path: Path, plugin: Path, words: list[str]
 ) -> None:
     results = tmp_path / "results"
-    shared(results, "--plugin", str(plugin))
+    shared(results, str(plugin))
     known_plugins.remember([plugin])
 
     assert main([*words, "--results", str(results)]) == 1
@@ -118,13 +120,17 @@ def test_collections_that_are_code_are_not_loaded(
     assert ("which is not loaded for a run" in capsys.readouterr().err) == refused
 
 
-def test_a_command_that_is_no_run_is_not_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "request_", [None, "--dataset x", {"dataset": 7}, {"plugins": "p.py"}, {"limit": "all"}]
+)
+def test_a_request_of_another_form_is_not_taken(
+    tmp_path: Path, request_: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_run(tmp_path / "r", [Net("plugged")], command=["run_bench.py", "list", "--help"])
+    make_run(tmp_path / "r", [Net("plugged")], request=request_)
 
     assert main(["verify", "r", "--results", str(tmp_path)]) == 1
-    assert "in words that this version does not know" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: run.json of r does not hold what the run was asked for")
 
 
 def test_an_unknown_keras_backend_is_refused(tmp_path: Path) -> None:

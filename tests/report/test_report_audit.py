@@ -19,14 +19,13 @@ from bench.data.audit.result import (
     BrokenGroup,
     KeptAudit,
     Located,
-    OnLeak,
     Pair,
     load,
 )
 from bench.data.audit.summary import leaked_test_ids
 from bench.errors import BenchError
 from bench.system.files import to_json, write_atomic
-from bench.types import WrongExtension
+from bench.types import OnLeak, WrongExtension
 
 PAIR = Pair(Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9)
 

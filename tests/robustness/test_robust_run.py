@@ -14,7 +14,9 @@ from trained_run import silent
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
 from bench.execution.plan import Plan, make_plan
-from bench.execution.run import Request, execute
+from bench.execution.request import RunRequest
+from bench.execution.run import execute
+from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
 from bench.storage.cache import Store
@@ -104,11 +106,11 @@ def test_the_trained_model_answers_corrupted_images(
 ) -> None:
     """When it is trained, or asked by a later command, which trains nothing."""
     monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
-    request = Request(command=(), keep_models="best")
+    request = RunRequest(command=(), keep_models="best")
     asked = Measuring(latency_seconds=0.02, robustness=True)
 
     def run(measuring: Measuring) -> Run:
-        execute(planned(measuring), tmp_path / "r", request, store, Inline(), silent)
+        execute(RunInputs(planned(measuring), tmp_path / "r", request, store), Inline(), silent)
         return load_run(tmp_path / "r")
 
     if later:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import data as datasets
+from bench.cli.shared_options import add_cache, add_images
 from bench.data.audit import gate, terminal
 from bench.data.audit.result import KeptAudit
 from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
@@ -17,6 +19,23 @@ from bench.storage.cache import Store
 from bench.system.files import to_json, write_atomic
 
 SIZE = 160  # enough for 48-pixel thumbnails and for looking at the pairs
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", metavar="DATA", help="as for `run --dataset`")
+    add_cache(parser)
+    add_images(parser)
+    parser.add_argument(
+        "--on-leak",
+        choices=("warn", "fail"),
+        default="warn",
+        help="where test images are also in train or validation: say so, or exit with 1 (warn)",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write audit.md, audit.json and the pairs' pictures"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

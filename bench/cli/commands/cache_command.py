@@ -9,8 +9,21 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
+from bench.cli.shared_options import add_cache
 from bench.errors import BenchError
 from bench.storage.cache import EXTRACTED, Entry, Store
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("summary", "list", "clear"),
+        default="summary",
+        help="sum up what is kept by kind, list each entry, or delete all that no run uses",
+    )
+    add_cache(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

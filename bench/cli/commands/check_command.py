@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bench.cli.shared_options import add_plugins
 from bench.errors import Exit
 from bench.execution.plan import choose_backbones
 from bench.registry import load_plugins
@@ -24,10 +25,16 @@ MARKS = {"passed": "✓", "failed": "✗", "not tried": "-"}
 STYLES = {"passed": "none", "failed": "red", "not tried": "dim"}
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("name", metavar="NAME", help="the backbone, or `all`")
+    add_plugins(parser)
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Check the backbones that are named; 0 when all is right, 1 when anything is not."""
     console = Console(highlight=False, soft_wrap=True)
-    broken = load_plugins(arguments.plugin, arguments.packages)
+    broken = load_plugins(arguments.plugins, arguments.packages)
     for error in broken:
         console.print(f"✗ {error}", style="red", markup=False)
     backbones = choose_backbones(arguments.name)

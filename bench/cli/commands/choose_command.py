@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.cli.commands.report_command import find_run
+from bench.cli.argument_types import positive_float, share
+from bench.cli.shared_options import add_margin, add_results, add_run
 from bench.errors import Exit
 from bench.inference.export import FORMATS
+from bench.storage.run_folder import find_run
 from bench.storage.trained import artefact_folder, best_first, weights_path
 from bench.system.command_line import called, typed
 from bench.system.files import to_json
@@ -18,6 +20,29 @@ from bench.system.files import to_json
 if TYPE_CHECKING:
     from bench.analysis.choice import Choice
     from bench.analysis.findings import Findings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser, optional=True)
+    add_results(parser)
+    add_margin(parser)
+    parser.add_argument(
+        "--max-latency-ms",
+        type=positive_float,
+        metavar="MS",
+        help="the most that the median latency of one image may be",
+    )
+    parser.add_argument(
+        "--max-mb", type=positive_float, metavar="MB", help="the most that the model may weigh"
+    )
+    parser.add_argument(
+        "--min-accuracy", type=share, metavar="SHARE", help="the least test accuracy, 0 to 1"
+    )
+    parser.add_argument(
+        "--runtime", metavar="NAME", help="whose latency and size count (the reference runtime's)"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -7,9 +7,31 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from bench.cli.commands.report_command import find_run
+from bench.cli.shared_options import add_results, add_run
 from bench.errors import Exit, UsageError
+from bench.storage.run_folder import find_run
 from bench.system.files import to_json
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser, "before")
+    add_run(parser, "after")
+    add_results(parser)
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="exit with 4 where it holds of any backbone, or one cannot be judged: "
+        "'accuracy drops 0.01', 'latency_p50_ms rises 10%%', 'loss rises 0.05' (repeatable)",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="name what no rule can judge (missing, failed, not comparable), but let it pass",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli.commands.report_command import find_run
+from bench.cli.shared_options import add_cache, add_plugins, add_results, add_run
+from bench.inference.export import FORMATS
 from bench.inference.exporting import export
 from bench.models.rebuild import changed_code, rebuild, record_of
 from bench.registry import load_plugins
 from bench.storage.cache import Store
 from bench.storage.records import load_run
-from bench.storage.run_folder import refuse_links
+from bench.storage.run_folder import find_run, refuse_links
 from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
     keras_backend_of,
@@ -22,10 +24,28 @@ from bench.system.frameworks import (
 )
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser)
+    parser.add_argument("backbone", metavar="BACKBONE")
+    add_plugins(parser)
+    add_results(parser)
+    add_cache(parser)
+    parser.add_argument(
+        "--format",
+        choices=FORMATS.names,
+        default="keras",
+        help=f"{'; '.join(f'{one.name}: {one.help}' for one in FORMATS)} (keras)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to (the run's own folder `exported`)"
+    )
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Write the file and its card, or nothing."""
     console = Console(highlight=False, soft_wrap=True)
-    for error in load_plugins(arguments.plugin, arguments.packages):
+    for error in load_plugins(arguments.plugins, arguments.packages):
         console.print(f"warning: {error}", style="yellow", markup=False)
     run = load_run(find_run(arguments.results, arguments.run))
     record = record_of(run, arguments.backbone)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.shared_options import add_plugins
 from bench.errors import Exit
 from bench.inference.export import FORMATS
 from bench.inference.runtimes import RUNTIMES
@@ -27,9 +28,15 @@ DATASETS = {
 }
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_plugins(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Print the lists, as tables or as JSON."""
-    broken = [str(error) for error in load_plugins(arguments.plugin, arguments.packages)]
+    broken = [str(error) for error in load_plugins(arguments.plugins, arguments.packages)]
     for line in broken:
         print(f"warning: {line}", file=sys.stderr)
     known = {

@@ -10,22 +10,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli.commands.report_command import find_run
-from bench.errors import Exit, NotRankedError, UnknownNameError, UsageError
-from bench.inference.prediction import Answer, DecodedAhead, answers, find_images
-from bench.models.rebuild import changed_code, rebuild, record_of
+from bench.cli.argument_types import share
+from bench.cli.shared_options import add_plugins, add_results, add_run
+from bench.errors import Exit, UnknownNameError, UsageError
+from bench.inference.prediction import (
+    PredictingModel,
+    best_record,
+    find_images,
+    model_of,
+    predict,
+)
+from bench.models.rebuild import changed_code, record_of
 from bench.registry import load_plugins
 from bench.reports import predictions
 from bench.reports.predictions import Source
-from bench.storage.records import Evidence, Run, load_run
-from bench.storage.trained import best_first
-from bench.system.frameworks import (
-    UNUSED_BY_WORKERS,
-    keras_backend_of,
-    prepare_here,
-    suppress_stderr,
-    without,
-)
+from bench.storage.records import Run, load_run
+from bench.storage.run_folder import find_run
 from bench.types import Record
 
 WRITERS = {
@@ -35,36 +35,45 @@ WRITERS = {
 }
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser)
+    parser.add_argument(
+        "what",
+        nargs="+",
+        metavar="[BACKBONE] IMAGE|DIR",
+        help="images and folders of images; before them a backbone, if not the run's pick",
+    )
+    add_plugins(parser)
+    add_results(parser)
+    parser.add_argument(
+        "--format", choices=tuple(WRITERS), default="table", help="of the answers (table)"
+    )
+    parser.add_argument(
+        "--min-confidence",
+        type=share,
+        default=0.7,
+        metavar="SHARE",
+        help="below it an answer is marked as unsure (0.7)",
+    )
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Answer for every image that can be read; 3 where some could not."""
     say = Console(stderr=True, highlight=False, soft_wrap=True)
-    for error in load_plugins(arguments.plugin, arguments.packages):
+    for error in load_plugins(arguments.plugins, arguments.packages):
         say.print(f"warning: {error}", style="yellow", markup=False)
     run = load_run(find_run(arguments.results, arguments.run))
     record, paths = _what(run, arguments.what)
     if warning := changed_code(record):
         say.print(f"warning: {warning}", style="yellow", markup=False)
-    source = _source(run, record, arguments.min_confidence, say)
-    found = _answers(run, record, find_images(paths), source.temperature)
+    model = model_of(run, record)
+    source = _source(model, arguments.min_confidence, say)
+    found = predict(model, find_images(paths))
     sys.stdout.write(WRITERS[arguments.format](found, source))
     for line in predictions.summary(found, source):
         say.print(line, style="yellow", markup=False)
     return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
-
-
-def _answers(
-    run: Run, record: Record, paths: Sequence[Path], temperature: float | None
-) -> list[Answer]:
-    # The backend that the model was trained on, unless the user names one.
-    prepare_here(keras_backend_of(record))
-    with DecodedAhead(paths, record.trial.input_size) as images:
-        with without(*UNUSED_BY_WORKERS):
-            with suppress_stderr():
-                from bench.models.backends.base import current
-
-                backend = current()
-            model = rebuild(run, record).logits(fold=backend.gains_from_folding)
-        return list(answers(images, backend.forward(model), temperature or 1.0))
 
 
 def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
@@ -77,42 +86,29 @@ def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
         # A misspelled backbone, and no missing image: another model would answer in its place.
         raise UnknownNameError(f"image, folder or backbone of run {run.name}", words[0], names)
     else:
-        record, images = _best(run), words
+        record, images = best_record(run), words
     if not images:
         here = f" (./{words[0]} is one, if you mean that)" if first.exists() else ""
         raise UsageError(f"name at least one image or folder to predict{here}.")
     return record, [Path(word) for word in images]
 
 
-def _best(run: Run) -> Record:
-    """The winner's best seed."""
-    from bench.analysis.choice import Limits, choose
-    from bench.analysis.findings import find
-
-    choice = choose(find(run), Limits())
-    if choice.pick is None:
-        raise NotRankedError(
-            f"run {run.name} ranks no backbone; name one to predict with "
-            f"({', '.join(sorted({r.trial.backbone for r in best_first(run.records)}))})."
-        )
-    return record_of(run, choice.pick.backbone)
-
-
-def _source(run: Run, record: Record, min_confidence: float, say: Console) -> Source:
-    from bench.analysis.metrics.calibration import temperature
-
-    fitted = temperature(Evidence(record, run.dataset.classes, run.folder))
-    trial = record.trial
-    say.print(f"model     {trial.backbone}, seed {trial.seed}, of run {run.name}", markup=False)
-    if record.weights is not None and not record.weights.pretrained:
+def _source(model: PredictingModel, min_confidence: float, say: Console) -> Source:
+    """Say whose answers they are, and what a reader must know of them."""
+    trial = model.record.trial
+    say.print(
+        f"model     {trial.backbone}, seed {trial.seed}, of run {model.run.name}", markup=False
+    )
+    if model.record.weights is not None and not model.record.weights.pretrained:
         say.print("It began with random weights: its answers mean nothing.", style="yellow")
-    if fitted.value is None:
-        say.print(f"Confidence is not calibrated: {fitted.reason}.", style="yellow", markup=False)
+    if model.temperature is None:
+        text = f"Confidence is not calibrated: {model.not_calibrated}."
+        say.print(text, style="yellow", markup=False)
     return Source(
-        run=run.name,
+        run=model.run.name,
         backbone=trial.backbone,
         trial=trial.key,
-        classes=run.dataset.classes,
-        temperature=fitted.value,
+        classes=model.classes,
+        temperature=model.temperature,
         min_confidence=min_confidence,
     )

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
 from bench import reports as report
-from bench.cli.commands.opening import open_report
-from bench.errors import Exit, UsageError
+from bench.cli.browser import open_report
+from bench.cli.shared_options import add_report_options, add_results, add_run
+from bench.errors import Exit
 from bench.reports import formats
+from bench.storage.run_folder import find_run
 from bench.system.frameworks import uncollected
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_run(parser, optional=True)
+    add_results(parser)
+    add_report_options(parser)
+    parser.add_argument(
+        "--format",
+        default="",
+        metavar="NAMES",
+        help=f"also for other tools: {', '.join(formats.FORMATS)}; several with commas",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -33,15 +47,3 @@ def _render(arguments: argparse.Namespace) -> int:
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
     return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE
-
-
-def find_run(results: Path, name: str) -> Path:
-    """The folder of a run given by name, by path, or as `latest`."""
-    for folder in (results / name, Path(name)):
-        if folder.is_file():  # where links cannot be made, `latest` is a file holding the name
-            folder = results / folder.read_text(encoding="utf-8").strip()
-        if (folder / "run.json").is_file():
-            return folder.resolve()
-    known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
-    listed = ", ".join(known) if known else "none yet"
-    raise UsageError(f"there is no run {name!r} in {results}. Known: {listed}.")

@@ -1,259 +1,209 @@
-"""`run`: from what was asked to the report, in order."""
+"""`run`: its options become a request, and what the run tells is shown."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import Progress
-
-from bench import data as datasets
-from bench import reports as report
-from bench.cli.commands import dry_run
-from bench.cli.commands.opening import open_report
-from bench.cli.commands.plan_text import show_audit, show_plan
-from bench.cli.display import Display
-from bench.data import thumbnails
-from bench.data.audit import gate
-from bench.errors import Exit, UsageError, reason
-from bench.execution import known_plugins
-from bench.execution.estimate import matrix_rate
-from bench.execution.executors import make_executor
-from bench.execution.executors.base import Executor
-from bench.execution.plan import (
-    Plan,
-    choose_backbones,
-    find_weights,
-    first_blueprint,
-    make_plan,
-    size_of,
+from bench.cli.argument_types import (
+    budget,
+    fractions,
+    one_seed,
+    positive,
+    positive_float,
+    seeds,
 )
-from bench.execution.remaining import kept_records, pending, undone, unmeasured
-from bench.execution.run import Request, carry_out, opened
-from bench.inference.runtimes import choose_runtimes
-from bench.protocol import TrainingProtocol, load_protocol
-from bench.registry import load_plugins
-from bench.storage.cache import Store
-from bench.storage.file_digests import FileDigests
-from bench.storage.run_folder import check_name, run_folder
-from bench.system.command_line import called
-from bench.types import Backbone, Dataset, Measuring, Settings
+from bench.cli.shared_options import (
+    add_cache,
+    add_images,
+    add_plugins,
+    add_report_options,
+    add_results,
+)
+from bench.inference.runtimes import RUNTIMES
+from bench.types import KEEP_MODELS, PRECISIONS
 
 if TYPE_CHECKING:
-    from bench.analysis.findings import Findings
+    from bench.execution.request import RunRequest
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Plan, run, report; the exit code says whether all of it was done."""
+    from rich.console import Console
+
+    from bench import reports
+    from bench.cli.browser import open_report
+    from bench.cli.run_display import RunDisplay
+    from bench.errors import Exit
+    from bench.execution import launch
+
+    request = request_of(arguments)
     console = Console(quiet=arguments.quiet, highlight=False)
-    errors = Console(stderr=True, highlight=False)
-    broken = [str(e) for e in load_plugins(arguments.plugin, arguments.packages)]
-    for line in broken:
-        errors.print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
-    if arguments.run is not None:
-        check_name(arguments.run)
-    if not arguments.dry_run:
-        known_plugins.remember(arguments.plugin)
-    store = Store(arguments.cache, int(arguments.cache_gb * 1e9), read_only=arguments.dry_run)
-    backbones = choose_backbones(arguments.backbones)
-    protocol = load_protocol(arguments.protocol)
-    settings = Settings(
-        weights=arguments.weights,
-        batch_size=arguments.batch_size or protocol.batch_size,
-        device=arguments.device,
-        cache=not arguments.no_cache,
-        tune=arguments.tune,
-        deterministic=arguments.deterministic,
-        precision=arguments.precision,
-        threads=arguments.threads,
-    )
-    executor = arguments.executor or make_executor(settings, arguments.trial_timeout)
-    if not arguments.dry_run:
-        executor.warm_up()
-    try:
-        return _run(
-            arguments, console, errors, backbones, protocol, settings, store, executor, broken
-        )
-    finally:
-        executor.close()
-
-
-def _run(
-    arguments: argparse.Namespace,
-    console: Console,
-    errors: Console,
-    backbones: Sequence[Backbone],
-    protocol: TrainingProtocol,
-    settings: Settings,
-    store: Store,
-    executor: Executor,
-    broken: Sequence[str],
-) -> int:
-    notes: list[str] = []
-    failed_downloads: list[str] = []
-
-    def say(text: str) -> None:
-        notes.append(text)
-        console.print(text, style="yellow", markup=False, soft_wrap=True)
-
-    measuring = Measuring(
-        latency_seconds=arguments.latency_seconds,
-        runtimes=arguments.runtimes,
-        robustness=arguments.robustness,
-    )
-    for text in (*choose_runtimes(measuring.runtimes)[1], *executor.notes):
-        say(text)
-    listing = datasets.list_dataset(
-        arguments.dataset,
-        store=store,
-        split_seed=arguments.split_seed,
-        limit=arguments.limit,
-        groups=arguments.groups,
-        say=say,
-    )
-    console.print(f"dataset   {listing.description}", markup=False, soft_wrap=True)
-    sizes = sorted({size_of(b, protocol, arguments.input_size) for b in backbones})
-    with Progress(console=console, transient=True) as bars:
-        fetching = bars.add_task("weights", total=None)
-        found = find_weights(
-            backbones,
-            protocol,
-            settings.weights,
-            arguments.input_size,
-            say=say,
-            progress=lambda done, total: bars.update(fetching, completed=done, total=total),
-            fetching=not arguments.dry_run,
-            failed=failed_downloads.append,
-            digests=FileDigests(store.root / "file-digests.json", read_only=store.read_only),
-        )
-        bars.remove_task(fetching)
-    if arguments.no_audit:
-        say(gate.NONE)
-    rate = matrix_rate()  # before the worker builds, which would slow it
-
-    def plan_over(dataset: Dataset) -> Plan:
-        plan = make_plan(
-            backbones,
-            dataset,
-            protocol,
-            settings,
-            arguments.seeds or (arguments.seed,),
-            input_size=arguments.input_size,
-            keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
-            rate=rate,
-            located=found,
-            fractions=arguments.fractions,
-            measuring=measuring,
-        )
-        images = int(len(dataset.splits["train"]) * min(arguments.fractions))
-        if settings.batch_size > images:
-            say(
-                f"batches of {settings.batch_size} are more than the {images} training images, so "
-                "an epoch is a single step on all of them; --batch-size makes smaller ones."
-            )
-        return plan
-
-    if arguments.dry_run:
-        return dry_run.show(arguments, console, listing, sizes, store, plan_over)
-    with Progress(console=console, transient=True) as bars:
-        first = first_blueprint(
-            backbones,
-            len(listing.classes),
-            protocol,
-            settings,
-            input_size=arguments.input_size,
-            located=found,
-            plugins=arguments.plugin,
-            packages=arguments.packages,
-        )
-        if datasets.recall(listing, sizes, store=store) is None:
-            executor.build_ahead(first)  # while the images are decoded
-        decoding = bars.add_task("decoding images", total=None)
-        dataset = datasets.prepare(
-            listing,
-            sizes,
-            store=store,
-            progress=lambda done, total: bars.update(decoding, completed=done, total=total),
-        )
-        bars.remove_task(decoding)
-        trained, audited = dataset, None
-        if not arguments.no_audit:
-            auditing = bars.add_task("looking for copies", total=None)
-            trained, audited = gate.pass_through(
-                listing,
-                dataset,
-                sizes,
-                store=store,
-                on_leak=arguments.on_leak,
-                progress=lambda stage, done, total: bars.update(
-                    auditing, description=stage, completed=done, total=total
-                ),
-            )
-    plan = plan_over(trained)
-    name = arguments.run or plan.name
-    folder = arguments.results / name
-    waiting = plan.trials if arguments.fresh else pending(plan, folder)
-    left = [] if arguments.fresh else unmeasured(plan, folder, kept_records(plan, folder))
-    names = {trial.backbone for trial in left}
-    show_plan(*(console, plan, waiting, str(folder)), unmeasured=names, verbose=arguments.verbose)
-    show_audit(console, audited)
-    if left:
-        console.print(f"measure   {len(left)} trials that are trained already")
-    if not plan.planned:
-        raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
-
-    folder = run_folder(arguments.results, name, fresh=arguments.fresh)
-    request = Request(
-        command=(called(), *arguments.words),
-        notes=notes,
-        broken_plugins=broken,
-        plugins=[str(p) for p in arguments.plugin],
-        packages=arguments.packages,
-        split_seed=arguments.split_seed,
-        keep_models=arguments.keep_models,
-        keep_artefacts=arguments.keep_artefacts,
-        retry=not arguments.no_retry,
-        price_per_hour=arguments.price_per_hour,
-        margin=arguments.margin,
-        files=gate.files(audited, dataset, sizes, store=store),
-        restore=lambda: datasets.restore(listing, trained, sizes, store=store),
-    )
-
-    def write_reports() -> Findings:
-        with console.status("writing the reports"):
-            findings = report.read(folder)
-            thumbnails.keep(folder, report.shown_images(findings), dataset, sizes, store)
-            report.write(findings, latex=arguments.latex)
-            report.point_latest(arguments.results, name)
-            report.write_index(arguments.results)
-        return findings
-
-    with opened(plan, folder, request, store):
-        try:
-            with Display(console, quiet=arguments.quiet) as display:
-                records = carry_out(plan, folder, request, store, executor, display)
-        except BaseException as end:
-            # An interrupted run is reported too, as far as it went; why it ended comes first.
-            if isinstance(end, KeyboardInterrupt):
-                errors.print("interrupted; writing the reports (Ctrl-C once more: without them)")
-            try:
-                write_reports()
-            except Exception as error:
-                text = f"warning: the reports could not be written: {reason(error)}"
-                errors.print(text, style="yellow", markup=False, soft_wrap=True)
-            raise
-        findings = write_reports()
+    quiet, verbose = arguments.quiet, arguments.verbose
+    with RunDisplay(console, quiet=quiet, verbose=verbose) as display:
+        if arguments.dry_run:
+            outlook = launch.outlook(request, display)
+            display.print("dry run: nothing was decoded, trained or written.")
+            return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
+        run = launch.run(request, display, arguments.executor)
     # The result is printed even with --quiet: it is what was asked for.
-    report.show(findings, Console(highlight=False))
+    reports.show(run.findings, Console(highlight=False))
     if arguments.open:
-        open_report(folder, Console(stderr=True, highlight=False))
-    print(f"report    {folder / 'report.md'}")
-    asked = {record.trial.key for record in records}
-    unmade = undone(plan, folder) or unmeasured(plan, folder, {r.trial.key: r for r in records})
-    incomplete = unmade or report.incomplete(findings, asked)
-    if plan.skipped or broken or failed_downloads or incomplete:
-        return Exit.INCOMPLETE
-    return Exit.DONE
+        open_report(run.folder, Console(stderr=True, highlight=False))
+    print(f"report    {run.folder / 'report.md'}")
+    return Exit.INCOMPLETE if run.incomplete else Exit.DONE
+
+
+def request_of(arguments: argparse.Namespace) -> RunRequest:
+    """Return what the options ask for; those that were not given keep the request's defaults."""
+    from bench.execution.request import RunRequest
+    from bench.system.command_line import called
+
+    names = {field.name for field in fields(RunRequest)}
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    return RunRequest.of(given | {"command": (called(), *arguments.words)})
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options. Those of the request have its names and no default of their own."""
+    parser.set_defaults(open=False, quiet=False, verbose=False, dry_run=False)
+    add_plugins(parser)
+    add_results(parser)
+    add_report_options(parser)
+    add_cache(parser)
+    add_images(parser)
+    _what_to_run(parser.add_argument_group("what to run"))
+    _how_to_run(parser.add_argument_group("how to run"))
+
+
+def _what_to_run(what: argparse._ArgumentGroup) -> None:
+    what.add_argument("--backbones", metavar="NAMES", help="`all`, or NAME,NAME (see `list`)")
+    what.add_argument(
+        "--dataset",
+        metavar="DATA",
+        help="auto, demo, a folder of images, a .zip of one, or tfds:NAME",
+    )
+    what.add_argument("--protocol", metavar="NAME", help="a protocol's name, or a TOML file")
+    what.add_argument(
+        "--weights",
+        metavar="FROM",
+        help="auto (random where none are available), imagenet (or stop), random, or a folder",
+    )
+    what.add_argument(
+        "--input-size", type=positive, metavar="PX", help="the same for all (each one's own)"
+    )
+    what.add_argument("--batch-size", type=positive, metavar="N", help="images a step (32)")
+    either = what.add_mutually_exclusive_group()
+    either.add_argument(
+        "--seed", type=one_seed, dest="seeds", metavar="N", help="of the training (0)"
+    )
+    either.add_argument(
+        "--seeds",
+        type=seeds,
+        metavar="N|A,B,C",
+        help="train N seeds from 0 on, or those listed, on the same cached activations",
+    )
+    audit = what.add_mutually_exclusive_group()
+    audit.add_argument(
+        "--on-leak",
+        choices=("warn", "drop", "fail"),
+        help="where test images are also in train or validation: say so, leave those out of "
+        "training, or stop before it (warn)",
+    )
+    audit.add_argument(
+        "--no-audit",
+        action="store_false",
+        dest="audit",
+        help="do not look for copies among the images",
+    )
+    what.add_argument(
+        "--fractions",
+        type=fractions,
+        metavar="A,B,1",
+        help="also train on these shares of the training images, for learning curves; each seed "
+        "draws its own, and smaller shares are part of larger ones (1)",
+    )
+    what.add_argument(
+        "--tune",
+        type=budget,
+        metavar="N",
+        help="train each trial at N learning rates, the protocol's times 1, 0.32, 3.2, 0.1, ..., "
+        "and take the one with the least validation loss (the protocol's alone)",
+    )
+    what.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also ask the trained models about corrupted test images: blur, noise, JPEG, "
+        "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
+    )
+
+
+def _how_to_run(how: argparse._ArgumentGroup) -> None:
+    how.add_argument("--device", choices=("auto", "cpu", "gpu"), help="where to compute")
+    how.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="what layers compute in, in training and when timed; weights and logits stay float32",
+    )
+    how.add_argument(
+        "--threads",
+        type=positive,
+        metavar="N",
+        help="of the processor, in training and in every runtime that is timed (all cores)",
+    )
+    how.add_argument(
+        "--no-cache",
+        action="store_false",
+        dest="cache_features",
+        help="run the frozen part in every epoch, as a plain training loop does",
+    )
+    how.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="ask the framework for operations that give the same result every time",
+    )
+    how.add_argument(
+        "--latency-seconds",
+        type=positive_float,
+        metavar="S",
+        help="how long to time one image after another; larger batches a quarter of it (2)",
+    )
+    how.add_argument(
+        "--runtimes",
+        metavar="NAMES",
+        help=f"how trained models are run to be timed: keras (always), or more: "
+        f"{', '.join(RUNTIMES.names[1:])}; or `all` (see `list`)",
+    )
+    how.add_argument(
+        "--keep-models",
+        choices=KEEP_MODELS,
+        help="whose trained weights to keep: of each backbone the best seed's, by validation "
+        "(best), every trial's, or none; `predict` and `export` need them",
+    )
+    how.add_argument(
+        "--keep-artefacts",
+        action="store_true",
+        help="keep what --runtimes converted, in the run's folder models/",
+    )
+    how.add_argument(
+        "--no-retry",
+        action="store_false",
+        dest="retry",
+        help="leave a trial that runs out of memory failed, instead of running it again in "
+        "smaller steps whose gradients are added up to the same batch",
+    )
+    how.add_argument(
+        "--trial-timeout",
+        type=positive_float,
+        metavar="SECONDS",
+        help="end a trial that takes longer, with what it loads, builds and computes for the cache;"
+        " it is recorded as failed and the run goes on (no limit)",
+    )
+    how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
+    how.add_argument(
+        "--fresh", action="store_true", help="begin anew; an earlier run is moved aside"
+    )
+    how.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    how.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
+    how.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")

@@ -11,13 +11,13 @@ from PIL import Image
 from bench import data as datasets
 from bench.data.audit import summary
 from bench.data.audit.examination import examine
-from bench.data.audit.result import FILE, KeptAudit, OnLeak, Pair
+from bench.data.audit.result import FILE, KeptAudit, Pair
 from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
 from bench.data.listing import Listing
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.system.files import to_json
-from bench.types import Dataset
+from bench.types import Dataset, OnLeak
 
 MIN_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
 SHOWN = 24  # pairs of which a picture is kept

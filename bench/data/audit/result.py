@@ -18,12 +18,10 @@ from typing import Literal
 
 from bench.errors import BenchError, os_error_text
 from bench.system.files import from_json
-from bench.types import Excluded, SplitName, WrongExtension
+from bench.types import Excluded, OnLeak, SplitName, WrongExtension
 
 SCHEMA = 1  # raise it when a field changes its meaning
 FILE = "audit.json"
-
-OnLeak = Literal["warn", "drop", "fail"]
 
 
 @dataclass(frozen=True)

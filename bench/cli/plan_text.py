@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 from rich.console import Console
 from rich.table import Table
 
 from bench.cli.display import human_seconds
 from bench.data.audit import summary
 from bench.data.audit.result import KeptAudit
-from bench.execution.plan import Plan
+from bench.execution.events import Planned
 from bench.execution.schedule import make_schedule
 from bench.training.robustness import passes as robustness_passes
-from bench.types import Dataset, Trial
+from bench.types import Dataset
 
 
-def show_plan(
-    console: Console,
-    plan: Plan,
-    todo: Sequence[Trial],
-    where: str,
-    *,
-    unmeasured: Collection[str] = (),
-    verbose: bool,
-) -> None:
-    """What will be run, and where it is kept; `unmeasured` are the backbones that are trained and
-    still to be measured."""
+def show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None:
+    """Print what will be run, and where it is kept."""
+    plan, todo = planned_run.plan, planned_run.waiting
+    unmeasured = {trial.backbone for trial in planned_run.unmeasured}
     protocol, dataset = plan.protocol, plan.dataset
     counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
     console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
@@ -58,7 +49,7 @@ def show_plan(
     about = "unknown (a backbone declares no cost)"
     if schedule.known:
         about = f"about {human_seconds(schedule.total)} on this CPU, with measuring and reports"
-    text = f"run       {where}, {len(waiting)} trials to do, {about}"
+    text = f"run       {planned_run.folder}, {len(waiting)} trials to do, {about}"
     console.print(text, markup=False, soft_wrap=True)
 
 

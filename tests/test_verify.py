@@ -13,7 +13,7 @@ from workbench import PROTOCOL, SETTINGS, Heard, make_dataset, run
 
 from bench.errors import BenchError, DatasetError
 from bench.execution.executors.inline import Inline
-from bench.execution.verification import (
+from bench.execution.verify import (
     check_dataset,
     differences,
     smallest,

@@ -1,0 +1,338 @@
+"""From a request to a finished run: the one way, for the command line, notebooks and programs.
+
+    prepare   what is asked for becomes a plan: plugins, protocol, images listed, weights located
+    outlook   what the plan will do, without doing it (`--dry-run`)
+    run       decode, audit, train, measure and report
+
+Prints nothing: what a user should see is sent to the listener as events (`events.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import data as datasets
+from bench import reports
+from bench.analysis.findings import Findings
+from bench.data import thumbnails
+from bench.data.audit import gate
+from bench.data.audit.result import KeptAudit
+from bench.data.listing import Listing
+from bench.errors import UsageError, reason
+from bench.execution import known_plugins
+from bench.execution.estimate import matrix_rate
+from bench.execution.events import (
+    DatasetListed,
+    Interrupted,
+    Planned,
+    RunListener,
+    TaskEnded,
+    TaskProgress,
+    TrainingStarted,
+    Warned,
+    WritingReports,
+)
+from bench.execution.executors import make_executor
+from bench.execution.executors.base import Executor
+from bench.execution.finished_run import Run
+from bench.execution.plan import (
+    Plan,
+    choose_backbones,
+    find_weights,
+    first_blueprint,
+    make_plan,
+    size_of,
+)
+from bench.execution.remaining import kept_records, pending, undone, unmeasured
+from bench.execution.request import RunRequest
+from bench.execution.run import carry_out, opened
+from bench.execution.run_meta import RunInputs
+from bench.inference.runtimes import choose_runtimes
+from bench.models.weights import LocatedWeights
+from bench.protocol import TrainingProtocol, load_protocol
+from bench.registry import load_plugins
+from bench.storage.cache import Store
+from bench.storage.file_digests import FileDigests
+from bench.storage.run_folder import check_name, run_folder
+from bench.training.events import Note
+from bench.types import Backbone, Dataset, Record, Settings
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A request with all that is known before an image is decoded."""
+
+    request: RunRequest
+    backbones: Sequence[Backbone]
+    protocol: TrainingProtocol
+    settings: Settings
+    store: Store
+    listing: Listing
+    located: dict[str, LocatedWeights | None]
+    matrix_rate: float
+    notes: list[str]
+    broken_plugins: Sequence[str]
+    failed_downloads: Sequence[str]
+    say: Callable[[str], None] = field(repr=False)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return the input sizes that images are decoded to."""
+        asked = self.request.input_size
+        return sorted({size_of(b, self.protocol, asked) for b in self.backbones})
+
+    def plan(self, dataset: Dataset) -> Plan:
+        """Lay out the trials over these images."""
+        request = self.request
+        plan = make_plan(
+            self.backbones,
+            dataset,
+            self.protocol,
+            self.settings,
+            request.seeds,
+            input_size=request.input_size,
+            keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+            rate=self.matrix_rate,
+            located=self.located,
+            fractions=request.fractions,
+            measuring=request.measuring,
+        )
+        images = int(len(dataset.splits["train"]) * min(request.fractions))
+        if self.settings.batch_size > images:
+            self.say(
+                f"batches of {self.settings.batch_size} are more than the {images} training "
+                "images, so an epoch is a single step on all of them; --batch-size makes smaller "
+                "ones."
+            )
+        return plan
+
+    def outlook(self, plan: Plan, audit: KeptAudit | None, *, decoded: bool = True) -> Planned:
+        """Compare the plan with what its folder already holds."""
+        request = self.request
+        if not decoded:  # the run's name depends on the images' content
+            name = request.run or "(named after the images' content)"
+            return Planned(plan, tuple(plan.trials), (), request.results / name, None, False)
+        folder = request.results / (request.run or plan.name)
+        if request.fresh:
+            return Planned(plan, tuple(plan.trials), (), folder, audit)
+        left = unmeasured(plan, folder, kept_records(plan, folder))
+        return Planned(plan, tuple(pending(plan, folder)), tuple(left), folder, audit)
+
+
+def prepare(
+    request: RunRequest,
+    listener: RunListener,
+    *,
+    fetching: bool = True,
+    started: Callable[[Settings], Sequence[str]] = lambda settings: (),
+) -> Preparation:
+    """Read what is asked for; `started` is called as soon as the settings are known, and returns
+    notes. Without `fetching` nothing is downloaded and nothing written."""
+    broken = [str(error) for error in load_plugins(request.plugins, request.packages)]
+    for line in broken:
+        listener(Warned(line))
+    if request.run is not None:
+        check_name(request.run)
+    if fetching:
+        known_plugins.remember(request.plugins)
+    store = Store(request.cache, int(request.cache_gb * 1e9), read_only=not fetching)
+    backbones = choose_backbones(request.backbones)
+    protocol = load_protocol(request.protocol)
+    settings = request.settings(protocol.batch_size)
+    notes: list[str] = []
+    failed_downloads: list[str] = []
+
+    def say(text: str) -> None:
+        notes.append(text)
+        listener(Note(text))
+
+    for text in (*started(settings), *choose_runtimes(request.runtimes)[1]):
+        say(text)
+    listing = datasets.list_dataset(
+        request.dataset,
+        store=store,
+        split_seed=request.split_seed,
+        limit=request.limit,
+        groups=request.groups,
+        say=say,
+    )
+    listener(DatasetListed(listing.description))
+    located = find_weights(
+        backbones,
+        protocol,
+        settings.weights,
+        request.input_size,
+        say=say,
+        progress=lambda done, total: listener(TaskProgress("weights", done, total)),
+        fetching=fetching,
+        failed=failed_downloads.append,
+        digests=FileDigests(store.root / "file-digests.json", read_only=store.read_only),
+    )
+    listener(TaskEnded("weights"))
+    if not request.audit:
+        say(gate.NONE)
+    return Preparation(
+        request,
+        backbones,
+        protocol,
+        settings,
+        store,
+        listing,
+        located,
+        matrix_rate(),  # before the worker builds, which would slow it
+        notes,
+        broken,
+        failed_downloads,
+        say,
+    )
+
+
+def outlook(request: RunRequest, listener: RunListener) -> Planned:
+    """Return what `run` would do; nothing is decoded, downloaded or written. Which images are
+    unusable, or copies, and which trials are done, is known where an earlier run decoded them."""
+    prepared = prepare(request, listener, fetching=False)
+    dataset = datasets.recall(prepared.listing, prepared.sizes, store=prepared.store)
+    if dataset is None:
+        plan = prepared.plan(datasets.undecoded(prepared.listing))
+        found = prepared.outlook(plan, None, decoded=False)
+    else:
+        trained, audit = _audited(prepared, dataset, listener)
+        found = prepared.outlook(prepared.plan(trained), audit)
+    listener(found)
+    _refuse_empty(found.plan)
+    return found
+
+
+def run(request: RunRequest, listener: RunListener, executor: Executor | None = None) -> Run:
+    """Do what is asked for, as far as it is not done, and return the run with its findings.
+
+    `executor` runs the trials, and is closed at the end; None: processes on this machine.
+    """
+    executors = [executor] if executor else []
+
+    def start(settings: Settings) -> Sequence[str]:
+        if not executors:
+            executors.append(make_executor(settings, request.trial_timeout))
+        (executor,) = executors
+        executor.warm_up()
+        return executor.notes
+
+    try:
+        prepared = prepare(request, listener, started=start)
+        return _run(prepared, executors[0], listener)
+    finally:
+        for started in executors:
+            started.close()
+
+
+def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Run:
+    request, store, listing, sizes = (
+        prepared.request,
+        prepared.store,
+        prepared.listing,
+        prepared.sizes,
+    )
+    first = first_blueprint(
+        prepared.backbones,
+        len(listing.classes),
+        prepared.protocol,
+        prepared.settings,
+        input_size=request.input_size,
+        located=prepared.located,
+        plugins=request.plugins,
+        packages=request.packages,
+    )
+    if datasets.recall(listing, sizes, store=store) is None:
+        executor.build_ahead(first)  # while the images are decoded
+    dataset = datasets.prepare(
+        listing,
+        sizes,
+        store=store,
+        progress=lambda done, total: listener(TaskProgress("decoding images", done, total)),
+    )
+    listener(TaskEnded("decoding images"))
+    trained, audit = _audited(prepared, dataset, listener)
+    outlook = prepared.outlook(prepared.plan(trained), audit)
+    listener(outlook)
+    plan = outlook.plan
+    _refuse_empty(plan)
+    folder = run_folder(request.results, outlook.folder.name, fresh=request.fresh)
+    inputs = RunInputs(
+        plan,
+        folder,
+        request,
+        store,
+        notes=prepared.notes,
+        broken_plugins=prepared.broken_plugins,
+        files=gate.files(audit, dataset, sizes, store=store),
+        restore=lambda: datasets.restore(listing, trained, sizes, store=store),
+    )
+
+    def write_reports() -> Findings:
+        listener(WritingReports())
+        findings = reports.read(folder)
+        thumbnails.keep(folder, reports.shown_images(findings), dataset, sizes, store)
+        reports.write(findings, latex=request.latex)
+        reports.point_latest(request.results, folder.name)
+        reports.write_index(request.results)
+        return findings
+
+    with opened(inputs):
+        listener(TrainingStarted())
+        try:
+            records = carry_out(inputs, executor, listener)
+        except BaseException as end:
+            # An interrupted run is reported too, as far as it went; why it ended comes first.
+            if isinstance(end, KeyboardInterrupt):
+                listener(Interrupted())
+            try:
+                write_reports()
+            except Exception as error:
+                listener(Warned(f"the reports could not be written: {reason(error)}"))
+            raise
+        findings = write_reports()
+    asked = {record.trial.key for record in records}
+    incomplete = (
+        bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
+        or _is_unmade(plan, folder, records)
+        or reports.incomplete(findings, asked)
+    )
+    return Run(folder, findings, incomplete=incomplete)
+
+
+def _audited(
+    prepared: Preparation, dataset: Dataset, listener: RunListener
+) -> tuple[Dataset, KeptAudit | None]:
+    """Return the images to train on, and what the audit found, if there is one."""
+    request = prepared.request
+    if not request.audit:
+        return dataset, None
+    task = "looking for copies"
+
+    def progress(stage: str, done: int, total: int) -> None:
+        listener(TaskProgress(task, done, total, stage))
+
+    trained, audit = gate.pass_through(
+        prepared.listing,
+        dataset,
+        prepared.sizes,
+        store=prepared.store,
+        on_leak=request.on_leak,
+        progress=progress,
+    )
+    listener(TaskEnded(task))
+    return trained, audit
+
+
+def _refuse_empty(plan: Plan) -> None:
+    if not plan.planned:
+        raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
+
+
+def _is_unmade(plan: Plan, folder: Path, records: Sequence[Record]) -> bool:
+    """Whether something was asked to be measured that was not."""
+    by_key = {record.trial.key: record for record in records}
+    return bool(undone(plan, folder) or unmeasured(plan, folder, by_key))

@@ -1,0 +1,273 @@
+"""Whether a run can be reproduced: its smallest trial trained anew, from what the run stored.
+
+Nothing of the first time is used but the records: images are decoded, the frozen part is computed
+and the head is trained again, in a process and a folder of their own. A run may be anybody's, so
+none of the code that it names is imported unless this user has run it before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from msgspec import convert
+
+from bench import data as datasets
+from bench.data.audit.result import load
+from bench.errors import (
+    BenchError,
+    DatasetError,
+    NoDatasetError,
+    TrialError,
+    UsageError,
+    WorkerDiedError,
+)
+from bench.execution import known_plugins
+from bench.execution.executors import make_executor
+from bench.execution.executors.base import Executor
+from bench.execution.request import RecordedRequest, recorded_request
+from bench.models import weights
+from bench.models.rebuild import declared
+from bench.models.weights import LocatedWeights
+from bench.protocol import TrainingProtocol
+from bench.registry import BACKBONES, load_plugins
+from bench.storage.cache import Store
+from bench.storage.manifest import Change, changes
+from bench.storage.records import Evidence, Run
+from bench.system.frameworks import keras_backend_of
+from bench.training.events import Event, Listener, Note, RecordMade
+from bench.training.job import Job
+from bench.types import Dataset, Record, SplitName
+
+# A rounding of 32-bit arithmetic is 6e-8: this much may come from another order of additions.
+TOLERANCE = 1e-6
+# A name of the collection that is installed, its configuration and version, and no other options.
+PLAIN_TFDS = re.compile(r"tfds:\w+(/[^:=/]+)?(:[\d.*]+)?")
+COMPARED: tuple[SplitName, ...] = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the second training's answers for one split differ from the first's."""
+
+    images: int
+    largest: float  # of any probability
+    changed: int  # predicted classes
+
+    @property
+    def same(self) -> bool:
+        return self.largest <= TOLERANCE and not self.changed
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came out when a trial was trained again."""
+
+    differences: Mapping[SplitName, Difference]
+    changed: Sequence[Change]  # since the first time: versions, machine, code
+
+    @property
+    def same(self) -> bool:
+        """Return whether the probabilities are the same, to a rounding."""
+        return all(difference.same for difference in self.differences.values())
+
+    @property
+    def exact(self) -> bool:
+        """Return whether they are the same bit for bit."""
+        return all(difference.largest == 0 for difference in self.differences.values())
+
+
+def verify(
+    run: Run,
+    record: Record,
+    listener: Listener,
+    executor: Executor | None = None,
+    *,
+    plugins: Sequence[Path] = (),
+    packages: Sequence[str] = (),
+) -> Verification:
+    """Train the record's trial again, and compare; `plugins` are those that this user names."""
+    stored_protocol(run, record)
+    keras_backend = keras_backend_of(record)
+    request = recorded_request(run.name, run.meta)
+    trial = record.trial
+    plugins = [
+        *plugins,
+        *_recorded_plugins(run, trial.backbone, [Path(path) for path in request.plugins]),
+    ]
+    backbone = declared(run, record)
+    os.environ["KERAS_BACKEND"] = keras_backend
+    made: list[Record] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RecordMade):
+            made.append(event.record)
+        listener(event)
+
+    with tempfile.TemporaryDirectory(prefix="backbone-bench-verify-") as name:
+        folder = Path(name)
+        store = Store(folder / "cache")
+        dataset = _dataset(run, record, request, store)
+        located = weights.locate(
+            backbone,
+            trial.settings.weights,
+            trial.input_size,
+            say=lambda text: listener(Note(text)),
+            progress=lambda done, total: None,
+        )
+        with closing(executor or make_executor(trial.settings)) as training:
+            train_again(
+                run,
+                record,
+                dataset,
+                located,
+                folder,
+                store,
+                training,
+                listen,
+                plugins=tuple(str(path.resolve()) for path in plugins),
+                packages=tuple(packages),
+            )
+        again = made[-1]
+        if again.status == "failed":
+            raise TrialError(f"this time the trial failed: {again.reason}")
+        classes = run.dataset.classes
+        found = differences(Evidence(record, classes, run.folder), Evidence(again, classes, folder))
+    return Verification(found, changes(record, again))
+
+
+def smallest(run: Run) -> Record:
+    """The finished trial that took the least time, of those whose evidence is there."""
+    arrays = run.folder / "arrays"
+    found = [
+        record
+        for record in (*run.records, *run.smaller)
+        if record.status == "ok" and (arrays / f"{record.trial.key}.npz").is_file()
+    ]
+    if not found:
+        raise BenchError(f"run {run.name} has no finished trial to train again.")
+    return min(found, key=lambda record: record.seconds["total"])
+
+
+def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
+    """The protocol as the run stored it, which must be the one that the trial was trained by."""
+    protocol = convert(run.meta["protocol"], TrainingProtocol)
+    if protocol.digest != record.trial.protocol_digest:
+        raise BenchError(
+            f"the protocol in run.json of {run.name} has digest {protocol.digest}, the trial was "
+            f"trained by {record.trial.protocol_digest}: run.json was changed since."
+        )
+    return protocol
+
+
+def check_dataset(dataset: Dataset, record: Record) -> None:
+    """The images must be those that the trial was trained on."""
+    before = record.trial.dataset_fingerprint
+    if dataset.fingerprint != before:
+        raise DatasetError(
+            f"{dataset.name} is not what the trial was trained on: its fingerprint is "
+            f"{dataset.fingerprint[:16]}, it was {before[:16]}. Images, labels or splits have "
+            f"changed since."
+        )
+
+
+def train_again(
+    run: Run,
+    record: Record,
+    dataset: Dataset,
+    weights: LocatedWeights | None,
+    folder: Path,
+    store: Store,
+    executor: Executor,
+    listener: Listener,
+    *,
+    plugins: tuple[str, ...] = (),
+    packages: tuple[str, ...] = (),
+) -> None:
+    """Train the record's trial into `folder`; the listener hears the new record."""
+    job = Job(
+        # Whatever its code is now: where that changed the answers, they differ.
+        trials=(replace(record.trial, code=""),),
+        protocol=stored_protocol(run, record),
+        dataset=dataset,
+        weights=weights,
+        folder=str(folder.resolve()),
+        store=str(store.root.resolve()),
+        store_limit_bytes=store.limit_bytes,
+        plugins=plugins,
+        packages=packages,
+        command=record.command,
+        split_seed=record.split_seed,
+        accumulation=record.accumulation,
+    )
+    try:
+        executor.run(job, listener)
+    except WorkerDiedError as error:
+        # The folder, and the log in it, will be gone.
+        said = [log.read_text(errors="replace") for log in folder.glob("logs/*.log")]
+        lines = [line for text in said for line in text.splitlines() if line.strip()]
+        last = lines[-1] if lines else "nothing"
+        raise BenchError(f"{error} The last that it said: {last}") from error
+
+
+def differences(before: Evidence, after: Evidence) -> Mapping[SplitName, Difference]:
+    """What the two trainings answered for the images that neither was trained on."""
+    found = {}
+    for split in COMPARED:
+        name = f"{split}_probabilities"
+        first, second = before.arrays[name], after.arrays[name]
+        found[split] = Difference(
+            images=len(first),
+            largest=float(np.abs(first - second).max()),
+            changed=int((first.argmax(axis=1) != second.argmax(axis=1)).sum()),
+        )
+    return found
+
+
+def _recorded_plugins(run: Run, backbone: str, plugins: Sequence[Path]) -> Sequence[Path]:
+    """Import the plugins that the run names if they are needed, and if this user has run them."""
+    if backbone in BACKBONES:
+        return ()
+    foreign = known_plugins.unknown(plugins)
+    if foreign:
+        raise UsageError(
+            f"{backbone} of run {run.name} comes from the plugin {str(foreign[0])!r}, which is not "
+            f"imported: as it is now, no run of yours has used it.\n"
+            f"Read it, and name it with --plugin if it is to run."
+        )
+    load_plugins(plugins)
+    return plugins
+
+
+def _dataset(run: Run, record: Record, request: RecordedRequest, store: Store) -> Dataset:
+    """Return the images, found again where the run found them and checked to be the same."""
+    if request.dataset.startswith("tfds:") and not PLAIN_TFDS.fullmatch(request.dataset):
+        raise BenchError(
+            f"run {run.name} names the data set {request.dataset!r}: collections other than that "
+            f"of TensorFlow Datasets are code, which is not loaded for a run that may be anybody's."
+        )
+    try:
+        listing = datasets.list_dataset(
+            request.dataset,
+            store=store,
+            split_seed=request.split_seed,
+            limit=request.limit,
+            groups=None if request.groups is None else Path(request.groups),
+        )
+    except NoDatasetError as error:  # the run named it, not this command
+        raise DatasetError(str(error)) from error
+    sizes = [record.trial.input_size]
+    dataset = datasets.prepare(listing, sizes, store=store)
+    audited = load(run.folder)
+    if audited is not None and audited.dropped:
+        # What the run left out then, not what an audit would leave out now: that depends on the
+        # size at which it looks, which other backbones of the run decided.
+        dataset = datasets.leave_out(dataset, audited.dropped, sizes, store=store, note="")
+    check_dataset(dataset, record)
+    return dataset

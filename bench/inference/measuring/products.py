@@ -1,0 +1,68 @@
+"""Chains of matrix products through the backend: the fixed work that measurements are held against.
+
+Run with the same threads and precision as the models. One measures the hardware's best speed, so
+that a model's share of it says how well the hardware is used and not how two libraries compare;
+another, smaller, shows whether the machine kept its speed: it knows nothing of any model, so where
+it takes longer, something else was running, or the processor slowed down.
+"""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from bench.models.backends.base import Backend
+
+PEAK_SIDE = {"cpu": 1024, "gpu": 8192}
+PEAK_PRODUCTS = {"cpu": 8, "gpu": 32}
+CALIBRATION_SIDE = {"cpu": 512, "gpu": 4096}
+CALIBRATION_PRODUCTS = {"cpu": 8, "gpu": 8}
+REPEATS = 5
+
+
+class Chain:
+    """Matrices of `side` rows and columns, multiplied so many times in one query."""
+
+    def __init__(self, backend: Backend, side: int, products: int) -> None:
+        start = keras.Input((side,))
+        # Keeps the size of what passes through, so that no product meets numbers that are slow.
+        kernel = keras.initializers.RandomNormal(0.0, side**-0.5, seed=0)
+        product = layers.Dense(side, use_bias=False, kernel_initializer=kernel)
+        value = start
+        for _ in range(products):
+            value = product(value)
+        # One number a row: fetching the product would be timed too.
+        self._forward = backend.forward(keras.Model(start, ops.mean(value, axis=1)))
+        self._rows = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
+        self.operations = 2.0 * side**3 * products
+        self._forward(self._rows)
+
+    def seconds(self) -> list[float]:
+        """What a few repeats took."""
+        taken = []
+        for _ in range(REPEATS):
+            begun = time.perf_counter()
+            self._forward(self._rows)
+            taken.append(time.perf_counter() - begun)
+        return taken
+
+
+def matrix_peak(backend: Backend, device: str) -> float:
+    """Floating-point operations a second, the best of a few."""
+    chain = Chain(backend, PEAK_SIDE[device], PEAK_PRODUCTS[device])
+    return chain.operations / min(chain.seconds())
+
+
+class Calibration:
+    """The fixed piece of work that is timed before, between and after; `samples` are seconds."""
+
+    def __init__(self, backend: Backend, device: str) -> None:
+        self._chain = Chain(backend, CALIBRATION_SIDE[device], CALIBRATION_PRODUCTS[device])
+        self.samples: list[float] = []
+
+    def sample(self) -> None:
+        """The median of a few repeats, so that one interruption is not taken for a drift."""
+        self.samples.append(float(np.median(self._chain.seconds())))

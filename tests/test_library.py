@@ -1,0 +1,121 @@
+"""The library: what `import bench` gives, requests as programs write them, and finished runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripted_executor import ScriptedExecutor
+from tiny import write_images
+
+import bench
+from bench.cli.commands import run_command
+from bench.cli.main import parser
+from bench.errors import BenchError, UsageError
+from bench.execution import launch
+from bench.execution.events import Planned, RunEvent, WritingReports
+from bench.execution.request import RunRequest
+from bench.training.events import TrialEnded
+
+HEAVY = ("pandas", "keras", "tensorflow", "numpy", "rich")
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = f"import sys, bench\nprint([name for name in {HEAVY} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
+
+
+def test_its_names_are_there_when_they_are_asked_for() -> None:
+    for name in bench.__all__:
+        assert getattr(bench, name) is not None
+    assert set(bench.__all__) == set(dir(bench))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        bench.nothing  # noqa: B018
+
+
+def test_choices_as_people_write_them() -> None:
+    request = RunRequest.of(
+        {"backbones": ["one", "two"], "dataset": Path("photos"), "seeds": 3, "plugins": ["p.py"]}
+    )
+    assert request.backbones == "one,two"
+    assert request.dataset == "photos"
+    assert request.seeds == (0, 1, 2)
+    assert request.plugins == (Path("p.py"),)
+    assert RunRequest.of({"seeds": [7, 9]}).seeds == (7, 9)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"backbone": "one"}, "'backbone' is not a choice of a run"),
+        ({"seeds": 0}, "seeds must be a number, 1 or more"),
+        ({"seeds": [1, 1]}, "seeds must be different"),
+        ({"fractions": [0.5, 2]}, "fractions must be above 0, up to 1"),
+        ({"input_size": 0}, "input_size must be above 0; got 0"),
+    ],
+)
+def test_choices_that_no_run_has(choices: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        RunRequest.of(choices)
+
+
+def test_the_command_line_makes_the_request_that_a_program_makes() -> None:
+    words = ["run", "--backbones", "one", "--seed", "4", "--no-audit", "--no-cache", "--limit", "9"]
+    arguments = parser("run").parse_args(words)
+    arguments.words, arguments.packages = words, ()
+    asked = run_command.request_of(arguments)
+    choices = {"backbones": "one", "seeds": [4], "audit": False, "cache_features": False}
+    made = RunRequest.of({**choices, "limit": 9, "command": asked.command})
+    assert asked == made
+    # Every option of `run` that is no choice of a run is about what this command shows.
+    named = set(vars(arguments)) - {field.name for field in fields(RunRequest)}
+    shown = {"command", "debug", "dry_run", "open", "quiet", "verbose", "words"}
+    assert named - {"command"} == shown - {"command"}
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_run_as_one_call(tmp_path: Path) -> None:
+    write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})
+    choices = {"backbones": "tiny", "dataset": tmp_path / "data", "seeds": 2, "run": "r"}
+    places = {"results": tmp_path / "results", "cache": tmp_path / "cache"}
+    heard: list[RunEvent] = []
+    request = RunRequest.of(choices | places)
+
+    made = launch.run(request, heard.append, ScriptedExecutor())
+
+    (planned,) = (event for event in heard if isinstance(event, Planned))
+    assert [trial.seed for trial in planned.waiting] == [0, 1]
+    ended = [event for event in heard if isinstance(event, TrialEnded)]
+    assert [event.record.trial.seed for event in ended] == [0, 1]
+    assert isinstance(heard[-1], WritingReports)
+    assert made.report == tmp_path / "results" / "r" / "report.html"
+    assert made.report.is_file()
+    assert made.table()["backbone"].tolist() == ["tiny"]
+    assert made.verdict.sentence.startswith("No pretrained backbone finished")
+    for name in ("r", "latest"):
+        again = bench.load_run(name, tmp_path / "results")
+        assert [record.trial.seed for record in again.records] == [0, 1]
+        assert again.incomplete == made.incomplete
+    with pytest.raises(UsageError, match="there is no run 'nothing'"):
+        bench.load_run("nothing", tmp_path / "results")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_finished_run_classifies_images(trained_run: Path) -> None:
+    run = bench.load_run(trained_run)
+    images = trained_run.parent.parent / "data" / "test"
+    answers = run.predict(images, backbone="tiny")
+    assert len(answers) == 24
+    assert answers["error"].unique().tolist() == [""]
+    assert np.allclose([sum(row) for row in answers["probabilities"]], 1, atol=1e-6)
+    assert (answers["confidence"] == [max(row) for row in answers["probabilities"]]).all()
+    (bad,) = run.predict([trained_run / "run.json"], backbone="tiny").itertuples()
+    assert bad.error
+    with pytest.raises(BenchError, match="ranks no backbone"):
+        run.predict(images)
