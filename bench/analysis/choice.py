@@ -121,7 +121,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
 
 
 def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest | None:
-    """By the latency of the runtime that was asked for."""
+    """Return the cheapest by the latency of the requested runtime."""
     labels = [c.label for c in candidates]
     rows = findings.backbones.set_index("label").loc[labels]
     rows[LATENCY] = pd.Series([c.latency_ms for c in candidates], index=labels, dtype="float64")
@@ -130,7 +130,7 @@ def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest |
 
 
 def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.RuntimeFigures]:
-    """How the runtime did, by label; an unknown one is an error that lists the known."""
+    """Return the figures of the runtime by label; an unknown runtime is an error."""
     rows = runtimes.rows(findings)
     known = dict.fromkeys(row.runtime for row in rows)
     if asked is not None and asked not in known:
@@ -209,7 +209,7 @@ def _above(limit: Limit, value: float | None, most: float, show: fmt.Show) -> li
 def _purchases(
     pick: Candidate | None, refused: Sequence[Candidate], limits: Limits
 ) -> tuple[Purchase, ...]:
-    """For each limit, the smallest raise that lets in something better than the pick."""
+    """Find, for each limit, the smallest raise that admits something better than the pick."""
     found = []
     for limit, most in _upper(limits).items():
         within = [

@@ -68,7 +68,7 @@ TIES_EXPLANATION = (
 
 
 def explanation(findings: Findings) -> str:
-    """What the columns of the ranked table mean."""
+    """Explain the columns of the ranked table."""
     parts = [EXPLANATION]
     if findings.averaged:
         parts.insert(0, "Means over seeds ± standard deviation.")
@@ -89,12 +89,12 @@ def of(table: pd.DataFrame) -> list[Column]:
 
 
 def rank(row: pd.Series) -> str:
-    """The rank, or a dash for what must not be ranked."""
+    """Return the rank, or a dash for what must not be ranked."""
     return fmt.MISSING if pd.isna(row["rank"]) else str(row["rank"])
 
 
 def name(row: pd.Series) -> str:
-    """The label with a mark for what did not go well; random init is marked in the label itself."""
+    """Return the label, marked if something failed; random init is part of the label itself."""
     label = str(row["label"])
     if row["status"] != "ok":
         return f"{label} (failed)"

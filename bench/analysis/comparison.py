@@ -63,7 +63,7 @@ class Change:
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the interval, where there is one, leaves out no change at all."""
+        """Return whether the change has an interval that excludes no change."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -93,7 +93,7 @@ class Comparison:
 
 
 def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -> Comparison:
-    """Compare the runs label by label: each figure of each is a change, or refused."""
+    """Compare the runs label by label: each figure of each is a change, or not comparable."""
     common = in_common(before.run.dataset, after.run.dataset)
     machine = machine_difference(before, after)
     changes: list[Change] = []
@@ -159,7 +159,7 @@ class _Side:
     records: tuple[Record, ...]
 
     def lacks(self, figure: str) -> str:
-        """Which seeds have no such figure; "" where all have it."""
+        """Say which seeds lack this figure; "" if none does."""
         trials = self.findings.trials
         of_label = trials[(trials["label"] == self.row["label"]) & (trials["status"] == "ok")]
         missing = of_label[of_label[figure].isna()]["seed"]
@@ -169,7 +169,7 @@ class _Side:
         return f"no usable figure{seeds} in {self.findings.run.name}"
 
     def each(self, images: Sequence[int], figure: str) -> Array:
-        """Right or wrong, or the loss, of each of these test images: seeds x images."""
+        """Return right or wrong, or the loss, of each of these test images: seeds x images."""
         rows = []
         for record in self.records:
             found = answers(self._evidence(record), "test")
@@ -183,7 +183,7 @@ class _Side:
         return np.stack(rows)
 
     def timed(self) -> Timed | None:
-        """The queries of one image, with the fixed work of that process. Seeds are timed once."""
+        """Return the one-image queries and calibration work of the process; seeds share them."""
         for record in self.records:
             taken = durations(self._evidence(record), 1)
             if taken is not None:
@@ -212,7 +212,7 @@ class _Pair:
     machine: str  # what differs in the machine; "" where it is the same
 
     def compare(self, figure: str) -> Change | str:
-        """The change, or why there is none."""
+        """Return the change, or why there is none."""
         sides = (self.before, self.after)
         reason = self._unlike(figure) or "; ".join(filter(None, (s.lacks(figure) for s in sides)))
         if reason:
@@ -225,7 +225,7 @@ class _Pair:
         return Change(self.label, figure, old, new)
 
     def _unlike(self, figure: str) -> str:
-        """What the two do not share and the figure hangs on."""
+        """Say what the figure depends on and the two runs do not share."""
         match METRICS[figure].kind:
             case "answers":
                 if RANDOM_INIT in (self.before.row["weights"], self.after.row["weights"]):

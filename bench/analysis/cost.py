@@ -32,7 +32,7 @@ class Cheapest:
 
 
 def cheapest(rows: pd.DataFrame, slack: float = 0.0) -> Cheapest | None:
-    """Of `rows`, by label: by latency where all were timed, else by arithmetic, else by size.
+    """Return the cheapest by latency if all were timed, else by arithmetic, else by size.
 
     Latencies that lie within `slack` of the least, a share of it, are ties, which arithmetic
     decides. `None` where no figure is known of all.
@@ -52,8 +52,8 @@ def _known(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def timing_drift(records: Iterable[Record]) -> float:
-    """By how much the machine's speed differed while these were timed, within and between the
-    measuring sessions; 0 where that is no more than on a quiet machine."""
+    """Return by how much the machine's speed differed within and between these measuring sessions;
+    0 if by no more than on a quiet machine."""
     sessions = {r.session.started: r.session for r in records if r.session is not None}
     found = drift([seconds for session in sessions.values() for seconds in session.calibration])
     return found if found > MAX_DRIFT else 0.0
@@ -65,7 +65,7 @@ def latency_warnings(records: ByLabel) -> list[str]:
 
 
 def _drifted(by_label: ByLabel) -> list[str]:
-    """Which measuring sessions the machine did not keep its speed in."""
+    """Name the measuring sessions in which the machine's speed changed."""
     records = [record for of_label in by_label.values() for record in of_label]
     sessions: dict[tuple[str, tuple[float, ...]], tuple[str, Session]] = {}
     for record in records:
@@ -99,7 +99,7 @@ def _drifted(by_label: ByLabel) -> list[str]:
 
 
 def _timed_apart(records: ByLabel) -> list[str]:
-    """Which latencies stand next to each other and were not measured in turns."""
+    """Name the latencies that are shown together but were not measured in turns."""
     found = []
     timings = _timings(records)
     for runtime, sessions in timings.items():
@@ -119,7 +119,7 @@ def _timed_apart(records: ByLabel) -> list[str]:
 
 
 def _timings(records: ByLabel) -> dict[str, dict[tuple[str, float], list[str]]]:
-    """By runtime, the sessions that it was timed in with the labels that each timed."""
+    """Return, by runtime, its sessions and the labels that each timed."""
     found: dict[str, dict[tuple[str, float], list[str]]] = {}
     for label, of_label in records.items():
         for result in (result for record in of_label for result in record.runtimes):
@@ -132,7 +132,7 @@ def _timings(records: ByLabel) -> dict[str, dict[tuple[str, float], list[str]]]:
 
 
 def _gaps(records: ByLabel) -> list[str]:
-    """Which batch sizes could not be timed, and why; seeds of a backbone share one model."""
+    """Name the batch sizes that could not be timed, and why; seeds share one model."""
     found = {
         f"{label} was not timed through {result.name} in batches of {batch}: {why}"
         for label, of_label in records.items()

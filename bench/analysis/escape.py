@@ -18,7 +18,7 @@ _WIDEST_LATIN = 0x17F
 
 
 def one_line(text: str) -> str:
-    """No line breaks, no control codes, nothing that reorders the text around it."""
+    """Remove line breaks, control codes and what reorders the text around it."""
     return "".join(_visible(character) for character in text)
 
 
@@ -31,7 +31,7 @@ def _visible(character: str) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """At most `most` characters; the middle goes, because names differ at their ends."""
+    """Shorten to `most` characters, in the middle, because names differ at their ends."""
     if len(text) <= most:
         return text
     head = most // 2
@@ -39,7 +39,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def markdown(text: str, most: int = 120) -> str:
-    """Plain words in a Markdown line or table cell."""
+    """Escape text for a Markdown line or table cell."""
     safe = html.escape(shorten(one_line(text), most), quote=False)
     safe = re.sub(r"([\\`*\[\]|~$#!])", r"\\\1", safe)
     # An underscore inside a word is only itself; `efficientnet_lite0` stays readable in the source.
@@ -50,27 +50,26 @@ _LIVE = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=\bgh)(?=-
 
 
 def comment(text: str, most: int = 120) -> str:
-    """The same where a forge makes links of plain words: no `@name` calls anybody, and no `#1`,
-    address or e-mail becomes a link. A backslash does not keep it from that; a space of no width
-    does."""
+    """Escape text for a comment on a forge, so that no `@name`, `#1`, address or e-mail becomes a
+    link. A backslash does not prevent that; a zero-width space does."""
     return _LIVE.sub("&#8203;", markdown(text, most))
 
 
 def csv_cell(text: str) -> str:
-    """A spreadsheet takes what starts like a formula for one; an apostrophe keeps it text."""
+    """Prefix what a spreadsheet would run as a formula with an apostrophe."""
     line = one_line(text)
     return f"'{line}" if line.lstrip().startswith(_FORMULA_STARTS) else line
 
 
 def latin(text: str) -> str:
-    """What every TeX engine can set: letters beyond Latin become their code point."""
+    """Replace letters beyond Latin, which not every TeX engine can set, by their code point."""
     return "".join(
         c if ord(c) <= _WIDEST_LATIN or c in "–…±" else f"[U+{ord(c):04X}]" for c in one_line(text)
     )
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each name, good on any system; no two are the same."""
+    """Return a unique file name for each name, valid on any system."""
     found: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower())[:60].strip("-.") or "unnamed"

@@ -28,7 +28,7 @@ WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 
 
 def facts(findings: Findings) -> list[Fact]:
-    """Title and text of each line, what and why first; lines without a text are left out."""
+    """Return title and text of each line, most important first; empty ones are left out."""
     found = [
         ("Dataset", _dataset(findings)),
         ("Images", _images(findings)),
@@ -44,7 +44,7 @@ def facts(findings: Findings) -> list[Fact]:
 
 
 def warnings(findings: Findings) -> list[str]:
-    """What a reader must know before believing the table."""
+    """Return what a reader must know before trusting the table."""
     run = findings.run
     found = []
     unranked = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["backbone"]
@@ -75,7 +75,7 @@ def warnings(findings: Findings) -> list[str]:
 
 
 def _stopped_at_the_limit(findings: Findings) -> list[str]:
-    """Phases of pretrained backbones whose best epoch was the last that the protocol allows."""
+    """Name the phases of pretrained backbones whose best epoch was the last allowed."""
     where: dict[str, list[str]] = {}
     for label, records in findings.records.items():
         trained = [r for r in records if r.weights and r.weights.pretrained]
@@ -92,7 +92,7 @@ def _stopped_at_the_limit(findings: Findings) -> list[str]:
 
 
 def _earlier(findings: Findings) -> list[str]:
-    """Which trials the run's last command did not ask for: its folder keeps those of others."""
+    """Name the trials that the run's last command did not ask for; the folder keeps those too."""
     asked = findings.run.meta.get("asked")
     if asked is None:  # as in version 0.1
         return []
@@ -111,7 +111,7 @@ def _earlier(findings: Findings) -> list[str]:
 
 
 def failures(findings: Findings) -> list[Fact]:
-    """What failed, or has no figures, and why; seeds that share a reason share a line."""
+    """Return what failed or has no figures, and why; seeds with one reason share a line."""
     rows = findings.trials[findings.trials["reason"] != ""]
     found = []
     for (label, reason), group in rows.groupby(["label", "reason"], sort=False):
@@ -121,7 +121,7 @@ def failures(findings: Findings) -> list[Fact]:
 
 
 def skipped(findings: Findings) -> list[Fact]:
-    """Each backbone that the plan left out before anything was trained, and why."""
+    """Return each backbone that the plan left out before training, and why."""
     return [
         (str(item.get("backbone", "?")), str(item.get("reason", "no reason was stored")))
         for item in findings.run.meta.get("skipped", ())
@@ -129,7 +129,7 @@ def skipped(findings: Findings) -> list[Fact]:
 
 
 def environment(findings: Findings) -> Mapping[str, str]:
-    """What the trials ran on; where they differ, each value that there was."""
+    """Return what the trials ran on, with every value where they differ."""
     found: dict[str, list[str]] = {}
     ran = [r.environment for r in findings.run.records if r.environment]
     for one in ran or [findings.run.meta.get("environment", {})]:
@@ -139,7 +139,7 @@ def environment(findings: Findings) -> Mapping[str, str]:
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """The notes of some trials, each once."""
+    """Return the notes of some trials, each once."""
     return list(dict.fromkeys(note for record in records for note in record.notes))
 
 
@@ -190,7 +190,7 @@ def _tuning(meta: Mapping[str, Any]) -> str:
 
 
 def _depending_on_the_rate(findings: Findings) -> list[str]:
-    """Pairs of backbones whose order on the test images changes with the learning rate."""
+    """Name pairs of backbones whose order on the test set depends on the learning rate."""
     flips = findings.sensitivity.flips if findings.sensitivity is not None else ()
     pairs = [
         f"{flip.first} or {flip.second}"
@@ -253,7 +253,7 @@ def _machine(findings: Findings) -> str:
 
 
 def _differing(findings: Findings) -> list[str]:
-    """What of the environment was not the same for all trials that finished."""
+    """Return the environment fields that differ between the trials that finished."""
     records = [record for record in findings.run.records if record.status == "ok"]
     seen = [dict(_flat(record.environment)) for record in records]
     # Which of several GPUs a trial had is no difference; their names are looked at.

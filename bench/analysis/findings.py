@@ -42,27 +42,27 @@ class Findings:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Which backbone to take: compared once, however many reports say it."""
+        """Return the recommendation, computed once for all reports."""
         return verdict(self.scores, self.backbones, self.records, self.margin)
 
     @cached_property
     def audit(self) -> KeptAudit | None:
-        """What was found about the images before training; older runs have none."""
+        """Return what the data audit found before training; older runs have none."""
         return load(self.run.folder)
 
     @cached_property
     def learning(self) -> LearningCurves | None:
-        """Accuracy at each number of training images, where there was more than one."""
+        """Return accuracy at each number of training images, if there is more than one."""
         return learning_curves(self.run, self.margin)
 
     @cached_property
     def sensitivity(self) -> Sensitivity | None:
-        """What each learning rate gave, where more than one was tried."""
+        """Return what each learning rate gave, if more than one was tried."""
         return sensitivity(self.run, self.records)
 
     @cached_property
     def robustness(self) -> CorruptedAccuracy | None:
-        """What is left of the accuracy on corrupted images, where it was asked for."""
+        """Return the accuracy on corrupted images, if it was measured."""
         if self.trials["robust_accuracy"].isna().all():
             return None
         # Over the same seeds as the table.
@@ -77,13 +77,13 @@ class Findings:
 
     @property
     def averaged(self) -> bool:
-        """Whether `table` holds means over seeds: what must not be ranked together must not be
-        averaged either."""
+        """Return whether `table` has means over seeds: trials that must not be ranked together are
+        not averaged either."""
         return self.several_seeds and not self.verdict.differences
 
     @property
     def margin(self) -> float:
-        """How far behind the best a backbone may be and still be recommended, as a share."""
+        """Return how far behind the best a recommended backbone may be, as a share."""
         points = self.run.meta.get("margin", DEFAULT_MARGIN)
         if not isinstance(points, int | float) or not 0 < points < 100:
             raise BenchError(
@@ -94,12 +94,11 @@ class Findings:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """What a reader is shown first: means over the seeds where there are several."""
+        """Return the table shown first: means over the seeds if there are several."""
         return self.with_standings(self.backbones if self.averaged else self.trials)
 
     def with_standings(self, table: pd.DataFrame) -> pd.DataFrame:
-        """How each stands among those compared: `verdict`, `ties` and `p_first`, the first two as
-        text."""
+        """Add the columns `verdict` and `ties` (text) and `p_first` for the compared backbones."""
         compared = self.verdict.standings if self.verdict.pairs else ()
         standings = {standing.label: standing for standing in compared}
         found = [standings.get(label) for label in table["label"]]
@@ -111,7 +110,7 @@ class Findings:
 
 
 def find(run: Run) -> Findings:
-    """Derive everything, from the raw evidence alone."""
+    """Derive everything from the records and arrays of a run."""
     scores = score(run)
     trials = trial_table(scores)
     backbones = backbone_table(trials, scores)

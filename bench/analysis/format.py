@@ -10,49 +10,49 @@ MISSING = "–"
 
 
 def percent(share: float) -> str:
-    """97.33%."""
+    """Format a share: 97.33%."""
     return f"{100 * share:.2f}%"
 
 
 def tenths(share: float) -> str:
-    """How often, to the tenth that such figures are good for: 0.6, <0.1, >0.9."""
+    """Format a frequency to the tenth: 0.6, <0.1, >0.9."""
     rounded = round(share, 1)
     return "<0.1" if rounded <= 0 else ">0.9" if rounded >= 1 else f"{rounded:.1f}"
 
 
 def p_value(p: float) -> str:
-    """0.039, and <0.001: no p-value is 0."""
+    """Format a p-value: 0.039 and, never 0, <0.001."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def rough(number: float) -> str:
-    """Two significant digits, for what is estimated: 4,500."""
+    """Format an estimate with two significant digits: 4,500."""
     return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def points(share: float) -> str:
-    """A difference of shares: 1 point, 0.5 points."""
+    """Format a difference of shares: 1 point, 0.5 points."""
     value = f"{100 * share:.6g}"
     return f"{value} point{'' if value == '1' else 's'}"
 
 
 def interval(low: float, high: float) -> str:
-    """An interval of shares: 94.8–98.6%."""
+    """Format an interval of shares: 94.8–98.6%."""
     return f"{100 * low:.1f}–{100 * high:.1f}%"
 
 
 def decimals(value: float) -> str:
-    """Three decimals, for losses: 0.082."""
+    """Format a loss with three decimals: 0.082."""
     return f"{value:.3f}"
 
 
 def four_decimals(value: float) -> str:
-    """Four decimals, for what differs in the third: 0.9987."""
+    """Format with four decimals what differs in the third: 0.9987."""
     return f"{value:.4f}"
 
 
 def significant(value: float) -> str:
-    """Three significant digits and never an exponent: 1.23, 14.3, 135, 1,350."""
+    """Format with three significant digits and no exponent: 1.23, 14.3, 135, 1,350."""
     if value == 0:
         return "0"
     # Rounded first, because 9.996 has one digit before the point and its rounded form has two.
@@ -61,12 +61,12 @@ def significant(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """14.3 ms."""
+    """Format a latency: 14.3 ms."""
     return f"{significant(value)} ms"
 
 
 def duration(seconds: float) -> str:
-    """8.3 s, 42 s, 1 min 23 s, 2 h 5 min."""
+    """Format a duration: 8.3 s, 42 s, 1 min 23 s, 2 h 5 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     rounded = int(seconds + 0.5)
@@ -79,7 +79,7 @@ def duration(seconds: float) -> str:
 
 
 def count(value: float) -> str:
-    """25.6 M, 890 k, 42."""
+    """Format a count: 25.6 M, 890 k, 42."""
     if value < 999.5:
         return f"{value:.0f}"
     if value < 999_500:
@@ -88,5 +88,5 @@ def count(value: float) -> str:
 
 
 def megabytes(value: float) -> str:
-    """9.04 MB, of a million bytes each."""
+    """Format a size: 9.04 MB, of a million bytes each."""
     return f"{significant(value)} MB"

@@ -39,7 +39,7 @@ class Leak:
 def leaks(
     audit: KeptAudit | None, test_ids: Sequence[str], guessed: Mapping[str, Sequence[Guesses]]
 ) -> tuple[Leak, ...]:
-    """One for each backbone, where test images leaked and were left as they are."""
+    """Return one for each backbone, if test images leaked and were not dropped."""
     if audit is None or not audit.leaked or audit.on_leak == "drop":
         return ()
     seen = set(audit.leaked)
@@ -51,7 +51,7 @@ def leaks(
 
 
 def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> Estimate:
-    """From the answers of each seed, over all images or those at some places."""
+    """Estimate from the answers of each seed, over all images or some of them."""
     right = np.stack([guesses.predicted == guesses.labels for guesses in seeds])
     if images is not None:
         right = right[:, images]

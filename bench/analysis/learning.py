@@ -56,12 +56,12 @@ class LearningCurves:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Every number of training images, the fewest first."""
+        """Return every number of training images, the fewest first."""
         return tuple(sorted({p.images for points in self.points.values() for p in points}))
 
 
 def learning_curves(run: Run, margin: float) -> LearningCurves | None:
-    """The curves of a run that trained on more than one share of its images."""
+    """Return the curves of a run that trained on more than one share of its images."""
     records = (*run.records, *run.smaller)
     if not run.smaller:
         return None
@@ -87,7 +87,7 @@ def learning_curves(run: Run, margin: float) -> LearningCurves | None:
 
 
 def frame(found: LearningCurves) -> pd.DataFrame:
-    """`learning_curve.csv`: one row a point."""
+    """Return `learning_curve.csv`: one row a point."""
     rows = [
         (label, p.fraction, p.images, p.seeds, p.accuracy, p.low, p.high)
         for label, points in found.points.items()
@@ -98,7 +98,7 @@ def frame(found: LearningCurves) -> pd.DataFrame:
 
 
 def _right(run: Run, records: tuple[Record, ...]) -> dict[str, Right]:
-    """By trial, which test images were right; only pretrained trials that finished."""
+    """Return which test images were right, by trial; only finished pretrained trials."""
     found = {}
     for record in records:
         if record.status == "ok" and record.weights is not None and record.weights.pretrained:
@@ -125,7 +125,7 @@ def _point(run: Run, records: list[Record], right: Mapping[str, Right]) -> Point
 def _common_seeds(
     groups: Mapping[str, Mapping[float, list[Record]]], fraction: float
 ) -> tuple[int, ...]:
-    """The seeds that every backbone with this share finished."""
+    """Return the seeds that every backbone with this share finished."""
     seeds = [{r.trial.seed for r in s[fraction]} for s in groups.values() if fraction in s]
     return tuple(sorted(set.intersection(*seeds))) if seeds else ()
 

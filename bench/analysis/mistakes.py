@@ -41,7 +41,7 @@ class Suspect:
 
     @property
     def predicted(self) -> int:
-        """The class that the backbones together are surest of."""
+        """Return the class with the highest total confidence over the backbones."""
         votes: dict[int, float] = defaultdict(float)
         for mistake in self.by_backbone.values():
             votes[mistake.predicted] += mistake.confidence
@@ -49,7 +49,7 @@ class Suspect:
 
 
 def mistakes(seeds: Sequence[Guesses]) -> tuple[Mistake, ...]:
-    """What one backbone gets wrong in more than half of its seeds, the most confident first."""
+    """Return what one backbone gets wrong in most of its seeds, most confident first."""
     if not seeds:
         return ()
     labels = seeds[0].labels
@@ -73,7 +73,7 @@ def mistakes(seeds: Sequence[Guesses]) -> tuple[Mistake, ...]:
 
 
 def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
-    """What every one of these backbones gets wrong, the largest sum of confidences first.
+    """Return what all of these backbones get wrong, by falling total confidence.
 
     One backbone alone shares nothing: its mistakes are its own.
     """
@@ -97,7 +97,7 @@ def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
 
 
 def shown(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
-    """The test images that reports show: the worst of each backbone, and the worst shared ones."""
+    """Return the test images that reports show: the worst of each backbone and of all together."""
     found = {m.image for each in by_backbone.values() for m in each[:MAX_PER_BACKBONE]}
     found |= {suspect.image for suspect in shared(by_backbone)[:MAX_SHARED]}
     return tuple(sorted(found))

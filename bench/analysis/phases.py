@@ -57,7 +57,7 @@ class PhaseOutcome:
 
 
 def outcomes(findings: Findings) -> list[PhaseOutcome]:
-    """Every phase of every pretrained backbone, in the order of the table."""
+    """Return every phase of every pretrained backbone, in the order of the table."""
     by_label: dict[str, list[Contender]] = {}
     for one in contenders(findings.scores):
         by_label.setdefault(one.label, []).append(one)

@@ -40,7 +40,7 @@ class CorruptedAccuracy:
 def corrupted_accuracy(
     run: Run, records: Mapping[str, Sequence[Record]]
 ) -> CorruptedAccuracy | None:
-    """From the stored answers; `None` where no corrupted image was asked about."""
+    """Read the stored answers; `None` if no corrupted image was tested."""
     rows: dict[str, BackboneAccuracy] = {}
     kinds: tuple[str, ...] = ()
     strengths = 0
@@ -63,7 +63,7 @@ def _row(seeds: Sequence[Robustness]) -> BackboneAccuracy:
 
 
 def frame(found: CorruptedAccuracy) -> pd.DataFrame:
-    """One row for each backbone, corruption and strength; strength 0 is the image as it is.
+    """Return one row for each backbone, corruption and strength; strength 0 is the clean image.
 
     The interval is Wilson's over the images, at the mean over the seeds.
     """

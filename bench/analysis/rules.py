@@ -32,7 +32,7 @@ class Rule:
     surely: bool  # the whole interval must lie beyond, not the measured change alone
 
     def broken_by(self, change: Change) -> bool:
-        """Whether the figure changed as the rule forbids."""
+        """Return whether the figure changed as the rule forbids."""
         least = self.amount * abs(change.before) if self.relative else self.amount
         sign = -1 if self.way == "drops" else 1
         if not self.surely:

@@ -26,7 +26,7 @@ class Circumstance:
 
 
 def circumstances(before: Findings, after: Findings) -> tuple[Circumstance, ...]:
-    """Every field that differs, what was asked first; backbones may share a difference."""
+    """Return every field that differs; backbones may share a difference."""
     found = _differing(_fields(before), _fields(after))
     sharing: dict[Circumstance, list[str]] = {}
     for label in before.records:
@@ -49,7 +49,7 @@ def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[Circ
 
 
 def machine_difference(before: Findings, after: Findings) -> str:
-    """Why times cannot be compared; "" where they can."""
+    """Say why times cannot be compared; "" if they can."""
     first, second = environment(before), environment(after)
     for field in MACHINE:
         one, other = first.get(field, ""), second.get(field, "")
@@ -75,7 +75,7 @@ def _fields(findings: Findings) -> dict[str, str]:
 
 
 def _of_trials(findings: Findings, label: str) -> dict[str, str]:
-    """What may differ from backbone to backbone; nothing where none of its trials finished."""
+    """Return what may differ between backbones; nothing if no trial finished."""
     finished = [record for record in findings.records.get(label, ()) if record.status == "ok"]
     if not finished:
         return {}
@@ -99,7 +99,7 @@ class InCommon:
 
 
 def in_common(before: Dataset, after: Dataset) -> InCommon:
-    """Matched by content where both know it, else by name; an image of another class is another."""
+    """Match images by content if both runs know it, else by name; labels must agree too."""
     if before.classes != after.classes:
         return InCommon((), (), False, f"classes differ: {_classes(before)} | {_classes(after)}")
     first, second = before.splits["test"], after.splits["test"]
@@ -114,7 +114,7 @@ def in_common(before: Dataset, after: Dataset) -> InCommon:
 
 
 def _places(split: Split, by_content: bool) -> dict[tuple[str, int, int], int]:
-    """Place of each image by its key, its label, and which of its equals it is."""
+    """Return the place of each image by key, label and number among equal images."""
     seen: dict[tuple[str, int], int] = {}
     found = {}
     for place, (key, label) in enumerate(

@@ -45,7 +45,7 @@ class RuntimeFigures:
 
 
 def rows(findings: Findings) -> list[RuntimeFigures]:
-    """The backbones in their order, each with its runtimes in the order they were measured."""
+    """Return the backbones in table order, each with its runtimes in the order measured."""
     found = []
     for label, records in findings.records.items():
         record = _measured(records)
@@ -56,7 +56,7 @@ def rows(findings: Findings) -> list[RuntimeFigures]:
 
 
 def frame(found: Sequence[RuntimeFigures]) -> pd.DataFrame:
-    """The rows as they go to `runtimes.csv`."""
+    """Return the rows as they go to `runtimes.csv`."""
     table = pd.DataFrame([asdict(row) for row in found])
     # A column without a figure must still be a column of numbers.
     return table.astype(
@@ -65,14 +65,14 @@ def frame(found: Sequence[RuntimeFigures]) -> pd.DataFrame:
 
 
 def _measured(records: Sequence[Record]) -> Record | None:
-    """The seed whose model was measured: the others share its times but not its answers."""
+    """Return the seed whose model was measured: others share its times, not its answers."""
     with_runtimes = [r for r in records if r.status == "ok" and r.runtimes]
     own = [r for r in with_runtimes if not any("stands for all its seeds" in n for n in r.notes)]
     return next(iter(own or with_runtimes), None)
 
 
 def _answered(evidence: Evidence, runtime: str) -> Floats | None:
-    """What a runtime answered itself; of the reference that is what training ended with. A model
+    """Return the runtime's own answers; those of the reference are the ones after training. A model
     that answers NaN has no accuracy, although `argmax` would give one."""
     name = "test_probabilities" if runtime == REFERENCE else f"probabilities_{runtime}"
     stored = evidence.arrays.get(name)
@@ -138,7 +138,7 @@ class RankedAnswers:
     leads: Mapping[tuple[str, str], Lead]  # of the first over the second
 
     def lead(self, label: str, over: str) -> Lead | None:
-        """How far the one is ahead of the other, whichever came first in the table."""
+        """Return how far one is ahead of the other, whichever came first in the table."""
         if found := self.leads.get((label, over)):
             return found
         if found := self.leads.get((over, label)):

@@ -69,14 +69,14 @@ class Sensitivity:
 
     @property
     def at_the_edge(self) -> tuple[str, ...]:
-        """Backbones of which a seed chose the lowest or highest rate there was."""
+        """Return backbones of which a seed chose the lowest or highest rate."""
         return tuple(
             label for label, rates in self.rates.items() if rates[0].chosen or rates[-1].chosen
         )
 
 
 def sensitivity(run: Run, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
-    """Of the `records` by label; `None` where nothing was tuned."""
+    """Return the sensitivity of these backbones; `None` if nothing was tuned."""
     tuned = {label: [r for r in of_label if _usable(r)] for label, of_label in records.items()}
     tuned = {label: of_label for label, of_label in tuned.items() if of_label}
     if not any(record.tuning for of_label in records.values() for record in of_label):
@@ -104,7 +104,7 @@ def _usable(record: Record) -> bool:
 
 
 def _right(run: Run, records: Sequence[Record], split: Split) -> dict[float, dict[int, Right]]:
-    """By multiplier and seed, which images were right."""
+    """Return which images were right, by multiplier and seed."""
     found: dict[float, dict[int, Right]] = {}
     for record in records:
         arrays = Evidence(record, run.dataset.classes, run.folder).arrays
@@ -141,7 +141,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
-    """The pairs that change places between two rates, from who is right at each rate.
+    """Find the pairs whose order changes between two rates.
 
     A flip is two claims, ahead at some rate and behind at some other, and both have to hold: each
     is one-sided, and corrected for the rates it was chosen from. Holm corrects for the pairs, also
@@ -166,7 +166,7 @@ def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
 
 
 def _stacked(first: ByRate, second: ByRate) -> dict[float, tuple[Right, Right]]:
-    """What both answered at each rate, seed by seed."""
+    """Return what both answered at each rate, for the seeds that both have."""
     found = {}
     for rate in sorted(set(first) & set(second)):
         if common := sorted(set(first[rate]) & set(second[rate])):

@@ -42,12 +42,12 @@ Cells = dict[str, Any]
 
 
 def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
-    """One row a trial, the best first."""
+    """Return one row a trial, best first."""
     return _ranked([_row(s) for s in scores], _columns(), scores)
 
 
 def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
-    """One row a backbone: means over its seeds, and standard deviations in `*_std` columns.
+    """Return one row a backbone: means over seeds, standard deviations in `*_std` columns.
 
     Ranked backbones are averaged over the seeds that all of them finished.
     """
@@ -119,7 +119,7 @@ def _with_spread() -> list[str]:
 
 
 def _ranked(rows: list[Cells], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
-    """The rows in order, with the rank of those that deserve one: none where they are unlike."""
+    """Order the rows and rank those that may be ranked; none if trials are not comparable."""
     unlike = bool(differences(scores))
     rows = sorted(rows, key=lambda row: _place(row, unlike))
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(METRICS.names, "float64"))
@@ -129,7 +129,7 @@ def _ranked(rows: list[Cells], columns: list[str], scores: Sequence[Score]) -> p
 
 
 def _group(row: Cells) -> int:
-    """0 ranked, 1 random init, 2 without figures, 3 failed."""
+    """Return 0 for ranked, 1 for random init, 2 for no figures, 3 for failed."""
     if row["status"] != "ok":
         return 3
     if np.isnan(row["accuracy"]):

@@ -83,24 +83,24 @@ class Verdict:
     differences: tuple[str, ...] = ()  # what the trials do not share, where nothing is ranked
 
     def placed(self, *places: Place) -> tuple[str, ...]:
-        """The labels of those that stand there, the best first."""
+        """Return the labels with one of these places, best first."""
         return tuple(s.label for s in self.standings if s.place in places)
 
     @property
     def tested(self) -> bool:
-        """Whether the pairwise test says anything: from two seeds nearly all would tie, and only
-        the intervals are shown."""
+        """Return whether the pairwise test is meaningful: with two seeds nearly all would tie, so
+        only intervals are shown."""
         return len(self.pairs) > 0 and len(self.seeds) != 2
 
     @property
     def not_significant(self) -> tuple[str, ...]:
-        """The others of which the pairwise test finds no difference from the best."""
+        """Return the others without a significant difference from the best."""
         alike = (p.other for p in self.pairs if p.better == self.best and not p.differ)
         return tuple(alike) if self.tested else ()
 
     @property
     def redrawn(self) -> str:
-        """What is drawn anew for how often one is first: `first` and `beats`."""
+        """Return what is redrawn to compute `first` and `beats`."""
         return "other test images" if len(self.seeds) == 1 else "other test images and seeds"
 
 
@@ -198,7 +198,7 @@ def _with_pairs(
 
 
 def _alone(verdict: Verdict) -> str:
-    """Of a run with one ranked backbone."""
+    """Describe a run with one ranked backbone."""
     (standing,) = verdict.standings
     return (
         f"{standing.label} is the only pretrained backbone that finished "
@@ -207,7 +207,7 @@ def _alone(verdict: Verdict) -> str:
 
 
 def _sentence(verdict: Verdict, least: Cheapest | None) -> str:
-    """Who is best, who is within the margin, what to take, and what is not known."""
+    """Say who is best, who is within the margin, what to take, and what is undecided."""
     best = verdict.standings[0]
     accuracy = f"{fmt.percent(best.accuracy)} ({fmt.interval(best.low, best.high)})"
     parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least)]
@@ -241,7 +241,7 @@ def _undecided(standing: Standing) -> str:
 
 
 def _what_would_decide(verdict: Verdict, undecided: Sequence[Standing]) -> str:
-    """How many images would, or seeds where no number of images would."""
+    """Say how many images would decide, or seeds if no number of images would."""
     images = [s.images_to_decide for s in undecided if s.images_to_decide is not None]
     seeds = [s.seeds_to_decide for s in undecided if s.seeds_to_decide is not None]
     parts = []
@@ -264,7 +264,7 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
-    """From what that follows, and how stable the order is."""
+    """Say what the verdict is based on, and how stable the order is."""
     seeds, others = len(verdict.seeds), len(verdict.standings) - 1
     over = "one seed" if seeds == 1 else f"{seeds} seeds"
     text = f"From paired 95% intervals on {verdict.images:,} test images and {over}"
@@ -281,14 +281,14 @@ def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
 
 
 def place_text(standing: Standing, margin: float) -> str:
-    """How it stands, in a word or two for a table."""
+    """Return the place in a word or two, for a table."""
     if standing.place == "within":
         return f"within {fmt.points(margin)}"
     return standing.place
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names with commas and an `and`; many are counted."""
+    """Join names with commas and "and"; many are counted."""
     shown = list(names[:MAX_NAMED])
     if (more := len(names) - MAX_NAMED) > 0:
         shown = [*shown, f"{more} more"]

@@ -53,7 +53,7 @@ class Temperature:
 
 
 def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]:
-    """The bins that hold images, from unsure to sure; `right` says which answers were."""
+    """Return the non-empty bins by rising confidence; `right` says which answers were."""
     place = _bin_of(confidence)
     return tuple(
         Bin(int(here.sum()), float(confidence[here].mean()), float(right[here].mean()))
@@ -62,13 +62,13 @@ def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]
 
 
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
-    """The mean distance of confidence from accuracy, by the number of images."""
+    """Return the mean distance of confidence from accuracy, weighted by images."""
     images = sum(one.images for one in bins)
     return sum(one.images * abs(one.confidence - one.right) for one in bins) / images
 
 
 def chance_ece(probabilities: Floats) -> float:
-    """What the error would be, by chance, were these probabilities exactly right.
+    """Return the error expected by chance if these probabilities were exactly right.
 
     In a bin the number of right answers then scatters around its mean as independent coins do, and
     the mean distance of a normal variable is its standard deviation times the root of 2/pi.
@@ -79,19 +79,19 @@ def chance_ece(probabilities: Floats) -> float:
 
 
 def brier(labels: Counts, probabilities: Floats) -> float:
-    """Half the squared distance from the truth, 0 to 1; with two classes the usual (p - y)²."""
+    """Return half the squared distance from the truth, 0 to 1; for two classes (p - y)²."""
     truth = np.eye(probabilities.shape[1])[labels]
     return float(((probabilities - truth) ** 2).sum(axis=1).mean() / 2)
 
 
 def scaled(probabilities: Floats, temperature: float) -> Floats:
-    """The probabilities after the logits were divided by `temperature`."""
+    """Return the probabilities after dividing the logits by `temperature`."""
     logits = _logits(probabilities) / temperature
     return _softmax(logits)
 
 
 def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
-    """The temperature at which the loss on these (validation) images is least."""
+    """Fit the temperature with the lowest loss on these (validation) images."""
     if len(labels) < MIN_IMAGES:
         return Temperature(None, f"{len(labels)} validation images, fewer than {MIN_IMAGES}")
     logits = _logits(probabilities)
@@ -110,7 +110,7 @@ def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
 
 
 def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float]:
-    """Of the log-likelihood in `factor`, 1/temperature: its slope, and how fast that falls."""
+    """Return the slope of the log-likelihood in `factor`, 1/temperature, and how fast it falls."""
     shares = _softmax(logits * factor)
     mean = (shares * logits).sum(axis=1, keepdims=True)
     information = (shares * (logits - mean) ** 2).sum()
@@ -118,7 +118,7 @@ def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float
 
 
 def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
-    """The factor at the one maximum of the log-likelihood, and the curvature there."""
+    """Return the factor at the single maximum of the log-likelihood, and its curvature."""
     low, factor, high = 1 / MAX_TEMPERATURE, 1.0, 1 / MIN_TEMPERATURE
     while True:
         slope, information = _slope(logits, of_true, factor)
@@ -132,7 +132,7 @@ def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
 
 @lru_cache(maxsize=1)  # the figures of one trial are derived one after the other
 def temperature(evidence: Evidence) -> Temperature:
-    """As fitted on the trial's validation images."""
+    """Fit on the trial's validation images."""
     found = answers(evidence, "validation")
     if found is None:
         return Temperature(None, "no usable validation probabilities are stored")
@@ -140,13 +140,13 @@ def temperature(evidence: Evidence) -> Temperature:
 
 
 def scaled_confidence(evidence: Evidence) -> Floats | None:
-    """How sure each test answer is after temperature scaling."""
+    """Return the confidence of each test answer after temperature scaling."""
     found = calibrated(evidence)
     return None if found is None else found[1].max(axis=1)
 
 
 def calibrated(evidence: Evidence) -> tuple[Counts, Floats] | None:
-    """Test labels and probabilities after temperature scaling, where there is a temperature."""
+    """Return test labels and temperature-scaled probabilities, if there is a temperature."""
     found = answers(evidence, "test")
     fitted = temperature(evidence).value
     return None if found is None or fitted is None else (found[0], scaled(found[1], fitted))

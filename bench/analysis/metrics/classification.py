@@ -50,7 +50,7 @@ class Guesses:
 
 @lru_cache(maxsize=2)  # both splits of a trial, whose figures are derived one after the other
 def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | None:
-    """True labels and probabilities (images x classes) of a split, where there are usable ones."""
+    """Return true labels and probabilities (images x classes) of a split, if usable."""
     labels = evidence.arrays.get(f"{split}_labels")
     probabilities = evidence.arrays.get(f"{split}_probabilities")
     if labels is None or probabilities is None or not len(labels):
@@ -61,7 +61,7 @@ def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | N
 
 
 def guesses(evidence: Evidence) -> Guesses | None:
-    """The most probable class of each test image: all that is left to know without the rest."""
+    """Return the most probable class of each test image and its probability."""
     found = answers(evidence, "test")
     if found is None:
         return None
@@ -70,7 +70,7 @@ def guesses(evidence: Evidence) -> Guesses | None:
 
 
 def confusion_matrix(evidence: Evidence, split: ScoredSplit = "test") -> Counts | None:
-    """Images by true class (rows) and predicted class (columns)."""
+    """Count images by true class (rows) and predicted class (columns)."""
     found = answers(evidence, split)
     if found is None:
         return None
@@ -81,7 +81,7 @@ def confusion_matrix(evidence: Evidence, split: ScoredSplit = "test") -> Counts 
 
 
 def class_scores(confusion: Counts) -> tuple[ClassScores, ...]:
-    """Precision, recall and F1 of each class; a class never predicted has precision 0."""
+    """Return precision, recall and F1 of each class; one never predicted has precision 0."""
     right = np.diag(confusion).astype(np.float64)
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):
@@ -95,7 +95,7 @@ def class_scores(confusion: Counts) -> tuple[ClassScores, ...]:
 
 
 def correct(evidence: Evidence, split: ScoredSplit) -> tuple[int, int] | None:
-    """How many images of a split were right, out of how many."""
+    """Return how many images of a split were right, and out of how many."""
     found = answers(evidence, split)
     if found is None:
         return None
@@ -125,7 +125,7 @@ def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
 
 
 def cross_entropy(labels: Counts, probabilities: Floats) -> float:
-    """The mean of -ln(probability of the true class)."""
+    """Return the mean of -ln(probability of the true class)."""
     # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
     smallest = np.finfo(np.float64).eps
     of_true = np.clip(probabilities[np.arange(len(labels)), labels], smallest, 1 - smallest)

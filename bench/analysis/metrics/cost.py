@@ -16,7 +16,7 @@ TRAINING_PARTS = ("data", "build", "features", "compile", "tuning", "train")
 
 
 def train_seconds(evidence: Evidence) -> float | None:
-    """From images on disk to a trained model, as if nothing had been cached."""
+    """Return the time from images on disk to a trained model, as if nothing was cached."""
     seconds = evidence.record.seconds
     if "train" not in seconds:
         return None
@@ -44,7 +44,7 @@ def _gflops(evidence: Evidence) -> float | None:
 
 
 def _utilisation(evidence: Evidence) -> float | None:
-    """Arithmetic done a second at the best batch size, over that of a matrix product."""
+    """Return arithmetic per second at the best batch size, over that of a matrix product."""
     session, images = evidence.record.session, throughput(evidence)
     if session is None or images is None or not evidence.record.flops:
         return None
@@ -73,7 +73,7 @@ def _inference_device_memory(evidence: Evidence) -> float | None:
 
 
 def _energy(evidence: Evidence) -> float | None:
-    """Joules for 1,000 images at the best batch size."""
+    """Return the joules for 1,000 images at the best batch size."""
     result, batch = timed_runtime(evidence), best_batch(evidence)
     if result is None or batch is None or str(batch) not in result.joules:
         return None

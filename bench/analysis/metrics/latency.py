@@ -22,7 +22,7 @@ from bench.types import RuntimeResult
 def durations(
     evidence: Evidence, batch: int, runtime: str | None = None
 ) -> NDArray[np.float64] | None:
-    """Seconds of every timed query of that batch size, warm-up apart."""
+    """Return the seconds of every timed query of that batch size, without warm-up."""
     result = timed_runtime(evidence, runtime)
     if result is None or result.status != "ok":
         return None
@@ -31,13 +31,13 @@ def durations(
 
 
 def timed_runtime(evidence: Evidence, name: str | None = None) -> RuntimeResult | None:
-    """The runtime of that name; without one the first, whether or not it worked."""
+    """Return the runtime of that name; without a name the first, even if it failed."""
     runtimes = evidence.record.runtimes
     return next((r for r in runtimes if name in (None, r.name)), None)
 
 
 def sweep(evidence: Evidence, runtime: str | None = None) -> dict[int, float]:
-    """Images per second by batch size: all images of all queries, over all the time they took."""
+    """Return images per second by batch size: all images of all queries over their total time."""
     result = timed_runtime(evidence, runtime)
     found = {}
     for batch in result.batches if result is not None else ():
@@ -48,18 +48,18 @@ def sweep(evidence: Evidence, runtime: str | None = None) -> dict[int, float]:
 
 
 def throughput(evidence: Evidence, runtime: str | None = None) -> float | None:
-    """Images per second at the best batch size of those timed."""
+    """Return the images per second at the best batch size."""
     return max(sweep(evidence, runtime).values(), default=None)
 
 
 def best_batch(evidence: Evidence) -> int | None:
-    """The batch size of the best throughput."""
+    """Return the batch size with the best throughput."""
     found = sweep(evidence)
     return max(found, key=lambda batch: found[batch], default=None)
 
 
 def percentile(evidence: Evidence, percent: int, runtime: str | None = None) -> float | None:
-    """Milliseconds for one image; nothing where too few queries were timed to support it."""
+    """Return milliseconds for one image, or nothing if too few queries support the percentile."""
     taken = durations(evidence, 1, runtime)
     if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[percent]:
         return None

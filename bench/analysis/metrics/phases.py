@@ -20,7 +20,7 @@ Figure = Callable[[Evidence], float | None]
 
 
 def right_after_phases(evidence: Evidence) -> NDArray[np.bool_] | None:
-    """Right or wrong (phases, test images) after each phase; of one phase there is none to tell."""
+    """Return right or wrong (phases, test images) after each of two or more phases."""
     found = answers(evidence, "test")
     probabilities = evidence.arrays.get("phase_test_probabilities")
     if found is None or probabilities is None or len(probabilities) < 2:
@@ -32,7 +32,7 @@ def right_after_phases(evidence: Evidence) -> NDArray[np.bool_] | None:
 
 
 def _change(evidence: Evidence) -> tuple[float, float, float] | None:
-    """What the last phase added to the accuracy, and the ends of its 95% interval."""
+    """Return what the last phase added to the accuracy, with its 95% interval."""
     right = right_after_phases(evidence)
     if right is None:
         return None

@@ -22,12 +22,12 @@ class Robustness:
 
     @property
     def mean(self) -> float:
-        """The accuracy over all corruptions and strengths, each counting the same."""
+        """Return the accuracy over all corruptions and strengths, equally weighted."""
         return float(self.right.mean() / self.images)
 
 
 def robustness(evidence: Evidence) -> Robustness | None:
-    """From the stored answers; `None` where none, or none that are numbers, are stored."""
+    """Read the stored answers; `None` if there are none, or not only numbers."""
     found = answers(evidence, "test")
     probabilities = evidence.arrays.get("robust_probabilities")
     if found is None or probabilities is None or not np.isfinite(probabilities).all():

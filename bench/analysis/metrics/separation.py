@@ -10,7 +10,7 @@ from bench.storage.records import Evidence
 
 
 def area(positive: Floats, negative: Floats) -> float:
-    """P(a positive image scores above a negative one), ties counting half: the area under ROC."""
+    """Return P(a positive image scores above a negative one), ties half: the area under ROC."""
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, "left")
     up_to = np.searchsorted(ordered, positive, "right")
@@ -18,7 +18,7 @@ def area(positive: Floats, negative: Floats) -> float:
 
 
 def mean_area(labels: Counts, probabilities: Floats) -> float | None:
-    """With two classes the area of either; with more, the mean of each class against the rest.
+    """Return the area for two classes, or the mean over classes of each against the rest.
 
     A class without images, or with all of them, has no area and no part in the mean.
     """

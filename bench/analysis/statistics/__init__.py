@@ -24,7 +24,7 @@ Z95 = 1.959963984540054  # the normal distribution's 97.5% point
 
 
 def wilson(k: float, n: int) -> tuple[float, float]:
-    """The 95% Wilson score interval of a proportion, `k` successes out of `n`.
+    """Return the 95% Wilson score interval of a proportion, `k` successes out of `n`.
 
     It stays inside 0..1 and is honest at the ends: 20 right out of 20 is not "exactly 100%".
     """

@@ -21,7 +21,7 @@ LEVEL = 0.95
 
 
 def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
-    """The ends of the interval of the mean of `answers` (..., seeds, images).
+    """Return the ends of the interval of the mean of `answers` (..., seeds, images).
 
     Wilson's, for as many images as would give the same variance with one seed and independent
     answers. With one seed it is Wilson's own.
@@ -47,7 +47,7 @@ def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
 def change(
     found: Spread, images: int, seeds: int = 1, level: float = LEVEL
 ) -> tuple[Values, Values]:
-    """The ends of the interval of a difference of two means on the same `images`.
+    """Return the ends of the interval of a difference of two means on the same `images`.
 
     As if two images more had been answered by one seed: half of one won and half of one lost, after
     Agresti and Min. Few images are answered differently, and where none is the difference is not
@@ -62,14 +62,14 @@ def change(
 
 
 def mean_change(found: Spread) -> tuple[Values, Values]:
-    """The same of a figure without bounds, such as a loss: Student's interval."""
+    """Return Student's interval of a difference of unbounded figures, such as a loss."""
     half = _quantile(found) * np.sqrt(found.variance)
     return found.mean - half, found.mean + half
 
 
 def _quantile(found: Spread, level: float = LEVEL) -> Values:
-    """The normal quantile where the variance is that of many images, Student's where it is that of
-    few seeds, and between them by the seeds' share of it.
+    """Return a quantile between the normal one, for variance from many images, and Student's, for
+    variance from few seeds, by the seeds' share of the variance.
 
     Satterthwaite's degrees of freedom do this with the square of the share, which is right where it
     is small, and fall short of 95% by up to 8 points where it is large and there are two seeds.

@@ -40,7 +40,7 @@ class Placement:
 def place(
     answers: NDArray[np.bool_], margin: float, apart: Pairs | None = None
 ) -> tuple[Placement, ...]:
-    """Sort all of `answers` (those compared, seeds, images); `margin` is a share, 0.01 a point.
+    """Place each of `answers` (backbones, seeds, images); `margin` is a share, 0.01 is a point.
 
     k is within the margin where the upper end of the 95% interval of j - k is below it for every
     other j. All have to hold at once, so nothing needs a correction. k is worse where the lower end
@@ -80,14 +80,14 @@ def place(
 
 
 def _lead(apart: Pairs, j: int, k: int) -> Spread:
-    """The difference of j less k."""
+    """Return the difference of j less k."""
     if j < k:
         return apart[j, k]
     return replace(apart[k, j], mean=-apart[k, j].mean)
 
 
 def _worse(behind: dict[int, Spread], images: int, seeds: int) -> set[int]:
-    """Holm: the clearest at the strictest level, the next at the next, until one is not clear."""
+    """Apply Holm: test the clearest at the strictest level, until one is not significant."""
     left = dict(behind)
     while left:
         level = 1 - LEVEL / len(left)
@@ -105,7 +105,7 @@ Condition = tuple[Spread, float, float]  # a difference, the room its interval h
 
 
 def _needed(conditions: list[Condition], images: int, seeds: int) -> tuple[int | None, int | None]:
-    """The images, or else the seeds, at which all conditions hold in 80% of repetitions."""
+    """Return the images, or else seeds, for which all conditions hold in 80% of repetitions."""
 
     def with_images(number: int) -> bool:
         return all(
@@ -130,7 +130,7 @@ def _fits(found: Spread, images: int, seeds: int, room: float, level: float) -> 
 
 
 def _on_images(found: Spread, images: int, number: int) -> Spread:
-    """The spread that `number` images of the same kind would give."""
+    """Return the spread that `number` images of the same kind would give."""
     share = images / number
     luck = found.luck * share
     return replace(found, images=found.images * share, seeds=found.seeds_alone + luck, luck=luck)
@@ -148,7 +148,7 @@ def _of_seeds(found: Spread, seeds: int, number: int) -> Spread:
 
 
 def _first(enough: Callable[[int], bool], low: int, most: int) -> int | None:
-    """The least number above `low` that is enough, by halving; `None` where `most` is not."""
+    """Find the least sufficient number above `low` by bisection; `None` if `most` is not enough."""
     if not enough(most):
         return None
     high = most
@@ -159,7 +159,7 @@ def _first(enough: Callable[[int], bool], low: int, most: int) -> int | None:
 
 
 def _least(options: list[tuple[int | None, int | None]]) -> tuple[int | None, int | None]:
-    """Images where any number of them decides, seeds otherwise."""
+    """Return images if any number of them decides, else seeds."""
     images = min((i for i, _ in options if i is not None), default=None)
     if images is not None:
         return images, None

@@ -43,13 +43,13 @@ class Comparison:
 
 
 def paired_differences(answers: Answers) -> Pairs:
-    """The spread of the difference of each pair of `answers` (those compared, seeds, images)."""
+    """Return the spread of the difference of each pair of `answers` (backbones, seeds, images)."""
     pairs = combinations(range(len(answers)), 2)
     return {(a, b): difference(answers[a], answers[b]) for a, b in pairs}
 
 
 def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Comparison, ...]:
-    """Every pair of `answers`; `apart` where their differences are at hand."""
+    """Compare every pair of `answers`; `apart` are their differences, if already computed."""
     apart = paired_differences(answers) if apart is None else apart
     p_values = [paired_p_value(answers[a], answers[b]) for a, b in apart]
     found = []
@@ -62,7 +62,7 @@ def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Compariso
 
 
 def paired_p_value(first: Answers, second: Answers) -> float:
-    """The two-sided mid-p-value of `first` and `second` (seeds, images) being right equally often.
+    """Return the two-sided mid-p-value of `first` and `second` (seeds, images) being equal.
 
     Were they equal, either could have given either's answers to an image: all exchanges, image by
     image over all seeds at once, are counted exactly, and those that lie exactly as far apart as
@@ -86,7 +86,7 @@ def paired_p_value(first: Answers, second: Answers) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values such that those up to 5% hold together with 95% confidence, after Holm."""
+    """Correct p-values for multiple comparisons, after Holm."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for done, index in enumerate(np.argsort(p_values, kind="stable")):
         largest = max(largest, min(1.0, (len(p_values) - done) * p_values[index]))
@@ -95,7 +95,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Every sum that exchanges of `won` can have, and its chance.
+    """Return every sum that exchanges of `won` can have, and its probability.
 
     An image by which one is ahead adds as much or takes it off, as a coin falls: in frequencies its
     share is a cosine, and those of all images multiply.
@@ -114,7 +114,7 @@ def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.fl
 
 
 def tie_groups(count: int, different: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """The largest sets within which no two differ, that of the first of them before the others.
+    """Return the largest sets without a significant difference, ordered by first member.
 
     Each pair that differs splits the sets that hold both (insert and absorb, after Piepho).
     """
@@ -128,7 +128,7 @@ def tie_groups(count: int, different: Iterable[tuple[int, int]]) -> list[list[in
 
 
 def letters(count: int, groups: Iterable[Iterable[int]]) -> list[str]:
-    """The letters of each, as they are printed: "a", "ab"."""
+    """Return the letters of each backbone as they are printed: "a", "ab"."""
     found = [""] * count
     for number, group in enumerate(groups):
         for member in group:

@@ -35,7 +35,7 @@ class Spread:
 
 
 def spread(answers: NDArray[np.generic]) -> Spread:
-    """The spread of the mean of `answers` (..., seeds, images), or of differences of answers."""
+    """Return the spread of the mean of `answers` (..., seeds, images), or of differences."""
     values = answers.astype(np.float64)
     seeds, images = values.shape[-2:]
     of_images, of_seeds = values.mean(axis=-2), values.mean(axis=-1)
@@ -64,7 +64,7 @@ def spread(answers: NDArray[np.generic]) -> Spread:
 
 
 def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Spread:
-    """The spread of how much more often `first` is right than `second`, on the same images.
+    """Return the spread of how much more often `first` is right than `second`.
 
     Paired by image. Seeds are not: one seed does not do the same to two networks, and there may be
     more of the one than of the other.

@@ -31,7 +31,7 @@ class Timed:
 
 
 def change_of_medians(before: Timed, after: Timed) -> tuple[float, float] | None:
-    """The ends of the 95% interval of the difference; `None` where a run lacks what it takes.
+    """Return the ends of the 95% interval of the difference; `None` if data are missing.
 
     By factors: a machine that is slowed down takes a tenth longer, not a millisecond. The variance
     between processes is that between the rounds of one, undivided: the luck of a process does not
@@ -53,7 +53,7 @@ def change_of_medians(before: Timed, after: Timed) -> tuple[float, float] | None
 
 
 def _between_rounds(timed: Timed) -> tuple[float, int]:
-    """The larger variance, of the rounds' medians or of the fixed work, and its freedom."""
+    """Return the larger variance, of round medians or fixed work, and its freedom."""
     medians = np.array([np.median(part) for part in np.array_split(timed.queries, ROUNDS)])
     seen = [np.log(values) for values in (medians, np.asarray(timed.calibration))]
     return max((float(values.var(ddof=1)), len(values) - 1) for values in seen)
@@ -64,7 +64,7 @@ RANGE_OF_FIVE = 2.326  # how many standard deviations five normal samples span o
 
 
 def drift(seconds: Sequence[float]) -> float:
-    """By how much the slowest of five such times exceeds the quickest, typically; 0.1 is a tenth.
+    """Return by how much the slowest of five such times typically exceeds the quickest, as a share.
 
     From the standard deviation of all the times: the range of them would grow with their number.
     """
