@@ -1,8 +1,8 @@
-"""Which backbone to take under limits: the pick, the others, and what a higher limit would buy.
+"""Which backbone to take under limits: the pick, the others, and what a higher limit would allow.
 
-From records alone. Of those within the limits the cheapest is taken that is shown to be within the
-margin of the most accurate of them, by the rule of the verdict. Random init is never picked.
-With a runtime named, accuracy, latency and size are those of the model as that runtime runs it.
+From records alone. Of the backbones within the limits, the pick is the cheapest that is shown to be
+within the margin of the most accurate, as in the verdict. Random init is never picked. If a runtime
+is given, accuracy, latency and size are those of the model as converted for that runtime.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Limit = Literal["latency", "size", "accuracy"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What the model must keep to; None is no limit."""
+    """What the model must not exceed; None is no limit."""
 
     max_latency_ms: float | None = None
     max_mb: float | None = None
@@ -40,7 +40,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a backbone was not taken; `limit` where another limit would let it in."""
+    """Why a backbone was not picked; `limit` if raising that limit would admit it."""
 
     reason: str
     limit: Limit | None = None
@@ -48,7 +48,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One backbone of the run, by the figures that decide."""
+    """One backbone of the run, with the figures that decide."""
 
     label: str
     backbone: str
@@ -66,7 +66,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Purchase:
-    """What a higher limit would buy."""
+    """What a higher limit would allow."""
 
     limit: Limit
     to: float
@@ -76,7 +76,7 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Choice:
-    """The answer; `pick` is None where nothing keeps to the limits."""
+    """The result; `pick` is None if no backbone is within the limits."""
 
     limits: Limits
     pick: Candidate | None
@@ -84,7 +84,7 @@ class Choice:
     refused: tuple[Candidate, ...]
     purchases: tuple[Purchase, ...]
     margin: float  # a share
-    cheapest_by: str = ""  # what made the pick the cheapest, where anything did
+    cheapest_by: str = ""  # the figure by which the pick is the cheapest, if any
 
 
 def choose(findings: Findings, limits: Limits) -> Choice:
@@ -183,10 +183,10 @@ def _refusals(
         why = f": {timed.reason}" if timed is not None and timed.reason else ""
         return [Refusal(f"it does not run on {limits.runtime}{why}")]
     if limits.runtime is not None and timed is not None and timed.accuracy is None:
-        why = "no usable answers of its own to the test images are stored"
+        why = "its own answers to the test images are not stored, or not usable"
         return [Refusal(f"its accuracy on {limits.runtime} is not known: {why}")]
     if candidate.accuracy is None:
-        return [Refusal("it has no test answers that could be held against the others'")]
+        return [Refusal("it has no test answers to compare with the others'")]
     found: list[Refusal] = []
     if limits.max_latency_ms is not None:
         found += _above("latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds)

@@ -1,6 +1,6 @@
-"""Which figures the tables show, under which title, and how: shared by every format.
+"""The columns of the ranked table, shared by every format; metrics declare their own.
 
-Every other figure is in `summary.csv`. Cells are plain text, not yet escaped for a format.
+Every metric is in `summary.csv`. Cells are plain text, not yet escaped for a format.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def _p_first(row: pd.Series) -> str:
 
 
 EXPLANATION = (
-    "Accuracy and loss are on the test images, which chose nothing; the 95% interval is Wilson's "
-    "and covers the seeds too where there are several. "
-    "Training is from cold caches to a trained model. p50 and p90 are the latency of one image "
-    "through the whole model, preprocessing included."
+    "Accuracy and loss are on the held-out test set; the 95% interval is Wilson's and covers "
+    "several seeds too. "
+    "Training is the time from cold caches to a trained model. p50 and p90 are the latency of one "
+    "image through the whole model, preprocessing included."
 )
 
 STANDING_EXPLANATION = (
-    "Verdict: best; within the margin where the 95% intervals of the differences from all others "
-    "show that; worse where they rule out that it is as good as the best; else undecided."
+    "Verdict: best; within the margin if the 95% intervals of the differences from all others show "
+    "that; worse if they rule out that it is as good as the best; otherwise undecided."
 )
 TIES_EXPLANATION = (
     "Backbones that share a letter under Ties do not differ significantly, which does not make "

@@ -1,8 +1,8 @@
-"""Two runs against each other: what changed, how sure that is, and what cannot be compared.
+"""A comparison of two runs: what changed, with which interval, and what cannot be compared.
 
-Accuracies are compared where both models answered the same test images, and only over those; times
-where the machine and the work were the same; sizes always. Whatever cannot be compared is named
-with the field that differs. From records alone, whichever machines and dates they came from.
+Accuracies are compared on the test images that both models answered; times if the machine and the
+work were the same; sizes always. What cannot be compared is listed with the field that differs.
+From records alone, of any machine and date.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Change:
-    """One figure of one backbone, before and after; no interval where none can be had."""
+    """One figure of one backbone, before and after; without an interval if none is available."""
 
     label: str
     figure: str
@@ -69,7 +69,7 @@ class Change:
 
 @dataclass(frozen=True)
 class NotComparable:
-    """What was not compared, and the field that stands in the way."""
+    """What was not compared, and the field that prevents it."""
 
     label: str
     figures: tuple[str, ...]  # none: all of them
@@ -81,11 +81,11 @@ class NotComparable:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that two runs say of each other."""
+    """The result of comparing two runs."""
 
     before: str
     after: str
-    differing: tuple[Circumstance, ...]  # what else is not the same; the cause may be among it
+    differing: tuple[Circumstance, ...]  # what else differs, and may be the cause
     images: int  # test images that both answered
     changes: tuple[Change, ...]
     refused: tuple[NotComparable, ...]
@@ -137,7 +137,7 @@ def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
     if other is not None:
         return f"failed in {after.run.name}: {other['reason']}"
     for _, there in after.backbones.iterrows():
-        # Random weights have a label of their own: then the backbone is there under that one.
+        # With random weights a backbone has another label.
         if there["backbone"] == row["backbone"] and there["weights"] != row["weights"]:
             return f"weights differ: {row['weights']} | {there['weights']}"
     return _absent(after, row)

@@ -24,7 +24,7 @@ ByLabel = Mapping[str, Sequence[Record]]
 
 @dataclass(frozen=True)
 class Cheapest:
-    """Who costs least, by which figure, and that figure in words."""
+    """The backbone that costs least, by which figure, and that figure as text."""
 
     label: str
     by: str
@@ -76,7 +76,7 @@ def _drifted(by_label: ByLabel) -> list[str]:
                 through = f" through {result.name}" if number else ""
                 sessions[session.started, session.calibration] = (through, session)
     found = [
-        f"The machine did not keep its speed during the timing of {', '.join(session.backbones)}"
+        f"The machine's speed changed during the timing of {', '.join(session.backbones)}"
         f"{through}: the same work, timed {len(session.calibration)} times, took between "
         f"{1000 * min(session.calibration):.1f} and {1000 * max(session.calibration):.1f} ms. "
         f"Read their latencies with care."
@@ -87,7 +87,7 @@ def _drifted(by_label: ByLabel) -> list[str]:
     if slack and not found:
         count = len({record.session.started for record in records if record.session})
         found.append(
-            f"The machine was not equally fast in the {count} sessions that timed these "
+            f"The machine's speed differed between the {count} sessions that timed these "
             f"backbones. Read their latencies with care."
         )
     if slack:

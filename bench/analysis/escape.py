@@ -1,7 +1,7 @@
-"""Names that came from data, made safe for where they are written.
+"""Text that comes from data, escaped for the format it is written to.
 
-A class is named by a folder, an image by a file and a reason by whatever raised it: all of them may
-hold line breaks, markup, terminal codes or a spreadsheet formula.
+A class is named after a folder, an image after a file, and a reason is the text of any exception:
+all may contain line breaks, markup, terminal codes or a spreadsheet formula.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def markdown(text: str, most: int = 120) -> str:
     """Escape text for a Markdown line or table cell."""
     safe = html.escape(shorten(one_line(text), most), quote=False)
     safe = re.sub(r"([\\`*\[\]|~$#!])", r"\\\1", safe)
-    # An underscore inside a word is only itself; `efficientnet_lite0` stays readable in the source.
+    # An underscore inside a word needs no escape; `efficientnet_lite0` stays readable as source.
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", safe)
 
 

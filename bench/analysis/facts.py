@@ -1,7 +1,7 @@
-"""What a run was, in words: the lines above every table, and what a reader must be warned of.
+"""A run described in text: the lines above every table, and the warnings.
 
-Plain text, not yet escaped for a format. `run.json` may lack any key here: older and interrupted
-runs are reported as far as they go.
+Plain text, not yet escaped for a format. `run.json` may lack any key used here: older and
+interrupted runs are reported as far as they go.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def warnings(findings: Findings) -> list[str]:
 
     if len(unranked):
         found.append(
-            f"Random init, so not ranked: {', '.join(unranked)}. Their accuracy means nothing; "
-            f"their times and sizes hold."
+            f"Random init, so not ranked: {', '.join(unranked)}. Their accuracy is meaningless; "
+            f"their times and sizes are valid."
         )
     found += _earlier(findings)
     found += [f"{who} failed: {why}" for who, why in failures(findings)]
@@ -60,8 +60,8 @@ def warnings(findings: Findings) -> list[str]:
     found += [f"Not loaded: {why}" for why in run.meta.get("broken_plugins", ())]
     if run.dataset.excluded:
         found.append(
-            f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; the "
-            f"end of report.md lists them."
+            f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; see "
+            f"the end of report.md."
         )
     if findings.audit is not None and (leak := summary.outcome(findings.audit)):
         found.append(f"{leak}.")
@@ -105,8 +105,8 @@ def _earlier(findings: Findings) -> list[str]:
     if not found:
         return []
     return [
-        f"Earlier work, which the last command did not ask for: {', '.join(found)}. It is kept in "
-        f"this run and compared with the rest; --fresh or another --run leaves it out."
+        f"Earlier trials, which the last command did not ask for: {', '.join(found)}. They are "
+        f"kept in this run and compared with the rest; --fresh or another --run leaves them out."
     ]
 
 
@@ -186,7 +186,7 @@ def _tuning(meta: Mapping[str, Any]) -> str:
     budget = meta.get("settings", {}).get("tune", 0)
     if not budget:
         return ""
-    return f"{budget} tried by each trial, the least validation loss chose"
+    return f"{budget} tried by each trial; the lowest validation loss decides"
 
 
 def _depending_on_the_rate(findings: Findings) -> list[str]:
@@ -201,8 +201,8 @@ def _depending_on_the_rate(findings: Findings) -> list[str]:
         return []
     more = f" and {len(pairs) - MAX_PAIRS} more pairs" if len(pairs) > MAX_PAIRS else ""
     return [
-        f"The learning rate decides who is ahead of {'; '.join(pairs[:MAX_PAIRS])}{more}: the "
-        f"section on learning rates in report.md shows how."
+        f"The learning rate decides which is better of {'; '.join(pairs[:MAX_PAIRS])}{more}: see "
+        f"the section on learning rates in report.md."
     ]
 
 
@@ -224,7 +224,7 @@ def _weights(findings: Findings) -> str:
 def _trials(findings: Findings) -> str:
     trials = findings.trials
     if not len(trials):
-        return "none has finished"
+        return "none finished"
     ok = int((trials["status"] == "ok").sum())
     return f"{ok} finished, {len(trials) - ok} failed; {_seeds(trials['seed'])}"
 
@@ -245,7 +245,7 @@ def _machine(findings: Findings) -> str:
     parts = [
         about.get("processor", ""),
         f"{about['cores']} cores" if "cores" in about and not threads else "",
-        f"held to {_counted(threads, 'thread')}" if threads else "",
+        f"limited to {_counted(threads, 'thread')}" if threads else "",
         about.get("device name") or about.get("device kind", ""),
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]
@@ -256,7 +256,7 @@ def _differing(findings: Findings) -> list[str]:
     """Return the environment fields that differ between the trials that finished."""
     records = [record for record in findings.run.records if record.status == "ok"]
     seen = [dict(_flat(record.environment)) for record in records]
-    # Which of several GPUs a trial had is no difference; their names are looked at.
+    # Which of several GPUs a trial used does not count as a difference; their names do.
     keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
     return [key for key in keys if len({values.get(key) for values in seen}) > 1]
 

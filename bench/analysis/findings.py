@@ -1,4 +1,4 @@
-"""Everything that the reports of one run say, derived once: each report only words or draws it."""
+"""Everything that the reports of one run show, derived once: each report only renders it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from bench.types import DEFAULT_MARGIN, Record
 
 @dataclass(frozen=True)
 class Findings:
-    """A run with its tables. `records` and `confusions` are by label, in the order of `backbones`;
-    a confusion matrix is the sum over the seeds. `guesses`, `scaled` (how sure they are after
-    temperature scaling) and `mistakes` are of the pretrained backbones: what random weights mistake
-    for what means nothing."""
+    """A run with its tables.
+
+    `records` and `confusions` are by label, in the order of `backbones`; a confusion matrix is the
+    sum over the seeds. `guesses`, `scaled` (their confidence after temperature scaling) and
+    `mistakes` are of pretrained backbones only: mistakes of random weights are meaningless.
+    """
 
     run: Run
     trials: pd.DataFrame  # one row a trial

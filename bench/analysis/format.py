@@ -1,4 +1,4 @@
-"""Figures as people read them: enough digits to compare, none that pretend."""
+"""Figures formatted for reading: enough digits to compare, no false precision."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def significant(value: float) -> str:
     """Format with three significant digits and no exponent: 1.23, 14.3, 135, 1,350."""
     if value == 0:
         return "0"
-    # Rounded first, because 9.996 has one digit before the point and its rounded form has two.
+    # Rounded first: 9.996 has one digit before the point, its rounded form two.
     exponent = floor(log10(abs(float(f"{value:.2e}"))))
     return f"{value:,.{max(0, 2 - exponent)}f}"
 

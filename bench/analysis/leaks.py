@@ -1,7 +1,6 @@
-"""Accuracy without the test images that were seen in training, beside the accuracy with them.
+"""Accuracy without the test images that leaked into training, next to the accuracy on all of them.
 
-From the stored answers alone: nothing is trained again. An accuracy without them still comes from
-weights that learned the copies, which is what a user wants to know of the very weights at hand.
+From the stored answers alone: nothing is trained again, so the weights have still seen the copies.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Leak:
 
     label: str
     every: Estimate  # over all test images
-    clean: Estimate | None  # without those that leaked; nothing where all did
+    clean: Estimate | None  # without those that leaked; None if all did
 
 
 def leaks(

@@ -1,7 +1,7 @@
 """Learning curves: test accuracy against the number of training images, from a run's records.
 
-Only pretrained backbones have one. At each size the backbones are compared as they are in the
-verdict: on the seeds that all of them finished, by the margin of the run.
+Only pretrained backbones have one. At each size the backbones are compared as in the verdict: on
+the seeds that all of them finished, by the margin of the run.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _point(run: Run, records: list[Record], right: Mapping[str, Right]) -> Point
     low, high = intervals.accuracy(answers)
     return Point(
         fraction=records[0].trial.fraction,
-        # Records made before they counted their images trained on all of them.
+        # Older records do not count their images; they trained on all of them.
         images=records[0].train_images or len(run.dataset.splits["train"]),
         seeds=len(records),
         accuracy=float(answers.mean()),

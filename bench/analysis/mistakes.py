@@ -1,7 +1,7 @@
-"""Which test images the backbones get wrong: each one's own mistakes, and those that all share.
+"""Which test images the backbones get wrong: the mistakes of each, and those that all share.
 
-An image that every backbone takes for something else, and surely, mostly bears a wrong label. Only
-counts and ranks; pictures of the images are drawn elsewhere.
+An image that every backbone gets wrong with high confidence usually has a wrong label. Only counts
+and ranks; the images are drawn in the reports.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Mistake:
 
     image: int  # its place in the test split
     true: int
-    predicted: int  # the class that the wrong seeds together were surest of
+    predicted: int  # the class with the highest total confidence over the wrong seeds
     confidence: float  # probability given to wrong answers, the mean over seeds; 0 where right
     wrong_seeds: int
     seeds: int
@@ -32,7 +32,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Suspect:
-    """One test image that every backbone gets wrong; its label may be what is wrong."""
+    """One test image that every backbone gets wrong; its label may be wrong."""
 
     image: int
     true: int
@@ -75,7 +75,7 @@ def mistakes(seeds: Sequence[Guesses]) -> tuple[Mistake, ...]:
 def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
     """Return what all of these backbones get wrong, by falling total confidence.
 
-    One backbone alone shares nothing: its mistakes are its own.
+    A single backbone shares no mistakes.
     """
     if len(by_backbone) < 2:
         return ()

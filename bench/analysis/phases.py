@@ -1,8 +1,7 @@
-"""Whether each phase helped: what it changed on the test images, and how training went against
-validation.
+"""Whether each phase helped: its change of test accuracy, and training against validation figures.
 
-Only pretrained backbones: what fine-tuning does to random weights under a frozen BatchNorm says
-nothing. Seeds are trials of the same backbone, so each one's phases are compared with each other.
+Only pretrained backbones: fine-tuning random weights under a frozen BatchNorm is meaningless. The
+phases of a seed are compared with each other.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ class Gain:
     def word(self) -> str:
         if self.low > 0:
             return "helped"
-        return "hurt" if self.high < 0 else "cannot be told"
+        return "hurt" if self.high < 0 else "not significant"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Training against validation in one epoch, the mean over the seeds."""
+    """Training and validation figures of one epoch, the mean over the seeds."""
 
     accuracy: float
     val_accuracy: float
@@ -69,7 +68,7 @@ def outcomes(findings: Findings) -> list[PhaseOutcome]:
 
 def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
     names = list(dict.fromkeys(tuple(p.name for p in t.record.phases) for t in trials))
-    if len(names) != 1:  # none, or seeds of different protocols: no phase is the same in both
+    if len(names) != 1:  # none, or seeds of different protocols, which share no phase
         return []
     known = [t.right_after for t in trials if t.right_after is not None]
     same = len(known) == len(trials) and len({k.shape for k in known}) == 1

@@ -1,4 +1,4 @@
-"""How the pretrained backbones stand corrupted images: one row a backbone, means over its seeds."""
+"""Accuracy of the pretrained backbones on corrupted images, averaged over seeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.types import Record
 
 @dataclass(frozen=True)
 class BackboneAccuracy:
-    """Accuracies of one backbone on the same images, as they are and corrupted."""
+    """Accuracies of one backbone on the same images, clean and corrupted."""
 
     clean: float
     corrupted: NDArray[np.float64]  # corruptions x strengths

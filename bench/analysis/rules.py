@@ -1,7 +1,7 @@
 """Rules that fail a comparison: `accuracy drops 0.01`, `latency_p50_ms rises 10%`.
 
-A rule is for every backbone of both runs. Where a figure is missing, or the runs cannot be compared
-in it, nobody knows whether the rule holds, and that breaks it.
+A rule applies to every backbone of both runs. If a figure is missing, or the runs cannot be
+compared in it, whether the rule holds is unknown, and the rule counts as broken.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _RULE = re.compile(
 
 @dataclass(frozen=True)
 class Rule:
-    """A change of one figure that is not to be accepted."""
+    """A change of one figure that is not acceptable."""
 
     text: str
     figure: str
     way: Literal["drops", "rises"]
     amount: float
     relative: bool  # a share of what it was before
-    surely: bool  # the whole interval must lie beyond, not the measured change alone
+    surely: bool  # the whole interval must be beyond, not only the measured change
 
     def broken_by(self, change: Change) -> bool:
         """Return whether the figure changed as the rule forbids."""
         least = self.amount * abs(change.before) if self.relative else self.amount
         sign = -1 if self.way == "drops" else 1
         if not self.surely:
-            # A hair's breadth of rounding must not decide: 0.95 - 0.94 is more than 0.01.
+            # Rounding must not decide: in floating point 0.95 - 0.94 is more than 0.01.
             return sign * change.difference >= least - 1e-9
         assert change.low is not None  # `parse_rule` lets through only figures that have both
         assert change.high is not None
@@ -45,7 +45,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Held:
-    """One rule applied to two runs: the changes that break it, and what it says nothing about."""
+    """One rule applied to two runs: the changes that break it, and what it could not judge."""
 
     rule: Rule
     broken: tuple[Change, ...]
@@ -53,7 +53,7 @@ class Held:
 
 
 def hold(found: Comparison, rule: Rule, *, allow_missing: bool = False) -> Held:
-    """Apply a rule to every backbone; an error where a pass would rest on none at all."""
+    """Apply a rule to every backbone; an error if it could judge none."""
     changes = [change for change in found.changes if change.figure == rule.figure]
     missing = tuple(n for n in found.refused if n.covers(n.label, rule.figure))
     if not changes and (allow_missing or not missing):

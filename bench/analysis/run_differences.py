@@ -1,4 +1,7 @@
-"""In what two runs differ besides their figures: where a cause of a change may lie."""
+"""How two runs differ apart from their figures, and which test images they share.
+
+A difference in settings, environment or images may be the cause of a change in a figure.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SETTINGS = ("batch_size", "precision", "threads", "cache", "latency_seconds", "t
 
 @dataclass(frozen=True)
 class Circumstance:
-    """One field with what it was in either run."""
+    """One field with its value in each run."""
 
     field: str
     before: str
@@ -90,11 +93,11 @@ def _of_trials(findings: Findings, label: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class InCommon:
-    """The places of the shared images in either test split; `reason` where there can be none."""
+    """The places of the shared images in each test split; `reason` if there are none."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
-    same: bool  # the test images of the two are the same, none left over
+    same: bool  # both have exactly these test images
     reason: str = ""
 
 

@@ -1,7 +1,8 @@
-"""How each runtime did with each backbone: a row each, from the raw answers and durations.
+"""Accuracy, agreement and latency of each runtime with each backbone, and the answers to choose by.
 
-Answers are held against those that training ended with. A conversion that failed is a row with its
-reason.
+Answers are compared with those after training. A conversion that failed is a row with its reason. A
+backbone is chosen by the answers after training, over all seeds, or by the answers of a runtime, of
+the one model that it ran.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigure
 
 @dataclass(frozen=True)
 class Lead:
-    """How much more accurate one is than another, with its 95% interval."""
+    """The difference in accuracy between two backbones, with its 95% interval."""
 
     value: float
     low: float
@@ -130,11 +131,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class RankedAnswers:
-    """Of each backbone that may be ranked and has such answers, by label."""
+    """The answers of each backbone that may be ranked and has them, by label."""
 
     right: Mapping[str, NDArray[np.bool_]]  # seeds, test images
     accuracy: Mapping[str, Accuracy]
-    seed: Mapping[str, int]  # of the one model that answered; none where all seeds did
+    seed: Mapping[str, int]  # of the one model that answered; empty if all seeds did
     leads: Mapping[tuple[str, str], Lead]  # of the first over the second
 
     def lead(self, label: str, over: str) -> Lead | None:

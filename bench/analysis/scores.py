@@ -1,4 +1,4 @@
-"""Metrics of each trial, its label in tables and figures, and which trials may be ranked.
+"""The metrics and the label of each trial, and which trials may be ranked together.
 
 Trials with the same label are averaged and drawn together, so a label separates what must not be
 mixed: random weights from pretrained ones, and one input size from another. Trials are ranked

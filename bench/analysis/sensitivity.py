@@ -1,6 +1,6 @@
-"""What the learning rate does to each backbone, and whether it decides who is ahead.
+"""How the learning rate changes the accuracy of each backbone, and whether it changes the order.
 
-From the rates that `--tune` tried. Only pretrained backbones: the others' accuracy means nothing.
+From the rates that `--tune` tried. Only pretrained backbones: other accuracies are meaningless.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ ByRate = Mapping[float, Mapping[int, Right]]  # by multiplier and seed
 
 @dataclass(frozen=True)
 class AtRate:
-    """One backbone at one multiple of the protocol's rates: means over the seeds that got there."""
+    """One backbone at one multiple of the protocol's rates: means over the seeds."""
 
     multiplier: float
     chosen: int  # by how many seeds
-    diverged: int  # of how many seeds training came to nothing
+    diverged: int  # seeds whose training diverged
     val_loss: float | None
     val_accuracy: float | None
-    test_accuracy: float | None  # chose nothing
+    test_accuracy: float | None  # held out: not used to choose the rate
 
 
 @dataclass(frozen=True)
 class LeadAtRate:
-    """By how much the first of two is ahead at one rate; below 0, behind."""
+    """How far the first of two is ahead at one rate; negative if behind."""
 
     multiplier: float
     by: float
-    p: float  # how often two equals would lie as far apart, for this rate and pair alone
+    p: float  # for this rate and pair alone
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Two backbones of which each is ahead of the other at some rate of the budget."""
+    """Two backbones that are each ahead of the other at some rate of the budget."""
 
     split: Split
     first: str
     second: str
-    ahead: LeadAtRate  # where the first leads by most
-    behind: LeadAtRate  # where it trails by most
-    p: float  # that no flip of any pair is true, over all rates and pairs
+    ahead: LeadAtRate  # the first's largest lead
+    behind: LeadAtRate  # the second's largest lead
+    p: float  # corrected over all rates and pairs
 
     @property
     def significant(self) -> bool:
@@ -143,9 +143,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
     """Find the pairs whose order changes between two rates.
 
-    A flip is two claims, ahead at some rate and behind at some other, and both have to hold: each
-    is one-sided, and corrected for the rates it was chosen from. Holm corrects for the pairs, also
-    those that do not change places.
+    A flip is two claims, ahead at one rate and behind at another, and both must hold: each is
+    one-sided and corrected for the rates it was chosen from. Holm's correction covers all pairs,
+    also those whose order does not change.
     """
     pairs = list(combinations(right, 2))
     found: dict[tuple[str, str], tuple[LeadAtRate, LeadAtRate]] = {}

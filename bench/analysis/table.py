@@ -1,7 +1,7 @@
 """The leaderboard as data frames: one row a trial, and one row a backbone over its seeds.
 
-Only pretrained trials that finished are ranked, by test accuracy and then by loss. Random-init runs
-stand after them without a rank, because their accuracy means nothing; failed ones come last.
+Only pretrained trials that finished are ranked, by test accuracy and then by loss. Random-init
+trials follow without a rank, because their accuracy is meaningless; failed ones come last.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FIRST_COLUMNS = (
 )
 LAST_COLUMNS = ("label", "trial", "reason")
 NO_FIGURES = "no usable test probabilities are stored"
-GONE = "its arrays are gone; the same `run` command trains it again"
+GONE = "its arrays are missing; the same `run` command trains it again"
 
 Cells = dict[str, Any]
 
@@ -106,8 +106,8 @@ def _mean_row(
     row |= {f"{name}_std": spreads[name] for name in _with_spread()}
     answers = [right[key] for key in shown["trial"] if key in right]
     if answers and len({len(one) for one in answers}) == 1:
-        # The seeds answered the same images: they are one sample of images, not several. Their
-        # mean is taken from the counts, so that equals are equal to the last bit.
+        # The seeds answered the same images: one sample of images, not several. The mean is taken
+        # from the counts, so that equal accuracies are equal to the last bit.
         row["accuracy"] = float(np.mean(answers))
         low, high = intervals.accuracy(np.stack(answers))
         row["accuracy_low"], row["accuracy_high"] = float(low), float(high)

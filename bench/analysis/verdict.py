@@ -1,8 +1,8 @@
-"""Which backbone to take, and how sure that is: the sentence that a report opens with.
+"""Which backbone to take, with what certainty: the sentence that a report opens with.
 
 Only pretrained backbones that finished take part, on the seeds that all of them finished. Their
-accuracies are those of the table. Who is within the margin of the best, worse or undecided is said
-once, here; every report only renders it.
+accuracies are those of the table. Which are within the margin of the best, worse or undecided is
+decided here, once; every report only renders it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from bench.analysis.statistics.pairwise import (
 from bench.analysis.statistics.ranking import stability
 from bench.types import Record
 
-MAX_SENTENCE = 2000  # characters: nothing of a verdict is cut off but endless names
+MAX_SENTENCE = 2000  # characters: only very long names are cut
 MAX_NAMED = 8
 MAX_UNDECIDED = 4  # each comes with two figures
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One backbone among those that are compared, on the seeds that all have."""
+    """One of the compared backbones, on the seeds that all have."""
 
     label: str
     accuracy: float
@@ -44,34 +44,34 @@ class Standing:
     high: float
     place: Place
     behind: float = 0.0  # the best's accuracy less its own
-    could_be: float = 0.0  # how far behind any other at most, by the 95% intervals
-    images_to_decide: int | None = None  # where undecided: so many test images would decide
-    seeds_to_decide: int | None = None  # the same where more images would not
+    could_be: float = 0.0  # at most this far behind any other, by the 95% intervals
+    images_to_decide: int | None = None  # if undecided: this many test images would decide
+    seeds_to_decide: int | None = None  # this many seeds would, if more images would not
     first: float | None = None  # how often it is first with other seeds and images, in tenths
     ties: str = ""  # those that share a letter do not differ significantly
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two that were compared; `better` has the higher accuracy, or came first in the table."""
+    """Two compared backbones; `better` has the higher accuracy, or comes first in the table."""
 
     better: str
     other: str
     difference: float  # in accuracy
     low: float  # of the difference, 95%, for this pair alone
     high: float
-    p: float  # that two equals lie as far apart, for this pair alone
-    p_holm: float  # the same over all pairs, after Holm
+    p: float  # for this pair alone
+    p_holm: float  # corrected over all pairs, after Holm
     beats: float  # how often `better` is ahead with other seeds and images, in tenths
     differ: bool  # significantly, over all pairs
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer, in words and as data. Without a `best`, the sentence says why there is none."""
+    """The recommendation, as text and as data. Without a `best`, the sentence says why."""
 
     sentence: str
-    certainty: str = ""  # from what, and how stable the order is
+    certainty: str = ""  # what it is based on, and how stable the order is
     best: str | None = None  # the most accurate
     recommended: str | None = None  # the cheapest of it and those within the margin
     cheapest_by: str = ""
@@ -171,7 +171,7 @@ def _with_pairs(
     result: Verdict, answers: NDArray[np.bool_], compared: tuple[Comparison, ...]
 ) -> Verdict:
     labels = [standing.label for standing in result.standings]
-    # What would be drawn is too sure of small differences: tenths are what it is good for.
+    # Resampling overstates small differences: it is accurate to about a tenth.
     stable = stability(answers)
     pairs = tuple(
         Pair(
@@ -212,10 +212,10 @@ def _sentence(verdict: Verdict, least: Cheapest | None) -> str:
     accuracy = f"{fmt.percent(best.accuracy)} ({fmt.interval(best.low, best.high)})"
     parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least)]
     if undecided := [s for s in verdict.standings if s.place == "undecided"]:
-        told = [_undecided(standing) for standing in undecided[:MAX_UNDECIDED]]
-        if more := len(undecided) - len(told):
-            told.append(f"{more} more")
-        parts.append(f"Undecided: {', '.join(told)}; {_what_would_decide(verdict, undecided)}.")
+        names = [_undecided(standing) for standing in undecided[:MAX_UNDECIDED]]
+        if more := len(undecided) - len(names):
+            names.append(f"{more} more")
+        parts.append(f"Undecided: {', '.join(names)}; {_what_would_decide(verdict, undecided)}.")
     if worse := verdict.placed("worse"):
         parts.append(f"Worse: {listed(worse)}.")
     if len(verdict.seeds) == 1:
@@ -227,11 +227,11 @@ def _advice(verdict: Verdict, least: Cheapest | None) -> str:
     within, margin = verdict.placed("within"), fmt.points(verdict.margin)
     if not within:
         return f"Take {verdict.best}: no cheaper one is shown to be within {margin}."
-    told = f"Within {margin} of it: {listed(within)};"
+    text = f"Within {margin} of it: {listed(within)};"
     if least is None:
-        return f"{told} take {verdict.best}, because no cost is known of all of them."
+        return f"{text} take {verdict.best}, because no cost is known of all of them."
     which = "also the cheapest" if least.label == verdict.best else "the cheapest"
-    return f"{told} take {least.label}, {which} ({least.cost})."
+    return f"{text} take {least.label}, {which} ({least.cost})."
 
 
 def _undecided(standing: Standing) -> str:

@@ -1,14 +1,12 @@
-"""Whether a model's probabilities mean what they say: of what it is 80% sure, 80% is right.
+"""Calibration: whether 80% of the answers given with 80% confidence are right.
 
 The expected calibration error puts the probability of the predicted class into `BINS` bins of equal
-width from 0 to 1, and averages how far the share that was right is from the mean probability, by
-the number of images. On few images it is above 0 even for a perfect model, by chance; how far is
-`chance_ece`.
+width from 0 to 1, and averages the distance between accuracy and mean probability, weighted by
+images. On few images it is above 0 by chance even for a perfect model; `chance_ece` says how far.
 
-Temperature scaling divides the logits by one number, fitted on validation so that the loss there is
-least. No answer changes, only how sure it is. It needs nothing but stored probabilities: softmax
-logits are their logarithms, up to a constant that does not matter, and one sigmoid is a softmax
-over two classes.
+Temperature scaling divides the logits by one number, fitted to minimise the validation loss. It
+changes no answer, only its confidence, and needs only stored probabilities: softmax logits are
+their logarithms, up to a constant, and one sigmoid is a softmax over two classes.
 """
 
 from __future__ import annotations
@@ -43,9 +41,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class Temperature:
-    """What the logits are divided by: above 1 the model was too sure, below 1 not sure enough.
+    """What the logits are divided by: above 1 if overconfident, below 1 if underconfident.
 
-    `value` is `None`, with the reason, where the validation images are too few to tell.
+    `value` is `None`, with the reason, if there are too few validation images.
     """
 
     value: float | None
@@ -70,8 +68,8 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
 def chance_ece(probabilities: Floats) -> float:
     """Return the error expected by chance if these probabilities were exactly right.
 
-    In a bin the number of right answers then scatters around its mean as independent coins do, and
-    the mean distance of a normal variable is its standard deviation times the root of 2/pi.
+    The number of right answers in a bin is then a sum of independent Bernoulli variables, and the
+    mean absolute deviation of a normal variable is its standard deviation times sqrt(2/pi).
     """
     confidence = probabilities.max(axis=1)
     variances = np.bincount(_bin_of(confidence), confidence * (1 - confidence))
@@ -126,7 +124,7 @@ def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
         if abs(newton - factor) <= 1e-10 * factor or high - low <= 1e-10 * factor:
             return factor, information
         low, high = (factor, high) if slope > 0 else (low, factor)
-        # Where Newton's step leaves what is known to hold the maximum, halve that instead.
+        # If Newton's step leaves the bracket, bisect instead.
         factor = newton if low < newton < high else (low + high) / 2
 
 
@@ -153,7 +151,7 @@ def calibrated(evidence: Evidence) -> tuple[Counts, Floats] | None:
 
 
 def _bin_of(confidence: Floats) -> Counts:
-    # A bin holds its upper end, as in the papers; the margin keeps 0.8 = 12/15 on its side of it.
+    # A bin includes its upper end, as in the papers; the tolerance keeps 0.8 = 12/15 in its bin.
     place: Counts = np.clip(np.ceil(confidence * BINS - 1e-9) - 1, 0, BINS - 1).astype(np.int64)
     return place
 

@@ -1,7 +1,7 @@
-"""How right a trained model was, from the probabilities it gave each image.
+"""Accuracy, loss and scores by class, from the probabilities of each image.
 
 Figures over a split whose probabilities are missing or not finite are `None`: a model that diverged
-has no accuracy, although `argmax` would happily give one.
+has no accuracy, although `argmax` would give one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How one class fared. Where it had no images, recall and F1 are NaN: nothing is known."""
+    """The scores of one class. Without images, recall and F1 are NaN."""
 
     precision: float
     recall: float
@@ -36,7 +36,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Guesses:
-    """What a model took each test image for, and the probability that it gave to that."""
+    """The predicted class of each test image, with its probability."""
 
     labels: Counts  # the true classes
     predicted: Counts

@@ -10,8 +10,7 @@ from bench.analysis.metrics.base import METRICS, Column, Kind, Metric
 from bench.analysis.metrics.latency import best_batch, durations, throughput, timed_runtime
 from bench.storage.records import Evidence
 
-# What must happen before there is a trained model, each as from cold caches. Measuring it is not
-# part of that.
+# What is needed to get a trained model, each from cold caches. Measuring it is not part of that.
 TRAINING_PARTS = ("data", "build", "features", "compile", "tuning", "train")
 
 

@@ -1,7 +1,7 @@
-"""How fast the trained model answers, from the raw durations of its queries.
+"""Latency and throughput of the trained model, from the raw durations of its queries.
 
-The figures are those of the first runtime that the record names: the same one for every backbone of
-a run, so a backbone on which it failed has none rather than another's.
+The figures are those of the first runtime in the record, the same for every backbone of a run: a
+backbone on which it failed has no figures rather than those of another runtime.
 """
 
 from __future__ import annotations

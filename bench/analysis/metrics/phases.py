@@ -1,7 +1,7 @@
-"""What each phase of the protocol did: the test answers after it, and its best and last epochs.
+"""What each phase of the protocol changed: test answers after it, and its best and last epochs.
 
-Fine-tuning may help or hurt, and a network may know its training images by heart. What the last
-phase changed is told with its interval, because a few images more or less are mostly luck.
+Fine-tuning may help or hurt, and a network may overfit. The change of the last phase comes with its
+interval, because a difference of a few images is mostly chance.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _change(evidence: Evidence) -> tuple[float, float, float] | None:
     right = right_after_phases(evidence)
     if right is None:
         return None
-    # SciPy is only wanted here, and the worker imports every metric.
+    # SciPy is needed only here, and the worker imports every metric.
     from bench.analysis.statistics.intervals import change
     from bench.analysis.statistics.spread import spread
 
@@ -62,7 +62,7 @@ def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -
         if which == "best" and of == "validation":
             return phase.kept.accuracy if phase.kept else None
         epoch = phase.kept_epoch if which == "best" else phase.epochs[-1]
-        if epoch is None:  # the weights that the phase began with have no training figures
+        if epoch is None:  # the phase's initial weights have no training figures
             return None
         return epoch.accuracy if of == "train" else epoch.val_accuracy
 

@@ -1,4 +1,4 @@
-"""What is left of the accuracy on corrupted test images, where a run was asked to measure it."""
+"""Accuracy on corrupted test images, if the run measured it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.storage.records import Evidence
 
 @dataclass(frozen=True)
 class Robustness:
-    """Right answers by corruption and strength, and to the same images as they are."""
+    """Right answers by corruption and strength, and on the same images uncorrupted."""
 
     corruptions: tuple[str, ...]
     right: Counts  # corruptions x strengths

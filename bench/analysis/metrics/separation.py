@@ -1,4 +1,4 @@
-"""How well a model's probabilities order the images, whatever threshold is put on them."""
+"""How well a model's probabilities order the images, independent of a threshold: ROC."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def area(positive: Floats, negative: Floats) -> float:
 def mean_area(labels: Counts, probabilities: Floats) -> float | None:
     """Return the area for two classes, or the mean over classes of each against the rest.
 
-    A class without images, or with all of them, has no area and no part in the mean.
+    A class without images, or with all of them, has no area and is left out of the mean.
     """
     areas = []
     for label in range(probabilities.shape[1]):

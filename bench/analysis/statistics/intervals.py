@@ -1,8 +1,8 @@
 """95% intervals that cover both seeds and test images.
 
-Drawing seeds and images with replacement gives intervals that are too narrow where few answers are
-wrong and few seeds lie far apart. So the variance that such draws would find is taken in closed
-form, corrected for few seeds, and put into score intervals, which hold near the ends.
+Resampling seeds and images gives intervals that are too narrow if few answers are wrong or there
+are few seeds. So the bootstrap variance is computed in closed form, corrected for few seeds, and
+put into score intervals, which keep their coverage near 0 and 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.special import ndtri, stdtrit
 
 from bench.analysis.statistics.spread import Spread, Values, spread
 
-DOUBT = 0.25  # images that speak for all seeds answering alike, before any was seen
+PRIOR_IMAGES = 0.25  # prior weight of "all seeds answer alike", in images
 SHARE_POWER = 2.25  # chosen by simulation: see `_quantile`
 LEVEL = 0.95
 
@@ -29,18 +29,18 @@ def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
     found = spread(answers)
     seeds, images = answers.shape[-2:]
     share = found.mean
-    # Where few images are wrong, they tell little of how alike the seeds answer an image.
+    # If few images are wrong, they say little about how alike the seeds answer an image.
     telling, alike = images * share * (1 - share), share * (1 - share) / images
-    of_images = (telling * found.images + DOUBT * alike) / (telling + DOUBT)
+    of_images = (telling * found.images + PRIOR_IMAGES * alike) / (telling + PRIOR_IMAGES)
     found = replace(found, images=of_images)
     variance = found.variance
     least = np.maximum(alike / seeds, np.finfo(np.float64).tiny)
-    # All right, or all wrong: no variance is seen, and the images are as many as there are.
+    # All right, or all wrong: no variance is observed, so every image counts.
     worth = np.where(variance > 0, share * (1 - share) / np.maximum(variance, least), float(images))
     times = _quantile(found)
-    spare = times**2 / worth
-    middle = (share + spare / 2) / (1 + spare)
-    half = times * np.sqrt(share * (1 - share) / worth + spare / (4 * worth)) / (1 + spare)
+    extra = times**2 / worth
+    middle = (share + extra / 2) / (1 + extra)
+    half = times * np.sqrt(share * (1 - share) / worth + extra / (4 * worth)) / (1 + extra)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
@@ -49,9 +49,8 @@ def change(
 ) -> tuple[Values, Values]:
     """Return the ends of the interval of a difference of two means on the same `images`.
 
-    As if two images more had been answered by one seed: half of one won and half of one lost, after
-    Agresti and Min. Few images are answered differently, and where none is the difference is not
-    thereby known to be nothing.
+    Two images are added, half of one won and half of one lost, after Agresti and Min: even if no
+    image is answered differently, the difference is not known to be zero.
     """
     more = images + 2
     mean = found.mean * images / more
@@ -71,9 +70,9 @@ def _quantile(found: Spread, level: float = LEVEL) -> Values:
     """Return a quantile between the normal one, for variance from many images, and Student's, for
     variance from few seeds, by the seeds' share of the variance.
 
-    Satterthwaite's degrees of freedom do this with the square of the share, which is right where it
-    is small, and fall short of 95% by up to 8 points where it is large and there are two seeds.
-    Weighing the squares of the quantiles holds over the whole range.
+    Satterthwaite's degrees of freedom use the square of the share, which is right for small shares
+    but falls short of 95% by up to 8 points for large ones with two seeds. Weighting the squared
+    quantiles holds over the whole range.
     """
     variance = found.variance
     share = np.divide(found.seeds, variance, out=np.zeros_like(variance), where=variance > 0)

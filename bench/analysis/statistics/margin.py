@@ -1,9 +1,9 @@
 """Which of several may be taken for the best: those shown to be within a margin of it.
 
-That a test finds no difference does not make two equal: with few images it finds none between
-backbones that are 10 points apart. So one is within the margin only where the data rule out that it
-is further behind than that (non-inferiority), worse only where they rule out that it is as good as
-the best, and undecided otherwise.
+No significant difference does not mean equal: with few images a test finds none between backbones
+that are 10 points apart. So a backbone is within the margin only if the data rule out that it is
+further behind than that (non-inferiority), worse only if they rule out that it is as good as the
+best, and undecided otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.analysis.statistics.pairwise import LEVEL, Pairs, paired_differences
 from bench.analysis.statistics.spread import Spread
 
 Place = Literal["best", "within", "undecided", "worse"]
-POWER = 0.8  # how often the images or seeds that are asked for would decide
+POWER = 0.8  # how often the recommended images or seeds would decide
 MAX_IMAGES = 1_000_000
 MAX_SEEDS = 100
 
@@ -32,9 +32,9 @@ class Placement:
 
     place: Place
     behind: float  # the best less this one
-    could_be: float  # how far behind any other, at most: the upper end of the 95% interval
-    images: int | None = None  # so many would decide, if the differences stay as they are
-    seeds: int | None = None  # the same where no number of images would
+    could_be: float  # at most this far behind any other: the upper end of the 95% interval
+    images: int | None = None  # this many would decide, if the differences stay as they are
+    seeds: int | None = None  # this many would, if no number of images would
 
 
 def place(
@@ -43,8 +43,8 @@ def place(
     """Place each of `answers` (backbones, seeds, images); `margin` is a share, 0.01 is a point.
 
     k is within the margin where the upper end of the 95% interval of j - k is below it for every
-    other j. All have to hold at once, so nothing needs a correction. k is worse where the lower end
-    of the best - k is above 0, after Holm over all that are compared with the best.
+    other j; all must hold at once, so no correction is needed. k is worse if the lower end of
+    best - k is above 0, with Holm's correction over all that are compared with the best.
     """
     count, seeds, images = answers.shape
     apart = paired_differences(answers) if apart is None else apart
@@ -95,7 +95,7 @@ def _worse(behind: dict[int, Spread], images: int, seeds: int) -> set[int]:
         clear = [k for k, end in ends.items() if end > 0]
         if not clear:
             break
-        # Rejecting all that are clear at this level is what going on one by one would do.
+        # Rejecting all that are significant at this level equals rejecting them one by one.
         for k in clear:
             del left[k]
     return set(behind) - set(left)

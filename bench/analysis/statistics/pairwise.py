@@ -1,7 +1,9 @@
-"""Whether two that answered the same images differ significantly, each pair of several.
+"""Pairwise significance: which backbones differ on the same test images, and tie groups.
 
-No significant difference is not equality: which of several may be taken for the best is decided in
-`margin`.
+No significant difference is not equality: which backbones may be recommended is decided in
+`margin`. It is not transitive either: a may tie with b, and b with c, while a and c differ. So a
+backbone may be in several tie groups, each with a letter; two that share a letter do not differ
+significantly.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ class Comparison:
     difference: float  # how much more often the first is right
     low: float  # of the difference, 95%, for this pair alone
     high: float
-    p: float  # how often two equals would lie as far apart, for this pair alone
-    p_holm: float  # the same over all pairs, after Holm
+    p: float  # for this pair alone
+    p_holm: float  # corrected over all pairs, after Holm
 
     @property
     def differ(self) -> bool:
@@ -64,24 +66,24 @@ def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Compariso
 def paired_p_value(first: Answers, second: Answers) -> float:
     """Return the two-sided mid-p-value of `first` and `second` (seeds, images) being equal.
 
-    Were they equal, either could have given either's answers to an image: all exchanges, image by
-    image over all seeds at once, are counted exactly, and those that lie exactly as far apart as
-    what was seen count half. With one seed that is McNemar's mid-p test. What seeds differ by on
-    all images alike is added to each exchange, as Student's distribution.
+    A paired permutation test: if they are equal, their answers to an image are exchangeable. All
+    exchanges, image by image over all seeds at once, are counted exactly; those with exactly the
+    observed difference count half. With one seed this is McNemar's mid-p test. The spread between
+    seeds is added to each exchange, as Student's distribution.
     """
     seeds, images = first.shape
     won = first.sum(axis=0, dtype=np.int64) - second.sum(axis=0, dtype=np.int64)
     seen = abs(int(won.sum()))
     steps, chances = _exchanges(won)
     apart = difference(first, second)
-    # Of two seeds too little is known to take the luck off: equals would differ too often.
+    # Two seeds are too few to subtract the luck: equals would be called different too often.
     of_seeds = float(apart.seeds if seeds == 2 else apart.seeds_alone)
     if of_seeds > 0:
         scale = of_seeds**0.5 * seeds * images
         beyond = stdtr(apart.low_freedom, (steps - seen) / scale)
     else:
         beyond = (steps > seen) + 0.5 * (steps == seen)
-    # Both tails are alike, because each exchange is as likely as its opposite.
+    # The tails are symmetric: each exchange is as likely as its opposite.
     return float(np.clip(2 * (chances * beyond).sum(), MIN_P, 1.0))
 
 
@@ -97,8 +99,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return every sum that exchanges of `won` can have, and its probability.
 
-    An image by which one is ahead adds as much or takes it off, as a coin falls: in frequencies its
-    share is a cosine, and those of all images multiply.
+    Each image that one wins adds or subtracts its count with equal probability: its characteristic
+    function is a cosine, and those of all images multiply.
     """
     furthest = int(np.abs(won).sum())
     steps = np.arange(-furthest, furthest + 1)
@@ -108,7 +110,7 @@ def _exchanges(won: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.fl
         if by and images:
             waves *= np.cos(by * turn) ** images
     chances = np.fft.fftshift(np.fft.irfft(waves, len(steps)))
-    # What is left of rounding, and chances as small, would only cost time.
+    # Rounding errors, and probabilities as small, would only cost time.
     likely = chances > NEGLIGIBLE
     return steps[likely], chances[likely]
 

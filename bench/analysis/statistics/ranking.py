@@ -1,4 +1,4 @@
-"""How stable an order is: how often each would be first with other seeds and other images."""
+"""The stability of a ranking: how often each would be first with other seeds and other images."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MAX_DRAWN_NUMBERS = 10_000_000  # drawn in all, where there are very many images
 
 @dataclass(frozen=True)
 class Stability:
-    """Shares of the draws; what is equal in a draw shares it."""
+    """Shares of the draws; a tie within a draw is split."""
 
     first: NDArray[np.float64]  # of each
     beats: NDArray[np.float64]  # row over column
 
 
 def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0) -> Stability:
-    """Draw images with replacement, and for each of those compared what its seeds may add.
+    """Resample the images with replacement, and draw the effect of the seeds of each backbone.
 
-    `answers` are (those compared, seeds, images). Seeds as few as ours cannot be drawn with
-    replacement without making them look alike, so their part is drawn from Student's distribution.
+    `answers` are (backbones, seeds, images). So few seeds cannot be resampled without understating
+    their spread, so their effect is drawn from Student's distribution.
     """
     count, seeds, images = answers.shape
     random = np.random.default_rng(seed)
-    # Images that all answer alike are interchangeable: drawing how many of each kind is the same,
-    # and much cheaper, because most images are right for everyone.
+    # Images with the same answers are interchangeable: drawing how many of each kind is equivalent
+    # and much cheaper, because most images are right for all backbones.
     kinds, sizes = np.unique(answers.sum(axis=1), axis=1, return_counts=True)
     draws = min(most_draws, max(MIN_DRAWS, MAX_DRAWN_NUMBERS // len(sizes)))
     drawn = random.multinomial(images, sizes / images, size=draws)

@@ -1,10 +1,9 @@
-"""How far a mean over seeds and images may be from what other seeds and images would give.
+"""The variance of a mean over seeds and images, split into its sources.
 
-Every seed answers the same images, so the two are crossed: an image is hard for all seeds, and a
-seed is lucky on all images. The variance of the mean has a part for each, and one for the luck of
-single answers, which shows in both and must count once. It is counted with the seeds' part: how far
-the seeds' means lie apart. With two to five seeds that rests on very little, so how little is kept
-beside it.
+Every seed answers the same images, so the two factors are crossed: an image is hard for all seeds,
+and a seed is good on all images. The variance of the mean has a part for each, and a residual of
+single answers ("luck"), which shows in both and must count once: it is counted with the seeds'
+part. With two to five seeds that part has few degrees of freedom, so these are kept with it.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ Values = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean and the parts of its variance; each an array over whatever leads the answers."""
+    """A mean and the parts of its variance; each an array over the leading axes of the answers."""
 
     mean: Values
     images: Values  # variance of the mean that comes from the choice of images
     seeds: Values  # the same from the choice of seeds, and from the luck of single answers
-    luck: Values  # what of `seeds` that luck explains
-    seeds_alone: Values  # what of `seeds` the seeds explain, of each backbone at least nothing
-    freedom: Values  # how many independent deviations `seeds` rests on
-    low_freedom: Values  # the same, estimated so that it errs on the low side: for tests
+    luck: Values  # the part of `seeds` that luck explains
+    seeds_alone: Values  # the part of `seeds` that the seeds explain, at least 0
+    freedom: Values  # degrees of freedom of `seeds`
+    low_freedom: Values  # the same, estimated conservatively: for tests
 
     @property
     def variance(self) -> Values:
@@ -44,8 +43,8 @@ def spread(answers: NDArray[np.generic]) -> Spread:
     if seeds == 1:
         none = np.zeros_like(mean)
         return Spread(mean, from_images, none, none, none, none, none)
-    # What is left of each answer when its image and its seed are taken off: its sum of squares is
-    # the whole less the two parts.
+    # The residual after subtracting image and seed effects: its sum of squares is the total less
+    # the two parts.
     whole = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
     by_seed = ((of_seeds - mean[..., None]) ** 2).sum(axis=-1)
     rest = np.maximum(whole - seeds * images * from_images * images - images * by_seed, 0.0)
@@ -66,8 +65,8 @@ def spread(answers: NDArray[np.generic]) -> Spread:
 def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Spread:
     """Return the spread of how much more often `first` is right than `second`.
 
-    Paired by image. Seeds are not: one seed does not do the same to two networks, and there may be
-    more of the one than of the other.
+    Paired by image, not by seed: a seed does not have the same effect on two networks, and the
+    numbers of seeds may differ.
     """
     a, b = spread(first), spread(second)
     apart = first.mean(axis=-2) - second.mean(axis=-2)

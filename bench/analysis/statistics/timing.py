@@ -1,10 +1,9 @@
-"""The change of a median latency between two processes, with an interval that has more in it than
-the queries of each.
+"""The change of a median latency between two processes, and the drift of a machine's speed.
 
 Two processes that run the same code do not take the same time: other work on the machine, the
-clock, where the memory lies. One process a run does not show that, so it is taken from what does:
-how far the rounds of a run lie apart, each a sample of the machine at another moment, and a fixed
-piece of work that both runs timed.
+clock, the memory layout. One process per run does not show that, so the variance is estimated from
+the rounds of a run, each a sample of the machine at another moment, and from a fixed piece of work
+that both runs timed.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ class Timed:
 def change_of_medians(before: Timed, after: Timed) -> tuple[float, float] | None:
     """Return the ends of the 95% interval of the difference; `None` if data are missing.
 
-    By factors: a machine that is slowed down takes a tenth longer, not a millisecond. The variance
-    between processes is that between the rounds of one, undivided: the luck of a process does not
-    average out over its queries. By how much the fixed work took longer is added on its side, since
-    nobody knows how much of that the model felt.
+    On a log scale: a slower machine takes a tenth longer, not a millisecond. The variance between
+    processes is that between the rounds of one, undivided: it does not average out over queries.
+    The change of the fixed work extends the interval on its side, since it is unknown how much of
+    it affected the model.
     """
     runs = (before, after)
     if any(len(r.queries) < 2 * ROUNDS or len(r.calibration) < 2 for r in runs):
