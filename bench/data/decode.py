@@ -1,9 +1,9 @@
-"""From the bytes of an image file to square uint8 RGB pixels: the one way every image goes.
+"""Decoding: from the bytes of an image file to square uint8 RGB pixels, in one way for all images.
 
-Whatever Pillow can read is turned upright, brought to 8-bit RGB and resized; what it cannot read
-whole is refused with a reason. Decoders differ (by up to 4/255 for JPEG, 23/255 for resizing), so
-all that decides a pixel is in this file, under one version number. Where the bytes come from and
-where the pixels go is for others.
+What Pillow can read is turned upright, converted to 8-bit RGB and resized; what it cannot read
+completely is refused with a reason. Decoders differ (by up to 4/255 for JPEG, 23/255 for resizing),
+so all that affects a pixel is in this file, under one version number. The format by a file's first
+bytes is here too: a file whose extension is wrong is decoded all the same, but reported.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-DECODE_VERSION = 1  # raise it with any change that may change a pixel: stored pixels are made anew
+DECODE_VERSION = 1  # raise it with any change that may change a pixel: images are decoded again
 
 # Pillow's own threshold for a warning; here it is the limit. One image of this size already takes
 # a few hundred megabytes while it is converted.
 MAX_PIXELS = 89_478_485
 
-# A JPEG decoder can shrink by 2, 4 or 8 at little cost. Down to twice the wanted size nothing is
-# lost, and the rule looks at one size at a time, so that pixels do not depend on which other sizes
+# A JPEG decoder can shrink by 2, 4 or 8 at little cost. Down to twice the target size nothing is
+# lost. The rule is applied to one size at a time, so that pixels do not depend on which other sizes
 # are made in the same pass.
 DRAFT_UP_TO = 320
 MIN_DRAFT = 640
 
-# Raster formats alone: Pillow also opens formats that start other programs or reach for other files
-# (EPS, WMF, ...), and a data set is not a place to run those.
+# Raster formats only: Pillow also opens formats that start other programs or read other files (EPS,
+# WMF, ...), which a data set must not do.
 FORMATS = (
     *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA"),
     *("AVIF", "JPEG2000", "ICO", "PCX", "QOI"),
@@ -55,14 +55,14 @@ Pixels = NDArray[np.uint8]
 
 
 class BadImageError(Exception):
-    """This image cannot be used; the text is the reason."""
+    """This image cannot be used; the message is the reason."""
 
 
 def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
-    """The image at each of `sizes`, as (size, size, 3); straight to the square, as Keras does.
+    """Decode the image at each of `sizes`, as (size, size, 3), resized as Keras does.
 
-    The aspect ratio is not kept: cropping could cut off what the label is about. `BadImageError`
-    says something of the image, `OSError` of this machine: the next run may fare better.
+    The aspect ratio is not kept: cropping could cut off the labelled object. `BadImageError` is
+    about the image, `OSError` about this machine: the next run may succeed.
     """
     try:
         return _decode(data, sizes)
@@ -83,7 +83,7 @@ def _decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Hush Pillow's warnings on odd files, which are reported in our own words or harmless.
+    """Suppress Pillow's warnings on odd files, which are reported otherwise or harmless.
 
     Warning filters belong to the whole process: enter once, around all decoding threads.
     """
@@ -99,7 +99,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
-    """The whole image, upright, as 8-bit RGB, and whether the decoder made it smaller."""
+    """Return the whole image, upright, as 8-bit RGB, and whether the decoder shrank it."""
     if not data:
         raise BadImageError("the file is empty")
     try:
@@ -117,7 +117,7 @@ def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
     except MemoryError:
         raise
     except Exception as error:
-        # Decoders raise whatever they trip over (OSError, SyntaxError, struct.error, ...).
+        # Decoders raise anything on bad data (OSError, SyntaxError, struct.error, ...).
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadImageError(f"damaged or cut off: {reason}") from None
     shrunk = image.size not in ((width, height), (height, width))
@@ -128,7 +128,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = UPRIGHT.get(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:
-        return image  # a broken EXIF block says nothing against the pixels
+        return image  # a broken EXIF block does not affect the pixels
     return image if turned is None else image.transpose(turned)
 
 
@@ -138,8 +138,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         return _to_grey(image, top=None)
     if image.has_transparency_data:
-        # On white: what is cut out was mostly cut out for a white page. Just dropping the alpha
-        # channel would show whatever colour happens to lie under the transparent pixels.
+        # On white, the usual background of cut-out objects. Dropping the alpha channel would show
+        # whatever colour the transparent pixels have.
         rgba = image.convert("RGBA")
         page = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(page, rgba).convert("RGB")
@@ -150,15 +150,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_grey(image: Image.Image, top: int | None) -> Image.Image:
-    """Scaled to 8 bits, not clipped.
+    """Scale to 8 bits without clipping.
 
-    Files of 32 bits do not say which value is white. The narrowest usual range that holds all
-    values is taken, or else their own.
+    32-bit files do not define which value is white. The narrowest usual range that contains all
+    values is used, or else their own range.
     """
     values = np.asarray(image, dtype=np.float64)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
-        raise BadImageError("holds values that are not numbers")
+        raise BadImageError("has values that are not numbers")
     black, white = 0.0, float(top or 0)
     if top is None:
         usual = (1, 255, 65535) if image.mode == "F" else (65535,)
@@ -169,7 +169,7 @@ def _to_grey(image: Image.Image, top: int | None) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-# What a file of each format begins with, and at which byte.
+# The first bytes of each format, and at which offset they are.
 SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
     ("JPEG", 0, b"\xff\xd8\xff"),
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
@@ -185,7 +185,7 @@ SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
     ("BMP", 0, b"BM"),
     *(("PNM", 0, b"P%d" % number) for number in range(1, 7)),
 )
-# TGA and PCX have no signature that could be trusted; files so named are not judged.
+# TGA and PCX have no reliable signature; their extensions are not checked.
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
@@ -203,14 +203,14 @@ EXTENSIONS = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in 
 
 
 def format_of(data: bytes) -> str | None:
-    """The format that the first bytes tell, if they tell any."""
+    """Return the format by the first bytes, if they are known."""
     for name, start, signature in SIGNATURES:
         if data.startswith(signature, start):
             return name
     return None
 
 
-def belied(id: str, data: bytes) -> str:
-    """The format of an image whose name says another; "" where the name is right, or says none."""
+def mismatched_format(id: str, data: bytes) -> str:
+    """Return the real format of an image whose file extension is wrong; "" if it is right."""
     said, found = EXTENSIONS.get(PurePosixPath(id).suffix.lower()), format_of(data)
     return "" if said is None or found in (None, said) else str(found)

@@ -1,7 +1,8 @@
-"""Which images belong together (the same animal, the same video), as a user's file says.
+"""Which images belong together (the same animal, the same video), and splits that keep them so.
 
-A CSV or TSV file with the columns `image` and `group`, or a JSON file that maps images to groups.
-Images that it does not name stand alone. How splits are carved by groups is in `group_splits.py`.
+A user's CSV or TSV file has the columns `image` and `group`; a JSON file maps images to groups.
+An image that is not named is a group of its own. Groups are ordered as single images are: without
+groups, the result is that of `splits.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LISTED = 3  # names that an error gives as examples
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """The group of each image named in the file, the images as they are written there."""
+    """Read the group of each image named in the file."""
     suffix = path.suffix.lower()
     if suffix not in (*DELIMITERS, ".json"):
         raise UsageError(f"groups file {path} must end in .csv, .tsv or .json.")
@@ -52,10 +53,10 @@ def read_groups(path: Path) -> dict[str, str]:
 
 
 def match_groups(groups: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:
-    """The group of each of the data set's images that the file names.
+    """Return the group of each image of the data set that the file names.
 
-    An image may be named by its whole path within the data set or by the end of it, as the bare
-    file name, where that fits one image only.
+    An image may be named by its whole path within the data set, or by the end of it, such as the
+    file name, if that matches one image only.
     """
     ends: dict[str, list[str]] = defaultdict(list)
     for id in ids:
@@ -66,7 +67,7 @@ def match_groups(groups: Mapping[str, str], ids: Iterable[str]) -> dict[str, str
     unknown = []
     for image, group in groups.items():
         name = image.replace("\\", "/").removeprefix("./")
-        # A whole path is the end of other paths only where a folder repeats itself.
+        # A whole path may also be the end of another path, if a folder repeats itself.
         fitting = [id for id in ends.get(name, ()) if id == name] or ends.get(name, [])
         if not fitting:
             unknown.append(image)
@@ -110,7 +111,7 @@ def _table_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
     def pairs(items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-        return items  # a dict would swallow an image that is named twice
+        return items  # a dict would drop an image that is named twice
 
     try:
         content = json.loads(text, object_pairs_hook=pairs)
@@ -127,7 +128,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
         yield f"entry {number}", image.strip(), str(group).strip()
 
 
-Name = tuple[bool, str]  # of a group, or of an image that stands alone: they may be called alike
+Name = tuple[bool, str]  # whether of a group or of an ungrouped image, as both may have one name
 Members = dict[Name, list[Listed]]
 
 
@@ -140,10 +141,10 @@ def split_groups(
     seed: int,
     percent: int,
 ) -> dict[SplitName, list[Listed]]:
-    """`images` as train and the splits to `carve`, each with about `percent` of every class.
+    """Split `images` into train and those to `carve`, with about `percent` of each class.
 
-    Groups are gone through in an order drawn by `seed`; one is taken where that brings the classes
-    of the split nearer to their share. What no split takes is train.
+    Groups are visited in an order drawn by `seed`; one is taken if that brings the classes of the
+    split nearer to their share. What no split takes is train.
     """
     members: Members = defaultdict(list)
     for image in images:
@@ -167,7 +168,7 @@ def _taken(waiting: Sequence[Name], members: Members, share: Mapping[int, int]) 
     taken: set[Name] = set()
     for group in waiting:
         counts = Counter(image.label for image in members[group])
-        # How much nearer the split comes to its shares, summed over the classes.
+        # By how much the split gets nearer to its shares, summed over the classes.
         gain = sum(abs(missing[c]) - abs(missing[c] - n) for c, n in counts.items())
         if gain > 0:
             taken.add(group)
@@ -175,7 +176,7 @@ def _taken(waiting: Sequence[Name], members: Members, share: Mapping[int, int]) 
                 missing[label] -= count
     there = {image.label for group in taken for image in members[group]}
     for label in share.keys() - there:
-        # All its groups are more than twice its share: the smallest of them does least harm.
+        # All its groups are more than twice its share: take the smallest.
         holding = [g for g in waiting if any(image.label == label for image in members[g])]
         taken |= set(sorted(holding, key=lambda group: len(members[group]))[:1])
     return taken

@@ -1,7 +1,6 @@
-"""A data set without some of its images, and their pixels in the store: nothing is decoded again
-unless somebody deleted it there.
+"""A data set without some of its images, and its pixels in the store.
 
-The user's files stay as they are.
+Nothing is decoded again unless it was deleted from the store. The user's files are not changed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ROWS = 256
 def leave_out(
     dataset: Dataset, ids: Collection[str], sizes: Sequence[int], *, store: Store, note: str
 ) -> Dataset:
-    """`dataset` without the images `ids`, at all `sizes`; `note` tells why.
+    """Return `dataset` without the images `ids`, at all `sizes`; `note` says why.
 
     `DatasetError` where that would leave a class without images.
     """
@@ -67,8 +66,8 @@ def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: 
     again = leave_out(whole, unwanted, sizes, store=store, note="")
     if again.fingerprint != dataset.fingerprint:
         raise DatasetError(
-            f"the images of {dataset.name} have left the cache {store.root}, and the files are no "
-            "longer those of the run's beginning. Restore them, or start another run."
+            f"the images of {dataset.name} are no longer in the cache {store.root}, and the files "
+            "have changed since the run began. Restore them, or start another run."
         )
 
 
@@ -100,7 +99,7 @@ def _copy(
             for start in range(0, len(rows), ROWS):
                 writer.append(pixels[rows[start : start + ROWS]])
                 forget_pages(pixels)
-            # What these images cost to decode: that is what a trial from cold caches would take.
+            # The time to decode these images, which a trial from cold caches would take.
             cost = whole.cost_seconds * len(rows) / len(pixels)
             writer.commit(parts(split, size), cost)
         finally:

@@ -1,7 +1,6 @@
 """What is known of a data set before any pixel is decoded: names, labels, splits, where to read.
 
-Every kind of source (folder, archive, TensorFlow Datasets, demo) ends in a `Listing`; from there on
-nothing asks where the images came from.
+Every source ends in a `Listing`; from there on nothing depends on where the images came from.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Reader(Protocol):
     """Fetches images; used by several threads at once."""
 
     def read(self, id: str) -> bytes:
-        """The image's file as it is stored, still encoded. `OSError` where it cannot be read."""
+        """Return the image's file, still encoded. `OSError` if it cannot be read."""
         ...
 
 
@@ -37,23 +36,23 @@ class Listing:
     """Every image of a data set with its split and label, and how to read it."""
 
     name: str  # short, and safe as the name of a folder
-    description: str  # what it is and, where there was a choice, why it was taken
+    description: str  # what it is and, if there was a choice, why it was chosen
     classes: tuple[str, ...]
     splits: Mapping[SplitName, tuple[Listed, ...]]
     reader: Reader
-    identity: str  # changes when any image may have changed; cheap to find out
+    identity: str  # changes when any image may have changed; cheap to compute
     notes: tuple[str, ...] = ()  # facts to report
-    warnings: tuple[str, ...] = ()  # what makes the figures weaker than they look
+    warnings: tuple[str, ...] = ()  # what makes the figures less reliable
     groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one
 
 
 def safe_name(text: str) -> str:
-    """`text` with all that could trouble a file system or a shell replaced."""
+    """Replace all characters that could be a problem for a file system or a shell."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "dataset"
 
 
 def digest_of(lines: Iterable[str]) -> str:
-    """SHA-256 over lines; each ends in a newline, so that no two lists give the same text."""
+    """Return the SHA-256 of lines, each ended by a newline so that no two lists are equal."""
     total = hashlib.sha256()
     for line in lines:
         total.update(line.encode() + b"\n")
@@ -66,7 +65,7 @@ UNEVEN = 10  # times as many images in the largest class as in the smallest
 
 
 def cautions(listing: Listing) -> tuple[str, ...]:
-    """Sentences for the user; none for a data set of good size and balance."""
+    """Return warnings to the user; none for a data set of sufficient size and balance."""
     found = []
     test = len(listing.splits["test"])
     if test < FEW_TEST:

@@ -1,7 +1,7 @@
 """Decoded images in the store: one uint8 array for each split and size, and how it is found again.
 
-The address depends on the images' content alone. So a process that holds no more than a `Dataset`
-read back from its JSON finds the pixels, and two data sets that share a split share its array.
+The address depends on the images' content alone. So a process that only has a `Dataset` read from
+JSON finds the pixels, and two data sets that share a split share its array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KIND = "images"
 
 
 def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
-    """The stored array (images, size, size, 3), in the order of `dataset.splits[split].ids`."""
+    """Return the array (images, size, size, 3), in the order of `dataset.splits[split].ids`."""
     entry = find(dataset.splits[split], size, store)
     if entry is None:
         raise DatasetError(
@@ -36,26 +36,26 @@ def find(split: Split, size: int, store: Store) -> Entry | None:
 
 @contextmanager
 def keeping(store: Store) -> Iterator[None]:
-    """Say what to do where decoded images cannot be kept: without them nothing can be trained."""
+    """Turn a failure to store decoded images, which training needs, into a `DatasetError`."""
     try:
         yield
     except NoRoomError as error:
         raise DatasetError(
             f"there is no room for the decoded images in the cache {store.root}: {error}. "
-            "Free some, allow the cache more, or use fewer or smaller images."
+            "Free some space, raise the cache's limit, or use fewer or smaller images."
         ) from error
     except NotKeptError as error:
         raise DatasetError(
-            f"the decoded images cannot be kept: {error}. Make it writable, or name another "
+            f"the decoded images cannot be stored: {error}. Make it writable, or name another "
             "folder with --cache."
         ) from error
 
 
 def parts(split: Split, size: int) -> dict[str, Any]:
-    """What the address of a split's array is made of."""
+    """Return what identifies a split's array in the cache."""
     return {"decode": DECODE_VERSION, "size": size, "digests": digest_of(split.digests)}
 
 
 def nbytes(count: int, size: int) -> int:
-    """What the array of so many images takes."""
+    """Return the size of the array of this many images."""
     return count * size * size * 3

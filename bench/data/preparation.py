@@ -1,9 +1,9 @@
 """From a listing to a data set that can be trained on: every image decoded once, bad ones left out.
 
-What one pass over the files found (each image's digest, whether its name belies its format, or why
-it is unusable) is remembered in the store under the listing's identity. So a later run reads no
-image at all, and a changed file makes a new pass. Only what decoding says is remembered: a file
-that could not be read is tried again by each run, and read then, it makes a new pass too.
+What one pass over the files found (each image's digest, a wrong extension, or why it is unusable)
+is remembered in the store under the listing's identity. So a later run reads no image at all, and a
+changed file causes a new pass. A file that could not be read is tried again by each run; if it can
+be read, that causes a new pass too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from typing import Any
 import numpy as np
 
 from bench.data import pixels
-from bench.data.decode import DECODE_VERSION, BadImageError, Pixels, belied, decode, quiet_pillow
+from bench.data.decode import (
+    DECODE_VERSION,
+    BadImageError,
+    Pixels,
+    decode,
+    mismatched_format,
+    quiet_pillow,
+)
 from bench.data.listing import Listing, Reader, digest_of
 from bench.data.pixels import find, keeping, nbytes, parts
 from bench.errors import DatasetError
@@ -29,19 +36,19 @@ from bench.system.parallel import prefetch_map
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
-VERSION = 3  # raise it when a pass has more to remember: older manifests do not have it
+VERSION = 3  # raise it when a pass remembers more, which older manifests do not have
 THREADS = max(2, available_cores())
-WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a bound for memory
+WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a limit on memory
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of one image: its digest, or the reason why it is left out."""
+    """The outcome for one image: its digest, or the reason why it is left out."""
 
     digest: str = ""
     format: str = ""  # of the content, where the name says another
     reason: str = ""
-    unread: bool = False  # its content was not seen: the reason may have passed by the next run
+    unread: bool = False  # it could not be read; the next run tries again
 
 
 Outcomes = Mapping[str, _Outcome]
@@ -62,8 +69,8 @@ def prepare(
     _check_classes(listing)
     wanted = sorted(set(sizes))
     with store.lock(KIND, _manifest_parts(listing)), keeping(store):
-        # A pass may find that files changed behind an old date; then the sizes made before are
-        # stale as well, and a second pass makes them anew.
+        # A pass may find that files changed although their dates did not; then the sizes decoded
+        # earlier are stale as well, and a second pass decodes them again.
         for _ in range(2):
             dataset, missing = _look(listing, wanted, store)
             if dataset is not None and not missing:
@@ -73,7 +80,7 @@ def prepare(
     if dataset is None or missing:
         raise DatasetError(
             f"the decoded images of {listing.name} did not stay in the cache {store.root}, or its "
-            "files change while they are read; see that nothing else deletes them, and try again."
+            "files change while they are read; make sure nothing else deletes them, and try again."
         )
     return dataset
 
@@ -86,7 +93,7 @@ def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset |
 
 
 def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
-    """The data set as it is remembered, and the sizes that are not in the store."""
+    """Return the data set as remembered, and the sizes that are not in the store."""
     outcomes = _remembered(listing, store)
     if outcomes is None:
         return None, sizes
@@ -95,14 +102,14 @@ def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | N
 
 
 def stored(dataset: Dataset, size: int, store: Store) -> bool:
-    """Whether all splits are in the store at this size."""
+    """Return whether all splits are in the store at this size."""
     return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
 
 
 def _decode_all(
     listing: Listing, sizes: list[int], store: Store, progress: Callable[[int, int], None]
 ) -> None:
-    """One pass over all images; leaves the manifest and the arrays in the store."""
+    """Decode all images in one pass, and store the manifest and the arrays."""
     start = time.perf_counter()
     counts = {split: len(listing.splits[split]) for split in SPLITS}
     total = sum(counts.values())
@@ -115,7 +122,7 @@ def _decode_all(
         rooms = (nbytes(counts[split], size) for split, size in each)
         drafts = store.drafts(pixels.KIND, list(zip(titles, rooms, strict=True)))
         writers.update(zip(each, drafts, strict=True))
-        # Pillow lets other threads run while it decodes.
+        # Pillow releases the GIL while it decodes.
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
             for split in SPLITS:
                 ids = [image.id for image in listing.splits[split]]
@@ -131,7 +138,7 @@ def _decode_all(
         dataset = _dataset(listing, outcomes)
         seconds = time.perf_counter() - start
         for (split, size), writer in writers.items():
-            # Decoding dominates and is shared: alone, each size would have cost nearly this.
+            # Decoding dominates and is shared: each size alone would have cost nearly this much.
             cost = seconds * counts[split] / total
             writer.commit(parts(dataset.splits[split], size), cost)
     finally:
@@ -147,7 +154,9 @@ def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
         return _unread(error), {}
     except BadImageError as error:
         return _Outcome(reason=str(error)), {}
-    return _Outcome(digest=hashlib.sha256(data).hexdigest(), format=belied(id, data)), squares
+    return _Outcome(
+        digest=hashlib.sha256(data).hexdigest(), format=mismatched_format(id, data)
+    ), squares
 
 
 def _unread(error: OSError) -> _Outcome:
@@ -168,7 +177,7 @@ def _manifest_parts(listing: Listing) -> dict[str, Any]:
 
 
 def _remembered(listing: Listing, store: Store) -> Outcomes | None:
-    """What the last pass found; nothing where there was none, or a file can be read by now that
+    """Return what the last pass found; None if there was none, or if a file can now be read that
     could not be read then."""
     entry = store.find(KIND, _manifest_parts(listing))
     if entry is None:
@@ -187,7 +196,7 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
 
 
 def _read_again(id: str, reader: Reader) -> _Outcome | None:
-    """Why the image still cannot be read; nothing where it can."""
+    """Say why the image still cannot be read; None if it can."""
     try:
         reader.read(id)
     except OSError as error:
@@ -203,7 +212,7 @@ def _remember(listing: Listing, outcomes: Outcomes, manifest: Draft, seconds: fl
         "formats": {id: o.format for id, o in outcomes.items() if o.format},
         "unread": [id for id, o in outcomes.items() if o.unread],
     }
-    # The same names may have had another content at the pass before.
+    # In the previous pass the same names may have had another content.
     manifest.commit(_manifest_parts(listing), seconds, found, replace=True)
 
 
@@ -223,7 +232,7 @@ def _check_classes(listing: Listing) -> None:
 
 
 def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
-    """What is left of the listing without the bad images; an error where that is not enough."""
+    """Return the listing without the bad images; an error if too few are left."""
     splits: dict[SplitName, Split] = {}
     excluded: list[Excluded] = []
     for split in SPLITS:
@@ -262,7 +271,7 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
 
 
 def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
-    """Over all that can change a figure: classes, labels, content, order and how it is decoded."""
+    """Hash all that can change a figure: classes, labels, content, order and decoding."""
     lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
     for split in SPLITS:
         each = zip(splits[split].labels, splits[split].digests, strict=True)

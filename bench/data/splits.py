@@ -1,8 +1,8 @@
 """Which image goes to which split: carving and taking subsets, by class and by seed.
 
-Images are ordered by a hash of seed and name. So the outcome does not depend on a random number
-generator's version, an image added to a folder leaves nearly all others where they were, and an
-image that turns out unreadable later changes nothing but its own split.
+Images are ordered by a hash of seed and name. So the result does not depend on the version of a
+random number generator, an added image leaves nearly all others in their split, and an image that
+turns out to be unreadable affects only its own split.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def three_splits(
     seed: int,
     groups: Mapping[str, str] = NO_GROUPS,
 ) -> Splits:
-    """All three splits from those that there are.
+    """Return all three splits, made from those that are given.
 
-    The figure that is reported must come from images that chose nothing. So where there are only
-    two splits the second one is the test set, whatever its name, and validation is carved from
-    train; where there is one, both are carved. Carving takes 15 % of each class, rounded, and at
-    least one image; the images of one of the `groups` (the group of each that has one) go together.
+    The reported figure must come from a held-out test set. So with only two splits the second one
+    is the test set, whatever its name, and validation is carved from train; with one, both are
+    carved. Carving takes 15 % of each class, rounded, and at least one image; the images of one of
+    the `groups` stay together.
     """
     if test is None:
         validation, test = None, validation
@@ -61,10 +61,10 @@ def three_splits(
 
 
 def with_limit(listing: Listing, limit: int, seed: int) -> Listing:
-    """A subset with at most `limit` training images, the other splits cut in proportion.
+    """Return a subset with at most `limit` training images, other splits in proportion.
 
-    Classes are balanced as far as they have images, and every class keeps at least one in every
-    split. A larger limit with the same seed keeps the images of a smaller one.
+    Classes are balanced as far as they have images, and every class keeps at least one image in
+    every split. A larger limit with the same seed includes the images of a smaller one.
     """
     classes = len(listing.classes)
     if limit < classes:
@@ -80,7 +80,7 @@ def with_limit(listing: Listing, limit: int, seed: int) -> Listing:
 
 
 def with_counts(listing: Listing, counts: Mapping[SplitName, int], seed: int) -> Listing:
-    """A class-balanced subset with at most `counts[split]` images in each split."""
+    """Return a class-balanced subset with at most `counts[split]` images in each split."""
     splits: dict[SplitName, tuple[Listed, ...]] = {}
     for split in SPLITS:
         per_class = _by_label(listing.splits[split], len(listing.classes))
@@ -96,9 +96,9 @@ def with_counts(listing: Listing, counts: Mapping[SplitName, int], seed: int) ->
 
 
 def balanced(available: Sequence[int], total: int) -> list[int]:
-    """How many of each class to take for `total` in all: as equal as their numbers allow.
+    """Return how many of each class to take for `total` in all, as equally as possible.
 
-    What a small class cannot give is shared among the others; earlier classes get the remainder.
+    What a small class lacks is taken from the others; earlier classes get the remainder.
     """
     shares = [0] * len(available)
     left = min(total, sum(available))
@@ -113,7 +113,7 @@ def balanced(available: Sequence[int], total: int) -> list[int]:
 
 
 def by_name(images: Iterable[Listed]) -> tuple[Listed, ...]:
-    """In the order every split is stored in: it must not depend on how the images were found."""
+    """Sort by name: the order of a split must not depend on how the images were found."""
     return tuple(sorted(images, key=lambda image: image.id))
 
 
@@ -144,8 +144,8 @@ def _by_label(images: Iterable[Listed], classes: int) -> list[list[Listed]]:
 
 
 def _ordered(images: Iterable[Listed], seed: int, purpose: str) -> list[Listed]:
-    # The purpose keeps one choice from leaning on another: a subset of what carving left over
-    # must not be those that carving came closest to taking.
+    # The purpose makes choices independent: a subset of what carving left over must not be the
+    # images that carving almost took.
     def rank(image: Listed) -> bytes:
         return hashlib.sha256(f"{purpose}\n{seed}\n{image.id}".encode()).digest()
 

@@ -1,8 +1,8 @@
 """Small pictures of the test images that reports show, kept with the run.
 
-Reports read nothing but the run's folder, and must still show an image when the photographs and the
-cache are gone. So the run itself keeps those few that are some backbone's worst mistakes, in
-`thumbnails/<place in the test split>.jpg`. Which they are is not decided here.
+Reports read only the run's folder, and must still show an image when the data set and the cache are
+gone. So the run keeps the few images that are a backbone's worst mistakes, in
+`thumbnails/<place in the test split>.jpg`. The analysis decides which they are.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ QUALITY = 80  # an image takes about 5 kB
 def keep(
     folder: Path, places: Iterable[int], dataset: Dataset, sizes: Iterable[int], store: Store
 ) -> None:
-    """Store what is missing of the test images at `places`, from the largest decoded size.
+    """Store the missing test images at `places`, from the largest decoded size.
 
-    Where the cache has let go of the pixels there are no pictures; a report does without.
+    If the cache no longer has the pixels there are no pictures, and reports do without.
     """
     from bench.data import pixels
 
@@ -45,8 +45,7 @@ def keep(
 
 
 def read(folder: Path) -> Mapping[int, bytes]:
-    """The pictures that were kept, as JPEG files, by their place in the test split. One that cannot
-    be read is left out: a report does without."""
+    """Read the kept pictures, as JPEG files, by place in the test split; skip unreadable ones."""
     found = {}
     for file in (folder / FOLDER).glob("*.jpg"):
         if file.stem.isdecimal() and file.is_file():

@@ -50,7 +50,7 @@ def test_every_altered_copy_is_found_and_no_stranger(picture):
     found = search(strangers + altered)
     assert pairs_of(found) == [(n, STRANGERS + n) for n in range(len(ALTERED))]
     assert found.pairs.mirrored.tolist() == [name == "mirrored" for name in ALTERED]
-    assert found.bar == MIN_SIMILARITY
+    assert found.threshold == MIN_SIMILARITY
 
 
 def test_a_copy_altered_in_every_way_at_once(picture):
@@ -69,7 +69,7 @@ def on_white(image: Image.Image) -> Image.Image:
 def test_where_all_images_are_alike_the_bar_rises_and_copies_are_still_found(picture):
     pages = [on_white(picture(seed)) for seed in range(STRANGERS)]
     found = search([*pages, encoded(pages[0], 95)])
-    assert found.bar > MIN_SIMILARITY
+    assert found.threshold > MIN_SIMILARITY
     assert pairs_of(found) == [(0, STRANGERS)]
 
 
@@ -77,7 +77,7 @@ def test_images_turned_upside_down_do_not_raise_the_bar(picture):
     upright = [picture(seed) for seed in range(STRANGERS)]
     turned = [ImageOps.flip(image) for image in upright[:10]]
     found = search([*upright, *turned, encoded(upright[0], 80)])
-    assert found.bar == MIN_SIMILARITY
+    assert found.threshold == MIN_SIMILARITY
     assert found.upside_down >= 20  # both of each ten
     assert pairs_of(found) == [(0, STRANGERS + 10)]
 
@@ -85,13 +85,13 @@ def test_images_turned_upside_down_do_not_raise_the_bar(picture):
 def test_the_bar_stands_above_what_strangers_reach():
     best = np.linspace(0, 0.85, 100, dtype=np.float32)
     none = np.zeros(100, np.intp)
-    assert chance_of(best, none).bar == pytest.approx(0.85 + MARGIN)
-    assert chance_of(best / 2, none).bar == MIN_SIMILARITY
+    assert chance_of(best, none).threshold == pytest.approx(0.85 + MARGIN)
+    assert chance_of(best / 2, none).threshold == MIN_SIMILARITY
     # Twenty more have a twin upside down, or else a crowd of them.
     best = np.concatenate([best / 2, np.full(20, 0.97, np.float32)])
     twins, crowds = (np.concatenate([none, np.full(20, sure)]) for sure in (1, 9))
     assert chance_of(best, twins) == Chance(MIN_SIMILARITY, upside_down=20)
-    assert chance_of(best, crowds).bar == pytest.approx(0.97 + MARGIN)
+    assert chance_of(best, crowds).threshold == pytest.approx(0.97 + MARGIN)
 
 
 def test_one_image_or_none_has_no_copies(picture):

@@ -89,7 +89,7 @@ def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
     assert conflict.mirrored
     assert [(e.id, e.reason[:7]) for e in found.excluded] == [("train/cats/broken.jpg", "damaged")]
     assert [(w.id, w.format) for w in found.wrong_extensions] == [("train/dogs/4.jpg", "PNG")]
-    assert found.notes == ("1 images are blank or nearly so; of these, only equal files are told",)
+    assert found.notes == ("1 images are blank or nearly so; of these, only equal files are found",)
     assert found.balance[0].counts == (7, 7)
     assert leaked_test_ids(found) == ("test/cats/same.png", "test/dogs/near.jpg")
     assert train_ids_to_drop(found) == ("train/cats/0.png", "train/cats/2.png")
@@ -286,7 +286,7 @@ def test_the_command_is_content_with_an_honest_folder(
     folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ):
     assert audit_command.main(arguments(folder, store, on_leak="fail")) == 0
-    assert "no test image was seen in train or validation" in capsys.readouterr().out
+    assert "no test image leaked into train or validation" in capsys.readouterr().out
 
 
 def test_the_command_as_json(faulty: Path, store: Store, capsys: pytest.CaptureFixture[str]):

@@ -53,7 +53,7 @@ def test_an_archive_is_extracted_once_and_read_as_its_folder(
     assert first.name == "my-pets"
     assert first.classes == ("cats", "dogs")
     assert [len(first.splits[s]) for s in SPLITS] == [4, 2, 2]
-    assert first.notes == ("1 file(s) were left aside (.me: 1)",)
+    assert first.notes == ("1 file(s) were ignored (.me: 1)",)
     assert again.identity == first.identity
     assert not list((store.root / "extracted").rglob("*MACOSX*"))
     dataset = prepare(first, [4], store=store)
@@ -184,7 +184,7 @@ def test_two_members_of_one_name_are_refused(
         pytest.warns(UserWarning, match="Duplicate name"),
     ):
         file.writestr("pets/cats/000.png", b"another")
-    with pytest.raises(DatasetError, match=r"could not be extracted.*File exists"):
+    with pytest.raises(DatasetError, match=r"cannot be extracted.*File exists"):
         listed(path, store)
     assert_nothing_written(store)
 

@@ -89,7 +89,7 @@ def test_the_demo_where_no_host_answers(
     monkeypatch.setattr(FewPhotographs, "url_infos", {"http://nowhere.invalid/a.zip": None})
     listing = chosen(store, prepared)
     assert listing.name == "demo"
-    assert "tfds:few_photographs is not prepared here and its download" in listing.description
+    assert "tfds:few_photographs is not prepared here and its host" in listing.description
 
 
 def test_the_demo_where_the_download_breaks(

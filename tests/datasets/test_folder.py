@@ -79,7 +79,7 @@ def test_litter_is_ignored_and_other_files_are_counted(tmp_path: Path, tree: Tre
     assert sizes(listing) == (5, 2, 2)
     assert any(image.id == "a/deeper/0.PNG" for s in SPLITS for image in listing.splits[s])
     assert listing.notes == (
-        "5 file(s) were left aside (.csv: 2, .txt: 1, images outside class folders: 1, "
+        "5 file(s) were ignored (.csv: 2, .txt: 1, images outside class folders: 1, "
         "no suffix: 1)",
     )
 
@@ -87,7 +87,7 @@ def test_litter_is_ignored_and_other_files_are_counted(tmp_path: Path, tree: Tre
 def test_folders_beside_the_splits_are_noted(tmp_path: Path, tree: Tree) -> None:
     listing = listed(tree(tmp_path, {"train/a": 4, "train/b": 4, "docs/x": 1}))
     assert sizes(listing) == (4, 2, 2)
-    assert listing.notes == ("folder(s) beside the splits were left aside: docs",)
+    assert listing.notes == ("folder(s) next to the splits were ignored: docs",)
 
 
 @pytest.mark.parametrize(

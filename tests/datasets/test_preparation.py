@@ -238,7 +238,7 @@ def test_what_somebody_deleted_is_decoded_again(root: Path, store: Store) -> Non
         )
     shutil.rmtree(store.root)
     (root / less.splits["train"].ids[0]).write_bytes(b"")
-    with pytest.raises(DatasetError, match="files are no longer those of the run's beginning"):
+    with pytest.raises(DatasetError, match="files have changed since the run began"):
         restore(listing, less, [4, 5], store=store)
 
 

@@ -121,10 +121,10 @@ def test_it_is_prepared_once_and_its_labels_read_once(store: Store, folder: Path
     ("name", "expected", "notes"),
     [
         # Two images of each class of the 12 are carved: 15 % of 6 is 0.9.
-        ("tiny_two_splits", [10, 2, 4], ("split 'extra' was left aside",)),
+        ("tiny_two_splits", [10, 2, 4], ("split 'extra' was ignored",)),
         ("tiny_three_splits", [12, 6, 4], ()),
         # Without the test split, validation is the second of two: it becomes the test set.
-        ("tiny_hidden_labels", [10, 2, 6], ("split 'test' has no labels and was left aside",)),
+        ("tiny_hidden_labels", [10, 2, 6], ("split 'test' has no labels and was ignored",)),
     ],
 )
 def test_splits_of_the_set_are_used_where_there_are_any(
@@ -151,7 +151,7 @@ def test_a_set_of_something_else_is_refused_before_it_is_prepared(
 
 
 def test_without_a_network_it_says_so(store: Store, folder: Path) -> None:
-    with pytest.raises(DatasetError, match=r"its host does not answer \(no network\?\)"):
+    with pytest.raises(DatasetError, match=r"its host does not respond \(no network\?\)"):
         listed("tiny_away", store, folder)
 
 

@@ -117,7 +117,7 @@ def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
     text = rendered(tmp_path / "clean", kept())
-    assert "no test image was seen in train or validation." in text
+    assert "no test image leaked into train or validation." in text
     assert "Without those seen before" not in text
     assert "## The images" not in rendered(tmp_path / "old", None)
 

@@ -1,4 +1,10 @@
-"""Near copies among thumbnails: hashes find who may be one, pixels say who is."""
+"""Near copies among thumbnails: hashes find the candidates, pixels decide.
+
+The similarity threshold is measured for each data set. Photographs of different things agree in few
+details, and 0.75 is far above any two unrelated ones. Images of one kind (digits, objects on white)
+agree far better. So the same search is made among the images turned upside down, where there are no
+copies: what it finds there is chance, and the threshold is put above it.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +18,20 @@ from bench.data.audit.hashing import Hashes, Thumbnails, hashes
 from bench.data.audit.search import Candidates, candidates, once, within
 from bench.data.audit.similarity import similarities
 
-MIN_SIMILARITY = 0.75  # altered copies of 1,200 photographs: 0.86 and more; strangers: 0.67 at most
-SURE = 0.9  # what agrees so well upside down may be a copy made by augmentation
-ACCUSED_BY_CHANCE = 0.002  # of the images, at most
+MIN_SIMILARITY = 0.75  # altered copies of 1,200 photographs: at least 0.86; others: at most 0.67
+SURE = 0.9  # pairs this similar upside down may be copies made by augmentation
+MAX_FALSE_POSITIVES = 0.002  # of the images
 MARGIN = 0.01
-SAMPLE = 2000  # images sought among those upside down
-FEW = 4  # copies of one image that augmentation makes
+SAMPLE = 2000  # images searched for among those upside down
+MAX_TWINS = 4  # copies of one image that augmentation makes
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What was found among the images upside down."""
+    """What was found among the images turned upside down."""
 
-    bar: float  # the similarity from which on a pair is no chance
-    upside_down: int  # images, of those looked at, with what must be a copy upside down
+    threshold: float  # the similarity from which a pair counts as copies
+    upside_down: int  # images of the sample that have an upside-down copy
 
 
 def chance(
@@ -34,10 +40,10 @@ def chance(
     seen: Candidates,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Chance:
-    """The similarity that (nearly) no two strangers of this set reach.
+    """Measure the similarity that (nearly) no two unrelated images of this set reach.
 
-    `seen` are the candidates among the upright images. A pair that is one upside down, too, shows
-    something that looks the same either way, and would be no witness.
+    `seen` are the candidates among the upright images. A pair that is also found upside down shows
+    something that looks the same both ways, so it is no evidence and is left out.
     """
     turned = images[:, ::-1]
     sample = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(np.intp))
@@ -54,13 +60,13 @@ def chance(
 
 
 def chance_of(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
-    """The bar, from how well each image's most similar one upside down agrees with it.
+    """Compute the threshold from each image's best similarity to an upside-down one.
 
-    `twins` says how many pass for copies, of images where nothing comes near to passing.
+    `twins` counts the sure matches of each image that has no borderline ones.
     """
-    # Someone may have turned images upside down to have more of them, and those say nothing of
-    # strangers. Unlike what is alike by chance, they are few for an image, and stand apart.
-    copies = (twins > 0) & (twins <= FEW)
+    # Augmentation may have added upside-down copies, which are no evidence of chance. Unlike
+    # chance matches they are few for each image and far more similar.
+    copies = (twins > 0) & (twins <= MAX_TWINS)
     upside_down = int(copies.sum())
     if upside_down > np.count_nonzero((best >= MIN_SIMILARITY) & ~copies):
         best = best[~copies]
@@ -68,7 +74,7 @@ def chance_of(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
         upside_down = 0
     if not len(best):
         return Chance(MIN_SIMILARITY, upside_down)
-    by_chance = float(np.quantile(best, 1 - ACCUSED_BY_CHANCE, method="higher"))
+    by_chance = float(np.quantile(best, 1 - MAX_FALSE_POSITIVES, method="higher"))
     return Chance(max(MIN_SIMILARITY, by_chance + MARGIN), upside_down)
 
 
@@ -81,18 +87,18 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Copies:
-    """The pairs that are near copies, and how they were told from the others."""
+    """The pairs that are near copies, and the threshold that they passed."""
 
     pairs: Candidates
     similarity: NDArray[np.float32]
-    bar: float
+    threshold: float
     compared: int  # candidates whose pixels were compared
     crowded: int  # images that had more candidates than were compared
     upside_down: int  # images with a copy upside down, of a sample
 
 
 def near_copies(images: Thumbnails, progress: Progress) -> Copies:
-    """All pairs of images of which one may be made from the other."""
+    """Find all pairs of images of which one may be made from the other."""
     total = len(images)
     upright = hashes(images, lambda done: progress("hashing", done, 2 * total))
     mirrored = hashes(images[:, :, ::-1], lambda done: progress("hashing", total + done, 2 * total))
@@ -102,11 +108,11 @@ def near_copies(images: Thumbnails, progress: Progress) -> Copies:
         images, images, pairs, lambda done: progress("comparing", done, len(pairs))
     )
     luck = chance(images, upright, pairs, lambda done, of: progress("measuring chance", done, of))
-    chosen = similar >= luck.bar
+    chosen = similar >= luck.threshold
     return Copies(
         pairs=pairs.where(chosen),
         similarity=similar[chosen],
-        bar=luck.bar,
+        threshold=luck.threshold,
         compared=len(pairs),
         crowded=found.crowded,
         upside_down=luck.upside_down,

@@ -1,8 +1,8 @@
-"""The audit itself: from a prepared data set to its findings, kept in the store.
+"""The audit: from a prepared data set to its findings, cached in the store.
 
-the same file       by the digests that preparation left
-near copies         thumbnails -> hashes -> candidates -> similarity -> above the bar
-everything else     balance, broken groups; what preparation could not decode, wrong extensions
+the same file       by the digests from preparation
+near copies         thumbnails -> hashes -> candidates -> similarity -> above the threshold
+everything else     balance, broken groups; undecodable images and wrong extensions
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from bench.system.files import from_json, to_json
 from bench.types import SPLITS, Dataset
 
 KIND = "audit"
-VERSION = 3  # raise it with any change that may change a finding: audits kept are made anew
-ROOM_FOR_AN_IMAGE = 1000  # bytes of JSON, about, where every image is in a pair
+VERSION = 3  # raise it with any change that may change a finding: cached audits are repeated
+ROOM_FOR_AN_IMAGE = 1000  # bytes of JSON, about, if every image is in a pair
 CROWDED_SHARE = 0.05
 ALIKE_SHARE = 0.2
 
@@ -34,7 +34,7 @@ ALIKE_SHARE = 0.2
 def examine(
     listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: Progress
 ) -> Audit:
-    """See `bench.data.audit.audit`."""
+    """Audit a prepared data set; the result is cached by the content of its images."""
     parts = {
         "version": VERSION,
         "size": size,
@@ -56,7 +56,7 @@ def examine(
     except NotKeptError:
         return made[0] if made else _examine(listing, dataset, store, size, progress)
     found = from_json(entry.array().tobytes(), Audit)
-    # The same images may have been looked at under another name.
+    # The same images may have been audited under another name.
     return dataclasses.replace(found, dataset=dataset.name)
 
 
@@ -79,7 +79,7 @@ def _examine(
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         images={split: len(dataset.splits[split]) for split in SPLITS},
-        threshold=round(copies.bar, 3),
+        threshold=round(copies.threshold, 3),
         compared=copies.compared,
         pairs=tuple(sorted((*exact, *near), key=_harm)),
         broken_groups=_broken_groups(images, listing.groups),
@@ -93,7 +93,7 @@ def _examine(
 def _same_files(
     images: Sequence[Located], digests: Sequence[str]
 ) -> tuple[NDArray[np.intp], list[Pair]]:
-    """Where each file is met first, and each further one paired with that."""
+    """Return the first place of each file, and each further one paired with it."""
     first: dict[str, int] = {}
     pairs = []
     for number, (image, digest) in enumerate(zip(images, digests, strict=True)):
@@ -155,27 +155,28 @@ def _balance(dataset: Dataset) -> Iterator[Balance]:
 
 
 def _notes(copies: Copies, near: Sequence[Pair], images: int, blanks: int) -> Iterator[str]:
-    """What a reader must know before believing the pairs, or the lack of them."""
+    """Return what a reader must know before trusting the pairs, or their absence."""
     if blanks:
-        yield f"{blanks:,} images are blank or nearly so; of these, only equal files are told"
+        yield f"{blanks:,} images are blank or nearly so; of these, only equal files are found"
     if copies.upside_down:
         yield (
-            f"{copies.upside_down:,} images, or more, have a copy upside down: such copies are not "
-            "among the pairs. Leave out what was made by augmentation"
+            f"at least {copies.upside_down:,} images have an upside-down copy: such copies are not "
+            "among the pairs. Remove images made by augmentation"
         )
-    if copies.bar > MIN_SIMILARITY:
+    if copies.threshold > MIN_SIMILARITY:
         yield (
-            f"the images are much alike: some that are no copies agree to {copies.bar:.2f}. Only "
-            "copies above that are told from them; crops and other strong changes may be missed"
+            f"the images are very similar: some that are not copies agree to "
+            f"{copies.threshold:.2f}. Only copies above that are found; crops and other strong "
+            "changes may be missed"
         )
     if copies.crowded > CROWDED_SHARE * images:
         yield (
-            f"{copies.crowded:,} images look like more than {NEAREST} others at first sight; only "
-            f"the nearest {NEAREST} of each were compared, and copies may be missed"
+            f"{copies.crowded:,} images have hashes similar to more than {NEAREST} others; only "
+            f"the nearest {NEAREST} of each were compared, so copies may be missed"
         )
     paired = len({image.id for pair in near for image in (pair.first, pair.second)})
     if paired > ALIKE_SHARE * images:
         yield (
             f"{paired / images:.0%} of the images have a near copy: frames of videos, or images "
-            "that are alike by nature. Look at the pairs before dropping any"
+            "that are naturally similar. Look at the pairs before dropping any"
         )

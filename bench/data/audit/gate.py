@@ -1,4 +1,4 @@
-"""The audit at the door: what is found decides whether, and on which images, is trained."""
+"""The audit before a run: its findings decide whether, and on which images, to train."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.storage.cache import Store
 from bench.system.files import to_json
 from bench.types import Dataset, OnLeak
 
-MIN_SIZE = 96  # pixels: the search looks at 48, and a reader at the pairs
+MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown
 SHOWN = 24  # pairs of which a picture is kept
 
 NONE = "the images were not audited (--no-audit): copies of test images may be in train"
@@ -36,7 +36,7 @@ def pass_through(
     on_leak: OnLeak,
     progress: Progress = lambda stage, done, total: None,
 ) -> tuple[Dataset, KeptAudit]:
-    """What to train on, and what was found; `DatasetError` where a leak is to fail.
+    """Return the data set to train on and the audit; `DatasetError` if a leak must fail.
 
     `dataset` is `listing`, prepared at `sizes`.
     """
@@ -59,14 +59,14 @@ def pass_through(
 
 
 def audited_size(sizes: Sequence[int]) -> int:
-    """Of the sizes at which images were decoded, the smallest that is enough to audit."""
+    """Return the smallest decoded size that is enough to audit."""
     return min((size for size in sizes if size >= MIN_SIZE), default=max(sizes))
 
 
 def files(
     kept: KeptAudit | None, dataset: Dataset, sizes: Sequence[int], *, store: Store
 ) -> Mapping[str, bytes]:
-    """What a run's folder keeps of its audit, by path; `dataset` is the one that was audited."""
+    """Return the files that a run's folder keeps of its audit, by path."""
     if kept is None:
         return {}
     shown = kept.audit.pairs[: len(kept.pictures)]
@@ -83,7 +83,7 @@ QUALITY = 80  # a pair takes about 8 kB
 def draw_pairs(
     pairs: Sequence[Pair], dataset: Dataset, store: Store, *, size: int
 ) -> tuple[bytes, ...]:
-    """One JPEG a pair, its two images side by side."""
+    """Draw one JPEG a pair, its two images next to each other."""
     splits = dataset.splits
     arrays = {name: datasets.images(dataset, name, size, store).array() for name in splits}
     places = {

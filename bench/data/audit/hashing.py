@@ -1,9 +1,10 @@
-"""Perceptual hashes: 128 bits for each image, alike where the images look alike.
+"""Thumbnails and perceptual hashes: what the search for copies works on.
 
-pHash (64 signs of the lowest frequencies) and dHash (64 comparisons of neighbours), one after the
-other: the bits that the package ImageHash gives, many images at a time. Each alone separates
-cropped copies badly from strangers; together they do: of 40 photographs with 5 % cut off every
-side, all are within 29 bits of their original, and of a million pairs of strangers, about ten are.
+A thumbnail is a small grey picture, made from decoded pixels: 2.3 kB of memory an image. A hash has
+128 bits, similar for similar images: pHash (64 signs of the lowest frequencies) and dHash (64
+comparisons of neighbours), the bits of the package ImageHash, for many images at a time. Each alone
+separates cropped copies poorly from unrelated images; together they do: of 40 photographs with 5 %
+cut off every side, all are within 29 bits of their original; of a million unrelated pairs, ten are.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ from PIL import Image
 
 EDGE = 48
 CHUNK = 64
-BLANK = 1.0  # grey levels by which the pixels of a blank image depart from those around them
+BLANK = 1.0  # grey levels by which the pixels of a blank image differ from their neighbours
 
 Thumbnails = NDArray[np.uint8]  # (images, EDGE, EDGE)
 
 
 def thumbnails(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, Thumbnails]]:
-    """Of an array (images, size, size, 3): the number of a chunk's first image, and the chunk."""
+    """Yield the index of a chunk's first image, and the chunk, of (images, size, size, 3)."""
     for start in range(0, len(pixels), CHUNK):
         yield start, np.stack([_thumbnail(image) for image in pixels[start : start + CHUNK]])
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     grey = Image.fromarray(image).convert("L")
-    # Pillow's filter widens with the reduction: no pixel goes unseen, nothing aliases.
+    # Pillow's filter widens with the reduction, so nothing aliases.
     return np.asarray(grey.resize((EDGE, EDGE), Image.Resampling.BILINEAR))
 
 
 def blank(images: Thumbnails) -> NDArray[np.bool_]:
-    """Which images show nothing but an even or slowly changing tone: all such are alike."""
+    """Return which images show only an even or slowly changing tone: all such look alike."""
     found = np.empty(len(images), bool)
     for start in range(0, len(images), CHUNK):
         values = images[start : start + CHUNK].astype(np.float32)
@@ -54,7 +55,7 @@ Hashes = NDArray[np.uint64]  # (images, WORDS)
 
 
 def hashes(images: Thumbnails, progress: Callable[[int], None] = lambda done: None) -> Hashes:
-    """The hash of each thumbnail."""
+    """Return the hash of each thumbnail."""
     bits = np.empty((len(images), BITS), bool)
     for first in range(0, len(images), CHUNK):
         chunk = images[first : first + CHUNK]

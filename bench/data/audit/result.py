@@ -1,11 +1,9 @@
-"""What an audit found: pairs of images that are the same, and what else a reader should know.
+"""The result of an audit: pairs of images that are the same, and other findings.
 
-Plain data with the questions that are asked of it, and how it is kept in a run's folder:
+Plain data, and how a run's folder stores it:
 
     audit.json        a `KeptAudit`
-    audit/NNN.jpg     the pairs that it shows, side by side
-
-How it is found out is in the other files.
+    audit/NNN.jpg     pictures of the pairs
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ FILE = "audit.json"
 
 @dataclass(frozen=True)
 class Located:
-    """One image: where it stands and what it is said to show."""
+    """One image with its split and label."""
 
     id: str
     split: SplitName
@@ -35,10 +33,10 @@ class Located:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that are one: the same file, or near copies of each other.
+    """Two images that are the same file, or near copies of each other.
 
-    Of a file that is there several times, each further one is paired with the first, and the first
-    stands for all of them in near pairs.
+    If a file exists several times, each further one is paired with the first, which represents them
+    all in near pairs.
     """
 
     first: Located
@@ -49,18 +47,18 @@ class Pair:
 
     @property
     def across(self) -> bool:
-        """Whether the two are in different splits."""
+        """Return whether the two are in different splits."""
         return self.first.split != self.second.split
 
     @property
     def conflicting(self) -> bool:
-        """Whether the same picture is said to show two things."""
+        """Return whether the two have different labels."""
         return self.first.label != self.second.label
 
 
 @dataclass(frozen=True)
 class BrokenGroup:
-    """Images that belong together, as the user says, and that lie in several splits."""
+    """Images that belong together, as the user says, but are in several splits."""
 
     name: str
     images: tuple[Located, ...]
@@ -75,13 +73,13 @@ class Balance:
 
     @property
     def ratio(self) -> float:
-        """The largest class over the smallest; a split without one of the classes is none."""
+        """Return the largest class over the smallest; every class has images."""
         return max(self.counts) / min(self.counts)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything that was found; nothing in it depends on when or where it was found."""
+    """All findings; none depends on when or where the audit was made."""
 
     schema: int
     dataset: str
@@ -89,7 +87,7 @@ class Audit:
     classes: tuple[str, ...]
     images: Mapping[SplitName, int]
     threshold: float  # the similarity from which two images count as near copies
-    compared: int  # pairs whose pixels were compared, out of all that there are
+    compared: int  # pairs whose pixels were compared
     pairs: tuple[Pair, ...]  # the most harmful first: two labels, then two splits
     broken_groups: tuple[BrokenGroup, ...]
     balance: tuple[Balance, ...]
@@ -99,19 +97,19 @@ class Audit:
 
     @property
     def conflicts(self) -> tuple[Pair, ...]:
-        """The same picture under two labels: at least one of them is wrong."""
+        """Return pairs with two labels, at least one of which is wrong."""
         return tuple(pair for pair in self.pairs if pair.conflicting)
 
     def pairs_of(self, kind: str, *, across: bool) -> tuple[Pair, ...]:
-        """The pairs of one kind that lie in two splits (`across`), or in one."""
+        """Return the pairs of one kind that are in two splits (`across`), or in one."""
         return tuple(p for p in self.pairs if p.kind == kind and p.across == across)
 
 
 @dataclass(frozen=True)
 class KeptAudit:
-    """An audit in a run's folder, with what followed from it. Ids are those before any was dropped.
+    """An audit in a run's folder, and its consequences. Ids are those before any was dropped.
 
-    `pictures[i]` is the path of the picture of `audit.pairs[i]`, relative to the folder; the later
+    `pictures[i]` is the path of the picture of `audit.pairs[i]`, relative to the folder; later
     pairs have none.
     """
 
@@ -119,18 +117,18 @@ class KeptAudit:
     leaked: tuple[str, ...]  # test images that were seen in train or validation
     on_leak: OnLeak
     dropped: tuple[str, ...]  # images left out of train and validation for that
-    seconds: float  # what it took; next to nothing where the findings were kept
+    seconds: float  # how long it took; close to 0 if it was cached
     pictures: tuple[str, ...] = ()
 
 
 def load(folder: Path) -> KeptAudit | None:
-    """What a run's folder keeps of its audit; nothing where it was made without one."""
+    """Read the audit in a run's folder; None if the run was made without one."""
     path = folder / FILE
     if not path.exists():
         return None
     try:
         found = from_json(path.read_text(encoding="utf-8"), KeptAudit)
-        # Reports link to these and take them in: no other file, and no address, may stand there.
+        # Reports link to and embed these files: no other path or address is allowed.
         if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
             raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
         return found

@@ -1,8 +1,15 @@
 """Which images may be copies of each other, by the distance of their hashes.
 
-Up to `ALL_PAIRS` images, every one is held against every other, a block at a time: 64-bit words,
-exclusive or, and a count of bits; where there are more, they are sorted (`sorted_search.py`). What
-is kept is bounded by `NEAREST` for each image, and no table of all pairs ever exists.
+Up to `ALL_PAIRS` images, each is compared with every other, a block at a time: 64-bit words,
+exclusive or, and a count of bits. At most `NEAREST` are kept of each image, and no table of all
+pairs exists.
+
+With more images the bits of all hashes are shuffled alike, the hashes sorted, and each is compared
+with its neighbours. Two hashes that differ in few bits are neighbours if the first bits after the
+shuffle are equal; with enough shuffles that happens once. The number of shuffles follows from the
+number of hashes and the share of pairs that may be missed: 1 in 1,000 of those that differ in 34 of
+128 bits and, of those that differ in 29, as cropped copies do, 1 in ten million. Memory grows with
+the number of hashes, time with its power of 1.45.
 """
 
 from __future__ import annotations
@@ -20,11 +27,16 @@ from bench.data.audit.hashing import BITS, Hashes
 from bench.system.environment import available_cores
 from bench.system.parallel import prefetch_map
 
-WINDOW = 32  # neighbours that each hash is held against, on either side
-MISSED = 1e-3  # of the pairs at the greatest distance, at most, where hashes are of random bits
-ORDERS = 8  # that one shuffle is sorted in: each begins with another eighth of the bits
-COMPACTED = 1 << 20  # pairs found, many of them again and again, before each is kept once
-ROWS = 1 << 16  # hashes whose bits are shuffled at once
+NEAR_BITS = 34  # of 128; copies cropped by 5 % at every side differ in at most 29
+NEAREST = 16  # candidates of one image: a limit on the work if all images look alike
+ALL_PAIRS = 25_000  # images: these take seconds, and twice as many take four times as long
+ROWS, COLUMNS = 32, 8192  # one block of words fits into a core's cache
+
+WINDOW = 32  # neighbours that each hash is compared with, on each side
+MISSED = 1e-3  # the share of pairs at the largest distance that may be missed, for random hashes
+ORDERS = 8  # sort orders of one shuffle: each begins with another eighth of the bits
+COMPACTED = 1 << 20  # pairs found, with many repetitions, before they are deduplicated
+SHUFFLED = 1 << 16  # hashes whose bits are shuffled at once
 
 Pairs = NDArray[np.int64]  # query << 32 | target
 Number = NDArray[np.intp]
@@ -37,10 +49,10 @@ def near_pairs(
     nearest: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[Number, Number, NDArray[np.bool_]]:
-    """Queries and targets of the pairs whose distance is within `bits`, by query, the nearest
-    first, and which queries had more than the `nearest` that are kept of each.
+    """Return queries and targets of the pairs within `bits`, by query and nearest first, and which
+    queries had more than `nearest`, of which only that many are kept.
 
-    `progress` is told how many hashes' worth of the work is done.
+    `progress` receives the share of the work that is done, in hashes.
     """
     count = len(upright)
     both = np.concatenate([upright, mirrored])
@@ -65,24 +77,25 @@ def near_pairs(
 def distances(
     query: Number, target: Number, upright: Hashes, mirrored: Hashes
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The bits in which each pair differs, as they are and with the target mirrored."""
+    """Return the differing bits of each pair, as they are and with the target mirrored."""
     rows = upright[query]
     return _bits(rows ^ upright[target]), _bits(rows ^ mirrored[target])
 
 
 def tables_for(count: int, bits: int) -> int:
-    """How many sorted tables miss a pair that differs in so many bits as rarely as `MISSED`."""
+    """Return how many sorted tables miss a pair that differs in this many bits with probability
+    `MISSED` at most."""
     agreeing = max(0.0, log2(max(1, 2 * count) / WINDOW))  # first bits that bring a pair together
     together = min(0.99, (1 - bits / BITS) ** agreeing)
     return ceil(log(MISSED) / log(1 - together))
 
 
 class _Kept:
-    """The pairs found so far, each once, and of each query only the nearest."""
+    """The distinct pairs found so far, only the nearest of each query."""
 
     def __init__(self, upright: Hashes, mirrored: Hashes, bits: int, nearest: int) -> None:
         self.pairs: Pairs = np.empty(0, np.int64)
-        self.bounds = np.full(len(upright), bits, np.uint8)  # what is farther is not kept
+        self.bounds = np.full(len(upright), bits, np.uint8)  # the largest distance that is kept
         self.crowded = np.zeros(len(upright), bool)
         self._upright, self._mirrored, self._nearest = upright, mirrored, nearest
         self._new: list[Pairs] = []
@@ -99,7 +112,7 @@ class _Kept:
         self._new, self._waiting = [], 0
         query, target = (pairs >> 32).astype(np.intp), (pairs & 0xFFFFFFFF).astype(np.intp)
         closeness = np.minimum(*distances(query, target, self._upright, self._mirrored))
-        # Among equals the first ones, as in the search of all pairs.
+        # Ties go to the first ones, as in the search of all pairs.
         order = np.lexsort((target, closeness, query))
         pairs, query, closeness = pairs[order], query[order], closeness[order]
         rank = np.arange(len(query)) - np.searchsorted(query, query)
@@ -110,7 +123,7 @@ class _Kept:
 
 
 def _orders(both: Hashes, tables: int, rng: np.random.Generator) -> Iterator[NDArray[Any]]:
-    """The keys to sort by, one table after another."""
+    """Yield the keys to sort by, one table after another."""
     made = 0
     while made < tables:
         shuffled = _shuffled(both, rng.permutation(BITS))
@@ -121,18 +134,19 @@ def _orders(both: Hashes, tables: int, rng: np.random.Generator) -> Iterator[NDA
 
 
 def _shuffled(both: Hashes, order: Number) -> NDArray[np.uint16]:
-    """All hashes with their bits in that order, in `ORDERS` parts."""
+    """Return all hashes with their bits in that order, in `ORDERS` parts."""
     found = np.empty((len(both), ORDERS), np.uint16)
-    for start in range(0, len(both), ROWS):
-        rows = both[start : start + ROWS]
+    for start in range(0, len(both), SHUFFLED):
+        rows = both[start : start + SHUFFLED]
         bits = np.unpackbits(rows.view(np.uint8), axis=1)
-        found[start : start + ROWS] = np.packbits(bits.take(order, axis=1), axis=1).view(np.uint16)
+        found[start : start + SHUFFLED] = np.packbits(bits.take(order, axis=1), axis=1).view(
+            np.uint16
+        )
     return found
 
 
 def _adjacent(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8]) -> Pairs:
-    """Those that stand next to each other once sorted by `keys`, and are within the query's bound
-    of each other."""
+    """Return neighbours in the order of `keys` that are within the query's bound of each other."""
     order = np.argsort(keys)
     low, high = both[order, 0], both[order, 1]
     farthest = bounds.max(initial=0)
@@ -147,7 +161,7 @@ def _adjacent(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8]) -> Pa
 
 
 def _pairs(query: Number, target: Number, apart: NDArray[Any], bounds: NDArray[np.uint8]) -> Pairs:
-    """Those whose query is no mirrored hash, and whose target is another image, mirrored or not."""
+    """Keep pairs whose query is not a mirrored hash and whose target is another image."""
     count = len(bounds)
     upright = query < count
     query, target, apart = query[upright], target[upright] % count, apart[upright]
@@ -161,20 +175,14 @@ def _bits(words: Hashes) -> NDArray[np.uint8]:
     return counted
 
 
-NEAR_BITS = 34  # of 128; copies cropped by 5 % at every side stay within 29
-NEAREST = 16  # candidates of one image: bounds the work where all images look alike
-ALL_PAIRS = 25_000  # images; so many take seconds, and twice as many four times as long
-ROWS, COLUMNS = 32, 8192  # one block of words fits into a core's cache
-
-
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs to be looked at closer: `query[i]` and `target[i]`, perhaps the latter mirrored."""
+    """Pairs to compare by pixels: `query[i]` and `target[i]`, the latter possibly mirrored."""
 
     query: NDArray[np.intp]
     target: NDArray[np.intp]
     mirrored: NDArray[np.bool_]
-    crowded: int = 0  # queries with more than `NEAREST` to look at, of which the others were left
+    crowded: int = 0  # queries with more than `NEAREST` candidates; the others were dropped
 
     def __len__(self) -> int:
         return len(self.query)
@@ -189,7 +197,7 @@ def within(
     progress: Callable[[int], None] = lambda done: None,
     all_pairs: int = ALL_PAIRS,
 ) -> Candidates:
-    """The candidates of each image among all others."""
+    """Return the candidates of each image among all others."""
     count = len(upright)
     if count <= all_pairs:
         return candidates(np.arange(count), upright, upright, mirrored, progress)
@@ -205,9 +213,9 @@ def candidates(
     mirrored: Hashes,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Candidates:
-    """For each of the images `queries`, the nearest others whose hash is within `NEAR_BITS`.
+    """Return, for each of the images `queries`, the nearest others within `NEAR_BITS`.
 
-    `hashed[query]` is held against `upright` and `mirrored`, the hashes of what may be found.
+    `hashed[query]` is compared with `upright` and `mirrored`, the hashes of the possible targets.
     """
     found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]] = []
     crowded = 0
@@ -220,8 +228,8 @@ def candidates(
         for row, query in enumerate(rows):
             near = np.flatnonzero(nearest[row] <= NEAR_BITS)
             crowded += len(near) > NEAREST
-            # Stable: among equals the first ones, so that a hundred copies of one image all meet
-            # in the same few and none is cut off from the others.
+            # Stable: ties go to the first ones, so that a hundred copies of one image all have the
+            # same few candidates and remain connected.
             near = near[np.argsort(nearest[row, near], kind="stable")[:NEAREST]]
             is_turned = turned[row, near] < straight[row, near]
             found.append((np.full(len(near), query, np.intp), near, is_turned))
@@ -234,14 +242,14 @@ def candidates(
 
 
 def once(pairs: Candidates) -> Candidates:
-    """Each pair once, where both images found each other."""
+    """Keep one of the two pairs if both images found each other."""
     low, high = np.minimum(pairs.query, pairs.target), np.maximum(pairs.query, pairs.target)
     _, first = np.unique(np.column_stack([low, high]), axis=0, return_index=True)
     return Candidates(low[first], high[first], pairs.mirrored[first], pairs.crowded)
 
 
 def _distances(rows: Hashes, columns: Hashes) -> NDArray[np.uint8]:
-    """The number of differing bits, each row against each column."""
+    """Count the differing bits, each row against each column."""
     found = np.empty((len(rows), len(columns)), np.uint8)
     for start in range(0, len(columns), COLUMNS):
         block = slice(start, start + COLUMNS)

@@ -1,8 +1,11 @@
-"""How well two pictures agree in their details: 1 for copies, near 0 for strangers.
+"""How well two pictures agree in their details: 1 for copies, near 0 for unrelated pictures.
 
-Both are brought into register first. Then the slopes of their brightness are correlated, each
-divided by what is usual around it: so a strong outline that many pictures share (a frame, a bar, an
-object on white) counts no more than fine texture, which only copies share.
+They are aligned first: a crop is the original, stretched and shifted along both axes. The four
+numbers are found by least squares on the pixels (Lucas and Kanade; in the inverse form of Baker and
+Matthews, which solves for the fixed picture once), for many pairs at a time. Then the slopes of
+their brightness are correlated, each divided by the usual slope around it: so a strong outline that
+many pictures share (a frame, a bar, an object on white) counts no more than fine texture, which
+only copies share.
 """
 
 from __future__ import annotations
@@ -16,15 +19,22 @@ from numpy.typing import NDArray
 from bench.data.audit.hashing import Thumbnails
 from bench.data.audit.search import Candidates
 
-MAX_WARP = 0.2  # the most that a picture is stretched or moved, in half edges
-STIFFNESS = 0.02  # holds what the pixels say nothing about, as along a plain stripe
+MAX_WARP = 0.2  # the largest stretch or shift of a picture, in half edges
+STIFFNESS = 0.02  # regularises what the pixels do not determine, as along a plain stripe
+CHUNK = 1024  # pairs between two reports
+BATCH = 32  # pairs processed at a time: their pictures stay in a core's cache
+COARSE_STEPS, FINE_STEPS = 6, 3
+MIN_COARSE = 0.6  # agreement at a quarter of the pixels below which the pair is dropped
+AROUND = 3  # pixels at each side that define the usual slope
+NOISE = 0.5  # grey levels a pixel: smaller slopes are no detail
 
 Pictures = NDArray[np.float32]  # (pairs, edge, edge)
 Register = NDArray[np.float32]  # (pairs, 4): stretch and shift along x, then along y
+Floats = NDArray[np.float32]
 
 
 def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Register:
-    """How to stretch and move `moving` so that it lies over `fixed`, improved from `start`."""
+    """Return how to stretch and shift `moving` to match `fixed`, improved from `start`."""
     pairs, edge, _ = fixed.shape
     everywhere = np.ones_like(fixed)
     fixed = standardised(fixed, everywhere)
@@ -42,7 +52,7 @@ def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Reg
         error = standardised(moved, inside) - standardised(fixed, inside)
         step = (solve @ error.reshape(pairs, -1, 1))[:, :, 0]
         for stretch, shift in ((0, 1), (2, 3)):
-            # What was found is how to move the fixed picture: its inverse goes into the register.
+            # The step moves the fixed picture: its inverse goes into the register.
             factor = (1 + register[:, stretch]) / (1 + step[:, stretch])
             register[:, shift] -= factor * step[:, shift]
             register[:, stretch] = factor - 1
@@ -51,7 +61,7 @@ def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Reg
 
 
 def warp(pictures: Pictures, register: Register) -> tuple[Pictures, Pictures]:
-    """The pictures as the register puts them, and where they have pixels (1) or end (0).
+    """Return the transformed pictures, and where they have pixels (1) or end (0).
 
     Both axes go apart, so bilinear sampling is two small matrix products.
     """
@@ -64,7 +74,7 @@ def warp(pictures: Pictures, register: Register) -> tuple[Pictures, Pictures]:
 
 
 def standardised(pictures: Pictures, inside: Pictures) -> Pictures:
-    """Mean 0 and deviation 1 over `inside`, and 0 outside: brightness and contrast are gone."""
+    """Scale to mean 0 and deviation 1 over `inside`, which removes brightness and contrast."""
     pixels = inside.sum((1, 2), keepdims=True) + 1e-6
     pictures = (pictures - (pictures * inside).sum((1, 2), keepdims=True) / pixels) * inside
     variance = (pictures * pictures).sum((1, 2), keepdims=True) / pixels
@@ -73,14 +83,14 @@ def standardised(pictures: Pictures, inside: Pictures) -> Pictures:
 
 
 def _coordinates(edge: int) -> NDArray[np.float32]:
-    """Of the pixels along one axis, in half edges from the middle."""
+    """Return the pixel positions along one axis, in half edges from the middle."""
     return (np.arange(edge, dtype=np.float32) - (edge - 1) / 2) / (edge / 2)
 
 
 def _sampling(
     stretch: NDArray[np.float32], shift: NDArray[np.float32], edge: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """For each pixel the weights of those it is made of, and whether it lies in the picture."""
+    """Return the interpolation weights of each pixel, and whether it is inside the picture."""
     middle = (edge - 1) / 2
     place = (1 + stretch[:, None]) * _coordinates(edge) + shift[:, None]
     place = place * np.float32(edge / 2) + np.float32(middle)
@@ -89,23 +99,13 @@ def _sampling(
     return weights, (place >= 0) & (place <= edge - 1)
 
 
-CHUNK = 1024  # pairs between two reports
-BATCH = 32  # pairs worked on at a time: their pictures stay in a core's cache
-COARSE_STEPS, FINE_STEPS = 6, 3
-MIN_COARSE = 0.6  # agreement at a quarter of the pixels below which none is to be hoped for
-AROUND = 3  # pixels at each side that say what slope is usual
-NOISE = 0.5  # grey levels a pixel: slopes below it are no detail
-
-Floats = NDArray[np.float32]
-
-
 def similarities(
     images: Thumbnails,
     others: Thumbnails,
     pairs: Candidates,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Floats:
-    """How well each query, from `images`, agrees with its target, from `others`."""
+    """Return how well each query, from `images`, agrees with its target, from `others`."""
     found = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), CHUNK):
         chunk = slice(start, start + CHUNK)
@@ -118,7 +118,7 @@ def similarities(
 
 
 def similarity(first: Thumbnails, second: Thumbnails) -> Floats:
-    """The agreement of each pair of thumbnails."""
+    """Return the agreement of each pair of thumbnails."""
     found = np.empty(len(first), np.float32)
     for start in range(0, len(first), BATCH):
         batch = slice(start, start + BATCH)
@@ -148,7 +148,7 @@ def _correlation(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
 
 
 def _detail(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
-    """Correlation of slopes, each divided by what is usual around it."""
+    """Correlate slopes, each divided by the usual slope around it."""
     inside = _inner(inside)
     here, there = _slopes(first, inside), _slopes(second, inside)
     agreement = (here * there).sum((0, 2, 3))
@@ -165,7 +165,7 @@ def _slopes(pictures: Pictures, inside: Pictures) -> NDArray[Any]:
 
 
 def _window_sums(values: Pictures) -> Pictures:
-    """Over the window around each pixel."""
+    """Sum over the window around each pixel."""
     width = 2 * AROUND + 1
     edges = ((0, 0), (AROUND + 1, AROUND), (AROUND + 1, AROUND))
     totals = np.pad(values, edges).cumsum(1).cumsum(2)
@@ -174,7 +174,7 @@ def _window_sums(values: Pictures) -> Pictures:
 
 
 def _inner(inside: Pictures) -> Pictures:
-    """Without the outermost pixels, whose slopes lean on what is not there."""
+    """Cut off the outermost pixels, whose slopes depend on missing neighbours."""
     inner = np.zeros_like(inside)
     inner[:, 1:-1, 1:-1] = (
         inside[:, 1:-1, 1:-1]
@@ -193,7 +193,7 @@ def _halved(pictures: Pictures) -> Pictures:
 
 
 def _softened(pictures: Pictures) -> Pictures:
-    """Each pixel mixed with its neighbours, 1 2 1: pixels that fall between others still agree."""
+    """Mix each pixel with its neighbours, 1 2 1, so that sub-pixel shifts still agree."""
     padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), mode="edge")
     down = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     result: Pictures = (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 16

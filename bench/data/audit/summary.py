@@ -1,8 +1,8 @@
-"""What the pairs mean for a benchmark: which test images were seen before, and what to drop.
+"""What an audit means for a benchmark, as ids and as text: which test images leaked, what to drop.
 
-A split may learn from those before it only: validation images choose epochs and rates, so a copy
-of a test image does harm there, too. Whole clusters count, not pairs: of a burst of photographs,
-the first and the last may differ, and yet both show the same moment.
+Validation images choose epochs and learning rates, so a copy of a test image does harm there, too.
+Whole clusters count, not pairs: of a burst of photographs, the first and the last may differ, yet
+both show the same moment.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from bench.types import SplitName
 
 
 def leaked_test_ids(audit: Audit) -> tuple[str, ...]:
-    """Test images of which a copy, or one of the same group, is in train or validation."""
+    """Return test images with a copy, or one of the same group, in train or validation."""
     return _shared(audit, "test", with_any_of=("train", "validation"))
 
 
 def train_ids_to_drop(audit: Audit) -> tuple[str, ...]:
-    """Training images to leave out, so that none is a copy of a validation or test image."""
+    """Return training images to drop so that none is a copy of a later split's image."""
     return _shared(audit, "train", with_any_of=("validation", "test"))
 
 
 def validation_ids_to_drop(audit: Audit) -> tuple[str, ...]:
-    """Validation images to leave out, so that none is a copy of a test image."""
+    """Return validation images to drop so that none is a copy of a test image."""
     return _shared(audit, "validation", with_any_of=("test",))
 
 
 def clusters(sets: Iterable[Sequence[Located]]) -> list[list[Located]]:
-    """Images that hang together through the sets, in the order in which they are first met."""
+    """Return images that are connected through the sets, in order of first appearance."""
     parent: dict[Located, Located] = {}
 
     def root(image: Located) -> Located:
         while parent[image] != image:
-            # Halving the path keeps long chains, as of a video's frames, from costing their square.
+            # Path halving: long chains, such as a video's frames, would cost their square.
             parent[image] = parent[parent[image]]
             image = parent[image]
         return image
@@ -67,12 +67,12 @@ def _shared(audit: Audit, split: SplitName, *, with_any_of: Iterable[SplitName])
     )
 
 
-NO_LEAK = "no test image was seen in train or validation"
-UNEVEN = 1.5  # largest class over smallest: from here on it is worth a word
+NO_LEAK = "no test image leaked into train or validation"
+UNEVEN = 1.5  # largest class over smallest, from which it is mentioned
 
 
 def leak(audit: Audit) -> str:
-    """How many test images were seen before, with an example; empty where none was."""
+    """Say how many test images leaked, with an example; empty if none did."""
     leaked = leaked_test_ids(audit)
     if not leaked:
         return ""
@@ -85,7 +85,7 @@ def leak(audit: Audit) -> str:
 
 
 def outcome(kept: KeptAudit) -> str:
-    """The leak and what was done about it; empty where there is none."""
+    """Say how many test images leaked and what was done; empty if none did."""
     found = leak(kept.audit)
     if not found:
         return ""
@@ -95,7 +95,7 @@ def outcome(kept: KeptAudit) -> str:
 
 
 def others(audit: Audit) -> Iterator[str]:
-    """What else was found, each in a few words."""
+    """Describe each other finding in a few words."""
     within = [pair for pair in audit.pairs if not pair.across]
     between = [p for p in audit.pairs if {p.first.split, p.second.split} == {"train", "validation"}]
     for count, what in (
@@ -119,7 +119,7 @@ def _number(what: str, count: int) -> str:
 
 
 def _example(audit: Audit, leaked: set[str]) -> str:
-    """What leaked hangs together through pairs or groups: one of these reaches out of test."""
+    """Return an example pair: of the connected images, at least one pair or group leaves test."""
     pairs = [(pair.first, pair.second) for pair in audit.pairs if pair.across]
     return next(
         f"{shown.id} of {seen.id}"

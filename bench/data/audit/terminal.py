@@ -1,4 +1,4 @@
-"""An audit as a person reads it in the terminal."""
+"""An audit printed to the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 20
 
 
 def show(console: Console, found: Audit) -> None:
-    """Counts first, then what was counted, then what it means."""
+    """Print the counts, then the pairs, then what it means."""
     counts = " / ".join(f"{found.images[split]:,} {split}" for split in SPLITS)
     _say(console, "dataset", f"{found.dataset}: {counts}, {len(found.classes)} classes")
     for note in found.notes:
@@ -37,7 +37,7 @@ def show(console: Console, found: Audit) -> None:
 
 
 def _show_counts(console: Console, found: Audit) -> None:
-    """One line for each question that an audit answers, found or not."""
+    """Print one line for each question that an audit answers."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("looked for")
     table.add_column("in two splits", justify="right")

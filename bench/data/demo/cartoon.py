@@ -1,8 +1,8 @@
-"""Cartoon cats and dogs: traits drawn at random by species, and the animal made of them.
+"""Cartoon cats and dogs: random traits by species, and the animal drawn from them.
 
-The species differ as in life: in shape, mostly, and by degrees. Cats tend to upright ears, a short
+The species differ mostly in shape and by degree, as in reality. Cats tend to upright ears, a short
 muzzle, whiskers and slit pupils, dogs to hanging ears, a long muzzle and a big nose; but there are
-dogs with upright ears and cats with folded ones, and coat, colour, pose and size say nothing.
+dogs with upright ears and cats with folded ones. Coat, colour, pose and size carry no information.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Traits:
 
 
 def traits(species: str, random: Random) -> Traits:
-    """An animal of one species: most traits lean one way, none gives the species away."""
+    """Draw the traits of one animal: most tend one way, none identifies the species."""
     dog = species == "dogs"
 
     def lean(for_cats: float, for_dogs: float, spread: float) -> float:
@@ -89,7 +89,7 @@ def traits(species: str, random: Random) -> Traits:
 
 
 def draw_animal(pen: Pen, animal: Traits, pose: str, random: Random) -> None:
-    """The animal with its head at the pen's origin; `pose` is "sitting", "standing" or "close"."""
+    """Draw an animal, its head at the origin; `pose` is "sitting", "standing" or "close"."""
     if pose == "sitting":
         _sitting(pen, animal, random)
     elif pose == "standing":
@@ -131,7 +131,7 @@ def _standing(pen: Pen, a: Traits, random: Random) -> None:
 
 
 def _coat(pen: Pen, a: Traits, random: Random) -> None:
-    """Stripes or patches on the body."""
+    """Draw stripes or patches on the body."""
     if a.marking == "stripes":
         dark = darker(a.coat, 0.62)
         for x in (-0.7, -0.25, 0.25, 0.7):
@@ -144,7 +144,7 @@ def _coat(pen: Pen, a: Traits, random: Random) -> None:
 
 
 def _head(pen: Pen, a: Traits) -> None:
-    shift = 0.16 * a.look  # the face wanders over the head as the head turns
+    shift = 0.16 * a.look  # the face moves as the head turns
     if a.ears == "upright":
         _upright_ears(pen, a)
     pen.leaf(
@@ -231,5 +231,5 @@ def _muzzle(pen: Pen, a: Traits) -> None:
 
 
 def _bare(pen: Pen) -> Pen:
-    """The same pen without its outline."""
+    """Return the same pen without its outline."""
     return Pen(pen.draw, pen.origin, pen.scale, pen.turn, pen.mirrored)

@@ -1,7 +1,7 @@
 """A pen for cartoons: filled and outlined smooth shapes in a local, tilted, scaled frame.
 
 Points are complex numbers, x + iy with y pointing down, so that moving a frame is a multiplication
-and an addition. What is drawn is `cartoon.py`'s business.
+and an addition.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Pen:
     outline: float = 0.0  # pixels; 0 for none
 
     def at(self, place: complex, scale: float = 1.0, turn: float = 0.0) -> Pen:
-        """The pen of a frame inside this one."""
+        """Return the pen of a frame inside this one."""
         origin = complex(self._pixels(np.array([place]))[0])
         turned = self.turn + (-turn if self.mirrored else turn)
         return replace(self, origin=origin, scale=self.scale * scale, turn=turned)
@@ -40,23 +40,23 @@ class Pen:
     def blob(
         self, place: complex, rx: float, ry: float, fill: Colour, *, turn: float = 0.0
     ) -> None:
-        """An ellipse."""
+        """Draw an ellipse."""
         oval = CIRCLE.real * rx + 1j * CIRCLE.imag * ry
         self.shape(place + oval * cmath.exp(1j * turn), fill)
 
     def leaf(self, corners: Sequence[complex], fill: Colour) -> None:
-        """A smooth closed shape through `corners`."""
+        """Draw a smooth closed shape through `corners`."""
         self.shape(smooth(np.array(corners), closed=True), fill)
 
     def shape(self, points: Curve, fill: Colour) -> None:
-        """A filled polygon with the pen's outline around it."""
+        """Draw a filled polygon with the pen's outline."""
         flat = _flat(self._pixels(points))
         self.draw.polygon(flat, fill=fill)
         if self.outline:
             self.draw.line(flat + flat[:4], fill=darker(fill, 0.45), width=round(self.outline))
 
     def stroke(self, corners: Sequence[complex], width: float, fill: Colour) -> None:
-        """A smooth line with round ends; `width` in units of the frame."""
+        """Draw a smooth line with round ends; `width` is in units of the frame."""
         points = self._pixels(smooth(np.array(corners), closed=False))
         if self.outline and width * self.scale > 3 * self.outline:
             self._tube(points, width * self.scale + 2 * self.outline, darker(fill, 0.45))
@@ -76,7 +76,7 @@ class Pen:
 
 
 def smooth(corners: Curve, *, closed: bool, steps: int = 6) -> Curve:
-    """A Catmull-Rom curve through `corners`."""
+    """Return a Catmull-Rom curve through `corners`."""
     if closed:
         before, after, beyond = (np.roll(corners, shift) for shift in (1, -1, -2))
         here = corners
@@ -100,7 +100,7 @@ def darker(colour: Colour, factor: float) -> Colour:
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """`share` of the other colour in the one."""
+    """Mix `share` of the second colour into the first."""
     r, g, b = (round(x + (y - x) * share) for x, y in zip(one, other, strict=True))
     return r, g, b
 

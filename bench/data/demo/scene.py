@@ -1,6 +1,6 @@
-"""A whole demo picture: a cluttered background, the animal, things in front of it, a poor camera.
+"""A whole demo picture: a cluttered background, the animal, objects in front of it, a poor camera.
 
-All that makes the task hard without telling the species apart is here.
+Everything that makes the task hard and carries no information about the species is here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SIDE = 320  # of the finished picture; it is drawn at twice that, to smooth its 
 
 
 def draw_scene(species: str, random: Random) -> Image.Image:
-    """One picture of a cat or a dog."""
+    """Draw one picture of a cat or a dog."""
     canvas = Image.new("RGB", (2 * SIDE, 2 * SIDE))
     draw = ImageDraw.Draw(canvas)
     _background(draw, random)
@@ -54,7 +54,7 @@ def _background(draw: ImageDraw.ImageDraw, random: Random) -> None:
 
 
 def _thing(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float) -> None:
-    """Some object: a ball, a box, a pointed or a rounded leaf. All echo parts of animals."""
+    """Draw an object: a ball, a box, a pointed or a rounded leaf, all similar to animal parts."""
     side = 2 * SIDE
     size = side * random.uniform(least, most)
     place = complex(random.uniform(0, side), random.uniform(0, side))

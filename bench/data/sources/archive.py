@@ -1,9 +1,9 @@
-"""A zip archive of images: extracted once, safely, then read as the folder it holds.
+"""A zip archive of images: extracted once, safely, then read as a folder.
 
-An archive is a stranger's file. Anything in it that would write outside its own folder, or far more
-than its size promises, stops the extraction before a single file is written. What was extracted is
-compared with a list of its files each time it is used, and extracted anew where any differs; a file
-whose content is no longer what it was is read from the archive itself.
+An archive is not trusted. A member that would write outside the target folder, or an archive that
+would unpack to far more than its size, stops the extraction before any file is written. Extracted
+files are compared with a manifest each time they are used, and extracted again if any differs; a
+file whose content has changed is read from the archive itself.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from bench.system.files import to_json
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
 MAX_DEPTH = 100
-MAX_RATIO = 100  # images hardly shrink in an archive; below HARMLESS_BYTES nobody cares
+MAX_RATIO = 100  # images hardly shrink in an archive; not checked below HARMLESS_BYTES
 HARMLESS_BYTES = 256 * 10**6
-MANIFEST = ".files.json"  # a hidden name: none such is extracted or read as an image
+MANIFEST = ".files.json"  # hidden: such names are neither extracted nor read as images
 
-# What reading a damaged archive raises; the last: a name that is no text.
+# What reading a damaged archive raises; the last for a name that is not text.
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError),
     *(NotImplementedError, RuntimeError, UnicodeDecodeError),
@@ -77,7 +77,7 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
 
 @dataclass(frozen=True)
 class _Extracted:
-    """Reads what was extracted, and from the archive what is not what it was any more."""
+    """Reads the extracted files, and from the archive those that have changed."""
 
     files: Reader
     archive: Path
@@ -120,12 +120,12 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
     except NotKeptError as error:
         raise DatasetError(f"{path.name} cannot be extracted: {error}.") from error
     except OSError as error:
-        raise DatasetError(f"{path} could not be extracted: {error}.") from error
+        raise DatasetError(f"{path} cannot be extracted: {error}.") from error
 
 
 def _checksums(folder: Path) -> Mapping[str, int] | None:
-    """The CRC-32 of each file that was extracted; nothing where not all are there, by names and
-    sizes, or others are."""
+    """Return the CRC-32 of each extracted file; None unless exactly these files are there, with
+    these sizes."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         sizes, checksums = manifest["sizes"], manifest["crc32"]
@@ -141,7 +141,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
-    """The archive and what to extract of it."""
+    """Open the archive; yield it and what to extract."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive, _checked(archive, path)
@@ -150,7 +150,7 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
 
 
 def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
-    """The files to extract and where to; an error if any member of the archive is suspicious."""
+    """Return the files to extract and where to; an error if any member is suspicious."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)
     if len(members) > MAX_FILES or total > MAX_BYTES:
@@ -160,7 +160,7 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
         )
     if total > max(HARMLESS_BYTES, MAX_RATIO * path.stat().st_size):
         raise DatasetError(
-            f"{path.name} would grow from {path.stat().st_size:,} to {total:,} bytes, which no "
+            f"{path.name} would unpack from {path.stat().st_size:,} to {total:,} bytes, which no "
             "archive of images does. If you trust it, extract it yourself and give the folder."
         )
     found = []
@@ -199,14 +199,14 @@ def _is_litter(place: PurePosixPath) -> bool:
 
 def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # "x": two members of one name would leave it to chance which of them is seen. Reading stops
-    # at the size that the archive stated, which is the size that was checked.
+    # "x": of two members with one name it would be arbitrary which one is used. Reading stops at
+    # the size that the archive states, which was checked.
     with archive.open(member) as source, target.open("xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
 
 
 def packed_folder(files: Iterable[PurePosixPath]) -> Path:
-    """The top folder of a tree of `files`, which are relative to it."""
+    """Return the top folder of a tree of `files`, which are relative to it."""
     inside: dict[PurePosixPath, set[PurePosixPath]] = defaultdict(set)
     for file in files:
         path = file
@@ -226,7 +226,7 @@ def packed_folder(files: Iterable[PurePosixPath]) -> Path:
             return not self.is_dir()
 
         def stat(self) -> os.stat_result:
-            """Of a folder; a file is none that could be opened."""
+            """Describe a folder; a file looks like one that cannot be opened."""
             number = numbers.get(PurePosixPath(self))
             mode = stat.S_IFSOCK if number is None else stat.S_IFDIR
             return os.stat_result((mode, number or 0, *[0] * 8))

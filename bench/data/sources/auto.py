@@ -15,7 +15,7 @@ from bench.errors import DatasetError
 from bench.types import SplitName
 
 PHOTOGRAPHS = "cats_vs_dogs"
-# What a machine without a GPU trains on in minutes rather than hours.
+# A subset that a machine without a GPU trains on in minutes rather than hours.
 WITHOUT_GPU: dict[SplitName, int] = {"train": 2000, "validation": 500, "test": 500}
 
 
@@ -25,9 +25,9 @@ def list_auto(options: ListingOptions, data_dir: Path | None = None) -> Listing:
         builder = find_builder(PHOTOGRAPHS, data_dir)
         prepared = builder.is_prepared()
         if not prepared and not can_download(builder):
-            return _demo("is not prepared here and its download does not answer")
+            return _demo("is not prepared here and its host does not respond")
         listing = list_tfds(PHOTOGRAPHS, options, data_dir)
-    except NotPreparedError:  # a run would prepare it: the demo would not be what it takes
+    except NotPreparedError:  # a run would prepare and use it, not the demo
         raise
     except DatasetError as error:
         return _demo(f"is not available ({error})")
@@ -47,7 +47,7 @@ def _demo(why: str) -> Listing:
 
 
 def has_gpu() -> bool:
-    """A guess that costs nothing; no framework is asked."""
+    """Guess cheaply whether there is a GPU, without a framework."""
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
 
 

@@ -32,7 +32,7 @@ class DemoReader:
 
 
 def list_demo() -> Listing:
-    """The demo's images; their splits are fixed."""
+    """List the demo's images; their splits are fixed."""
     splits = {
         split: tuple(
             Listed(f"{split}/{title}/{number:04d}", label)

@@ -1,7 +1,6 @@
 """A folder of images: `train/ validation/ [test/]` with a folder per class, or a folder per class.
 
-Finds files and names; opens none of them. Which image goes to which split is decided in
-`splits.py`.
+Finds files and names; opens no file. `splits.py` decides which image goes to which split.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
-MAX_FILE_BYTES = 256 * 2**20  # read whole, several at once: a bound for memory
+MAX_FILE_BYTES = 256 * 2**20  # files are read whole, several at once: a limit on memory
 MAX_SHOWN = 200  # characters of a path in an error
 
 
@@ -47,8 +46,8 @@ class FolderReader:
 
 
 def read_file(path: Path) -> bytes:
-    """The content of an image's file. `OSError` also where it is a pipe or a device, which may
-    never end, or larger than memory should hold."""
+    """Read an image file. `OSError` also if it is a pipe or a device, which may never end, or too
+    large for memory."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a regular file")
@@ -65,7 +64,8 @@ def list_folder(
     name: str | None = None,
     identity: str | None = None,
 ) -> Listing:
-    """The images under `root`; `identity` where something better than dates identifies them.
+    """List the images under `root`; `identity` is given if something identifies them better than
+    their dates.
 
     `groups` are as a user's file names them.
     """
@@ -90,7 +90,7 @@ def list_folder(
 
     if aside:
         kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
-        notes.append(f"{aside.total()} file(s) were left aside ({kinds})")
+        notes.append(f"{aside.total()} file(s) were ignored ({kinds})")
     matched = match_groups(groups, paths)
     splits = three_splits(
         listed["train"],
@@ -113,7 +113,7 @@ def list_folder(
 
 
 def unwrap(folder: Path) -> Path:
-    """Step into folders that only wrap one other, as archives tend to have them."""
+    """Step into folders that only wrap one other, as archives often have them."""
     while True:
         inner = _folders(folder)
         if len(inner) != 1 or not _folders(inner[0]) or inner[0].name.lower() in SPLIT_FOLDERS:
@@ -122,8 +122,8 @@ def unwrap(folder: Path) -> Path:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files under `folder`, through links too, however deep they lie."""
-    seen: set[tuple[int, int]] = set()  # folders: keeps a circle of links from going on
+    """Yield all files under `folder`, following links, at any depth."""
+    seen: set[tuple[int, int]] = set()  # folders: links may form a cycle
     open_folders = [iter([folder])]
     while open_folders:
         path = next(open_folders[-1], None)
@@ -137,7 +137,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
-    """The folder of each split, or the whole as one; and what was left aside."""
+    """Return the folder of each split, or the whole as one, and notes on what was ignored."""
     found: dict[SplitName, Path] = {}
     others = []
     for folder in _folders(top):
@@ -158,12 +158,12 @@ def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
     if "train" not in found:
         names = ", ".join(repr(folder.name) for folder in found.values())
         raise DatasetError(f"{top} has {names} but no 'train'; add it, or give a folder per class.")
-    notes = [f"folder(s) beside the splits were left aside: {', '.join(others)}"] if others else []
+    notes = [f"folder(s) next to the splits were ignored: {', '.join(others)}"] if others else []
     return {split: found[split] for split in SPLITS if split in found}, notes
 
 
 def _classes(folder: Path, aside: Counter[str]) -> dict[str, list[Path]]:
-    """The images of each class folder; what else there is, is counted in `aside`."""
+    """Return the images of each class folder; everything else is counted in `aside`."""
     stray = _images((f for f in _visible(folder) if f.is_file()), aside)
     if stray:
         aside["images outside class folders"] += len(stray)
@@ -220,7 +220,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _place(folder: Path) -> tuple[int, int]:
-    """What a folder is on disk, by whatever path it is reached."""
+    """Return what identifies a folder on disk, whatever its path."""
     with _reading(folder):
         status = folder.stat()
     return status.st_dev, status.st_ino
@@ -241,7 +241,7 @@ def _identity(paths: Mapping[str, Path]) -> str:
         try:
             status = path.stat()
         except OSError:
-            return f"{id}\tunreadable"  # a dangling link, say; reading it will give the reason
+            return f"{id}\tunreadable"  # such as a dangling link; reading it will give the reason
         return f"{id}\t{status.st_size}\t{status.st_mtime_ns}"
 
     return digest_of(line(id, path) for id, path in sorted(paths.items()))
@@ -257,7 +257,7 @@ def _how_split(folders: Mapping[SplitName, Path], seed: int) -> str:
 
 
 def printable(name: str) -> str:
-    """A name as it can be written to JSON, whatever bytes the file system holds."""
+    """Return a name that can be written to JSON, whatever bytes it has."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

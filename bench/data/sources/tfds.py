@@ -1,7 +1,7 @@
 """Image-classification sets of TensorFlow Datasets: prepared once, then read record by record.
 
-Preparing may need TensorFlow; reading does not, and the process that trains sees neither, only the
-decoded pixels in the store. TensorFlow Datasets is imported late: it takes a while.
+Preparing may need TensorFlow; reading does not, and the process that trains only reads decoded
+pixels from the store. TensorFlow Datasets is imported in functions, because it takes a while.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INSTALLED = re.compile(r"\w+(/[^:=/]+)?(:[\d.*]+)?")
 
 
 class NotPreparedError(DatasetError):
-    """The set could be prepared, but nothing is to be written."""
+    """The set could be prepared, but nothing may be written."""
 
 
 class Records(Protocol):
@@ -50,7 +50,7 @@ class TfdsReader:
 
     def __init__(self, records: Mapping[str, Records], features: Any) -> None:
         self._records, self._features = records, features
-        self._lock = threading.Lock()  # the readers of ArrayRecord files are not all thread-safe
+        self._lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
 
     def read(self, id: str) -> bytes:
         split, _, position = id.rpartition("/")
@@ -61,14 +61,14 @@ class TfdsReader:
 
 
 def find_builder(name: str, data_dir: Path | None = None) -> Any:
-    """The builder of `NAME[/CONFIG][:VERSION]`; an unknown name is an error with the nearest."""
+    """Return the builder of `NAME[/CONFIG][:VERSION]`; an unknown name is an error."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise DatasetError(
             f"tfds:{name} needs TensorFlow Datasets ({error}): pip install tensorflow-datasets"
         ) from error
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of sets that are not prepared yet
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns about sets not prepared yet
     bare = name.partition(":")[0].partition("/")[0]
     try:
         return tfds.builder(name, data_dir=data_dir)
@@ -76,14 +76,14 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
         near = get_close_matches(bare, tfds.list_builders(with_community_datasets=False), n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise NoDatasetError(
-            f"TensorFlow Datasets {tfds.__version__} knows no data set {name!r}.{hint}"
+            f"TensorFlow Datasets {tfds.__version__} has no data set {name!r}.{hint}"
         ) from error
-    except (ValueError, AssertionError) as error:  # a version or configuration that there is not
+    except (ValueError, AssertionError) as error:  # an unknown version or configuration
         raise DatasetError(f"tfds:{name} cannot be used: {_cause(error)}") from error
 
 
 def can_download(builder: Any) -> bool:
-    """Whether what the set is made from is at hand or its host answers (asked once, 5 s)."""
+    """Return whether the set's files are downloaded or its host responds (asked once, 5 s)."""
     urls = sorted(builder.url_infos or {})
     depth = len(builder.info.full_name.split("/"))
     downloads = Path(builder.data_dir).parents[depth - 1] / "downloads"
@@ -102,7 +102,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         if store.read_only:
             raise NotPreparedError(
                 f"tfds:{name} is not prepared in {builder.data_dir} yet, and a dry run prepares "
-                "nothing: its images are not known. Run without --dry-run to prepare it."
+                "nothing, so its images are unknown. Run without --dry-run to prepare it."
             )
         with store.lock("tfds", {"name": builder.info.full_name}):
             if not builder.is_prepared():
@@ -151,10 +151,10 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
 def _prepare(builder: Any, name: str, options: ListingOptions) -> None:
     if not can_download(builder):
         raise DatasetError(
-            f"tfds:{name} is not prepared in {builder.data_dir} and its host does not answer (no "
+            f"tfds:{name} is not prepared in {builder.data_dir} and its host does not respond (no "
             "network?). Prepare it on another machine and copy the folder, or use another data set."
         )
-    # Only ArrayRecord is made for random access; it is not built for every platform.
+    # Only ArrayRecord is designed for random access; it is not available on every platform.
     random_access = importlib.util.find_spec("array_record") is not None
     options.report(f"preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
     try:
@@ -164,7 +164,7 @@ def _prepare(builder: Any, name: str, options: ListingOptions) -> None:
             f"tfds:{name} can be read but not prepared with what is installed: {_cause(error)}. "
             "Most sets need TensorFlow for that: pip install tensorflow"
         ) from error
-    except Exception as error:  # whatever any of a thousand download scripts may raise
+    except Exception as error:  # download scripts may raise anything
         raise DatasetError(
             f"tfds:{name} could not be prepared: {type(error).__name__}: {_cause(error)}"
         ) from error
@@ -195,7 +195,7 @@ def _records(builder: Any, split: str) -> Records:
         return TFRecords([Path(path) for path in builder.info.splits[split].filepaths])
     raise DatasetError(
         f"{builder.data_dir} is stored as {builder.info.file_format}; only array_record and "
-        "tfrecord can be read. Remove it, and it will be prepared anew."
+        "tfrecord can be read. Remove it, and it will be prepared again."
     )
 
 
@@ -245,16 +245,16 @@ def _labels(
 def _splits(
     labels: Mapping[str, NDArray[np.int64]], notes: list[str], name: str
 ) -> dict[SplitName, str]:
-    """Which of the set's own splits serve as ours."""
+    """Return which of the set's own splits serve as train, validation and test."""
     found: dict[SplitName, str] = {}
     for source, each in labels.items():
         split = SPLIT_FOLDERS.get(source.lower())
         if len(each) and each.min() < 0:
-            notes.append(f"split {source!r} has no labels and was left aside")
+            notes.append(f"split {source!r} has no labels and was ignored")
         elif len(labels) == 1:
             found["train"] = source
         elif split is None or split in found:
-            notes.append(f"split {source!r} was left aside")
+            notes.append(f"split {source!r} was ignored")
         else:
             found[split] = source
     if "train" not in found:
@@ -272,7 +272,7 @@ def _identity(builder: Any) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """What went wrong at the bottom, in a line: each layer above wraps it in a longer message."""
+    """Return the root cause in one line; each outer exception wraps it in a longer message."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -280,9 +280,9 @@ def _cause(error: BaseException) -> str:
 
 @cache
 def reachable(url: str, seconds: float = 5.0) -> bool:
-    """Whether the host of `url` would give us the file; no later than after `seconds`."""
+    """Return whether the host of `url` would serve the file, within `seconds`."""
     found: list[bool] = []
-    # In a thread of its own, because looking up a name knows no time limit.
+    # In a thread of its own, because a DNS lookup has no time limit.
     thread = threading.Thread(
         target=lambda: found.append(_head_succeeds(url, seconds)), daemon=True
     )
@@ -300,7 +300,7 @@ def _head_succeeds(url: str, seconds: float) -> bool:
         with urllib.request.urlopen(request, timeout=seconds):
             return True
     except (OSError, ValueError, http.client.HTTPException):
-        return False  # refused, unknown, too slow, or no address that can be asked
+        return False  # refused, unknown, too slow, or not an HTTP address
 
 
 SOURCES.add(

@@ -31,7 +31,7 @@ class TFRecords:
 
 
 def _places(path: Path) -> list[tuple[int, int]]:
-    """Where each record's data starts, and its size."""
+    """Return where each record's data starts, and its size."""
     found = []
     end = path.stat().st_size
     with path.open("rb") as file:
