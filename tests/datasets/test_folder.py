@@ -79,8 +79,7 @@ def test_litter_is_ignored_and_other_files_are_counted(tmp_path: Path, tree: Tre
     assert sizes(listing) == (5, 2, 2)
     assert any(image.id == "a/deeper/0.PNG" for s in SPLITS for image in listing.splits[s])
     assert listing.notes == (
-        "5 file(s) were ignored (.csv: 2, .txt: 1, images outside class folders: 1, "
-        "no suffix: 1)",
+        "5 file(s) were ignored (.csv: 2, .txt: 1, images outside class folders: 1, no suffix: 1)",
     )
 
 
