@@ -50,7 +50,7 @@ def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
     _, tuned = outcomes(found)
     assert tuned.gain is not None
     assert tuned.gain.change == 0
-    assert tuned.gain.word == "cannot be told"
+    assert tuned.gain.word == "not significant"
     row = find(found.run).trials.iloc[0]
     assert row["last_phase_change"] == 0
     assert row["last_phase_low"] == pytest.approx(-row["last_phase_high"])

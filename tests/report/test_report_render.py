@@ -171,7 +171,7 @@ def test_missing_arrays_leave_the_rest(tmp_path: Path) -> None:
         "curves_mobilenetv2.png",
         "curves_resnet50.png",
     }
-    assert "its arrays are gone" in (folder / "report.md").read_text(encoding="utf-8")
+    assert "its arrays are missing" in (folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_run_whose_description_is_bare_is_reported(tmp_path: Path) -> None:
