@@ -1,8 +1,8 @@
 """The trials of one backbone, from its declaration to their records: the whole method on one page.
 
 Seeds, shares of the training images and learning rates share what does not depend on them: the
-network, the frozen activations and the compiled steps. Runs in a worker process; knows
-nothing of processes, displays or files other than the run's arrays.
+network, the frozen activations and the compiled steps. This code runs in a worker process; it
+depends on no process, no display, and no file but the run's arrays.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,37 +45,31 @@ def run_trials(
 
     `ahead` is what was built before the job was there; used where it is what the job needs.
     """
-    store = Store(Path(job.store), job.store_limit_bytes)
-    try:
-        _run_trials(job, listener, imports, ahead, store)
-    finally:
-        store.release()
-
-
-def _run_trials(
-    job: Job, listener: Listener, imports: Imports, ahead: PreparedModel | None, store: Store
-) -> None:
     setup: _Setup | None = None
-    for trial in job.trials:
-        started = _now()
-        try:
-            if setup is None:
-                setup = _Setup(job, trial, listener, imports, ahead, store)
-            record = setup.run(trial)
-        except Exception as error:
-            traceback.print_exc()
-            if is_out_of_memory(error):
-                raise OutOfMemoryError(f"out of memory ({memory_error_summary(error)}).") from error
-            why = reason(error)
-            record = Record(SCHEMA, trial, "failed", why, environment=environment())
-        record = replace(
-            record,
-            started=started,
-            finished=_now(),
-            command=job.command,
-            split_seed=job.split_seed,
-        )
-        listener(RecordMade(record))
+    with ExitStack() as stack:
+        store = Store(Path(job.store), job.store_limit_bytes)
+        stack.callback(store.release)
+        for trial in job.trials:
+            started = _now()
+            try:
+                if setup is None:
+                    setup = _Setup(job, trial, listener, imports, ahead, store)
+                record = setup.run(trial)
+            except Exception as error:
+                traceback.print_exc()
+                if is_out_of_memory(error):
+                    why = f"out of memory ({memory_error_summary(error)})."
+                    raise OutOfMemoryError(why) from error
+                why = reason(error)
+                record = Record(SCHEMA, trial, "failed", why, environment=environment())
+            record = replace(
+                record,
+                started=started,
+                finished=_now(),
+                command=job.command,
+                split_seed=job.split_seed,
+            )
+            listener(RecordMade(record))
 
 
 class _Setup:
@@ -114,7 +109,10 @@ class _Setup:
     def run(self, trial: Trial) -> Record:
         """Train and measure one seed with one share of the training images."""
         first, network = self.runs == 0, self.prepared.network
-        found = self._train(trial)
+        if self.settings.tune:
+            found = search(self.phases, trial, self._labels("validation"), self.listener)
+        else:
+            found = TuningResult(self.phases.train(trial))
         self.runs += 1
         trained = found.trained
         if first or self.job.keep_models != "none":
@@ -166,15 +164,6 @@ class _Setup:
             accumulation=self.job.accumulation,
             arrays_sha256=digest,
         )
-
-    def _train(self, trial: Trial) -> TuningResult:
-        if not self.settings.tune:
-            return TuningResult(self.phases.train(trial))
-
-        def on_rate(stage: str) -> None:
-            self.listener(StageProgress(trial, stage))
-
-        return search(self.phases, trial, self._labels("validation"), on_rate)
 
     def _robustness(self, trial: Trial) -> Mapping[str, Array]:
         """Answers to corrupted images, where they are asked for and mean something: not those of

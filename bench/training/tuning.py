@@ -10,7 +10,7 @@ spread over seeds includes the choice. The command line imports this file: it lo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log10
 from typing import TYPE_CHECKING
@@ -20,11 +20,10 @@ from bench.types import Trial, TriedRate
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
+    from bench.training.events import Listener
     from bench.training.phases import Phases, TrainingResult
 
 MAX_BUDGET = 9  # two decades either way
-
-OnRate = Callable[[str], None]
 
 
 def multipliers(budget: int) -> tuple[float, ...]:
@@ -62,17 +61,20 @@ class TuningResult:
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
-def search(phases: Phases, trial: Trial, labels: Array, on_rate: OnRate) -> TuningResult:
+def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> TuningResult:
     """Train at each rate of the budget; leave the weights of the one with the best validation loss
     (its `labels`) in the model."""
     import numpy as np
+
+    from bench.training.events import StageProgress
 
     tried: list[TriedRate] = []
     answers: list[TrainingResult | None] = []
     kept: list[Array] = []
     rates = multipliers(trial.settings.tune)
     for number, multiplier in enumerate(rates, 1):
-        on_rate(f"learning rate x{multiplier:.2g}, {number} of {len(rates)}")
+        stage = f"learning rate x{multiplier:.2g}, {number} of {len(rates)}"
+        listener(StageProgress(trial, stage))
         begun, compiled = time.perf_counter(), phases.compile_seconds
         answer = _attempt(phases, trial, multiplier)
         seconds = time.perf_counter() - begun - (phases.compile_seconds - compiled)
