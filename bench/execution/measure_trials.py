@@ -1,7 +1,7 @@
 """Measuring all that a plan has trained, however often the measuring process dies.
 
-What was being done when it died is left as failed, with the reason, and the rest goes on in a new
-process: a model that takes all memory in one runtime takes no figure from others.
+What was under way when it died is recorded as failed, with the reason, and the rest continues in a
+new process: a model that takes all memory in one runtime costs the others no figure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def measure_trials(
     recorder: RunRecorder,
     measure: Callable[[Sequence[Trial], Mapping[str, Collection[str]]], None],
 ) -> None:
-    """Have `measure` time these trials, without the runtimes of each that it died of before."""
+    """Measure what was trained and is not measured; leave out runtimes that killed a process."""
     todo = unmeasured(plan, folder, recorder.records)
     died: dict[str, set[str]] = {trial.key: set() for trial in todo}
     while todo:
@@ -51,7 +51,7 @@ def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) ->
 def _blamed(
     plan: Plan, recorder: RunRecorder, left: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str]]:
-    """What the process died of, by trial: one runtime of one backbone, one of all, or anything."""
+    """Return the runtimes to blame, by trial: of one backbone, of all, or all that are left."""
     key, stage = recorder.last_stage
     runtime = stage.removeprefix(PREPARING).removeprefix(TIMING)
     of_one = stage == BUILDING or stage.startswith(PREPARING)

@@ -1,7 +1,4 @@
-"""What of a plan is still to be done in a run's folder, from the files in it alone.
-
-Trains and measures nothing; imports no framework.
-"""
+"""What remains to be done of a plan in a run's folder, from the files in it alone."""
 
 from __future__ import annotations
 
@@ -18,21 +15,21 @@ from bench.types import Record, Trial
 
 
 def pending(plan: Plan, folder: Path) -> list[Trial]:
-    """The trials that `execute` would run: those without a record, those that failed, and those
-    whose arrays are gone or damaged."""
+    """Return the trials that a run would train: those without a record, those that failed, and
+    those whose arrays are gone or damaged."""
     finished = {r.trial.key for r in read_records(folder) if r.status == "ok"}
     done = finished - faults(plan, folder).keys()
     return [trial for trial in plan.trials if trial.key not in done]
 
 
 def kept_records(plan: Plan, folder: Path) -> dict[str, Record]:
-    """The records of a run's folder that the plan leaves as they are, by trial."""
+    """Return the records that the plan leaves as they are, by trial."""
     waiting = {trial.key for trial in pending(plan, folder)}
     return {r.trial.key: r for r in read_records(folder) if r.trial.key not in waiting}
 
 
 def faults(plan: Plan, folder: Path) -> dict[str, str]:
-    """What is wrong with the arrays of finished trials of the plan, by their keys."""
+    """Return what is wrong with the arrays of finished trials of the plan, by their keys."""
     keys, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
     finished = (r for r in read_records(folder) if r.status == "ok" and r.trial.key in keys)
     found = {r.trial.key: arrays_fault(folder, r, classes) for r in finished}
@@ -40,10 +37,10 @@ def faults(plan: Plan, folder: Path) -> dict[str, str]:
 
 
 def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[Trial]:
-    """Trials that are trained and of which something is still to be measured, where a model can
-    be made again.
+    """Return the trained trials of which something is still to be measured, where a model can be
+    made again.
 
-    Those on a smaller share of the images, for a learning curve, are as fast as the others.
+    Trials on a smaller share of the images, for a learning curve, are as fast as the others.
     """
     found: list[Trial] = []
     for of_backbone in _largest_of_each(plan, records):
@@ -59,7 +56,8 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
 
 
 def undone(plan: Plan, folder: Path) -> list[str]:
-    """What was asked to be measured of finished trials, and cannot be: their weights are gone."""
+    """Return what was asked to be measured of finished trials and cannot be, as their weights are
+    gone: a text a backbone."""
     records = kept_records(plan, folder)
     can = {trial.key for trial in unmeasured(plan, folder, records)}
     found = []
@@ -80,7 +78,7 @@ def undone(plan: Plan, folder: Path) -> list[str]:
 
 
 def _lacking(plan: Plan, record: Record) -> list[str]:
-    """What is still to be measured of a trial, but for runtimes that were tried."""
+    """Return what is still to be measured of a trial, without runtimes that failed before."""
     tried = {result.name for result in record.runtimes if result.status == "failed"}
     found = [name for name in runtimes_of(plan, record) if name not in tried]
     return [*found, "robustness"] if robustness_needed(record, plan.measuring) else found

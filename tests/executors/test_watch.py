@@ -59,7 +59,7 @@ def test_one_that_waits_and_says_so_is_left_alone() -> None:
     with _shell(f"exec {IDLE}") as process, Watch(process.pid, process.kill) as watching:
         until = time.monotonic() + 4 * IDLE_SECONDS
         while time.monotonic() < until:
-            watching.heard(record=False)
+            watching.event(record=False)
             time.sleep(0.01)
         assert process.poll() is None
 
@@ -69,7 +69,7 @@ def test_a_trial_that_takes_too_long_is_ended_whatever_it_says() -> None:
         begun = time.monotonic()
         while process.poll() is None:
             # The first trial ends in time, the next does not.
-            watching.heard(record=time.monotonic() - begun < 0.3)
+            watching.event(record=time.monotonic() - begun < 0.3)
             time.sleep(0.01)
             assert time.monotonic() - begun < PATIENCE
         assert time.monotonic() - begun > 0.7

@@ -1,5 +1,4 @@
-"""The cores that workers may use: as many as `--threads` says, whatever their frameworks want, and
-not those of other workers."""
+"""The cores that workers may use: as many as `--threads` says, and not those of other workers."""
 
 from __future__ import annotations
 
@@ -20,23 +19,23 @@ SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 @dataclass
 class Cores:
-    """The cores of each worker, kept from other runs of this user until they are released."""
+    """The cores of each worker, reserved among the runs of this user until they are released."""
 
     sets: tuple[tuple[int, ...], ...]  # empty: a worker is bound to none
-    note: str = ""  # where they are shared
+    note: str = ""  # not empty: some are shared
     locks: list[FileLock] = field(default_factory=list)
 
     def release(self) -> None:
-        """Leave the cores to other runs; a process that ends does so, however it ends."""
+        """Release the cores for other runs, as the end of this process does, too."""
         for lock in self.locks:
             lock.release()
 
 
 def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores:
-    """Choose as many cores for each worker as there shall be threads.
+    """Choose as many cores for each worker as it has threads.
 
-    None are chosen where that is all, or the system cannot bind a process to cores and the
-    frameworks' own variables must do. `folder` holds a lock for each core that is taken.
+    No cores are chosen without a number of threads, nor where the system cannot bind a process to
+    cores: there the frameworks' own variables must do. `folder` holds a lock for each core taken.
     """
     available = available_cores()
     if threads > available:
@@ -62,9 +61,9 @@ def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores
 
 
 def _lock(cores: list[int], wanted: int, folder: Path) -> dict[int, FileLock]:
-    """Lock the first of `cores` that nobody has, as many as are wanted."""
+    """Lock the first free ones of `cores`, as many as are wanted."""
     taken: dict[int, FileLock] = {}
-    with suppress(OSError):  # nothing can be written there: they count as shared
+    with suppress(OSError):  # nothing can be written there: all count as shared
         folder.mkdir(parents=True, exist_ok=True)
         for core in cores:
             if len(taken) == wanted:
@@ -91,7 +90,7 @@ def _place_on_its_core(core: int) -> int:
 
 
 def _numbers(text: str) -> list[int]:
-    """`0,4` or `0-1`."""
+    """Return the numbers in a text such as `0,4` or `0-1`."""
     found: list[int] = []
     for part in text.strip().split(","):
         first, _, last = part.partition("-")

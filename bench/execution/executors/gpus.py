@@ -14,10 +14,10 @@ LISTING_SECONDS = 30
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """What `CUDA_VISIBLE_DEVICES` calls each; empty without a driver that lists any.
+    """Return what `CUDA_VISIBLE_DEVICES` calls each; nothing without a driver that lists any.
 
-    Empty, too, where they are cut into slices (MIG): a process can use one slice, and which one is
-    for the user to say.
+    Nothing, too, where they are divided into slices (MIG): a process can use one slice, and the
+    user must choose it.
     """
     asked = os.environ.get("CUDA_VISIBLE_DEVICES")
     if asked == "":
@@ -28,13 +28,13 @@ def visible_gpus() -> tuple[str, ...]:
         return ()
     if asked is None:
         return tuple(found)
-    # As CUDA reads it: whatever stands after a name that is none is not there.
+    # As CUDA reads it: everything after an invalid name is ignored.
     names = (name.strip() for name in asked.split(","))
     return tuple(takewhile(lambda name: _is_one_of(name, found), names))
 
 
 def can_be_no_gpu() -> bool:
-    """Whether it is certain that no framework will find one, be it a slice or of another maker."""
+    """Return whether certainly no framework will find a GPU, a slice of one included."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return True
     return not any(Path(device).exists() for device in DRIVERS)

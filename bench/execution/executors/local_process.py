@@ -22,8 +22,8 @@ from bench.types import Settings
 class LocalProcess(Executor):
     """Worker processes on this machine, one a job; where there are several GPUs, a job on each.
 
-    Without a GPU, one process loads the framework and forks the workers: what loading takes is
-    spent once. A GPU's driver is not known to survive that.
+    Without a GPU, one process loads the framework once and forks the workers. With one it does
+    not: the driver of a GPU is not known to survive a fork.
     """
 
     def __init__(self, settings: Settings, trial_timeout: float | None = None) -> None:
@@ -33,7 +33,7 @@ class LocalProcess(Executor):
         self._gpus = () if settings.device == "cpu" else visible_gpus()
         no_gpu = settings.device == "cpu" or can_be_no_gpu()
         self._forks = sys.platform == "linux" and no_gpu
-        # Those without a worker. One alone, or none, is what its framework finds by itself.
+        # GPUs and cores without a worker. "": the framework finds a single GPU, or none, itself.
         gpus = self._gpus if len(self._gpus) > 1 else ("",)
         self._cores = reserve(settings.threads, len(gpus))
         self._free = list(zip(gpus, self._cores.sets, strict=True))
@@ -44,7 +44,7 @@ class LocalProcess(Executor):
 
     @property
     def slots(self) -> int:
-        """As many as there are GPUs, if the framework can use them; asks it, where there are."""
+        """Return how many GPUs there are, if a worker's framework says that it can use them."""
         if len(self._gpus) < 2:
             return 1
         return len(self._gpus) if self._warmed().device_kind() == "gpu" else 1

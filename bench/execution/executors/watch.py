@@ -1,4 +1,4 @@
-"""Ending a worker that takes too long, or that has stopped working without ending."""
+"""Ending a worker that takes too long, or that has stopped working."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.system import pulse
 from bench.system.pulse import Pulse
 
 STEP_SECONDS = 1.0
-LOOK_SECONDS = 30.0  # without a word, after which it is seen whether the process does anything
+LOOK_SECONDS = 30.0  # without an event, after which the process's activity is looked at
 
 
 class Watch:
@@ -26,7 +26,7 @@ class Watch:
         self.reason = ""
         self._pulse, self._kill, self._limit = Pulse(pid), kill, limit
         self._spent = 0.0  # on this trial
-        self._silent = 0.0  # since the last word
+        self._silent = 0.0  # since the last event
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -38,8 +38,8 @@ class Watch:
         self._over.set()
         self._thread.join()
 
-    def heard(self, *, record: bool) -> None:
-        """The process has said something; with a record it begins the next trial."""
+    def event(self, *, record: bool) -> None:
+        """Note that the process has sent an event; with a record it begins the next trial."""
         self._silent = 0.0
         self._pulse.reset()
         if record:

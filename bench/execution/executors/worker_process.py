@@ -34,9 +34,11 @@ THREADS = (*FRAMEWORKS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerProcess:
-    """Started at once, and given orders. `gpu` is the one that it sees, "" for what its framework
-    finds by itself. If it `forks`, it does one job after another, each in a process that it forks,
-    and `goes_on` once one is done."""
+    """A process that is started at once and then given orders.
+
+    `gpu` is the one that it sees, "" for what its framework finds by itself. If it `forks`, it does
+    one job after another, each in a process that it forks, and `goes_on` once one is done.
+    """
 
     def __init__(
         self,
@@ -71,8 +73,8 @@ class WorkerProcess:
     def goes_on(self) -> bool:
         """Whether it will do another job, now that one is done.
 
-        Not where a process died before it read its job, as one may that builds ahead: nobody knows
-        who will read it then.
+        Not where a process died before it read its job, as one may while it builds ahead: the order
+        is still in the pipe, and the next process would read it.
         """
         return self._begun and self._exit is not None and self._process.poll() is None
 
@@ -106,7 +108,7 @@ class WorkerProcess:
         with Watch(self.pid, self.kill, limit) as watch:
             for line in self._output:
                 text = line.decode(errors="replace").strip()
-                watch.heard(record=limits_each and text.startswith(RecordMade.__name__))
+                watch.event(record=limits_each and text.startswith(RecordMade.__name__))
                 if text == "begun":
                     self._begun = True
                 elif text.startswith("exit "):
