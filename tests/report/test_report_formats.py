@@ -161,6 +161,8 @@ def test_wandb_writes_offline_runs(folder: Path) -> None:
     written = list(path.glob("offline-run-*/*.wandb"))
     assert len(written) == 10
     assert b"".join(file.read_bytes() for file in written).count(b"loss/train") >= 10
+    # 3: one of the backbones failed. A link that leads out of the folder would be an error.
+    assert main(["report", "r", "--results", str(folder.parent)]) == 3
 
 
 def test_a_missing_package_is_named_with_its_extra() -> None:
