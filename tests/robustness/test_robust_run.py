@@ -85,10 +85,10 @@ class Lagging(Inline):
 def test_asking_about_corruptions_keeps_what_was_timed_just_before(
     tmp_path: Path, store: Store, planned: Callable[[Measuring], Plan]
 ) -> None:
-    folder, request = tmp_path / "r", Request(command=(), keep_models="best")
-    execute(planned(Measuring(0.02)), folder, request, store, Inline(), silent)
+    folder, request = tmp_path / "r", RunRequest(command=(), keep_models="best")
+    execute(RunInputs(planned(Measuring(0.02)), folder, request, store), Inline(), silent)
     asked = Measuring(0.03, robustness=True)
-    execute(planned(asked), folder, request, store, Lagging(), silent)
+    execute(RunInputs(planned(asked), folder, request, store), Lagging(), silent)
     (record,) = load_run(folder).records
     assert record.session is not None
     assert record.session.latency_seconds == 0.03
