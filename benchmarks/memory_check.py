@@ -124,7 +124,7 @@ def _answer(folder: Path) -> None:
     """In that new process: nothing of how the harness measures memory is used here."""
     import numpy as np
 
-    from bench.inference.measuring.products import Chain
+    from bench.inference.measuring.hardware import Chain
     from bench.models.backends.base import current
     from bench.models.rebuild import rebuild
 

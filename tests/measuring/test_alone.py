@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = """
 import os, signal
 from bench.inference.measuring.alone import Alone
-from bench.inference.measuring.growth import growth
+from bench.inference.measuring.memory import growth
 from bench.system.memory import process_peak
 
 def take(megabytes):

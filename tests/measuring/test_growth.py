@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="resets peaks")
 ROOT = Path(__file__).resolve().parent.parent.parent
 BEGIN = """
 import mmap, time
-from bench.inference.measuring.growth import growth
+from bench.inference.measuring.memory import growth
 MB = 10**6
 
 def read(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.inference.measuring.inference_memory import Taken
+from bench.inference.measuring.memory import MemoryUse
 from bench.inference.measuring.needed import with_results
 from bench.inference.runtimes.base import Source
 from bench.models.backends.base import Array
@@ -29,7 +29,7 @@ class Model:
     images: Array  # of the test split
     expected: Array
     seconds: float  # spent on it and in no record yet
-    memory: Taken = field(default_factory=Taken)  # of the Keras model
+    memory: MemoryUse = field(default_factory=MemoryUse)  # of the Keras model
 
 
 @dataclass

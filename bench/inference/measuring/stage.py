@@ -25,10 +25,10 @@ from bench.errors import reason
 from bench.inference.measuring.alone import Alone
 from bench.inference.measuring.corrupted import ask
 from bench.inference.measuring.deployment import Deployment, deploy
-from bench.inference.measuring.energy import joule_counter
 from bench.inference.measuring.estimate import PREPARE_SECONDS, REBUILD_SECONDS, timing_seconds
 from bench.inference.measuring.groups import Group, groups_of
-from bench.inference.measuring.inference_memory import Taken, inference_memory
+from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
+from bench.inference.measuring.memory import MemoryUse, inference_memory
 from bench.inference.measuring.needed import (
     BUILDING,
     PREPARING,
@@ -36,7 +36,6 @@ from bench.inference.measuring.needed import (
     robustness_needed,
     with_results,
 )
-from bench.inference.measuring.products import Calibration, matrix_peak
 from bench.inference.measuring.progress import Progress
 from bench.inference.measuring.recorded import Model, Timed, record_timed
 from bench.inference.measuring.rounds import SWEEP, SWEEP_SHARE, Subject, interleave, share_done
@@ -261,9 +260,9 @@ class _Stage:
                 *(self.folder, record.trial.key, runtime.name, artefacts, self.threads),
             )
 
-    def _memory(self) -> Taken:
-        found: Taken | None = self.alone.answer() if self.alone else None
-        return found or Taken()
+    def _memory(self) -> MemoryUse:
+        found: MemoryUse | None = self.alone.answer() if self.alone else None
+        return found or MemoryUse()
 
     def _subjects(self, model: Model, made: Deployment) -> dict[int, Subject]:
         """What is timed: one image at a time, and larger batches as far as the time allows."""

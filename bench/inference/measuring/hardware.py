@@ -1,0 +1,101 @@
+"""What the hardware does: matrix products for its best speed and its steadiness, joules of a GPU.
+
+The products run through the backend with the same threads and precision as the models. One chain
+measures the hardware's best speed, so that a model's share of it says how well the hardware is used
+and not how two libraries compare. Another, smaller, is the calibration: it knows nothing of any
+model, so where it takes longer, something else was running, or the processor slowed down.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from bench.models.backends.base import Backend
+
+PEAK_SIDE = {"cpu": 1024, "gpu": 8192}
+PEAK_PRODUCTS = {"cpu": 8, "gpu": 32}
+CALIBRATION_SIDE = {"cpu": 512, "gpu": 4096}
+CALIBRATION_PRODUCTS = {"cpu": 8, "gpu": 8}
+REPEATS = 5
+
+
+class Chain:
+    """Matrices of `side` rows and columns, multiplied `products` times in one query."""
+
+    def __init__(self, backend: Backend, side: int, products: int) -> None:
+        start = keras.Input((side,))
+        # Preserves the scale of the values, so that no product meets denormal numbers.
+        kernel = keras.initializers.RandomNormal(0.0, side**-0.5, seed=0)
+        product = layers.Dense(side, use_bias=False, kernel_initializer=kernel)
+        value = start
+        for _ in range(products):
+            value = product(value)
+        # One number per row: fetching the product would be timed too.
+        self._forward = backend.forward(keras.Model(start, ops.mean(value, axis=1)))
+        self._rows = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
+        self.operations = 2.0 * side**3 * products
+        self._forward(self._rows)
+
+    def seconds(self) -> list[float]:
+        """Return the seconds of a few repeats."""
+        taken = []
+        for _ in range(REPEATS):
+            begun = time.perf_counter()
+            self._forward(self._rows)
+            taken.append(time.perf_counter() - begun)
+        return taken
+
+
+def matrix_peak(backend: Backend, device: str) -> float:
+    """Return floating-point operations per second, the best of a few repeats."""
+    chain = Chain(backend, PEAK_SIDE[device], PEAK_PRODUCTS[device])
+    return chain.operations / min(chain.seconds())
+
+
+class Calibration:
+    """A fixed piece of work that is timed before, between and after; `samples` are seconds."""
+
+    def __init__(self, backend: Backend, device: str) -> None:
+        self._chain = Chain(backend, CALIBRATION_SIDE[device], CALIBRATION_PRODUCTS[device])
+        self.samples: list[float] = []
+
+    def sample(self) -> None:
+        """Add the median of a few repeats, so that one interruption does not look like drift."""
+        self.samples.append(float(np.median(self._chain.seconds())))
+
+
+def joule_counter() -> Callable[[], float] | None:
+    """Return a running total of joules of this process's GPU; `None` where it has no counter.
+
+    Needs `nvidia-ml-py`.
+    """
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        gpu = _first_visible(pynvml)
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+    except pynvml.NVMLError:
+        return None
+
+    def joules() -> float:
+        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1000
+
+    return joules
+
+
+def _first_visible(pynvml: Any) -> Any:
+    """Return the GPU that a framework here computes on; NVML itself sees all of the machine's."""
+    name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if name.startswith("GPU-"):
+        return pynvml.nvmlDeviceGetHandleByUUID(name)
+    return pynvml.nvmlDeviceGetHandleByIndex(int(name) if name.isdigit() else 0)

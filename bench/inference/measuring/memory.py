@@ -1,0 +1,164 @@
+"""Memory that one trained model takes, measured in a process of its own.
+
+It is how much this process's memory grew at most, without the code of libraries: how much of it is
+touched only now depends on what the process, or the one that forked it, did before. Only Linux can
+reset a process's peak; elsewhere the figure is left empty.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+from bench.inference.measuring.hardware import Chain
+from bench.inference.runtimes import RUNTIMES
+from bench.inference.runtimes.base import Source
+from bench.models.backends.base import current
+from bench.models.rebuild import rebuild
+from bench.storage.records import load_run
+from bench.system.memory import process_peak
+
+POLL_SECONDS = 0.005
+_RESET_PEAK = "5"  # proc(5), clear_refs
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes at most; `None` where that cannot be measured."""
+
+    process: int | None = None  # above what it had with the runtime imported, without its code
+    device: int | None = None  # on the GPU
+
+
+def inference_memory(
+    folder: Path, key: str, runtime_name: str, artefacts: Path, threads: int
+) -> MemoryUse:
+    """Measure loading a trained model and answering one image, in a process that did nothing else.
+
+    The model is that of trial `key` of the run in `folder`: the artefact, or where there is none
+    the Keras model, rebuilt here.
+    """
+    runtime = RUNTIMES[runtime_name]
+    run = load_run(folder)
+    record = next(r for r in run.records if r.trial.key == key)
+    size = record.trial.input_size
+    image = np.zeros((1, size, size, 3), np.uint8)
+    for module in runtime.modules:
+        import_module(module)
+    if not runtime.artefact:
+        # Let the framework start its threads and pools first: that is not the model's memory.
+        Chain(current(), side=64, products=1)
+    with growth() as grown:
+        model = None if runtime.artefact else rebuild(run, record).classifier()
+        call = runtime.load(Source(model, image[:0], artefacts, threads))
+        call(image)
+    return MemoryUse(grown.nbytes, None if runtime.artefact else current().memory_peak())
+
+
+@dataclass
+class Growth:
+    """Bytes by which the process grew at most; `None` where that cannot be measured."""
+
+    nbytes: int | None = None
+
+
+@contextmanager
+def growth() -> Iterator[Growth]:
+    """Measure how far the process's resident memory rises inside, above where it begins."""
+    found = Growth()
+    mapped = _mapped()  # read first: reading takes memory, too
+    if not _reset_peak():
+        yield found
+        return
+    watch = _Watch()
+    before, own = psutil.Process().memory_info().rss, _own()
+    yield found
+    # Each can only be too low: the system's peak by code that was touched later and is subtracted
+    # here, the watch by what lasted less than its interval.
+    from_peak, from_watch = process_peak() - before, max(watch.end(), _own()) - own
+    code, data = _touched_since(mapped)
+    found.nbytes = max(0, from_peak - code, from_watch + data)
+
+
+def _reset_peak() -> bool:
+    try:
+        # Return what was freed before to the system: reusing it would not show as growth.
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def _own() -> int:
+    """Return resident bytes that are not mapped from files."""
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
+class _Watch:
+    """Polls the most bytes of its own that this process has."""
+
+    def __init__(self) -> None:
+        self._most = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+        self._thread.start()
+
+    def end(self) -> int:
+        self._ended.set()
+        self._thread.join()
+        return self._most
+
+    def _poll(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._most = max(self._most, _own())
+
+
+class _File(NamedTuple):
+    """A file that is mapped into memory."""
+
+    resident: int = 0  # bytes of it, without those that were written to
+    executable: bool = False
+
+
+def _touched_since(earlier: Mapping[str, _File]) -> tuple[int, int]:
+    """Return bytes of libraries, and of other files, that were not resident before."""
+    code = data = 0
+    for path, (resident, executable) in _mapped().items():
+        new = resident - earlier.get(path, _File()).resident
+        if path in earlier or executable:
+            code += new
+        else:
+            data += new
+    return code, data
+
+
+def _mapped() -> Mapping[str, _File]:
+    """Return the files that this process has mapped, by path; none where that is unknown."""
+    found: dict[str, _File] = {}
+    try:
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+    except OSError:
+        return found
+    path, executable = "", False
+    for line in lines:
+        name, *rest = line.split(maxsplit=5)
+        if not name.endswith(":"):
+            # Address, permissions, offset, device, inode, path.
+            executable = "x" in rest[0]
+            path = rest[4] if len(rest) > 4 and rest[4].startswith("/") else ""
+        elif path and name in ("Rss:", "Anonymous:"):
+            so_far = found.get(path, _File())
+            nbytes = int(rest[0]) * 1024 * (1 if name == "Rss:" else -1)
+            found[path] = _File(so_far.resident + nbytes, so_far.executable or executable)
+    return found
