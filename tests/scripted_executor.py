@@ -18,7 +18,7 @@ from synthetic import Net, make_arrays, make_record
 
 from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.executors.base import Executor
-from bench.inference.measuring.needed import runtimes_needed, with_results
+from bench.inference.measuring.pending import runtimes_needed, with_results
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.storage.arrays import read_arrays, write_arrays

@@ -14,7 +14,7 @@ from bench.errors import WorkerDiedError
 from bench.execution.plan import Plan
 from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import runtimes_of, unmeasured
-from bench.inference.measuring.needed import BUILDING, PREPARING, TIMING, with_results
+from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
 from bench.training.events import RecordMeasured
 from bench.types import RuntimeResult, Trial
 

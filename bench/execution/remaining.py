@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.execution.plan import Plan
-from bench.inference.measuring.needed import robustness_needed, runtimes_needed
+from bench.inference.measuring.pending import robustness_needed, runtimes_needed
 from bench.inference.runtimes import choose_runtimes
 from bench.storage.arrays import arrays_fault
 from bench.storage.records import read_records

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.execution.estimate import STARTUP_SECONDS, Cost
 from bench.execution.plan import Plan
-from bench.inference.measuring.estimate import measuring_seconds
+from bench.inference.measuring.pending import measuring_seconds
 from bench.inference.runtimes import choose_runtimes
 from bench.types import Trial
 

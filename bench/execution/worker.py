@@ -175,12 +175,12 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     job = read_job(Path(order["job"]))
     _plug_in(job.plugins, job.packages)
     if job.task == "measure":
-        from bench.inference.measuring.alone import Alone
+        from bench.inference.measuring.isolated import IsolatedProcesses
         from bench.inference.measuring.stage import measure
 
         # Only Linux resets a process's peak of memory, and forks as is needed here.
         can_fork = sys.platform == "linux" and not computed
-        measure(job, pipe, Alone(MEMORIES_AT_ONCE) if can_fork else None)
+        measure(job, pipe, IsolatedProcesses(MEMORIES_AT_ONCE) if can_fork else None)
         return
     try:
         run_trials(job, pipe, imports, ahead)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from bench import data as datasets
 from bench.errors import BenchError, reason
-from bench.inference.measuring.needed import BUILDING
+from bench.inference.measuring.pending import BUILDING
 from bench.models.backends.base import Array
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Draft, Store
@@ -51,7 +51,7 @@ def before_imports() -> None:
     places: dict[str, dict[str, Any]] = {
         "bench.training.trial": {"run_trials": run_trials},
         "bench.inference.measuring.stage": {"measure": measure},
-        "bench.inference.measuring.alone": {"Alone": lambda count: None},
+        "bench.inference.measuring.isolated": {"IsolatedProcesses": lambda count: None},
         "bench.training.prepared": {"build_ahead": lambda blueprint: None},
     }
     for name, members in places.items():

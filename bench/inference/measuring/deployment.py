@@ -13,22 +13,22 @@ from bench.models.backends.base import Array
 from bench.types import RuntimeResult
 
 ANSWER_BATCH = 8
-# Of a probability, by what the model computes in: rounding moves it less, other weights more.
+# Of a probability, by precision: rounding changes it less, other weights more.
 REFERENCE_TOLERANCE = {"float32": 0.01, "mixed_float16": 0.05, "mixed_bfloat16": 0.3}
 
 
 @dataclass
 class Deployment:
-    """A runtime ready to answer, and what came of making it so."""
+    """A runtime that is ready to answer, and what preparing it took."""
 
     result: RuntimeResult
     call: Call
     seconds_an_image: float  # one image at a time, warm
-    probabilities: Array | None  # of every test image; of the reference they are known already
+    probabilities: Array | None  # of every test image; those of the reference are known
 
 
 def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> Deployment:
-    """Convert and load; `expected` are the probabilities that training ended with for `images`."""
+    """Convert and load a model; `expected` are its probabilities for `images` after training."""
     begun = time.perf_counter()
     runtime.convert(source)
     converted = time.perf_counter() - begun
@@ -54,7 +54,7 @@ def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> 
 
 
 def answers(call: Call, images: Array) -> Array:
-    """Probabilities of all images, one column a class, asked in batches of one size."""
+    """Return probabilities of all images, one column per class, in batches of one size."""
     found = []
     for start in range(0, len(images), ANSWER_BATCH):
         rows = images[start : start + ANSWER_BATCH]
@@ -74,7 +74,7 @@ def _check_same(found: Array, expected: Array, tolerance: float) -> None:
 
 
 def _size(source: Source, runtime: Runtime) -> int:
-    """Bytes of the artefact and of what belongs to it, as OpenVINO's weights do."""
+    """Return the bytes of the artefact and of files that belong to it, as OpenVINO's weights."""
     if not runtime.artefact:
         return 0
     stem = runtime.artefact.rsplit(".", 1)[0]

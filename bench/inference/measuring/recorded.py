@@ -1,31 +1,42 @@
-"""What one runtime of one model gave, put into the records of all seeds that it stands for."""
+"""Measured figures, put into records: of one runtime of one model into those of all seeds that the
+model stands for, of answers to corrupted images into that of their trial."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from bench import data as datasets
 from bench.inference.measuring.memory import MemoryUse
-from bench.inference.measuring.needed import with_results
+from bench.inference.measuring.pending import STANDS_IN, with_results
 from bench.inference.runtimes.base import Source
-from bench.models.backends.base import Array
+from bench.models.backends.base import Array, current
+from bench.models.network import probabilities
+from bench.models.rebuild import rebuild
 from bench.storage.arrays import write_arrays
+from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run
+from bench.training import robustness
 from bench.training.events import Listener, Note, RecordMeasured
+from bench.training.features import Rows, predict
+from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session
 
-STANDS_IN = "stands for all its seeds"
 SHARED = f"timed with seed {{seed}} of this backbone, which {STANDS_IN}"
 
 
 @dataclass
 class Model:
-    """One trained model, and the records that its figures go to; the first is its own."""
+    """One trained model, and the records that get its figures; the first is its own."""
 
     records: list[Record]
     needs: tuple[str, ...]  # runtimes
     source: Source
-    float32: Source  # what is converted: an artefact's own name says what it computes in
+    float32: Source  # what is converted: an artefact's name says its precision
     images: Array  # of the test split
     expected: Array
     seconds: float  # spent on it and in no record yet
@@ -34,7 +45,7 @@ class Model:
 
 @dataclass
 class Timed:
-    """What one runtime of one model gave."""
+    """The result of one runtime of one model."""
 
     result: RuntimeResult
     arrays: dict[str, Array] = field(default_factory=dict)  # durations, the same for every seed
@@ -44,7 +55,7 @@ class Timed:
 def record_timed(
     model: Model, timed: Timed, session: Session, run: Run, listener: Listener
 ) -> None:
-    """Give every seed the same figures; what was answered belongs to the first alone."""
+    """Give every seed the same figures; the probabilities belong to the first alone."""
     result = replace(timed.result, session=session)
     model.seconds += sum(float(array.sum()) for array in timed.arrays.values())
     first = model.records[0]
@@ -54,7 +65,7 @@ def record_timed(
     ):
         what = f"{first.trial.backbone}, {result.name}, timed again"
         listener(Note(f"{what}: {result.reason} The earlier figures are kept."))
-    # Killed in between, the one whose weights are there is still to be measured.
+    # The one with kept weights comes last: if killed in between, it is measured again.
     for record in reversed(model.records):
         answers = timed.answers if record is first else None
         arrays = dict(Evidence(record, run.dataset.classes, run.folder).arrays)
@@ -81,9 +92,30 @@ def record_timed(
     model.records, model.seconds = renewed, 0.0
 
 
-def stands_in(record: Record) -> bool:
-    """Return whether another seed's model was timed for this one."""
-    return any(STANDS_IN in note for note in record.notes)
+def record_corrupted(
+    run: Run, record: Record, job: Job, store: Store, progress: Callable[[int, int], None]
+) -> Record:
+    """Rebuild a trial's model from its kept weights and return the record with its answers to
+    corrupted images."""
+    begun = time.perf_counter()
+    backend = current()
+    model = rebuild(run, record)
+    forward = backend.forward(model.logits(fold=backend.gains_from_folding))
+
+    def answer(rows: Rows) -> Array:
+        return probabilities(predict(forward, rows))
+
+    images = datasets.images(job.dataset, "test", record.trial.input_size, store).array()
+    labels = np.asarray(job.dataset.splits["test"].labels, dtype=np.int64)
+    found = robustness.measure(images, labels, answer, progress)
+    arrays = Evidence(record, run.dataset.classes, run.folder).arrays
+    digest = write_arrays(
+        run.folder, record.trial.key, {**arrays, **found}, replaces=record.arrays_sha256
+    )
+    spent = time.perf_counter() - begun
+    seconds = {**record.seconds, "robustness": spent}
+    seconds["total"] = seconds.get("total", 0.0) + spent
+    return replace(record, seconds=seconds, arrays_sha256=digest)
 
 
 def _is_of(runtime: str, array: str) -> bool:
@@ -93,7 +125,7 @@ def _is_of(runtime: str, array: str) -> bool:
 
 
 def _with_measuring(record: Record, seconds: float, *, spent: bool) -> dict[str, float]:
-    """The trial's seconds with those of its measuring; other seeds found that done."""
+    """Return the trial's seconds with those of its measuring; to other seeds they are reused."""
     changed: dict[str, Any] = dict(record.seconds)
     changed["measure"] = changed.get("measure", 0.0) + seconds
     changed["total"] = changed.get("total", 0.0) + seconds

@@ -1,7 +1,7 @@
 """Timing many subjects in turn: warmed up until stable, then in rounds of random order.
 
-A slow minute of the machine then meets every subject alike, instead of the one that happened to be
-timed in it. The first query after another subject's turn finds its data gone from the processor's
+A slow minute of the machine then affects every subject alike, instead of the one that happened to
+be timed in it. The first query after another subject's turn finds its data gone from the processor's
 caches; it counts as warm-up.
 """
 
@@ -20,32 +20,32 @@ from bench.errors import reason
 from bench.inference.runtimes.base import Call
 from bench.models.backends.base import Array
 
-ROUNDS = 4  # in which every subject has a turn; the slow ones have more, until they have enough
+ROUNDS = 4  # in which every subject has a turn; slow ones get more, until they have enough
 OVERTIME = 4  # how many times its seconds a slow subject may take to get the queries it needs
 FOR_A_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # queries that a slow subject gets, overtime or not
-MOST_QUERIES = 4000
+MAX_QUERIES = 4000
 STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
 STABLE_CHANGE = 0.05
 WARMUP_SHARE = 0.5  # of a subject's seconds that warming up may take
 SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
 SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
-COLD_BELOW = 0.1  # seconds; a longer query does not notice that the caches were cold
+COLD_BELOW = 0.1  # seconds; cold caches make no difference to a longer query
 
 
 @dataclass
 class Subject:
-    """One way of answering at one batch size, and the seconds that each of its queries took."""
+    """One model in one runtime at one batch size, and the seconds of each of its queries."""
 
     call: Call
     images: Array
     seconds: float  # to be spent on its timed queries
     least: int  # queries that it needs, as far as `OVERTIME` allows more than for a median
-    joules: Callable[[], float] | None = None  # a running total, where the device counts energy
+    joules: Callable[[], float] | None = None  # running total, where the device counts energy
     warmup: list[float] = field(default_factory=list)
     timed: list[float] = field(default_factory=list)
     energy: float = 0.0
     spent: float = 0.0  # on timed queries
-    failure: str = ""  # why a query failed; it is asked no more
+    failure: str = ""  # why a query failed; no more are made
 
     @property
     def done(self) -> bool:
@@ -55,11 +55,11 @@ class Subject:
         late = self.spent >= OVERTIME * self.seconds and len(self.timed) >= min(
             self.least, FOR_A_MEDIAN
         )
-        return enough or late or len(self.timed) >= MOST_QUERIES
+        return enough or late or len(self.timed) >= MAX_QUERIES
 
     @property
     def expected(self) -> float:
-        """The seconds that its timed queries will have taken, as far as that is known by now."""
+        """Estimate the seconds that its timed queries will have taken in all."""
         if self.done:
             return self.spent
         needed = self._needed * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
@@ -67,7 +67,7 @@ class Subject:
 
     @property
     def _needed(self) -> int:
-        """Overtime for a percentile that would stay empty all the same is not taken."""
+        """The queries to make: no overtime for a percentile that would stay empty anyway."""
         expected = self.least * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
         return self.least if expected <= OVERTIME * self.seconds else min(self.least, FOR_A_MEDIAN)
 
@@ -84,7 +84,7 @@ class Subject:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Keep why a query failed, as one of a large batch may for memory; others go on."""
+        """Record why a query failed, as one of a large batch may for memory; others continue."""
         try:
             yield
         except Exception as error:
@@ -143,6 +143,6 @@ def interleave(
 
 
 def share_done(subjects: Sequence[Subject]) -> float:
-    """Of the seconds that all turns will have taken."""
+    """Return the share that is done of the seconds that all turns will take."""
     expected = sum(subject.expected for subject in subjects)
     return sum(subject.spent for subject in subjects) / expected if expected else 1.0

@@ -1,7 +1,7 @@
-"""All trained models of a run, made again in one process, and measured in turns.
+"""All trained models of a run, rebuilt in one process and measured in turns.
 
-A runtime at a time: each model is converted and loaded, then all of them are timed in interleaved
-rounds, and what came out is recorded before the next runtime. Seeds of a backbone share one model's
+One runtime at a time: each model is converted and loaded, then all of them are timed in interleaved
+rounds, and the results are recorded before the next runtime. Seeds of a backbone share one model's
 figures. Runs in a worker process, after all training.
 """
 
@@ -22,22 +22,24 @@ import numpy as np
 from bench import data as datasets
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.errors import reason
-from bench.inference.measuring.alone import Alone
-from bench.inference.measuring.corrupted import ask
 from bench.inference.measuring.deployment import Deployment, deploy
-from bench.inference.measuring.estimate import PREPARE_SECONDS, REBUILD_SECONDS, timing_seconds
-from bench.inference.measuring.groups import Group, groups_of
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
+from bench.inference.measuring.isolated import IsolatedProcesses
 from bench.inference.measuring.memory import MemoryUse, inference_memory
-from bench.inference.measuring.needed import (
+from bench.inference.measuring.pending import (
     BUILDING,
+    PREPARE_SECONDS,
     PREPARING,
+    REBUILD_SECONDS,
     TIMING,
+    Group,
+    Progress,
+    groups_of,
     robustness_needed,
+    timing_seconds,
     with_results,
 )
-from bench.inference.measuring.progress import Progress
-from bench.inference.measuring.recorded import Model, Timed, record_timed
+from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
 from bench.inference.measuring.rounds import SWEEP, SWEEP_SHARE, Subject, interleave, share_done
 from bench.inference.runtimes import choose_runtimes
 from bench.inference.runtimes.base import REFERENCE, Runtime, Source
@@ -54,20 +56,20 @@ from bench.types import Record, RuntimeResult, Session, Trial
 SWEEP_QUERIES = 3
 SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 CALIBRATION_IMAGES = 100
-CORRUPTED_SECONDS = 30.0  # for a model to answer them; only to tell how much is done
+CORRUPTED_SECONDS = 30.0  # to evaluate a model on them; for the progress shown
 
 
-def measure(job: Job, listener: Listener, alone: Alone | None = None) -> None:
-    """Measure what the job's trials, which are trained, still need; record them as it is known.
+def measure(job: Job, listener: Listener, isolated: IsolatedProcesses | None = None) -> None:
+    """Measure what the job's trained trials still need; record each result as soon as it is known.
 
-    Without a process for memory that is `alone`, what the models take is left empty.
+    Without `isolated` processes to measure memory in, the models' memory is left empty.
     """
-    _Stage(job, listener, alone).run()
+    _Stage(job, listener, isolated).run()
 
 
 class _Stage:
-    def __init__(self, job: Job, listener: Listener, alone: Alone | None) -> None:
-        self.job, self.alone = job, alone
+    def __init__(self, job: Job, listener: Listener, isolated: IsolatedProcesses | None) -> None:
+        self.job, self.isolated = job, isolated
         self.told, self.renewed = listener, dict[str, Record]()
         self.folder = Path(job.folder)
         self.settings, self.asked = job.trials[0].settings, job.measuring
@@ -89,7 +91,7 @@ class _Stage:
         self.progress = Progress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
-        self._ask_about_corruptions(run)
+        self._evaluate_corruptions(run)
 
     def _time_runtimes(self, run: Run, groups: Sequence[Group]) -> None:
         calibration = Calibration(self.backend, self.device.kind)
@@ -106,13 +108,13 @@ class _Stage:
             self.renewed[event.record.trial.key] = event.record
         self.told(event)
 
-    def _ask_about_corruptions(self, run: Run) -> None:
-        """Let models of earlier commands answer corrupted images; those trained now have."""
+    def _evaluate_corruptions(self, run: Run) -> None:
+        """Evaluate models of earlier commands on corrupted images; those trained now have been."""
         for found in self._to_corrupt(run):
             record = self.renewed.get(found.trial.key, found)
             try:
-                told = partial(self._tell_corrupted, record.trial)
-                record = ask(run, record, self.job, self.store, told)
+                told = partial(self._report_corrupted, record.trial)
+                record = record_corrupted(run, record, self.job, self.store, told)
             except Exception as error:
                 traceback.print_exc()
                 name = f"{record.trial.backbone}, corrupted test images"
@@ -130,17 +132,17 @@ class _Stage:
             and robustness_needed(record, self.asked)
         ]
 
-    def _tell_corrupted(self, trial: Trial, done: int, total: int) -> None:
+    def _report_corrupted(self, trial: Trial, done: int, total: int) -> None:
         within = CORRUPTED_SECONDS * done / total if total else 0.0
-        self.progress.tell(trial, "corrupted test images", within=within)
+        self.progress.report(trial, "corrupted test images", within=within)
 
     def _models(self, run: Run, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
         models: dict[str, Model] = {}
         watched = [records[0] for records, needs in groups if REFERENCE in needs]
         for record in watched:
-            self._ask_memory(self.runtimes[0], record, Path())
+            self._start_memory(self.runtimes[0], record, Path())
         for records, needs in groups:
-            self.progress.tell(records[0].trial, BUILDING)
+            self.progress.report(records[0].trial, BUILDING)
             try:
                 models[records[0].trial.key] = self._model(run, records, needs, stack)
             except Exception as error:
@@ -151,7 +153,7 @@ class _Stage:
                     self.listener(RecordMeasured(replace(record, runtimes=results)))
             self.progress.add(REBUILD_SECONDS)
         for record in watched:
-            # Looked at last: it went on beside the building above, where nothing was timed.
+            # Collected last: it was measured during the building above, when nothing was timed.
             begun, memory = time.perf_counter(), self._memory()
             if model := models.get(record.trial.key):
                 model.memory = memory
@@ -184,7 +186,7 @@ class _Stage:
         )
 
     def _float32(self, run: Run, record: Record, needs: tuple[str, ...], source: Source) -> Source:
-        """The same model in float32, where it is not that and something will be converted."""
+        """Return the model in float32, where it computes in another precision and is converted."""
         plain = self.settings.precision == "float32"
         if plain or not any(r.artefact for r in self.runtimes if r.name in needs):
             return source
@@ -198,11 +200,11 @@ class _Stage:
         calibration: Calibration,
         rate: float,
     ) -> None:
-        """One runtime of every model: made ready one by one, timed in turns, and recorded."""
+        """Prepare one runtime of every model one by one, time them in turns, and record them."""
         timed: list[tuple[Model, Timed]] = []
         ready: list[tuple[Model, Deployment, dict[int, Subject]]] = []
         for model in models:
-            self.progress.tell(model.records[0].trial, PREPARING + runtime.name)
+            self.progress.report(model.records[0].trial, PREPARING + runtime.name)
             begun = time.perf_counter()
             try:
                 made = self._deploy(runtime, model)
@@ -223,9 +225,9 @@ class _Stage:
 
             def between() -> None:
                 calibration.sample()
-                self.progress.tell(trial, text, within=seconds * share_done(every))
+                self.progress.report(trial, text, within=seconds * share_done(every))
 
-            self.progress.tell(trial, text)
+            self.progress.report(trial, text)
             rounds = interleave(every, seed=0, between=between)
             self.progress.add(seconds)
             timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
@@ -246,26 +248,26 @@ class _Stage:
         made = deploy(runtime, source, model.images, model.expected)
         memory = model.memory
         if runtime.name != REFERENCE:
-            self._ask_memory(runtime, model.records[0], source.folder)
+            self._start_memory(runtime, model.records[0], source.folder)
             memory = self._memory()
         made.result = replace(
             made.result, memory_bytes=memory.process, device_memory_bytes=memory.device
         )
         return made
 
-    def _ask_memory(self, runtime: Runtime, record: Record, artefacts: Path) -> None:
-        if self.alone:
-            self.alone.ask(
+    def _start_memory(self, runtime: Runtime, record: Record, artefacts: Path) -> None:
+        if self.isolated:
+            self.isolated.submit(
                 inference_memory,
                 *(self.folder, record.trial.key, runtime.name, artefacts, self.threads),
             )
 
     def _memory(self) -> MemoryUse:
-        found: MemoryUse | None = self.alone.answer() if self.alone else None
+        found: MemoryUse | None = self.isolated.result() if self.isolated else None
         return found or MemoryUse()
 
     def _subjects(self, model: Model, made: Deployment) -> dict[int, Subject]:
-        """What is timed: one image at a time, and larger batches as far as the time allows."""
+        """Return what is timed: one image at a time, and larger batches as far as time allows."""
         seconds = self.asked.latency_seconds
         subjects = {}
         for batch in SWEEP[self.device.kind]:
@@ -283,7 +285,7 @@ class _Stage:
         return subjects
 
     def _timed(self, made: Deployment, subjects: Mapping[int, Subject]) -> Timed:
-        """What the turns left; a batch size that failed is a gap, and the single image decides."""
+        """Return the durations; a batch size that failed is left out, a failed single image fails all."""
         result, done = made.result, {b: s for b, s in subjects.items() if not s.failure}
         failed = {str(b): s.failure for b, s in subjects.items() if s.failure}
         if 1 not in done:

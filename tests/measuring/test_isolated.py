@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and rese
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = """
 import os, signal
-from bench.inference.measuring.alone import Alone
+from bench.inference.measuring.isolated import IsolatedProcesses
 from bench.inference.measuring.memory import growth
 from bench.system.memory import process_peak
 
@@ -29,7 +29,7 @@ def fail():
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-alone = Alone()
+isolated = IsolatedProcesses()
 """
 
 
@@ -42,7 +42,8 @@ def python(more: str) -> subprocess.CompletedProcess[str]:
 
 def test_what_one_took_and_gave_back_is_not_hidden_from_the_next() -> None:
     found = python(
-        "for m in (100, 50, 100): alone.ask(take, m)\nfor _ in range(3): print(alone.answer())"
+        "for m in (100, 50, 100): isolated.submit(take, m)\n"
+        "for _ in range(3): print(isolated.result())"
     )
     megabytes = [int(line) / 1e6 for line in found.stdout.split()]
     assert megabytes == pytest.approx([100, 50, 100], abs=2)
@@ -50,8 +51,8 @@ def test_what_one_took_and_gave_back_is_not_hidden_from_the_next() -> None:
 
 def test_work_that_raises_or_dies_is_told_and_the_next_goes_on() -> None:
     found = python(
-        "for work in (fail, die, os.getpid, os.getpid): alone.ask(work)\n"
-        "print(*(alone.answer() for _ in range(4)))"
+        "for work in (fail, die, os.getpid, os.getpid): isolated.submit(work)\n"
+        "print(*(isolated.result() for _ in range(4)))"
     )
     failed, died, one, other = found.stdout.split()
     assert (failed, died) == ("None", "None")
@@ -63,9 +64,9 @@ def test_several_at_once_answer_in_the_order_of_asking() -> None:
     found = python(
         "import time\n"
         "def after(seconds): time.sleep(seconds); return seconds\n"
-        "two, begun = Alone(at_once=2), time.monotonic()\n"
-        "for seconds in (4.0, 2.0, 1.5): two.ask(after, seconds)\n"
-        "print(*(two.answer() for _ in range(3)), time.monotonic() - begun)"
+        "two, begun = IsolatedProcesses(at_once=2), time.monotonic()\n"
+        "for seconds in (4.0, 2.0, 1.5): two.submit(after, seconds)\n"
+        "print(*(two.result() for _ in range(3)), time.monotonic() - begun)"
     )
     *answers, seconds = map(float, found.stdout.split())
     assert answers == [4.0, 2.0, 1.5]
