@@ -63,7 +63,7 @@ def test_another_model_than_the_trained_one_is_refused(
     model: Any, expected: Any, tmp_path: Path
 ) -> None:
     source = Source(model, IMAGES, tmp_path, 1)
-    with pytest.raises(TrialError, match=r"answers other than the trained one did"):
+    with pytest.raises(TrialError, match=r"answers differently from the trained one"):
         deploy(RUNTIMES["keras"], source, IMAGES, expected[:, ::-1])
 
 

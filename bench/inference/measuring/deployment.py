@@ -68,7 +68,7 @@ def _check_same(found: Array, expected: Array, tolerance: float) -> None:
     difference = float(np.abs(found - expected).max())
     if not difference < tolerance:
         raise TrialError(
-            f"the model made again from its kept weights answers other than the trained one did: "
+            f"the model rebuilt from its kept weights answers differently from the trained one: "
             f"probabilities differ by up to {difference:.3f}."
         )
 

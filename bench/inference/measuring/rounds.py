@@ -1,8 +1,8 @@
 """Timing many subjects in turn: warmed up until stable, then in rounds of random order.
 
 A slow minute of the machine then affects every subject alike, instead of the one that happened to
-be timed in it. The first query after another subject's turn finds its data gone from the processor's
-caches; it counts as warm-up.
+be timed in it. The first query after another subject's turn counts as warm-up, as its data is no
+longer in the processor's caches.
 """
 
 from __future__ import annotations

@@ -285,7 +285,7 @@ class _Stage:
         return subjects
 
     def _timed(self, made: Deployment, subjects: Mapping[int, Subject]) -> Timed:
-        """Return the durations; a batch size that failed is left out, a failed single image fails all."""
+        """Return the durations; a batch size that failed is left out, a single image fails all."""
         result, done = made.result, {b: s for b, s in subjects.items() if not s.failure}
         failed = {str(b): s.failure for b, s in subjects.items() if s.failure}
         if 1 not in done:
