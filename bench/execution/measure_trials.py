@@ -6,41 +6,41 @@ new process: a model that takes all memory in one runtime costs the others no fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bench.errors import WorkerDiedError
+from bench.execution.executors.base import Executor
 from bench.execution.plan import Plan
 from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import runtimes_of, unmeasured
+from bench.execution.run_meta import RunInputs
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
 from bench.training.events import RecordMeasured
-from bench.types import RuntimeResult, Trial
+from bench.types import RuntimeResult
 
 
-def measure_trials(
-    plan: Plan,
-    folder: Path,
-    recorder: RunRecorder,
-    measure: Callable[[Sequence[Trial], Mapping[str, Collection[str]]], None],
-) -> None:
-    """Measure what was trained and is not measured; leave out runtimes that killed a process."""
-    todo = unmeasured(plan, folder, recorder.records)
+def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder) -> None:
+    """Measure all that was trained and is not measured in one job, so that models are timed in
+    turns; leave out runtimes that killed a process."""
+    plan = inputs.plan
+    todo = unmeasured(plan, inputs.folder, recorder.records)
     died: dict[str, set[str]] = {trial.key: set() for trial in todo}
     while todo:
+        inputs.restore()
+        runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
         try:
-            measure(todo, died)
+            executor.run(inputs.job(todo, task="measure", died=runtimes), recorder)
             return
         except WorkerDiedError as error:
             recorder.note(f"measuring ended early: {error}")
             left = {key: _left(plan, recorder, key, died[key]) for key in died}
-            for key, runtimes in _blamed(plan, recorder, left).items():
+            for key, names in _blamed(plan, recorder, left).items():
                 record = recorder.records[key]
-                failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in runtimes]
+                failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in names]
                 results = with_results(record, failed)
                 recorder(RecordMeasured(replace(record, runtimes=results)))
-                died[key] |= set(runtimes)
+                died[key] |= set(names)
             todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
 
 

@@ -12,11 +12,13 @@ from bench.errors import UsageError
 from bench.execution.plan import Plan
 from bench.execution.remaining import undone
 from bench.execution.request import RunRequest, merged_plugins
+from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_meta, read_records, write_dataset
 from bench.system.environment import environment
 from bench.system.files import to_json, write_atomic
-from bench.types import DEFAULT_MARGIN, Settings
+from bench.training.job import Job
+from bench.types import DEFAULT_MARGIN, Settings, Trial
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,29 @@ class RunInputs:
     broken_plugins: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
     restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
+
+    def job(
+        self, trials: Sequence[Trial], weights: LocatedWeights | None = None, **more: Any
+    ) -> Job:
+        """Return a job for an executor; `more` are fields of it."""
+        plan, request, store = self.plan, self.request, self.store
+        return Job(
+            trials=tuple(trials),
+            protocol=plan.protocol,
+            dataset=plan.dataset,
+            weights=weights,
+            folder=str(self.folder.resolve()),
+            store=str(store.root.resolve()),
+            store_limit_bytes=store.limit_bytes,
+            plugins=tuple(str(path.resolve()) for path in request.plugins),
+            packages=request.packages,
+            command=request.command,
+            split_seed=request.split_seed,
+            keep_models=request.keep_models,
+            keep_artefacts=request.keep_artefacts,
+            measuring=plan.measuring,
+            **more,
+        )
 
 
 def check_same(plan: Plan, folder: Path) -> None:

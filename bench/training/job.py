@@ -64,9 +64,13 @@ class Job:
     slots: int = 1  # how many workers train at once
 
     @property
+    def batch_size(self) -> int:
+        return self.trials[0].settings.batch_size
+
+    @property
     def step_images(self) -> int:
         """Return how many images one step takes."""
-        return self.trials[0].settings.batch_size // self.accumulation
+        return self.batch_size // self.accumulation
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,7 +79,7 @@ class Job:
         found = [gpus] if self.slots > 1 else []
         if self.accumulation == 1:
             return tuple(found)
-        whole, part = self.trials[0].settings.batch_size, self.step_images
+        whole, part = self.batch_size, self.step_images
         found += [
             f"{self.shortage} Trained as {self.accumulation} x {part} images with accumulated "
             f"gradients: the same effective batch of {whole}.",
