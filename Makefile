@@ -11,19 +11,24 @@ READY_JAX := $(VENV_JAX)/.ready
 ANSWERS := build/answers
 # The versions that the suite passed with, so that it passes again; `make upgrade` takes newer ones.
 CONSTRAINTS := constraints.txt
+# Two processes, a file at a time: module fixtures are made once.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: bench test test-jax check setup upgrade clean
+.PHONY: bench test quick test-jax check setup upgrade clean
 
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
 
 test: check  ## set up, then the whole suite with ruff and mypy, and the core of it on JAX
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 	$(MAKE) test-jax
+
+quick: $(READY)  ## the tests that train nothing
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-jax: $(READY) $(READY_JAX)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
 	$(BIN)/python tests/backends/answers.py $(ANSWERS)
-	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) $(BIN_JAX)/python -m pytest \
+	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) $(BIN_JAX)/python -m pytest $(PARALLEL) \
 		tests/backends tests/backbones/test_contract.py
 	rm -rf $(ANSWERS)
 

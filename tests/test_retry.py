@@ -304,7 +304,7 @@ def test_under_a_real_limit(
     (tmp_path / "whole.toml").write_text(WHOLE)
     monkeypatch.setenv("LIMITED_MB", megabytes)
     words = ("--protocol", str(tmp_path / "whole.toml"), "--input-size", size)
-    for _ in range(5):
+    for _ in range(3):
         user.run(*words, "--batch-size", "16", backbones="limited,tiny")
         records = {record.trial.backbone: record for record in user.load().records}
         assert records["tiny"].status == "ok"
@@ -312,7 +312,7 @@ def test_under_a_real_limit(
         # TensorFlow raises or aborts, and is tried again; or it crashes, and nothing says why.
         if "SIGSEGV" not in limited.reason:
             break
-    if fits and "SIGSEGV" in limited.reason:
+    if "SIGSEGV" in limited.reason:
         pytest.skip("TensorFlow crashed at this limit each time, which says nothing of the retries")
     if fits:
         assert limited.status == "ok", limited.reason
@@ -320,4 +320,4 @@ def test_under_a_real_limit(
         assert "the same effective batch of 16" in limited.notes[0]
     else:
         assert limited.status == "failed"
-        assert any(w in limited.reason for w in ("Tried with 16, 8, 4, 2 images", "SIGSEGV"))
+        assert "Tried with 16, 8, 4, 2 images" in limited.reason

@@ -125,8 +125,11 @@ def test_a_temperature_that_cannot_be_known_is_not_given(
 
 def test_certain_mistakes_are_scaled_too() -> None:
     labels = np.array([0] * 90 + [1] * 10)
-    fitted = fit_temperature(labels, sure([1.0] * 100)).value
-    assert fitted is None or fitted > 10
+    fitted = fit_temperature(labels, sure([1 - 1e-9] * 100)).value
+    assert fitted == pytest.approx(log(1e9) / log(9))
+    # Certain beyond what a number says: no temperature up to the highest makes 90% of it.
+    none = fit_temperature(labels, sure([1.0] * 100))
+    assert (none.value, none.reason) == (None, "10 of 100 validation images wrong, no optimum")
 
 
 def test_metrics_use_validation_for_the_fit_and_test_for_the_figure(make_evidence: Any) -> None:

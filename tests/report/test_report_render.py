@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -264,13 +265,14 @@ def test_the_guide_explains_every_column_and_file(tmp_path: Path) -> None:
     guide = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     folder = make_run(tmp_path)
     for path in report.render(folder, latex=True):
-        name = path.name.partition("_")[0] if path.parent.name == "figures" else path.name
-        assert name in guide
+        name = path.relative_to(folder).as_posix()
+        name = re.sub(r"(confusion|curves)_.*[.]png", r"\1_<backbone>.png", name)
+        assert f"`{name}`" in guide
         if path.suffix == ".csv":
             for column in rows(path)[0]:
                 assert f"`{column}`" in guide, column
     for path in folder.iterdir():
-        assert path.name in guide
+        assert f"`{path.name}" in guide
 
 
 def test_latest_names_the_newest_run(tmp_path: Path) -> None:
