@@ -29,9 +29,9 @@ VARIANTS = (  # input size, depth, parameters, layers, gmacs, md5 of the weights
 
 
 def build(variant: str, *, input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
-    """Keras' network, with the division by sqrt(stddev) that the published weights count on.
+    """Build Keras' network with the division by sqrt(stddev) that the published weights need.
 
-    Keras puts that layer in only when it loads the weights itself; without it the pixels would
+    Keras adds that layer only when it loads the weights itself; without it the pixels would
     reach the first convolution at half the scale that it was trained with, and nothing would fail.
     """
     import keras
@@ -48,7 +48,7 @@ def build(variant: str, *, input_shape: tuple[int, int, int], **options: Any) ->
 
 
 def stages(depth: float) -> tuple[str, ...]:
-    """The ends of the four resolutions before the last, and the network's own end."""
+    """Return the ends of the four resolutions before the last, and the network's own end."""
     ends = []
     for group in (1, 2, 3, 5):
         repeats = ceil(depth * BLOCKS[group])

@@ -1,5 +1,5 @@
 """EfficientNet-Lite0, whose pretrained weights come with a Python package, so that a machine that
-reaches nothing but a package index has a truly pretrained backbone.
+can reach only a package index has a pretrained backbone.
 
 It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6. Keras has no builder for it.
 """
@@ -26,18 +26,18 @@ GROUPS = (  # kernel, blocks, filters, expansion, stride of the first block
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
-CLASSIFIER = ["_fc.weight", "_fc.bias"]  # what the file holds besides: ImageNet's classes
+CLASSIFIER = ["_fc.weight", "_fc.bias"]  # what else the file holds: ImageNet's classes
 
 
 def preprocess(images: Any) -> Any:
-    """Pixels as the network saw them in training."""
+    """Return pixels as the network saw them in training."""
     return (images - 127.0) / 128.0
 
 
 def build(
     *, input_shape: tuple[int, int, int], include_top: bool = False, weights: None = None
 ) -> keras.Model:
-    """The network without its classifier; layers are named as in Keras' EfficientNet."""
+    """Build the network without its classifier; layers are named as in Keras' EfficientNet."""
     import keras
     from keras import layers
 
@@ -87,7 +87,7 @@ def load(model: keras.Model, path: Path) -> None:
         layer.set_weights(taken)
     if names != CLASSIFIER:
         raise WeightsError(
-            f"{path.name} holds other arrays than EfficientNet-Lite0 has: after its layers come "
+            f"{path.name} does not fit EfficientNet-Lite0: after the arrays of its layers come "
             f"{', '.join(names[:4]) or 'none'}, not {' and '.join(CLASSIFIER)}."
         )
 

@@ -1,4 +1,4 @@
-"""PyTorch's weight files read without PyTorch: both layouts, and nothing but numbers.
+"""Read PyTorch's weight files without PyTorch: both layouts, and only numbers.
 
     legacy   four pickles (magic, version, system, the object), the storages' keys, their bytes
     zip      `*/data.pkl` and `*/data/KEY` in an archive; PyTorch's default since 1.6
@@ -6,8 +6,8 @@
 Such a file is a pickle, and a pickle may run any code that it names, or fill the memory in a few
 bytes. So Python's unpickler is not used: the few operations that PyTorch writes are carried out
 here, on plain values, within bounds, and every other one is refused. A tensor must be a contiguous
-part of its storage, whatever the order of its axes, and its bytes must be in the file, so that all
-arrays together take no more memory than the file. What they mean is the caller's business.
+part of its storage, in any order of its axes, and its bytes must be in the file, so that all arrays
+together take no more memory than the file. The caller interprets them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class _Tensor(NamedTuple):
     order: tuple[int, ...]  # of its axes, the one with the longest steps first
 
     def array(self, values: Array) -> Array:
-        """A view: many tensors of one storage take no more memory than it."""
+        """Return a view: many tensors of one storage take no more memory than it."""
         part = values[self.offset : self.offset + prod(self.shape)]
         stored = part.reshape([self.shape[axis] for axis in self.order])
         return stored.transpose(sorted(range(len(self.order)), key=self.order.__getitem__))
@@ -200,7 +200,7 @@ class _Pickle:
 
 
 class _Bounded:
-    """A file of which a pickle may read so much and no more."""
+    """A file of which a pickle may read only so many bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._left = file, MAX_PICKLE_BYTES
@@ -222,7 +222,7 @@ class _Bounded:
 
 
 def _global(name: str) -> Any:
-    """What a name stands for: a type of numbers, or one of the few that may be called."""
+    """Return what a name refers to: a type of numbers, or one of the few allowed functions."""
     module, _, last = name.rpartition(".")
     if module == "torch" and last in STORAGES:
         return STORAGES[last]
@@ -232,7 +232,7 @@ def _global(name: str) -> Any:
 
 
 def _made(called: Any, arguments: Any) -> Any:
-    """What PyTorch's own function would make of the arguments."""
+    """Return what PyTorch's own function would make of the arguments."""
     if called == _Global(ORDERED_DICT):
         return _pairs(*arguments) if arguments else {}
     if called == _Global(TENSOR):
@@ -303,7 +303,7 @@ def _read_zip(file: IO[bytes], size: int) -> Mapping[str, Array]:
 
 
 def _stored(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """The bytes of an entry as they lie in the archive; PyTorch compresses none."""
+    """Return the bytes of an entry as stored in the archive; PyTorch compresses none."""
     entry = archive.getinfo(name)
     if entry.compress_type != zipfile.ZIP_STORED:
         raise WeightsError(f"{name} is compressed, which PyTorch does not do; refused.")

@@ -19,7 +19,7 @@ def test_a_network_that_gives_no_numbers(tmp_path: Path, store: Store) -> None:
 
     dataset = workbench.make_dataset(tmp_path / "data", store)
     backbone = replace(tiny.TINY, preprocess=nothing)
-    why = "before any training tiny gives no numbers .NaN. for 12 of 12 validation images"
+    why = "before any training tiny gives NaN for 12 of 12 validation images"
     with pytest.raises(AssertionError, match=why):
         workbench.run(dataset, store, tmp_path / "r", backbone=backbone)
 

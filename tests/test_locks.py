@@ -45,7 +45,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is told while somebody waits; seconds are hundredths."""
     told: list[str] = []
     monkeypatch.setattr(locks, "tell", told.append)
-    monkeypatch.setattr(locks, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "REPORT_SECONDS", 0.1)
     monkeypatch.setattr(locks, "IDLE_SECONDS", 0.3)
     return told
 

@@ -190,7 +190,7 @@ def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> 
     assert len(said) == 2
     assert said[0].startswith("tiny_notop.h5 is not the file that was published")
     assert said[1].startswith(
-        "a, b and c run with random weights: what each needs cannot be downloaded from "
+        "a, b and c run with random weights: the file of each cannot be downloaded from "
         "nowhere.invalid: no connection ("
     )
 
@@ -325,12 +325,14 @@ def test_weights_of_another_network_or_half_a_file_are_one_line(
 ) -> None:
     dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="dense")
     located = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), str(published.parent)).located
-    with pytest.raises(WeightsError, match=r"^tiny_notop.h5 cannot be put into dense: .*layers.*$"):
+    with pytest.raises(
+        WeightsError, match=r"^tiny_notop.h5 cannot be loaded into dense: .*layers.*$"
+    ):
         weights.load(dense, backbone(), located)
 
     (tmp_path / "tiny.h5").write_bytes(published.read_bytes()[:5000])
     located = Asked(backbone(), str(tmp_path)).located
-    with pytest.raises(WeightsError, match=r"^tiny.h5 cannot be put into tiny: .*truncated.*$"):
+    with pytest.raises(WeightsError, match=r"^tiny.h5 cannot be loaded into tiny: .*truncated.*$"):
         weights.load(network(1), backbone(), located)
 
 

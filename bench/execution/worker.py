@@ -120,7 +120,7 @@ def main() -> None:
         os.sched_setaffinity(0, map(int, cores))
     pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    locks.tell = lambda text: pipe(Waiting(text))
+    locks.report = lambda text: pipe(Waiting(text))
     # Keras, and the framework under it, load here: the parent never pays for them.
     with without(*UNUSED_BY_WORKERS), uncollected():
         import bench.training.trial  # noqa: F401

@@ -30,8 +30,8 @@ BATCH = 32
 MAX_IMAGES = 1000
 GENERATED = 32
 TOLERANCE = 1e-3  # of a probability
-UNDECIDED = 2 * TOLERANCE  # closer than that, two classes may change places, or ...
-UNDECIDED_IN_HALF = 0.3  # where the record's answers were computed in half precision
+UNDECIDED = 2 * TOLERANCE  # two classes closer than that may change places, or ...
+UNDECIDED_IN_HALF = 0.3  # ... where the record's were computed in half precision
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Exported:
 
 
 def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store: Store) -> Exported:
-    """Write, load again, compare, and only then hand out; nothing that exists is replaced."""
+    """Write a file, load it again, compare, and only then put it in place; replace nothing."""
     chosen = FORMATS[format_name]
     if text := lacking("export format", chosen):
         raise UsageError(text)
@@ -74,7 +74,7 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
         except BenchError:
             raise
         except Exception as error:
-            # Converters raise whatever they trip over, and at any length.
+            # Converters raise errors of any type and length.
             reason = shorten(" ".join(str(error).split()), 300)
             raise BenchError(
                 f"{backbone} cannot be exported as {format_name}: {type(error).__name__}: {reason}"
@@ -87,12 +87,12 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
 
 @dataclass(frozen=True)
 class Check:
-    """What was compared, and how far it agreed."""
+    """What was compared, and how well it agreed."""
 
     images: int
-    real: bool  # the run's test images, or noise where they are no longer there
-    difference: float  # of a probability, at most, from the Keras model
-    same_class: int  # images for which it says what the record says; 0 without real images
+    real: bool  # the run's test images; else noise, as they are no longer available
+    difference: float  # the largest between its probabilities and the Keras model's
+    same_class: int  # images with the recorded class; 0 without real images
 
     def text(self) -> str:
         what = "of the run's test images" if self.real else "generated images"
@@ -104,7 +104,7 @@ class Check:
 
 
 class Reference:
-    """What the model itself answers, and what the record says."""
+    """The model's own answers, and the recorded ones."""
 
     def __init__(self, model: Any, run: Run, evidence: Evidence, store: Store) -> None:
         self._images, self._recorded = _images(run, evidence, store)
@@ -114,11 +114,11 @@ class Reference:
         self._expected = _ask(lambda batch: forward(batch)[0], self._images)
 
     def check(self, call: Call) -> Check:
-        """Ask the exported file the same; an error where it does not agree."""
+        """Ask the exported file the same; raise where it does not agree."""
         found = _ask(call, self._images)
         if found.shape != self._expected.shape:
             raise BenchError(
-                f"the exported model answers with {found.shape}, expected "
+                f"the exported model answers with shape {found.shape}, expected "
                 f"{self._expected.shape}; nothing was written."
             )
         difference = float(np.abs(found - self._expected).max())
@@ -156,12 +156,12 @@ def _images(run: Run, evidence: Evidence, store: Store) -> tuple[Array, Array | 
 
 
 def _ask(call: Call, images: Array) -> Array:
-    """In batches of one shape."""
+    """Return the answers to all images, asked in batches of one shape."""
     size = min(BATCH, len(images))
     found = []
     for first in range(0, len(images), size):
         batch = np.asarray(images[first : first + size])
         filled = np.concatenate([batch, np.repeat(batch[:1], size - len(batch), axis=0)])
-        # A copy: a runtime may answer into the same memory again.
+        # A copy: a runtime may reuse the memory of its answer.
         found.append(np.array(call(filled)[: len(batch)], dtype=np.float64))
     return np.concatenate(found)

@@ -1,4 +1,4 @@
-"""The model card beside an exported file: data, protocol, figures, limits, and how to use it."""
+"""The model card of an exported file: data, protocol, figures, limits, and how to use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIGURES = (
 
 
 def text(run: Run, evidence: Evidence, about: About, file: str, checked: str) -> str:
-    """The whole card, as Markdown."""
+    """Return the whole card, as Markdown."""
     sections = [
         _head(about, evidence.record, file),
         _use(about),
@@ -70,7 +70,7 @@ def _use(about: About) -> str:
         f"For calibrated confidence divide the logarithms of the probabilities by "
         f"{about.temperature:.4g} and normalise them again (a softmax)."
         if about.temperature is not None
-        else "Its confidence could not be calibrated: too little validation data for it."
+        else "Its confidence is not calibrated: there is too little validation data for it."
     )
     return (
         f"## Use\n\nInput: uint8 RGB images, N × {about.input_size} × {about.input_size} × 3, "
@@ -126,13 +126,13 @@ def _figures(run: Run, evidence: Evidence) -> str:
 
 
 def _verdict(run: Run) -> str:
-    """The comparison that the model comes from, as the run's reports have it."""
+    """Return the verdict of the run that the model comes from, as its reports show it."""
     path = run.folder / "verdict.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ""
-    # One of before the margin recommended whatever showed no significant difference.
+    # Runs made before the margin existed recommended any backbone without a significant difference.
     if not isinstance(found, dict) or "recommended" not in found:
         return ""
     sentence = safe(str(found.get("sentence", "")), MAX_SENTENCE)
@@ -151,8 +151,8 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 def _limits(run: Run, evidence: Evidence, about: About) -> str:
     lines = [
-        "It knows these classes alone, and gives one of them to any image whatever.",
-        "The figures hold for images like the test images; others may be answered worse.",
+        "It knows only these classes, and assigns one of them to any image.",
+        "The figures hold for images like the test images; on others it may do worse.",
         "The latency was measured on the machine of the run, through Keras.",
     ]
     weights = evidence.record.weights

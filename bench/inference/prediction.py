@@ -1,7 +1,7 @@
 """Classes and confidences for new images, in the order given.
 
-Images are decoded the way the training images were, on threads, ahead of the network: while Keras
-loads, and while a batch is computed. An image that cannot be read is an answer with a reason.
+Images are decoded as the training images were, in threads, ahead of the network: while Keras loads,
+and while a batch is computed. An image that cannot be read is an answer with a reason.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from bench.models.backends.base import Forward
 
 BATCH = 32
-AHEAD = 8 * BATCH  # images decoded before they are wanted: a bound for memory
+AHEAD = 8 * BATCH  # images decoded before they are used: bounds memory
 THREADS = max(2, available_cores())
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of one image, or why it could not be asked."""
+    """The model's prediction for one image, or why there is none."""
 
     image: str
     probabilities: tuple[float, ...] = ()
@@ -108,7 +108,7 @@ def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Answer]:
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are named; of a folder, all below it that have an image's suffix."""
+    """Return the files that are named; of a folder, all below it with an image's suffix."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -122,7 +122,7 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 class DecodedAhead:
-    """The pixels of images, in order, decoded by threads that begin at once; a context."""
+    """A context in which threads decode images, in order, ahead of their use."""
 
     def __init__(self, paths: Sequence[Path], size: int) -> None:
         self.count = len(paths)
@@ -142,7 +142,7 @@ class DecodedAhead:
         self._quiet.__exit__(None, None, None)
 
     def __iter__(self) -> Iterator[tuple[Path, Pixels | str]]:
-        """Each image with its pixels, or with the reason why it has none."""
+        """Yield each image with its pixels, or with the reason why it has none."""
         while self._waiting:
             path, future = self._waiting.popleft()
             self._submit()
@@ -154,7 +154,7 @@ class DecodedAhead:
 
 
 def answers(images: DecodedAhead, logits: Forward, temperature: float) -> Iterator[Answer]:
-    """Ask the model batch by batch; all batches have one shape, so that it is compiled once."""
+    """Query the model batch by batch; all have one shape, so that it is compiled once."""
     size = min(BATCH, images.count)
     batch: list[tuple[Path, Pixels | str]] = []
     for one in images:

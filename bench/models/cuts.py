@@ -1,6 +1,6 @@
-"""Where a network may be cut: the tensors that everything after them depends on alone.
+"""Where a network may be cut: tensors that alone determine everything after them.
 
-Pure graph reading; nothing here computes an activation or knows about training.
+This only reads the graph; nothing here computes an activation or knows about training.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ FEATURES = "features"  # after the pooling: the whole backbone is frozen
 
 
 def clean_cuts(model: Any) -> list[str]:
-    """Names of the layers after which a single tensor crosses to the rest, input to output.
+    """Return the names of the layers after which a single tensor crosses to the rest, in order.
 
     Operations are in topological order, so a tensor is a clean cut exactly when, right after it
-    was made, no other tensor is still waited for.
+    is computed, no other tensor is still needed.
     """
     operations = model.operations
     consumers: dict[int, int] = {}
     for operation in operations:
-        for tensor in _inputs(operation):
+        for tensor in inputs_of(operation):
             consumers[id(tensor)] = consumers.get(id(tensor), 0) + 1
     alive: set[int] = set()
     found = []
     for operation in operations:
-        for tensor in _inputs(operation):
+        for tensor in inputs_of(operation):
             consumers[id(tensor)] -= 1
             if consumers[id(tensor)] == 0:
                 alive.discard(id(tensor))
-        outputs = _flat(operation.output)
+        outputs = flat(operation.output)
         alive.update(id(t) for t in outputs)
         if len(outputs) == 1 and alive == {id(outputs[0])}:
             found.append(operation.name)
@@ -43,7 +43,7 @@ def clean_cuts(model: Any) -> list[str]:
 
 
 def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
-    """The deepest cut that leaves all that `unfreeze` trains after it."""
+    """Return the deepest cut after which everything lies that `unfreeze` trains."""
     if unfreeze.kind == "none":
         return FEATURES
     if unfreeze.kind == "all":
@@ -61,13 +61,13 @@ def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
     names = [operation.name for operation in model.operations]
     first = min(names.index(name) for name in trained)
     before = {operation.name for operation in model.operations[:first]}
-    inputs = {layer.name for layer in model.layers if not layer.weights and not _inputs(layer)}
+    inputs = {layer.name for layer in model.layers if not layer.weights and not inputs_of(layer)}
     cuts = [name for name in clean_cuts(model) if name in before and name not in inputs]
     return cuts[-1] if cuts else PIXELS
 
 
 def check_stages(backbone: Backbone, model: Any) -> None:
-    """Refuse a stage that is no layer of the network: which layers a phase trains depends on it."""
+    """Refuse a stage that is no layer of the network: it decides which layers a phase trains."""
     names = [operation.name for operation in model.operations]
     for stage in backbone.stages:
         if stage not in names:
@@ -75,7 +75,7 @@ def check_stages(backbone: Backbone, model: Any) -> None:
 
 
 def unknown_stage(stage: str, names: Sequence[str]) -> str:
-    """What is said of a stage that is none of the network's layers."""
+    """Return the message about a stage that is none of the network's layers."""
     nearest = (get_close_matches(stage, names, n=1, cutoff=0.5) or names[-1:])[0]
     return f"stage {stage!r} is no layer of this network; the nearest is {nearest!r}."
 
@@ -90,7 +90,7 @@ def check_layers(backbone: str, unfreeze: Unfreeze, layers: int) -> None:
 
 
 def trained_layers(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> list[Any]:
-    """The layers that a phase trains, BatchNorm among them."""
+    """Return the layers that a phase trains, BatchNorm included."""
     if unfreeze.kind == "none":
         return []
     if unfreeze.kind == "from_layer":
@@ -103,12 +103,14 @@ def trained_layers(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> list[A
     return [layer for layer in model.layers if layer.name in after]
 
 
-def _flat(tensors: Any) -> list[Any]:
+def flat(tensors: Any) -> list[Any]:
+    """Return one tensor or several as a list."""
     return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
 
 
-def _inputs(operation: Any) -> list[Any]:
+def inputs_of(operation: Any) -> list[Any]:
+    """Return the tensors that an operation reads."""
     # Only an InputLayer has no inputs; its "input" is its own output.
     if type(operation).__name__ == "InputLayer":
         return []
-    return _flat(operation.input)
+    return flat(operation.input)

@@ -1,13 +1,12 @@
-"""Fetching one published file: whole, checked, once even when two processes want it.
+"""Download one published file: whole, checked, and once even if several processes need it.
 
     FILE            appears by a rename, when its length and checksum are right
-    .FILE.part      while it comes
-    .FILE.lock      held by the process that fetches; the others wait and find the file
+    .FILE.part      during the transfer
+    .FILE.lock      held by the process that downloads; the others wait and find the file
 
-What fails for a reason that may pass (no answer, a busy server, a broken transfer) is tried again
-with growing pauses. Without a network nothing is tried twice. A file that has moved to another host
-is taken from there only where its checksum or length is published. Which files are wanted, and
-where they belong, is `weights.py`'s business.
+Temporary failures (no answer, a busy server, a broken transfer) are retried with growing pauses.
+Without a network nothing is tried twice. A redirection to another host is followed only for a file
+whose checksum or length is published. Which files are needed is decided in `weights.py`.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from bench.system.locks import locked
 
 CHUNK_BYTES = 1 << 18
 TRIES = 3  # of one file
-PAUSE_SECONDS = 0.5  # after the first try; twice as long after each later one
-TIMEOUT_SECONDS = 5.0  # for an answer to the first try; twice as long for each later one
-MAX_UNANSWERED = 4  # requests in a row, of any files, after which a host is not asked again
+PAUSE_SECONDS = 0.5  # after the first try; doubled after each later one
+TIMEOUT_SECONDS = 5.0  # for an answer to the first try; doubled for each later one
+MAX_UNANSWERED = 4  # requests in a row, of any files, after which a host is given up
 
 TEMPORARY_STATUS = (
     http.client.REQUEST_TIMEOUT,
@@ -46,11 +45,11 @@ TEMPORARY_ERRNO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.
 
 NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-Progress = Callable[[int, int], None]  # bytes done and, where it is known, of how many
+Progress = Callable[[int, int], None]  # bytes done, and of how many (0: not known)
 
 
 class _FailedError(Exception):
-    """One try failed; `temporary` where another one, now or later, may succeed."""
+    """One try failed; `temporary` if another one, now or later, may succeed."""
 
     def __init__(self, text: str, *, temporary: bool) -> None:
         super().__init__(text)
@@ -59,7 +58,7 @@ class _FailedError(Exception):
 
 @dataclass
 class _Host:
-    """How a host answered so far, so that not every file waits for the same again."""
+    """How a host answered so far, so that not every file waits for the same timeout."""
 
     unanswered: int = 0  # requests in a row
     given_up: _FailedError | None = None
@@ -77,7 +76,7 @@ def fetch(
     progress: Progress = lambda done, total: None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> None:
-    """Put the file at `url` at `destination`. A file that is already there is left as it is.
+    """Download `url` to `destination`, unless a file is there already.
 
     A transfer that breaks is continued where it broke.
     """
@@ -99,7 +98,7 @@ def fetch(
 
 
 def mismatch(path: Path, md5: str | None, nbytes: int | None) -> str | None:
-    """How a file differs from the published one, as far as anything was published to tell."""
+    """Return how a file differs from the published one, by what is published of it."""
     if nbytes is not None and (found := path.stat().st_size) != nbytes:
         return f"{found:,} bytes, not {nbytes:,}"
     if md5 is not None and (digest := file_md5(path)) != md5:
@@ -108,7 +107,7 @@ def mismatch(path: Path, md5: str | None, nbytes: int | None) -> str | None:
 
 
 def file_md5(path: Path) -> str:
-    """The MD5 of a file's content: what Keras publishes for its weights."""
+    """Return the MD5 of a file's content, which Keras publishes for its weights."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -127,7 +126,7 @@ def _fetch(
         _transfer(url, part, progress, timeout, checked)
         if (fault := mismatch(part, md5, nbytes)) is not None:
             raise _FailedError(
-                f"what came is not the file that was published ({fault})", temporary=True
+                f"the downloaded file is not the published one ({fault})", temporary=True
             )
         part.replace(destination)
     finally:
@@ -175,8 +174,8 @@ def _read(response: Any) -> bytes:
 def _open(url: str, start: int, timeout: float, checked: bool) -> Any:
     """Return a response, or raise within `timeout`.
 
-    The socket's own timeout is not enough: it counts for each address of a host anew, and not at
-    all while the name is looked up.
+    The socket's own timeout is not enough: it applies to each address of a host separately, and not
+    to the lookup of its name.
     """
     host = _host(url)
     if host.given_up is not None:
@@ -221,7 +220,7 @@ def _open(url: str, start: int, timeout: float, checked: bool) -> Any:
 
 
 def _unanswered(host: _Host, error: Exception, timeout: float) -> _FailedError:
-    """Note that a host gave no answer, and give it up where asking again is of no use."""
+    """Count a request without an answer, and give the host up where another would not help."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     temporary = (
         isinstance(reason, TimeoutError | ConnectionError | http.client.HTTPException)
@@ -247,7 +246,7 @@ def _check_route(url: str) -> None:
     """
     parts = urlsplit(url)
     if parts.scheme in urllib.request.getproxies():
-        return  # the proxy looks names up
+        return  # the proxy looks up names
     found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_DGRAM)
     for family, kind, protocol, _, address in found:
         try:
@@ -256,12 +255,12 @@ def _check_route(url: str) -> None:
                 return
         except OSError as error:
             if error.errno not in NO_ROUTE:
-                return  # what it is will show
+                return  # the request itself will show what it is
     raise OSError("no route to any of its addresses")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection to another host where what comes from there can be checked."""
+    """Follows a redirection to another host if the file can be checked."""
 
     def __init__(self, checked: bool) -> None:
         self._checked = checked

@@ -1,10 +1,10 @@
 """A convolution and the frozen BatchNorm after it, as one operation.
 
 In inference BatchNorm multiplies and adds per channel; folded into the kernel and a bias it costs
-nothing, and a framework can fuse what is left with the activation. The values are the same up to
-the rounding of what the convolution computes in. A kernel that trains is scaled anew in every step,
-so its gradient is the same too; BatchNorm that trains is never folded. Zeros that a layer of their
-own puts around the image before such a convolution are left to it, where it would put the same.
+nothing, and a framework can fuse the result with the activation. The values are equal up to the
+rounding of the convolution's precision. A kernel that trains is scaled in every step, so its
+gradient is the same too; BatchNorm that trains is never folded. A layer that pads the image with
+zeros before such a convolution is dropped where the convolution's own padding is the same.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bench.models.cuts import flat, inputs_of
 from bench.system.ablation import enabled
 
 
 def folded(model: Any) -> Any:
-    """The same function over the same weights, its foldable pairs folded."""
+    """Return a model of the same function over the same weights, with foldable pairs folded."""
     if not enabled("folding"):
         return model
     pairs, paddings = _found(model)
@@ -39,11 +40,11 @@ def folded(model: Any) -> Any:
 
 
 def _found(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """BatchNorm's name -> the convolution that feeds it and nothing else; such a convolution's name
-    -> the padding that feeds it and nothing else."""
-    used = Counter(id(t) for op in model.operations for t in _inputs(op))
-    used.update(id(t) for t in _flat(model.outputs))
-    makers = {id(t): op for op in model.operations for t in _flat(op.output)}
+    """Return the convolution that feeds only a BatchNorm, by that one's name, and the padding that
+    feeds only such a convolution, by that one's name."""
+    used = Counter(id(t) for op in model.operations for t in inputs_of(op))
+    used.update(id(t) for t in flat(model.outputs))
+    makers = {id(t): op for op in model.operations for t in flat(op.output)}
     pairs: dict[str, Any] = {}
     paddings: dict[str, Any] = {}
     for op in model.operations:
@@ -68,7 +69,7 @@ def _is_plain_convolution(layer: Any) -> bool:
 
 
 def _is_same_padding(layer: Any, convolution: Any) -> bool:
-    """Whether it puts as many zeros on each side as `padding="same"` would."""
+    """Return whether it adds as many zeros on each side as `padding="same"` would."""
     return (
         type(layer) is layers.ZeroPadding2D
         and layer.data_format == "channels_last"
@@ -101,7 +102,7 @@ class _Folded(layers.Layer):  # type: ignore[misc]
         self.convolution, self.norm, self.zeros = convolution, norm, zeros
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        """As the convolution says; Keras would trace the whole call to find out."""
+        """Return the convolution's shape; by default Keras would trace the whole call."""
         shape = inputs.shape
         if self.zeros is not None:
             shape = self.zeros.compute_output_shape(shape)
@@ -127,11 +128,3 @@ class _Folded(layers.Layer):  # type: ignore[misc]
             dilation_rate=layer.dilation_rate,
         )
         return ops.add(outputs, ops.cast(shift, self.compute_dtype))
-
-
-def _inputs(operation: Any) -> list[Any]:
-    return [] if isinstance(operation, layers.InputLayer) else _flat(operation.input)
-
-
-def _flat(tensors: Any) -> list[Any]:
-    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]

@@ -1,7 +1,7 @@
 """One backbone as it is used: preprocessing, network, pooling and head, and the pieces of it.
 
-Models made here share their layers, so that training a piece trains the whole. Imports Keras, so it
-is imported only in the process that trains.
+Models made here share their layers, so that training a piece trains the whole. It imports Keras, so
+only the process that trains imports it.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ class Network:
         self._order = {op.name: i for i, op in enumerate(self.base.operations)}
 
     def depth(self, cut: str) -> int:
-        """How deep a cut lies; stable between builds, where automatic layer names are not."""
+        """Return how deep a cut is; stable between builds, which automatic layer names are not."""
         if cut == PIXELS:
             return -1
         return len(self._order) if cut == FEATURES else self._order[cut]
 
     def shape(self, cut: str) -> tuple[int, ...]:
-        """The shape, without the batch, of what crosses at a cut."""
+        """Return the shape, without the batch, of the tensor at a cut."""
         if cut == PIXELS:
             return (self.input_size, self.input_size, 3)
         return self.features_shape if cut == FEATURES else tuple(self._tensor(cut).shape[1:])
 
     def between(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
-        """The model from one cut to one or more deeper ones, sharing this network's layers.
+        """Return the model from one cut to one or more deeper ones, sharing this network's layers.
 
-        With `fold`, where it stays frozen, BatchNorm is folded into the convolutions.
+        With `fold`, frozen BatchNorm is folded into the convolutions.
         """
         start = keras.Input(self.shape(source), dtype="uint8" if source == PIXELS else None)
         value = self.preprocess(start) if source == PIXELS else start
@@ -81,7 +81,7 @@ class Network:
         return keras.Model(start, outputs)
 
     def tail(self, cut: str, head: Any, phase: Phase, *, fold: bool = False) -> Tail:
-        """What a phase trains, from its cut to the logits.
+        """Return what a phase trains, from its cut to the logits.
 
         With `fold`, BatchNorm is folded into the convolutions where the phase leaves it frozen.
         """
@@ -93,7 +93,7 @@ class Network:
         return tail
 
     def classifier(self, head: Any) -> Any:
-        """The whole model as it is deployed: uint8 pixels in, class probabilities out."""
+        """Return the whole model as it is deployed: uint8 pixels in, class probabilities out."""
         features = self.pool(self.base(self.preprocess(self.image), training=False))
         logits = head(features, training=False)
         activation = "sigmoid" if logits.shape[-1] == 1 else "softmax"
@@ -135,20 +135,20 @@ class Tail(keras.Model):  # type: ignore[misc]
 
 
 def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any:
-    """The classifier on top, ending in logits (one for two classes and a sigmoid)."""
+    """Build the classifier on top, ending in logits (one for two classes and a sigmoid)."""
     units = output_units(head, classes)
     stack: list[Any] = [keras.Input(features_shape)]
     stack += [layers.Dense(n, activation="relu") for n in head.hidden]
     if head.dropout:
-        # With a seed of its own, whatever it is: without one, PyTorch draws from a state that
-        # nothing sets. Each training sets it anew.
+        # With any seed of its own: without one, PyTorch draws from a state that nothing sets. Each
+        # training resets it.
         stack.append(layers.Dropout(head.dropout, seed=0))
-    stack.append(layers.Dense(units, dtype="float32"))  # logits, whatever the others compute in
+    stack.append(layers.Dense(units, dtype="float32"))  # logits are float32 in every precision
     return keras.Sequential(stack, name="head")
 
 
 def output_units(head: Head, classes: int) -> int:
-    """How many logits the head ends in."""
+    """Return how many logits the head ends in."""
     if head.output == "sigmoid" and classes != 2:
         raise TrialError(
             f"a sigmoid head needs exactly two classes, the dataset has {classes}; "
@@ -158,7 +158,7 @@ def output_units(head: Head, classes: int) -> int:
 
 
 def initialise_head(head: Any, seed: int) -> None:
-    """Draw the head anew from `seed`, the same on every backend and in any order of seeds."""
+    """Draw the head's weights from `seed`, the same on every backend and in any order of seeds."""
     rng = np.random.default_rng([seed, 0])
     for layer in head.layers:
         if isinstance(layer, layers.Dense):
@@ -170,9 +170,9 @@ def initialise_head(head: Any, seed: int) -> None:
 
 
 def seed_dropout(model: Any, seed: int) -> None:
-    """Set what dropout and its like draw from: a training would go on from the one before it."""
+    """Reset what dropout and the like draw from, which the training before has advanced."""
     weights = {id(variable) for variable in model.weights}
-    # What is no weight is the state of a metric, or of a generator, however deep in the model.
+    # Variables that are no weights are the state of a metric or of a random generator.
     others = [variable for variable in model.variables if id(variable) not in weights]
     states = [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
     for number, state in enumerate(states):
@@ -181,10 +181,10 @@ def seed_dropout(model: Any, seed: int) -> None:
 
 
 def probabilities(logits: Array) -> Array:
-    """Class probabilities in float64, one column a class."""
+    """Return class probabilities in float64, one column per class."""
     z = logits.astype(np.float64)
     if z.shape[1] == 1:
-        with np.errstate(invalid="ignore"):  # what is no number stays none: training tells it
+        with np.errstate(invalid="ignore"):  # NaN stays NaN, which training reports
             positive = np.exp(-np.logaddexp(0, -z[:, 0]))
         return np.stack([1 - positive, positive], axis=1)
     z -= z.max(axis=1, keepdims=True)
@@ -194,7 +194,7 @@ def probabilities(logits: Array) -> Array:
 
 
 def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
-    """Mean cross-entropy over the batch's real images; padding has weight zero."""
+    """Return the mean cross-entropy over the batch's real images; padding has weight zero."""
     logits = ops.cast(logits, "float32")
     if logits.shape[-1] == 1:
         targets = ops.cast(labels, "float32")

@@ -1,7 +1,7 @@
-"""The files of weights that publishers offer: which one fits, whether it is here, fetching it.
+"""Published files of weights: which one fits, whether it is on this machine, downloading it.
 
-A file is kept where Keras itself would look for it, so that neither downloads it twice. A file that
-a user put there is used, but not taken for what was published unless it is.
+A file is kept where Keras itself looks for it, so that neither downloads it twice. A file that a
+user put there is used, but counts as published only if it is unaltered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.types import Backbone, PackagedWeights, WeightsFile
 
 
 def files_for(backbone: Backbone, input_size: int) -> list[WeightsFile]:
-    """The file trained at this size, then the one for every size or the backbone's own."""
+    """Return the file trained at this size, then the one for every size or the backbone's own."""
     if isinstance(backbone.weights, PackagedWeights):
         return []
     exact = [file for file in backbone.weights if file.input_size == input_size]
@@ -26,23 +26,23 @@ def files_for(backbone: Backbone, input_size: int) -> list[WeightsFile]:
 
 
 def keras_cache() -> Path:
-    """Where Keras keeps the weights that it downloads."""
+    """Return where Keras keeps the weights that it downloads."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def own_cache() -> Path:
-    """Where weights go when Keras' cache cannot be written."""
+    """Return where weights go when Keras' cache is not writable."""
     return default_root() / "weights"
 
 
 def cached(file: WeightsFile) -> Path | None:
-    """Where the file lies on this machine, if it does."""
+    """Return where the file is on this machine, if it is."""
     paths = (folder / file.filename for folder in (keras_cache(), own_cache()))
     return next((path for path in paths if path.is_file()), None)
 
 
 def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) -> Path:
-    """Fetch the file into Keras' cache, or into our own where that one is read-only."""
+    """Download the file into Keras' cache, or into our own where that one is read-only."""
     folder = keras_cache() if _writable(keras_cache()) else own_cache()
     fetch(file.url, folder / file.filename, md5=file.md5, nbytes=file.nbytes, progress=progress)
     if folder != keras_cache():
@@ -51,7 +51,7 @@ def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) 
 
 
 def alteration(file: WeightsFile, path: Path) -> str | None:
-    """How `path` differs from the published file, as far as anything was published to tell."""
+    """Return how `path` differs from the published file, by what is published of it."""
     return mismatch(path, file.md5, file.nbytes)
 
 

@@ -1,6 +1,7 @@
-"""A trained model made again from a run's records: the network, the pretrained weights, and what
-training changed; and the keeping of that. Imports Keras late: what the records alone show to be
-impossible is told before."""
+"""Keep what training changed of a network, and rebuild a trained model from a run's records.
+
+Keras is imported late: errors that the records alone show come first.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +43,11 @@ class TrainedModel:
     head: Any
 
     def classifier(self) -> Any:
-        """The whole model as it is deployed: uint8 pixels in, class probabilities out."""
+        """Return the whole model as it is deployed: uint8 pixels in, class probabilities out."""
         return self.network.classifier(self.head)
 
     def class_probabilities(self) -> Any:
-        """The same with one output for each class, also where the head ends in one sigmoid."""
+        """Return the same with one output per class, also where the head ends in one sigmoid."""
         import keras
 
         whole = self.classifier()
@@ -58,7 +59,7 @@ class TrainedModel:
         return keras.Model(whole.inputs[0], both)
 
     def logits(self, *, fold: bool) -> Any:
-        """The model from uint8 pixels to logits; `fold` where the backend gains from it."""
+        """Return the model from uint8 pixels to logits; `fold` where the backend gains from it."""
         import keras
 
         from bench.models.cuts import FEATURES, PIXELS
@@ -68,7 +69,7 @@ class TrainedModel:
 
 
 def record_of(run: Run, backbone: str) -> Record:
-    """The backbone's best trial by validation, of those whose weights were kept."""
+    """Return the backbone's best trial by validation, of those whose weights were kept."""
     of_backbone = [r for r in run.records if r.trial.backbone == backbone]
     if not of_backbone:
         raise UnknownNameError(
@@ -82,9 +83,10 @@ def record_of(run: Run, backbone: str) -> Record:
 
 
 def rebuild(run: Run, record: Record, precision: Precision | None = None) -> TrainedModel:
-    """Build the network, load the pretrained weights, and put in what training changed.
+    """Build the network, load the pretrained weights, and apply what training changed.
 
-    In the precision that it was trained in, unless another is given: its weights are float32.
+    It computes in the precision that it was trained in, unless another is given; its weights are
+    float32 in all.
     """
     trained = read_trained(run.folder, record.trial.key)
     backbone = declared(run, record)
@@ -116,7 +118,7 @@ def changed_code(record: Record) -> str:
 
 
 def declared(run: Run, record: Record) -> Backbone:
-    """The declaration of a record's backbone."""
+    """Return the declaration of a record's backbone."""
     name = record.trial.backbone
     if name not in BACKBONES:
         raise BenchError(
@@ -126,7 +128,7 @@ def declared(run: Run, record: Record) -> Backbone:
 
 
 def _load_pretrained(network: Network, record: Record) -> None:
-    """What the trial started from; random weights are drawn again from their fixed seed."""
+    """Load what the trial started from; random weights are drawn again from their fixed seed."""
     used = record.weights
     if used is None:
         raise BenchError(f"the record of {record.trial.backbone} does not say what weights it had.")
@@ -144,7 +146,7 @@ def _load_pretrained(network: Network, record: Record) -> None:
     if found.sha256 != used.sha256:
         what = f"{used.location} (SHA-256 {used.sha256[:16]}…)" if used.location else used.source
         raise WeightsError(
-            f"{record.trial.backbone} was trained from {what}, and here are other weights: "
+            f"{record.trial.backbone} was trained from {what}, but the weights here differ: "
             f"{found.location or found.source}. Provide that file, or repeat the run."
         )
 
@@ -172,5 +174,5 @@ def keep_trained(folder: Path, key: str, base: Any, head: Any, before: Sequence[
 
 
 def _head_weights(head: Any) -> list[Any]:
-    """The variables of a head that training sets, dropout's random state left out."""
+    """Return the variables of a head that training sets, without dropout's random state."""
     return [variable for layer in head.layers for variable in layer.weights]

@@ -1,11 +1,9 @@
-"""Pretrained weights: where a backbone's are, fetching them, and putting them into the network.
+"""Pretrained weights: find a backbone's, download them, and load them into the network.
 
-Looked for in this order: a given folder, the backbone's package, Keras' cache, the publisher.
-Where none can be had the answer is None, and the caller marks what it does with random weights.
-Published files are the business of `published.py`, PyTorch's format is read in `torch_file.py`.
-
-Random weights are as good as repeatable: the caller seeds (`keras.utils.set_random_seed`) before it
-builds.
+Looked for in this order: a given folder, the backbone's package, Keras' cache, the publisher
+(`published.py`). Where none are available the result is `None`, and the trial starts from random
+weights and says so. Those are repeatable: the network is built after
+`keras.utils.set_random_seed`.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from bench.models.published import alteration, cached, download, files_for, kera
 from bench.registry import resolve
 from bench.types import Backbone, PackagedWeights, WeightsChoice, WeightsFile, WeightsUsed
 
-WORDS = ("auto", "imagenet", "random")  # any other choice is a folder
+CHOICES = ("auto", "imagenet", "random")  # any other choice is a folder
 KERAS_SUFFIXES = (".h5", ".keras", ".weights.h5")
 
 Say = Callable[[str], None]
@@ -33,12 +31,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file of weights that is on this machine; plain data, so that a worker can be told of it."""
+    """A file of weights on this machine; plain data, part of a worker's job."""
 
     source: str  # "imagenet": as published; "file": given by the user, or altered
     path: str
-    location: str  # what the record says: a file's or a package's name
-    sha256: str = ""  # of the file, by which a plan tells it from another of the same name
+    location: str  # for the record: a file's or a package's name
+    sha256: str = ""  # of the file, so that a trial's key depends on its content
 
 
 def locate(
@@ -50,9 +48,9 @@ def locate(
     progress: Progress,
     fetching: bool = True,
 ) -> LocatedWeights | None:
-    """The weights that `choice` means for this backbone; fetched first, if `fetching`.
+    """Return the weights that `choice` means for this backbone; download them if `fetching`.
 
-    None means random weights. `imagenet` raises instead, and takes nothing but what was published.
+    `None` means random weights. `imagenet` raises instead, and accepts only published files.
     """
     named = (backbone, input_size)
     found = locate_all([named], choice, say=say, progress=progress, fetching=fetching)
@@ -68,10 +66,10 @@ def locate_all(
     fetching: bool = True,
     failed: Say = lambda text: None,
 ) -> dict[str, LocatedWeights | None]:
-    """Locate the weights of several backbones, each with its input size; say once what is alike.
+    """Locate the weights of several backbones, each with its input size; say each thing once.
 
-    `failed` is told of each download that failed and may succeed another time: what is trained
-    without it is not what was asked for.
+    `failed` is called for each download that failed but may succeed later: what is trained without
+    it is not what was asked for.
     """
     found: dict[str, LocatedWeights | None] = {}
     lacking: dict[str, list[tuple[str, str]]] = {}
@@ -95,10 +93,10 @@ def locate_all(
                 ) from error
             found[backbone.name] = None
             shared = str(error)
-            # Without a network all lack their file for one reason; a failure that may pass is
-            # told for each file.
+            # Without a network all lack their file for one reason; a temporary failure is reported
+            # for each file.
             if isinstance(error, MissingWeightsError) and not error.temporary:
-                shared = f"what each needs {error.why}"
+                shared = f"the file of each {error.why}"
             lacking.setdefault(shared, []).append((backbone.name, str(error)))
     for shared, those in lacking.items():
         *others, last = (name for name, _ in those)
@@ -110,7 +108,7 @@ def locate_all(
 
 
 def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str:
-    """Where `locate` would begin, in a word or two; neither fetches nor reads a file."""
+    """Return in a few words what `locate` would find; no file is downloaded or read."""
     if choice == "random":
         return "random init"
     if (given := _given(backbone, choice, input_size)) is not None:
@@ -126,7 +124,7 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
 
 
 def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> WeightsUsed:
-    """Put the weights into a network (or leave it as it was made), and say what it now holds."""
+    """Load the weights into a network (or keep its random ones), and return what it has now."""
     if located is None:
         return WeightsUsed("random init", "", digest(model))
     try:
@@ -138,13 +136,13 @@ def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> Weig
         # Keras, HDF5 and a plugin's reader raise many types; all mean that the file does not fit.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"{located.location} cannot be put into {model.name}: {reason}"
+            f"{located.location} cannot be loaded into {model.name}: {reason}"
         ) from error
     return WeightsUsed(located.source, located.location, digest(model))
 
 
 def digest(model: Any) -> str:
-    """SHA-256 of all weights in their order; the same on every Keras backend."""
+    """Return the SHA-256 of all weights in their order; the same on every Keras backend."""
     from keras import ops
 
     sha = hashlib.sha256()
@@ -164,7 +162,7 @@ def _find(
     progress: Progress | None,
     failed: Say,
 ) -> LocatedWeights | None:
-    """`progress`: of a download; without it none is made."""
+    """Find the weights of one backbone; without `progress` nothing is downloaded."""
     if choice == "random":
         return None
     if (given := _given(backbone, choice, input_size)) is not None:
@@ -175,8 +173,8 @@ def _find(
 
 
 def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> LocatedWeights | None:
-    """The backbone's file in the folder that the user names, if there is one."""
-    if choice in WORDS:
+    """Return the backbone's file in the folder that the user names, if there is one."""
+    if choice in CHOICES:
         return None
     folder = Path(choice)
     if not folder.is_dir():
@@ -209,7 +207,7 @@ def _packaged(weights: PackagedWeights) -> LocatedWeights:
 def _package_file(weights: PackagedWeights) -> Path | None:
     try:
         spec = importlib.util.find_spec(weights.module)
-    except ModuleNotFoundError:  # of the package that a dotted name lies in
+    except ModuleNotFoundError:  # the parent package of a dotted name
         return None
     folders = (spec.submodule_search_locations or ()) if spec is not None else ()
     return next((p for f in folders if (p := Path(f) / weights.path).is_file()), None)
@@ -250,7 +248,9 @@ def _obtain(
         return LocatedWeights("imagenet", str(path), file.filename)
     if strict:
         raise WeightsError(f"{path} is not the file that was published ({fault}).")
-    say(f"{file.filename} is not the file that was published ({fault}); taken as a file of yours.")
+    say(
+        f"{file.filename} is not the file that was published ({fault}); it counts as your own file."
+    )
     return LocatedWeights("file", str(path), file.filename)
 
 

@@ -1,6 +1,5 @@
-"""Ctrl-C and polite kills (SIGTERM): the first ends the command in order, with what was done so far
-kept and reported; the second leaves out whatever that is about; the third ends the process at once.
-The exit code is 130 each time.
+"""Ctrl-C and SIGTERM: the first ends the command in order, with finished work kept and reported;
+the second skips the rest of that; the third ends the process at once. The exit code is always 130.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from typing import NoReturn
 
 from bench.errors import Exit
 
-GRACE_SECONDS = 60.0  # to end in order after SIGTERM, whose sender cannot press Ctrl-C once more
-_exit = os._exit  # which is another function while plugins are loaded
+GRACE_SECONDS = 60.0  # to end in order after SIGTERM, whose sender may not send another
+_exit = os._exit  # replaced while plugins are loaded
 SHOW_CURSOR = b"\x1b[?25h"
 
 
 class _Interrupts:
-    """What has come so far, and the exit code once the command has ended."""
+    """How many signals came so far, and the exit code once the command has ended."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -38,8 +37,8 @@ class _Interrupts:
         raise KeyboardInterrupt
 
     def end(self) -> NoReturn:
-        """End without waiting for anything: workers end with their parent, and what is half written
-        is removed by the next run."""
+        """End without waiting: workers end with their parent, and the next run removes what is half
+        written."""
         if sys.__stdout__ is not None and sys.__stdout__.isatty():
             os.write(1, SHOW_CURSOR)  # a live display hides it
         _exit(Exit.INTERRUPTED if self.code is None else self.code)
@@ -49,7 +48,7 @@ _interrupts = _Interrupts()
 
 
 def listen() -> None:
-    """Answer the signals from now on; one that the caller ignores stays ignored."""
+    """Handle the signals from now on; one that the caller ignores stays ignored."""
     global _interrupts
     _interrupts = _Interrupts()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -58,8 +57,8 @@ def listen() -> None:
 
 
 def ended(code: int) -> None:
-    """The command has ended: the next signal, or one that came twice, ends what the process still
-    waits for."""
+    """Mark the command as ended: the next signal, or a second one that came already, ends the
+    process at once."""
     _interrupts.code = code
     if _interrupts.count > 1:
         with suppress(OSError, ValueError):

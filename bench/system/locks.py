@@ -1,4 +1,4 @@
-"""Waiting for a lock: with a word about who holds it, and not for ever."""
+"""Wait for a lock: report who holds it, and give up when the holder has long been idle."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from filelock import FileLock, Timeout
 from bench.errors import BenchError
 from bench.system.pulse import IDLE_SECONDS, Pulse
 
-UNKNOWN_SECONDS = 6 * 3600.0  # another machine's or container's, or no Linux
-TELL_SECONDS = 10.0  # after which it is said that somebody waits, and again each time as many pass
+UNKNOWN_SECONDS = 6 * 3600.0  # for a holder on another machine or in another container, or no Linux
+REPORT_SECONDS = 10.0  # between two reports that this process waits
 
 
 def _print(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-tell: Callable[[str], None] = _print  # a worker tells its parent
+report: Callable[[str], None] = _print  # a worker reports to its parent
 
 
 def acquire(lock: FileLock, what: str) -> None:
-    """Wait as long as the holder works; an error where it has long been idle, or for very long
-    where the system does not name it."""
+    """Wait as long as the holder works; raise when it has long been idle, or after very long where
+    the holder is unknown."""
     path = Path(lock.lock_file)
     pulse: Pulse | None = None
-    unknown = 0.0  # seconds for which nobody knows who holds it
+    unknown = 0.0  # seconds with an unknown holder
     while True:
         try:
-            lock.acquire(timeout=TELL_SECONDS)
+            lock.acquire(timeout=REPORT_SECONDS)
         except Timeout:
             pid = holder(path)
             if pid is None:
                 pulse = None
-                unknown += TELL_SECONDS
+                unknown += REPORT_SECONDS
             elif pulse is None or pulse.pid != pid:
                 pulse = Pulse(pid)
             else:
@@ -52,14 +52,14 @@ def acquire(lock: FileLock, what: str) -> None:
                     f"{what} is locked by {named(pid)}, {how}; end that process and give the "
                     f"command again."
                 ) from None
-            tell(f"waiting for {named(pid)}, which holds the lock of {what}")
+            report(f"waiting for {named(pid)}, which holds the lock of {what}")
         else:
             return
 
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock that the file is, once it could be acquired."""
+    """Hold the lock on this file inside."""
     lock = FileLock(path)
     acquire(lock, what)
     try:
@@ -69,7 +69,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 
 def holder(path: Path) -> int | None:
-    """The process that holds the lock on `path`, where the system tells (Linux)."""
+    """Return the process that holds the lock on `path`, where that is known (Linux)."""
     try:
         inode = path.stat().st_ino
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
@@ -84,10 +84,10 @@ def holder(path: Path) -> int | None:
 
 
 def named(pid: int | None) -> str:
-    """The process with its command, as far as that is known."""
+    """Return the process with its command, as far as known."""
     if pid is None:
         return "another process"
-    import psutil  # late: nobody else is at work, as a rule
+    import psutil  # late: rarely needed
 
     try:
         command = " ".join(" ".join(psutil.Process(pid).cmdline()).split())

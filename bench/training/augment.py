@@ -1,7 +1,7 @@
-"""Random changes of images: drawn by NumPy from a seed, applied a whole batch at a time.
+"""Augmentation: drawn by NumPy from a seed, applied to a whole batch at a time.
 
-A flip is exact: the columns are reversed. Rotation, shift, shear and zoom are one affine map an
-image, applied once, so that pixels are interpolated once. The same draw gives the same images on
+A flip is exact: the columns are reversed. Rotation, shift, shear and zoom are one affine map per
+image, so that pixels are interpolated once. The same draw gives the same images on
 every backend, cached or not.
 """
 
@@ -17,7 +17,7 @@ from bench.protocol import Augment
 
 @dataclass(frozen=True)
 class View:
-    """One deterministic change of every image of a split."""
+    """One deterministic transformation of every image of a split."""
 
     name: str
     flip: bool = False
@@ -25,7 +25,7 @@ class View:
     seed: tuple[int, ...] = ()
 
     def key(self) -> dict[str, object]:
-        """What the view depends on, for the address of what is computed from it."""
+        """Return what the view depends on, for the address of what is computed from it."""
         if self.augment is None:
             return {"flip": self.flip}
         a = self.augment
@@ -39,7 +39,7 @@ class View:
         }
 
     def apply(self, images: Array, indices: Array) -> Array:
-        """The view of `images`, which are the split's images number `indices`."""
+        """Return the view of `images`, which are the split's images number `indices`."""
         if self.augment is None:
             return images[:, :, ::-1] if self.flip else images
         return _warp(images, _matrices(self.augment, images.shape[1], self.seed, indices))
@@ -50,7 +50,7 @@ FLIPPED = View("flip", flip=True)
 
 
 def fixed_views(augment: Augment) -> tuple[View, ...] | None:
-    """The views to cache for a phase; `None` where every epoch draws its own."""
+    """Return the views to cache for a phase; `None` where every epoch draws its own."""
     if augment.continuous:
         if not augment.views:
             return None
@@ -59,7 +59,7 @@ def fixed_views(augment: Augment) -> tuple[View, ...] | None:
 
 
 def _matrices(augment: Augment, size: int, seed: tuple[int, ...], indices: Array) -> Array:
-    """One row of eight projective coefficients an image, mapping output to input pixels."""
+    """Return eight projective coefficients per image, mapping output to input pixels."""
     # Drawn for the whole range of indices, so that an image's draw does not depend on its batch.
     rng = np.random.default_rng([2, *seed])
     draws = rng.uniform(-1, 1, (int(indices.max()) + 1, 7))[indices]

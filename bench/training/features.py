@@ -1,8 +1,8 @@
-"""What the frozen part computes, once: found in the store, or computed in one pass and kept there.
+"""Activations of the frozen part: read from the store, or computed in one pass and kept there.
 
 For each split and view, all the cuts that a protocol needs are computed in one forward pass, from
 the deepest shallower cut that is already stored, or from pixels. Where the store has no room, the
-same rows are computed whenever they are asked for, and a note says so.
+rows are computed each time they are needed, and a note says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bench.types import SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
 PAGES_KEPT_BYTES = 64 * 2**20
-AT_ONCE = 2  # batches; each takes the memory of its activations
+AT_ONCE = 2  # batches; each needs the memory of its activations
 Progress = Callable[[int, int], None]
 
 
@@ -44,7 +44,7 @@ class Rows(Protocol):
 
 
 class Stored:
-    """Rows that are on disk. What was read is let go of now and then, so that memory does not grow
+    """Rows on disk. Pages that were read are released now and then, so that memory does not grow
     with the number of images."""
 
     def __init__(self, array: Array) -> None:
@@ -65,7 +65,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Streamed:
-    """Rows computed whenever they are asked for: the frozen part runs each time."""
+    """Rows computed each time they are taken: the frozen part runs again."""
 
     images: Rows
     view: View
@@ -102,7 +102,7 @@ class Frozen:
     def rows(
         self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
     ) -> dict[str, Rows]:
-        """The rows at each of `cuts`, computed in as few passes as the store allows."""
+        """Return the rows at each of `cuts`, computed in as few passes as the store allows."""
         found: dict[str, Rows] = {}
         wanted = sorted(set(cuts), key=self.network.depth)
         if PIXELS in wanted:
@@ -120,11 +120,11 @@ class Frozen:
             return found | {cut: self._stream(split, view, cut) for cut in wanted}
 
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
-        """The rows of a view that is used once and not worth keeping."""
+        """Return the rows of a view that is used once and not worth keeping."""
         return self._pixels(split, view) if cut == PIXELS else self._stream(split, view, cut)
 
     def over(self, pixels: Rows, cut: str) -> Rows:
-        """The rows at a cut of other images than the data set's, computed as they are taken."""
+        """Return the rows at a cut of images outside the data set, computed as they are taken."""
         if cut == PIXELS:
             return pixels
         return Streamed(pixels, PLAIN, self.passes.get(PIXELS, [cut]))
@@ -142,7 +142,7 @@ class Frozen:
     ) -> dict[str, Entry]:
         parts = {cut: self._parts(split, view, cut) for cut in cuts}
         with ExitStack() as locks:
-            for cut in cuts:  # always in the same order: no two processes wait for each other
+            for cut in cuts:  # always in the same order, so that no two processes deadlock
                 locks.enter_context(store.lock("features", parts[cut]))
             found = {cut: store.find("features", parts[cut]) for cut in cuts}
             entries = {cut: entry for cut, entry in found.items() if entry is not None}
@@ -157,7 +157,7 @@ class Frozen:
         return entries
 
     def _source(self, entries: Mapping[str, Entry], missing: Sequence[str]) -> Entry | None:
-        """The deepest stored entry that lies before all that is missing."""
+        """Return the deepest stored entry before everything that is missing."""
         least = min(self.network.depth(cut) for cut in missing)
         before = [c for c in entries if self.network.depth(c) < least]
         return entries[max(before, key=self.network.depth)] if before else None
@@ -225,15 +225,15 @@ class Frozen:
 
 
 def predict(forward: Forward, rows: Rows) -> Array:
-    """The first output for all rows."""
+    """Return the first output for all rows."""
     return np.concatenate([outputs[0] for outputs in _outputs(forward, rows)])
 
 
 def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
-    """The outputs batch by batch.
+    """Yield the outputs batch by batch.
 
-    Two batches are under way at once: where one waits, for its rows or for the last thread of an
-    operation, the other goes on.
+    Two batches run at once: while one waits, for its rows or for the last thread of an operation,
+    the other continues.
     """
 
     def outputs(first: int) -> list[Array]:
@@ -252,19 +252,19 @@ def _piecewise(forward: Forward, batch: Array) -> Array:
 
 
 def _run(forward: Forward, batch: Array) -> list[Array]:
-    """The outputs of a batch, which is filled up where another size were another compilation."""
+    """Return the outputs of a batch, padded where another size would need a compilation."""
     if forward.any_size:
         return forward(batch)
     return [output[: len(batch)] for output in forward(full_batch(batch))]
 
 
 def _float32(output: Array) -> Array:
-    """As rows are kept: NumPy's files know no bfloat16, and float32 holds every half exactly."""
+    """Return rows as they are stored: NumPy files have no bfloat16; float32 holds it exactly."""
     return output.astype("float32", copy=False)
 
 
 def full_batch(batch: Array) -> Array:
-    """A batch filled up with copies of its first row, so that every call has the same shape."""
+    """Return a batch padded with copies of its first row, so that every call has one shape."""
     short = FORWARD_BATCH - len(batch)
     if short <= 0:
         return batch

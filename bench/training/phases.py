@@ -1,7 +1,7 @@
-"""The phases of a protocol on one backbone: prepared once, then trained as often as is asked.
+"""The phases of a protocol on one backbone: prepared once, trained for every seed, share and rate.
 
-What no seed, share of the images or learning rate changes is made here once: where each phase
-starts, the rows that the frozen part computes, the compiled steps.
+What does not depend on those is computed once: where each phase starts, the rows of the frozen
+part, the compiled steps.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Phases:
         self.initial = snapshot(self.network.base.weights)
 
     def train(self, trial: Trial, multiplier: float = 1.0) -> TrainingResult:
-        """Train from the pretrained weights and a head drawn anew, at this multiple of the
+        """Train from the pretrained weights and a newly drawn head, at this multiple of the
         protocol's learning rates."""
         restore(self.network.base.weights, self.initial)
         seed_dropout(self.network.base, trial.seed)
@@ -84,22 +84,23 @@ class Phases:
         )
 
     def answer(self, pixels: Rows) -> Array:
-        """What the model, as it was last trained, gives other images than the data set's."""
+        """Return the probabilities of the model as last trained for images outside the data set."""
         return self._trainers[-1].predict(self.frozen.over(pixels, self._cuts[-1]))
 
     def weights(self) -> list[Array]:
-        """A copy of what the last training left in the model."""
+        """Return a copy of the weights that the last training left in the model."""
         return snapshot(self._variables())
 
     def put_back(self, weights: Sequence[Array]) -> None:
-        """Make the model again what it was when `weights` were copied."""
+        """Restore the model to what it was when `weights` were copied."""
         restore(self._variables(), weights)
 
     def _variables(self) -> list[Any]:
         return [*self.network.base.weights, *self.head.weights]
 
     def _check_start(self, trial: Trial, chosen: Array, error: DivergedError) -> None:
-        """No learning rate is to blame where the network gave no numbers before it was trained."""
+        """Raise another error where the network gave NaN before any training: the learning rate is
+        not to blame."""
         restore(self.network.base.weights, self.initial)
         initialise_head(self.head, trial.seed)
         validation = self._rows["validation", PLAIN][self._cuts[0]]
@@ -108,13 +109,13 @@ class Phases:
             wrong = np.asarray(np.isnan(self._trainers[0].predict(rows)).any(axis=1))
             if wrong.any():
                 raise TrialError(
-                    f"before any training {trial.backbone} gives no numbers (NaN) for "
-                    f"{wrong.sum():,} of {len(wrong):,} {what} images; look at its preprocess and "
-                    f"its weights, and at --precision if it is not float32."
+                    f"before any training {trial.backbone} gives NaN for {wrong.sum():,} of "
+                    f"{len(wrong):,} {what} images; check its preprocess and its weights, and "
+                    f"--precision if it is not float32."
                 ) from error
 
     def _prepare(self, trial: Trial) -> dict[tuple[SplitName, View], dict[str, Rows]]:
-        """All rows that do not change from epoch to epoch, in as few passes as possible."""
+        """Compute all rows that do not change from epoch to epoch, in as few passes as possible."""
         cuts = set(self._cuts)
         wanted: dict[tuple[SplitName, View], set[str]] = {
             ("validation", PLAIN): cuts,
@@ -139,9 +140,9 @@ class Phases:
         multiplier: float,
         begin: Array | None,
     ) -> tuple[PhaseResult, Array]:
-        """The phase's result, and the validation probabilities that it ended with.
+        """Train one phase; return its result and the validation probabilities after it.
 
-        `begin` are those that it begins with; none in the first phase, whose head is new.
+        `begin` are those before it; none in the first phase, whose head is new.
         """
 
         def on_epoch(number: int, epoch: Epoch) -> None:
@@ -220,7 +221,7 @@ class Phases:
 
 
 def _views(phase: Phase) -> Sequence[View]:
-    """The fixed views of a phase; none where each epoch draws its own."""
+    """Return the fixed views of a phase; none where each epoch draws its own."""
     return fixed_views(phase.augment) or ()
 
 

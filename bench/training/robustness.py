@@ -35,13 +35,13 @@ Answer = Callable[["Rows"], NDArray[np.floating]]
 
 
 def blur(image: Pixels, strength: int, number: int) -> Pixels:
-    """Out of focus: a Gaussian of 0.5, 1 or 2% of the image's width."""
+    """Blur, as out of focus: a Gaussian of 0.5, 1 or 2% of the image's width."""
     radius = len(image) * (0.005, 0.01, 0.02)[strength - 1]
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def noise(image: Pixels, strength: int, number: int) -> Pixels:
-    """Poor light: Gaussian noise of 6, 12 or 24% of the range, on each colour of each pixel."""
+    """Add noise, as in poor light: Gaussian, 6, 12 or 24% of the range, on each channel."""
     spread = 255 * (0.06, 0.12, 0.24)[strength - 1]
     drawn = np.random.default_rng([VERSION, strength, number])
     noisy = image + spread * drawn.standard_normal(image.shape, dtype=np.float32)
@@ -49,7 +49,7 @@ def noise(image: Pixels, strength: int, number: int) -> Pixels:
 
 
 def jpeg(image: Pixels, strength: int, number: int) -> Pixels:
-    """Compressed: JPEG quality 30, 15 or 7."""
+    """Compress: JPEG quality 30, 15 or 7."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=(30, 15, 7)[strength - 1])
     with Image.open(buffer) as stored:
@@ -57,24 +57,24 @@ def jpeg(image: Pixels, strength: int, number: int) -> Pixels:
 
 
 def brightness(image: Pixels, strength: int, number: int) -> Pixels:
-    """Exposed too long: 15, 30 or 45% of the range brighter."""
+    """Brighten, as overexposed: by 15, 30 or 45% of the range."""
     return _to_pixels(image + np.float32(255 * (0.15, 0.3, 0.45)[strength - 1]))
 
 
 def contrast(image: Pixels, strength: int, number: int) -> Pixels:
-    """Fog: half, 30% or 15% of the contrast, around the mean grey."""
+    """Reduce the contrast, as in fog: to 50, 30 or 15%, around the mean grey."""
     faded = ImageEnhance.Contrast(Image.fromarray(image))
     return np.asarray(faded.enhance((0.5, 0.3, 0.15)[strength - 1]))
 
 
 def rotation(image: Pixels, strength: int, number: int) -> Pixels:
-    """Held askew: by 10, 20 or 40 degrees, even images to the left and odd ones to the right.
+    """Rotate by 10, 20 or 40 degrees, even images to the left and odd ones to the right.
 
-    The corners are filled with the mirrored surroundings: black ones would be another corruption.
+    The corners are filled by reflection: black ones would be another corruption.
     """
     angle = (10, 20, 40)[strength - 1] * (1 if number % 2 == 0 else -1)
     size = len(image)
-    margin = size // 4  # the corners reach out by less: (cos + sin - 1) / 2 of the size
+    margin = size // 4  # the corners reach beyond it by less: (cos + sin - 1) / 2 of the size
     wide = Image.fromarray(np.pad(image, ((margin, margin), (margin, margin), (0, 0)), "reflect"))
     turned = wide.rotate(angle, Image.Resampling.BILINEAR)
     return np.asarray(turned)[margin : margin + size, margin : margin + size]

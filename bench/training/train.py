@@ -1,8 +1,8 @@
-"""Training one phase: the tail of the network on rows that the frozen part has computed.
+"""Train one phase: the tail of the network on rows that the frozen part has computed.
 
-The loop is the plain one: shuffle, step, evaluate on validation, keep the best. What makes it fast
-lies elsewhere: rows come from `features.py`, the step is compiled once by the backend, the next
-batch is gathered while this one trains, and nothing waits for the device inside an epoch.
+The loop is the usual one: shuffle, step, evaluate on validation, keep the best. It is fast because
+rows come from `features.py`, the backend compiles the step once, the next batch is gathered while
+this one trains, and nothing waits for the device inside an epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.system.parallel import prefetch_map
 from bench.training.features import Rows, full_batch, predict
 from bench.types import Epoch, Validation
 
-AHEAD = 2  # batches that are begun and not used: one trains, one is gathered and sent
+AHEAD = 2  # batches in progress: one trains, one is gathered and sent
 OnBatch = Callable[[int, int], None]
 OnEpoch = Callable[[int, Epoch], None]
 ViewsOf = Callable[[int], Sequence[Rows]]
@@ -32,7 +32,7 @@ ViewsOf = Callable[[int], Sequence[Rows]]
 
 
 class PhaseTrainer:
-    """One phase of one network, compiled once and run for as many seeds as are asked for."""
+    """One phase of one network, compiled once and run for every seed."""
 
     def __init__(self, phase: Phase, index: int, tail: Tail, backend: Backend) -> None:
         self.phase, self.index, self.tail = phase, index, tail
@@ -71,13 +71,13 @@ class PhaseTrainer:
         on_batch: OnBatch,
         on_epoch: OnEpoch,
     ) -> Outcome:
-        """Train from the present weights; leaves the kept epoch's weights in the model.
+        """Train from the current weights; leave the kept epoch's weights in the model.
 
-        `begin` are the validation probabilities that the present weights give, where they are
-        known: early stopping keeps these weights if no epoch is better.
+        `begin` are the validation probabilities of the current weights, where they are known:
+        early stopping keeps these weights if no epoch is better.
         """
         restore(self.optimizer.variables, self._fresh)
-        # A variable like the others: another rate needs no other compilation.
+        # The rate is a variable: another one needs no compilation.
         self.optimizer.learning_rate = learning_rate
         epochs: list[Epoch] = []
         batch_losses: list[float] = []
@@ -115,7 +115,7 @@ class PhaseTrainer:
         )
 
     def predict(self, rows: Rows) -> Array:
-        """Class probabilities by the present weights."""
+        """Return class probabilities by the current weights."""
         return probabilities(predict(self.evaluate, rows))
 
     def _epoch(
@@ -126,11 +126,11 @@ class PhaseTrainer:
         batch_size: int,
         on_batch: OnBatch,
     ) -> tuple[Array, Array, Array]:
-        """One pass over the images: each batch's loss, number of images and of right answers."""
+        """Train one epoch; return each batch's loss, number of images and of correct answers."""
         order = rng.permutation(len(labels))
         chosen = rng.integers(len(views), size=len(labels)) if len(views) > 1 else None
         # BatchNorm in training must not see padding, even of weight zero: its last batch is short,
-        # as it is where that costs no other compilation.
+        # as is every one that needs no compilation of its own.
         full = 0 if self.step.any_size or self.tail.trains_batchnorm else batch_size
 
         def ready(first: int) -> tuple[Any, int]:
@@ -160,7 +160,7 @@ class PhaseTrainer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one phase went for one seed."""
+    """The result of one phase for one seed."""
 
     epochs: tuple[Epoch, ...]
     best_epoch: int
@@ -176,7 +176,7 @@ class _Best:
     """The epoch to keep: the best by the monitored figure, or the last without early stopping.
 
     With early stopping the weights at the start of the phase are a candidate, too (epoch 0), so
-    that a phase which only makes the network worse changes nothing.
+    that a phase that only makes the network worse changes nothing.
     """
 
     def __init__(self, phase: Phase, tail: Tail) -> None:
@@ -200,7 +200,7 @@ class _Best:
         return self._rule is not None and self.epoch == self._epochs
 
     def offer(self, number: int, judged: Validation, validation: Array) -> bool:
-        """Look at a finished epoch; true when training should stop."""
+        """Consider a finished epoch; return whether training should stop."""
         self._seen = number
         if self._rule is None:
             self.epoch, self.validation = number, validation
@@ -237,7 +237,7 @@ def _batch(
     labels: Array,
     size: int = 0,
 ) -> tuple[Array, Array, Array]:
-    """Rows, labels and weights; filled up to `size`, if need be, with rows of weight zero."""
+    """Return rows, labels and weights; padded to `size` with rows of weight zero."""
     weight = np.ones(len(indices), "float32")
     short = size - len(indices)
     if short > 0:
@@ -269,6 +269,6 @@ def _optimizer(phase: Phase) -> Any:
     }
     optimizer = classes[phase.optimizer](phase.learning_rate)
     if keras.config.dtype_policy().name == "mixed_float16":
-        # Gradients below float16's least number would be lost.
+        # Gradients below float16's smallest number would be lost.
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

@@ -166,8 +166,8 @@ class _Setup:
         )
 
     def _robustness(self, trial: Trial) -> Mapping[str, Array]:
-        """Answers to corrupted images, where they are asked for and mean something: not those of
-        random weights, nor of the smaller shares, which are for learning curves alone."""
+        """Evaluate on corrupted images where that is asked for and meaningful: not with random
+        weights, nor for the smaller shares, which serve learning curves alone."""
         largest = max(one.fraction for one in self.job.trials)
         if (
             not self.job.measuring.robustness

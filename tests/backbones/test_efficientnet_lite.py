@@ -70,7 +70,7 @@ def test_every_array_but_the_classifier_is_used(network: Any, located: Any) -> N
 def test_a_file_of_another_network_is_refused(located: Any) -> None:
     other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 5)], name="other")
 
-    with pytest.raises(WeightsError, match=r"^efficientnet-lite0-.* cannot be put into other"):
+    with pytest.raises(WeightsError, match=r"^efficientnet-lite0-.* cannot be loaded into other"):
         weights.load(other, LITE0, located)
 
 

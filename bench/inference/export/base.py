@@ -1,4 +1,4 @@
-"""What an export format is, and what every exported file carries besides the network."""
+"""What an export format is, and what every exported file says of itself."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class _Forward:
         return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
 
     def _piece(self, count: int) -> int:
-        """Return the size of a piece; it divides `count` where each size is compiled anew."""
+        """Return the size of a piece; it divides `count` where each size needs a compilation."""
         if self.any_size:
             return -(-count // self._parts)
         most = max(1, count // self._parts)
@@ -90,7 +90,7 @@ class _Step:
         for first in range(0, len(x), self._images):
             part = slice(first, first + self._images)
             share = weight[part].sum() / whole
-            if share:  # nothing but padding has no mean loss
+            if share:  # a part of padding alone has no mean loss
                 parts.append(self._step.put(x[part], y[part], weight[part], share))
         return parts
 

@@ -50,7 +50,7 @@ class _Backend:
         return stats.get("peak_bytes_in_use")
 
     def make_deterministic(self) -> None:
-        # XLA is deterministic on CPU; on a GPU it must have been told before it started.
+        # XLA is deterministic on CPU; on a GPU the flag is read when it starts.
         if self.device().kind == "gpu" and DETERMINISTIC_XLA not in os.environ.get("XLA_FLAGS", ""):
             raise TrialError(
                 f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC_XLA} when the "

@@ -17,16 +17,16 @@ from bench.system.ablation import enabled
 
 
 def update_of(optimizer: Any) -> Callable[[Sequence[Any], Sequence[Any]], None]:
-    """What `optimizer.apply` does, fused where it can be; to be chosen before a function is traced.
+    """Return `optimizer.apply`, or a fused equivalent where there is one.
 
-    The optimizer's settings are read for it, which inside a `tf.function` are symbols.
+    Call it outside a `tf.function`, where the optimizer's settings are numbers and not tensors.
     """
     fused = enabled("adam") and is_plain_adam(optimizer)
     return partial(apply, optimizer) if fused else optimizer.apply
 
 
 def is_plain_adam(optimizer: Any) -> bool:
-    """Whether the optimizer is Adam with a rate and its two decays, and nothing else."""
+    """Return whether the optimizer is Adam with a rate and its two decays, and nothing else."""
     settings = keras.optimizers.Adam().get_config()
     own = optimizer.get_config()
     free = ("name", "learning_rate", "beta_1", "beta_2", "epsilon")
@@ -36,7 +36,7 @@ def is_plain_adam(optimizer: Any) -> bool:
 
 
 def apply(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-    """What `optimizer.apply` does, for plain Adam; inside a `tf.function`."""
+    """Apply gradients as `optimizer.apply` does, for plain Adam; inside a `tf.function`."""
     # Keras orders its variables: the step, the rate, then two slots for each trained variable.
     step, rate, *slots = optimizer.variables
     number = tf.cast(step.value + 1, tf.float32)

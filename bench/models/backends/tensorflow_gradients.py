@@ -18,7 +18,7 @@ NAME = "BackboneBenchPointwise"
 
 
 def taken_as_products() -> AbstractContextManager[Any]:
-    """Convolutions made inside, in a `tf.function`, have their gradients from here, on a CPU."""
+    """Return a context in a `tf.function` whose convolutions have these gradients, on a CPU."""
     if tf.config.list_physical_devices("GPU") or not enabled("gradients"):
         return nullcontext()
     graph = tf.compat.v1.get_default_graph()
@@ -27,7 +27,7 @@ def taken_as_products() -> AbstractContextManager[Any]:
 
 
 def gradients(value: Any, variables: Sequence[Any]) -> list[Any]:
-    """Of a value by Keras variables. `tf.GradientTape` does not look at the names above."""
+    """Return the gradients of a value by Keras variables; `tf.GradientTape` ignores overrides."""
     found: list[Any] = tf.gradients(value, [variable.value for variable in variables])
     return found
 
