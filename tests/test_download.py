@@ -117,7 +117,7 @@ def test_another_host_is_followed_where_the_file_can_be_checked(
         asked = len(other.asked)
         with pytest.raises(MissingWeightsError) as raised:
             fetch(server.url("moved"), tmp_path / "unchecked.h5")
-        with pytest.raises(MissingWeightsError, match="is not the file that was published"):
+        with pytest.raises(MissingWeightsError, match="is not the published one"):
             fetch(server.url("moved"), tmp_path / "wrong.h5", md5="0123")
 
     assert (tmp_path / "by_md5.h5").read_bytes() == BODY

@@ -44,7 +44,7 @@ def _held(path: Path, seconds: float, how: str) -> Iterator[int]:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is told while somebody waits; seconds are hundredths."""
     told: list[str] = []
-    monkeypatch.setattr(locks, "tell", told.append)
+    monkeypatch.setattr(locks, "report", told.append)
     monkeypatch.setattr(locks, "REPORT_SECONDS", 0.1)
     monkeypatch.setattr(locks, "IDLE_SECONDS", 0.3)
     return told
