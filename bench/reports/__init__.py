@@ -1,10 +1,9 @@
 """Reports of a run, rendered from its records alone: nothing here trains or imports Keras.
 
-What the records say is derived in `bench.analysis`, once; here is one file a format: `terminal`,
-`markdown`, `csv`, `latex`, `figures`, `html`. A new one is a file and a line in `render`.
+`bench.analysis` derives the figures, once; here is one file a format: `terminal`, `markdown`,
+`csv`, `latex`, `figures`, `html`. A new one is a file and a line in `write`.
 
-Importing this package is cheap; what pandas
-and matplotlib cost is paid by its functions.
+Importing this package is cheap; pandas and matplotlib are imported by its functions.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ __all__ = [
 def read(
     folder: Path, *, price_per_hour: float | None = None, margin: float | None = None
 ) -> Findings:
-    """What the records of a run say: derived once, for all that is written and shown of it. A
-    price or a margin (in percentage points) takes the place of the one that the run was given."""
+    """Derive what the records of a run say, once, for all that is written and shown. A price or a
+    margin (in percentage points) replaces the one that the run was given."""
     from bench.analysis.findings import find
     from bench.storage.records import load_run
 
@@ -100,7 +99,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     for picture in drawn:
         write(picture.path, picture.png())
     write("report.html", html.page(findings))
-    # Last, so that it never links to a picture that is not there yet.
+    # Last, so that it never links to a picture that does not exist yet.
     write("report.md", markdown.text(findings, drawn))
     return written
 
@@ -113,7 +112,7 @@ def write_index(results: Path) -> Path:
 
 
 def shown_images(findings: Findings) -> tuple[int, ...]:
-    """The test images, by their place in the split, of which the reports show pictures."""
+    """Return the test images, by place in the split, of which the reports show pictures."""
     from bench.analysis.mistakes import shown
 
     return shown(findings.mistakes)

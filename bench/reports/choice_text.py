@@ -1,4 +1,4 @@
-"""A choice in words."""
+"""The result of `choose` as text."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def show(choice: Choice, findings: Findings, console: Console) -> None:
 
 
 def lines(choice: Choice, run: str) -> Iterator[str]:
-    """The pick, the runners-up, the refused with their reasons, and what more would buy."""
+    """Yield the pick, runners-up, refused with reasons, and what higher limits would allow."""
     asked = _limits(choice.limits)
     if choice.pick is None:
-        yield f"[bold]No backbone of {escape(run)} keeps to {asked or 'what is asked'}.[/bold]"
+        yield f"[bold]No backbone of {escape(run)} is within {asked or 'the limits'}.[/bold]"
     else:
         yield f"[bold]Take {_name(choice.pick)}[/bold]: {_figures(choice.pick)}."
         yield _why(choice)
         if choice.pick.seed is not None:
             yield (
-                f"All by what {escape(str(choice.limits.runtime))} answered itself, with one "
-                f"trained model of each backbone (here of seed {choice.pick.seed})."
+                f"All figures are those of {escape(str(choice.limits.runtime))}, with one trained "
+                f"model of each backbone (here of seed {choice.pick.seed})."
             )
     if choice.runners_up:
         yield "\nRunners-up"
@@ -43,16 +43,16 @@ def lines(choice: Choice, run: str) -> Iterator[str]:
             reasons = "; ".join(one_line(refusal.reason) for refusal in other.refusals)
             yield f"  {_name(other)}: {escape(reasons)}"
     if choice.limits.max_latency_ms is not None or choice.limits.max_mb is not None:
-        yield "\nWhat more would buy"
+        yield "\nWhat a higher limit would allow"
         for purchase in choice.purchases:
             yield f"  {_purchase(purchase)}"
         if not choice.purchases:
-            yield "  Nothing more accurate waits above one limit alone."
+            yield "  Raising one limit alone allows nothing more accurate."
 
 
 def _why(choice: Choice) -> str:
     asked, margin = _limits(choice.limits), fmt.points(choice.margin)
-    among = f"Of those with {asked}" if asked else "Of all that are ranked"
+    among = f"Of those with {asked}" if asked else "Of all ranked backbones"
     if not choice.runners_up:
         return f"{among}, it is the only one."
     if choice.pick is not None and choice.pick.place == "within":
@@ -102,7 +102,7 @@ def _lead(lead: Lead | None) -> str:
     if lead is None:
         return ""
     value, low, high = (100 * x for x in (lead.value, lead.low, lead.high))
-    chance = ", which may be chance" if lead.may_be_chance else ""
+    chance = ", no significant difference" if lead.may_be_chance else ""
     return f"; {value:+.2f} points ({low:+.2f} to {high:+.2f}) against the pick{chance}"
 
 

@@ -1,4 +1,4 @@
-"""A comparison in words: a table of changes, what else differs, and what was not compared."""
+"""A comparison as text: a table of changes, what else differs, and what was not compared."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _SHOW = {
 def show(found: Comparison, console: Console) -> None:
     """Print it."""
     for line in lines(found):
-        # Lines are kept whole: a terminal wraps them better than a table would be squeezed.
+        # Lines are not wrapped here: a terminal wraps them better.
         console.print(line, markup=False, soft_wrap=True)
 
 
 def lines(found: Comparison) -> Iterator[str]:
-    """The changes by backbone, what was not compared and why, and what else differs."""
+    """Yield the changes by backbone, what was not compared and why, and what else differs."""
     yield f"{found.before} → {found.after}, on {found.images:,} test images that both have"
     yield ""
     yield from _table(found) if found.changes else ["Nothing can be compared."]
     refused = [f"{n.label}, {', '.join(n.figures) or 'all'}: {n.reason}" for n in found.refused]
     yield from _list("Not compared", refused)
     differing = [f"{c.field}: {c.before} → {c.after}" for c in found.differing]
-    yield from _list("Also different, so a change may come from there", differing)
+    yield from _list("Other differences, which may be the cause", differing)
 
 
 def change_text(change: Change) -> str:
-    """One change as a line: what it was, what it is, and how sure that is."""
+    """Return one change as a line: before, after, and its interval."""
     unit = METRICS[change.figure].unit
     interval = f" ({_interval(change, unit)})" if change.low is not None else ""
     return (
@@ -82,7 +82,7 @@ def _judgement(change: Change) -> str:
     if metric.better == "neither":
         return ""
     word = "better" if (change.difference > 0) == (metric.better == "higher") else "worse"
-    # One process each: its interval is an estimate from within them.
+    # One process each: the interval is estimated within the processes.
     return word if metric.kind == "answers" else f"likely {word}"
 
 
@@ -98,7 +98,7 @@ def _difference(value: float, unit: str) -> str:
 
 
 def _interval(change: Change, unit: str) -> str:
-    assert change.low is not None  # the callers have looked
+    assert change.low is not None  # checked by the callers
     assert change.high is not None
     if unit == "share":
         return f"{100 * change.low:+.2f} to {100 * change.high:+.2f}"

@@ -1,6 +1,6 @@
 """`summary.csv`, one row a trial, and `per_class.csv`, one row a class of a backbone.
 
-Figures are whole, not rounded for reading. No cell starts a spreadsheet formula.
+Figures have all their digits. No cell starts a spreadsheet formula.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from bench.analysis.runtimes import frame as runtimes_frame
 
 
 def summary(findings: Findings) -> str:
-    """Every figure of every trial, the best first."""
+    """Return every metric of every trial, best first."""
     return _text(findings.with_standings(findings.trials))
 
 
 def per_class(findings: Findings) -> str:
-    """How each class fared with each backbone, over the test answers of all its seeds."""
+    """Return the scores of each class with each backbone, over the test answers of all seeds."""
     rows = [
         (label, name, score.precision, score.recall, score.f1, score.images)
         for label, confusion in findings.confusions.items()
@@ -36,17 +36,17 @@ def per_class(findings: Findings) -> str:
 
 
 def learning_curve(curves: LearningCurves) -> str:
-    """Accuracy of each pretrained backbone at each number of training images."""
+    """Return accuracy of each pretrained backbone at each number of training images."""
     return _text(frame(curves))
 
 
 def robustness(found: CorruptedAccuracy) -> str:
-    """Accuracy of each pretrained backbone under each corruption."""
+    """Return accuracy of each pretrained backbone under each corruption."""
     return _text(robustness_frame(found))
 
 
 def runtimes(found: Sequence[RuntimeFigures]) -> str:
-    """How each runtime did with each backbone."""
+    """Return the figures of each runtime with each backbone."""
     return _text(runtimes_frame(found))
 
 

@@ -23,7 +23,7 @@ def point_latest(results: Path, run: str) -> None:
         aside.symlink_to(run, target_is_directory=True)
         aside.replace(latest)
     except OSError:
-        # Windows without developer mode, and some network and USB disks, have no links.
+        # Windows without developer mode, and some network and USB disks, do not support links.
         write_atomic(latest, run + "\n")
     finally:
         aside.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from bench.analysis.findings import Findings
 
 
 def text(findings: Findings) -> str:
-    """Needs `\\usepackage{booktabs}`; tabulate escapes what is special to LaTeX."""
+    """Return the table, which needs `\\usepackage{booktabs}`; tabulate escapes what is special to
+    LaTeX."""
     run = findings.run
     every = columns.of(findings.table)
     titles = ["#", "Backbone", *(column.title for column in every)]

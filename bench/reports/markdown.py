@@ -1,7 +1,7 @@
-"""`report.md`: everything a run says, for reading, in the order in which a reader asks.
+"""`report.md`: the whole report of a run, for reading.
 
-What was run and why, the ranked table, then each backbone on its own, where the time went, what was
-left out, on what machine, and the command that does it again.
+What was run and why, the ranked table, the sections, each backbone, the time of each part, what was
+left out, the machine, and the command to reproduce it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", 
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """The whole report; `pictures` are linked to, not drawn."""
+    """Return the whole report; `pictures` are linked to, not drawn."""
     sections = [
         _head(findings),
         _results(findings, pictures),
@@ -83,7 +83,7 @@ def _head(findings: Findings) -> str:
 
 def _results(findings: Findings, pictures: Sequence[Picture]) -> str:
     if not len(findings.table):
-        return "## Results\n\nNo trial has finished."
+        return "## Results\n\nNo trial finished."
     every = columns.of(findings.table)
     titles = ["#", "Backbone", *(column.title for column in every)]
     rows = [
@@ -95,7 +95,7 @@ def _results(findings: Findings, pictures: Sequence[Picture]) -> str:
 
 
 def _backbones(findings: Findings, pictures: Sequence[Picture]) -> list[str]:
-    """A section for each backbone that finished at least once."""
+    """Return a section for each backbone that finished at least once."""
     sections = []
     for label, records in findings.records.items():
         ok = [record for record in records if record.status == "ok"]
@@ -200,8 +200,8 @@ def _seconds(findings: Findings) -> str:
         for label, record in ok
     ]
     about = (
-        "All as from cold caches; `reused` is how much of the total was found done. `features` is "
-        "the forward passes of what stays frozen, `data` is decoding."
+        "All times are from cold caches; `reused` is the part of the total that was cached. "
+        "`features` is the forward passes of the frozen part, `data` is decoding."
     )
     return f"## Where the time went\n\n{table(['Backbone', 'Seed', *parts], rows)}\n\n{about}"
 
@@ -229,9 +229,9 @@ def _machine(findings: Findings) -> str:
 def _command(argv: Sequence[str]) -> str:
     if not argv:
         return ""
-    # Four spaces rather than a fence: no argument can end the block.
+    # Four spaces rather than a fence, which an argument could end.
     lines = "\n".join(f"    {line}" for line in typed(argv).splitlines())
-    return f"## To do it again\n\n{lines}"
+    return f"## Reproduce\n\n{lines}"
 
 
 def _share(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Pieces that the sections of `report.md` are made of: tables, and links to pictures."""
+"""Parts of the sections of `report.md`: tables, and links to pictures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TITLES = {
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """A pipe table; figures to the right, the columns `left` to the left."""
+    """Return a pipe table; figures to the right, the columns `left` to the left."""
     aligned = ["left" if index in left else "right" for index in range(len(titles))]
     return tabulate(rows, titles, tablefmt="pipe", colalign=aligned, disable_numparse=True)
 
 
 def shown(pictures: Sequence[Picture], kind: str, label: str) -> list[str]:
-    """Links to the pictures of one kind, of one backbone or (`""`) of all."""
+    """Return links to the pictures of one kind, of one backbone or (`""`) of all."""
     return [
         f"![{TITLES[kind]}{' of ' + safe(label) if label else ''}]({picture.path})"
         for picture in pictures

@@ -1,4 +1,4 @@
-"""Answers about new images, as a table, as CSV or as JSON."""
+"""Predictions for new images, as a table, as CSV or as JSON."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Source:
-    """Whose answers they are, and how to take them."""
+class Predictor:
+    """The model that made the predictions, and how to read its confidence."""
 
     run: str
     backbone: str
@@ -32,8 +32,8 @@ class Source:
         return not answer.reason and answer.confidence < self.min_confidence
 
 
-def to_text(answers: Iterable[Answer], source: Source) -> str:
-    """A table to read; what was not sure enough is marked."""
+def to_text(answers: Iterable[Answer], source: Predictor) -> str:
+    """Return a table to read; answers below the confidence limit are marked."""
     rows = []
     for answer in answers:
         image = shorten(one_line(answer.image), 120)
@@ -49,8 +49,8 @@ def to_text(answers: Iterable[Answer], source: Source) -> str:
     return f"{table}\n"
 
 
-def to_csv(answers: Iterable[Answer], source: Source) -> str:
-    """One row an image; no cell starts a spreadsheet formula."""
+def to_csv(answers: Iterable[Answer], source: Predictor) -> str:
+    """Return one row an image; no cell starts a spreadsheet formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["image", "class", "confidence", "low_confidence", "error"])
@@ -65,8 +65,8 @@ def to_csv(answers: Iterable[Answer], source: Source) -> str:
     return out.getvalue()
 
 
-def to_json_text(answers: Iterable[Answer], source: Source) -> str:
-    """Everything, the probability of every class among it, in the order of `classes`."""
+def to_json_text(answers: Iterable[Answer], source: Predictor) -> str:
+    """Return everything, with the probability of every class in the order of `classes`."""
     content = {
         "schema": SCHEMA,
         "run": source.run,
@@ -80,22 +80,22 @@ def to_json_text(answers: Iterable[Answer], source: Source) -> str:
     return to_json(content, indent=2) + "\n"
 
 
-def summary(answers: Sequence[Answer], source: Source) -> list[str]:
-    """What a reader must be told beyond the table."""
+def summary(answers: Sequence[Answer], source: Predictor) -> list[str]:
+    """Say what a reader must know beyond the table."""
     low = sum(map(source.is_low, answers))
     failed = sum(bool(answer.reason) for answer in answers)
     found = []
     if low:
         found.append(
             f"{low} of {len(answers)} answers came with less than "
-            f"{fmt.percent(source.min_confidence)} confidence: look for yourself."
+            f"{fmt.percent(source.min_confidence)} confidence: check them."
         )
     if failed:
         found.append(f"{failed} of {len(answers)} images could not be read.")
     return found
 
 
-def _entry(answer: Answer, source: Source) -> dict[str, object]:
+def _entry(answer: Answer, source: Predictor) -> dict[str, object]:
     if answer.reason:
         return {"image": answer.image, "error": answer.reason}
     return {

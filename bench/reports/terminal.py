@@ -1,7 +1,7 @@
-"""The ranked table in the terminal, under the lines that say what was run and why.
+"""The ranked table in the terminal, below the lines that describe the run.
 
-Plain text where the output is not a terminal. A table wider than the console loses its least
-important columns rather than wrapping a figure; all of them are in `summary.csv`.
+Plain text if the output is not a terminal. If the table is wider than the console, the least
+important columns are left out; all of them are in `summary.csv`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def show(findings: Findings, console: Console) -> None:
 
 
 def results(table: pd.DataFrame, width: int) -> Table:
-    """The leaderboard, as many columns of it as `width` has room for."""
+    """Return the leaderboard, with as many columns as fit into `width`."""
     names = [shorten(one_line(columns.name(row)), MAX_NAME) for _, row in table.iterrows()]
     every = columns.of(table)
     cells = {c.title: [c.cell(row) for _, row in table.iterrows()] for c in every}
@@ -65,7 +65,7 @@ def results(table: pd.DataFrame, width: int) -> Table:
 
 
 def _fitting(every: Sequence[Column], cells: dict[str, list[str]], room: int) -> list[Column]:
-    """The most important columns that fit, in the order they are shown."""
+    """Return the most important columns that fit, in display order."""
     kept: set[str] = set()
     for column in sorted(every, key=lambda c: -c.importance):
         room -= _widest([column.title, *cells[column.title]])

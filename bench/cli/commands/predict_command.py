@@ -23,7 +23,7 @@ from bench.inference.prediction import (
 from bench.models.rebuild import changed_code, record_of
 from bench.registry import load_plugins
 from bench.reports import predictions
-from bench.reports.predictions import Source
+from bench.reports.predictions import Predictor
 from bench.storage.records import Run, load_run
 from bench.storage.run_folder import find_run
 from bench.types import Record
@@ -93,7 +93,7 @@ def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
     return record, [Path(word) for word in images]
 
 
-def _source(model: PredictingModel, min_confidence: float, say: Console) -> Source:
+def _source(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
     """Say whose answers they are, and what a reader must know of them."""
     trial = model.record.trial
     say.print(
@@ -104,7 +104,7 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Sour
     if model.temperature is None:
         text = f"Confidence is not calibrated: {model.not_calibrated}."
         say.print(text, style="yellow", markup=False)
-    return Source(
+    return Predictor(
         run=model.run.name,
         backbone=trial.backbone,
         trial=trial.key,

@@ -1,6 +1,6 @@
-"""The pictures of a run, and where each is kept; one kind of picture a file.
+"""The pictures of a run and their paths; one kind of picture a file.
 
-Importing this costs matplotlib, so the command line does it late.
+Importing this imports matplotlib, so the command line does it late.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.reports.figures import (
 )
 
 FOLDER = "figures"
-MAX_BACKBONES = 6  # that have pictures of their own, the first of the table; report.html has all
+MAX_BACKBONES = 6  # with pictures of their own, the first of the table; report.html has all
 Kind = Literal[
     "tradeoff",
     "confusion",
@@ -43,7 +43,7 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a run has the figures for; drawn when its file is asked for."""
+    """A picture that a run has the figures for; drawn when its file is needed."""
 
     kind: Kind
     label: str  # of the backbone it is about, or "" for all of them
@@ -55,7 +55,7 @@ class Picture:
 
 
 def pictures(findings: Findings) -> tuple[Picture, ...]:
-    """Every picture that can be drawn of what was measured."""
+    """Return every picture that the measured figures allow."""
     found = []
     if len(tradeoff.drawable(findings)):
         path = f"{FOLDER}/accuracy_latency.png"
@@ -86,7 +86,7 @@ def pictures(findings: Findings) -> tuple[Picture, ...]:
 
 
 def _sheets(findings: Findings, names: Mapping[str, str]) -> Iterator[Picture]:
-    """Contact sheets of mistakes, where the run has kept pictures of the images."""
+    """Yield contact sheets of mistakes, if the run kept pictures of the images."""
     kept = thumbnails.read(findings.run.folder)
     if not kept:
         return

@@ -1,7 +1,7 @@
-"""Reliability diagrams: how often a backbone is right, against how sure it is.
+"""Reliability diagrams: accuracy against confidence.
 
-One small panel a backbone, before and after temperature scaling; on the diagonal, confidence is
-what it says. Only pretrained backbones: what random weights are sure of means nothing.
+One small panel a backbone, before and after temperature scaling; on the diagonal, confidence equals
+accuracy. Only pretrained backbones: the confidence of random weights is meaningless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BEFORE, AFTER = style.BLUE, style.ORANGE
 
 
 def draw(findings: Findings) -> Figure:
-    """A panel for each pretrained backbone, the best ranked first; several seeds are pooled."""
+    """Draw a panel for each pretrained backbone, best first; seeds are pooled."""
     labels = [label for label in findings.records if label in findings.guesses]
     shown = labels[:MAX_PANELS]
     columns = min(COLUMNS, len(shown))
@@ -39,7 +39,7 @@ def draw(findings: Findings) -> Figure:
     width = max(MIN_WIDTH, LEFT + columns * (SIDE + ACROSS) - ACROSS + RIGHT)
     height = TOP + rows * (SIDE + DOWN) - DOWN + BOTTOM
     drawn = style.figure(width, height)
-    # Nobody is less sure than chance of what they take an image for.
+    # The highest of n probabilities is at least 1/n.
     least = 0.5 if len(findings.run.dataset.classes) == 2 else 0.0
     for number, name in enumerate(shown):
         left = LEFT + number % columns * (SIDE + ACROSS)
@@ -75,11 +75,11 @@ def _panel(axes: Axes, seeds: Sequence[Guesses], after: Sequence[Floats], least:
     x: list[float] = []
     y: list[float] = []
     for one in before:
-        # The seeds answered the same images: they are one sample, not several.
+        # The seeds answered the same images: one sample, not several.
         images = max(1, round(one.images / len(seeds)))
         x += [one.confidence, one.confidence, nan]
         y += [*wilson(one.right * images, images), nan]
-    # All as one broken line: drawing costs a fixed amount for each, however short.
+    # All as one broken line: drawing has a fixed cost for each line.
     axes.plot(x, y, color=BEFORE, linewidth=1.0, alpha=0.35)
     _points(axes, before, BEFORE, filled=True)
     if len(after) == len(seeds):
@@ -87,7 +87,7 @@ def _panel(axes: Axes, seeds: Sequence[Guesses], after: Sequence[Floats], least:
 
 
 def _points(axes: Axes, bins: Sequence[Bin], colour: str, *, filled: bool) -> None:
-    """A point a bin, its area by the images in it: a bin of two images says little."""
+    """Draw a point a bin, its area by the images in it: small bins are unreliable."""
     shares = np.array([one.images for one in bins]) / sum(one.images for one in bins)
     axes.scatter(
         [one.confidence for one in bins],

@@ -1,8 +1,8 @@
-"""Which classes a backbone takes for which: one matrix, readable from two classes to hundreds.
+"""Confusion matrix of one backbone, readable from two classes to hundreds.
 
 Rows are true classes, and the colour is the share of a row. Up to `MAX_WRITTEN` classes each cell
-says its number of images; up to `MAX_NAMED` the axes name the classes; beyond that the worst
-mix-ups are listed beside the matrix, where a reader would search for them in vain.
+shows its number of images; up to `MAX_NAMED` the axes name the classes; beyond that the most
+frequent mistakes are listed next to the matrix.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LUMINANCE = np.array([0.21, 0.72, 0.07])  # how bright red, green and blue look
 
 
 def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Figure:
-    """The matrix of one backbone; with several seeds, `counts` is their sum."""
+    """Draw the matrix of one backbone; with several seeds, `counts` is their sum."""
     number = len(classes)
     many = number > MAX_WRITTEN
     names = [label(name, 24) for name in classes]
@@ -49,9 +49,9 @@ def draw(title: str, counts: Counts, classes: tuple[str, ...], seeds: int) -> Fi
     drawn = style.figure(width, height)
     axes = style.panel(drawn, Box(left, bottom, left + side, bottom + side))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # Rare mix-ups among many classes would be invisible on a linear scale.
+    # Rare mistakes among many classes would be invisible on a linear scale.
     shown = np.sqrt(shares) if many else shares
-    # Grey, because what random weights mistake for what means nothing.
+    # Grey, because mistakes of random weights are meaningless.
     colours = "Greys" if title.endswith(f"({RANDOM_INIT})") else "Blues"
     image = axes.imshow(
         shown, cmap=colours, vmin=-0.03, vmax=1.1, aspect="auto", interpolation="nearest"
@@ -98,7 +98,7 @@ def _numbers(axes: Axes, counts: Counts, shares: Floats, cells: Floats) -> None:
     for row, column in np.ndindex(*counts.shape):
         count = counts[row, column]
         if not count and not few:
-            continue  # zeros are the rule among many classes, and hide the rest
+            continue  # most cells are zero, and would hide the rest
         text = f"{count:,}\n{shares[row, column]:.1%}" if few else f"{count:,}"
         dark = cells[row, column, :3] @ LUMINANCE < 0.5
         colour = "white" if dark else style.INK if count else style.FAINT
@@ -107,7 +107,7 @@ def _numbers(axes: Axes, counts: Counts, shares: Floats, cells: Floats) -> None:
 
 
 def _mixed_up(counts: Counts, classes: tuple[str, ...]) -> list[str]:
-    """The most frequent mistakes, one a line."""
+    """Write the most frequent mistakes, one a line."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     found = []

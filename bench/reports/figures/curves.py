@@ -1,8 +1,7 @@
-"""How training went: loss and accuracy of each epoch, on train and validation, phase by phase.
+"""Training curves: loss and accuracy of each epoch, on train and validation, phase by phase.
 
-Phases stand side by side under their names; each starts at the same epoch for every seed, so that
-one that stopped early leaves a gap rather than shifting what follows. A ring marks the epoch whose
-weights were kept.
+Phases are next to each other under their names; each starts at the same epoch for every seed, so
+that one that stopped early leaves a gap. A ring marks the epoch whose weights were kept.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TRAIN, VALIDATION = style.BLUE, style.ORANGE
 
 
 def draw(title: str, records: Sequence[Record]) -> Figure:
-    """The curves of one backbone, a line for each seed."""
+    """Draw the curves of one backbone, a line for each seed."""
     drawn = style.figure(WIDTH, HEIGHT)
     starts = _starts(records)
     for index, what in enumerate(("loss", "accuracy")):
@@ -49,7 +48,7 @@ def draw(title: str, records: Sequence[Record]) -> Figure:
 
 
 def _starts(records: Sequence[Record]) -> list[int]:
-    """After how many epochs each phase starts, and where the last one ends."""
+    """Return after how many epochs each phase starts, and where the last one ends."""
     starts = [0]
     for index in range(max(len(record.phases) for record in records)):
         lengths = [len(r.phases[index].epochs) for r in records if index < len(r.phases)]
@@ -63,7 +62,7 @@ def _curves(axes: Axes, records: Sequence[Record], starts: Sequence[int], what: 
     for name, colour in ((what, TRAIN), (f"val_{what}", VALIDATION)):
         x, y, alone = _line(placed, name)
         (line,) = axes.plot(x, y, color=colour, linewidth=thick, clip_on=False)
-        # A phase of one epoch is a point; a line through it would not be seen.
+        # A phase of one epoch is a point; a line through it would be invisible.
         line.set(marker="o", markersize=3, markevery=alone)
     kept = [(p, start, p.kept) for p, start in placed if p.kept is not None]
     axes.plot(
@@ -90,7 +89,7 @@ def _curves(axes: Axes, records: Sequence[Record], starts: Sequence[int], what: 
 def _line(
     placed: Sequence[tuple[PhaseResult, int]], name: str
 ) -> tuple[list[float], list[float], list[int]]:
-    """All phases as one line, broken between them, and which of its points stand alone.
+    """Return all phases as one line, broken between them, and its isolated points.
 
     One line, because drawing costs a fixed amount for each, however short.
     """
@@ -108,7 +107,7 @@ def _line(
 def _phases(
     drawn: Figure, axes: Axes, frame: Box, records: Sequence[Record], starts: Sequence[int]
 ) -> None:
-    """A band behind every second phase, and each phase's name above its band."""
+    """Draw a band behind every second phase, and each phase's name above its band."""
     longest = max(records, key=lambda record: len(record.phases))
     inches = (frame.right - frame.left) / starts[-1]
     axes.set_xlim(0.5, starts[-1] + 0.5)

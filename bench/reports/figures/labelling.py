@@ -1,4 +1,4 @@
-"""Where to write names beside points so that nothing covers anything else. Lengths in inches."""
+"""Where to write names next to points without overlaps. Lengths are in inches."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Box:
         return Box(self.left - by, self.bottom - by, self.right + by, self.top + by)
 
     def nearest(self, point: Point) -> Point:
-        """The point of the rectangle that is closest to `point`."""
+        """Return the point of the rectangle that is closest to `point`."""
         x, y = point
         return min(max(x, self.left), self.right), min(max(y, self.bottom), self.top)
 
@@ -53,7 +53,7 @@ def place(
     obstacles: Sequence[Box],
     frame: Box,
 ) -> list[Box | None]:
-    """A free place for each point's label, as near as can be; `None` where there is none.
+    """Return a free place near each point for its label; `None` if there is none.
 
     Points come first come first served, so the most important should lead.
     """
@@ -73,7 +73,7 @@ def _free(box: Box, taken: Sequence[Box], frame: Box) -> bool:
 
 
 def _candidates(point: Point, size: tuple[float, float]) -> list[Box]:
-    """Boxes around the point: near ones first, and the right-hand side before the left."""
+    """Yield boxes around the point: near ones first, the right-hand side before the left."""
     (x, y), (width, height) = point, size
     boxes = []
     for distance in DISTANCES:

@@ -13,16 +13,16 @@ from bench.analysis.learning import LearningCurves, Point
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
 
-# Okabe and Ito's palette without its yellow, which white paper swallows.
+# Okabe and Ito's palette without its yellow, which is hard to see on white.
 COLOURS = (style.BLUE, style.ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", style.INK)
 LINES = ("-", (0, (4, 2)), (0, (1, 1.5)))  # for more backbones than colours
 LEFT, BOTTOM, TOP, ACROSS, UP = 0.75, 0.55, 0.75, 4.6, 3.0
 APART = 0.17  # inches between two names
-SIDESTEP = 0.012  # how far the backbones' intervals stand apart, in shares of the width
+SIDESTEP = 0.012  # the distance between the backbones' intervals, as a share of the width
 
 
 def draw(found: LearningCurves) -> Figure:
-    """Images on a logarithmic axis, because each step asks for a multiple of the last."""
+    """Draw accuracy by images, on a logarithmic axis because the steps are multiples."""
     names = {label: style.label(label, 34) for label in found.points}
     right = 0.6 + style.widest(names.values(), style.SMALL)
     up = max(UP, APART * (len(names) + 1))
@@ -42,7 +42,7 @@ def draw(found: LearningCurves) -> Figure:
     _names(drawn, ends, frame)
     style.write(drawn, LEFT + ACROSS / 2, 0.14, "training images", ha="center")
     style.write(drawn, 0.12, BOTTOM + up / 2, "test accuracy", rotation=90, va="center")
-    about = "bars: 95% intervals, moved aside so that all are seen"
+    about = "bars: 95% intervals, shifted to avoid overlaps"
     style.heading(drawn, LEFT, "Learning curves", about)
     return drawn
 
@@ -76,7 +76,7 @@ def _curve(
 
 
 def _names(drawn: Figure, ends: Sequence[tuple[float, str, str]], frame: Box) -> None:
-    """Each name beside its line's end, moved up or down where two would meet."""
+    """Write each name next to its line's end, moved up or down to avoid overlaps."""
     ordered = sorted(ends)
     places: list[float] = []
     for height, _, _ in ordered:

@@ -1,4 +1,4 @@
-"""Which cells a contact sheet of mistakes shows, in which words."""
+"""The cells of a contact sheet of mistakes, and their captions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Thumbnails = Mapping[int, bytes]
 def of_backbone(
     label: str, mistakes: Sequence[Mistake], dataset: Dataset, thumbnails: Thumbnails
 ) -> Figure:
-    """The most confident mistakes of one backbone."""
+    """Draw the most confident mistakes of one backbone."""
     shown = mistakes[:MAX_PER_BACKBONE]
     about = (
-        f"{_counted(len(shown), len(mistakes))} test images it gets wrong, the surest first: "
+        f"{_counted(len(shown), len(mistakes))} test images it gets wrong, most confident first: "
         f"label, answer, file"
     )
     cells = [_cell(m, m.confidence, dataset, thumbnails) for m in shown]
@@ -30,11 +30,11 @@ def of_backbone(
 def of_suspects(
     suspects: Sequence[Suspect], backbones: int, dataset: Dataset, thumbnails: Thumbnails
 ) -> Figure:
-    """The images that all backbones get wrong."""
+    """Draw the images that all backbones get wrong."""
     shown = suspects[:MAX_SHARED]
     about = (
-        f"{_counted(len(shown), len(suspects))} test images, the surest first: label, answer and "
-        f"its mean probability, file"
+        f"{_counted(len(shown), len(suspects))} test images, most confident first: label, answer "
+        f"and its mean probability, file"
     )
     cells = [_cell(s, s.confidence / backbones, dataset, thumbnails) for s in shown]
     return sheet.draw(f"What all {backbones} backbones get wrong", about, cells)

@@ -18,7 +18,7 @@ MAX_NAME = 2.2
 
 
 def draw(found: CorruptedAccuracy) -> Figure:
-    """The first column is the same images as they are."""
+    """Draw the accuracies; the first column is the clean images."""
     labels = list(found.rows)
     names = [style.fitting(label, 40, MAX_NAME, style.SMALL) for label in labels]
     left = LEFT + style.widest(names, style.SMALL) + 0.1
@@ -39,7 +39,7 @@ def draw(found: CorruptedAccuracy) -> Figure:
         written = f"{100 * shares[row, column]:.0f}"
         how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": style.SMALL}
         axes.text(column, row, written, color=colour, **how)
-    # White seams set the corruptions apart from each other.
+    # White lines separate the corruptions.
     seams = [0.5 + number * found.strengths for number in range(len(found.corruptions))]
     axes.vlines(seams, -0.5, len(labels) - 0.5, color="white", linewidth=3)
     for number, name in enumerate(names):

@@ -1,6 +1,6 @@
-"""A contact sheet: images that were taken for something else, in rows, with what and how surely.
+"""A contact sheet: misclassified images in rows, with the answer and its confidence.
 
-Images come as the run kept them; one that it did not keep is an empty frame with its words.
+Images are those that the run kept; one that it did not keep is an empty frame with its caption.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZE = 7.0
 
 @dataclass(frozen=True)
 class Cell:
-    """One image with its words; `alarm` is the line in another colour."""
+    """One image with its caption; `alarm` is the line in another colour."""
 
     jpeg: bytes | None
     true: str
@@ -35,7 +35,7 @@ class Cell:
 
 
 def draw(title: str, about: str, cells: Sequence[Cell]) -> Figure:
-    """The cells in the order given, row by row."""
+    """Draw the cells in the order given, row by row."""
     columns = min(COLUMNS, max(NARROWEST, len(cells)))
     rows = -(-len(cells) // columns)
     across, down = SIDE + GAP, SIDE + 3 * LINE + GAP
@@ -55,7 +55,7 @@ def draw(title: str, about: str, cells: Sequence[Cell]) -> Figure:
             shown = style.fitting(text, 26, SIDE + GAP / 2, SIZE)
             y = top - SIDE - 0.04 - line * LINE
             style.write(drawn, left, y, shown, fontsize=SIZE, color=colour, va="top")
-    # Images change the limits of their axes to fit themselves.
+    # Drawing an image changes the limits of its axes.
     axes.set(xlim=(0, width), ylim=(0, height))
     room = width - 2 * MARGIN
     style.heading(drawn, MARGIN, style.fitting(title, 60, room, style.TITLE, "bold"), about)

@@ -1,4 +1,4 @@
-"""How every picture looks: colours that colour-blind readers can tell apart, fonts, safe labels.
+"""The style of every picture: colours for colour-blind readers, fonts, safe labels.
 
 Pictures are drawn through matplotlib's objects, never through pyplot, whose hidden current figure
 would make one report depend on another.
@@ -22,12 +22,12 @@ from bench.analysis.escape import one_line, shorten
 from bench.reports.figures.labelling import Box
 
 INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
-# Of Okabe and Ito's palette, which colour-blind readers can tell apart.
+# From Okabe and Ito's palette, which colour-blind readers can distinguish.
 BLUE, ORANGE = "#0072b2", "#d55e00"
 TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
 DPI = 144
 
-# Names in other scripts: the first of these that is installed serves where DejaVu has no glyph.
+# Names in other scripts: the first of these that is installed is used if DejaVu lacks a glyph.
 _OTHER_SCRIPTS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -40,16 +40,16 @@ _NO_GLYPH = "□"
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty white picture, in inches."""
+    """Return an empty white picture, in inches."""
     return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
 
 
 def png(drawn: Figure) -> bytes:
-    """The picture's file."""
+    """Return the picture as a PNG file."""
     canvas: Any = FigureCanvasAgg(drawn)
     canvas.draw()
     buffer = BytesIO()
-    # Nothing is transparent, and a quarter of the bytes would only say so.
+    # Nothing is transparent, and an alpha channel would take a quarter of the bytes.
     Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(
         buffer, "PNG", compress_level=3, dpi=(DPI, DPI)
     )
@@ -57,30 +57,31 @@ def png(drawn: Figure) -> bytes:
 
 
 def panel(drawn: Figure, frame: Box) -> Axes:
-    """Axes that fill a rectangle of the picture, in inches from its lower left corner."""
+    """Add axes that fill a rectangle, in inches from the picture's lower left corner."""
     width, height = drawn.get_size_inches()
     across, up = frame.right - frame.left, frame.top - frame.bottom
     axes = drawn.add_axes((frame.left / width, frame.bottom / height, across / width, up / height))
-    # A title's place is otherwise sought anew at every drawing, at a third of the whole cost.
+    # Otherwise the title's place is computed at every drawing, a third of the whole cost.
     axes.set_title("", y=1.0)
     return axes
 
 
 def write(drawn: Figure, x: float, y: float, text: str, **how: Any) -> None:
-    """Text at a place in inches; axis titles too, because matplotlib's own measure every tick."""
+    """Write text at a place in inches; axis titles too, because matplotlib's own measure every
+    tick."""
     plainly: dict[str, Any] = {"fontsize": TEXT, "color": SOFT_INK, "family": families()}
     drawn.text(x / drawn.get_figwidth(), y / drawn.get_figheight(), text, **(plainly | how))
 
 
 def heading(drawn: Figure, x: float, title: str, about: str) -> None:
-    """A title, already a `label`, and a line of what is shown, `x` inches from the left."""
+    """Write a title, already a `label`, and a subtitle, `x` inches from the left."""
     top = drawn.get_figheight()
     write(drawn, x, top - 0.18, title, fontsize=TITLE, weight="bold", color=INK, va="top")
     write(drawn, x, top - 0.43, about, fontsize=SMALL, va="top")
 
 
 def plain(axes: Axes) -> None:
-    """Quiet axes: no box, thin rules behind the data, soft tick labels."""
+    """Style axes: no box, thin rules behind the data, soft tick labels."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(RULE)
     axes.tick_params(colors=SOFT_INK, labelsize=SMALL, length=0)
@@ -89,14 +90,14 @@ def plain(axes: Axes) -> None:
 
 
 def label(text: str, most: int = 28) -> str:
-    """A name as matplotlib can draw it: one line, no formula, a box for what no font holds."""
+    """Return a name as matplotlib can draw it: one line, no formula, a box for a missing glyph."""
     known = _characters()
     drawn = (c if ord(c) in known else _NO_GLYPH for c in shorten(one_line(text), most))
     return "".join(drawn).replace("$", r"\$")
 
 
 def fitting(name: str, most: int, room: float, size: float, weight: str = "normal") -> str:
-    """The `label` of a name, shortened until it is at most `room` inches wide."""
+    """Return the `label` of a name, shortened to at most `room` inches."""
     for length in range(min(len(name), most), 0, -1):
         shown = label(name, length)
         if widest([shown], size, weight) <= room:
@@ -105,7 +106,7 @@ def fitting(name: str, most: int, room: float, size: float, weight: str = "norma
 
 
 def widest(names: Iterable[str], size: float, weight: str = "normal") -> float:
-    """Inches that the longest of these labels takes."""
+    """Return the width of the longest of these labels, in inches."""
     font = font_manager.FontProperties(family=families(), size=size, weight=weight)
     measure: Any = _renderer()
     sizes = (measure.get_text_width_height_descent(name, font, ismath=False) for name in names)
@@ -119,7 +120,7 @@ def _renderer() -> RendererAgg:
 
 @cache
 def families() -> list[str]:
-    """Fonts to try for each character, in order."""
+    """Return fonts to try for each character, in order."""
     installed = set(font_manager.fontManager.get_font_names())
     return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
 

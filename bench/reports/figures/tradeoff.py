@@ -1,7 +1,7 @@
 """Accuracy against latency: what a more accurate backbone costs.
 
-Pretrained backbones stand at their accuracy, with its 95% interval. Those that ran with random
-weights have no accuracy worth a place: hollow, in a strip of their own, they show their latency.
+Pretrained backbones are drawn at their accuracy, with its 95% interval. The accuracy of random
+weights is meaningless, so those are hollow points in a strip that shows only latency.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class _Panel:
 
 
 def drawable(findings: Findings) -> pd.DataFrame:
-    """The backbones that have both figures."""
+    """Return the backbones that have both figures."""
     return findings.backbones.dropna(subset=["accuracy", "latency_p50_ms"])
 
 
 def draw(findings: Findings) -> Figure:
-    """One point a backbone; several seeds as their mean."""
+    """Draw one point a backbone; several seeds as their mean."""
     rows = drawable(findings)
     unranked = rows["weights"] == RANDOM_INIT
     ranked, strip = rows[~unranked], rows[unranked]
@@ -117,7 +117,7 @@ def _accuracy(row: pd.Series) -> tuple[float, float, float]:
 def _draw_panel(drawn: Figure, panel: _Panel, all_rows: pd.DataFrame) -> int:
     """Draw the panel's points and names; returns how many names found no place."""
     axes, latency = panel.axes, all_rows["latency_p50_ms"]
-    # Room at both ends for a name beside the outermost point.
+    # Room at both ends for a name next to the outermost point.
     margin = max(1.25, (latency.max() / latency.min()) ** 0.16)
     lower, upper = latency.min() / margin, latency.max() * margin
     axes.set_xscale("log")
@@ -148,7 +148,7 @@ def _draw_panel(drawn: Figure, panel: _Panel, all_rows: pd.DataFrame) -> int:
 
 
 def _round_numbers(lower: float, upper: float) -> list[float]:
-    """Ticks at round numbers on a logarithmic axis, four of them or more."""
+    """Return ticks at round numbers on a logarithmic axis, at least four."""
     for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         decades = range(int(log10(lower)) - 2, int(log10(upper)) + 2)
         ticks = [step * 10.0**decade for decade in decades for step in steps]

@@ -1,6 +1,6 @@
 """A run's records in the formats that other tools read, on request: `report RUN --format NAME`.
 
-    pull_request, json_report, parquet, timm      one file each, beside the other reports
+    pull_request, json_report, parquet, timm      one file each, in the run's folder
     tensorboard, mlflow_runs, wandb_runs          folders that those tools open, made offline
 
 A new format is one more file and a line in `FORMATS`.
@@ -27,7 +27,7 @@ FORMATS = {
 
 
 def parse(text: str) -> list[str]:
-    """`NAME,NAME`; an unknown one is an error that lists the known."""
+    """Parse `NAME,NAME`; an unknown name is an error that lists the known ones."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in FORMATS:
@@ -48,7 +48,7 @@ def write(folder: Path, names: Iterable[str]) -> list[Path]:
 
 
 def need(module: str, extra: str) -> ModuleType:
-    """An optional package; where it is missing the error says how to get it."""
+    """Import an optional package; if it is missing the error says how to install it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -60,7 +60,7 @@ class Verdict:
 
     sentence: str
     best: Annotated[str | None, _about("a label of `backbones`")]
-    # As the first readers of this format know them.
+    # Names that readers of this format rely on.
     tied: Annotated[
         tuple[str, ...], _about("no significant difference from the best, which is not equality")
     ]

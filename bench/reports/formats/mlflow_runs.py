@@ -22,11 +22,11 @@ FOLDER = "mlruns"
 
 
 def write(findings: Findings) -> Path:
-    """Make the store anew; one that was made before is replaced."""
+    """Write the store, replacing an earlier one."""
     mlflow = need("mlflow", "mlflow")
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     folder = findings.run.folder / FOLDER
-    # The folder itself stays: within one process MLflow takes a known store to be there.
+    # The folder itself stays: within one process MLflow expects a known store to exist.
     for earlier in folder.glob("[!.]*/"):
         shutil.rmtree(earlier)
     client = mlflow.MlflowClient(tracking_uri=folder.resolve().as_uri())
@@ -59,5 +59,5 @@ def _milliseconds(when: str) -> int:
 
 
 def _key(name: str) -> str:
-    """MLflow allows few characters in a name."""
+    """Replace characters that MLflow does not allow in a name."""
     return re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)

@@ -11,7 +11,7 @@ from bench.system.files import write_atomic
 
 
 def write(findings: Findings) -> Path:
-    """Write it beside the other reports."""
+    """Write it into the run's folder."""
     need("pyarrow", "parquet")
     buffer = io.BytesIO()
     table = findings.with_standings(findings.trials)

@@ -18,14 +18,14 @@ LONG = 300
 
 
 def write(findings: Findings) -> Path:
-    """Write it beside the other reports."""
+    """Write it into the run's folder."""
     path = findings.run.folder / "pull_request.md"
     write_atomic(path, text(findings))
     return path
 
 
 def text(findings: Findings) -> str:
-    """Few lines: nobody scrolls through a comment."""
+    """Return a few lines, short enough for a comment."""
     shown = [column for column in columns.metric_columns() if column.name in SHOWN]
     rows = [
         [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in shown)]

@@ -1,4 +1,4 @@
-"""One trial as what experiment trackers take: parameters, a series of epochs, final figures."""
+"""One trial in the form of experiment trackers: parameters, a series of epochs, final figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Series:
 
 
 def all_series(findings: Findings) -> Iterator[Series]:
-    """Every trial that finished, label by label."""
+    """Return every trial that finished, label by label."""
     rows = {row["trial"]: row for _, row in findings.trials.iterrows()}
     for label, records in findings.records.items():
         for record in records:

@@ -1,7 +1,7 @@
 """`tensorboard/`: a folder per trial that TensorBoard opens, with every epoch and every figure.
 
-An event file is records of a few protocol-buffer fields, written here as they are specified, so
-that nothing need be installed to make one.
+An event file consists of records with a few protocol-buffer fields, written here as specified, so
+that no package needs to be installed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _record(data: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-    """CRC-32C, masked as TFRecord files have it."""
+    """Return the CRC-32C, masked as in TFRecord files."""
     value = 0xFFFFFFFF
     table = _table()
     for byte in data:

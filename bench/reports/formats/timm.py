@@ -1,8 +1,9 @@
-"""`timm.csv`: the columns of timm's result files, where ours mean the same; one row a backbone.
+"""`timm.csv`: the columns of timm's result files that have the same meaning here; one row a
+backbone.
 
-Shares are in percent and parameters in millions, as there. `infer_step_time` is milliseconds for a
-whole batch. Random-init rows have times and sizes, and no accuracy. What timm's files have and this
-program does not measure (crop, interpolation, training throughput) is left out.
+Shares are in percent and parameters in millions. `infer_step_time` is milliseconds for a whole
+batch. Random-init rows have times and sizes, but no accuracy. What this program does not measure
+(crop, interpolation, training throughput) is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TOP = 5
 
 
 def write(findings: Findings) -> Path:
-    """Write it beside the other reports."""
+    """Write it into the run's folder."""
     path = findings.run.folder / "timm.csv"
     table = frame(findings)
     write_atomic(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -33,7 +34,7 @@ def write(findings: Findings) -> Path:
 
 
 def frame(findings: Findings) -> pd.DataFrame:
-    """The rows, in the order of the ranking."""
+    """Return the rows, in the order of the ranking."""
     rows = [
         _row(findings, row) for _, row in findings.backbones.iterrows() if row["status"] == "ok"
     ]
@@ -65,7 +66,7 @@ def _row(findings: Findings, row: pd.Series) -> dict[str, object]:
 
 
 def _top5(findings: Findings, records: Sequence[Record]) -> float:
-    """The share of test images whose class is among the five most probable, over all seeds."""
+    """Return the share of test images whose class is among the five most probable."""
     shares = []
     for record in records:
         found = answers(Evidence(record, findings.run.dataset.classes, findings.run.folder), "test")

@@ -1,6 +1,6 @@
-"""`wandb/`: an offline Weights & Biases run for each trial; `wandb sync` uploads what it should.
+"""`wandb/`: an offline Weights & Biases run for each trial, to upload with `wandb sync`.
 
-Nothing is sent anywhere.
+Nothing is sent anywhere from here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FOLDER = "wandb"
 
 
 def write(findings: Findings) -> Path:
-    """Make the runs anew; those that were made before are replaced."""
+    """Write the runs, replacing earlier ones."""
     wandb = need("wandb", "wandb")
     folder = findings.run.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
@@ -51,5 +51,5 @@ def _log(wandb: Any, folder: Path, series: Series) -> None:
 
 
 def _name(text: str) -> str:
-    """W&B allows few characters in a name, and not many of them."""
+    """Shorten a name and replace characters that W&B does not allow."""
     return re.sub(r"[^\w. ()-]", "_", text, flags=re.ASCII)[:100]

@@ -1,13 +1,12 @@
-"""`report.html`, the page that people look at, and `results/index.html`, the page of all runs.
+"""`report.html`, the interactive report, and `results/index.html`, the page of all runs.
 
-    document    one self-contained file out of data, styles and scripts
+    document    one self-contained file of data, styles and scripts
     values      how figures and names go into the data
-    sections/   what the page says: a file a section, each the data of what `static/` draws
+    sections/   the content: a file a section, each the data of what `static/` draws
     index       the runs of a results folder
 
-A section is a file in `sections/`, which says what is in it, and a file of the same name in
-`static/`, which draws it; it appears where there are data. Nothing here words a figure anew: what a
-table shows comes from the same columns as in every other format.
+A section is a file in `sections/` with its data, and a file of the same name in `static/`, which
+draws it; it appears if there are data. Tables use the same columns as every other format.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "
 
 
 def page(findings: Findings) -> str:
-    """The whole `report.html`."""
+    """Return the whole `report.html`."""
     seen = gather(findings)
     data: dict[str, Any] = {"overview": overview.data(findings, seen)}
     for name, section in SECTIONS.items():
@@ -48,7 +47,7 @@ def page(findings: Findings) -> str:
 
 
 def _pictures(findings: Findings) -> dict[int, str]:
-    """The pictures that the run kept of its test images, by their place in the split."""
+    """Return the pictures that the run kept of its test images, by place in the split."""
     return {
         place: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
         for place, jpeg in thumbnails.read(findings.run.folder).items()

@@ -1,8 +1,8 @@
 """One self-contained HTML file: styles, scripts and data inside it, nothing loaded from elsewhere.
 
-The data go in as JSON that no browser takes for markup, and a content security policy lets run only
-the very script that stands here: a class named `<script>` is a name. What is large goes into blocks
-of its own, which the page decodes when they are first looked at.
+The data are JSON that no browser parses as markup, and a content security policy allows only the
+script of this page: a class named `<script>` is a name. Large data are in blocks of their own,
+which the page decodes on first use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def document(
     styles: Sequence[str],
     scripts: Sequence[str],
 ) -> str:
-    """The page of `data`, drawn by these files of `static/`; `blocks` are decoded on demand."""
+    """Return the page of `data`, drawn by files of `static/`; `blocks` are decoded on demand."""
     style, script = _joined(styles), _script(scripts)
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
@@ -49,7 +49,7 @@ def document(
 
 
 def script_json(value: Any) -> str:
-    """JSON inside a script element: ASCII alone, and no character that could end the element."""
+    """Return JSON for a script element: ASCII, with no character that could end the element."""
     dense = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return dense.translate(_AS_CODES)
 

@@ -1,4 +1,4 @@
-"""What the page shows of each backbone's answers and timed queries, over its seeds."""
+"""The answers and timed queries of each backbone that the page shows, over its seeds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Seen:
 
     @property
     def reliability(self) -> tuple[Counts, Floats, Floats]:
-        """Of each bin: answers, their mean confidence, and the share of them that was right."""
+        """Return, for each bin: answers, their mean confidence, and the share that was right."""
         confidence = np.concatenate(self.confidence)
         right = np.concatenate([row == self.labels for row in self.predicted])
-        # As the calibration error bins them: a bin holds its upper end.
+        # The bins of the calibration error: a bin includes its upper end.
         which = np.clip(np.ceil(confidence * BINS - 1e-9) - 1, 0, BINS - 1).astype(np.int64)
         count = np.bincount(which, minlength=BINS)
         least = np.maximum(count, 1)
@@ -38,7 +38,7 @@ class Seen:
 
 
 def gather(findings: Findings) -> Mapping[str, Seen]:
-    """What was seen of each backbone that finished, by label, in the order of the table."""
+    """Return the answers and queries of each finished backbone, by label, in table order."""
     run = findings.run
     found: dict[str, Seen] = {
         label: Seen()
@@ -51,7 +51,7 @@ def gather(findings: Findings) -> Mapping[str, Seen]:
             if score.guesses is not None:
                 _add(seen, score.guesses)
             if seen.milliseconds is None and score.record.runtimes:
-                # What is timed is timed once for all seeds of a backbone.
+                # Latency is timed once for all seeds of a backbone.
                 taken = durations(Evidence(score.record, run.dataset.classes, run.folder), 1)
                 seen.milliseconds = None if taken is None else 1000 * taken
     return found

@@ -1,7 +1,7 @@
 """`results/index.html`: every run, and the history of each backbone on each data set.
 
 Figures come from each run's `summary.csv`, accuracies from its `verdict.json`, which are written
-whenever its reports are: a folder of a hundred runs is listed without reading their raw evidence.
+with its reports: a folder of a hundred runs is listed without reading their arrays.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class Entry:
 
     backbone: str
     input_size: int
-    accuracy: float | None  # as the run's verdict has it; none of what is not ranked
+    accuracy: float | None  # from the run's verdict; None if not ranked
     latency: float | None
     seeds: int
 
 
 @dataclass(frozen=True)
 class Past:
-    """One run, as far as the list tells of it."""
+    """One run, as far as the list shows it."""
 
     name: str
     meta: Mapping[str, Any]
     entries: Sequence[Entry]
     failed: int
-    best: str | None = None  # none where the run refuses to rank
+    best: str | None = None  # None if nothing is ranked
     accuracy: float | None = None  # of the best
     recommended: str | None = None
 
@@ -87,12 +87,12 @@ def write_index(results: Path) -> Path:
 
 def _runs(results: Path) -> Iterator[Past]:
     for folder in results.iterdir():
-        # `latest` is a link to a run that stands in the list itself.
+        # `latest` is a link to a run that is in the list anyway.
         if folder.is_symlink() or not (folder / "run.json").is_file():
             continue
         try:
             yield _past(folder)
-        except DAMAGE:  # it stands in the list, and does not keep the list from being
+        except DAMAGE:  # a damaged run is listed without figures
             yield Past(folder.name, {}, (), 0)
 
 
@@ -172,7 +172,7 @@ def _accuracy(value: float | None) -> Json:
 
 
 def _datasets(runs: Sequence[Past]) -> list[Json]:
-    """By content, not by name: figures on other images are no history."""
+    """Group by content, not by name: figures on other images are not comparable."""
     by_content: dict[str, list[Past]] = {}
     for run in runs:
         if run.entries:
@@ -209,5 +209,5 @@ def _histories(runs: Sequence[Past]) -> list[Json]:
 
 
 def _day(created: str) -> str:
-    """`2025-03-01 12:00`, which sorts as it reads."""
+    """Return `2025-03-01 12:00`, which sorts chronologically."""
     return text(created[:16].replace("T", " "))

@@ -15,12 +15,12 @@ Json = dict[str, Any]
 
 
 def text(value: object, most: int = LONG) -> str:
-    """One line without control codes; markup is no danger, for the page writes text alone."""
+    """Return one line without control codes; markup is safe, because the page sets text only."""
     return shorten(one_line(str(value)), most)
 
 
 def number(value: Any, digits: int = 6) -> float | None:
-    """A figure with as many digits as a picture needs; `None` where there is none."""
+    """Return a figure with as many digits as a picture needs; `None` if there is none."""
     if value is None or pd.isna(value) or not isfinite(value):
         return None
     return float(f"{float(value):.{digits}g}")
@@ -31,13 +31,13 @@ def numbers(values: Iterable[Any], digits: int = 4) -> list[float | None]:
 
 
 def cell(shown: str, value: Any = None) -> Json:
-    """A table's cell: what is read, and what it is sorted by where that is a figure."""
+    """Return a table's cell: its text, and the value it is sorted by, if it is a figure."""
     figure = number(value)
     return {"text": shown} if figure is None else {"text": shown, "value": figure}
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[Any]], *, left: Sequence[int]) -> Json:
-    """A plain table; the columns `left` hold words, the others figures."""
+    """Return a plain table; the columns `left` are text, the others figures."""
     columns = [{"title": t, "left": index in left} for index, t in enumerate(titles)]
     return {
         "columns": columns,

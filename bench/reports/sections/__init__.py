@@ -1,1 +1,1 @@
-"""Sections of `report.md` that have a file of their own; `markdown.py` puts them in order."""
+"""Sections of `report.md` that have their own file; `markdown.py` puts them in order."""

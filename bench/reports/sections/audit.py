@@ -1,4 +1,4 @@
-"""The audit of the images, with its pairs, and what the leaked ones do to each accuracy."""
+"""Data audit: the findings, the pairs, and the effect of leaked images on each accuracy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ KNOWN_SECONDS = 0.05  # no audit is that quick
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """Nothing where the run was made without an audit; `pictures` are of other sections."""
+    """Return the section; nothing without an audit; `pictures` are of other sections."""
     if findings.audit is None:
         return ""
     kept = findings.audit
-    return "\n\n".join(["## The images", *_said(kept), *_accuracies(findings), *_shown(kept)])
+    return "\n\n".join(["## Data audit", *_said(kept), *_accuracies(findings), *_shown(kept)])
 
 
 def alone(kept: KeptAudit) -> str:
-    """An audit without a run."""
+    """Return the report of an audit without a run."""
     return "\n\n".join([f"# {safe(kept.audit.dataset)}", *_said(kept), *_shown(kept)]) + "\n"
 
 
@@ -50,11 +50,11 @@ def _shown(kept: KeptAudit) -> Iterator[str]:
         )
     ]
     total = sum(found.images.values())
-    known = ", its findings being known from before" if kept.seconds < KNOWN_SECONDS else ""
+    known = ", because its findings were cached" if kept.seconds < KNOWN_SECONDS else ""
     yield table(["Looked for", "In two splits", "In one split"], rows)
     yield (
         f"Of all pairs among {total:,} images, {found.compared:,} that perceptual hashes (pHash "
-        f"and dHash, also mirrored) found alike were laid over each other and compared in detail. "
+        f"and dHash, also mirrored) found similar were aligned and compared in detail. "
         f"The audit took {fmt.duration(kept.seconds)}{known}."
     )
     if kept.pictures:
@@ -78,7 +78,7 @@ def _named_ones(title: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _members(group: BrokenGroup, classes: Sequence[str]) -> str:
-    """An image of each split that the group is in: that is what breaks it."""
+    """Return an image of each split that the group is in."""
     first = {image.split: image for image in reversed(group.images)}
     shown = ", ".join(_named(first[split], classes) for split in SPLITS if split in first)
     return f"{len(group.images):,} images, as {shown}"
@@ -113,7 +113,7 @@ def _accuracies(findings: Findings) -> Iterator[str]:
         for leak in leaks(findings.audit, ids, findings.guesses)
     ]
     if rows:
-        yield table(["Backbone", "All test images", "Without those seen before"], rows)
+        yield table(["Backbone", "All test images", "Without leaked images"], rows)
         yield (
             "From the stored answers, with 95% intervals. The weights are the same: they were "
             "trained on the copies. `--on-leak drop` trains without them."

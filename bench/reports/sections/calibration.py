@@ -1,4 +1,4 @@
-"""Whether the probabilities mean what they say, as a table beside the reliability diagrams."""
+"""Calibration: whether confidence equals accuracy, as a table next to the reliability diagrams."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS: Sequence[tuple[str, str, Show]] = (
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """A row for each pretrained backbone; means over the seeds."""
+    """Return a row for each pretrained backbone; means over the seeds."""
     rows = [
         [safe(str(row["label"])), *(_cell(show, row[name]) for _, name, show in COLUMNS)]
         for _, row in findings.backbones.iterrows()
@@ -51,9 +51,9 @@ def _about(findings: Findings) -> str:
     return (
         f"{over}All on the test images. ECE is the expected calibration error over {BINS} bins of "
         f"equal width of the predicted class' probability; exact probabilities would show about "
-        f"what stands under *if exact* on as many images. After: the logits divided "
-        f"by the temperature that fits the {images:,} validation images best; no answer changes. "
-        f"No temperature is given where validation is too small to tell one: fewer than "
-        f"{MIN_IMAGES} images, nothing wrong there, or a standard error above "
+        f"the value under *if exact* on as many images. After: the logits divided by the "
+        f"temperature that fits the {images:,} validation images best; no answer changes. "
+        f"There is no temperature if validation is too small to fit one: fewer than "
+        f"{MIN_IMAGES} images, no wrong answers, or a standard error above "
         f"{100 * MAX_STANDARD_ERROR:.0f}% of it."
     )

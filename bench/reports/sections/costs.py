@@ -1,5 +1,4 @@
-"""What a trained model costs where it runs: arithmetic, memory, energy and, where a price is given,
-money."""
+"""The cost of inference: arithmetic, memory, energy and, if a price is given, money."""
 
 from __future__ import annotations
 
@@ -28,16 +27,15 @@ FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 ABOUT = (
     "Arithmetic is counted from the shapes of the layers, two operations for each "
     "multiply-accumulate of a convolution or dense layer, for one image through the whole model. "
-    "Utilisation is that arithmetic at the best throughput, over what a matrix product does on "
-    "this device in the same process; large convolutions can do better than that, above 100%. "
-    "Memory for training is the whole process at its peak; for inference it is by how much a "
-    "process grows at most that has loaded the framework and makes this model answer one image, "
-    "the libraries' own code left out."
+    "Utilisation is that arithmetic at the best throughput, relative to a matrix product on this "
+    "device in the same process; large convolutions can exceed 100%. Memory for training is the "
+    "peak of the whole process; for inference it is the peak growth of a process that has loaded "
+    "the framework and predicts one image with this model, without the libraries' own code."
 )
 
 
 def text(findings: Findings) -> str:
-    """A row for each backbone that finished; columns that nothing was measured for are left out."""
+    """Return a row for each backbone that finished; columns without figures are left out."""
     ok = findings.backbones[findings.backbones["status"] == "ok"]
     if not len(ok) or ok["gflops"].isna().all():
         return ""

@@ -1,4 +1,4 @@
-"""Which backbone to take when there are few images: accuracy at each size of the training set."""
+"""Learning curves: accuracy at each size of the training set, and the best backbone at each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG = 400
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """A row a backbone, a column a size; then the best at each."""
+    """Return a row a backbone, a column a size; then the best at each."""
     found = findings.learning
     if found is None:
         return ""
@@ -30,7 +30,7 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         )
         parts += shown(pictures, "learning", "")
     else:
-        parts.append("No pretrained backbone finished, so there is no curve that means anything.")
+        parts.append("No pretrained backbone finished, so there is no meaningful curve.")
     failed = [r for r in findings.run.smaller if r.status == "failed"]
     parts += (
         [
@@ -63,14 +63,14 @@ def _about(findings: Findings) -> str:
     what = "test images and seeds" if findings.several_seeds else "test images"
     return (
         f"Test accuracy by the number of training images, {over} 95% intervals over {what}. "
-        f"Each smaller set holds its share of every class, is part of the larger ones, "
-        f"and is drawn anew by each seed. Validation and test images are all there, and the "
-        f"epochs are as many, so fewer images also mean fewer steps."
+        f"Each smaller set has its share of every class, is a subset of the larger ones, and is "
+        f"drawn again for each seed. All validation and test images are used. The number of epochs "
+        f"is the same, so fewer images also mean fewer steps."
     )
 
 
 def sentence(best: BestAtSize, margin: float, name: Callable[[str], str]) -> str:
-    """The comparison at one size; `name` escapes a label for the format."""
+    """Return the comparison at one size; `name` escapes a label for the format."""
     line = f"With {best.images:,} images: {name(best.label)} is best, {fmt.percent(best.accuracy)}"
     if best.within:
         line += f"; within {fmt.points(margin)}: {', '.join(map(name, best.within))}"

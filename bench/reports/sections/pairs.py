@@ -1,4 +1,4 @@
-"""Pairwise significance: by how much each pair differs, p, and who would be ahead."""
+"""Pairwise significance: the difference of each pair, p, and how often each would be ahead."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict
 from bench.reports.markdown_parts import table
 
-MAX_WITH_INTERVALS = 8  # a wider matrix would not be read; `verdict.json` has every interval
+MAX_WITH_INTERVALS = 8  # a wider matrix is unreadable; `verdict.json` has every interval
 
 
 def text(findings: Findings) -> str:
-    """A matrix, the best first; nothing where there are no two to compare."""
+    """Return a matrix, best first; nothing unless two are compared."""
     verdict = findings.verdict
     if not verdict.pairs:
         return ""

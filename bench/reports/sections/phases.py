@@ -1,4 +1,4 @@
-"""Overfitting shown plainly: whether each phase helped or hurt, and training against validation."""
+"""Overfitting: whether each phase helped or hurt, and training against validation figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TITLES = (
 
 
 def text(findings: Findings) -> str:
-    """A row a phase; nothing where no record says how its phases went."""
+    """Return a row a phase; nothing if no record has figures of its phases."""
     found = outcomes(findings)
     if not any(outcome.best for outcome in found):
         return ""
@@ -34,16 +34,16 @@ def text(findings: Findings) -> str:
 
 
 def about(findings: Findings) -> str:
-    """What the columns mean."""
+    """Explain the columns."""
     several = findings.several_seeds
     return (
-        f"Change: of the test accuracy over the phase before, in points, on the same images"
+        f"Change of test accuracy relative to the previous phase, in points, on the same images"
         f"{' and seeds' if several else ''}. "
-        f"It helped or hurt only where the interval leaves out no change at all. Best is the epoch "
-        f"whose weights were kept, last the last one trained{'; means over seeds' * several}. "
-        f"Training figures are taken while the network learns, with dropout and augmentation. "
+        f"It helped or hurt only if the interval excludes no change. Best is the epoch whose "
+        f"weights were kept, last the last one trained{'; means over seeds' * several}. "
+        f"Training figures are computed during training, with dropout and augmentation. "
         f"Training far above validation, and a validation loss that rises from the best epoch to "
-        f"the last, are overfitting."
+        f"the last, mean overfitting."
     )
 
 

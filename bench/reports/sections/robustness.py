@@ -1,4 +1,4 @@
-"""What is left of the accuracy on corrupted test images, as a table beside its picture."""
+"""Accuracy on corrupted test images, as a table next to its picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.reports.markdown_parts import shown, table
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """A row for each pretrained backbone; a corruption's column is the mean over its strengths."""
+    """Return a row for each pretrained backbone; a corruption's column is a mean over strengths."""
     found = findings.robustness
     if found is None:
         return ""
@@ -27,10 +27,10 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     which = f"all {there:,}" if images == there else f"{images:,} class-balanced of {there:,}"
     over = "Means over seeds. " if findings.several_seeds else ""
     about = (
-        f"{over}Accuracy on {which} test images, as they are and corrupted; *Corrupted* is the "
+        f"{over}Accuracy on {which} test images, clean and corrupted; *Corrupted* is the "
         f"mean over all corruptions, each the mean over {found.strengths} strengths. "
         f"`robustness.csv` has every strength with its 95% interval. Noise and JPEG are applied "
-        f"to the pixels that the network gets, so compare backbones of the same input size."
+        f"to the pixels at the network's input size, so compare backbones of the same input size."
     )
     parts = ["## Robustness", table(titles, rows), about]
     return "\n\n".join([*parts, *shown(pictures, "robustness", "")])

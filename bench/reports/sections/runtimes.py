@@ -1,4 +1,4 @@
-"""What the trained models become when they are deployed: a row for each runtime of a backbone."""
+"""The trained models as deployed: a row for each runtime of a backbone."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TITLES = (
 ABOUT = (
     "Each artefact was loaded again from its file, and answered every test image. *Same as Keras* "
     "is the share of them that it calls the same, *Largest diff.* the largest difference of any "
-    "probability. The backbones of one runtime were timed in turns; the runtimes followed one "
-    "another. `runtimes.csv` has the whole figures."
+    "probability. The backbones of one runtime were timed in turns; the runtimes one after the "
+    "other. `runtimes.csv` has all digits."
 )
 
 
 def is_plain(found: Sequence[RuntimeFigures]) -> bool:
-    """Whether the reference was all that was asked for, and it worked: then nothing is shown."""
+    """Return whether only the reference was requested, and it worked: then nothing is shown."""
     return all(row.runtime == "keras" and row.status == "ok" for row in found)
 
 
 def figures(row: RuntimeFigures) -> list[tuple[float | None, Show]]:
-    """The figures under `TITLES`, after the names, and how each is shown, whatever the format."""
+    """Return the figures under `TITLES`, after the names, and how each is formatted."""
     return [
         (row.artefact_mb, fmt.megabytes),
         (row.convert_seconds, fmt.duration),
@@ -44,7 +44,7 @@ def figures(row: RuntimeFigures) -> list[tuple[float | None, Show]]:
 
 
 def text(findings: Findings) -> str:
-    """The section; nothing where only the reference ran."""
+    """Return the section; nothing if only the reference ran."""
     found = rows(findings)
     if is_plain(found):
         return ""

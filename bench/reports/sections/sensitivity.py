@@ -1,4 +1,4 @@
-"""What each learning rate of the budget gave, and whether the ranking hangs on it."""
+"""The result of each learning rate of the budget, and whether the ranking depends on it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bench.reports.figures import Picture
 from bench.reports.markdown_parts import table
 
 MAX_FLIPS = 10
-TITLES = ("Backbone", "Rate", "Chosen", "Val. loss", "Val. acc.", "Test acc. (chose nothing)")
+TITLES = ("Backbone", "Rate", "Chosen", "Val. loss", "Val. acc.", "Test acc. (held out)")
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """A row for each backbone and rate; then the pairs whose order depends on the rate."""
+    """Return a row for each backbone and rate; then the pairs whose order depends on the rate."""
     found = findings.sensitivity
     if found is None:
         return ""
     head = "## Learning rates"
     if not found.rates:
-        return f"{head}\n\nNo pretrained backbone finished, so no rate means anything."
+        return f"{head}\n\nNo pretrained backbone finished, so no rate is meaningful."
     rows = [
         [safe(label), *_cells(rate, len(findings.records[label]))]
         for label, rates in found.rates.items()
@@ -42,12 +42,12 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         lines += [f"- and {more} more pairs, by less"] if more > 0 else []
         parts += ["**The order changes with the rate**", "\n".join(lines)]
     elif len(found.rates) > 1:
-        parts.append("No two backbones change places between the rates of the budget.")
+        parts.append("No two backbones change their order between the rates of the budget.")
     return "\n\n".join(parts)
 
 
 def multiple(multiplier: float) -> str:
-    """×0.32."""
+    """Format a multiple: ×0.32."""
     return f"×{multiplier:.2g}"
 
 
@@ -71,11 +71,11 @@ def _shown(show: Show, value: float | None) -> str:
 
 
 def _about(findings: Findings) -> str:
-    seeds = " Means over seeds; each seed chose for itself." if findings.several_seeds else ""
+    seeds = " Means over seeds; each seed chooses its own rate." if findings.several_seeds else ""
     return (
         f"Every backbone had the same budget: the protocol's learning rates, all phases' at once, "
-        f"times each of these. The least validation loss chose; equals go to the protocol's own "
-        f"rate. The test accuracy is for information: it chose nothing.{seeds}"
+        f"times each of these. The lowest validation loss decides; ties go to the protocol's own "
+        f"rate. The test set is held out.{seeds}"
     )
 
 

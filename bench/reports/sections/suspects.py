@@ -13,7 +13,7 @@ from bench.reports.markdown_parts import shown, table
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
-    """The list with the images' names, the most suspect first."""
+    """Return the list with the images' names, the most suspect first."""
     if len(findings.mistakes) < 2:
         return ""
     title = "## Images that every backbone gets wrong"
@@ -33,8 +33,8 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     ]
     about = (
         f"{len(suspects):,} of {len(dataset.splits['test']):,} test images are wrong with each of "
-        f"the {len(findings.mistakes)} pretrained backbones. The surer all of them are, the more "
-        f"likely it is the label that is wrong: look at these first. Confidence is the mean over "
+        f"the {len(findings.mistakes)} pretrained backbones. The more confident all of them are, "
+        f"the more likely the label is wrong: look at these first. Confidence is the mean over "
         f"the backbones of the probability given to their wrong answers."
     )
     if len(suspects) > MAX_SHARED:

@@ -1,7 +1,7 @@
-"""What the page says, one section a file, in the order in which a reader asks.
+"""The content of the page, one section a file, in the order of the page.
 
-`data(findings, seen)` is JSON for the file of the same name in `static/`, or `None` where the run
-holds nothing for the section.
+`data(findings, seen)` is JSON for the file of the same name in `static/`, or `None` if the run has
+nothing for the section.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the audit of the images found before training, with the pairs, and what leaks do."""
+"""Data audit: what was found before training, with the pairs, and the effect of leaks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 
 def pictures(findings: Findings) -> Json:
-    """The pairs that the run kept a picture of, by their place, as far as there is room."""
+    """Return pairs with a picture, by place, as far as there is room."""
     found, room = {}, MAX_BYTES
     for place, path in enumerate(findings.audit.pictures if findings.audit else ()):
         file = findings.run.folder / path
@@ -80,7 +80,7 @@ def _accuracies(findings: Findings) -> Json | None:
         [text(leak.label), _estimate(leak.every), _estimate(leak.clean)]
         for leak in leaks(kept, ids, findings.guesses)
     ]
-    titles = ["Backbone", "All test images", "Without those seen before"]
+    titles = ["Backbone", "All test images", "Without leaked images"]
     return table(titles, rows, left=(0,)) if rows else None
 
 

@@ -1,4 +1,4 @@
-"""Whether a backbone is right as often as it says: confidence against what came true."""
+"""Calibration: confidence against accuracy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     backbones = [
         _backbone(label, one, rows[label])
         for label, one in seen.items()
-        # What random weights are sure of means nothing.
+        # The confidence of random weights is meaningless.
         if one.predicted and not label.endswith(f"({RANDOM_INIT})")
     ]
     return {"backbones": backbones} if backbones else None
@@ -30,7 +30,7 @@ def _backbone(label: str, one: Seen, row: pd.Series[Any]) -> Json:
     count, sure, right = one.reliability
     ends = []
     for answers, share in zip(count, right, strict=True):
-        # The seeds answered the same images: they are one sample of images, not several.
+        # The seeds answered the same images: one sample of images, not several.
         images = max(1, round(answers / len(one.predicted)))
         ends.append(numbers(wilson(float(share) * images, images)) if answers else None)
     words = [f"calibration error {fmt.percent(row['ece'])}"]

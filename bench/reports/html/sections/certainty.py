@@ -62,5 +62,5 @@ def _words(pair: Pair) -> str:
 
 
 def _points(share: float) -> str:
-    """A difference of shares in percentage points."""
+    """Format a difference of shares in percentage points."""
     return f"{100 * share:+.2f}"

@@ -1,4 +1,4 @@
-"""Which classes a backbone takes for which, and the images behind each cell."""
+"""Confusion matrix, and the images behind each cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, numbers, text
 from bench.types import Record, Split
 
-PER_CELL = 36  # images that a cell shows at most, the surest answers first
+PER_CELL = 36  # images that a cell shows at most, most confident first
 PER_BACKBONE = 1500
 MAX_CONFUSIONS = 10_000  # cells off the diagonal that a backbone has in the page
 
@@ -32,8 +32,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 
 def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> Json:
-    """The cells that hold answers, as row, column, count, row, column, ...: of a thousand classes
-    nearly all are empty. The right ones, then the largest of the others."""
+    """Return the non-empty cells, as row, column, count, row, column, ...: with a thousand classes
+    nearly all are empty. Right answers first, then the largest of the others."""
     rows, columns = np.nonzero(counts)
     order = np.lexsort((-counts[rows, columns], rows != columns))
     rows, columns = rows[order], columns[order]
@@ -44,7 +44,7 @@ def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> Json:
         "seeds": sum(record.status == "ok" for record in records),
         "cells": cells.ravel().tolist(),
         "left_out": len(order) - kept,
-        # Of each class: precision, recall, F1, and how many answers there are about its images.
+        # Of each class: precision, recall, F1, and the number of answers on its images.
         "scores": [
             [*numbers((s.precision, s.recall, s.f1), 6), s.images] for s in class_scores(counts)
         ],
@@ -52,7 +52,7 @@ def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> Json:
 
 
 def answers(findings: Findings, seen: Mapping[str, Seen]) -> Json:
-    """By backbone and cell `true,predicted`: image, mean confidence, and how many seeds said so."""
+    """Return, by backbone and cell `true,predicted`: image, mean confidence, seeds."""
     split = findings.run.dataset.splits.get("test", Split((), ()))
     classes = len(findings.run.dataset.classes)
     backbones = {
@@ -72,7 +72,7 @@ def _cells(one: Seen, classes: int) -> dict[str, list[tuple[int, float | None, i
     true, said = one.labels[codes // classes], codes % classes
     cells: dict[str, list[tuple[int, float | None, int]]] = {}
     taken = 0
-    # Mistakes first, the surest of them leading: they are what a reader looks for.
+    # Mistakes first, most confident first: they are what a reader looks for.
     for place in np.lexsort((-sure, true == said)):
         if taken == PER_BACKBONE:
             break

@@ -1,4 +1,4 @@
-"""What a trained model costs where it runs: arithmetic, memory and energy."""
+"""The cost of inference: arithmetic, memory and energy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How training went: loss and accuracy of each epoch, phase by phase, a line a seed."""
+"""Training curves: loss and accuracy of each epoch, phase by phase, a line a seed."""
 
 from __future__ import annotations
 

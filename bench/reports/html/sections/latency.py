@@ -1,4 +1,4 @@
-"""How the timed queries of one image spread, backbone by backbone."""
+"""The distribution of the timed queries of one image, by backbone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _backbone(label: str, taken: Floats, row: pd.Series[Any]) -> Json:
         "random": label.endswith(f"({RANDOM_INIT})"),
         "queries": len(taken),
         "drawn": numbers(drawn),
-        # The box, like any percentile, where enough queries support it.
+        # The box, like any percentile, needs enough queries.
         "quartiles": numbers(np.percentile(taken, [25, 50, 75])) if pd.notna(spread) else None,
         "percentiles": {
             name: fmt.milliseconds(value) for name, value in figures.items() if pd.notna(value)

@@ -22,7 +22,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     if not len(table):
         return None
     shown = [c for c in columns.metric_columns() if table[c.name].notna().any()]
-    # The most important stand where no screen is too narrow for them, the interval beside its mean.
+    # The most important first, so that narrow screens show them; the interval next to its mean.
     shown.sort(key=lambda c: (c.name not in ("accuracy", "accuracy_low"), -c.importance))
     return {
         "columns": [

@@ -1,4 +1,4 @@
-"""The top of the page: what was run, the verdict, and what a reader must be warned of."""
+"""The top of the page: what was run, the verdict, and the warnings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
 
 
 def _first(verdict: Verdict) -> list[Json]:
-    """Who would come first with other images and seeds, and how often, in tenths."""
+    """Say which would come first with other images and seeds, and how often, in tenths."""
     known = [(s.first, s.label) for s in verdict.standings if s.first]
     known.sort(key=lambda one: -one[0])
     return [

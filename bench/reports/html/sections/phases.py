@@ -1,4 +1,4 @@
-"""Whether each phase helped or hurt, and training against validation."""
+"""Whether each phase helped or hurt, and training against validation figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do next, and how to have the same again: commands, protocol, weights, environment."""
+"""Reproduce: next steps, commands, protocol, weights, environment."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 
 def _commands(findings: Findings) -> list[list[str]]:
-    """What each command does, and the command."""
+    """Return what each command does, and the command."""
     run, argv = findings.run.name, list(findings.run.meta.get("command", ()))
     program = argv[:1] if argv and argv[0] in TYPED else [INSTALLED]
     commands = [
-        ["Choose under limits of your own", [*program, "choose", run, "--max-latency-ms", "20"]]
+        ["Choose under your own limits", [*program, "choose", run, "--max-latency-ms", "20"]]
     ]
     if pick := _kept(findings):
         commands += [
@@ -42,16 +42,16 @@ def _commands(findings: Findings) -> list[list[str]]:
             [f"Take {pick} elsewhere", [*program, "export", run, pick, "--format", "onnx"]],
         ]
     if argv:
-        commands.append(["Run it again; what is finished is kept", argv])
+        commands.append(["Run it again; finished trials are kept", argv])
     commands += [
-        ["Train its quickest trial again, and compare", [*program, "verify", run]],
+        ["Train its fastest trial again, and compare", [*program, "verify", run]],
         ["Render the reports again from the records", [*program, "report", run]],
     ]
     return [[text(about), typed(command)] for about, command in commands]
 
 
 def _kept(findings: Findings) -> str:
-    """The backbone to take, if the run kept its trained weights."""
+    """Return the recommended backbone, if the run kept its trained weights."""
     pick = findings.verdict.recommended
     for record in findings.records.get(pick or "", ()):
         if weights_path(findings.run.folder, record.trial.key).is_file():

@@ -1,4 +1,4 @@
-"""What is left of the accuracy on corrupted test images."""
+"""Accuracy on corrupted test images."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
     titles = ["Backbone", "As they are", "Corrupted", *map(text, found.corruptions)]
     images = next(iter(found.rows.values())).images
     about = (
-        f"Accuracy on {images:,} test images, as they are and corrupted, each corruption the mean "
+        f"Accuracy on {images:,} test images, clean and corrupted, each corruption the mean "
         f"over {found.strengths} strengths; robustness.csv has every strength with its 95% "
-        f"interval. Noise and JPEG are applied to the pixels that the network gets, so compare "
-        f"backbones of the same input size."
+        f"interval. Noise and JPEG are applied to the pixels at the network's input size, so "
+        f"compare backbones of the same input size."
     )
     return {"about": about, "table": table(titles, rows, left=(0,)), "heat": [1, len(titles)]}
 

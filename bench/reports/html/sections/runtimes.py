@@ -1,4 +1,4 @@
-"""What the trained models become when they are deployed: a row for each runtime of a backbone."""
+"""The trained models as deployed: a row for each runtime of a backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each learning rate of the budget gave, and whether the order hangs on it."""
+"""The result of each learning rate of the budget, and whether the order depends on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_FLIPS = 10
 TITLES = ("Backbone", "Rate", "Chosen by", "Val. loss", "Val. acc.", "Test acc.")
 ABOUT = (
     "Every backbone had the same budget: the protocol's learning rates, all phases' at once, times "
-    "each of these. The least validation loss chose; the test accuracy chose nothing."
+    "each of these. The lowest validation loss decides; the test set is held out."
 )
 
 

@@ -11,8 +11,8 @@ from bench.reports.html.values import Json, cell, table, text
 
 PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", "total", "reused")
 ABOUT = (
-    "All as from cold caches; “reused” is how much of the total was found done. “features” is the "
-    "forward passes of what stays frozen, “data” is decoding."
+    "All times are from cold caches; “reused” is the part of the total that was cached. “features” "
+    "is the forward passes of the frozen part, “data” is decoding."
 )
 
 

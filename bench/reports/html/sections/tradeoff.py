@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: a point a backbone, and the front that nothing beats."""
+"""Accuracy against cost: a point a backbone, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _point(row: pd.Series[Any], costs: list[str]) -> Json:
     return {
         "label": text(row["label"].removesuffix(f" ({RANDOM_INIT})")),
         "random": random,
-        # Of random weights no accuracy is drawn: it means nothing.
+        # The accuracy of random weights is meaningless and not drawn.
         "accuracy": None if random else [number(v) for v in (low, row["accuracy"], high)],
         "text": "random init, not ranked"
         if random

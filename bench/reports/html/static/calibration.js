@@ -1,4 +1,4 @@
-/* Reliability diagrams: how sure the answers were, and how many of them were right. */
+/* Reliability diagrams: confidence against accuracy. */
 section("calibration", "Calibration", (data) => [
   element("p", { class: "soft" }, "Answers grouped by the confidence that came with them. On the diagonal a backbone is right as often as it says; below it, it is too sure of itself. The size of a mark shows how many answers it stands for; bars are 95% intervals over the test images."),
   plates(data.backbones, (backbone) => element("figure", { class: "plate" },

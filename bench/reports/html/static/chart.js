@@ -1,4 +1,4 @@
-/* A chart that is drawn anew for each width, and once for paper. */
+/* A chart that is redrawn for each width, and once for print. */
 const PAPER = { page: 690, plate: 330 };
 
 function chart(label, draw) {
@@ -26,7 +26,7 @@ function path(points) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 }
 
-/* What the marks of a chart mean: pairs of a small drawing and its words. */
+/* The legend of a chart: pairs of a small drawing and its text. */
 function key(entries) {
   return element("ul", { class: "key" }, entries.map(([mark, words]) =>
     element("li", {}, svg("svg", { viewBox: "0 0 30 13", "aria-hidden": "true" }, mark), words)));

@@ -1,11 +1,11 @@
-/* Where a backbone fails: which class it takes for which, and the images behind each cell. */
+/* Confusion matrix, and the images behind each cell. */
 const MAX_WRITTEN = 24;
 const MAX_TURNED = 6;
 const MAX_LISTED = 12;
 const MAX_LISTED_LARGE = 40;
 const MAX_PRINTED = 12;
 
-section("confusion", "Where it fails", (data) => {
+section("confusion", "Confusion matrix", (data) => {
   let backbone = data.backbones[0];
   let rates = false;
   const place = element("div", {});
@@ -23,7 +23,7 @@ section("confusion", "Where it fails", (data) => {
   ];
 });
 
-/* The cells that hold answers, the right ones first, then the largest of the others. */
+/* The non-empty cells: right answers first, then the largest of the others. */
 const unpacked = new Map();
 function cellsOf(backbone) {
   if (!unpacked.has(backbone)) {
@@ -33,7 +33,7 @@ function cellsOf(backbone) {
   return unpacked.get(backbone);
 }
 
-/* How many answers there are about images of a class. */
+/* The number of answers on images of a class. */
 function answersOf(backbone, row) {
   return backbone.scores[row][3];
 }
@@ -105,7 +105,7 @@ function matrixCell(classes, total, cell, rates, open) {
   }, text));
 }
 
-/* Too many classes to write down: a picture of the whole, drawn when it is asked for. */
+/* Too many classes for a table: a picture of the matrix, drawn on demand. */
 function wholeMatrix(classes, backbone) {
   const details = element("details", { class: "long" }, element("summary", {}, `The whole matrix, ${classes.length.toLocaleString("en")} classes`));
   whenOpened(details, () => details.append(matrixMap(classes, backbone)));
@@ -168,14 +168,14 @@ function openCell(drill, classes, backbone, cell, button) {
   drill.className = "drill";
   const answers = block("answers");
   const found = answers.backbones[backbone.label]?.[`${row},${column}`] ?? [];
-  const title = row === column ? `${classes[row]}, rightly answered` : `${classes[row]} taken for ${classes[column]}`;
+  const title = row === column ? `${classes[row]}, correct` : `${classes[row]} taken for ${classes[column]}`;
   const close = element("button", { class: "button", type: "button", click: () => { openCell(drill, classes, backbone, cell, button); button.focus(); } }, "Close");
   drill.append(element("div", { class: "tools" }, element("h3", {}, title), close));
   if (!count) return drill.append(element("p", { class: "soft" }, "No image."));
   const images = found.map(([image, sure, seeds]) => ({
     image,
     file: answers.files[image],
-    words: [`${percent(sure)} sure`, backbone.seeds > 1 && `${seeds} of ${backbone.seeds} seeds`].filter(Boolean).join(", "),
+    words: [`confidence ${percent(sure)}`, backbone.seeds > 1 && `${seeds} of ${backbone.seeds} seeds`].filter(Boolean).join(", "),
   }));
   drill.append(images.length ? contactSheet(images) : element("p", { class: "soft" }, "The images of this cell are not listed here; the arrays of the run have them."));
   const listed = found.reduce((sum, [, , seeds]) => sum + seeds, 0);

@@ -1,4 +1,4 @@
-/* How training went: loss and accuracy of each epoch, phases side by side, a line a seed. */
+/* Training curves: loss and accuracy of each epoch, phases next to each other, a line a seed. */
 section("curves", "Training", (data) => [
   element("p", { class: "soft" }, "Loss and accuracy by epoch. A ring marks the epoch whose weights were kept; point at a chart, or step through it with the arrow keys, for the figures of an epoch."),
   key([
@@ -64,7 +64,7 @@ function curveLine(phase, name, look, start, x, y) {
   return svg("path", { class: `line ${look}`, d: path(points) });
 }
 
-/* Over a chart: says the figures of the epoch that is pointed at or stepped to. */
+/* Over a chart: shows the figures of the epoch under the pointer or keyboard focus. */
 function epochReader(backbone, what, starts, x, [left, top, right, bottom]) {
   const rule = svg("line", { class: "axis", y1: top, y2: bottom, visibility: "hidden" });
   const cover = svg("rect", { x: left, y: top, width: right - left, height: bottom - top, fill: "transparent" });

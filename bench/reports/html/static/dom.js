@@ -1,4 +1,4 @@
-/* Making elements. Text is only ever set as text, so no name from the data can become markup. */
+/* Making elements. Text is always set as text, so no name from the data can become markup. */
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 function element(tag, attributes = {}, ...children) {
@@ -20,12 +20,12 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/* A name from the data, kept apart from the direction of the text around it. */
+/* A name from the data, isolated from the text direction around it. */
 function named(text) {
   return element("span", { class: "name", title: text.length > 40 ? text : null }, text);
 }
 
-/* A large part of the page's data, decoded when it is first asked for. */
+/* A large part of the page's data, decoded on first use. */
 const decoded = new Map();
 function block(name) {
   if (!decoded.has(name)) {
@@ -35,7 +35,7 @@ function block(name) {
   return decoded.get(name);
 }
 
-/* Buttons of which one is pressed; `choose` hears the value of each that is. */
+/* Buttons of which one is pressed; `choose` receives its value. */
 function choice(about, options, choose) {
   const buttons = options.map(([value, title]) =>
     element("button", {
@@ -57,7 +57,7 @@ function picker(backbones, choose) {
   return element("label", {}, element("span", {}, "Backbone"), menu);
 }
 
-/* Figures side by side, the first few of them at once: the others when asked for, or printed. */
+/* Figures next to each other, the first few at once, the others on demand or in print. */
 function plates(items, draw, first = 6) {
   const frame = element("div", { class: "plates" }, items.slice(0, first).map(draw));
   if (items.length <= first) return frame;
@@ -72,7 +72,7 @@ function plates(items, draw, first = 6) {
   return element("div", {}, frame, more);
 }
 
-/* The middle goes, because names differ at their ends. */
+/* Cut in the middle, because names differ at their ends. */
 function shortened(text, most) {
   if (text.length <= most) return text;
   const head = Math.floor(most / 2);
@@ -99,7 +99,7 @@ function whenOpened(details, fill) {
   details.addEventListener("toggle", once);
 }
 
-/* Paper cannot be opened: what is folded away is printed, too. Pictures and what goes on for pages
+/* Print cannot be opened: folded parts are printed, too. Pictures and what goes on for pages
    are so only where the reader has opened them. */
 let printing = false;
 const unfolded = [];

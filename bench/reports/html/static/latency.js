@@ -1,4 +1,4 @@
-/* How the timed queries spread: a row a backbone, the fastest first, a tick a query. */
+/* The distribution of the timed queries: a row a backbone, fastest first, a tick a query. */
 section("latency", "Latency", (data) => [
   element("p", { class: "soft" }, "Every timed query of one image, pixels to probabilities, after the warm-up. The box holds the middle half, its line is the median. The scale is logarithmic."),
   chart("Latency of one image", (width) => drawLatencies(data.backbones, width)),
@@ -29,7 +29,7 @@ function drawLatencies(backbones, width) {
     const cover = svg("rect", { class: "halo", x: left, y: y - row / 2 + 2, width: width - right - left, height: row - 4, rx: 4, "pointer-events": "all" });
     const lines = [...Object.entries(b.percentiles).map(([n, text]) => `${n}: ${text}`), `${b.queries.toLocaleString("en")} queries`];
     if (!b.quartiles) lines.push("too few queries for the middle half");
-    if (b.random) lines.push("random init: times hold all the same");
+    if (b.random) lines.push("random init: times are valid");
     children.push(name, explained(svg("g", {}, ticks, box, cover), b.label, lines));
   });
   return { height, children };

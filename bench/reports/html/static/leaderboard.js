@@ -68,12 +68,12 @@ function boardHeads(board, rows, body) {
   return heads;
 }
 
-/* A verdict and letters are given where two or more were compared. */
+/* A verdict and letters exist only if two or more were compared. */
 function hasSome(board, name) {
   return board.rows.some((row) => row[name]);
 }
 
-/* Random weights never stand among pretrained ones by a figure of quality, nor does a failure. */
+/* Random weights and failures are never sorted among pretrained backbones by a quality figure. */
 function compareRows(a, b, value, descending, quality) {
   const group = ({ row }) => (quality ? ["ranked", "random", "failed"].indexOf(row.state) : row.state === "failed" ? 1 : 0);
   return group(a) - group(b) || compareCells(value(a), value(b), descending);
@@ -88,7 +88,7 @@ function boardRow(row, board, scale) {
   const several = new Set(board.rows.map(({ seed }) => seed)).size > 1;
   const marks = [
     several && element("span", { class: "badge" }, `seed ${row.seed}`),
-    row.state === "random" && element("span", { class: "badge", title: "random weights: its accuracy means nothing; its times and sizes hold" }, "random init"),
+    row.state === "random" && element("span", { class: "badge", title: "random weights: its accuracy is meaningless; its times and sizes are valid" }, "random init"),
     failed && element("span", { class: "badge bad" }, "failed"),
     !failed && row.failed > 0 && element("span", { class: "badge bad" }, `${row.failed} failed`),
     ...(row.marks || []).map(([title, about]) => element("span", { class: "badge", title: about }, title)),

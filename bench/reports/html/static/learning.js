@@ -1,7 +1,7 @@
 /* Accuracy against the number of training images, a line a backbone. */
 const LOOKS = [["var(--blue)", "circle"], ["var(--orange)", "square"], ["var(--green)", "triangle"], ["var(--red)", "diamond"], ["var(--ink)", "cross"]];
 
-section("learning", "Few images", (data) => [
+section("learning", "Learning curves", (data) => [
   element("p", { class: "soft" }, data.about),
   key(data.curves.slice(0, 10).map((curve, i) => [marker(15, 6.5, i), named(curve.label)])),
   chart("Learning curves", (width) => drawLearning(data.curves.slice(0, 10), width)),
@@ -10,7 +10,7 @@ section("learning", "Few images", (data) => [
   sortable(data.table, "Accuracy by the number of training images"),
 ]);
 
-/* Told apart by shape as much as by colour; from the sixth on, by a hollow shape. */
+/* Distinguished by shape as well as colour; from the sixth on, by a hollow shape. */
 function marker(x, y, index) {
   const [colour, shape] = LOOKS[index % LOOKS.length];
   const look = { stroke: colour, "stroke-width": 2, fill: index < LOOKS.length ? colour : "var(--paper)" };
@@ -40,7 +40,7 @@ function drawLearning(curves, width) {
   for (const size of sizes) children.push(svg("text", { x: x(size), y: height - bottom + 17, "text-anchor": "middle" }, size.toLocaleString("en")));
   children.push(svg("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, "training images (logarithmic)"));
   curves.forEach((curve, i) => {
-    // A little beside each other, so that no interval hides another.
+    // Slightly shifted, so that no interval hides another.
     const aside = (i - (curves.length - 1) / 2) * 5;
     const places = curve.points.map((p) => [x(p.images) + aside, y(p.accuracy[1])]);
     children.push(svg("path", { class: "line", stroke: LOOKS[i % LOOKS.length][0], d: path(places) }));

@@ -1,4 +1,4 @@
-/* Contact sheets: what all backbones get wrong, and each one's surest mistakes. */
+/* Contact sheets: what all backbones get wrong, and the most confident mistakes of each. */
 section("mistakes", "Mistakes", (data) => {
   const place = element("div", {});
   const show = (backbone) => place.replaceChildren(

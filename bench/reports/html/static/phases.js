@@ -1,1 +1,1 @@
-section("phases", "Did each phase help", plainSection);
+section("phases", "Phases", plainSection);

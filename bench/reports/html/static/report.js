@@ -1,4 +1,4 @@
-/* Puts the page together: the top, the contents, a section for all that there are data for. */
+/* Builds the page: the top, the contents, a section for everything that has data. */
 const there = sections.filter(({ name }) => DATA[name]);
 document.body.prepend(
   element("a", { class: "skip", href: "#main" }, "To the results"),

@@ -1,5 +1,5 @@
-/* What to do next, and how to have the same again: commands to copy, the protocol, the weights, the environment. */
-section("reproduction", "Commands", (data) => [
+/* Reproduce: commands to copy, the protocol, the weights, the environment. */
+section("reproduction", "Reproduce", (data) => [
   data.commands.map(([about, command]) => element("div", { class: "command" }, element("div", { class: "soft small" }, about), copied(command))),
   data.protocol && element("details", {}, element("summary", {}, "The whole protocol"), copied(data.protocol)),
   data.weights.length > 0 && element("details", {}, element("summary", {}, "Weights"),

@@ -1,4 +1,4 @@
-/* From figures to places on the page, and the round figures that an axis names. */
+/* From values to positions on the page, and the round values of an axis. */
 function linear([low, high], [from, to]) {
   const span = high - low || 1;
   return (value) => from + ((value - low) / span) * (to - from);

@@ -1,4 +1,4 @@
-/* Images with words under each; those without a picture are listed by their file. */
+/* Images with captions; those without a picture are listed by their file. */
 function contactSheet(images) {
   const pictures = block("pictures") ?? {};
   const seen = images.filter(({ image }) => image in pictures);

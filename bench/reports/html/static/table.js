@@ -13,7 +13,7 @@ function sortable(spec, about) {
     element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body));
 }
 
-/* A heading that sorts: once by what is best in it, then the other way round. */
+/* A heading that sorts: best first, then reversed. */
 function sortHead(title, left, sort, descendingFirst = false, about = null) {
   const head = element("th", { scope: "col", class: left ? "left" : null },
     element("button", {
@@ -29,7 +29,7 @@ function sortHead(title, left, sort, descendingFirst = false, about = null) {
   return head;
 }
 
-/* What has no figure goes last, whichever way is sorted. */
+/* Cells without a figure go last in both directions. */
 function compareCells(a, b, descending) {
   const [x, y] = [a.value ?? null, b.value ?? null];
   const turn = descending ? -1 : 1;
@@ -38,7 +38,7 @@ function compareCells(a, b, descending) {
   return turn * a.text.localeCompare(b.text);
 }
 
-/* A section of words, a table and notes; `heat` names columns shaded by their share. */
+/* A section of text, a table and notes; `heat` names columns shaded by their share. */
 function plainSection({ about, table, notes = [], heat = null }) {
   const frame = sortable(table, about);
   if (heat) {

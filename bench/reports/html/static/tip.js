@@ -1,4 +1,4 @@
-/* What a mark in a chart stands for: shown while it is pointed at or has the keyboard's focus. */
+/* The tooltip of a mark in a chart, under the pointer or keyboard focus. */
 const tip = element("div", { id: "tip", role: "tooltip", hidden: true });
 document.body.append(tip);
 

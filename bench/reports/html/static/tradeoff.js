@@ -1,4 +1,4 @@
-/* Accuracy against a cost: points with their intervals, the front that nothing beats, names. */
+/* Accuracy against a cost: points with intervals, the Pareto front, names. */
 section("tradeoff", "Accuracy against cost", (data) => {
   let cost = data.costs[0];
   const drawing = chart("Accuracy against cost", (width) => drawTradeoff(data, cost, width));
@@ -17,8 +17,8 @@ section("tradeoff", "Accuracy against cost", (data) => {
   const random = data.points.some((p) => p.random);
   const ranked = data.points.some((p) => !p.random);
   return [tools, drawing, key([
-    ...(ranked ? [[dot, "on the front: nothing here is both better and cheaper"], [other, "beaten by another in both"]] : []),
-    ...(random ? [[square, "random init: its cost holds, its accuracy means nothing"]] : []),
+    ...(ranked ? [[dot, "on the Pareto front: nothing is both better and cheaper"], [other, "another is better and cheaper"]] : []),
+    ...(random ? [[square, "random init: its cost is valid, its accuracy meaningless"]] : []),
   ]), about];
 });
 
@@ -91,7 +91,7 @@ function accuracyPanel(ranked, cost, x, frame, marks) {
   return children;
 }
 
-/* Those that no other beats in accuracy without costing more. */
+/* The Pareto front: points that no other beats in accuracy without costing more. */
 function paretoFront(points) {
   const front = [];
   for (const p of [...points].sort((a, b) => a.cost - b.cost || b.accuracy[1] - a.accuracy[1])) {
@@ -111,7 +111,7 @@ function tradeoffMark({ point, x, y, low, high, front }, cost) {
   return explained(node, point.label, [point.text, `${cost.title}: ${point.costs[cost.name].text}`, ...(point.notes || [])]);
 }
 
-/* A free place beside each mark for its name; a name without one is left to the tooltip. */
+/* A free place next to each mark for its name; a name without one is only in the tooltip. */
 function placeNames(marks, written, [left, right, top, bottom]) {
   const taken = [...written, ...marks.flatMap((m) => [[m.x - 8, m.y - 8, m.x + 8, m.y + 8], [m.x - 2, m.high, m.x + 2, m.low]])];
   const overlaps = (a) => taken.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
