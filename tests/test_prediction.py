@@ -99,7 +99,7 @@ def test_a_low_confidence_is_said(
     assert predict(results, "tiny", image, "--min-confidence", "1") == 0
     told = capsys.readouterr()
     assert told.out.splitlines()[1].endswith("low")
-    assert "1 of 1 answers came with less than 100.00% confidence: look for yourself." in told.err
+    assert "1 of 1 answers came with less than 100.00% confidence: check them." in told.err
     assert "It began with random weights: its answers mean nothing." in told.err
 
 

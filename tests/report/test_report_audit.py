@@ -119,7 +119,7 @@ def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
     text = rendered(tmp_path / "clean", kept())
     assert "no test image leaked into train or validation." in text
     assert "Without those seen before" not in text
-    assert "## The images" not in rendered(tmp_path / "old", None)
+    assert "## Data audit" not in rendered(tmp_path / "old", None)
 
 
 def test_groups_and_extensions_are_named(tmp_path: Path):

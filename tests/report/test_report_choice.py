@@ -77,7 +77,7 @@ def test_of_what_is_shown_to_be_within_the_margin_the_quickest_is_taken(folder: 
         ("fast", "worse"),
     ]
     assert list(lines(choice, "r"))[1] == (
-        "Of all that are ranked, sharp is the most accurate; this one is shown to be within 2 "
+        "Of all ranked backbones, sharp is the most accurate; this one is shown to be within 2 "
         "points of it, and is the cheapest that is (by p50 latency)."
     )
     lead = choice.runners_up[0].lead
@@ -183,7 +183,7 @@ def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path
         "[bold]Take blunt[/bold]: 90.00% accuracy (86.7–92.6%), 90.00% in Keras, 3.00 ms median "
         "latency, 7.00 MB."
     )
-    assert text[2].startswith("All by what small_int8 answered itself, with one trained model")
+    assert text[2].startswith("All figures are those of small_int8, with one trained model")
     assert chosen(folder, runtime="small_int8", min_accuracy=0.95).pick is None
 
 
@@ -285,7 +285,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--max-latency-ms", "12"]) == 0
     assert capsys.readouterr().out.startswith("Take blunt: 90.00% accuracy")
     assert main([*words, "--max-mb", "1"]) == 4
-    assert "No backbone of r keeps to at most 1.00 MB." in capsys.readouterr().out
+    assert "No backbone of r is within at most 1.00 MB." in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pick"]["backbone"] == "sharp"
     with pytest.raises(SystemExit):

@@ -203,7 +203,7 @@ def test_the_report_has_the_rates(tmp_path: Path) -> None:
     report.render(tmp_path)
     text = (tmp_path / "report.md").read_text()
     section = text[text.index("## Learning rates") :]
-    assert "Test acc. (chose nothing)" in section
+    assert "Test acc. (held out)" in section
     assert "×0.32" in section
     assert "40.00 points" in section
     assert "significant over all rates and pairs" in section

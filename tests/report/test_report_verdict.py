@@ -172,7 +172,7 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
     found = find(load_run(tmp_path))
     assert found.verdict.recommended == "a"
     told = " ".join(warnings(found))
-    assert "The machine was not equally fast in the 2 sessions" in told
+    assert "The machine's speed differed between the 2 sessions" in told
     assert "count as equal, and arithmetic decides" in told
 
 

@@ -23,8 +23,8 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
         ],
         "about": (
             f"Test accuracy by the number of training images, with 95% intervals over "
-            f"{'test images and seeds' if findings.several_seeds else 'test images'}. The epochs "
-            f"are as many, so fewer images also mean fewer steps."
+            f"{'test images and seeds' if findings.several_seeds else 'test images'}. The "
+            f"number of epochs is the same, so fewer images also mean fewer steps."
         ),
         "best": [sentence(best, findings.margin, text) for best in found.best],
         "table": _table(found),
