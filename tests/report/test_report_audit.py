@@ -104,7 +104,7 @@ def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path)
     assert "1 picture under two labels" in text
     assert "![](audit/001.jpg)" in text
     assert "near, 0.900, **two labels**" in text
-    section = text[text.index("Without those seen before") :].split("\n\n")[0]
+    section = text[text.index("Without leaked images") :].split("\n\n")[0]
     assert section.count(", 60 images)") == section.count(", 59 images)") == 3
     assert "random init" not in section
 
@@ -118,7 +118,7 @@ def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
     text = rendered(tmp_path / "clean", kept())
     assert "no test image leaked into train or validation." in text
-    assert "Without those seen before" not in text
+    assert "Without leaked images" not in text
     assert "## Data audit" not in rendered(tmp_path / "old", None)
 
 
