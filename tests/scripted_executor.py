@@ -24,7 +24,7 @@ from bench.models.weights import LocatedWeights
 from bench.storage.arrays import read_arrays, write_arrays
 from bench.storage.records import SCHEMA, read_records
 from bench.storage.trained import TrainedWeights, write_trained
-from bench.training.events import EpochEnded, Listener, RecordMade, StageProgress
+from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial, WeightsUsed
 
@@ -120,4 +120,4 @@ class ScriptedExecutor(Executor):
         digest = write_arrays(folder, trial.key, arrays, replaces=record.arrays_sha256)
         results = with_results(record, results)
         record = replace(record, runtimes=results, session=session, arrays_sha256=digest)
-        listener(RecordMade(record))
+        listener(RecordMeasured(record))
