@@ -235,7 +235,7 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
     with pytest.raises(KeyboardInterrupt):
         run(p, tmp_path / "r", store, lambda job, t: ends.get(t.backbone, "ok"))
     assert [t.backbone for t in pending(p, tmp_path / "r")] == ["two", "three"]
-    assert load_run(tmp_path / "r").meta["name"] == "r"
+    assert load_run(tmp_path / "r").meta.name == "r"
 
 
 def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
@@ -385,7 +385,7 @@ def test_what_is_measured_makes_no_other_run_and_no_other_trial(
     more = replace(plan("one"), measuring=asked)
     assert (more.name, more.trials) == (first.name, first.trials)
     assert run(more, tmp_path / "r", store).ran == []
-    assert load_run(tmp_path / "r").meta["measuring"]["latency_seconds"] == 9.0
+    assert load_run(tmp_path / "r").meta.measuring.latency_seconds == 9.0
 
 
 def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: Store) -> None:
@@ -400,7 +400,7 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
         more = replace(plan("one", seeds=(0, 1)), measuring=Measuring(**asked))
         assert run(more, tmp_path / "r", store).ran == []
         assert read_records(tmp_path / "r") == tuple(records)
-        return list(load_run(tmp_path / "r").meta["notes"])
+        return list(load_run(tmp_path / "r").meta.notes)
 
     def note(what: str) -> str:
         return (
@@ -436,7 +436,7 @@ def test_a_run_knows_what_its_last_command_asked_for(tmp_path: Path, store: Stor
     run(plan("one"), tmp_path / "r", store)
     last = plan("two")
     run(last, tmp_path / "r", store)
-    assert load_run(tmp_path / "r").meta["asked"] == [last.trials[0].key]
+    assert load_run(tmp_path / "r").meta.asked == (last.trials[0].key,)
 
 
 def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -106,8 +105,7 @@ def test_changed_images_or_protocols_are_refused(stored: Run, dataset: Dataset) 
     with pytest.raises(DatasetError, match="its fingerprint is eeee"):
         check_dataset(replace(dataset, fingerprint="e" * 64), record)
     assert stored_protocol(stored, record) == PROTOCOL
-    meta = json.loads(to_json(stored.meta))
-    meta["protocol"]["batch_size"] = 7
+    meta = replace(stored.meta, protocol=replace(stored.meta.protocol, batch_size=7))
     with pytest.raises(BenchError, match="was changed since"):
         stored_protocol(replace(stored, meta=meta), record)
 

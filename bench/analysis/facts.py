@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
-from msgspec import convert
 
 from bench.analysis.cost import latency_warnings
 from bench.analysis.escape import shorten
@@ -19,6 +18,7 @@ from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
 from bench.data.audit import summary
 from bench.protocol import Phase
+from bench.storage.records import RunProtocol
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
@@ -32,12 +32,12 @@ def facts(findings: Findings) -> list[Fact]:
     found = [
         ("Dataset", _dataset(findings)),
         ("Images", _images(findings)),
-        ("Protocol", _protocol(findings.run.meta)),
-        ("Phases", _phases(findings.run.meta)),
-        ("Learning rates", _tuning(findings.run.meta)),
+        ("Protocol", _protocol(findings.run.meta.protocol)),
+        ("Phases", " → ".join(map(_phase, findings.run.meta.protocol.phases))),
+        ("Learning rates", _tuning(findings.run.meta.settings.tune)),
         ("Weights", _weights(findings)),
         ("Trials", _trials(findings)),
-        ("Precision", _precision(findings.run.meta)),
+        ("Precision", _precision(findings.run.meta.settings.precision)),
         ("Machine", _machine(findings)),
     ]
     return [(title, text) for title, text in found if text]
@@ -57,7 +57,7 @@ def warnings(findings: Findings) -> list[str]:
     found += _earlier(findings)
     found += [f"{who} failed: {why}" for who, why in failures(findings)]
     found += [f"{who} was skipped: {why}" for who, why in skipped(findings)]
-    found += [f"Not loaded: {why}" for why in run.meta.get("broken_plugins", ())]
+    found += [f"Not loaded: {why}" for why in run.meta.broken_plugins]
     if run.dataset.excluded:
         found.append(
             f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; see "
@@ -71,7 +71,7 @@ def warnings(findings: Findings) -> list[str]:
     found += latency_warnings(findings.records)
     if differing := _differing(findings):
         found.append(f"Trials differ in {', '.join(differing)}: compare their times with care.")
-    return found + [str(note) for note in run.meta.get("notes", ())]
+    return [*found, *run.meta.notes]
 
 
 def _stopped_at_the_limit(findings: Findings) -> list[str]:
@@ -93,7 +93,7 @@ def _stopped_at_the_limit(findings: Findings) -> list[str]:
 
 def _earlier(findings: Findings) -> list[str]:
     """Name the trials that the run's last command did not ask for; the folder keeps those too."""
-    asked = findings.run.meta.get("asked")
+    asked = findings.run.meta.asked
     if asked is None:  # as in version 0.1
         return []
     found = []
@@ -122,17 +122,14 @@ def failures(findings: Findings) -> list[Fact]:
 
 def skipped(findings: Findings) -> list[Fact]:
     """Return each backbone that the plan left out before training, and why."""
-    return [
-        (str(item.get("backbone", "?")), str(item.get("reason", "no reason was stored")))
-        for item in findings.run.meta.get("skipped", ())
-    ]
+    return [(item.backbone, item.reason) for item in findings.run.meta.skipped]
 
 
 def environment(findings: Findings) -> Mapping[str, str]:
     """Return what the trials ran on, with every value where they differ."""
     found: dict[str, list[str]] = {}
     ran = [r.environment for r in findings.run.records if r.environment]
-    for one in ran or [findings.run.meta.get("environment", {})]:
+    for one in ran or [findings.run.meta.environment]:
         for key, value in _flat(one):
             found.setdefault(key, []).append(value)
     return {key: " / ".join(dict.fromkeys(values)) for key, values in found.items()}
@@ -157,18 +154,11 @@ def _images(findings: Findings) -> str:
     return f"{' · '.join(counts)}; {len(dataset.classes)} classes: {names}"
 
 
-def _protocol(meta: Mapping[str, Any]) -> str:
-    protocol = meta.get("protocol", {})
-    name, digest = protocol.get("name", ""), protocol.get("digest", "")
-    if not name:
+def _protocol(protocol: RunProtocol) -> str:
+    if not protocol.name:
         return ""
-    summary = protocol.get("summary", "")
-    return f"{name}{f' ({digest[:8]})' if digest else ''}{f': {summary}' if summary else ''}"
-
-
-def _phases(meta: Mapping[str, Any]) -> str:
-    found = (convert(raw, Phase) for raw in meta.get("protocol", {}).get("phases", ()))
-    return " → ".join(map(_phase, found))
+    digest = f" ({protocol.digest[:8]})" if protocol.digest else ""
+    return f"{protocol.name}{digest}{f': {protocol.summary}' if protocol.summary else ''}"
 
 
 def _phase(phase: Phase) -> str:
@@ -182,8 +172,7 @@ def _phase(phase: Phase) -> str:
     return f"{phase.name} ({', '.join(parts + changes)})"
 
 
-def _tuning(meta: Mapping[str, Any]) -> str:
-    budget = meta.get("settings", {}).get("tune", 0)
+def _tuning(budget: int) -> str:
     if not budget:
         return ""
     return f"{budget} tried by each trial; the lowest validation loss decides"
@@ -214,7 +203,7 @@ def _failed_on_smaller_shares(findings: Findings) -> list[str]:
 
 
 def _weights(findings: Findings) -> str:
-    asked = findings.run.meta.get("settings", {}).get("weights", "")
+    asked = findings.run.meta.settings.weights
     finished = findings.backbones[findings.backbones["status"] == "ok"]
     counts = finished["weights"].value_counts(sort=False)
     got = ", ".join(f"{count} {source}" for source, count in counts.items())
@@ -229,8 +218,7 @@ def _trials(findings: Findings) -> str:
     return f"{ok} finished, {len(trials) - ok} failed; {_seeds(trials['seed'])}"
 
 
-def _precision(meta: Mapping[str, Any]) -> str:
-    precision = meta.get("settings", {}).get("precision", "float32")
+def _precision(precision: str) -> str:
     if precision == "float32":
         return ""
     return (
@@ -241,7 +229,7 @@ def _precision(meta: Mapping[str, Any]) -> str:
 
 def _machine(findings: Findings) -> str:
     about = environment(findings)
-    threads = findings.run.meta.get("settings", {}).get("threads", 0)
+    threads = findings.run.meta.settings.threads
     parts = [
         about.get("processor", ""),
         f"{about['cores']} cores" if "cores" in about and not threads else "",

@@ -18,9 +18,8 @@ from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
 from bench.data.audit.result import KeptAudit, load
-from bench.errors import BenchError
 from bench.storage.records import Run
-from bench.types import DEFAULT_MARGIN, Record
+from bench.types import Record
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,7 @@ class Findings:
     @property
     def margin(self) -> float:
         """Return how far behind the best a recommended backbone may be, as a share."""
-        points = self.run.meta.get("margin", DEFAULT_MARGIN)
-        if not isinstance(points, int | float) or not 0 < points < 100:
-            raise BenchError(
-                f"run.json has margin {points!r}; it must be percentage points above 0 and below "
-                f"100."
-            )
-        return points / 100
+        return self.run.meta.margin / 100
 
     @cached_property
     def table(self) -> pd.DataFrame:

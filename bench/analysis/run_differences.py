@@ -6,8 +6,7 @@ A difference in settings, environment or images may be the cause of a change in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 from bench.analysis.facts import environment
 from bench.analysis.findings import Findings
@@ -63,14 +62,13 @@ def machine_difference(before: Findings, after: Findings) -> str:
 
 def _fields(findings: Findings) -> dict[str, str]:
     meta = findings.run.meta
-    protocol: Mapping[str, Any] = meta.get("protocol", {})
     found = {
         "dataset": findings.run.dataset.name,
         "dataset content": findings.run.dataset.fingerprint[:16],
-        "protocol": f"{protocol.get('name', '')} ({str(protocol.get('digest', ''))[:8]})",
+        "protocol": f"{meta.protocol.name} ({meta.protocol.digest[:8]})",
     }
-    settings = {**meta.get("settings", {}), **meta.get("measuring", {})}
-    found |= {name: str(settings[name]) for name in SETTINGS if name in settings}
+    settings = asdict(meta.settings) | asdict(meta.measuring)
+    found |= {name: str(settings[name]) for name in SETTINGS}
     about = environment(findings)
     wanted = (k for k in about if k in ENVIRONMENT or k.startswith("versions "))
     found |= {name: str(about[name]) for name in wanted}

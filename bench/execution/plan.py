@@ -20,20 +20,12 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
 from bench.storage.file_digests import FileDigests
-from bench.storage.records import SCHEMA
+from bench.storage.records import SCHEMA, Skipped
 from bench.system.files import to_json
 from bench.training.job import Blueprint
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A backbone that will not be run, and why."""
-
-    backbone: str
-    reason: str
 
 
 @dataclass(frozen=True)

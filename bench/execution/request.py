@@ -13,6 +13,7 @@ from typing import Any, Self
 from msgspec import ValidationError, convert
 
 from bench.errors import BenchError, UsageError
+from bench.storage.records import RunMeta
 from bench.types import KeepModels, Measuring, OnLeak, Precision, Settings, WeightsChoice
 
 PATHS = ("groups", "results", "cache")
@@ -145,19 +146,22 @@ class RecordedRequest:
     plugins: tuple[str, ...] = ()
 
 
-def recorded_request(run_name: str, meta: Mapping[str, Any]) -> RecordedRequest:
+def recorded_request(run_name: str, meta: RunMeta) -> RecordedRequest:
     """Return the request that a run was made by; `BenchError` where its folder has none, as those
     of version 0.1."""
     try:
-        return convert(meta["request"], RecordedRequest)
-    except (KeyError, ValidationError) as error:
+        return convert(meta.request, RecordedRequest)
+    except ValidationError as error:
         raise BenchError(
             f"run.json of {run_name} does not hold what the run was asked for, as version 0.1 left "
             "it; run it again to verify it."
         ) from error
 
 
-def merged_plugins(earlier: Mapping[str, Any], plugins: Sequence[Path]) -> list[str]:
+def merged_plugins(earlier: RunMeta, plugins: Sequence[Path]) -> list[str]:
     """Return the plugin files of earlier commands of a run and of this one."""
-    before = earlier.get("request", {}).get("plugins", [])
+    try:
+        before = convert(earlier.request or {}, RecordedRequest).plugins
+    except ValidationError:
+        before = ()
     return list(dict.fromkeys([*before, *map(str, plugins)]))

@@ -14,11 +14,18 @@ from bench.execution.remaining import undone
 from bench.execution.request import RunRequest, merged_plugins
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
-from bench.storage.records import SCHEMA, read_meta, read_records, write_dataset
+from bench.storage.records import (
+    RunData,
+    RunMeta,
+    RunProtocol,
+    read_meta,
+    read_records,
+    write_dataset,
+)
 from bench.system.environment import environment
 from bench.system.files import to_json, write_atomic
 from bench.training.job import Job
-from bench.types import DEFAULT_MARGIN, Settings, Trial
+from bench.types import Settings, Trial
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def check_same(plan: Plan, folder: Path) -> None:
     """One folder holds one dataset, protocol and set of settings: else its table would lie."""
     earlier = read_meta(folder)
     # A run of before there was an option was made with its default.
-    known = _options(Settings()) | earlier["identity"] if "identity" in earlier else {}
+    known = {**_options(Settings()), **earlier.identity} if earlier.identity else {}
     if known and "--input-size" not in known:  # as in version 0.1: its records say it
         sizes = {r.trial.backbone: r.trial.input_size for r in read_records(folder)}
         others = (sizes.get(p.backbone, p.input_size) for p in plan.planned)
@@ -95,35 +102,42 @@ def describe(inputs: RunInputs) -> None:
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
     chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
-    skipped = [s for s in earlier.get("skipped", []) if s["backbone"] not in chosen]
-    dataset = plan.dataset
-    meta = {
-        "schema": SCHEMA,
-        "name": folder.name,
-        "created": earlier.get("created", now()),
-        "command": list(request.command),
-        "request": request.data() | {"plugins": merged_plugins(earlier, request.plugins)},
-        "identity": _identity(plan),
-        "asked": [trial.key for trial in plan.trials],  # by this command
-        "dataset": {
-            "name": dataset.name,
-            "description": dataset.description,
-            "fingerprint": dataset.fingerprint,
-            "classes": list(dataset.classes),
-            "counts": {name: len(split) for name, split in dataset.splits.items()},
-            "excluded": len(dataset.excluded),
-            "notes": list(dataset.notes),
-        },
-        "protocol": asdict(plan.protocol) | {"digest": plan.protocol.digest},
-        "settings": asdict(plan.settings),
-        "measuring": asdict(plan.measuring),
-        "skipped": skipped + [asdict(s) for s in plan.skipped],
-        "broken_plugins": list(inputs.broken_plugins),
-        "notes": [*inputs.notes, *undone(plan, folder)],
-        "price_per_hour": request.price_per_hour,
-        "margin": request.margin or earlier.get("margin", DEFAULT_MARGIN),
-        "environment": environment(),
-    }
+    skipped = (s for s in earlier.skipped if s.backbone not in chosen)
+    dataset, protocol = plan.dataset, plan.protocol
+    meta = RunMeta(
+        name=folder.name,
+        created=earlier.created or now(),
+        command=tuple(request.command),
+        request=request.data() | {"plugins": merged_plugins(earlier, request.plugins)},
+        identity=_identity(plan),
+        asked=tuple(trial.key for trial in plan.trials),
+        dataset=RunData(
+            name=dataset.name,
+            description=dataset.description,
+            fingerprint=dataset.fingerprint,
+            classes=dataset.classes,
+            counts={name: len(split) for name, split in dataset.splits.items()},
+            excluded=len(dataset.excluded),
+            notes=dataset.notes,
+        ),
+        protocol=RunProtocol(
+            name=protocol.name,
+            summary=protocol.summary,
+            digest=protocol.digest,
+            head=protocol.head,
+            phases=protocol.phases,
+            input_size=protocol.input_size,
+            batch_size=protocol.batch_size,
+        ),
+        settings=plan.settings,
+        measuring=plan.measuring,
+        skipped=(*skipped, *plan.skipped),
+        broken_plugins=tuple(inputs.broken_plugins),
+        notes=(*inputs.notes, *undone(plan, folder)),
+        price_per_hour=request.price_per_hour,
+        margin=request.margin or earlier.margin,
+        environment=environment(),
+    )
     for path, content in inputs.files.items():
         write_atomic(folder / path, content)
     write_dataset(folder, dataset)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from msgspec import convert
 
 from bench import data as datasets
 from bench.data.audit.result import load
@@ -157,7 +156,15 @@ def smallest(run: Run) -> Record:
 
 def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
     """The protocol as the run stored it, which must be the one that the trial was trained by."""
-    protocol = convert(run.meta["protocol"], TrainingProtocol)
+    stored = run.meta.protocol
+    protocol = TrainingProtocol(
+        name=stored.name,
+        summary=stored.summary,
+        head=stored.head,
+        phases=stored.phases,
+        input_size=stored.input_size,
+        batch_size=stored.batch_size,
+    )
     if protocol.digest != record.trial.protocol_digest:
         raise BenchError(
             f"the protocol in run.json of {run.name} has digest {protocol.digest}, the trial was "

@@ -93,8 +93,8 @@ def _data(run: Run) -> str:
 
 
 def _training(run: Run, record: Record) -> str:
-    protocol = run.meta.get("protocol", {})
-    lines = [f"- Protocol {safe(str(protocol.get('name', '')))}: {safe(_summary(run))}"]
+    protocol = run.meta.protocol
+    lines = [f"- Protocol {safe(protocol.name)}: {safe(protocol.summary)}"]
     for phase in record.phases:
         accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
         lines.append(
@@ -103,10 +103,6 @@ def _training(run: Run, record: Record) -> str:
             f"{fmt.count(phase.trainable_parameters)} parameters trained"
         )
     return "## Training\n\n" + "\n".join(lines)
-
-
-def _summary(run: Run) -> str:
-    return str(run.meta.get("protocol", {}).get("summary", ""))
 
 
 def _figures(run: Run, evidence: Evidence) -> str:

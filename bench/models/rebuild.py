@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert
-
 from bench.errors import BenchError, UnknownNameError, WeightsError
 from bench.models import weights
 from bench.models.fingerprint import code_digest
-from bench.protocol import Head
 from bench.registry import BACKBONES
 from bench.storage.records import Run
 from bench.storage.trained import (
@@ -95,7 +92,7 @@ def rebuild(run: Run, record: Record, precision: Precision | None = None) -> Tra
     from bench.models.network import Network, build_head
 
     keras.config.set_dtype_policy(precision or record.trial.settings.precision)
-    head_spec = convert(run.meta["protocol"]["head"], Head)
+    head_spec = run.meta.protocol.head
     network = Network(backbone, record.trial.input_size, head_spec.pooling)
     _load_pretrained(network, record)
     head = build_head(head_spec, network.features_shape, len(run.dataset.classes))

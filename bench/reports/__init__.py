@@ -41,9 +41,9 @@ def read(
     from bench.storage.records import load_run
 
     run = load_run(folder)
-    given = {"price_per_hour": price_per_hour, "margin": margin}
-    known = {name: value for name, value in given.items() if value is not None}
-    return find(replace(run, meta={**run.meta, **known}))
+    price = run.meta.price_per_hour if price_per_hour is None else price_per_hour
+    points = run.meta.margin if margin is None else margin
+    return find(replace(run, meta=replace(run.meta, price_per_hour=price, margin=points)))
 
 
 def incomplete(findings: Findings, trials: Collection[str] | None = None) -> bool:
@@ -55,7 +55,7 @@ def incomplete(findings: Findings, trials: Collection[str] | None = None) -> boo
     keys = {record.trial.key for record in asked}
     table = findings.trials
     without_figures = bool((table["trial"].isin(keys) & (table["reason"] != "")).any())
-    left_out = trials is None and (run.meta.get("skipped") or run.meta.get("broken_plugins"))
+    left_out = trials is None and (run.meta.skipped or run.meta.broken_plugins)
     return bool(failed or without_figures or findings.verdict.differences or left_out)
 
 

@@ -60,13 +60,13 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         _seconds(findings),
         _left_out(findings),
         _machine(findings),
-        _command(findings.run.meta.get("command", ())),
+        _command(findings.run.meta.command),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _head(findings: Findings) -> str:
-    created, verdict = str(findings.run.meta.get("created", "")), findings.verdict
+    created, verdict = findings.run.meta.created, findings.verdict
     lines = [
         f"# {safe(findings.run.name)}",
         "",

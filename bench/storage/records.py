@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta
 
 from bench.errors import BenchError, os_error_text
 from bench.protocol import Head, Phase
 from bench.storage.arrays import Array, read_arrays
 from bench.system.files import from_json, to_json, write_atomic
-from bench.types import Dataset, Measuring, Record, Settings, Trial
+from bench.types import DEFAULT_MARGIN, Dataset, Measuring, Record, Settings, Trial
 
 SCHEMA = 1
 REMADE = "the same `run` command writes it again and keeps what is trained."
@@ -51,43 +53,60 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class _Protocol:
-    """The protocol in `run.json`."""
+class RunProtocol:
+    """The protocol in `run.json`: a `TrainingProtocol` and its digest."""
 
     name: str = ""
     summary: str = ""
     digest: str = ""
-    head: Head | None = None
+    head: Head = field(default_factory=Head)
     phases: tuple[Phase, ...] = ()
+    input_size: int | None = None
+    batch_size: int = 32
 
 
 @dataclass(frozen=True)
-class _Dataset:
+class RunData:
     """The data set in `run.json`."""
 
     name: str = ""
+    description: str = ""
     fingerprint: str = ""
+    classes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    excluded: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Meta:
-    """The types of the fields of `run.json`; older and interrupted runs lack some of them."""
+class Skipped:
+    """A backbone that is not run, and why."""
 
+    backbone: str = "?"
+    reason: str = "no reason was stored"
+
+
+@dataclass(frozen=True)
+class RunMeta:
+    """The content of `run.json`; older and interrupted runs lack some of it."""
+
+    schema: int = SCHEMA
     name: str = ""
     created: str = ""
     command: tuple[str, ...] = ()
-    asked: tuple[str, ...] = ()
-    identity: Mapping[str, Any] = field(default_factory=dict)
-    dataset: _Dataset = field(default_factory=_Dataset)
-    protocol: _Protocol = _Protocol()
+    request: Any = None  # see `bench/execution/request.py`; not in version 0.1
+    asked: tuple[str, ...] | None = None  # the trials of the last command; not in version 0.1
+    identity: Mapping[str, Any] = field(default_factory=dict)  # what may not change in a run
+    dataset: RunData = RunData()
+    protocol: RunProtocol = RunProtocol()
     settings: Settings = field(default_factory=Settings)
     measuring: Measuring = field(default_factory=Measuring)
     environment: Mapping[str, Any] = field(default_factory=dict)
-    skipped: tuple[Mapping[str, str], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     broken_plugins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     price_per_hour: float | None = None
+    margin: Annotated[float, Meta(gt=0, lt=100)] = DEFAULT_MARGIN  # percentage points
 
 
 @dataclass(frozen=True)
@@ -102,7 +121,7 @@ class Run:
     """One run, read from its folder."""
 
     folder: Path
-    meta: Mapping[str, Any]  # run.json
+    meta: RunMeta
     dataset: Dataset
     every: tuple[Record, ...]  # in the order they were made
 
@@ -138,16 +157,12 @@ def load_run(folder: Path) -> Run:
     return Run(folder, read_meta(folder), read_dataset(folder), read_records(folder))
 
 
-def read_meta(folder: Path) -> Mapping[str, Any]:
-    """Read a run's `run.json`; empty where there is none yet."""
-    if not (folder / "run.json").exists():
-        return {}
-
-    def checked(text: str) -> Mapping[str, Any]:
-        from_json(text, _Meta)
-        return from_json(text, dict[str, Any])
-
-    return _read(folder / "run.json", checked, f"Move it elsewhere: {REMADE}")
+def read_meta(folder: Path) -> RunMeta:
+    """Read a run's `run.json`; the defaults where there is none yet."""
+    path = folder / "run.json"
+    if not path.exists():
+        return RunMeta()
+    return _read(path, lambda text: from_json(text, RunMeta), f"Move it elsewhere: {REMADE}")
 
 
 def read_dataset(folder: Path) -> Dataset:

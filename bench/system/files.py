@@ -163,7 +163,8 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 def from_json(text: str | bytes, kind: type[T]) -> T:
     """Return the `kind` that `to_json` wrote, every value checked against its field's type.
 
-    Unknown keys are ignored. Anything wrong is a ValueError that says where, or a RecursionError.
+    Unknown keys are ignored; `vars` of the result lacks fields that have their default. Anything
+    wrong is a ValueError that says where, or a RecursionError.
     The standard library parses the text, since msgspec's own parser refuses half surrogate pairs.
     """
     return msgspec.convert(json.loads(text), kind)

@@ -291,7 +291,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
     left = make(runtimes="stopped", latency_seconds=0.03)
     assert executor.tasks == []
     assert left.record == record
-    (note,) = load_run(tmp_path / "results" / "r").meta["notes"]
+    (note,) = load_run(tmp_path / "results" / "r").meta.notes
     assert note == (
         "tiny (seed 0): stopped cannot be measured as asked, for its trained weights were not "
         "kept; --fresh trains it again."

@@ -279,7 +279,7 @@ def test_latest_names_the_newest_run(tmp_path: Path) -> None:
     for name in ("first", "second"):
         make_run(tmp_path / name, [])
         report.point_latest(tmp_path, name)
-        assert load_run(tmp_path / "latest").meta["name"] == name
+        assert load_run(tmp_path / "latest").meta.name == name
         assert not (tmp_path / "latest").readlink().is_absolute()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "latest", "second"]
 

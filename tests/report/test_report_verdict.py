@@ -139,7 +139,7 @@ def test_the_margin_is_the_runs_or_the_commands(
     assert "must be percentage points above 0 and below 100; got '100'" in capsys.readouterr().err
     (folder / "run.json").write_text(json.dumps(meta | {"margin": "1"}), encoding="utf-8")
     assert main(["report", "r", *words]) == 1
-    assert "run.json has margin '1'" in capsys.readouterr().err
+    assert "Expected `float`, got `str` - at `$.margin`" in capsys.readouterr().err
 
 
 def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) -> None:

@@ -130,4 +130,4 @@ def test_the_trained_model_answers_corrupted_images(
     check_answers(found.evidence[0])
     (smaller,) = found.smaller  # for the learning curve alone
     assert "robustness" not in smaller.seconds
-    assert found.meta["notes"] == []
+    assert found.meta.notes == ()

@@ -141,18 +141,19 @@ def write(findings: Findings) -> Path:
 def content(findings: Findings) -> Report:
     """Return the whole report as data; NaN is null."""
     run, verdict = findings.run, findings.verdict
-    protocol = run.meta.get("protocol", {})
     return Report(
         format=FORMAT,
         run=run.name,
-        created=str(run.meta.get("created", "")),
+        created=run.meta.created,
         dataset=Data(
             run.dataset.name,
             run.dataset.fingerprint,
             run.dataset.classes,
             {name: len(split) for name, split in run.dataset.splits.items()},
         ),
-        protocol=Protocol(*(str(protocol.get(key, "")) for key in ("name", "digest", "summary"))),
+        protocol=Protocol(
+            run.meta.protocol.name, run.meta.protocol.digest, run.meta.protocol.summary
+        ),
         environment=dict(facts.environment(findings)),
         warnings=tuple(facts.warnings(findings)),
         verdict=Verdict(

@@ -18,7 +18,7 @@ from bench.analysis import format as fmt
 from bench.errors import BenchError
 from bench.reports.html.document import document
 from bench.reports.html.values import Json, cell, number, text
-from bench.storage.records import read_meta
+from bench.storage.records import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
 
 FILE = "index.html"
@@ -52,7 +52,7 @@ class Past:
     """One run, as far as the list shows it."""
 
     name: str
-    meta: Mapping[str, Any]
+    meta: RunMeta
     entries: Sequence[Entry]
     failed: int
     best: str | None = None  # None if nothing is ranked
@@ -60,25 +60,16 @@ class Past:
     recommended: str | None = None
 
     @property
-    def created(self) -> str:
-        return str(self.meta.get("created", ""))
-
-    @property
-    def dataset(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.meta.get("dataset", {})
-        return found
-
-    @property
     def protocol(self) -> str:
-        precision = self.meta.get("settings", {}).get("precision", "float32")
+        precision = self.meta.settings.precision
         half = "" if precision == "float32" else f", {precision}"
-        return text(self.meta.get("protocol", {}).get("name", "") + half, 60)
+        return text(self.meta.protocol.name + half, 60)
 
 
 def write_index(results: Path) -> Path:
     """List the runs of a results folder; returns the file."""
     remove_stale(results, below=False)
-    runs = sorted(_runs(results), key=lambda run: (run.created, run.name), reverse=True)
+    runs = sorted(_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
     data = {"runs": [_run(results, run) for run in runs], "datasets": _datasets(runs)}
     path = results / FILE
     write_atomic(path, document("Runs – backbone-bench", data, {}, styles=STYLES, scripts=SCRIPTS))
@@ -93,7 +84,7 @@ def _runs(results: Path) -> Iterator[Past]:
         try:
             yield _past(folder)
         except DAMAGE:  # a damaged run is listed without figures
-            yield Past(folder.name, {}, (), 0)
+            yield Past(folder.name, RunMeta(), (), 0)
 
 
 def _past(folder: Path) -> Past:
@@ -151,12 +142,12 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
 
 def _run(results: Path, run: Past) -> Json:
     page = "report.html" if (results / run.name / "report.html").is_file() else "report.md"
-    counts = run.dataset.get("counts", {})
+    counts = run.meta.dataset.counts
     return {
         "name": text(run.name),
         "link": f"{quote(run.name)}/{page}",
-        "created": _day(run.created),
-        "dataset": text(run.dataset.get("name", "not known"), 80),
+        "created": _day(run.meta.created),
+        "dataset": text(run.meta.dataset.name or "not known", 80),
         "images": cell(f"{sum(counts.values()):,}" if counts else "", sum(counts.values())),
         "protocol": run.protocol,
         "backbones": cell(str(len(run.entries)), len(run.entries)),
@@ -176,10 +167,10 @@ def _datasets(runs: Sequence[Past]) -> list[Json]:
     by_content: dict[str, list[Past]] = {}
     for run in runs:
         if run.entries:
-            by_content.setdefault(str(run.dataset.get("fingerprint", run.name)), []).append(run)
+            by_content.setdefault(run.meta.dataset.fingerprint or run.name, []).append(run)
     return [
         {
-            "name": text(group[0].dataset.get("name", "not known"), 80),
+            "name": text(group[0].meta.dataset.name or "not known", 80),
             "fingerprint": fingerprint[:8],
             "runs": len(group),
             "backbones": _histories(group),
@@ -195,7 +186,7 @@ def _histories(runs: Sequence[Past]) -> list[Json]:
             found.setdefault(entry.backbone, []).append(
                 {
                     "run": text(run.name),
-                    "created": _day(run.created),
+                    "created": _day(run.meta.created),
                     "protocol": run.protocol,
                     "px": cell(str(entry.input_size), entry.input_size),
                     "seeds": cell(str(entry.seeds), entry.seeds),

@@ -40,13 +40,13 @@ def text(findings: Findings) -> str:
     if not len(ok) or ok["gflops"].isna().all():
         return ""
     figures = [figure for figure in FIGURES if not ok[figure[1]].isna().all()]
-    price = findings.run.meta.get("price_per_hour")
+    price = findings.run.meta.price_per_hour
     titles = ["Backbone", *(title for title, _, _ in figures)]
     titles += ["Cost of training", "Cost of 1 M images"] if price else []
     lines = [
         [safe(row["label"])]
         + [_cell(row[name], show) for _, name, show in figures]
-        + (_money(row, float(price)) if price else [])
+        + (_money(row, price) if price else [])
         for _, row in ok.iterrows()
     ]
     about = f"{ABOUT} Costs are at {price:g} an hour." if price else ABOUT

@@ -17,7 +17,7 @@ MAX_FIRST = 5
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
     return {
         "name": text(findings.run.name),
-        "created": text(findings.run.meta.get("created", "")),
+        "created": text(findings.run.meta.created),
         "verdict": {
             "sentence": text(findings.verdict.sentence, MAX_SENTENCE),
             "certainty": text(findings.verdict.certainty, MAX_SENTENCE),

@@ -14,11 +14,10 @@ from bench.system.files import to_json
 
 
 def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
-    meta = findings.run.meta
-    protocol = meta.get("protocol", {})
+    protocol = findings.run.meta.protocol
     return {
         "commands": _commands(findings),
-        "protocol": to_json(protocol, indent=2) if protocol else "",
+        "protocol": to_json(protocol, indent=2) if protocol.phases else "",
         "weights": _weights(findings),
         "environment": [[text(k), text(v)] for k, v in facts.environment(findings).items()],
         "notes": [
@@ -31,7 +30,7 @@ def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
 
 def _commands(findings: Findings) -> list[list[str]]:
     """Return what each command does, and the command."""
-    run, argv = findings.run.name, list(findings.run.meta.get("command", ()))
+    run, argv = findings.run.name, list(findings.run.meta.command)
     program = argv[:1] if argv and argv[0] in TYPED else [INSTALLED]
     commands = [
         ["Choose under your own limits", [*program, "choose", run, "--max-latency-ms", "20"]]
