@@ -125,7 +125,7 @@ def test_what_the_operating_system_refuses_is_no_fault_of_the_program(
     first, *more = capsys.readouterr().err.splitlines()
     what, remedy = OPERATING_SYSTEM[code]
     assert first == f"error: results/r/report.md: {what}; {remedy}."
-    kept = "Finished trials are kept, and the same command goes on from there."
+    kept = "Finished trials are kept, and the same command continues from there."
     assert more == ([kept] if command == "run" else [])
 
 
@@ -150,12 +150,12 @@ def test_what_only_a_programmer_can_mend_is_a_fault(
     for error in (ValueError("no"), FileNotFoundError(errno.ENOENT, "no such file", "x")):
         _failing(monkeypatch, "list", error)
         assert ends(["list"]) == 1
-        assert "This is a fault of backbone-bench" in capsys.readouterr().err
+        assert "This is a bug; rerun with --debug and report it." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("run", "interrupted; the same command goes on from here."), ("list", "interrupted.")],
+    [("run", "interrupted; the same command continues from here."), ("list", "interrupted.")],
 )
 def test_only_run_goes_on_after_an_interrupt(
     command: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -180,7 +180,7 @@ def test_interrupted_politely(user: User) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip().endswith("interrupted; the same command goes on from here.")
+    assert errors.strip().endswith("interrupted; the same command continues from here.")
 
 
 def _at_work(user: User, *words: str) -> subprocess.Popen[str]:

@@ -188,7 +188,7 @@ def test_an_interrupted_run_is_reported_as_far_as_it_went(
 @pytest.mark.parametrize(
     ("error", "code", "last"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here."),
+        (KeyboardInterrupt(), 130, "interrupted; the same command continues from here."),
         (StoppedError("stopped, as it was told to"), 1, "error: stopped, as it was told to"),
     ],
 )

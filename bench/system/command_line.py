@@ -1,6 +1,4 @@
-"""The command line apart from what can be asked: the program as a user calls it, how its words are
-read, and how it ends.
-"""
+"""The command line without its commands: how the program was called, parsing, exit codes, errors."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from bench.system import standard_streams
 FILE = "run_bench.py"
 MODULE = "-m bench"
 INSTALLED = "backbone-bench"
-# What stands first in a recorded command, and how that is typed.
+# The first word of a recorded command, and how that is typed.
 TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
 
 
@@ -70,23 +68,22 @@ def ending(error: BaseException, command: str) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         if not isinstance(error.__context__, BrokenPipeError):
             raise error
-        error = error.__context__  # which Rich makes an exit of
+        error = error.__context__  # Rich turns it into an exit
     if isinstance(error, KeyboardInterrupt):
-        more = "; the same command goes on from here" if goes_on else ""
+        more = "; the same command continues from here" if goes_on else ""
         return Exit.INTERRUPTED, f"\ninterrupted{more}."
     if isinstance(error, BenchError):
         return error.exit_code, f"error: {error}"
     if isinstance(error, OSError) and error.filename == standard_streams.OUTPUT:
         standard_streams.drop_output()
         if isinstance(error, BrokenPipeError) and not goes_on:
-            return Exit.DONE, ""  # its reader has read enough, as `| head` does
+            return Exit.DONE, ""  # its reader has enough, as `| head` has
     text = os_error_text(error)
     if isinstance(error, BrokenPipeError) and error.filename == standard_streams.OUTPUT:
-        text = "what read the output has ended."
+        text = "the process that reads the output has ended."
     if text:
-        more = "\nFinished trials are kept, and the same command goes on from there."
+        more = "\nFinished trials are kept, and the same command continues from there."
         return Exit.ERROR, f"error: {text}{more if goes_on else ''}"
     return Exit.ERROR, (
-        f"error: {type(error).__name__}: {error}\n"
-        f"This is a fault of backbone-bench; --debug shows where."
+        f"error: {type(error).__name__}: {error}\nThis is a bug; rerun with --debug and report it."
     )

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from bench.inference.measuring.hardware import Chain
 from bench.inference.runtimes import RUNTIMES
 from bench.inference.runtimes.base import Source
 from bench.models.backends.base import current
@@ -56,6 +55,8 @@ def inference_memory(
         import_module(module)
     if not runtime.artefact:
         # Let the framework start its threads and pools first: that is not the model's memory.
+        from bench.inference.measuring.hardware import Chain
+
         Chain(current(), side=64, products=1)
     with growth() as grown:
         model = None if runtime.artefact else rebuild(run, record).classifier()

@@ -11,51 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.errors import TrialError
-from bench.models.backends.base import (
-    Array,
-    DeviceInfo,
-    Forward,
-    GradientStep,
-    LossFunction,
-    TrainStep,
-    correct,
-    host,
-)
+from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct, host
 from bench.system.frameworks import DETERMINISTIC_XLA
-
-
-class _Backend:
-    gains_from_folding = False
-
-    def forward(self, model: Any) -> Forward:
-        return _Forward(model)
-
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
-        return _TrainStep(model, optimizer, loss)
-
-    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        return _GradientStep(model, optimizer, loss)
-
-    def device(self) -> DeviceInfo:
-        devices = jax.devices()
-        kind = "cpu" if devices[0].platform == "cpu" else "gpu"
-        name = "" if kind == "cpu" else devices[0].device_kind
-        return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
-
-    def memory_peak(self) -> int | None:
-        device = jax.devices()[0]
-        if device.platform == "cpu":
-            return None
-        stats = device.memory_stats() or {}
-        return stats.get("peak_bytes_in_use")
-
-    def make_deterministic(self) -> None:
-        # XLA is deterministic on CPU; on a GPU the flag is read when it starts.
-        if self.device().kind == "gpu" and DETERMINISTIC_XLA not in os.environ.get("XLA_FLAGS", ""):
-            raise TrialError(
-                f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC_XLA} when the "
-                f"process starts."
-            )
 
 
 class _Forward:
@@ -220,4 +177,32 @@ def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:
         return optimizer.scale_loss(value)
 
 
-BACKEND = _Backend()
+class _Backend:
+    gains_from_folding = False
+    forward = _Forward
+    train_step = _TrainStep
+    gradient_step = _GradientStep
+
+    def device(self) -> DeviceInfo:
+        devices = jax.devices()
+        kind = "cpu" if devices[0].platform == "cpu" else "gpu"
+        name = "" if kind == "cpu" else devices[0].device_kind
+        return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
+
+    def memory_peak(self) -> int | None:
+        device = jax.devices()[0]
+        if device.platform == "cpu":
+            return None
+        stats = device.memory_stats() or {}
+        return stats.get("peak_bytes_in_use")
+
+    def make_deterministic(self) -> None:
+        # XLA is deterministic on CPU; on a GPU the flag is read when it starts.
+        if self.device().kind == "gpu" and DETERMINISTIC_XLA not in os.environ.get("XLA_FLAGS", ""):
+            raise TrialError(
+                f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC_XLA} when the "
+                f"process starts."
+            )
+
+
+BACKEND: Backend = _Backend()

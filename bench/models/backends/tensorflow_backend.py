@@ -9,51 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from bench.models.backends import tensorflow_adam, tensorflow_gradients
-from bench.models.backends.base import (
-    Array,
-    DeviceInfo,
-    Forward,
-    GradientStep,
-    LossFunction,
-    TrainStep,
-    correct,
-    host,
-)
+from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct, host
 
 # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA is a
 # runtime of its own. Autograph has nothing to rewrite in Keras layers.
 graph: Callable[[Callable[..., Any]], Any] = tf.function(
     jit_compile=False, reduce_retracing=True, autograph=False
 )
-
-
-class _Backend:
-    gains_from_folding = True
-
-    def forward(self, model: Any) -> Forward:
-        return _Forward(model)
-
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
-        return _TrainStep(model, optimizer, loss)
-
-    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        return _GradientStep(model, optimizer, loss)
-
-    def device(self) -> DeviceInfo:
-        gpus = tf.config.list_physical_devices("GPU")
-        name = ""
-        if gpus:
-            name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "")
-        framework = f"tensorflow {tf.__version__}"
-        return DeviceInfo("gpu" if gpus else "cpu", name, max(1, len(gpus)), framework)
-
-    def memory_peak(self) -> int | None:
-        if not tf.config.list_physical_devices("GPU"):
-            return None
-        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
-
-    def make_deterministic(self) -> None:
-        tf.config.experimental.enable_op_determinism()
 
 
 def _for_any_size(function: Any, batch: Sequence[Any]) -> Any:
@@ -172,4 +134,27 @@ class _GradientStep(_Step):
         self._apply()
 
 
-BACKEND = _Backend()
+class _Backend:
+    gains_from_folding = True
+    forward = _Forward
+    train_step = _TrainStep
+    gradient_step = _GradientStep
+
+    def device(self) -> DeviceInfo:
+        gpus = tf.config.list_physical_devices("GPU")
+        name = ""
+        if gpus:
+            name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "")
+        framework = f"tensorflow {tf.__version__}"
+        return DeviceInfo("gpu" if gpus else "cpu", name, max(1, len(gpus)), framework)
+
+    def memory_peak(self) -> int | None:
+        if not tf.config.list_physical_devices("GPU"):
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+    def make_deterministic(self) -> None:
+        tf.config.experimental.enable_op_determinism()
+
+
+BACKEND: Backend = _Backend()

@@ -9,40 +9,7 @@ import keras
 import numpy as np
 import torch
 
-from bench.models.backends.base import (
-    Array,
-    DeviceInfo,
-    Forward,
-    GradientStep,
-    LossFunction,
-    TrainStep,
-    correct,
-)
-
-
-class _Backend:
-    gains_from_folding = True
-
-    def forward(self, model: Any) -> Forward:
-        return _Forward(model)
-
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
-        return _Step(model, optimizer, loss)
-
-    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        return _Step(model, optimizer, loss)
-
-    def device(self) -> DeviceInfo:
-        gpu = torch.cuda.is_available()
-        name = torch.cuda.get_device_name(0) if gpu else ""
-        count = torch.cuda.device_count() if gpu else 1
-        return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
-
-    def memory_peak(self) -> int | None:
-        return torch.cuda.max_memory_allocated(0) if torch.cuda.is_available() else None
-
-    def make_deterministic(self) -> None:
-        torch.use_deterministic_algorithms(True)
+from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct
 
 
 class _Forward:
@@ -103,4 +70,23 @@ class _Step:
         """The Keras variables are the trained ones already."""
 
 
-BACKEND = _Backend()
+class _Backend:
+    gains_from_folding = True
+    forward = _Forward
+    train_step = _Step
+    gradient_step = _Step
+
+    def device(self) -> DeviceInfo:
+        gpu = torch.cuda.is_available()
+        name = torch.cuda.get_device_name(0) if gpu else ""
+        count = torch.cuda.device_count() if gpu else 1
+        return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
+
+    def memory_peak(self) -> int | None:
+        return torch.cuda.max_memory_allocated(0) if torch.cuda.is_available() else None
+
+    def make_deterministic(self) -> None:
+        torch.use_deterministic_algorithms(True)
+
+
+BACKEND: Backend = _Backend()
