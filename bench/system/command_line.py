@@ -1,4 +1,4 @@
-"""The command line without its commands: how the program was called, parsing, exit codes, errors."""
+"""The command line: how the program was called, parsing, errors, exit codes."""
 
 from __future__ import annotations
 
