@@ -1,1 +1,1 @@
-"""A plan carried out: what is missing is run, in processes, and every trial ends in a record."""
+"""From a request to a finished run: the plan, the processes of trials, their records."""

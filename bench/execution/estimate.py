@@ -1,6 +1,6 @@
-"""How long a trial will take, before it is run: declared arithmetic over this machine's speed.
+"""How long a trial will take, estimated from declared arithmetic and this machine's speed.
 
-An order of magnitude for the plan, never a result: it is replaced by what is measured as soon as
+An order of magnitude for the plan, never a result: times that are measured replace it as soon as
 trials end.
 """
 
@@ -44,7 +44,7 @@ def trial_cost(
     trainings: int = 1,
     robustness: bool = False,
 ) -> Cost | None:
-    """What the backbone's trials take; `None` where it declares no arithmetic.
+    """Return what the backbone's trials take; `None` where it declares no arithmetic.
 
     `trainings` is how many learning rates it tries; the frozen part is computed once for all.
     """
@@ -68,8 +68,8 @@ def trial_cost(
 
 
 def matrix_rate() -> float:
-    """Float32 operations a second of a matrix product here, the best of many short ones: some
-    are undisturbed even where another process has work."""
+    """Return the float32 operations a second of a matrix product here: the best of many short
+    ones, some of which are undisturbed even while another process works."""
     a = np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32)
     best = np.inf
     begun = time.perf_counter()

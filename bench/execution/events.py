@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, besides the events of its trials (`bench.training.events`).
+"""The events of a whole run, in addition to those of its trials (`bench.training.events`).
 
 One listener, a callable that takes an event, serves the terminal, a notebook and tests.
 """
@@ -24,14 +24,14 @@ class Warned:
 
 @dataclass(frozen=True)
 class DatasetListed:
-    """The images are found; nothing is decoded yet."""
+    """The images are listed; nothing is decoded yet."""
 
     description: str
 
 
 @dataclass(frozen=True)
 class TaskProgress:
-    """How far something is that comes before the training."""
+    """How far a task is that comes before the training."""
 
     task: str
     done: int
@@ -41,7 +41,7 @@ class TaskProgress:
 
 @dataclass(frozen=True)
 class TaskEnded:
-    """It is done."""
+    """The task is done."""
 
     task: str
 

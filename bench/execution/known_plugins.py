@@ -1,4 +1,4 @@
-"""The plugin files that this user has run, so that nobody else's run can name one to be imported.
+"""The plugin files that this user has run, so that another user's run cannot have one imported.
 
 A run's folder may come from anyone, and importing a plugin runs its code. The files that a user
 gave to `run` are remembered outside of all results, by place and content: a copy elsewhere may have
@@ -20,17 +20,17 @@ from bench.registry import plugin_files
 
 
 def state_folder() -> Path:
-    """Where what is remembered of this user is kept: `$BACKBONE_BENCH_STATE`, or the system's."""
+    """Return the folder of this user's state: `$BACKBONE_BENCH_STATE`, or the system's."""
     given = os.environ.get("BACKBONE_BENCH_STATE")
     return Path(given) if given else user_state_path("backbone-bench")
 
 
 def remember(plugins: Iterable[Path]) -> None:
-    """Note the files that `--plugin PATH` meant in a run of this user."""
+    """Remember the files that `--plugin PATH` meant in a run of this user."""
     known = _known()
     lines = [line for path in plugins for file in plugin_files(path) if (line := _line(file))]
     new = [f"{line}\n" for line in lines if line not in known]
-    # Where it cannot be written, `verify` asks for the plugin by name: nothing else is lost.
+    # If it cannot be written, only `verify` changes: it then asks for the plugin by name.
     with suppress(OSError):
         if new:
             _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -39,7 +39,7 @@ def remember(plugins: Iterable[Path]) -> None:
 
 
 def unknown(plugins: Iterable[Path]) -> list[Path]:
-    """The files that these plugins mean and no run of this user used as they are now."""
+    """Return the files of these plugins that no run of this user used as they are now."""
     known = _known()
     return [file for path in plugins for file in plugin_files(path) if _line(file) not in known]
 

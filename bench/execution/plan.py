@@ -1,7 +1,7 @@
 """What will be run, checked before anything is trained.
 
-From names on the command line to trials: backbones chosen, sizes fixed, data read, weights looked
-for, and whatever cannot be run refused with its reason. Trains nothing and imports no framework.
+From names on the command line to trials: backbones chosen, sizes fixed, weights located, and what
+cannot be run left out with its reason. Trains nothing and imports no framework.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Plan:
 
 
 def choose_backbones(names: str) -> list[Backbone]:
-    """`all`, or names divided by commas; an unknown one is an error that lists the known."""
+    """Return the backbones of `all`, or of names divided by commas; an unknown one is an error."""
     if not len(BACKBONES):
         raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
     wanted = [name.strip() for name in names.split(",") if name.strip()]
@@ -72,7 +72,7 @@ def choose_backbones(names: str) -> list[Backbone]:
 
 
 def size_of(backbone: Backbone, protocol: TrainingProtocol, asked: int | None) -> int:
-    """The input size: what the user asks for, else the protocol's, else the backbone's own."""
+    """Return the input size: the user's choice, else the protocol's, else the backbone's own."""
     return asked or protocol.input_size or backbone.input_size
 
 
@@ -162,7 +162,7 @@ def first_blueprint(
     plugins: Sequence[Path],
     packages: Sequence[str],
 ) -> Blueprint | None:
-    """Of the first backbone that a plan over new images will run; none where it will run none."""
+    """Return the blueprint of the first backbone that a plan over new images will run, if any."""
     for backbone in backbones:
         size = size_of(backbone, protocol, input_size)
         try:
@@ -186,7 +186,7 @@ def first_blueprint(
 def check_trainable(
     backbone: Backbone, size: int, protocol: TrainingProtocol, classes: int
 ) -> None:
-    """Refuse what the declaration alone shows to be impossible."""
+    """Raise `TrialError` where the declaration alone shows that the backbone cannot be trained."""
     if size < backbone.minimum_size:
         raise TrialError(
             f"{backbone.name} takes images of {backbone.minimum_size} px or more, got {size} px."
@@ -215,7 +215,7 @@ def find_weights(
 ) -> dict[str, LocatedWeights | None]:
     """Find the weights of each backbone, and fetch them, so that none is missing later.
 
-    `failed` is told of each download that may succeed another time.
+    `failed` is called for each download that may succeed another time.
     """
     sized = [(backbone, size_of(backbone, protocol, input_size)) for backbone in backbones]
     located = weights.locate_all(

@@ -30,20 +30,20 @@ from bench.training.events import (
 )
 from bench.types import Record, RuntimeResult
 
-ENOUGH = 0.1  # of a part that must be done before the clock says more than the estimate
+ENOUGH = 0.1  # the share of a part after which its own pace replaces the estimate
 
 
 class Progress:
-    """Passes a run's events on, and after each what follows from it."""
+    """Passes a run's events on, each followed by the events derived from it."""
 
     def __init__(self, plan: Plan, folder: Path, schedule: Schedule, listener: Listener) -> None:
         self._classes, self._folder = plan.dataset.classes, folder
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._listener, self._time = listener, TimeLeft(schedule)
         self._phases: dict[str, tuple[str, int]] = {}  # of each trial, and its finished epochs
-        self._told: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
+        self._announced: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
-        self._tell_time()
+        self._report_time()
 
     def __call__(self, event: Event) -> None:
         self._listener(event)
@@ -60,9 +60,9 @@ class Progress:
             case RecordMade(record):
                 self._time.end(record.trial.key)
                 self._listener(self._ended(record))
-        self._tell_time()
+        self._report_time()
 
-    def _tell_time(self) -> None:
+    def _report_time(self) -> None:
         self._listener(RunProgress(self._time.share, self._time.seconds))
 
     def _share(self, event: StageProgress) -> float:
@@ -86,11 +86,11 @@ class Progress:
 
     def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:
         for result in record.runtimes:
-            told = record.trial.key, result
+            measured = record.trial.key, result
             earlier = result.session is not None and result.session.started < self._since
-            if earlier or told in self._told:
+            if earlier or measured in self._announced:
                 continue
-            self._told.append(told)
+            self._announced.append(measured)
             failed = result.status == "failed"
             latency = None if failed else percentile(self._evidence(record), 50, result.name)
             yield RuntimeMeasured(record.trial, result, latency)
@@ -110,7 +110,7 @@ class _Part:
         spent = 0.0 if self.begun is None else now - self.begun
         if share >= ENOUGH:
             return spent * (1 - share) / share
-        # What has hardly begun after so long is not about to end.
+        # A part that has hardly begun after so long will take at least as long again.
         return max(self.estimate - spent, spent)
 
 
@@ -129,23 +129,23 @@ class TimeLeft:
         self._measuring = _Part(self.schedule.measuring)
 
     def trial(self, key: str, share: float) -> None:
-        """So much of a trial is done."""
+        """Note how much of a trial is done."""
         self._under_way[key] = max(share, self._under_way.get(key, 0.0))
 
     def end(self, key: str) -> None:
-        """A trial has ended."""
+        """Note that a trial has ended."""
         self._under_way.pop(key, None)
         self._done.add(key)
 
     def measuring(self, share: float) -> None:
-        """So much of the measuring is done."""
+        """Note how much of the measuring is done."""
         if self._measuring.begun is None:
             self._measuring.begun = self.clock()
         self._measured = max(share, self._measured)
 
     @property
     def seconds(self) -> float:
-        """Never nothing before the reports are written."""
+        """Return the seconds left: not 0 before the reports are written."""
         now = self.clock()
         left = self._measuring.left(self._measured, now) + self.schedule.reports
         if self._measuring.begun is None:
@@ -154,7 +154,7 @@ class TimeLeft:
 
     @property
     def share(self) -> float:
-        """Of the whole run that is done, as it was planned."""
+        """Return the share of the whole run that is done, by the planned times."""
         done = self._trained * self._training.estimate + self._measured * self._measuring.estimate
         return done / self.schedule.total
 

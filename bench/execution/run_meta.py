@@ -1,4 +1,4 @@
-"""What a run is, in its `run.json`: written before it starts, and held against a later command."""
+"""What a run is, in its `run.json`: written before it starts, and compared with later commands."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RunInputs:
     notes: Sequence[str] = ()
     broken_plugins: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
-    restore: Callable[[], None] = lambda: None  # puts images back that somebody deleted meanwhile
+    restore: Callable[[], None] = lambda: None  # decodes images again that were deleted meanwhile
 
     def job(
         self, trials: Sequence[Trial], weights: LocatedWeights | None = None, **more: Any
@@ -66,9 +66,9 @@ class RunInputs:
 
 
 def check_same(plan: Plan, folder: Path) -> None:
-    """One folder holds one dataset, protocol and set of settings: else its table would lie."""
+    """Raise `UsageError` where the folder holds a run with other images, protocol or settings."""
     earlier = read_meta(folder)
-    # A run of before there was an option was made with its default.
+    # A run from before an option existed was made with its default.
     known = {**_options(Settings()), **earlier.identity} if earlier.identity else {}
     if known and "--input-size" not in known:  # as in version 0.1: its records say it
         sizes = {r.trial.backbone: r.trial.input_size for r in read_records(folder)}

@@ -17,7 +17,7 @@ UNKNOWN = Cost(shared=STARTUP_SECONDS, each=48.0, image=0.05)  # of a backbone t
 
 @dataclass(frozen=True)
 class Schedule:
-    """Seconds, as far as they are known before anything is run."""
+    """The estimated seconds of a run's parts."""
 
     trials: Mapping[str, float]  # those to be trained, by their keys
     measuring: float

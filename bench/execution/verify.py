@@ -53,7 +53,7 @@ COMPARED: tuple[SplitName, ...] = ("test", "validation")
 
 @dataclass(frozen=True)
 class Difference:
-    """How the second training's answers for one split differ from the first's."""
+    """How the probabilities of the second training differ from the first's, for one split."""
 
     images: int
     largest: float  # of any probability
@@ -142,7 +142,7 @@ def verify(
 
 
 def smallest(run: Run) -> Record:
-    """The finished trial that took the least time, of those whose evidence is there."""
+    """Return the finished trial that took the least time, of those whose arrays exist."""
     arrays = run.folder / "arrays"
     found = [
         record
@@ -155,7 +155,7 @@ def smallest(run: Run) -> Record:
 
 
 def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
-    """The protocol as the run stored it, which must be the one that the trial was trained by."""
+    """Return the protocol that the run stored; an error where the trial was trained by another."""
     stored = run.meta.protocol
     protocol = TrainingProtocol(
         name=stored.name,
@@ -174,7 +174,7 @@ def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
 
 
 def check_dataset(dataset: Dataset, record: Record) -> None:
-    """The images must be those that the trial was trained on."""
+    """Raise `DatasetError` where the images are not those that the trial was trained on."""
     before = record.trial.dataset_fingerprint
     if dataset.fingerprint != before:
         raise DatasetError(
@@ -197,7 +197,7 @@ def train_again(
     plugins: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
 ) -> None:
-    """Train the record's trial into `folder`; the listener hears the new record."""
+    """Train the record's trial into `folder`; the listener receives the new record."""
     job = Job(
         # Whatever its code is now: where that changed the answers, they differ.
         trials=(replace(record.trial, code=""),),
@@ -224,7 +224,7 @@ def train_again(
 
 
 def differences(before: Evidence, after: Evidence) -> Mapping[SplitName, Difference]:
-    """What the two trainings answered for the images that neither was trained on."""
+    """Compare the probabilities of both trainings on the validation and test images."""
     found = {}
     for split in COMPARED:
         name = f"{split}_probabilities"

@@ -11,8 +11,9 @@ the worker ends at once.
 With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
 for each job, a process that does the rest, and says how that ended.
 
-It is not the forkserver of `multiprocessing`: that one ends when its parent does but what it forked
-goes on, and it needs a second pipe for the exit code of what was killed.
+The forkserver of `multiprocessing` is no replacement. What it forks shares the session of the
+parent, so that Ctrl-C reaches it and it cannot be killed as a group; it goes on when the parent
+dies; and orders given before the job (to build ahead) would need a pipe of their own.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class _Orders:
 
 
 class _Pipe:
-    """Sends lines to the parent; progress only as often as somebody could read it."""
+    """Sends lines to the parent; progress only as often as a reader could follow."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: one kind of events, from the worker to whoever listens.
+"""The events of a run: one kind, from the worker to every listener.
 
 A worker writes each event as one line. A transport (a pipe; a file on a shared disk; a remote
 generator) carries the lines, and ends the stream with `Ended`. The parent then adds the last three
@@ -25,7 +25,7 @@ class StageProgress:
     stage: str
     done: int = 0
     total: int = 0  # 0: not known
-    work: Work = "preparing"  # "phase": the stage is a phase of the protocol, and tells its epochs
+    work: Work = "preparing"  # "phase": of the protocol, whose epochs have events
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RecordMeasured(RecordMade):
 
 @dataclass(frozen=True)
 class Waiting:
-    """The worker waits, before or within a trial, for what another process does."""
+    """The worker waits, before or within a trial, for another process."""
 
     text: str
 
@@ -120,7 +120,7 @@ KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)
 def stage_progress(
     listener: Listener, trial: Trial, stage: str, work: Work = "preparing"
 ) -> Callable[[int, int], None]:
-    """Return a function of how much is done and of how much in all, which tells the listener."""
+    """Return a function of `done` and `total` that sends the listener a `StageProgress`."""
     return lambda done, total: listener(StageProgress(trial, stage, done, total, work))
 
 

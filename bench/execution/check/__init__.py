@@ -1,4 +1,4 @@
-"""`check`: an adapter proved before hours are spent on it, and the contract every backbone keeps.
+"""`check`: tests an adapter before hours are spent on it; the contract of every backbone.
 
 Each check is a function of the `Subject`: it returns what it found, or raises the reason why the
 adapter is wrong. One that needs another is not tried when that one failed. Random weights, small
@@ -70,7 +70,7 @@ CHECKS = (
     ),
     Check(
         "cuts",
-        "at each stage, what lies before and after it gives the whole's output",
+        "at each stage, the parts before and after it give the whole network's output",
         check_cuts,
         needs=("stages",),
     ),
@@ -107,7 +107,7 @@ class Result:
 
 
 def run_checks(backbone: Backbone) -> Iterator[Result]:
-    """Every check in order, each result as soon as it is there."""
+    """Yield the result of every check, in order."""
     subject = Subject(backbone)
     passed: set[str] = set()
     for check in CHECKS:
@@ -122,7 +122,7 @@ def run_checks(backbone: Backbone) -> Iterator[Result]:
 
 
 def cautions(backbone: Backbone) -> list[str]:
-    """What is not wrong with a backbone and yet limits what it is good for."""
+    """Return what is not wrong with a backbone but limits its use."""
     if backbone.weights:
         return []
     return [

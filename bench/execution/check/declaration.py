@@ -10,7 +10,7 @@ GMACS_TOLERANCE = 0.02  # published figures are rounded
 
 
 def check_build(subject: Subject) -> str:
-    """Builds at its default size and at another, with the same weights."""
+    """Build at the default size and at another, with the same weights."""
     backbone = subject.backbone
     if backbone.minimum_size > backbone.input_size:
         raise CheckError(
@@ -28,7 +28,7 @@ def check_build(subject: Subject) -> str:
 
 
 def check_declaration(subject: Subject) -> str:
-    """Parameters and layers exactly, multiply-accumulates nearly."""
+    """Compare parameters and layers exactly, multiply-accumulates nearly."""
     backbone, model = subject.backbone, subject.own_size
     parameters, layers, gmacs = model.count_params(), len(model.layers), macs(model) / 1e9
     wrong = []

@@ -21,7 +21,7 @@ LEAST_SPREAD = 10 * TOLERANCE  # between images: any nearer, and all models agre
 
 
 def check_save(subject: Subject) -> str:
-    """The loaded file against the model that was trained, both on uint8 pixels."""
+    """Compare the loaded file with the model that was trained, both on uint8 pixels."""
     network, head = subject.network, subject.head
     tail = network.tail(PIXELS, head, Phase("head", epochs=1, learning_rate=1e-3))
     expected = probabilities(_run(tail, subject.images))
@@ -37,7 +37,7 @@ def check_save(subject: Subject) -> str:
     if spread < LEAST_SPREAD:
         raise CheckError(
             f"with random weights, the probabilities of different images differ by {spread:.1e} at "
-            f"most; whether pixels arrive rightly cannot be told from them."
+            f"most; they do not show whether pixels arrive correctly."
         )
     if not difference < TOLERANCE:
         raise CheckError(

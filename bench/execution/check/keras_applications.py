@@ -16,7 +16,7 @@ KERAS_WEIGHTS = re.compile(r"https://storage\.googleapis\.com/(tensorflow/)?kera
 
 
 def expected_preprocessing(backbone: Backbone) -> str | None:
-    """The reference to Keras' own preprocessing for the backbone's network.
+    """Return the reference to Keras' own preprocessing for the backbone's network.
 
     None where the network is not Keras', or its weights are declared to be others than Keras'.
     """
@@ -32,7 +32,7 @@ def expected_preprocessing(backbone: Backbone) -> str | None:
 
 
 def _modules(build: Reference) -> set[str]:
-    """The modules of `keras.applications` that a builder is from, or whose builders it names."""
+    """Return the modules of `keras.applications` that a builder is from, or refers to."""
     function = resolve(build)
     named: list[Any] = []
     while isinstance(function, partial):

@@ -1,4 +1,4 @@
-"""Checks of the way from pixels to the first weights."""
+"""Checks of what happens between pixels and the first weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNCHANGING = layers.InputLayer | layers.ZeroPadding2D  # of values on their way
 
 
 def check_preprocess(subject: Subject) -> str:
-    """Twice the same, and the same for an image alone as beside another."""
+    """Check that it gives the same twice, and the same for an image alone as in a batch."""
     pixels = _all_pixels()
     model = _model(subject, pixels)
     together, again = _run(model, pixels), _run(model, pixels)
@@ -43,7 +43,7 @@ def check_preprocess(subject: Subject) -> str:
 
 
 def check_range(subject: Subject) -> str:
-    """All 256 values in each channel, in black, white and what lies between."""
+    """Check the results for all 256 values in each channel."""
     pixels = _all_pixels()
     values = _run(_model(subject, pixels), pixels)
     low, high = float(values.min()), float(values.max())
@@ -60,7 +60,7 @@ def check_range(subject: Subject) -> str:
 
 
 def check_rescaling(subject: Subject) -> str:
-    """A network that rescales has an identity for preprocessing, and no value range collapses."""
+    """Check that a network that rescales has no preprocessing, and that no range collapses."""
     network = subject.network
     first = next((x for x in network.base.layers if kernels(x)), None)
     if first is None:
@@ -91,10 +91,10 @@ def check_rescaling(subject: Subject) -> str:
 
 
 def _check_as_keras(subject: Subject, first: Any) -> None:
-    """A network of `keras.applications` takes what its module's own preprocessing makes.
+    """Compare the preprocessing with that of the network's module in `keras.applications`.
 
-    Only where nothing but padding lies before its first weights: a builder of one's own may put
-    the rescaling into the network.
+    Only where nothing but padding comes before the first weights: a custom builder may rescale
+    inside the network.
     """
     operations = subject.network.base.operations
     before = operations[: operations.index(first)]
@@ -116,13 +116,13 @@ def _check_as_keras(subject: Subject, first: Any) -> None:
 
 
 def _all_pixels() -> Array:
-    """Two images: all 256 values in each channel, and black."""
+    """Return two images: one with all 256 values in each channel, and a black one."""
     every = np.arange(256, dtype="uint8").reshape(16, 16, 1).repeat(3, axis=2)
     return np.stack([every, np.zeros_like(every)])
 
 
 def _model(subject: Subject, pixels: Array) -> Any:
-    """Preprocessing alone, as `Network` puts it before the network."""
+    """Return the preprocessing alone, as `Network` puts it before the network."""
     image = keras.Input(pixels.shape[1:], dtype="uint8")
     prepared = preprocess(subject.backbone.preprocess, ops.cast(image, "float32"))
     return keras.Model(image, prepared)

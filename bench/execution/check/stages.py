@@ -1,4 +1,4 @@
-"""Checks of the places where a backbone says that it may be cut."""
+"""Checks of the stages at which a backbone declares that it may be cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUT_TOLERANCE = 1e-4  # of the greatest value
 
 
 def check_stages(subject: Subject) -> str:
-    """Found in the graph alone: nothing is computed."""
+    """Check the stages in the graph alone: nothing is computed."""
     stages, model = subject.backbone.stages, subject.network.base
     names = [operation.name for operation in model.operations]
     if not stages:
@@ -47,14 +47,14 @@ def check_stages(subject: Subject) -> str:
 
 
 def check_cuts(subject: Subject) -> str:
-    """The compiled pieces that training uses, against the network as it was built."""
+    """Compare the compiled parts that training uses with the network as it was built."""
     network, last = subject.network, subject.backbone.stages[-1]
     model = keras.Model(network.image, network.base(network.preprocess(network.image)))
     [whole] = subject.backend.forward(model)(subject.images)
     if not np.isfinite(whole).all() or whole.std(axis=0).max() == 0:
         raise CheckError(
             "with random weights the output is the same for all images, or not finite; nothing "
-            "can be told from it. Do not let the builder set weights."
+            "can be seen in it. Do not let the builder set weights."
         )
     # Not compiled: on JAX a compiled call draws the same random numbers each time.
     pixels = network.preprocess(subject.images)
@@ -79,7 +79,7 @@ def check_cuts(subject: Subject) -> str:
 
 
 def _check_known(stage: str, names: Sequence[str], again: Set[str]) -> None:
-    """By the same name in both builds of the network."""
+    """Raise where a stage does not have the same name in both builds of the network."""
     if stage in names and stage in again:
         return
     nearest = (get_close_matches(stage, names, n=1, cutoff=0.5) or names[-1:])[0]
@@ -103,7 +103,7 @@ def _check_clean(stage: str, names: Sequence[str], clean: Sequence[str]) -> None
 
 
 def _check_weights(stages: Sequence[str], names: Sequence[str], model: Any) -> None:
-    """A stage without weights would be unfrozen, and nothing would be trained."""
+    """Raise where a stage has no weights: unfreezing it would train nothing."""
     start = 0
     for stage in stages:
         end = names.index(stage) + 1

@@ -1,7 +1,7 @@
 """What the checks share: one backbone, built once at each of two sizes, and a few images for it.
 
-A builder or preprocessing that raises, or returns what the harness cannot use, ends here in a
-reason. What a right network must then do is for the checks.
+A builder or preprocessing that raises, or returns what the harness cannot use, becomes a reason
+here. What a correct network must do is tested by the checks.
 """
 
 from __future__ import annotations
@@ -41,39 +41,39 @@ class Subject:
 
     @property
     def size(self) -> int:
-        """The size the network is run at: its least, or one that is not its own."""
+        """Return the size the network is run at: its minimum, or one other than its own."""
         own, least = self.backbone.input_size, self.backbone.minimum_size
         return least if least < own else own + STEP_BETWEEN_SIZES
 
     @cached_property
     def network(self) -> Network:
-        """The network that is run, its random weights scaled so that images can be told apart."""
+        """Return the network that is run; its random weights are scaled so that outputs differ."""
         network = Network(self._guarded, self.size)
         calibrate(network, self.images)
         return network
 
     @cached_property
     def own_size(self) -> Any:
-        """The network without its top at the size it is declared for; looked at, never run."""
+        """Return the network without its top at its declared size; inspected, never run."""
         return Network(self._guarded, self.backbone.input_size).base
 
     @cached_property
     def head(self) -> Any:
-        """A softmax over two classes."""
+        """Return a softmax head over two classes."""
         head = build_head(Head(output="softmax"), self.network.features_shape, len(set(LABELS)))
         initialise_head(head, seed=0)
         return head
 
     @cached_property
     def images(self) -> Array:
-        """Patches of colour, which differ between images in more than noise."""
+        """Return images of colour patches, which differ in more than noise."""
         patches = np.random.default_rng(0).integers(0, 256, (IMAGES, 4, 4, 3), dtype="uint8")
         side = -(-self.size // 4)
         return patches.repeat(side, axis=1).repeat(side, axis=2)[:, : self.size, : self.size]
 
     @cached_property
     def at_stages(self) -> dict[str, Array]:
-        """What crosses at each stage, from pixels, in one pass."""
+        """Return the outputs at each stage, from pixels, in one pass."""
         stages = self.backbone.stages
         outputs = self.backend.forward(self.network.between(PIXELS, stages))(self.images)
         return dict(zip(stages, outputs, strict=True))
@@ -105,7 +105,7 @@ def preprocess(reference: Reference, images: Any) -> Any:
 
 
 def cause(error: Exception) -> str:
-    """An exception in one line; of a long one the ends, where what and why are said."""
+    """Return an exception in one line; of a long one both ends, which say what and why."""
     text = " ".join(str(error).split())
     if len(text) > 240:
         text = f"{text[:120]} ... {text[-120:]}"
@@ -113,7 +113,7 @@ def cause(error: Exception) -> str:
 
 
 def named(names: Iterable[str]) -> str:
-    """The first few of some names, in one line."""
+    """Return the first few of some names, in one line."""
     quoted = [repr(name) for name in names]
     rest = f" and {len(quoted) - 3} more" if len(quoted) > 3 else ""
     return ", ".join(quoted[:3]) + rest

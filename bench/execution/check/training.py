@@ -1,4 +1,4 @@
-"""Checks that training changes what it should and nothing else, through the real training loop."""
+"""Checks that training changes what it should and nothing else, by the real training loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.training.train import PhaseTrainer
 
 
 def check_frozen(subject: Subject) -> str:
-    """The whole network is in the step, from pixels, so that what is frozen could change."""
+    """Train the head with the whole network in the step, so that frozen weights could change."""
     network, head = subject.network, subject.head
     phase = Phase("head", epochs=1, learning_rate=1e-3)
     network.unfreeze(phase)
@@ -37,7 +37,7 @@ def check_frozen(subject: Subject) -> str:
 
 
 def check_unfreeze(subject: Subject) -> str:
-    """One step from the last stage's cut, with BatchNorm frozen."""
+    """Train one step from the last stage's cut, with BatchNorm frozen."""
     network = subject.network
     phase = Phase("fine-tune", epochs=1, learning_rate=1e-5, unfreeze=Unfreeze("stages", 1))
     cut = network.unfreeze(phase)
@@ -64,7 +64,7 @@ def check_unfreeze(subject: Subject) -> str:
 
 
 def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
-    """One epoch of one batch."""
+    """Train one epoch of one batch."""
     rows = Stored(inputs)
     PhaseTrainer(phase, 0, tail, subject.backend).run(
         lambda epoch: [rows],
@@ -80,7 +80,7 @@ def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
 
 
 def _changed(variables: Sequence[Any], before: Sequence[Array]) -> list[str]:
-    """Paths of the variables that are not bit for bit what they were."""
+    """Return the paths of the variables that have changed in any bit."""
     return [
         variable.path
         for variable, old, new in zip(variables, before, snapshot(variables), strict=True)

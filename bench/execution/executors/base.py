@@ -1,4 +1,4 @@
-"""What an executor is: it takes a job and sees to it that every trial of it ends in a record.
+"""What an executor is: it runs a job and passes its events on, a record of every trial included.
 
 An executor is declared in one file of this folder: `EXECUTORS.add(ExecutorKind(...))`.
 """
@@ -68,7 +68,7 @@ def make_executor(
 
 
 def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
-    """Pass on what a worker tells of its job; raise as the last event, its end, says.
+    """Pass the events of a job on to the listener; raise as the last one, `Ended`, says.
 
     The events may come over a pipe, from a file on a shared disk or from another machine.
     """
@@ -85,6 +85,6 @@ def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
             if isinstance(event, RecordMade):
                 left.pop(event.record.trial.key, None)
             listener(event)
-    # What is measured is recorded bit by bit: there the last of it may be missing.
+    # A measuring job records each trial several times: the last of it may be missing.
     if left or (job.task == "measure" and end.code != 0):
         raise (OutOfMemoryError if end.out_of_memory else WorkerDiedError)(end.message)

@@ -57,7 +57,7 @@ class WorkerProcess:
         options = [*(["--fork"] if forks else []), *map(str, cores)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.execution.worker", started, *options],
-            stdin=subprocess.PIPE,  # its closing tells the worker that this process is gone
+            stdin=subprocess.PIPE,  # closed when this process ends, which the worker notices
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**environment, **({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {})},
@@ -125,9 +125,9 @@ class WorkerProcess:
                             self.stop()  # a framework without memory may take long to leave
             code = self._process.wait() if self._exit is None else self._exit
         if code:
-            # What it said before it had a log: all there is, where it died while it was loading.
+            # What it printed before it had a log, as where it died while it was loading.
             self._errors.seek(0)
-            with suppress(OSError), log_path.open("ab") as log:  # the code tells the most
+            with suppress(OSError), log_path.open("ab") as log:  # the exit code is more important
                 log.write(self._errors.read())
         self.has_computed = False
         if not self.goes_on:
@@ -150,7 +150,7 @@ class WorkerProcess:
             os.killpg(self.pid, signal.SIGKILL)  # it leads a session of its own
 
     def end(self) -> None:
-        """Stop it, with nobody left who reads its events."""
+        """Stop it and close its pipes."""
         self.stop()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
