@@ -8,7 +8,6 @@ none of the code that it names is imported unless this user has run it before.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -19,6 +18,7 @@ import numpy as np
 
 from bench import data as datasets
 from bench.data.audit.result import load
+from bench.data.sources import find_source
 from bench.errors import (
     BenchError,
     DatasetError,
@@ -46,8 +46,6 @@ from bench.types import Dataset, Record, SplitName
 
 # A rounding of 32-bit arithmetic is 6e-8: this much may come from another order of additions.
 TOLERANCE = 1e-6
-# A name of the collection that is installed, its configuration and version, and no other options.
-PLAIN_TFDS = re.compile(r"tfds:\w+(/[^:=/]+)?(:[\d.*]+)?")
 COMPARED: tuple[SplitName, ...] = ("test", "validation")
 
 
@@ -254,12 +252,14 @@ def _recorded_plugins(run: Run, backbone: str, plugins: Sequence[Path]) -> Seque
 
 def _dataset(run: Run, record: Record, request: RecordedRequest, store: Store) -> Dataset:
     """Return the images, found again where the run found them and checked to be the same."""
-    if request.dataset.startswith("tfds:") and not PLAIN_TFDS.fullmatch(request.dataset):
-        raise BenchError(
-            f"run {run.name} names the data set {request.dataset!r}: collections other than that "
-            f"of TensorFlow Datasets are code, which is not loaded for a run that may be anybody's."
-        )
     try:
+        source, name = find_source(request.dataset)
+        if source.loads_code(name):
+            raise BenchError(
+                f"run {run.name} names the data set {request.dataset!r}: collections other than "
+                f"that of TensorFlow Datasets are code, which is not loaded for a run that may be "
+                f"anybody's."
+            )
         listing = datasets.list_dataset(
             request.dataset,
             store=store,

@@ -28,7 +28,7 @@ def list_images(name, options):
 
 SOURCES.add(Source("dummy:", "dummy:NAME", "a source of one file", list_images, own_images=False))
 SOURCES.add(
-    Source("away:", "away:NAME", "needs more", list_images, modules=("no_such",), extra="no-such")
+    Source("away:", "away:NAME", "needs more", list_images, modules=("no_such",), install="no-such")
 )
 """
 
@@ -56,7 +56,7 @@ def test_a_source_of_one_file_lists_images(store: Store) -> None:
 
 @pytest.mark.usefixtures("dummy")
 def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
-    with pytest.raises(DatasetError, match="away:x needs no_such: pip install no-such"):
+    with pytest.raises(DatasetError, match="away: needs no_such; `pip install 'no-such'`"):
         datasets.list_dataset("away:x", store=store)
 
 

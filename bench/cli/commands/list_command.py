@@ -12,20 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.shared_options import add_plugins
+from bench.data.sources import usages
 from bench.errors import Exit
 from bench.inference.export import FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.models import weights
 from bench.protocol import load_protocol, protocol_names
 from bench.registry import BACKBONES, Registry, lacking, load_plugins
-
-DATASETS = {
-    "auto": "tfds:cats_vs_dogs where it can be had, else demo (the default)",
-    "demo": "cartoon cats and dogs, drawn here; no download",
-    "DIR": "train/ validation/ [test/] with a folder per class, or a folder per class",
-    "FILE.zip": "the same inside an archive",
-    "tfds:NAME": "an image-classification set of TensorFlow Datasets",
-}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"warning: {line}", file=sys.stderr)
     known = {
         "backbones": [_backbone(b.name) for b in BACKBONES],
-        "datasets": [{"name": name, "summary": text} for name, text in DATASETS.items()],
+        "datasets": [{"name": name, "summary": text} for name, text in usages().items()],
         "protocols": [_protocol(name) for name in protocol_names()],
         "runtimes": _optional(RUNTIMES),
         "export formats": _optional(FORMATS),

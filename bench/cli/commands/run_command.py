@@ -21,6 +21,7 @@ from bench.cli.shared_options import (
     add_report_options,
     add_results,
 )
+from bench.data.sources import any_usage
 from bench.inference.runtimes import RUNTIMES
 from bench.types import KEEP_MODELS, PRECISIONS
 
@@ -79,11 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _what_to_run(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--backbones", metavar="NAMES", help="`all`, or NAME,NAME (see `list`)")
-    what.add_argument(
-        "--dataset",
-        metavar="DATA",
-        help="auto, demo, a folder of images, a .zip of one, or tfds:NAME",
-    )
+    what.add_argument("--dataset", metavar="DATA", help=f"{any_usage()} (see `list`)")
     what.add_argument("--protocol", metavar="NAME", help="a protocol's name, or a TOML file")
     what.add_argument(
         "--weights",

@@ -6,13 +6,12 @@ A new file in this folder is found by itself: importing this package registers e
 from __future__ import annotations
 
 from difflib import get_close_matches
-from importlib.util import find_spec
 from pathlib import Path
 
 from bench.data.listing import Listing
 from bench.data.sources.base import SOURCES, ListingOptions, Source
 from bench.errors import DatasetError, NoDatasetError
-from bench.registry import import_modules
+from bench.registry import import_modules, lacking
 
 import_modules(__name__)
 
@@ -47,6 +46,6 @@ def find_source(value: str) -> tuple[Source, str]:
 def list_images(value: str, options: ListingOptions) -> Listing:
     """List the images of the data set that `value` names."""
     source, name = find_source(value)
-    if missing := [module for module in source.modules if find_spec(module) is None]:
-        raise DatasetError(f"{value} needs {', '.join(missing)}: pip install {source.extra}")
+    if missing := lacking("data source", source):
+        raise DatasetError(missing)
     return source.list_images(name, options)

@@ -26,8 +26,6 @@ from bench.data.listing import Listing, Reader, safe_name
 from bench.data.sources.base import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
 from bench.errors import DatasetError
-from bench.storage.entries import files_below, is_folder
-from bench.system.files import to_json
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
@@ -97,6 +95,7 @@ class _Extracted:
 def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, int]:
     """Extract the archive and return the CRC-32 of each file."""
     from bench.storage.cache import EXTRACTED, NotKeptError
+    from bench.system.files import to_json
 
     store = options.store
     try:
@@ -126,6 +125,8 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
 def _checksums(folder: Path) -> Mapping[str, int] | None:
     """Return the CRC-32 of each extracted file; None unless exactly these files are there, with
     these sizes."""
+    from bench.storage.entries import is_folder
+
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         sizes, checksums = manifest["sizes"], manifest["crc32"]
@@ -136,6 +137,8 @@ def _checksums(folder: Path) -> Mapping[str, int] | None:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
+    from bench.storage.entries import files_below
+
     return {name: nbytes for name, nbytes in files_below(folder) if name != MANIFEST}
 
 

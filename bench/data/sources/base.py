@@ -39,7 +39,7 @@ class Source:
     matches_path: Callable[[Path], bool] | None = None
     own_images: bool = True  # the user's own: `--groups` may name them
     modules: tuple[str, ...] = ()  # that it needs besides the core
-    extra: str = ""  # what to `pip install` to have them
+    install: str = ""  # what to `pip install` to have them
     loads_code: Callable[[str], bool] = lambda name: False  # whether a value may run foreign code
 
 

@@ -310,7 +310,7 @@ SOURCES.add(
         help="an image-classification set of TensorFlow Datasets",
         list_images=list_tfds,
         modules=("tensorflow_datasets",),
-        extra="tensorflow-datasets",
+        install="tensorflow-datasets",
         loads_code=lambda name: not INSTALLED.fullmatch(name),
     )
 )
