@@ -7,8 +7,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from plans import plan
 from rich.console import Console
-from test_run import plan
 
 from bench.cli.display import Display, human_seconds
 from bench.execution.plan import Plan

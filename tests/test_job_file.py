@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_run import DATASET, PROTOCOL, plan
+from plans import DATASET, PROTOCOL, plan
 
 from bench.errors import BenchError
 from bench.storage.records import write_dataset

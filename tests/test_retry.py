@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import tiny
 import workbench
+from plans import REQUEST, plan, plan_of, silent
 from scripted_executor import Outcome, ScriptedExecutor
-from test_run import REQUEST, plan, silent
 from user import User
 
 from bench import reports as report
 from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.execution.executors.worker_process import how_it_ended
-from bench.execution.plan import Plan, make_plan
+from bench.execution.plan import Plan
 from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase
@@ -236,17 +236,8 @@ def dataset(tmp_path: Path, store: Store) -> Dataset:
 
 def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[str, Record]:
     """The records of a run that keeps nothing of the frozen part, so that it is always run."""
-    p = make_plan(
-        [BACKBONES[name] for name in names],
-        dataset,
-        PROTOCOL,
-        replace(workbench.SETTINGS, cache=False),
-        (0,),
-        input_size=None,
-        keras_backend="tensorflow",
-        rate=1e11,
-        located=dict.fromkeys(names),
-    )
+    settings = replace(workbench.SETTINGS, cache=False)
+    p = plan_of([BACKBONES[name] for name in names], dataset, PROTOCOL, settings)
     records = execute(RunInputs(p, folder, REQUEST, store), Inline(), silent)
     return {record.trial.backbone: record for record in records}
 

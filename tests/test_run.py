@@ -15,90 +15,35 @@ import edited
 import numpy as np
 import pytest
 from abandoned import left_beside
+from plans import PROTOCOL, REQUEST, Told, backbone, plan, plan_of, silent
 from scripted_executor import DIES, Outcome, ScriptedExecutor, all_ok
 
 from bench.analysis.metrics.base import METRICS
 from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
-from bench.execution.plan import Plan, find_weights, make_plan
+from bench.execution.plan import Plan, find_weights
 from bench.execution.remaining import pending
-from bench.execution.request import RunRequest
 from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
-from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
+from bench.protocol import Phase, Unfreeze
 from bench.reports import render
 from bench.storage.arrays import arrays_path
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA, load_run, read_records, write_records
 from bench.storage.run_folder import lock_run, run_folder
-from bench.training.events import Event, Listener, Note
+from bench.training.events import Listener
 from bench.training.job import Job
 from bench.types import (
-    Backbone,
-    Dataset,
     Measuring,
     Record,
     RuntimeResult,
     Session,
     Settings,
-    Split,
     Trial,
     WeightsUsed,
 )
-
-PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
-DATASET = Dataset(
-    name="data",
-    description="",
-    classes=("a", "b"),
-    splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
-    fingerprint="f" * 64,
-)
-REQUEST = RunRequest(command=("run_bench.py",), keep_models="none")
-
-
-def backbone(name: str, **changes: object) -> Backbone:
-    return replace(Backbone(name, "a:b", "a:b", 64, ("one", "two")), **changes)  # type: ignore[arg-type]
-
-
-def plan(
-    *names: str,
-    seeds: tuple[int, ...] = (0,),
-    protocol: TrainingProtocol = PROTOCOL,
-    settings: Settings | None = None,
-    weights: LocatedWeights | None = None,
-    fractions: tuple[float, ...] = (1.0,),
-    input_size: int | None = None,
-) -> Plan:
-    return make_plan(
-        [backbone(name) for name in names],
-        DATASET,
-        protocol,
-        settings or Settings(),
-        seeds,
-        input_size=input_size,
-        keras_backend="tensorflow",
-        rate=1e11,
-        located=dict.fromkeys(names, weights),
-        fractions=fractions,
-    )
-
-
-def silent(event: Event) -> None:
-    """Listen, and say nothing."""
-
-
-class Told:
-    """Remembers what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Note):
-            self.notes.append(event.text)
 
 
 def run(
@@ -321,17 +266,7 @@ def test_an_edited_plugin_is_trained_again(tmp_path: Path, store: Store, name: s
     plugin = edited.write(tmp_path / "plugins")
 
     def planned() -> Plan:
-        return make_plan(
-            [edited.load(plugin)],
-            DATASET,
-            PROTOCOL,
-            Settings(),
-            (0,),
-            input_size=None,
-            keras_backend="tensorflow",
-            rate=1e11,
-            located={"edited": None},
-        )
+        return plan_of([edited.load(plugin)])
 
     run(planned(), tmp_path / "r", store)
     assert run(planned(), tmp_path / "r", store).ran == []
@@ -492,20 +427,13 @@ def test_fresh_moves_the_earlier_run_aside(tmp_path: Path) -> None:
 
 def test_what_cannot_be_trained_is_refused_in_the_plan() -> None:
     late = Phase("late", 1, 0.1, unfreeze=Unfreeze("from_layer", 100))
-    p = make_plan(
+    p = plan_of(
         [
             backbone("small", layers=19),
             backbone("large", layers=200),
             backbone("px", minimum_size=75),
         ],
-        DATASET,
-        replace(PROTOCOL, phases=(late,)),
-        Settings(),
-        (0,),
-        input_size=None,
-        keras_backend="tensorflow",
-        rate=1e11,
-        located=dict.fromkeys(("small", "large", "px")),
+        protocol=replace(PROTOCOL, phases=(late,)),
     )
     assert [x.backbone for x in p.planned] == ["large"]
     reasons = {s.backbone: s.reason for s in p.skipped}
@@ -532,18 +460,8 @@ def test_records_survive_the_disk(tmp_path: Path) -> None:
 
 def test_robustness_is_estimated_for_pretrained_backbones_only() -> None:
     def seconds(name: str, weights: LocatedWeights | None, robustness: bool) -> float:
-        made = make_plan(
-            [backbone(name, gmacs=1.0)],
-            DATASET,
-            PROTOCOL,
-            Settings(),
-            (0,),
-            input_size=None,
-            keras_backend="tensorflow",
-            rate=1e11,
-            located={name: weights},
-            measuring=Measuring(robustness=robustness),
-        )
+        measuring = Measuring(robustness=robustness)
+        made = plan_of([backbone(name, gmacs=1.0)], weights=weights, measuring=measuring)
         (planned,) = made.planned
         assert planned.cost is not None
         return planned.cost.shared + planned.cost.each

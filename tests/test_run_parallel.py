@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from plans import REQUEST, plan, silent
 from scripted_executor import DIES, HANGS, PATIENCE, Outcome, ScriptedExecutor
-from test_run import REQUEST, plan, silent
 
 from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import tiny
-from test_run import plan
+from plans import plan
 
 from bench.execution.estimate import Cost, trial_cost
 from bench.execution.progress import TimeLeft

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from test_run import plan
+from plans import plan
 
 from bench.system.files import to_json
 from bench.training.events import Note, decode

@@ -8,17 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import tiny
+from plans import plan_of, silent
 
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
-from bench.execution.plan import make_plan
 from bench.execution.request import RunRequest
 from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
-from bench.training.events import Event
 from bench.types import KeepModels, Measuring, Settings
 
 CLASSES = ("=cat", "dog & co", "fox")
@@ -36,10 +35,6 @@ SETTINGS = Settings()
 MEASURING = Measuring(latency_seconds=0.02)
 
 
-def silent(event: Event) -> None:
-    """Listen, and say nothing."""
-
-
 def make(
     home: Path,
     *,
@@ -52,18 +47,8 @@ def make(
     tiny.write_images(home / "data", COUNTS, CLASSES)
     store = Store(home / "cache")
     listing = datasets.list_dataset(str(home / "data"), store=store)
-    plan = make_plan(
-        [BACKBONES["tiny"]],
-        datasets.prepare(listing, [tiny.SIZE], store=store),
-        PROTOCOL,
-        settings,
-        seeds,
-        input_size=None,
-        keras_backend="tensorflow",
-        rate=1e11,
-        located={"tiny": None},
-        measuring=measuring,
-    )
+    dataset = datasets.prepare(listing, [tiny.SIZE], store=store)
+    plan = plan_of([BACKBONES["tiny"]], dataset, PROTOCOL, settings, seeds, measuring=measuring)
     folder = home / "results" / "r"
     request = RunRequest(command=("run_bench.py", "--run", "r"), keep_models=keep)
     records = execute(RunInputs(plan, folder, request, store), Inline(), silent)

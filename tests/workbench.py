@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tiny
+from plans import plan_of
 
 from bench import data as datasets
-from bench.execution.plan import make_plan
 from bench.models.backends.base import Array
 from bench.models.backends.base import Backend as KerasBackend
 from bench.models.network import Network, build_head, initialise_head, snapshot
@@ -103,18 +103,7 @@ def run(
     backbone: Backbone = tiny.TINY,
 ) -> tuple[list[Evidence], Heard]:
     """Run one backbone's trials as a worker does; a trial that fails is an error here."""
-    plan = make_plan(
-        [backbone],
-        dataset,
-        protocol,
-        settings,
-        seeds,
-        input_size=None,
-        keras_backend="tensorflow",
-        rate=1e11,
-        located={backbone.name: None},
-        fractions=fractions,
-    )
+    plan = plan_of([backbone], dataset, protocol, settings, seeds, fractions=fractions)
     job = Job(
         trials=plan.trials,
         protocol=protocol,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-Tree = Callable[[Path, Mapping[str, int]], Path]
+from trees import Tree
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Tree
+from trees import Tree
 
 from bench.data import list_dataset, prepare
 from bench.data.sources import archive

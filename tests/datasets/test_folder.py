@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Tree
+from trees import Tree
 
 from bench.data.listing import Listing
 from bench.data.sources.folder import list_folder

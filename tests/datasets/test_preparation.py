@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import Tree
 from PIL import Image
+from trees import Tree
 
 from bench.data import Listing, Reader, images, leave_out, list_dataset, prepare, restore
 from bench.errors import DatasetError

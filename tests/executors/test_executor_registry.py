@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_run import REQUEST, plan, silent
+from plans import REQUEST, plan, silent
 
 from bench.errors import OutOfMemoryError, UnknownNameError, UsageError, WorkerDiedError
 from bench.execution import executors

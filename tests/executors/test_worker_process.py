@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_run import REQUEST, plan, silent
+from plans import REQUEST, plan, silent
 
 from bench.errors import WorkerDiedError
 from bench.execution.executors import watch

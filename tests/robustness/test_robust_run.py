@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from trained_run import silent
+from plans import plan_of, silent
 
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
-from bench.execution.plan import Plan, make_plan
+from bench.execution.plan import Plan
 from bench.execution.request import RunRequest
 from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
@@ -39,19 +39,10 @@ def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[[Meas
     dataset = datasets.prepare(listing, [tiny.SIZE], store=store)
 
     def plan(measuring: Measuring) -> Plan:
-        return make_plan(
-            [tiny.TINY],
-            dataset,
-            PROTOCOL,
-            Settings(weights=str(tmp_path)),
-            (0,),
-            fractions=(0.5, 1.0),
-            input_size=None,
-            keras_backend="tensorflow",
-            rate=1e11,
-            located={"tiny": LocatedWeights("file", str(weights), weights.name)},
-            measuring=measuring,
-        )
+        settings = Settings(weights=str(tmp_path))
+        located = LocatedWeights("file", str(weights), weights.name)
+        more = {"fractions": (0.5, 1.0), "measuring": measuring}
+        return plan_of([tiny.TINY], dataset, PROTOCOL, settings, weights=located, **more)
 
     return plan
 

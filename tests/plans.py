@@ -1,0 +1,75 @@
+"""Plans over a data set of two images, which only a scripted executor can carry out; listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.execution.plan import Plan, make_plan
+from bench.execution.request import RunRequest
+from bench.models.weights import LocatedWeights
+from bench.protocol import Head, Phase, TrainingProtocol
+from bench.training.events import Event, Note
+from bench.types import Backbone, Dataset, Settings, Split
+
+PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
+DATASET = Dataset(
+    name="data",
+    description="",
+    classes=("a", "b"),
+    splits={name: Split(("x", "y"), (0, 1)) for name in ("train", "validation", "test")},
+    fingerprint="f" * 64,
+)
+REQUEST = RunRequest(command=("run_bench.py",), keep_models="none")
+
+
+def backbone(name: str, **changes: object) -> Backbone:
+    """Declare a backbone that nobody can build."""
+    return replace(Backbone(name, "a:b", "a:b", 64, ("one", "two")), **changes)  # type: ignore[arg-type]
+
+
+def plan_of(
+    backbones: Sequence[Backbone],
+    dataset: Dataset = DATASET,
+    protocol: TrainingProtocol = PROTOCOL,
+    settings: Settings | None = None,
+    seeds: Sequence[int] = (0,),
+    *,
+    weights: LocatedWeights | None = None,
+    input_size: int | None = None,
+    **more: Any,
+) -> Plan:
+    """Plan trials of these backbones, all with the same weights; None: random ones."""
+    return make_plan(
+        backbones,
+        dataset,
+        protocol,
+        settings or Settings(),
+        seeds,
+        input_size=input_size,
+        keras_backend="tensorflow",
+        rate=1e11,
+        located={backbone.name: weights for backbone in backbones},
+        **more,
+    )
+
+
+def plan(*names: str, **more: Any) -> Plan:
+    """Plan trials of backbones with these names."""
+    return plan_of([backbone(name) for name in names], **more)
+
+
+def silent(event: Event) -> None:
+    """Listen, and say nothing."""
+
+
+class Told:
+    """Remembers what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.notes.append(event.text)
