@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,12 +24,28 @@ os.environ["BACKBONE_BENCH_STATE"] = STATE.name
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 
+# The files that take longest, the longest first.
+LONGEST = (
+    "test_contract.py",
+    "test_retry.py",
+    "test_frozen_training.py",
+    "test_end_to_end.py",
+    "test_stage.py",
+    "test_faults.py",
+    "test_precision.py",
+    "test_check.py",
+    "test_html_browser.py",
+    "test_export_formats.py",
+    "test_rebuild.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist, begin with the files that have the most slow tests: one that began last
-    would leave the other processes idle."""
+    """With pytest-xdist, begin with the longest files: one that began last would leave the other
+    processes idle."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-        items.sort(key=lambda item: -slow[item.path])
+        place = {name: number for number, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from bench.models.backends.base import current
 from bench.models.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2, unfreeze=Unfreeze("stages", 2))
 BATCH = 8
 IMAGES = 25  # the last batch holds one image; filled up, most of its parts are padding

@@ -25,6 +25,8 @@ from bench.models.network import macs
 from bench.registry import BACKBONES
 from bench.types import Backbone, WeightsFile
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 RIGHT = replace(tiny.TINY, parameters=1_490, layers=22, gmacs=79_872e-9)
 IMAGE = (32, 32, 3)
 

@@ -18,6 +18,7 @@ from bench.models.fingerprint import code_digest
 from bench.types import PackagedWeights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", edited.EDITS)
 def test_an_edit_changes_the_digest(tmp_path: Path, name: str) -> None:
     plugin = edited.write(tmp_path)
@@ -33,6 +34,7 @@ def test_where_the_plugin_lies_does_not_matter(tmp_path: Path) -> None:
     assert code_digest(edited.load(tmp_path / "there" / "plugin.py")) == before
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_same() -> None:
     code = (
         "import tiny; from bench.models.fingerprint import code_digest as digest; "

@@ -172,6 +172,7 @@ def _failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException
     monkeypatch.setattr(f"bench.cli.commands.{command}_command.main", main)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="has no /dev/full")
 def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     def listed(redirected: str) -> tuple[int, str]:

@@ -12,6 +12,8 @@ import workbench
 
 from bench.storage.cache import Store
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 def test_a_network_that_gives_no_numbers(tmp_path: Path, store: Store) -> None:
     def nothing(pixels: Any) -> Any:

@@ -15,6 +15,8 @@ from bench.training.augment import PLAIN
 from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 COUNT = 5
 
 

@@ -21,6 +21,8 @@ from bench.training.job import Blueprint
 from bench.training.prepared import ForwardPassCache, build
 from bench.types import Backbone
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
     """Of some images through the network's cache, and whether they were found there."""

@@ -16,6 +16,8 @@ from bench.models.folding import folded
 from bench.models.network import Network, build_head, initialise_head, weighted_loss
 from bench.protocol import Head, Phase, Unfreeze
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 def test_by_hand() -> None:
     image = keras.Input((1, 1, 1))

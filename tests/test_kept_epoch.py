@@ -16,6 +16,8 @@ from bench.protocol import EarlyStopping, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.types import Epoch, PhaseResult, Validation
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 STOPPING = EarlyStopping(patience=1)
 
 

@@ -14,11 +14,12 @@ from user import PLUGINS, User
 
 from bench.storage.records import read_records
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 SEEDS = ("--seeds", "8")
 KILLS = 5
 
 
-@pytest.mark.slow
 def test_killed_at_any_instant_it_goes_on(tmp_path: Path) -> None:
     user = User(tmp_path)
 

@@ -80,6 +80,7 @@ def test_who_is_not_known_is_given_longer_but_not_for_ever(
     assert told == ["waiting for another process, which holds the lock of this"] * 4
 
 
+@pytest.mark.slow
 def test_who_works_is_waited_for(tmp_path: Path, told: list[str]) -> None:
     path = tmp_path / "lock"
     with _held(path, 1.0, "busy"), locks.locked(path, "this"):

@@ -19,6 +19,8 @@ from bench.inference.runtimes import RUNTIMES
 from bench.registry import BACKBONES, import_modules
 from bench.storage.records import load_run
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 RUNTIME = """
 from bench.inference.runtimes.base import RUNTIMES, Runtime
 

@@ -20,6 +20,8 @@ from bench.inference.prediction import BATCH, DecodedAhead, answers, find_images
 from bench.storage.records import load_run
 from bench.storage.trained import best_first
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 @pytest.fixture
 def results(trained_run: Path, tmp_path: Path, tiny_backbone: None) -> Path:

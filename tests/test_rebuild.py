@@ -29,6 +29,8 @@ from bench.storage.trained import (
 )
 from bench.types import WeightsUsed
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 @pytest.fixture
 def copy(trained_run: Path, tmp_path: Path) -> Path:

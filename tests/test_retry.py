@@ -242,6 +242,7 @@ def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[
     return {record.trial.backbone: record for record in records}
 
 
+@pytest.mark.slow
 def test_a_trial_short_of_memory_ends_with_the_same_batch(
     hungry: Hungry, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
@@ -260,6 +261,7 @@ def test_a_trial_short_of_memory_ends_with_the_same_batch(
         assert "Trained as 2 x 4 images with accumulated gradients" in text
 
 
+@pytest.mark.slow
 def test_a_trial_that_never_fits_fails_and_the_next_is_run(
     hungry: Hungry, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:

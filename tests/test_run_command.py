@@ -71,6 +71,7 @@ def _lose_reports(results: Path) -> None:
         (results / path).unlink()
 
 
+@pytest.mark.slow
 def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
     run: Callable[..., int], results: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
     assert _reports(results) == list(REPORTS)
 
 
+@pytest.mark.slow
 def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     assert _reports(results) == []
 
 
+@pytest.mark.slow
 def test_the_margin_is_the_runs_and_none_of_its_trials(
     run: Callable[..., int], results: Path
 ) -> None:
@@ -114,6 +117,7 @@ def test_the_margin_is_the_runs_and_none_of_its_trials(
     assert executor.ran == [("tiny", 0)]
 
 
+@pytest.mark.slow
 def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +136,7 @@ def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
     assert main(["report", "r", "--results", str(results)]) == 3
 
 
+@pytest.mark.slow
 def test_a_run_whose_download_failed_for_a_passing_reason_ends_with_3(
     run: Callable[..., int],
     tmp_path: Path,
@@ -167,6 +172,7 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
     assert not results.exists()
 
 
+@pytest.mark.slow
 def test_batches_larger_than_the_data_are_told_with_the_run(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +241,7 @@ def test_a_dry_run_decodes_and_writes_nothing(
     assert "audit     not known before the images are decoded" in text
 
 
+@pytest.mark.slow
 def test_a_dry_run_over_decoded_images_knows_what_is_done(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,6 +259,7 @@ def test_a_dry_run_over_decoded_images_knows_what_is_done(
     assert "audit     not known" not in text
 
 
+@pytest.mark.slow
 def test_no_audit_looks_for_no_copies_and_says_so_in_the_report(
     run: Callable[..., int], tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +292,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> User:
     return user
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -380,6 +380,7 @@ def _make_in_process(root: Path, queue: Any) -> None:
     queue.put((entry.reused, int(entry.array()[0, 0])))
 
 
+@pytest.mark.slow
 def test_two_processes_make_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

@@ -7,12 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.protocol import Augment
 from bench.storage.cache import Store
 from bench.training.features import Stored
 from bench.training.phases import Subset, stratified
+
+pytestmark = pytest.mark.slow  # it builds networks
 
 
 def test_a_share_of_each_class_and_at_least_one_image() -> None:

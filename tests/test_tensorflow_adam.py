@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from bench.models.backends import tensorflow_adam
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 def test_three_steps_are_those_of_keras() -> None:
     rng = np.random.default_rng(0)

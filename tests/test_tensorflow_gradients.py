@@ -14,6 +14,8 @@ from keras import layers
 
 from bench.models.backends import tensorflow_gradients
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 @pytest.mark.parametrize(
     ("size", "strides", "padding"),

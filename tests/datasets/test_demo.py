@@ -38,6 +38,7 @@ def test_a_picture_depends_on_its_name_alone() -> None:
         assert (image.mode, image.size) == ("RGB", (SIDE, SIDE))
 
 
+@pytest.mark.slow
 def test_no_two_pictures_are_alike() -> None:
     names = [f"{s}/{c}/{k:04d}" for s in SPLITS for c in CLASSES for k in range(6)]
     small = [

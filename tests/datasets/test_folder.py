@@ -138,6 +138,7 @@ def nested(folder: Path, name: str, depth: int) -> Iterator[None]:
         os.chdir(before)
 
 
+@pytest.mark.slow
 def test_folders_nested_deeper_than_the_stack(tmp_path: Path, tree: Tree) -> None:
     root = tree(tmp_path, {"a": 4, "b": 4})
     with nested(root / "a", "d", 1100):

@@ -17,6 +17,8 @@ from bench.errors import DatasetError
 from bench.registry import import_modules
 from bench.storage.cache import Store
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 DUMMY = """
 from dataclasses import replace
 

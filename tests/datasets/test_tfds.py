@@ -135,6 +135,7 @@ def test_splits_of_the_set_are_used_where_there_are_any(
     assert listing.notes == notes
 
 
+@pytest.mark.slow
 def test_an_unknown_name_is_answered_with_the_nearest(store: Store, folder: Path) -> None:
     with pytest.raises(DatasetError, match=r"no data set 'tiny_colour'.*mean .*tiny_colours"):
         listed("tiny_colour", store, folder)

@@ -48,6 +48,7 @@ def test_one_that_does_nothing_is_ended(stopped: bool) -> None:
     assert "used no processor time for" in watching.reason
 
 
+@pytest.mark.slow
 def test_one_that_works_without_a_word_is_left_alone() -> None:
     with _shell(BUSY) as process, Watch(process.pid, process.kill) as watching:
         time.sleep(4 * IDLE_SECONDS)
@@ -55,6 +56,7 @@ def test_one_that_works_without_a_word_is_left_alone() -> None:
     assert watching.reason == ""
 
 
+@pytest.mark.slow
 def test_one_that_waits_and_says_so_is_left_alone() -> None:
     with _shell(f"exec {IDLE}") as process, Watch(process.pid, process.kill) as watching:
         until = time.monotonic() + 4 * IDLE_SECONDS

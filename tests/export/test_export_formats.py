@@ -24,6 +24,8 @@ from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import Run, load_run
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 Array = NDArray[np.generic]
 CLASSES = ["=cat", "dog & co", "fox"]
 

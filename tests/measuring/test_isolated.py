@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and resets peaks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="forks, and resets peaks"),
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = """

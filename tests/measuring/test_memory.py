@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="resets peaks")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="resets peaks")]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BEGIN = """

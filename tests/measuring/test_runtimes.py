@@ -19,6 +19,8 @@ from bench.models.backends.base import current
 from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 EXACT = 1e-4
 ROUNDED = {"litert_float16": 0.01, "litert_int8": 0.1, "onnx_int8": 0.1}
 IMAGES = tiny.images(19, 3)[0]  # not a whole number of batches

@@ -24,6 +24,8 @@ from bench.storage.trained import weights_path
 from bench.training.events import Event, Listener, RecordMade
 from bench.training.job import Job
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 
 class Broken(Runtime):
     """A runtime that cannot convert."""

@@ -57,6 +57,7 @@ def test_bins_are_fifteenths_and_hold_their_upper_end() -> None:
     assert [b.images for b in bins_of(np.zeros(4, int), sure(edges))] == [1, 2, 1]
 
 
+@pytest.mark.slow
 def test_chance_by_hand_and_as_simulated() -> None:
     # Right answers of 100 images at 80% scatter by sqrt(100 * 0.8 * 0.2) = 4.
     assert chance_ece(sure([0.8] * 100)) == pytest.approx(sqrt(2 / pi) * 4 / 100)

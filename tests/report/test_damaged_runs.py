@@ -240,6 +240,7 @@ def test_a_trial_whose_arrays_are_gone_has_no_figures_and_no_rank(folder: Path) 
     assert table["rank"].to_dict() == {"two": 1, "one": None}
 
 
+@pytest.mark.slow
 def test_of_lines_written_twice_the_last_one_counts(folder: Path) -> None:
     path = folder / "records.jsonl"
     first, second = path.read_text().splitlines()

@@ -43,6 +43,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
     runs = listed(results)["runs"]
     assert [run["name"] for run in runs] == ["newer # %", "older"]
@@ -53,6 +54,7 @@ def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
     assert runs[0]["failed"]["value"] == 1
 
 
+@pytest.mark.slow
 def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: Path) -> None:
     (dataset,) = listed(results)["datasets"]
     histories = {b["label"]: b["runs"] for b in dataset["backbones"]}
@@ -63,6 +65,7 @@ def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: 
     assert all("value" in run["latency"] for run in histories["beta"])
 
 
+@pytest.mark.slow
 def test_a_run_that_refuses_to_rank_has_no_best(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "mixed", (Net("alpha"), Net("beta")))
     first, second = read_records(folder)
@@ -73,6 +76,7 @@ def test_a_run_that_refuses_to_rank_has_no_best(tmp_path: Path) -> None:
     assert (run["best"], run["recommended"], run["accuracy"]) == ("–", "–", {"text": "–"})
 
 
+@pytest.mark.slow
 def test_the_best_is_the_verdicts_over_the_seeds_that_all_have(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "one", (Net("alpha", 3.4), Net("beta", 3.0)), seeds=(0, 1))
     kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("beta", 1)]
@@ -108,6 +112,7 @@ def test_a_damaged_run_does_not_keep_the_others_from_the_list(
     assert sorted(run["name"] for run in listed(tmp_path)["runs"]) == ["bad", "good"]
 
 
+@pytest.mark.slow
 def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> None:
     mine, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
     made(mine, "one", 1)
@@ -118,6 +123,7 @@ def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> Non
     assert not (elsewhere / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_open_shows_the_page_or_says_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

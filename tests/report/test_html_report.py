@@ -196,6 +196,7 @@ def test_a_run_without_results_has_a_page(tmp_path: Path, nets: list[Net]) -> No
     assert data["overview"]["verdict"]["sentence"]
 
 
+@pytest.mark.slow
 def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Path) -> None:
     nets = [Net(f"net{i}", 2 + i / 10, 10 + i) for i in range(10)]
     classes = [f"class {i}" for i in range(10)]

@@ -17,6 +17,8 @@ from bench.analysis.metrics.base import METRICS
 from bench.registry import import_modules
 from bench.reports.terminal import results
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 DUMMY = """
 from bench.analysis.metrics.base import METRICS, Column, Metric
 

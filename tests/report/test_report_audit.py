@@ -94,6 +94,7 @@ def rendered(folder: Path, audit: KeptAudit | None) -> str:
     return (folder / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path):
     text = rendered(tmp_path / "run", kept(PAIR))
     leak = (
@@ -109,12 +110,14 @@ def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path)
     assert "random init" not in section
 
 
+@pytest.mark.slow
 def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     rendered(tmp_path / "run", kept(PAIR))
     report.show(report.read(tmp_path / "run"), Console(width=300))
     assert "! 1 of 60 test images (1.7%) have a copy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
     text = rendered(tmp_path / "clean", kept())
     assert "no test image leaked into train or validation." in text
@@ -122,6 +125,7 @@ def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
     assert "## Data audit" not in rendered(tmp_path / "old", None)
 
 
+@pytest.mark.slow
 def test_groups_and_extensions_are_named(tmp_path: Path):
     images = (PAIR.first, PAIR.second, Located("test/00003.png", "test", 1))
     audit = dataclasses.replace(
@@ -136,6 +140,7 @@ def test_groups_and_extensions_are_named(tmp_path: Path):
     assert "- train/x.jpg: a PNG file\n" in text
 
 
+@pytest.mark.slow
 def test_what_an_audit_names_stays_text(tmp_path: Path):
     hostile = WrongExtension("train/x.jpg", "<b>|@me")
     audit = dataclasses.replace(kept().audit, wrong_extensions=(hostile,))

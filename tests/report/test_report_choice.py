@@ -64,6 +64,7 @@ def reasons(choice: Choice) -> dict[str, list[str]]:
     return {c.backbone: [r.reason for r in c.refusals] for c in choice.refused}
 
 
+@pytest.mark.slow
 def test_of_what_is_shown_to_be_within_the_margin_the_quickest_is_taken(folder: Path) -> None:
     choice = chosen(folder)
     assert choice.pick is not None
@@ -158,6 +159,7 @@ def converted(folder: Path, right: dict[str, int], *, runtime: str = "small_int8
     return folder
 
 
+@pytest.mark.slow
 def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path) -> None:
     # Sharp is the best in Keras, with 99%, and hardly right once converted; blunt keeps its 90%.
     folder = converted(made(tmp_path / "r"), {"sharp": 220, "blunt": 360, "fast": -1})
@@ -238,6 +240,7 @@ def test_the_reference_named_is_the_same_as_none(folder: Path) -> None:
     assert named.runners_up == unnamed.runners_up
 
 
+@pytest.mark.slow
 def test_the_hints_lead_to_what_was_judged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +283,7 @@ def test_what_may_not_be_ranked_is_not_chosen_from(tmp_path: Path) -> None:
         chosen(folder)
 
 
+@pytest.mark.slow
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["choose", "r", "--results", str(folder.parent)]
     assert main([*words, "--max-latency-ms", "12"]) == 0

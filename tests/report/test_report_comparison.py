@@ -168,6 +168,7 @@ def test_what_differs_besides_is_told(tmp_path: Path) -> None:
     assert fields["batch_size"] == ("32", "64")
 
 
+@pytest.mark.slow
 def test_the_command_and_its_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path / "a", wrong=4)
     made(tmp_path / "b", wrong=14, latency=0.012)

@@ -56,6 +56,7 @@ LONG_NAMES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "classes",
     [
@@ -104,11 +105,13 @@ def crowd(count: int) -> list[Net]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 6, 60])
 def test_accuracy_against_latency_is_legible(tmp_path: Path, count: int) -> None:
     assert_legible(tradeoff.draw(findings(tmp_path, crowd(count), images=300)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 30])
 def test_reliability_diagrams_are_legible(tmp_path: Path, count: int) -> None:
     drawn = calibration.draw(findings(tmp_path, crowd(count + 1)[1:], images=100))

@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("formats") / "r", seeds=(0, 1))
 
 
+@pytest.mark.slow
 def test_json_keeps_to_its_published_schema(folder: Path, tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(json_report.SCHEMA.read_text())
@@ -140,6 +141,7 @@ def test_checksums_are_those_of_tfrecord_files() -> None:
     assert tensorboard._checksum(b"123456789") == struct.pack("<I", masked)
 
 
+@pytest.mark.slow
 def test_mlflow_finds_the_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -155,6 +157,7 @@ def test_mlflow_finds_the_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(client.get_metric_history(run.info.run_id, "loss/train")) == 10
 
 
+@pytest.mark.slow
 def test_wandb_writes_offline_runs(folder: Path) -> None:
     pytest.importorskip("wandb")
     (path,) = formats.write(folder, ["wandb"])
@@ -172,6 +175,7 @@ def test_a_missing_package_is_named_with_its_extra() -> None:
         formats.need("nosuchpackage", "x")
 
 
+@pytest.mark.slow
 def test_names_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert formats.parse("pr, json,") == ["pr", "json"]
     with pytest.raises(UnknownNameError, match=r"unknown format 'jsn'\. Did you mean 'json'"):

@@ -119,6 +119,7 @@ def test_seeds_are_averaged_at_each_size(tmp_path: Path) -> None:
     assert found.points["alpha"][0].low < wilson(25, 40)[0]  # seeds add to what images leave open
 
 
+@pytest.mark.slow
 def test_the_report_has_the_curves(tmp_path: Path) -> None:
     add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
     report.render(tmp_path)
@@ -193,6 +194,7 @@ def test_an_order_that_holds_at_every_rate_is_no_flip(tmp_path: Path) -> None:
     assert found.at_the_edge == ("alpha", "beta")
 
 
+@pytest.mark.slow
 def test_the_report_has_the_rates(tmp_path: Path) -> None:
     make_run(tmp_path, NETS, images=IMAGES)
     tune(
@@ -234,6 +236,7 @@ def test_flips_are_corrected_for_the_rates_and_the_pairs() -> None:
     assert not flip.significant
 
 
+@pytest.mark.slow
 def test_equal_backbones_rarely_flip() -> None:
     """Ten of them at six rates; the benchmark does this for longer: at most 5% of the runs."""
     corrected, plain = false_flips(30, 1, 200)

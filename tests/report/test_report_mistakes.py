@@ -97,6 +97,7 @@ def mistaken_run(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None:
     folder = mistaken_run(tmp_path / "run")
     assert report.shown_images(report.read(folder)) == (3, 5)
@@ -111,6 +112,7 @@ def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None
     assert "label_suspects" not in text
 
 
+@pytest.mark.slow
 def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> None:
     folder = mistaken_run(tmp_path / "run")
     split = Split(tuple("abcdefgh"), (0, 1) * 4, tuple(f"{i:064x}" for i in range(8)))
@@ -158,6 +160,7 @@ def test_a_sheet_says_label_answer_and_file() -> None:
     assert drawn.get_figwidth() > sheet.COLUMNS * sheet.SIDE
 
 
+@pytest.mark.slow
 def test_hostile_file_names_stay_text(tmp_path: Path) -> None:
     folder = mistaken_run(tmp_path / "run")
     described = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))

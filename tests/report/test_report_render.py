@@ -83,6 +83,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_stored_records_give_the_stored_report(tmp_path: Path) -> None:
     folder = tiny_run(tmp_path / "tiny")
     report.render(folder, latex=True)
@@ -95,6 +96,7 @@ def test_stored_records_give_the_stored_report(tmp_path: Path) -> None:
     assert lines == (EXPECTED / "terminal.txt").read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.slow
 def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
     written = report.render(folder)
@@ -132,6 +134,7 @@ def test_every_file_is_there_and_every_link_leads_somewhere(tmp_path: Path) -> N
     assert not list(folder.rglob(".*"))  # nothing half-written is left behind
 
 
+@pytest.mark.slow
 def test_rendering_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:1])
     first = {path: path.read_bytes() for path in report.render(folder)}
@@ -175,6 +178,7 @@ def test_missing_arrays_leave_the_rest(tmp_path: Path) -> None:
     assert "its arrays are missing" in (folder / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_run_whose_description_is_bare_is_reported(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:1])
     (folder / "run.json").write_text(json.dumps({"schema": 1}))
@@ -187,6 +191,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         report.render(tmp_path)
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     excluded = [Excluded(f"train/{name}.jpg", name) for name in HOSTILE]
     nets = [SIX[0], Net("=evil|`net`\n<b>"), Net("broken", fails=HOSTILE[0] + HOSTILE[2])]
@@ -229,6 +234,7 @@ def test_hostile_runtimes_stay_text(tmp_path: Path) -> None:
     assert not {c for c in text if c != "\n" and not c.isprintable()}
 
 
+@pytest.mark.slow
 def test_seeds_are_averaged_in_every_format(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2], seeds=(0, 1, 2))
     report.render(folder, latex=True)
@@ -237,6 +243,7 @@ def test_seeds_are_averaged_in_every_format(tmp_path: Path) -> None:
     assert len(rows(folder / "summary.csv")) == 6  # one line a trial all the same
 
 
+@pytest.mark.slow
 def test_two_hundred_trials_take_less_than_five_seconds_and_no_keras(tmp_path: Path) -> None:
     nets = [Net(f"net{i}", 2 + i / 10, 10 + 3 * i) for i in range(20)]
     folder = make_run(tmp_path, nets, seeds=range(10))
@@ -261,6 +268,7 @@ def test_two_hundred_trials_take_less_than_five_seconds_and_no_keras(tmp_path: P
     assert float(result.stdout) < 5
 
 
+@pytest.mark.slow
 def test_the_guide_explains_every_column_and_file(tmp_path: Path) -> None:
     guide = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     folder = make_run(tmp_path)
@@ -295,6 +303,7 @@ def test_latest_replaces_a_text_file_and_never_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "latest").is_dir()
 
 
+@pytest.mark.slow
 def test_what_a_killed_report_left_half_written_is_gone(tmp_path: Path) -> None:
     folder = tiny_run(tmp_path / "r")
     left = [left_beside(folder / "figures" / "a.png"), left_beside(tmp_path / "index.html")]

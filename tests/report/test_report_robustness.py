@@ -33,6 +33,7 @@ def corrupted_run(folder: Path, nets: list[Net], seeds: tuple[int, ...] = (0,)) 
     return folder
 
 
+@pytest.mark.slow
 def test_the_table_and_the_file_by_hand(tmp_path: Path) -> None:
     folder = corrupted_run(tmp_path / "run", [Net("one"), Net("two")], seeds=(0, 1))
     names = {path.name for path in report.render(folder)}
@@ -68,6 +69,7 @@ def test_only_the_seeds_that_all_finished_count(tmp_path: Path) -> None:
     assert [row.mean for row in found.rows.values()] == pytest.approx([26 / 30, 26 / 30])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2])
     names = {path.name for path in report.render(folder)}
@@ -75,6 +77,7 @@ def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
     assert "Robustness" not in (folder / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 20])
 def test_the_picture_says_every_accuracy(tmp_path: Path, count: int) -> None:
     nets = [Net(f"a_backbone_with_a_very_long_name_of_its_own_{i}") for i in range(count)]

@@ -119,6 +119,7 @@ def test_the_cheapest_within_the_margin_is_taken(tmp_path: Path) -> None:
     assert found.table["verdict"].tolist() == ["best", "within 1 point"]
 
 
+@pytest.mark.slow
 def test_the_margin_is_the_runs_or_the_commands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +209,7 @@ def test_table_and_verdict_have_the_same_accuracy_over_the_seeds_that_all_have(
     assert "Compared on the 2 of 3 seeds that all of them finished." in verdict.certainty
 
 
+@pytest.mark.slow
 def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
     assert "Two seeds show too little" in found.verdict.certainty
@@ -227,6 +229,7 @@ def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
     assert "One seed" not in found.verdict.sentence
 
 
+@pytest.mark.slow
 def test_without_a_shared_seed_nothing_is_compared(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
     kept = [r for r in found.run.records if (r.trial.backbone == "a") == (r.trial.seed == 0)]
@@ -253,6 +256,7 @@ def test_random_weights_take_no_part(tmp_path: Path) -> None:
     assert "No pretrained backbone finished" in verdict.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "change"),
     [
@@ -299,6 +303,7 @@ def test_several_seeds_widen_the_interval(tmp_path: Path) -> None:
     assert far["accuracy_low"] < 0.85
 
 
+@pytest.mark.slow
 def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 12))]})
     report.render(tmp_path)
@@ -330,6 +335,7 @@ def test_what_must_not_be_ranked_is_not_averaged(tmp_path: Path) -> None:
     assert "a; default e for a" in found.verdict.sentence
 
 
+@pytest.mark.slow
 def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     findings = made(folder, CLOSE, images=1000)
@@ -385,6 +391,7 @@ def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) ->
     assert "100%" not in findings.verdict.certainty
 
 
+@pytest.mark.slow
 def test_rows_of_single_trials_are_not_called_means(tmp_path: Path) -> None:
     """Trials that may not be ranked are shown one by one, also where there are several seeds."""
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})

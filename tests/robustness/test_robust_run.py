@@ -26,6 +26,8 @@ from bench.training.job import Job
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
 from bench.types import Measuring, Settings
 
+pytestmark = pytest.mark.slow  # it builds networks
+
 PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 
 
@@ -72,7 +74,6 @@ class Lagging(Inline):
             listener(event)
 
 
-@pytest.mark.slow
 def test_asking_about_corruptions_keeps_what_was_timed_just_before(
     tmp_path: Path, store: Store, planned: Callable[[Measuring], Plan]
 ) -> None:
@@ -86,7 +87,6 @@ def test_asking_about_corruptions_keeps_what_was_timed_just_before(
     assert "robustness" in record.seconds
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("later", [False, True])
 def test_the_trained_model_answers_corrupted_images(
     tmp_path: Path,

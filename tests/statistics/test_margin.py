@@ -107,6 +107,7 @@ def test_where_seeds_differ_more_images_do_not_help_and_more_seeds_do() -> None:
     assert 3 < found.seeds < 100
 
 
+@pytest.mark.slow
 def test_the_recommendation_is_not_far_from_the_best() -> None:
     """In the benchmark's world of 12 unequal backbones; the old rule took one 13 points worse."""
     found = loss(20, 2)

@@ -87,6 +87,7 @@ def test_all_pairs_are_compared_once() -> None:
     assert all(c.p_holm >= c.p for c in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_equals_are_rarely_told_apart(seeds: int) -> None:
     """The benchmark does this for longer: at most 5% of the families."""

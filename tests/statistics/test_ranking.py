@@ -48,6 +48,7 @@ def test_the_same_is_drawn_every_time() -> None:
     assert stability(answers).first.tolist() == stability(answers).first.tolist()
 
 
+@pytest.mark.slow
 def test_twenty_backbones_of_ten_seeds_take_less_than_a_second() -> None:
     answers = np.random.default_rng(0).random((20, 10, 500)) < 0.95
     taken = []
