@@ -1,7 +1,7 @@
 """The nouns of the benchmark, all on one page.
 
 A `Backbone` is a declaration. A `Dataset` is named splits of labelled images. A `TrainingProtocol`
-(in `protocol.py`, read from TOML) says how to train. A `Trial` is one backbone on one dataset under
+(in `protocol/`, read from TOML) says how to train. A `Trial` is one backbone on one dataset under
 one protocol with one seed; a `Record` is what came of it. Nothing here computes, reads a file or
 imports Keras.
 """
@@ -168,7 +168,7 @@ class Trial:
     settings: Settings
     key: str  # content hash of all the others
     fraction: float = 1.0  # of the training images, for a learning curve
-    code: str = ""  # digest of the backbone's code (`code_digest.py`); "" in older records
+    code: str = ""  # digest of the backbone's code (`fingerprint.py`); "" in older records
 
 
 @dataclass(frozen=True)
