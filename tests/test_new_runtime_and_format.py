@@ -101,12 +101,12 @@ def test_help_and_list_show_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"], packages=["backbones"]) == 0
     listed = json.loads(capsys.readouterr().out)
     runtimes = {row["name"]: row for row in listed["runtimes"]}
-    assert runtimes["eager"]["here"] == "yes"
+    assert runtimes["eager"]["available"] == "yes"
     assert runtimes["eager"]["summary"] == "the Keras model, called layer by layer"
-    assert "`pip install 'quantum-runtime'`" in runtimes["quantum"]["here"]
+    assert "`pip install 'quantum-runtime'`" in runtimes["quantum"]["available"]
     formats = {row["name"]: row for row in listed["export formats"]}
-    assert formats["zipped"]["here"] == "yes"
-    assert "`pip install 'backbone-bench[lacking]'`" in formats["lacking"]["here"]
+    assert formats["zipped"]["available"] == "yes"
+    assert "`pip install 'backbone-bench[lacking]'`" in formats["lacking"]["available"]
 
 
 @pytest.mark.usefixtures("added", "tiny_backbone")

@@ -128,18 +128,17 @@ class _Setup:
             "validation_probabilities": trained.validation,
             "phase_test_probabilities": trained.test,
         }
-        begun, compiled = time.perf_counter(), self.prepared.passes.compile_seconds
+        passes = self.prepared.passes
+        begun = time.perf_counter() - passes.compile_seconds
         robust = self._robustness(trial)
-        robustness_seconds = time.perf_counter() - begun
-        robustness_seconds -= (
-            self.prepared.passes.compile_seconds - compiled
-        )  # counted as compiling
+        # Without what was compiled meanwhile, which counts as compiling.
+        robustness_seconds = time.perf_counter() - passes.compile_seconds - begun
         digest = write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
         spent = Spent(
             imports=self.imports,
             shared=self.seconds,
             ledger=self.frozen.ledger,
-            compile_seconds=self.phases.compile_seconds + self.prepared.passes.compile_seconds,
+            compile_seconds=self.phases.compile_seconds + passes.compile_seconds,
             train=sum(phase.train_seconds for phase in trained.phases),
             tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
             predict=trained.predict_seconds,

@@ -74,7 +74,7 @@ def _protocol(name: str) -> dict[str, Any]:
 
 def _optional(known: Registry[Any]) -> list[dict[str, Any]]:
     return [
-        {"name": one.name, "summary": one.help, "here": lacking(known.kind, one) or "yes"}
+        {"name": one.name, "summary": one.help, "available": lacking(known.kind, one) or "yes"}
         for one in known
     ]
 

@@ -29,6 +29,8 @@ STABLE_CHANGE = 0.05
 WARMUP_SHARE = 0.5  # of a subject's seconds that warming up may take
 SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
 SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
+SWEEP_QUERIES = 3
+SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 COLD_BELOW = 0.1  # seconds; cold caches make no difference to a longer query
 
 
@@ -117,6 +119,31 @@ class Subject:
         before = np.median(self.warmup[-2 * STABLE_WINDOW : -STABLE_WINDOW])
         last = np.median(self.warmup[-STABLE_WINDOW:])
         return bool(abs(last - before) < STABLE_CHANGE * before)
+
+
+def batch_subjects(
+    call: Call,
+    images: Array,
+    seconds_an_image: float,
+    seconds: float,
+    device: str,
+    joules: Callable[[], float] | None,
+) -> dict[int, Subject]:
+    """Return what is timed of one model: single images, and larger batches as time allows."""
+    found = {}
+    for batch in SWEEP[device]:
+        single = batch == 1
+        expected = seconds_an_image * batch * (SWEEP_QUERIES + 1)
+        if not single and expected > SWEEP_OVERTIME * seconds:
+            break
+        found[batch] = Subject(
+            call=call,
+            images=np.resize(images[:batch], (batch, *images.shape[1:])),
+            seconds=seconds if single else SWEEP_SHARE * seconds,
+            least=SAMPLES_FOR_PERCENTILE[90] if single else SWEEP_QUERIES,
+            joules=joules,
+        )
+    return found
 
 
 def interleave(

@@ -20,7 +20,6 @@ import keras
 import numpy as np
 
 from bench import data as datasets
-from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.errors import reason
 from bench.inference.measuring.deployment import Deployment, deploy
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
@@ -40,7 +39,7 @@ from bench.inference.measuring.pending import (
     with_results,
 )
 from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
-from bench.inference.measuring.rounds import SWEEP, SWEEP_SHARE, Subject, interleave, share_done
+from bench.inference.measuring.rounds import Subject, batch_subjects, interleave, share_done
 from bench.inference.runtimes import choose_runtimes
 from bench.inference.runtimes.base import REFERENCE, Runtime, Source
 from bench.models.backends.base import current
@@ -53,8 +52,6 @@ from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial
 
-SWEEP_QUERIES = 3
-SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 CALIBRATION_IMAGES = 100
 CORRUPTED_SECONDS = 30.0  # to evaluate a model on them; for the progress shown
 
@@ -216,7 +213,15 @@ class _Stage:
             finally:
                 model.seconds += time.perf_counter() - begun
                 self.progress.add(PREPARE_SECONDS)
-            ready.append((model, made, self._subjects(model, made)))
+            found = batch_subjects(
+                made.call,
+                model.images,
+                made.seconds_an_image,
+                seconds=self.asked.latency_seconds,
+                device=self.device.kind,
+                joules=self.joules,
+            )
+            ready.append((model, made, found))
         before, rounds = len(calibration.samples), 0
         if ready:
             trial, text = ready[0][0].records[0].trial, TIMING + runtime.name
@@ -265,24 +270,6 @@ class _Stage:
     def _memory(self) -> MemoryUse:
         found: MemoryUse | None = self.isolated.result() if self.isolated else None
         return found or MemoryUse()
-
-    def _subjects(self, model: Model, made: Deployment) -> dict[int, Subject]:
-        """Return what is timed: one image at a time, and larger batches as far as time allows."""
-        seconds = self.asked.latency_seconds
-        subjects = {}
-        for batch in SWEEP[self.device.kind]:
-            single = batch == 1
-            expected = made.seconds_an_image * batch * (SWEEP_QUERIES + 1)
-            if not single and expected > SWEEP_OVERTIME * seconds:
-                break
-            subjects[batch] = Subject(
-                call=made.call,
-                images=np.resize(model.images[:batch], (batch, *model.images.shape[1:])),
-                seconds=seconds if single else SWEEP_SHARE * seconds,
-                least=SAMPLES_FOR_PERCENTILE[90] if single else SWEEP_QUERIES,
-                joules=self.joules,
-            )
-        return subjects
 
     def _timed(self, made: Deployment, subjects: Mapping[int, Subject]) -> Timed:
         """Return the durations; a batch size that failed is left out, a single image fails all."""
