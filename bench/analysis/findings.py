@@ -14,6 +14,7 @@ from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.mistakes import Mistake, mistakes
 from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
 from bench.analysis.scores import Score, contenders, score
+from bench.analysis.seen import Seen, gather
 from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
@@ -71,6 +72,11 @@ class Findings:
         for one in contenders(self.scores):
             by_label[one.label].append(one.record)
         return corrupted_accuracy(self.run, by_label)
+
+    @cached_property
+    def seen(self) -> Mapping[str, Seen]:
+        """Return the answers and timed queries of each backbone that finished."""
+        return gather(self.run, self.records, self.scores)
 
     @property
     def several_seeds(self) -> bool:

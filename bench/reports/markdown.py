@@ -18,51 +18,29 @@ from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.reports.figures import MAX_BACKBONES, Picture
-from bench.reports.markdown_parts import shown, table
-from bench.reports.sections import (
-    audit,
-    calibration,
-    costs,
-    learning,
-    pairs,
-    phases,
-    robustness,
-    runtimes,
-    sensitivity,
-    suspects,
-)
+from bench.reports.markdown_parts import section_text, shown, table
+from bench.reports.sections import audit, sections, suspects
 from bench.system.command_line import typed
 from bench.types import Record
 
 LONG = 400
 MAX_CLASSES = 20
-MAX_EXCLUDED = 100
-ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
-PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
 
 
 def text(findings: Findings, pictures: Sequence[Picture]) -> str:
     """Return the whole report; `pictures` are linked to, not drawn."""
-    sections = [
-        _head(findings),
-        _results(findings, pictures),
-        pairs.text(findings),
-        phases.text(findings),
-        runtimes.text(findings),
-        costs.text(findings),
-        audit.text(findings, pictures),
-        calibration.text(findings, pictures),
-        suspects.text(findings, pictures),
-        robustness.text(findings, pictures),
-        learning.text(findings, pictures),
-        sensitivity.text(findings, pictures),
-        *_backbones(findings, pictures),
-        _seconds(findings),
-        _left_out(findings),
-        _machine(findings),
-        _command(findings.run.meta.command),
-    ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    own = (
+        (0.0, _head(findings)),
+        (1.0, _results(findings, pictures)),
+        (25.0, audit.text(findings, pictures)),
+        (26.0, suspects.text(findings, pictures)),
+        *((105.0, text) for text in _backbones(findings, pictures)),
+        (130.0, _machine(findings)),
+        (131.0, _command(findings.run.meta.command)),
+    )
+    of_blocks = [(place, section_text(one, pictures)) for place, one in sections(findings)]
+    placed = sorted([*own, *of_blocks], key=lambda section: section[0])
+    return "\n\n".join(text for _, text in placed if text) + "\n"
 
 
 def _head(findings: Findings) -> str:
@@ -182,43 +160,6 @@ def _phases(records: Sequence[Record]) -> str:
                 ]
             )
     return table([*titles, "Compile", "Train"], rows, left=(1, 2, 3))
-
-
-def _seconds(findings: Findings) -> str:
-    ok = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
-    if not ok:
-        return ""
-    spent = {part for _, record in ok for part in record.seconds}
-    parts = [part for part in PARTS if part in spent or part not in ON_REQUEST]
-    parts += ["total", "reused"]
-    rows = [
-        [safe(label), str(record.trial.seed)]
-        + [
-            fmt.duration(record.seconds[part]) if part in record.seconds else fmt.MISSING
-            for part in parts
-        ]
-        for label, record in ok
-    ]
-    about = (
-        "All times are from cold caches; `reused` is the part of the total that was cached. "
-        "`features` is the forward passes of the frozen part, `data` is decoding."
-    )
-    return f"## Where the time went\n\n{table(['Backbone', 'Seed', *parts], rows)}\n\n{about}"
-
-
-def _left_out(findings: Findings) -> str:
-    parts = []
-    for title, found in (
-        ("Failed", facts.failures(findings)),
-        ("Skipped before training", facts.skipped(findings)),
-        ("Images", [(image.id, image.reason) for image in findings.run.dataset.excluded]),
-    ):
-        if found:
-            listed = [f"- {safe(who)}: {safe(why, LONG)}" for who, why in found[:MAX_EXCLUDED]]
-            more = len(found) - MAX_EXCLUDED
-            listed += [f"- and {more:,} more, in `dataset.json`"] if more > 0 else []
-            parts.append(f"**{title}**\n\n" + "\n".join(listed))
-    return "\n\n".join(["## Left out", *parts]) if parts else ""
 
 
 def _machine(findings: Findings) -> str:

@@ -22,10 +22,12 @@ from bench.cli.main import main
 from bench.inference import model_card
 from bench.inference.export.base import About
 from bench.inference.exporting import Check
+from bench.reports.blocks import Table
 from bench.reports.figures import tradeoff
 from bench.reports.formats import json_report, pull_request
-from bench.reports.html.sections import certainty, leaderboard, overview
-from bench.reports.sections import pairs
+from bench.reports.html.sections import leaderboard, overview
+from bench.reports.markdown_parts import section_text
+from bench.reports.sections import certainty
 from bench.storage.arrays import write_arrays
 from bench.storage.records import load_run, read_records, write_records
 from bench.types import Record, Session
@@ -218,13 +220,12 @@ def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "Verdict" in text
     assert "Ties" not in text
-    section = pairs.text(found)
-    assert "+0.00 (" in section
-    assert ", p " not in section
-    assert "Two seeds are too few for a test." in section
-    page = certainty.data(found, {})
-    assert page is not None
-    assert [column["title"] for column in page["pairs"]["columns"]][-1] == "Stays ahead"
+    section = certainty.section(found)
+    assert section is not None
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    assert "+0.00" in [cell.text for cell in table.rows[0]]
+    assert table.columns[-1].title == "Stays ahead"
+    assert "Two seeds are too few for a test." in section_text(section, [])
     assert found.verdict.not_significant == ()
     assert "One seed" not in found.verdict.sentence
 
@@ -310,7 +311,11 @@ def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert text.splitlines()[2] == f"**{found.verdict.sentence}**"
     # Agresti and Min: 10.5 images won and 2.5 lost of 102, so 8/102 +- 1.96 * 0.0345.
-    assert "**+8.00 (+1.1 to +14.6), p 0.022**" in text
+    row = next(line for line in text.splitlines() if "+8.00 " in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:2] == ["a", "b"]
+    assert cells[3] == "+1.08 to +14.61"
+    assert cells[-2:] == ["0.022", "significant"]
     stored = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
     assert (stored["best"], stored["recommended"], stored["pairs"][0]["differ"]) == ("a", "a", True)
     assert stored["margin"] == 0.01
@@ -352,13 +357,13 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
         ),
         "json": json_report.content(findings).verdict.sentence,
         "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
-        "html": json.dumps(overview.data(findings, {}), ensure_ascii=False),
+        "html": json.dumps(overview.data(findings), ensure_ascii=False),
     }
     for name, page in pages.items():
         assert verdict.sentence in page, name
     content = json_report.content(findings).verdict
     assert (content.best, content.recommended, content.within) == ("a", "b", ("b",))
-    board = leaderboard.data(findings, {})
+    board = leaderboard.data(findings)
     assert board is not None
     assert [row["verdict"] for row in board["rows"]] == ["best", "within 1 point"]
     assert [bool(row["marks"]) for row in board["rows"]] == [False, True]
@@ -381,11 +386,14 @@ def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) ->
     # 400 of 1,000 that one alone gets right: p is far below what can be computed.
     findings = made(tmp_path, {"a": [[]], "b": [list(range(400))]}, images=1000)
     assert 0 < findings.verdict.pairs[0].p < 1e-9
-    assert "p <0.001" in pairs.text(findings).replace("&lt;", "<")
-    (row,) = certainty.data(findings, {})["pairs"]["rows"]  # type: ignore[index]
-    assert row[4]["text"] == ">0.9"
-    assert row[5]["text"] == "<0.001"
-    (first,) = overview.data(findings, {})["verdict"]["first"]
+    section = certainty.section(findings)
+    assert section is not None
+    assert "<0.001" in section_text(section, []).replace("&lt;", "<")
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    (row,) = table.rows
+    assert row[4].text == ">0.9"
+    assert row[5].text == "<0.001"
+    (first,) = overview.data(findings)["verdict"]["first"]
     assert (first["label"], first["text"]) == ("a", ">0.9")
     assert "P(first), with other test images: a about >0.9" in findings.verdict.certainty
     assert "100%" not in findings.verdict.certainty

@@ -1,12 +1,10 @@
 """`report.html`, the interactive report, and `results/index.html`, the page of all runs.
 
-    document    one self-contained file of data, styles and scripts
-    values      how figures and names go into the data
-    sections/   the content: a file a section, each the data of what `static/` draws
-    index       the runs of a results folder
-
-A section is a file in `sections/` with its data, and a file of the same name in `static/`, which
-draws it; it appears if there are data. Tables use the same columns as every other format.
+document    one self-contained file of data, styles and scripts
+blocks      sections of blocks (`bench/reports/sections`) as data
+sections/   what only this page has: a file of data each, drawn by its namesake in `static/`
+values      how figures and names go into the data
+index       the runs of a results folder
 """
 
 from __future__ import annotations
@@ -17,32 +15,41 @@ from typing import Any
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
 from bench.data import thumbnails
+from bench.reports.html.blocks import section_data
 from bench.reports.html.document import document
-from bench.reports.html.evidence import gather
-from bench.reports.html.sections import SECTIONS, audit, confusion, overview
+from bench.reports.html.sections import OWN, audit, confusion, overview
+from bench.reports.sections import sections
 
 STYLES = ("base.css", "report.css")
-SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "sheet.js")
+SCRIPTS = (
+    *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "sheet.js"),
+    *("blocks.js", "overview.js"),
+)
+DRAWINGS = ("certainty.js", "calibration.js", "learning.js", "latency.js")
 
 
 def page(findings: Findings) -> str:
     """Return the whole `report.html`."""
-    seen = gather(findings)
-    data: dict[str, Any] = {"overview": overview.data(findings, seen)}
-    for name, section in SECTIONS.items():
-        found = section(findings, seen)
-        if found is not None:
-            data[name] = found
+    data: dict[str, Any] = {"overview": overview.data(findings), "sections": {}}
+    places: dict[str, float] = {}
+    for name, (place, own) in OWN.items():
+        if (found := own(findings)) is not None:
+            data[name], places[name] = found, place
+    for place, section in sections(findings):
+        shown = section_data(section)
+        if shown["about"] or shown["blocks"]:
+            data["sections"][section.name], places[section.name] = shown, place
+    data["contents"] = sorted(places, key=lambda name: places[name])
     return document(
         f"{one_line(findings.run.name)} – backbone-bench",
         data,
         {
-            "answers": confusion.answers(findings, seen),
+            "answers": confusion.answers(findings),
             "pictures": _pictures(findings),
             "audit_pictures": audit.pictures(findings),
         },
         styles=STYLES,
-        scripts=(*SCRIPTS, "overview.js", *(f"{name}.js" for name in SECTIONS), "report.js"),
+        scripts=(*SCRIPTS, *DRAWINGS, *(f"{name}.js" for name in OWN), "report.js"),
     )
 
 

@@ -1,1 +1,22 @@
-"""Sections of `report.md` that have their own file; `markdown.py` puts them in order."""
+"""The topics of the reports, one a file; a new file in this folder is found by itself.
+
+Each file has `section(findings)`, which returns a `Section` or, where the run has nothing for it,
+`None`, and `PLACE`, its position among the others. The section then appears in every report.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from bench.analysis.findings import Findings
+from bench.reports.blocks import Section
+
+
+def sections(findings: Findings) -> list[tuple[float, Section]]:
+    """Return all that the run has something for, with their places, in order."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    found = [
+        (module.PLACE, module.section(findings)) for module in modules if hasattr(module, "PLACE")
+    ]
+    return sorted(((p, s) for p, s in found if s is not None), key=lambda placed: placed[0])

@@ -1,19 +1,18 @@
-"""Calibration: whether confidence equals accuracy, as a table next to the reliability diagrams."""
+"""Calibration: whether confidence equals accuracy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isnan
+from typing import Any
 
 from bench.analysis import format as fmt
-from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.analysis.format import Show
 from bench.analysis.metrics.calibration import BINS, MAX_STANDARD_ERROR, MIN_IMAGES
-from bench.reports.figures import Picture
-from bench.reports.markdown_parts import shown, table
+from bench.analysis.seen import Seen
+from bench.analysis.statistics import wilson
+from bench.reports.blocks import Cell, Drawing, Section, Show, Table, figure, figures, words
 
-COLUMNS: Sequence[tuple[str, str, Show]] = (
+PLACE = 20
+FIGURES: tuple[tuple[str, str, Show], ...] = (
     ("Bal. acc.", "balanced_accuracy", fmt.percent),
     ("ROC-AUC", "roc_auc", fmt.four_decimals),
     ("Loss", "loss", fmt.decimals),
@@ -27,22 +26,44 @@ COLUMNS: Sequence[tuple[str, str, Show]] = (
 )
 
 
-def text(findings: Findings, pictures: Sequence[Picture]) -> str:
+def section(findings: Findings) -> Section | None:
     """Return a row for each pretrained backbone; means over the seeds."""
-    rows = [
-        [safe(str(row["label"])), *(_cell(show, row[name]) for _, name, show in COLUMNS)]
-        for _, row in findings.backbones.iterrows()
-        if row["label"] in findings.guesses
-    ]
+    table = findings.backbones[findings.backbones["label"].isin(list(findings.guesses))]
+    rows = tuple(
+        (Cell(row["label"]), *(figure(row[name], show) for _, name, show in FIGURES))
+        for _, row in table.iterrows()
+    )
     if not rows:
-        return ""
-    titles = ["Backbone", *(title for title, _, _ in COLUMNS)]
-    parts = ["## Calibration", table(titles, rows), _about(findings)]
-    return "\n\n".join([*parts, *shown(pictures, "calibration", "")])
+        return None
+    columns = (*words("Backbone"), *figures(*(title for title, _, _ in FIGURES)))
+    backbones = [
+        _diagram(label, one) for label, one in findings.seen.items() if label in findings.guesses
+    ]
+    return Section(
+        "calibration",
+        "Calibration",
+        _about(findings),
+        [
+            Table("Calibration", columns, rows),
+            Drawing("calibration", {"backbones": backbones}, pictures="calibration"),
+        ],
+    )
 
 
-def _cell(show: Show, value: float) -> str:
-    return fmt.MISSING if isnan(value) else show(value)
+def _diagram(label: str, one: Seen) -> dict[str, Any]:
+    count, sure, right = one.reliability
+    ends = []
+    for answers, share in zip(count, right, strict=True):
+        # The seeds answered the same images: they are one sample of images, not several.
+        images = max(1, round(answers / len(one.predicted)))
+        ends.append(list(wilson(float(share) * images, images)) if answers else None)
+    return {
+        "label": label,
+        "count": count.tolist(),
+        "sure": sure.tolist(),
+        "right": right.tolist(),
+        "ends": ends,
+    }
 
 
 def _about(findings: Findings) -> str:
@@ -51,7 +72,7 @@ def _about(findings: Findings) -> str:
     return (
         f"{over}All on the test images. ECE is the expected calibration error over {BINS} bins of "
         f"equal width of the predicted class' probability; exact probabilities would show about "
-        f"the value under *if exact* on as many images. After: the logits divided by the "
+        f"the value under “if exact” on as many images. After: the logits divided by the "
         f"temperature that fits the {images:,} validation images best; no answer changes. "
         f"There is no temperature if validation is too small to fit one: fewer than "
         f"{MIN_IMAGES} images, no wrong answers, or a standard error above "

@@ -1,18 +1,18 @@
-"""The cost of inference: arithmetic, memory, energy and, if a price is given, money."""
+"""What a trained model costs where it runs: arithmetic, memory, energy and, if a price is given,
+money."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis import format as fmt
-from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.reports.markdown_parts import table
+from bench.reports.blocks import Cell, Section, Show, Table, figure, figures, words
 
-FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+PLACE = 100
+FIGURES: tuple[tuple[str, str, Show], ...] = (
     ("Parameters", "params", fmt.count),
     ("GFLOP an image", "gflops", fmt.significant),
     ("Utilisation", "utilisation", fmt.percent),
@@ -34,34 +34,33 @@ ABOUT = (
 )
 
 
-def text(findings: Findings) -> str:
+def section(findings: Findings) -> Section | None:
     """Return a row for each backbone that finished; columns without figures are left out."""
     ok = findings.backbones[findings.backbones["status"] == "ok"]
     if not len(ok) or ok["gflops"].isna().all():
-        return ""
-    figures = [figure for figure in FIGURES if not ok[figure[1]].isna().all()]
+        return None
+    shown = [one for one in FIGURES if not ok[one[1]].isna().all()]
     price = findings.run.meta.price_per_hour
-    titles = ["Backbone", *(title for title, _, _ in figures)]
+    titles = [title for title, _, _ in shown]
     titles += ["Cost of training", "Cost of 1 M images"] if price else []
-    lines = [
-        [safe(row["label"])]
-        + [_cell(row[name], show) for _, name, show in figures]
-        + (_money(row, price) if price else [])
+    rows = tuple(
+        (
+            Cell(row["label"]),
+            *(figure(row[name], show) for _, name, show in shown),
+            *(_money(row, price) if price else ()),
+        )
         for _, row in ok.iterrows()
-    ]
+    )
     about = f"{ABOUT} Costs are at {price:g} an hour." if price else ABOUT
-    return "\n\n".join(["## Costs", table(titles, lines), about])
+    table = Table("Costs", (*words("Backbone"), *figures(*titles)), rows)
+    return Section("costs", "Costs", about, [table])
 
 
-def _money(row: pd.Series[Any], price: float) -> list[str]:
+def _money(row: pd.Series[Any], price: float) -> tuple[Cell, Cell]:
     images = row["throughput_images_per_second"]
-    per_million = float("nan") if pd.isna(images) else 1e6 / images / 3600 * price
-    return [_cell(row["train_seconds"] / 3600 * price, _amount), _cell(per_million, _amount)]
+    per_million = None if pd.isna(images) else 1e6 / images / 3600 * price
+    return figure(row["train_seconds"] / 3600 * price, _amount), figure(per_million, _amount)
 
 
 def _amount(value: float) -> str:
     return f"{value:,.4f}" if value < 0.1 else f"{value:,.2f}"
-
-
-def _cell(value: float, show: Callable[[float], str]) -> str:
-    return fmt.MISSING if pd.isna(value) else show(value)

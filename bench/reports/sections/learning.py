@@ -1,60 +1,60 @@
-"""Learning curves: accuracy at each size of the training set, and the best backbone at each."""
+"""Which backbone to take when there are few images: accuracy at each size of the training set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from bench.analysis import format as fmt
-from bench.analysis.escape import markdown as safe
-from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.learning import BestAtSize, LearningCurves, Point
-from bench.reports.figures import Picture
-from bench.reports.markdown_parts import shown, table
+from bench.reports.blocks import Block, Cell, Drawing, Notes, Section, Table, figures, notes, words
 
-LONG = 400
+PLACE = 50
 
 
-def text(findings: Findings, pictures: Sequence[Picture]) -> str:
+def section(findings: Findings) -> Section | None:
     """Return a row a backbone, a column a size; then the best at each."""
     found = findings.learning
     if found is None:
-        return ""
-    parts = ["## Learning curves"]
+        return None
+    blocks: list[Block] = []
+    about = "No pretrained backbone finished, so there is no meaningful curve."
     if found.points:
-        parts += [_table(found), _about(findings)]
-        parts += (
-            ["\n".join(f"- {sentence(best, findings.margin, safe)}" for best in found.best)]
-            if found.best
-            else []
-        )
-        parts += shown(pictures, "learning", "")
-    else:
-        parts.append("No pretrained backbone finished, so there is no meaningful curve.")
-    failed = [r for r in findings.run.smaller if r.status == "failed"]
-    parts += (
-        [
-            "\n".join(
-                _failure(r.trial.backbone, r.trial.seed, r.trial.fraction, r.reason) for r in failed
-            )
+        about = _about(findings)
+        curves = [
+            {"label": label, "points": [_place(point) for point in points]}
+            for label, points in found.points.items()
         ]
-        if failed
-        else []
-    )
-    return "\n\n".join(parts)
+        blocks.append(Drawing("learning", {"curves": curves}, pictures="learning"))
+        if found.best:
+            blocks.append(notes(_sentence(best, findings.margin) for best in found.best))
+        blocks.append(_table(found))
+    failed = [
+        (_name(r.trial.backbone, r.trial.seed, r.trial.fraction), r.reason)
+        for r in findings.run.smaller
+        if r.status == "failed"
+    ]
+    if failed:
+        blocks.append(Notes(tuple(failed), "Failed"))
+    return Section("learning", "Learning curves", about, blocks)
 
 
-def _table(found: LearningCurves) -> str:
-    titles = ["Backbone", *(f"{images:,} images" for images in found.sizes)]
+def _table(found: LearningCurves) -> Table:
+    columns = (*words("Backbone"), *figures(*(f"{images:,} images" for images in found.sizes)))
     rows = []
     for label, points in found.points.items():
-        at = {point.images: point for point in points}
-        cells = (_cell(at[images]) if images in at else fmt.MISSING for images in found.sizes)
-        rows.append([safe(label), *cells])
-    return table(titles, rows)
+        at = {point.images: Cell(_words(point), point.accuracy) for point in points}
+        rows.append((Cell(label), *(at.get(n, Cell(fmt.MISSING)) for n in found.sizes)))
+    return Table("Accuracy by the number of training images", columns, tuple(rows))
 
 
-def _cell(point: Point) -> str:
+def _place(point: Point) -> dict[str, object]:
+    return {
+        "images": point.images,
+        "accuracy": [point.low, point.accuracy, point.high],
+        "text": _words(point),
+    }
+
+
+def _words(point: Point) -> str:
     return f"{fmt.percent(point.accuracy)} ({fmt.interval(point.low, point.high)})"
 
 
@@ -69,20 +69,16 @@ def _about(findings: Findings) -> str:
     )
 
 
-def sentence(best: BestAtSize, margin: float, name: Callable[[str], str]) -> str:
-    """Return the comparison at one size; `name` escapes a label for the format."""
-    line = f"With {best.images:,} images: {name(best.label)} is best, {fmt.percent(best.accuracy)}"
+def _sentence(best: BestAtSize, margin: float) -> str:
+    line = f"With {best.images:,} images: {best.label} is best, {fmt.percent(best.accuracy)}"
     if best.within:
-        line += f"; within {fmt.points(margin)}: {', '.join(map(name, best.within))}"
+        line += f"; within {fmt.points(margin)}: {', '.join(best.within)}"
     if best.undecided:
-        line += f"; undecided: {', '.join(map(name, best.undecided))}"
+        line += f"; undecided: {', '.join(best.undecided)}"
     if not best.within and not best.undecided:
         line += "; all others are worse"
     return f"{line}."
 
 
-def _failure(backbone: str, seed: int, fraction: float, reason: str) -> str:
-    share = f"{100 * fraction:g}% of the images"
-    return (
-        f"- {safe(backbone)}, seed {seed}, on {share} failed: {safe(shorten(reason, LONG), LONG)}"
-    )
+def _name(backbone: str, seed: int, fraction: float) -> str:
+    return f"{backbone}, seed {seed}, on {100 * fraction:g}% of the images"

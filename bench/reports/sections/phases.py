@@ -1,40 +1,31 @@
-"""Overfitting: whether each phase helped or hurt, and training against validation figures."""
+"""Whether each phase helped or hurt, and training against validation figures."""
 
 from __future__ import annotations
 
 from bench.analysis import format as fmt
-from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.phases import Fit, Gain, PhaseOutcome, outcomes
-from bench.reports.markdown_parts import table
+from bench.reports.blocks import Cell, Section, Table, figure, figures, words
 
-TITLES = (
-    "Backbone",
-    "Phase",
-    "Test acc.",
-    "Change",
-    "95% interval",
-    "It",
-    "Best: train",
-    "val.",
-    "Last: train",
-    "val.",
-    "Val. loss, best",
-    "last",
+PLACE = 40
+COLUMNS = (
+    *words("Backbone", "Phase"),
+    *figures("Test acc.", "Change", "95% interval"),
+    *words("It"),
+    *figures("Best: train", "val.", "Last: train", "val.", "Val. loss, best", "last"),
 )
 
 
-def text(findings: Findings) -> str:
-    """Return a row a phase; nothing if no record has figures of its phases."""
+def section(findings: Findings) -> Section | None:
+    """Return a row for each phase; nothing if no record has phases."""
     found = outcomes(findings)
     if not any(outcome.best for outcome in found):
-        return ""
-    rows = [_row(outcome) for outcome in found]
-    return "\n\n".join(["## Phases", table(TITLES, rows, left=(0, 1, 5)), about(findings)])
+        return None
+    rows = tuple(_row(outcome) for outcome in found)
+    return Section("phases", "Phases", _about(findings), [Table("Phases", COLUMNS, rows)])
 
 
-def about(findings: Findings) -> str:
-    """Explain the columns."""
+def _about(findings: Findings) -> str:
     several = findings.several_seeds
     return (
         f"Change of test accuracy relative to the previous phase, in points, on the same images"
@@ -47,29 +38,24 @@ def about(findings: Findings) -> str:
     )
 
 
-def _row(outcome: PhaseOutcome) -> list[str]:
-    test = fmt.MISSING if outcome.accuracy is None else fmt.percent(outcome.accuracy)
+def _row(outcome: PhaseOutcome) -> tuple[Cell, ...]:
     best, last = outcome.best, outcome.last
-    return [
-        safe(outcome.label),
-        safe(outcome.phase),
-        test,
+    return (
+        Cell(outcome.label),
+        Cell(outcome.phase),
+        figure(outcome.accuracy, fmt.percent),
         *_gain(outcome.gain),
-        *_accuracies(best),
-        *_accuracies(last),
-        fmt.decimals(best.val_loss) if best else fmt.MISSING,
-        fmt.decimals(last.val_loss) if last else fmt.MISSING,
-    ]
+        *(figure(value, fmt.percent) for fit in (best, last) for value in _accuracies(fit)),
+        *(figure(fit.val_loss if fit else None, fmt.decimals) for fit in (best, last)),
+    )
 
 
-def _gain(gain: Gain | None) -> tuple[str, str, str]:
+def _gain(gain: Gain | None) -> tuple[Cell, Cell, Cell]:
     if gain is None:
-        return fmt.MISSING, fmt.MISSING, fmt.MISSING
+        return (Cell(fmt.MISSING),) * 3
     ends = f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}"
-    return f"{100 * gain.change:+.2f}", ends, gain.word
+    return Cell(f"{100 * gain.change:+.2f}", gain.change), Cell(ends, gain.low), Cell(gain.word)
 
 
-def _accuracies(fit: Fit | None) -> tuple[str, str]:
-    if fit is None:
-        return fmt.MISSING, fmt.MISSING
-    return fmt.percent(fit.accuracy), fmt.percent(fit.val_accuracy)
+def _accuracies(fit: Fit | None) -> tuple[float | None, float | None]:
+    return (fit.accuracy, fit.val_accuracy) if fit else (None, None)

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.analysis import format as fmt
-from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
-from bench.analysis.format import Show
 from bench.analysis.sensitivity import AtRate, Flip, LeadAtRate
-from bench.reports.figures import Picture
-from bench.reports.markdown_parts import table
+from bench.reports.blocks import Block, Cell, Notes, Section, Table, figure, figures, notes, words
 
+PLACE = 60
 MAX_FLIPS = 10
-TITLES = ("Backbone", "Rate", "Chosen", "Val. loss", "Val. acc.", "Test acc. (held out)")
+COLUMNS = (
+    *words("Backbone"),
+    *figures("Rate", "Chosen", "Val. loss", "Val. acc.", "Test acc. (held out)"),
+)
 
 
-def text(findings: Findings, pictures: Sequence[Picture]) -> str:
+def section(findings: Findings) -> Section | None:
     """Return a row for each backbone and rate; then the pairs whose order depends on the rate."""
     found = findings.sensitivity
     if found is None:
-        return ""
-    head = "## Learning rates"
+        return None
+    name, title = "sensitivity", "Learning rates"
     if not found.rates:
-        return f"{head}\n\nNo pretrained backbone finished, so no rate is meaningful."
-    rows = [
-        [safe(label), *_cells(rate, len(findings.records[label]))]
+        about = "No pretrained backbone finished, so no rate is meaningful."
+        return Section(name, title, about)
+    rows = tuple(
+        _row(label, rate, len(findings.records[label]))
         for label, rates in found.rates.items()
         for rate in rates
-    ]
-    parts = [head, table(TITLES, rows), _about(findings)]
+    )
+    blocks: list[Block] = [Table("Learning rates", COLUMNS, rows)]
     if found.at_the_edge:
-        names = ", ".join(map(safe, found.at_the_edge))
-        parts.append(
-            f"The lowest or highest rate of the budget was chosen for {names}: a larger `--tune` "
-            f"may find a better one."
+        what = (
+            "the lowest or highest rate of the budget was chosen; a larger --tune may find a "
+            "better one"
         )
+        blocks.append(Notes(tuple((label, what) for label in found.at_the_edge)))
     if found.flips:
-        lines = [f"- {_sentence(flip)}" for flip in found.flips[:MAX_FLIPS]]
-        more = len(found.flips) - MAX_FLIPS
-        lines += [f"- and {more} more pairs, by less"] if more > 0 else []
-        parts += ["**The order changes with the rate**", "\n".join(lines)]
+        flips = notes(map(_sentence, found.flips[:MAX_FLIPS]), "The order changes with the rate")
+        more = max(0, len(found.flips) - MAX_FLIPS)
+        blocks.append(Notes(flips.items, flips.title, more, "by less"))
     elif len(found.rates) > 1:
-        parts.append("No two backbones change their order between the rates of the budget.")
-    return "\n\n".join(parts)
+        blocks.append(notes(["No two backbones change their order between the rates."]))
+    return Section(name, title, _about(findings), blocks)
 
 
 def multiple(multiplier: float) -> str:
@@ -51,23 +50,20 @@ def multiple(multiplier: float) -> str:
     return f"×{multiplier:.2g}"
 
 
-def _cells(rate: AtRate, seeds: int) -> list[str]:
-    notes = []
+def _row(label: str, rate: AtRate, seeds: int) -> tuple[Cell, ...]:
+    chosen = []
     if rate.chosen:
-        notes.append("yes" if seeds == 1 else f"{rate.chosen} of {seeds}")
+        chosen.append("yes" if seeds == 1 else f"{rate.chosen} of {seeds}")
     if rate.diverged:
-        notes.append("diverged" if seeds == 1 else f"{rate.diverged} of {seeds} diverged")
-    return [
-        multiple(rate.multiplier),
-        ", ".join(notes),
-        _shown(fmt.decimals, rate.val_loss),
-        _shown(fmt.percent, rate.val_accuracy),
-        _shown(fmt.percent, rate.test_accuracy),
-    ]
-
-
-def _shown(show: Show, value: float | None) -> str:
-    return fmt.MISSING if value is None else show(value)
+        chosen.append("diverged" if seeds == 1 else f"{rate.diverged} of {seeds} diverged")
+    return (
+        Cell(label),
+        Cell(multiple(rate.multiplier), rate.multiplier),
+        Cell(", ".join(chosen)),
+        figure(rate.val_loss, fmt.decimals),
+        figure(rate.val_accuracy, fmt.percent),
+        figure(rate.test_accuracy, fmt.percent),
+    )
 
 
 def _about(findings: Findings) -> str:
@@ -80,10 +76,9 @@ def _about(findings: Findings) -> str:
 
 
 def _sentence(flip: Flip) -> str:
-    first, second = safe(flip.first), safe(flip.second)
     certainty = "significant over all rates and pairs" if flip.significant else "not significant"
     return (
-        f"{flip.split}: {first} is {_lead(flip.ahead)} ahead of {second} at "
+        f"{flip.split}: {flip.first} is {_lead(flip.ahead)} ahead of {flip.second} at "
         f"{multiple(flip.ahead.multiplier)} and {_lead(flip.behind)} behind at "
         f"{multiple(flip.behind.multiplier)} ({certainty})"
     )

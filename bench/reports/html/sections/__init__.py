@@ -1,7 +1,7 @@
-"""The content of the page, one section a file, in the order of the page.
+"""Parts of the page that only it has, each drawn by the file of its name in `static/`.
 
-`data(findings, seen)` is JSON for the file of the same name in `static/`, or `None` if the run has
-nothing for the section.
+`data(findings)` is JSON for that file, or `None` if the run has nothing for it. What is made of
+blocks is in `bench/reports/sections` instead.
 """
 
 from __future__ import annotations
@@ -9,48 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bench.analysis.findings import Findings
-from bench.reports.html.evidence import Seen
 from bench.reports.html.sections import (
     audit,
-    calibration,
-    certainty,
     confusion,
-    costs,
     curves,
-    latency,
     leaderboard,
-    learning,
-    left_out,
     mistakes,
-    phases,
     reproduction,
-    robustness,
-    runtimes,
-    sensitivity,
-    times,
     tradeoff,
 )
 from bench.reports.html.values import Json
 
-Section = Callable[[Findings, Mapping[str, Seen]], Json | None]
-
-SECTIONS: Mapping[str, Section] = {
-    "leaderboard": leaderboard.data,
-    "certainty": certainty.data,
-    "tradeoff": tradeoff.data,
-    "confusion": confusion.data,
-    "mistakes": mistakes.data,
-    "calibration": calibration.data,
-    "audit": audit.data,
-    "curves": curves.data,
-    "phases": phases.data,
-    "learning": learning.data,
-    "sensitivity": sensitivity.data,
-    "robustness": robustness.data,
-    "latency": latency.data,
-    "runtimes": runtimes.data,
-    "costs": costs.data,
-    "times": times.data,
-    "left_out": left_out.data,
-    "reproduction": reproduction.data,
+OWN: Mapping[str, tuple[float, Callable[[Findings], Json | None]]] = {
+    "leaderboard": (0, leaderboard.data),
+    "tradeoff": (12, tradeoff.data),
+    "confusion": (14, confusion.data),
+    "mistakes": (16, mistakes.data),
+    "audit": (25, audit.data),
+    "curves": (30, curves.data),
+    "reproduction": (130, reproduction.data),
 }
+"""Their places among the sections of blocks, and what they hold."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import Estimate, leaks
 from bench.data.audit import summary
 from bench.data.audit.result import KeptAudit, Located, Pair
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, cell, table, text
 
 MAX_LISTED = 300
 MAX_BYTES = 4_000_000  # of pictures inside the page
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     kept = findings.audit
     if kept is None:
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Counts, class_scores
-from bench.reports.html.evidence import Seen
+from bench.analysis.seen import Seen
 from bench.reports.html.values import Json, number, numbers, text
 from bench.types import Record, Split
 
@@ -17,7 +17,7 @@ PER_BACKBONE = 1500
 MAX_CONFUSIONS = 10_000  # cells off the diagonal that a backbone has in the page
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     if not findings.confusions:
         return None
     found = findings.confusions
@@ -51,13 +51,13 @@ def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> Json:
     }
 
 
-def answers(findings: Findings, seen: Mapping[str, Seen]) -> Json:
+def answers(findings: Findings) -> Json:
     """Return, by backbone and cell `true,predicted`: image, mean confidence, seeds."""
     split = findings.run.dataset.splits.get("test", Split((), ()))
     classes = len(findings.run.dataset.classes)
     backbones = {
         text(label): _cells(one, classes)
-        for label, one in seen.items()
+        for label, one in findings.seen.items()
         if one.predicted and len(one.labels) == len(split)
     }
     images = {entry[0] for cells in backbones.values() for cell in cells.values() for entry in cell}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, numbers, text
 from bench.types import PhaseResult, Record, Validation
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     backbones = []
     for label, records in findings.records.items():
         trained = [r for r in records if r.status == "ok" and any(p.epochs for p in r.phases)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,11 +12,10 @@ from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.verdict import Verdict
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     table = findings.table
     if not len(table):
         return None

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, shared
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, text
 from bench.types import Split
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     if not any(findings.mistakes.values()):
         return None
     classes = findings.run.dataset.classes

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bench.analysis import facts
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.verdict import MAX_SENTENCE, Verdict
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text
 
 MAX_FIRST = 5
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json:
+def data(findings: Findings) -> Json:
     return {
         "name": text(findings.run.name),
         "created": text(findings.run.meta.created),

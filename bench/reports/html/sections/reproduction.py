@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bench.analysis import facts
 from bench.analysis.findings import Findings
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, text
 from bench.storage.trained import weights_path
 from bench.system.command_line import INSTALLED, TYPED, typed
 from bench.system.files import to_json
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     protocol = findings.run.meta.protocol
     return {
         "commands": _commands(findings),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +9,6 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
-from bench.reports.html.evidence import Seen
 from bench.reports.html.values import Json, number, text
 
 COSTS = {
@@ -21,7 +19,7 @@ COSTS = {
 }
 
 
-def data(findings: Findings, seen: Mapping[str, Seen]) -> Json | None:
+def data(findings: Findings) -> Json | None:
     rows = findings.backbones.dropna(subset=["accuracy"])
     costs = {
         name: about for name, about in COSTS.items() if name in rows and rows[name].notna().any()

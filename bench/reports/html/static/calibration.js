@@ -1,8 +1,8 @@
 /* Reliability diagrams: confidence against accuracy. */
-section("calibration", "Calibration", (data) => [
+drawing("calibration", (data) => [
   element("p", { class: "soft" }, "Answers grouped by the confidence that came with them. On the diagonal a backbone is right as often as it says; below it, it is too sure of itself. The size of a mark shows how many answers it stands for; bars are 95% intervals over the test images."),
   plates(data.backbones, (backbone) => element("figure", { class: "plate" },
-    element("figcaption", {}, named(backbone.label), element("span", { class: "soft" }, ` · ${backbone.words.join(", ")}`)),
+    element("figcaption", {}, named(backbone.label)),
     chart(`Reliability of ${backbone.label}`, (width) => drawReliability(backbone, width)))),
 ]);
 

@@ -1,12 +1,8 @@
-/* Pairwise significance: differences from the best with their intervals, then every pair. */
-section("certainty", "Pairwise significance", (data) => [
-  data.bars.length > 0 && element("p", { class: "soft" }, "Differences in accuracy from the best, in percentage points, on the same test images, with their 95% intervals. Where one reaches zero, the data do not say who is better."),
-  data.bars.length > 0 && chart("Differences from the best", (width) => drawDifferences(data.bars, width)),
-  element("details", {}, element("summary", {}, "Every pair"),
-    element("p", { class: "soft small" }, data.about),
-    sortable(data.pairs, "Every pair of backbones"),
-    data.more > 0 && element("p", { class: "soft small" }, `and ${data.more.toLocaleString("en")} more pairs`)),
-]);
+/* Differences from the best with their intervals. */
+drawing("certainty", ({ bars }) => {
+  const labelled = bars.map((bar) => ({ ...bar, label: bar.names.map((name) => shortened(name, 60)).join(" − ") }));
+  return labelled.length > 0 && chart("Differences from the best", (width) => drawDifferences(labelled, width));
+});
 
 function drawDifferences(bars, width) {
   const narrow = width < 560;

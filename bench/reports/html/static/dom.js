@@ -83,10 +83,16 @@ function percent(share, digits = 1) {
   return `${(100 * share).toFixed(digits)}%`;
 }
 
-/* The sections of the page in order: name in the data, title, and what draws its parts. */
-const sections = [];
+/* Sections that only the page has: title, and what draws the parts from the data of that name. */
+const ownSections = {};
 function section(name, title, draw) {
-  sections.push({ name, title, draw });
+  ownSections[name] = { title, draw: () => draw(DATA[name]) };
+}
+
+/* What draws a block of a section, by name. */
+const drawings = {};
+function drawing(name, draw) {
+  drawings[name] = draw;
 }
 
 /* Fills a `details` when it is first opened, or printed open. */

@@ -1,6 +1,6 @@
 /* The distribution of the timed queries: a row a backbone, fastest first, a tick a query. */
-section("latency", "Latency", (data) => [
-  element("p", { class: "soft" }, "Every timed query of one image, pixels to probabilities, after the warm-up. The box holds the middle half, its line is the median. The scale is logarithmic."),
+drawing("latency", (data) => [
+  element("p", { class: "soft small" }, "A tick is a query. The box holds the middle half, its line is the median. The scale is logarithmic."),
   chart("Latency of one image", (width) => drawLatencies(data.backbones, width)),
 ]);
 

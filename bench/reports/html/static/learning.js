@@ -1,13 +1,10 @@
 /* Accuracy against the number of training images, a line a backbone. */
 const LOOKS = [["var(--blue)", "circle"], ["var(--orange)", "square"], ["var(--green)", "triangle"], ["var(--red)", "diamond"], ["var(--ink)", "cross"]];
 
-section("learning", "Learning curves", (data) => [
-  element("p", { class: "soft" }, data.about),
+drawing("learning", (data) => [
   key(data.curves.slice(0, 10).map((curve, i) => [marker(15, 6.5, i), named(curve.label)])),
   chart("Learning curves", (width) => drawLearning(data.curves.slice(0, 10), width)),
   data.curves.length > 10 && element("p", { class: "soft small" }, "The first ten are drawn; the table has all."),
-  element("ul", {}, data.best.map((sentence) => element("li", {}, sentence))),
-  sortable(data.table, "Accuracy by the number of training images"),
 ]);
 
 /* Distinguished by shape as well as colour; from the sixth on, by a hollow shape. */

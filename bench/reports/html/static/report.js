@@ -1,5 +1,5 @@
 /* Builds the page: the top, the contents, a section for everything that has data. */
-const there = sections.filter(({ name }) => DATA[name]);
+const there = DATA.contents.map((name) => ({ name, ...(ownSections[name] ?? blockSection(name)) }));
 document.body.prepend(
   element("a", { class: "skip", href: "#main" }, "To the results"),
   masthead(DATA.overview),
@@ -7,6 +7,6 @@ document.body.prepend(
     there.map(({ name, title }) => element("li", {}, element("a", { href: `#${name}` }, title))))),
   element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
     element("section", { id: name, "aria-labelledby": `title-${name}` },
-      element("h2", { id: `title-${name}` }, title), draw(DATA[name])))),
+      element("h2", { id: `title-${name}` }, title), draw()))),
   element("footer", { class: "column soft small" },
     `Rendered from the records of the run${DATA.overview.created ? ` made ${DATA.overview.created}` : ""}. Every figure is in summary.csv, in the same folder.`));

@@ -37,16 +37,3 @@ function compareCells(a, b, descending) {
   if (x !== null || y !== null) return x === null ? 1 : -1;
   return turn * a.text.localeCompare(b.text);
 }
-
-/* A section of text, a table and notes; `heat` names columns shaded by their share. */
-function plainSection({ about, table, notes = [], heat = null }) {
-  const frame = sortable(table, about);
-  if (heat) {
-    frame.querySelectorAll("tbody tr").forEach((row, i) => [...row.children].slice(heat[0], heat[1]).forEach((node, j) => {
-      node.classList.add("shaded");
-      node.style.setProperty("--share", String(table.rows[i][heat[0] + j].value ?? 0));
-    }));
-  }
-  return [element("p", { class: "soft" }, about), frame,
-    notes.length > 0 && element("ul", {}, notes.map((note) => element("li", {}, note)))];
-}

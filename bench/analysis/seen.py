@@ -1,18 +1,19 @@
-"""The answers and timed queries of each backbone that the page shows, over its seeds."""
+"""The answers and timed queries of each backbone that reports show, over its seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.findings import Findings
 from bench.analysis.metrics.calibration import BINS
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.metrics.latency import durations
-from bench.storage.records import Evidence
+from bench.analysis.scores import Score
+from bench.storage.records import Evidence, Run
+from bench.types import Record
 
 
 @dataclass
@@ -37,15 +38,16 @@ class Seen:
         return count, sure, np.bincount(which, right, BINS) / least
 
 
-def gather(findings: Findings) -> Mapping[str, Seen]:
+def gather(
+    run: Run, records: Mapping[str, Sequence[Record]], scores: Sequence[Score]
+) -> Mapping[str, Seen]:
     """Return the answers and queries of each finished backbone, by label, in table order."""
-    run = findings.run
     found: dict[str, Seen] = {
         label: Seen()
-        for label, records in findings.records.items()
+        for label, records in records.items()
         if any(record.status == "ok" for record in records)
     }
-    for score in sorted(findings.scores, key=lambda s: s.record.trial.seed):
+    for score in sorted(scores, key=lambda s: s.record.trial.seed):
         if score.record.status == "ok":
             seen = found[score.label]
             if score.guesses is not None:

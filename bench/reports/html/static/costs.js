@@ -1,1 +1,0 @@
-section("costs", "Costs", plainSection);

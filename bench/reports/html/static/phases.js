@@ -1,1 +1,0 @@
-section("phases", "Phases", plainSection);

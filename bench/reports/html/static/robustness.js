@@ -1,1 +1,0 @@
-section("robustness", "Robustness", plainSection);

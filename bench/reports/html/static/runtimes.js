@@ -1,1 +1,0 @@
-section("runtimes", "Runtimes", plainSection);

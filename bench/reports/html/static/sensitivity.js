@@ -1,1 +1,0 @@
-section("sensitivity", "Learning rates", plainSection);

@@ -1,0 +1,26 @@
+"""What failed, was skipped or could not be read, each with its reason."""
+
+from __future__ import annotations
+
+from bench.analysis import facts
+from bench.analysis.findings import Findings
+from bench.reports.blocks import Notes, Section
+
+PLACE = 120
+MAX_SHOWN = 100
+
+
+def section(findings: Findings) -> Section | None:
+    """Return a list for each kind; nothing where everything is there."""
+    images = [(image.id, image.reason) for image in findings.run.dataset.excluded]
+    groups = (
+        ("Failed", facts.failures(findings)),
+        ("Skipped before training", facts.skipped(findings)),
+        ("Images", images),
+    )
+    blocks = [
+        Notes(tuple(found[:MAX_SHOWN]), title, max(0, len(found) - MAX_SHOWN), "in `dataset.json`")
+        for title, found in groups
+        if found
+    ]
+    return Section("left_out", "Left out", "", blocks) if blocks else None

@@ -1,0 +1,37 @@
+"""Where the time of each trial went."""
+
+from __future__ import annotations
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.reports.blocks import Cell, Section, Table, figure, figures, words
+
+PLACE = 110
+ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
+PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
+MAX_OPEN = 12  # trials, above which a page folds the table
+ABOUT = (
+    "All times are from cold caches; “reused” is the part of the total that was cached. "
+    "“features” is the forward passes of the frozen part, “data” is decoding."
+)
+
+
+def section(findings: Findings) -> Section | None:
+    """Return a row for each trial that finished; the parts sum to the total."""
+    ok = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
+    spent = {part for _, record in ok for part in record.seconds}
+    if not spent:
+        return None
+    parts = [part for part in PARTS if part in spent or part not in ON_REQUEST]
+    parts += ["total", "reused"]
+    rows = tuple(
+        (
+            Cell(label),
+            Cell(str(record.trial.seed), record.trial.seed),
+            *(figure(record.seconds.get(part), fmt.duration) for part in parts),
+        )
+        for label, record in ok
+    )
+    columns = (*words("Backbone"), *figures("Seed", *parts))
+    table = Table(f"Seconds of {len(rows)} trials", columns, rows, folded=len(rows) > MAX_OPEN)
+    return Section("times", "Where the time went", ABOUT, [table])
