@@ -14,7 +14,11 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.base import METRICS, Kind
+from bench.analysis.metrics.base import METRICS, Kind, Metric
+from bench.analysis.metrics.base import Column as MetricColumn
+from bench.analysis.scores import RANDOM_INIT
+
+NO_WEIGHTS = "no pretrained weights"
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,16 @@ def metric_columns() -> list[Column]:
     shown = [(metric, metric.column) for metric in METRICS if metric.column is not None]
     shown.sort(key=lambda pair: get_args(Kind).index(pair[0].kind))
     return [
-        Column(column.title, metric.name, column.importance, partial(column.cell, name=metric.name))
+        Column(column.title, metric.name, column.importance, partial(_cell, metric, column))
         for metric, column in shown
     ]
+
+
+def _cell(metric: Metric, column: MetricColumn, row: pd.Series) -> str:
+    """Return what a metric says of a row; no answer of random weights means anything."""
+    if metric.kind == "answers" and row["status"] == "ok" and row["weights"] == RANDOM_INIT:
+        return NO_WEIGHTS if metric.name == "accuracy" else fmt.MISSING
+    return column.cell(row, metric.name)
 
 
 def standing_columns() -> list[Column]:

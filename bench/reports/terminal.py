@@ -50,7 +50,7 @@ def results(table: pd.DataFrame, width: int) -> Table:
     """Return the leaderboard, with as many columns as fit into `width`."""
     names = [shorten(one_line(columns.name(row)), MAX_NAME) for _, row in table.iterrows()]
     every = columns.of(table)
-    cells = {c.title: [c.cell(row) for _, row in table.iterrows()] for c in every}
+    cells = {c.title: [_short(c.cell(row)) for _, row in table.iterrows()] for c in every}
     drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     drawn.add_column("#", justify="right", no_wrap=True)
     drawn.add_column("Backbone", no_wrap=True, overflow="ellipsis")
@@ -62,6 +62,11 @@ def results(table: pd.DataFrame, width: int) -> Table:
         figures = [cells[column.title][index] for column in shown]
         drawn.add_row(columns.rank(row), Text(names[index]), *figures, style=_style(row))
     return drawn
+
+
+def _short(cell: str) -> str:
+    """Shorten what would take the room of a column of figures."""
+    return "no weights" if cell == columns.NO_WEIGHTS else cell
 
 
 def _fitting(every: Sequence[Column], cells: dict[str, list[str]], room: int) -> list[Column]:

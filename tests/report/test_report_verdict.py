@@ -314,7 +314,7 @@ def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
     row = next(line for line in text.splitlines() if "+8.00 " in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:2] == ["a", "b"]
-    assert cells[3] == "+1.08 to +14.61"
+    assert cells[3] == "+1.08 to +14.60"
     assert cells[-2:] == ["0.022", "significant"]
     stored = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
     assert (stored["best"], stored["recommended"], stored["pairs"][0]["differ"]) == ("a", "a", True)

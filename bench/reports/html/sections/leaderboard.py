@@ -55,8 +55,14 @@ def _row(row: pd.Series[Any], shown: list[columns.Column], verdict: Verdict) -> 
         "verdict": text(row["verdict"]),
         "tie": row["ties"],
         "marks": [["recommended", about]] if recommended else [],
-        "cells": [{"text": c.cell(row), "value": number(row[c.name])} for c in shown],
+        "cells": [_cell(row, column) for column in shown],
     }
+
+
+def _cell(row: pd.Series[Any], column: columns.Column) -> Json:
+    shown = column.cell(row)
+    meaningless = _state(row) == "random" and METRICS[column.name].kind == "answers"
+    return {"text": shown, "value": None if meaningless else number(row[column.name])}
 
 
 def _state(row: pd.Series[Any]) -> str:

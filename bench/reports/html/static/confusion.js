@@ -9,12 +9,12 @@ section("confusion", "Confusion matrix", (data) => {
   let backbone = data.backbones[0];
   let rates = false;
   const place = element("div", {});
-  const show = () => place.replaceChildren(...failures(data.classes, backbone, rates));
+  const show = () => place.replaceChildren(...failures(data.classes, backbone, rates).filter(Boolean));
   show();
   // Paper has no menu: there the other backbones follow the one that was chosen.
   const others = element("div", {});
   window.addEventListener("beforeprint", () => others.replaceChildren(...data.backbones
-    .filter((b) => b !== backbone).slice(0, MAX_PRINTED - 1).flatMap((b) => failures(data.classes, b, rates))));
+    .filter((b) => b !== backbone).slice(0, MAX_PRINTED - 1).flatMap((b) => failures(data.classes, b, rates)).filter(Boolean)));
   window.addEventListener("afterprint", () => others.replaceChildren());
   return [
     element("div", { class: "tools" }, picker(data.backbones, (chosen) => { backbone = chosen; show(); }),
