@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.analysis.metrics.base import METRICS
@@ -17,6 +16,7 @@ from bench.analysis.metrics.latency import percentile
 from bench.execution.plan import Plan
 from bench.execution.schedule import Schedule
 from bench.storage.records import Evidence
+from bench.system.environment import utc_now
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -42,7 +42,7 @@ class Progress:
         self._listener, self._time = listener, TimeLeft(schedule)
         self._phases: dict[str, tuple[str, int]] = {}  # of each trial, and its finished epochs
         self._announced: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
-        self._since = datetime.now(UTC).isoformat(timespec="seconds")
+        self._since = utc_now()
         self._report_time()
 
     def __call__(self, event: Event) -> None:

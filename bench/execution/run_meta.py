@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from bench.storage.records import (
     read_records,
     write_dataset,
 )
-from bench.system.environment import environment
+from bench.system.environment import environment, utc_now
 from bench.system.files import to_json, write_atomic
 from bench.training.job import Job
 from bench.types import Settings, Trial
@@ -106,7 +105,7 @@ def describe(inputs: RunInputs) -> None:
     dataset, protocol = plan.dataset, plan.protocol
     meta = RunMeta(
         name=folder.name,
-        created=earlier.created or now(),
+        created=earlier.created or utc_now(),
         command=tuple(request.command),
         request=request.data() | {"plugins": merged_plugins(earlier, request.plugins)},
         identity=_identity(plan),
@@ -142,8 +141,3 @@ def describe(inputs: RunInputs) -> None:
         write_atomic(folder / path, content)
     write_dataset(folder, dataset)
     write_atomic(folder / "run.json", to_json(meta, indent=2))
-
-
-def now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

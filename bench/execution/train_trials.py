@@ -13,9 +13,9 @@ from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.execution.executors.base import Executor
 from bench.execution.plan import Planned
 from bench.execution.recorder import RunRecorder
-from bench.execution.run_meta import RunInputs, now
+from bench.execution.run_meta import RunInputs
 from bench.storage.records import SCHEMA
-from bench.system.environment import environment
+from bench.system.environment import environment, utc_now
 from bench.system.parallel import run_parallel
 from bench.training.events import RecordMade
 from bench.training.job import Job
@@ -61,7 +61,7 @@ def train_trials(
                 reason = str(error)
             # The first without a record is the one that died; those after it never began.
             for died in [trial for trial in todo if trial.key not in recorder.recorded][:1]:
-                at = now()
+                at = utc_now()
                 record = Record(SCHEMA, died, "failed", reason, at, at, environment=environment())
                 recorder(RecordMade(record))
             parts, shortage, tried = 1, "", []

@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
@@ -50,6 +51,11 @@ def environment() -> dict[str, Any]:
         "versions": {name: v for name in PACKAGES if (v := _version(name))},
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
+
+
+def utc_now() -> str:
+    """Return the time, to the second, as records hold it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def available_cores(root: Path = SYSTEM) -> int:

@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from bench.models.rebuild import keep_trained
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA
-from bench.system.environment import environment
+from bench.system.environment import environment, utc_now
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training import robustness
 from bench.training.accounting import Imports, Spent
@@ -50,7 +49,7 @@ def run_trials(
         store = Store(Path(job.store), job.store_limit_bytes)
         stack.callback(store.release)
         for trial in job.trials:
-            started = _now()
+            started = utc_now()
             try:
                 if setup is None:
                     setup = _Setup(job, trial, listener, imports, ahead, store)
@@ -65,7 +64,7 @@ def run_trials(
             record = replace(
                 record,
                 started=started,
-                finished=_now(),
+                finished=utc_now(),
                 command=job.command,
                 split_seed=job.split_seed,
             )
@@ -180,7 +179,3 @@ class _Setup:
 
     def _labels(self, split: SplitName) -> Array:
         return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

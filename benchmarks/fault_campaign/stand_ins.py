@@ -11,7 +11,6 @@ import sys
 import time
 import types
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from bench.storage.arrays import write_arrays
 from bench.storage.cache import Draft, Store
 from bench.storage.records import SCHEMA, Evidence, load_run
 from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
-from bench.system.environment import environment
+from bench.system.environment import environment, utc_now
 from bench.training.accounting import Imports
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
@@ -82,12 +81,12 @@ def run_trials(job: Job, listener: Listener, imports: Imports, ahead: None = Non
 
 def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) -> None:
     for trial in job.trials:
-        started = _now()
+        started = utc_now()
         try:
             record = _trial(job, trial, listener, imports, store)
         except Exception as error:
             record = Record(SCHEMA, trial, "failed", reason(error), environment=environment())
-        record = replace(record, started=started, finished=_now(), command=job.command)
+        record = replace(record, started=started, finished=utc_now(), command=job.command)
         listener(RecordMade(replace(record, split_seed=job.split_seed)))
 
 
@@ -106,7 +105,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
             (place / "converted").write_bytes(bytes(1000))
             time.sleep(EPOCH_SECONDS)
     session = Session(
-        started=_now(),
+        started=utc_now(),
         backbones=tuple(record.trial.backbone for record in records),
         threads=1,
         rounds=1,
@@ -200,7 +199,3 @@ def _answers(features: Array, trial: Trial, classes: int) -> Array:
     powers = np.exp(logits - logits.max(1, keepdims=True))
     probabilities: Array = powers / powers.sum(1, keepdims=True)
     return probabilities
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from bench.errors import BenchError
 from bench.execution.plan import choose_backbones
 from bench.models.backends.base import DeviceInfo
 from bench.registry import load_plugins
-from bench.system.environment import environment
+from bench.system.environment import environment, utc_now
 from bench.system.files import to_json, write_atomic
 from bench.types import Backbone
 
@@ -63,7 +62,7 @@ def main() -> int:
             f"GPUs alone; --out DIR tries the check on this CPU."
         )
     done = Check(
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=utc_now(),
         options={key: str(value) for key, value in vars(arguments).items() if key != "out"},
         environment=environment() | {"device": vars(DeviceInfo(kind, name, 1, framework))},
     )

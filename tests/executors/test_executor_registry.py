@@ -119,5 +119,7 @@ def test_a_stream_without_all_records_is_an_error_that_says_how_it_ended(job: Jo
     assert not isinstance(died.value, OutOfMemoryError)
     with pytest.raises(OutOfMemoryError, match="no room"):
         follow([Ended(0, True, "no room")], job, told.append)
+    with pytest.raises(WorkerDiedError, match="stopped before its end"):
+        follow([first], job, told.append)
     # All is there: how the process left is nobody's concern.
     follow([first, second, Ended(-9, True, "killed")], job, told.append)

@@ -74,7 +74,7 @@ def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
     """
     left = {trial.key: trial for trial in job.trials}
     work: Work = "measuring" if job.task == "measure" else "preparing"
-    end = Ended()
+    end = Ended(message="the events of the job stopped before its end.")
     for event in events:
         if isinstance(event, Ended):
             end = event

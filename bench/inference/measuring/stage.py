@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +46,7 @@ from bench.models.rebuild import rebuild
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, load_run
 from bench.storage.trained import artefact_folder, weights_path
-from bench.system.environment import available_cores
+from bench.system.environment import available_cores, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial
@@ -77,7 +76,7 @@ class _Stage:
         self.runtimes = choose_runtimes(self.asked.runtimes)[0]
         self.store = Store(Path(job.store), job.store_limit_bytes)
         self.joules = joule_counter() if self.device.kind == "gpu" else None
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.started = utc_now()
 
     def run(self) -> None:
         run = load_run(self.folder)
