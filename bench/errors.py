@@ -4,21 +4,21 @@
       UsageError               exit 2   the command line or a file it names is wrong
         UnknownNameError       exit 2   a name that no registry holds
         ProtocolError          exit 2   a protocol file that cannot be followed
-        PluginError            exit 2   a backbone plugin could not be loaded
+        PluginError            exit 2   a backbone plugin that cannot be loaded
       DatasetError             exit 1   the images cannot be used as asked
         NoDatasetError         exit 2   there is none of that name
       WeightsError             exit 1   pretrained weights are missing or damaged
-        MissingWeightsError    exit 1   they cannot be had here
-      NotRankedError         exit 3   the run ranks nothing, so there is no best to work with
+        MissingWeightsError    exit 1   they are not available here
+      NotRankedError         exit 3   the run ranks nothing, so there is no best backbone
       CheckError               exit 1   a backbone is not what its declaration says
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
-        DivergedError          exit 1   training came to nothing: the loss is no longer a number
+        DivergedError          exit 1   training diverged: the loss is no longer a number
       WorkerDiedError          exit 1   the process of a trial ended without a record
-        OutOfMemoryError       exit 1   it had not enough memory; less might do
-      StoppedError             exit 1   work was ended while it ran, by whoever closed it
+        OutOfMemoryError       exit 1   it ran out of memory; smaller steps may fit
+      StoppedError             exit 1   the executor was closed while the job ran
 
-Messages say what was wrong, what was received and what to do, and carry no traceback. Anything
-that is neither a `BenchError` nor in `OPERATING_SYSTEM` is a fault of this program.
+Messages say what was wrong, what was received and what to do, without a traceback. Anything that is
+neither a `BenchError` nor in `OPERATING_SYSTEM` is a bug of this program.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import IntEnum
 
-FEW_NAMES = 8  # as many fit into a message
+FEW_NAMES = 8  # that fit into a message
 MAX_NEAREST = 3
 
 
@@ -66,15 +66,15 @@ class UsageError(BenchError):
 
 
 class UnknownNameError(UsageError):
-    """A name that no registry holds; the message tells the nearest matches, and all that are known
-    where they are few."""
+    """A name that no registry has; the message lists the nearest matches, and all known names if
+    they are few."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
-        """`remedy`: what shows all that are known; without it, the message does."""
+        """`remedy`: the command that lists all known names; without it, the message does."""
         names = sorted(known)
         nearest = get_close_matches(name.lower(), names, n=MAX_NEAREST, cutoff=0.5)
         many = bool(remedy) and len(names) > FEW_NAMES
-        # Where all names follow, the nearest one is enough of a hint.
+        # If all names follow, the nearest one is enough of a hint.
         hint = f" Did you mean {_either(nearest if many else nearest[:1])}?" if nearest else ""
         listed = ", ".join(names) if names else "none"
         rest = f"{remedy} shows all {len(names)}" if many else f"Known: {listed}"
@@ -92,7 +92,7 @@ class DatasetError(BenchError):
 
 
 class NoDatasetError(DatasetError):
-    """What the user names is no data set."""
+    """What the user names is not a data set."""
 
     exit_code = Exit.USAGE
 
@@ -117,7 +117,7 @@ class PluginError(UsageError):
 
 
 class NotRankedError(BenchError):
-    """The run ranks nothing, so there is no best backbone to work with."""
+    """The run ranks nothing, so there is no best backbone."""
 
     exit_code = Exit.INCOMPLETE
 
@@ -131,7 +131,7 @@ class TrialError(BenchError):
 
 
 class DivergedError(TrialError):
-    """Training came to nothing: the loss is no longer a number."""
+    """Training diverged: the loss is no longer a number."""
 
 
 class WorkerDiedError(BenchError):
@@ -139,7 +139,7 @@ class WorkerDiedError(BenchError):
 
 
 class OutOfMemoryError(WorkerDiedError):
-    """The process of a trial had not enough memory; the trials left might do with less."""
+    """The process of a trial ran out of memory; the remaining trials may need less."""
 
 
 class StoppedError(BenchError):
@@ -165,14 +165,14 @@ OPERATING_SYSTEM: Mapping[int, tuple[str, str]] = {
     errno.ELOOP: ("the symbolic link leads to itself", "remove it"),
     errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
     errno.EMFILE: ("too many files are open", "raise `ulimit -n`"),
-    errno.EIO: ("the disk failed to read or write", "look after the disk"),
+    errno.EIO: ("the disk failed to read or write", "check the disk"),
     errno.ENOMEM: ("out of memory", "close other programs"),
 }
 
 
 def os_error_text(error: BaseException) -> str:
     """Return what the operating system refused and what to do; empty for errors that a user cannot
-    mend."""
+    fix."""
     if not isinstance(error, OSError) or (error.errno or 0) not in OPERATING_SYSTEM:
         return ""
     what, remedy = OPERATING_SYSTEM[error.errno or 0]
@@ -181,7 +181,7 @@ def os_error_text(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error in one line; a plugin's own error may raise another instead of it."""
+    """Return the text of an error in one line; a plugin's error may raise another one instead."""
     try:
         return " ".join(str(error).split())
     except Exception as second:
@@ -189,10 +189,10 @@ def one_line(error: BaseException) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Any error as the reason that a record gives."""
+    """Return any error as the reason in a record."""
     if isinstance(error, BenchError):
         text = str(error)
     else:
         text = os_error_text(error) or f"{type(error).__name__}: {one_line(error)[:500]}"
-    # It may name a file, whose name need not be text, as tables and terminals want it.
+    # It may name a file, whose name need not be valid text, which tables and terminals need.
     return text.encode(errors="backslashreplace").decode()

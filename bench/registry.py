@@ -1,8 +1,8 @@
 """Registries: dictionaries with good errors, and the loading of plugins that fill them.
 
-A registry knows nothing of what it holds but its name. `load_plugins` imports the installed entry
-points and the files a user points to. A plugin that breaks leaves nothing in any registry: an
-installed one is reported and the rest still load, one that the user named is an error.
+A registry knows only the name of an item. `load_plugins` imports the installed entry points and the
+files that a user names. A plugin that fails leaves nothing in any registry: an installed one is
+reported and the rest still load, one that the user named is an error.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class Registry(Generic[T]):
         self._items.pop(name, None)
 
     def restore(self, before: Mapping[str, T]) -> None:
-        """Go back to the items of before, but keep what modules of this package have added since:
-        they are imported once, whoever is the first to import them."""
+        """Go back to earlier items, but keep what modules of this package have added since: they
+        are imported only once."""
         since = {
             name: item
             for name, item in self._items.items()
@@ -113,7 +113,7 @@ BACKBONES: Registry[Backbone] = Registry("backbone", listed_by="`list`")
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:
-    """The callable that `"package.module:attribute"` names; a callable is returned as it is."""
+    """Return the callable that `"package.module:attribute"` names; a callable is returned as is."""
     if callable(reference):
         return reference
     module_name, _, attribute = reference.partition(":")
@@ -131,8 +131,7 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
     """Import every installed entry point, every module of the given packages, and every given file
     or folder. What is named twice is loaded once.
 
-    Returns what broke of the installed ones. A given file that cannot be loaded is raised instead:
-    what the user asked for is not there.
+    Return the installed ones that failed. A given file that cannot be loaded is raised instead.
     """
     broken: list[PluginError] = []
     modules = {point.value: f" (entry point {point.name})" for point in _entry_points()}
@@ -173,11 +172,11 @@ def lacking(kind: str, item: Optional) -> str:
 
 
 def plugin_files(path: Path) -> list[Path]:
-    """The files that `--plugin PATH` means."""
+    """Return the files that `--plugin PATH` means."""
     if path.is_dir():
         files = [f for f in sorted(path.glob("*.py")) if not f.name.startswith("_")]
         if not files:
-            raise PluginError(f"plugin folder {path} holds no .py file.")
+            raise PluginError(f"plugin folder {path} has no .py file.")
         return files
     if not path.is_file():
         raise PluginError(f"plugin {path} does not exist; give a .py file or a folder.")
@@ -201,7 +200,7 @@ def _modules_of(package: str) -> list[str]:
 
 @contextmanager
 def _all_or_nothing(origin: str, module: str) -> Iterator[None]:
-    """Take back what a plugin registered, wherever it did, if it breaks.
+    """Remove what a plugin registered, in any registry, if it fails.
 
     `module`: the plugin's own, or the package that it is part of.
     """
@@ -219,12 +218,12 @@ def _all_or_nothing(origin: str, module: str) -> Iterator[None]:
 
 @contextmanager
 def _no_silent_exit() -> Iterator[None]:
-    """Let `os._exit`, which ends a process without a word, be an error of the plugin instead."""
+    """Turn `os._exit`, which ends a process without a message, into an error of the plugin."""
     process, thread, really = os.getpid(), threading.get_ident(), os._exit
 
     def refuse(status: int) -> NoReturn:
         if (os.getpid(), threading.get_ident()) != (process, thread):
-            really(status)  # a process that the plugin forked, or a thread that watches this one
+            really(status)  # in a process that the plugin forked, or in another thread
         raise SystemExit(f"os._exit({status})")
 
     os._exit = refuse
@@ -235,10 +234,10 @@ def _no_silent_exit() -> Iterator[None]:
 
 
 def _cause(error: BaseException, module: str) -> str:
-    """What went wrong, in one line, and at which line of the plugin."""
+    """Return what went wrong in one line, and at which line of the plugin."""
     text = f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}"
     if isinstance(error, SyntaxError) and error.lineno and error.filename:
-        # Its text ends in the place already, but in Python's words.
+        # Its text ends with the place already, but in Python's format.
         text = f"{type(error).__name__}: {error.msg}"
         return f"{text} (line {error.lineno} of {Path(error.filename).name})"
     own = None

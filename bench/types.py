@@ -2,7 +2,7 @@
 
 A `Backbone` is a declaration. A `Dataset` is named splits of labelled images. A `TrainingProtocol`
 (in `protocol/`, read from TOML) says how to train. A `Trial` is one backbone on one dataset under
-one protocol with one seed; a `Record` is what came of it. Nothing here computes, reads a file or
+one protocol with one seed; a `Record` is its result. Nothing here computes, reads a file or
 imports Keras.
 """
 
@@ -26,7 +26,7 @@ class WeightsFile:
     url: str
     md5: str | None = None
     input_size: int | None = None  # the size it was trained at, where there is a file per size
-    nbytes: int | None = None  # its length: tells an altered file where no MD5 is published
+    nbytes: int | None = None  # its length: detects an altered file if no MD5 is published
 
     @property
     def filename(self) -> str:
@@ -48,12 +48,12 @@ class PackagedWeights:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network without its top, declared: it says, it does not do.
+    """The declaration of a pretrained network without its top.
 
     `build(input_shape=..., include_top=False, weights=None)` returns a functional `keras.Model`.
     `preprocess` maps float RGB in 0..255 to what the weights expect; it is part of every model that
-    is trained, timed or exported. `stages` names, from the input towards the output, the layers at
-    whose ends the network may be cut: only that one tensor crosses.
+    is trained, timed or exported. `stages` names, from the input towards the output, the layers
+    after which the network may be cut, because only that one tensor crosses.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Backbone:
     parameters: int | None = None  # of the network without its top; checked by `check`
     layers: int | None = None  # as Keras counts them; lets "from layer N" be refused in the plan
     gmacs: float | None = None  # multiply-accumulates (1e9) for one image at `input_size`
-    preprocessed_range: tuple[float, float] | None = None  # least and greatest value for 0..255
+    preprocessed_range: tuple[float, float] | None = None  # smallest and largest value for 0..255
     in_all: bool = True  # whether `--backbones all` includes it
     reference: str = ""  # the paper
 
@@ -101,10 +101,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Named splits of images with labels and class names. Pixels are elsewhere, on disk."""
+    """Named splits of images with labels and class names. The pixels are on disk."""
 
     name: str
-    description: str  # where it came from and why it was taken
+    description: str  # where it comes from and why it was chosen
     classes: tuple[str, ...]
     splits: Mapping[SplitName, Split]
     fingerprint: str  # SHA-256 over classes, labels and the content of every image
@@ -115,7 +115,7 @@ class Dataset:
 
 KeepModels = Literal["none", "best", "all"]
 KEEP_MODELS: tuple[KeepModels, ...] = ("none", "best", "all")
-"""Whose trained weights a run keeps: of each backbone the best seed's, every trial's, or none."""
+"""The trained weights that a run keeps: each backbone's best seed, every trial, or none."""
 
 OnLeak = Literal["warn", "drop", "fail"]
 ON_LEAK: tuple[OnLeak, ...] = ("warn", "drop", "fail")
@@ -133,25 +133,25 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16", "mixed_float16
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes a trial, besides the protocol: the same for every backbone of a run."""
+    """What defines a trial, in addition to the protocol: the same for every backbone of a run."""
 
     weights: WeightsChoice = "auto"
     batch_size: int = 32
     device: str = "auto"
     cache: bool = True
     tune: int = 0  # how many learning rates each backbone may try; 0: the protocol's own only
-    deterministic: bool = False  # ask the framework for operations that always add up alike
+    deterministic: bool = False  # ask the framework for deterministic operations
     precision: Precision = "float32"
-    threads: int = 0  # of the processor, in training and in timing; 0: a thread for each core
+    threads: int = 0  # CPU threads, in training and in timing; 0: one for each core
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is measured on trained models: asking for more of it trains nothing again."""
+    """What is measured on trained models: more of it needs no new training."""
 
     latency_seconds: float = 2.0  # for one image after another
-    runtimes: str = "keras"  # how trained models are run to be timed: `all`, or NAME,NAME
-    robustness: bool = False  # whether trained models also answer corrupted test images
+    runtimes: str = "keras"  # that trained models are timed with: `all`, or NAME,NAME
+    robustness: bool = False  # whether to test on corrupted images
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch left behind."""
+    """The figures of one epoch."""
 
     loss: float
     accuracy: float
@@ -192,38 +192,37 @@ class Validation:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """One phase of the protocol, as it went."""
+    """The result of one phase of the protocol."""
 
     name: str
     cut: str  # the tensor that training started from: "pixels", a layer's name or "features"
-    views: str  # how augmentation met the cache: "none", "flip: both views cached", ...
+    views: str  # how augmentation used the cache: "none", "flip: both views cached", ...
     trainable_parameters: int
-    best_epoch: int  # its weights were kept; counted from 1, 0: those that the phase began with
+    best_epoch: int  # its weights were kept; counted from 1; 0: the phase's initial weights
     stopped_early: bool
     epochs: tuple[Epoch, ...]
     compile_seconds: float
     train_seconds: float
-    start: Validation | None = None  # before the first epoch, where early stopping may keep that
-    at_limit: bool = False  # the best epoch was the last allowed: more might have been better
+    start: Validation | None = None  # before the first epoch, if early stopping may keep that
+    at_limit: bool = False  # the best epoch was the last allowed: more may be better
 
     @property
     def kept_epoch(self) -> Epoch | None:
-        """Return the epoch whose weights were kept; none where those at the start were."""
+        """Return the epoch whose weights were kept; None if the initial ones were."""
         return self.epochs[self.best_epoch - 1] if self.epochs and self.best_epoch else None
 
     @property
     def kept(self) -> Validation | None:
-        """Return what the kept weights gave on the validation images."""
+        """Return the validation figures of the kept weights."""
         epoch = self.kept_epoch
         return self.start if epoch is None else Validation(epoch.val_loss, epoch.val_accuracy)
 
 
 @dataclass(frozen=True)
 class TriedRate:
-    """One learning rate of a trial's budget, as it went; what it answered is in the arrays.
+    """The result of one learning rate of a trial's budget; its answers are in the arrays.
 
-    The figures are on the validation images, the loss being what chose; `None` where the loss
-    was no longer a number.
+    The figures are on the validation images; the lowest loss decides. `None` if training diverged.
     """
 
     multiplier: float  # of the learning rate of every phase of the protocol
@@ -236,7 +235,7 @@ class TriedRate:
 
 @dataclass(frozen=True)
 class WeightsUsed:
-    """Where the weights of one trial came from."""
+    """The origin of the weights of one trial."""
 
     source: str  # "imagenet", "file" or "random init"
     location: str  # file name or package, never an absolute path
@@ -249,21 +248,21 @@ class WeightsUsed:
 
 @dataclass(frozen=True)
 class RuntimeResult:
-    """How one way of running the trained model did; raw durations are in the arrays, and so are
-    `probabilities_<name>` of every test image where it answered them all."""
+    """The result of one runtime; raw durations are in the arrays, and so are `probabilities_<name>`
+    of every test image if it answered all of them."""
 
     name: str
     batches: tuple[int, ...] = ()  # batch sizes timed: arrays `latency_<name>_b<batch>`, seconds
-    compile_seconds: float = 0.0  # loading, and the first answer
+    compile_seconds: float = 0.0  # loading, and the first prediction
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
-    artefact: str = ""  # the converted model's file name; "" where the Keras model itself runs
+    artefact: str = ""  # the converted model's file name; "" if the Keras model itself runs
     artefact_bytes: int = 0
     convert_seconds: float = 0.0
-    memory_bytes: int | None = None  # by which a process of its own grew, loading and answering
-    device_memory_bytes: int | None = None  # on the GPU, at most, in that process
+    memory_bytes: int | None = None  # growth of a separate process, loading and predicting
+    device_memory_bytes: int | None = None  # peak on the GPU, in that process
     joules: Mapping[str, float] = field(default_factory=dict)  # by batch size, all timed queries
-    session: Session | None = None  # that timed it; in older records only the record has one
+    session: Session | None = None  # that timed it; older records have only the record's session
     failed_batches: Mapping[str, str] = field(default_factory=dict)  # why, by batch size
 
 
@@ -271,25 +270,24 @@ class RuntimeResult:
 class Session:
     """The timing of one runtime in one measuring process: its backbones were timed in turns."""
 
-    started: str  # the process: the runtimes that it timed share it
+    started: str  # the process: shared by the runtimes that it timed
     backbones: tuple[str, ...]
     threads: int
     rounds: int
     matrix_rate: float  # floating-point operations a second of a matrix product, at best
     calibration: tuple[float, ...]  # seconds of one fixed piece of work, before, between and after
-    latency_seconds: float = 0.0  # as asked for; 0 in records of version 0.1
+    latency_seconds: float = 0.0  # as requested; 0 in records of version 0.1
 
 
 @dataclass(frozen=True)
 class Record:
     """Everything measured in one trial, or why it failed. Immutable, versioned, one JSON line.
 
-    Raw arrays (labels, probabilities, durations) lie beside it in `arrays/<key>.npz`; what can be
-    derived from them is derived by the metrics, when it is asked for. `seconds` splits the trial:
-    `imports`, `data` (decoding), `build`, `features` (the frozen part), `compile`, `train`,
-    `tuning` (rates that were tried and not chosen), `measure`, `robustness`; `total` is their sum,
-    what the trial takes from cold caches, and `reused` is how much of it was work done before and
-    not repeated.
+    Raw arrays (labels, probabilities, durations) are in `arrays/<key>.npz`; metrics derive the rest
+    from them. `seconds` splits the trial: `imports`, `data` (decoding), `build`, `features` (the
+    frozen part), `compile`, `train`, `tuning` (rates that were tried and not chosen), `measure`,
+    `robustness`; `total` is their sum, the time of the trial from cold caches, and `reused` is the
+    part of it that was cached.
     """
 
     schema: int
@@ -308,11 +306,11 @@ class Record:
     notes: tuple[str, ...] = ()
     train_images: int = 0  # how many the trial trained on; 0 in records that did not count them
     tuning: tuple[TriedRate, ...] = ()  # every rate tried, the lowest first
-    command: tuple[str, ...] = ()  # that asked for this trial
+    command: tuple[str, ...] = ()  # that requested this trial
     split_seed: int | None = None
     flops: int = 0  # floating-point operations for one image; 0 in records that did not count them
-    memory_bytes: int = 0  # the process that trained, at most; seeds share one
-    device_memory_bytes: int | None = None  # on the GPU, at most, while training
+    memory_bytes: int = 0  # peak of the training process; seeds share one
+    device_memory_bytes: int | None = None  # peak on the GPU during training
     session: Session | None = None  # that timed the first runtime
-    accumulation: int = 1  # parts that each batch was taken in, as memory did not hold all of it
+    accumulation: int = 1  # parts that each batch was split into, to fit into memory
     arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1
