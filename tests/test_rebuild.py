@@ -131,7 +131,9 @@ def test_other_pretrained_weights_are_refused(copy: Path) -> None:
     used = WeightsUsed("random init", "", "0" * 64)
     write_records(copy, [replace(r, weights=used) for r in records])
     run = load_run(copy)
-    with pytest.raises(WeightsError, match="was trained from random init, but the weights here differ"):
+    with pytest.raises(
+        WeightsError, match="was trained from random init, but the weights here differ"
+    ):
         rebuild(run, record_of(run, "tiny"))
 
 
