@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.execution.plan import choose_backbones
 from bench.inference.measuring.hardware import Calibration
-from bench.inference.measuring.rounds import Subject, interleave
+from bench.inference.measuring.rounds import TimedCall, interleave
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head
 from bench.protocol import Head
@@ -87,7 +87,7 @@ def _calls() -> Calls:
 
 def _measured(calls: Calls, seconds: float, between: Callable[[], None]) -> Times:
     subjects = {
-        name: Subject(call=call, images=image, seconds=seconds, least=MIN_QUERIES)  # type: ignore[arg-type]
+        name: TimedCall(call=call, images=image, seconds=seconds, least=MIN_QUERIES)  # type: ignore[arg-type]
         for name, (call, image) in calls.items()
     }
     interleave(list(subjects.values()), seed=0, between=between)

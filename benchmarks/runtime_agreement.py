@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.execution.check.subject import calibrate
 from bench.execution.plan import choose_backbones
-from bench.inference.measuring.deployment import answers, deploy
+from bench.inference.measuring.deployment import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, choose_runtimes
-from bench.inference.runtimes.base import Source
+from bench.inference.runtimes.base import ModelSource
 from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
 from bench.registry import load_plugins
@@ -56,14 +56,14 @@ def main() -> int:
         print(f"{backbone.name}: probabilities spread over {np.ptp(expected[:, 0]):.3f}")
         for runtime in choose_runtimes(arguments.runtimes)[0]:
             with tempfile.TemporaryDirectory() as folder:
-                source = Source(model, images, Path(folder), available_cores())
+                source = ModelSource(model, images, Path(folder), available_cores())
                 try:
                     made = deploy(runtime, source, images, expected)
                 except Exception as error:
                     failed = True
                     print(f"  {runtime.name:16} failed: {type(error).__name__}: {error}")
                     continue
-                difference = float(np.abs(answers(made.call, images) - expected).max())
+                difference = float(np.abs(predict_all(made.call, images) - expected).max())
                 failed |= runtime.name in EXACT and not difference < MAX_DIFFERENCE
                 print(
                     f"  {runtime.name:16} largest difference {difference:.1e}  "
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def _keras(model: Any, images: Any) -> Any:
-    return answers(RUNTIMES["keras"].load(Source(model, images, Path(), 1)), images)
+    return predict_all(RUNTIMES["keras"].load(ModelSource(model, images, Path(), 1)), images)
 
 
 def _spread_out(head: Any, found: Any) -> None:

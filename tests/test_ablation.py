@@ -14,7 +14,7 @@ import pytest
 from bench.errors import UsageError
 from bench.models.folding import folded
 from bench.system.ablation import OPTIMISATIONS, VARIABLE, enabled, switched_off
-from bench.system.frameworks import uncollected, without
+from bench.system.frameworks import gc_disabled, hidden_packages
 from bench.training import features
 from bench.training.prepared import build_ahead
 
@@ -61,7 +61,7 @@ def test_without_lean_imports_nothing_is_hidden_or_left_uncollected(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "lean_imports")
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    with without("colorsys"), uncollected():
+    with hidden_packages("colorsys"), gc_disabled():
         import colorsys
 
         assert gc.isenabled()

@@ -16,7 +16,7 @@ from bench.analysis.metrics.calibration import scaled, temperature
 from bench.cli.commands import predict_command
 from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
-from bench.inference.prediction import BATCH, DecodedAhead, answers, find_images
+from bench.inference.prediction import BATCH, DecodedAhead, find_images, predictions
 from bench.storage.records import load_run
 from bench.storage.trained import best_first
 
@@ -190,7 +190,7 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
             return [np.stack([red, np.zeros_like(red)], axis=1)]
 
     with DecodedAhead(paths, 2) as images:
-        found = list(answers(images, Brightness(), temperature=2.0))
+        found = list(predictions(images, Brightness(), temperature=2.0))
     assert [Path(answer.image) for answer in found] == paths
     for number, answer in enumerate(found):
         if number % 5 == 3:

@@ -36,7 +36,7 @@ from msgspec import convert
 from bench.errors import OutOfMemoryError, PluginError
 from bench.registry import load_plugins
 from bench.system import locks
-from bench.system.frameworks import UNUSED_BY_WORKERS, uncollected, without
+from bench.system.frameworks import UNUSED_BY_WORKERS, gc_disabled, hidden_packages
 from bench.training.accounting import Imports
 from bench.training.events import Ended, Event, StageProgress, Waiting, encode
 from bench.training.job import Blueprint, read_job
@@ -123,7 +123,7 @@ def main() -> None:
     os.dup2(2, 1)
     locks.report = lambda text: pipe(Waiting(text))
     # Keras, and the framework under it, load here: the parent never pays for them.
-    with without(*UNUSED_BY_WORKERS), uncollected():
+    with hidden_packages(*UNUSED_BY_WORKERS), gc_disabled():
         import bench.training.trial  # noqa: F401
 
     seconds = time.monotonic() - float(started)

@@ -24,10 +24,10 @@ from bench.storage.trained import best_first
 from bench.system.environment import available_cores
 from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
+    hidden_packages,
     keras_backend_of,
-    prepare_here,
+    set_framework_defaults,
     suppress_stderr,
-    without,
 )
 from bench.types import Record
 
@@ -40,7 +40,7 @@ THREADS = max(2, available_cores())
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The model's prediction for one image, or why there is none."""
 
     image: str
@@ -92,19 +92,19 @@ def model_of(run: Run, record: Record) -> PredictingModel:
     return PredictingModel(run, record, fitted.value, fitted.reason)
 
 
-def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Answer]:
+def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Prediction]:
     """Answer for every image, through the Keras backend that the model was trained on unless the
     user names another."""
     record = model.record
-    prepare_here(keras_backend_of(record))
+    set_framework_defaults(keras_backend_of(record))
     with DecodedAhead(paths, record.trial.input_size) as images:
-        with without(*UNUSED_BY_WORKERS):
+        with hidden_packages(*UNUSED_BY_WORKERS):
             with suppress_stderr():
                 from bench.models.backends.base import current
 
                 backend = current()
             network = rebuild(model.run, record).logits(fold=backend.gains_from_folding)
-        return list(answers(images, backend.forward(network), model.temperature or 1.0))
+        return list(predictions(images, backend.forward(network), model.temperature or 1.0))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -153,7 +153,7 @@ class DecodedAhead:
             self._waiting.append((path, self._pool.submit(_pixels, path, self._size)))
 
 
-def answers(images: DecodedAhead, logits: Forward, temperature: float) -> Iterator[Answer]:
+def predictions(images: DecodedAhead, logits: Forward, temperature: float) -> Iterator[Prediction]:
     """Query the model batch by batch; all have one shape, so that it is compiled once."""
     size = min(BATCH, images.count)
     batch: list[tuple[Path, Pixels | str]] = []
@@ -167,7 +167,7 @@ def answers(images: DecodedAhead, logits: Forward, temperature: float) -> Iterat
 
 def _ask(
     batch: Sequence[tuple[Path, Pixels | str]], logits: Forward, temperature: float, size: int
-) -> Iterator[Answer]:
+) -> Iterator[Prediction]:
     from bench.models.network import probabilities
 
     rows: Iterator[list[float]] = iter(())
@@ -176,9 +176,9 @@ def _ask(
         rows = iter(probabilities(logits(filled)[0] / temperature).tolist())
     for path, pixels in batch:
         if isinstance(pixels, str):
-            yield Answer(printable(str(path)), reason=pixels)
+            yield Prediction(printable(str(path)), reason=pixels)
         else:
-            yield Answer(printable(str(path)), tuple(next(rows)))
+            yield Prediction(printable(str(path)), tuple(next(rows)))
 
 
 def _pixels(path: Path, size: int) -> Pixels | str:

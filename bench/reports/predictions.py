@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from bench.analysis import format as fmt
 from bench.analysis.escape import csv_cell, one_line, shorten
-from bench.inference.prediction import Answer
+from bench.inference.prediction import Prediction
 from bench.system.files import to_json
 
 SCHEMA = 1
@@ -28,11 +28,11 @@ class Predictor:
     temperature: float | None  # None: the confidence is what the network gave, not calibrated
     min_confidence: float
 
-    def is_low(self, answer: Answer) -> bool:
+    def is_low(self, answer: Prediction) -> bool:
         return not answer.reason and answer.confidence < self.min_confidence
 
 
-def to_text(answers: Iterable[Answer], source: Predictor) -> str:
+def to_text(answers: Iterable[Prediction], source: Predictor) -> str:
     """Return a table to read; answers below the confidence limit are marked."""
     rows = []
     for answer in answers:
@@ -49,7 +49,7 @@ def to_text(answers: Iterable[Answer], source: Predictor) -> str:
     return f"{table}\n"
 
 
-def to_csv(answers: Iterable[Answer], source: Predictor) -> str:
+def to_csv(answers: Iterable[Prediction], source: Predictor) -> str:
     """Return one row an image; no cell starts a spreadsheet formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -65,7 +65,7 @@ def to_csv(answers: Iterable[Answer], source: Predictor) -> str:
     return out.getvalue()
 
 
-def to_json_text(answers: Iterable[Answer], source: Predictor) -> str:
+def to_json_text(answers: Iterable[Prediction], source: Predictor) -> str:
     """Return everything, with the probability of every class in the order of `classes`."""
     content = {
         "schema": SCHEMA,
@@ -80,7 +80,7 @@ def to_json_text(answers: Iterable[Answer], source: Predictor) -> str:
     return to_json(content, indent=2) + "\n"
 
 
-def summary(answers: Sequence[Answer], source: Predictor) -> list[str]:
+def summary(answers: Sequence[Prediction], source: Predictor) -> list[str]:
     """Say what a reader must know beyond the table."""
     low = sum(map(source.is_low, answers))
     failed = sum(bool(answer.reason) for answer in answers)
@@ -95,7 +95,7 @@ def summary(answers: Sequence[Answer], source: Predictor) -> list[str]:
     return found
 
 
-def _entry(answer: Answer, source: Predictor) -> dict[str, object]:
+def _entry(answer: Prediction, source: Predictor) -> dict[str, object]:
     if answer.reason:
         return {"image": answer.image, "error": answer.reason}
     return {

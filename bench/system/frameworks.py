@@ -43,7 +43,7 @@ def keras_backend_of(record: Record) -> str:
     return str(name)
 
 
-def prepare_here(keras_backend: str) -> None:
+def set_framework_defaults(keras_backend: str) -> None:
     """Make this process ready to import Keras, unless the user names another backend."""
     defaults = {"KERAS_BACKEND": keras_backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | GROWING_MEMORY
     for name, value in defaults.items():
@@ -51,7 +51,7 @@ def prepare_here(keras_backend: str) -> None:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_disabled() -> Iterator[None]:
     """Disable garbage collection inside, and exempt what was created there for good.
 
     Importing a framework creates very many objects that live as long as the process.
@@ -68,7 +68,7 @@ def uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def without(*packages: str) -> Iterator[None]:
+def hidden_packages(*packages: str) -> Iterator[None]:
     """Make importing `packages` fail inside as if they were not installed."""
     hidden = [name for name in packages if name not in sys.modules]
     if not enabled("lean_imports"):

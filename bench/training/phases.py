@@ -83,15 +83,15 @@ class Phases:
             tuple(results), np.stack(after), validation, len(chosen), predict_seconds
         )
 
-    def answer(self, pixels: Rows) -> Array:
+    def predict_images(self, pixels: Rows) -> Array:
         """Return the probabilities of the model as last trained for images outside the data set."""
         return self._trainers[-1].predict(self.frozen.over(pixels, self._cuts[-1]))
 
-    def weights(self) -> list[Array]:
+    def copy_weights(self) -> list[Array]:
         """Return a copy of the weights that the last training left in the model."""
         return snapshot(self._variables())
 
-    def put_back(self, weights: Sequence[Array]) -> None:
+    def restore_weights(self, weights: Sequence[Array]) -> None:
         """Restore the model to what it was when `weights` were copied."""
         restore(self._variables(), weights)
 

@@ -30,7 +30,7 @@ STRENGTHS = (1, 2, 3)
 MAX_IMAGES = 500  # of the test split: all of it would take longer than the training
 Array = NDArray[np.generic]
 Pixels = NDArray[np.uint8]
-Answer = Callable[["Rows"], NDArray[np.floating]]
+Predict = Callable[["Rows"], NDArray[np.floating]]
 """From rows of pixels to class probabilities."""
 
 
@@ -135,7 +135,7 @@ def chosen(labels: NDArray[np.integer], most: int = MAX_IMAGES) -> NDArray[np.in
 def measure(
     images: NDArray[np.uint8],
     labels: NDArray[np.integer],
-    answer: Answer,
+    predict: Predict,
     progress: Callable[[int, int], None],
 ) -> dict[str, Array]:
     """Return the arrays of the record: which images, which corruptions, and the probabilities.
@@ -151,7 +151,7 @@ def measure(
         progress(done, total)
 
     answers = [
-        [answer(Corrupted(images, places, name, strength, taken)) for strength in STRENGTHS]
+        [predict(Corrupted(images, places, name, strength, taken)) for strength in STRENGTHS]
         for name in KINDS
     ]
     return {

@@ -175,7 +175,9 @@ class _Setup:
             return {}
         progress = stage_progress(self.listener, trial, "corrupted test images")
         images = self.images["test"].array()
-        return robustness.measure(images, self._labels("test"), self.phases.answer, progress)
+        return robustness.measure(
+            images, self._labels("test"), self.phases.predict_images, progress
+        )
 
     def _labels(self, split: SplitName) -> Array:
         return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)

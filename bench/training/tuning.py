@@ -81,11 +81,11 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
         answers.append(answer)
         tried.append(_tried(multiplier, answer, labels, seconds))
         if best(tried) is tried[-1]:
-            kept = phases.weights()
+            kept = phases.copy_weights()
     chosen = best(tried)
     if chosen is None:
         raise DivergedError(f"training diverged at each of the {len(rates)} learning rates tried.")
-    phases.put_back(kept)
+    phases.restore_weights(kept)
     trained = answers[tried.index(chosen)]
     assert trained is not None  # it has a loss, so it has answers
     nothing = replace(

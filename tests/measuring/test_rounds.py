@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.statistics.timing import drift
 from bench.inference.measuring import rounds
-from bench.inference.measuring.rounds import Subject, interleave, share_done
+from bench.inference.measuring.rounds import TimedCall, interleave, share_done
 from bench.models.backends.base import Array
 
 NOTHING = np.zeros(1)
@@ -42,8 +42,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def subject(clock: Clock, name: str, seconds: float, least: int = 64) -> Subject:
-    return Subject(clock.query(name, lambda n: seconds), NOTHING, seconds=1.0, least=least)
+def subject(clock: Clock, name: str, seconds: float, least: int = 64) -> TimedCall:
+    return TimedCall(clock.query(name, lambda n: seconds), NOTHING, seconds=1.0, least=least)
 
 
 def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
@@ -59,7 +59,7 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
             raise MemoryError("no room")
         return 0.001
 
-    batch = Subject(clock.query("batch", fails_at), NOTHING, seconds=1.0, least=64)
+    batch = TimedCall(clock.query("batch", fails_at), NOTHING, seconds=1.0, least=64)
     other = subject(clock, "other", 0.001)
     interleave([batch, other], seed=0, between=lambda: None)
     assert batch.failure == "MemoryError: no room"
@@ -103,7 +103,7 @@ def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
 def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> None:
     # Each of the first ten queries takes a tenth longer than the next; then all take 1 ms.
     cooling = clock.query("a", lambda n: 0.001 * 1.1 ** max(0, 10 - n))
-    one = Subject(cooling, NOTHING, seconds=1.0, least=64)
+    one = TimedCall(cooling, NOTHING, seconds=1.0, least=64)
     interleave([one], seed=0, between=lambda: None)
     assert one.warmup[0] == pytest.approx(0.001 * 1.1**10)
     assert 10 < len(one.warmup) < 30

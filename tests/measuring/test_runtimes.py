@@ -12,9 +12,9 @@ import tiny
 
 from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate
-from bench.inference.measuring.deployment import answers, deploy
+from bench.inference.measuring.deployment import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, choose_runtimes
-from bench.inference.runtimes.base import Source
+from bench.inference.runtimes.base import ModelSource
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
@@ -37,7 +37,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def expected(model: Any) -> Any:
-    found = answers(lambda x: current().forward(model)(x)[0], IMAGES)
+    found = predict_all(lambda x: current().forward(model)(x)[0], IMAGES)
     assert found.shape == (19, 2)
     assert np.ptp(found[:, 0]) > 0.01  # or all models would agree
     return found
@@ -51,20 +51,20 @@ def test_a_runtime_answers_as_keras_does(
     for module in runtime.modules:
         if find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
-    made = deploy(runtime, Source(model, IMAGES, tmp_path, 1), IMAGES, expected)
-    found = answers(made.call, IMAGES)
+    made = deploy(runtime, ModelSource(model, IMAGES, tmp_path, 1), IMAGES, expected)
+    found = predict_all(made.call, IMAGES)
     assert np.abs(found - expected).max() < ROUNDED.get(name, EXACT)
     assert bool(made.result.artefact_bytes) == bool(runtime.artefact)
     # A file holds all there is to it: it answers the same without the model.
     if runtime.artefact:
-        again = runtime.load(Source(None, IMAGES[:0], tmp_path, 1))
-        np.testing.assert_allclose(answers(again, IMAGES), found, atol=1e-6)
+        again = runtime.load(ModelSource(None, IMAGES[:0], tmp_path, 1))
+        np.testing.assert_allclose(predict_all(again, IMAGES), found, atol=1e-6)
 
 
 def test_another_model_than_the_trained_one_is_refused(
     model: Any, expected: Any, tmp_path: Path
 ) -> None:
-    source = Source(model, IMAGES, tmp_path, 1)
+    source = ModelSource(model, IMAGES, tmp_path, 1)
     with pytest.raises(TrialError, match=r"answers differently from the trained one"):
         deploy(RUNTIMES["keras"], source, IMAGES, expected[:, ::-1])
 

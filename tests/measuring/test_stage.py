@@ -18,7 +18,7 @@ from bench.analysis.runtimes import rows
 from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.inference.runtimes import RUNTIMES
-from bench.inference.runtimes.base import Call, Runtime, Source
+from bench.inference.runtimes.base import Call, ModelSource, Runtime
 from bench.storage.records import Evidence, load_run
 from bench.storage.trained import weights_path
 from bench.training.events import Event, Listener, RecordMade
@@ -32,10 +32,10 @@ class Broken(Runtime):
 
     name, help, artefact = "broken", "", "broken.bin"
 
-    def convert(self, source: Source) -> None:
+    def convert(self, source: ModelSource) -> None:
         raise ValueError("there is no operation for this layer")
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         raise AssertionError
 
 
@@ -47,7 +47,7 @@ class Same(Runtime):
     def __init__(self, name: str, fails_from: int = 1000) -> None:
         self.name, self.fails_from = name, fails_from
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         def call(images: np.ndarray) -> np.ndarray:
             if len(images) >= self.fails_from:
                 raise MemoryError(f"no room for {len(images)} images")
@@ -63,7 +63,7 @@ class Death(BaseException):
 class Fatal(Same):
     """One that kills the process that converts to it."""
 
-    def convert(self, source: Source) -> None:
+    def convert(self, source: ModelSource) -> None:
         raise Death
 
 
@@ -80,7 +80,7 @@ class Mortal(Inline):
 class Interrupted(Same):
     """One that the user stops."""
 
-    def convert(self, source: Source) -> None:
+    def convert(self, source: ModelSource) -> None:
         raise KeyboardInterrupt
 
 

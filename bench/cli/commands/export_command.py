@@ -17,10 +17,10 @@ from bench.storage.records import load_run
 from bench.storage.run_folder import find_run, refuse_links
 from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
+    hidden_packages,
     keras_backend_of,
-    prepare_here,
+    set_framework_defaults,
     suppress_stderr,
-    without,
 )
 
 
@@ -51,8 +51,8 @@ def main(arguments: argparse.Namespace) -> int:
     record = record_of(run, arguments.backbone)
     if warning := changed_code(record):
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    prepare_here(keras_backend_of(record))
-    with without(*UNUSED_BY_WORKERS):
+    set_framework_defaults(keras_backend_of(record))
+    with hidden_packages(*UNUSED_BY_WORKERS):
         with suppress_stderr():
             from bench.models.backends.base import current
 

@@ -12,7 +12,7 @@ from bench.cli.shared_options import add_report_options, add_results, add_run
 from bench.errors import Exit
 from bench.reports import formats
 from bench.storage.run_folder import find_run
-from bench.system.frameworks import uncollected
+from bench.system.frameworks import gc_disabled
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the run's reports and show the table; 3 where trials failed or may not be ranked."""
-    with uncollected():  # the process ends soon, and makes a great many objects until then
+    with gc_disabled():  # the process ends soon, and makes a great many objects until then
         return _render(arguments)
 
 

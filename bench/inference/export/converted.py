@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.inference.export.base import FORMATS, MEMBER, About, Format
 from bench.inference.runtimes import RUNTIMES
-from bench.inference.runtimes.base import Call, Runtime, Source
+from bench.inference.runtimes.base import Call, ModelSource, Runtime
 from bench.system.environment import available_cores
 
 
@@ -60,12 +60,12 @@ class _Onnx(_Converted):
         onnx.save(model, str(path))
 
 
-def _source(folder: Path, model: Any) -> Source:
+def _source(folder: Path, model: Any) -> ModelSource:
     import numpy as np
 
     # Nothing is calibrated in float32, so no images are needed.
     nothing = np.zeros((0, 1, 1, 3), "uint8")
-    return Source(model=model, images=nothing, folder=folder, threads=available_cores())
+    return ModelSource(model=model, images=nothing, folder=folder, threads=available_cores())
 
 
 FORMATS.add(_LiteRT(RUNTIMES["litert"]))

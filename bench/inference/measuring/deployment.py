@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import TrialError
-from bench.inference.runtimes.base import REFERENCE, Call, Runtime, Source
+from bench.inference.runtimes.base import REFERENCE, Call, ModelSource, Runtime
 from bench.models.backends.base import Array
 from bench.types import RuntimeResult
 
@@ -27,7 +27,7 @@ class Deployment:
     probabilities: Array | None  # of every test image; those of the reference are known
 
 
-def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> Deployment:
+def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array) -> Deployment:
     """Convert and load a model; `expected` are its probabilities for `images` after training."""
     begun = time.perf_counter()
     runtime.convert(source)
@@ -41,7 +41,7 @@ def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> 
     seconds_an_image = time.perf_counter() - begun
     if runtime.name == REFERENCE:
         tolerance = REFERENCE_TOLERANCE[source.model.dtype_policy.name]
-        _check_same(answers(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
+        _check_same(predict_all(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
     result = RuntimeResult(
         runtime.name,
         compile_seconds=loaded,
@@ -50,10 +50,10 @@ def deploy(runtime: Runtime, source: Source, images: Array, expected: Array) -> 
         convert_seconds=converted if runtime.artefact else 0.0,
     )
     known = runtime.name == REFERENCE
-    return Deployment(result, call, seconds_an_image, None if known else answers(call, images))
+    return Deployment(result, call, seconds_an_image, None if known else predict_all(call, images))
 
 
-def answers(call: Call, images: Array) -> Array:
+def predict_all(call: Call, images: Array) -> Array:
     """Return probabilities of all images, one column per class, in batches of one size."""
     found = []
     for start in range(0, len(images), ANSWER_BATCH):
@@ -73,7 +73,7 @@ def _check_same(found: Array, expected: Array, tolerance: float) -> None:
         )
 
 
-def _size(source: Source, runtime: Runtime) -> int:
+def _size(source: ModelSource, runtime: Runtime) -> int:
     """Return the bytes of the artefact and of files that belong to it, as OpenVINO's weights."""
     if not runtime.artefact:
         return 0

@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 from bench.inference.runtimes import RUNTIMES
-from bench.inference.runtimes.base import Source
+from bench.inference.runtimes.base import ModelSource
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.records import load_run
@@ -60,7 +60,7 @@ def inference_memory(
         Chain(current(), side=64, products=1)
     with growth() as grown:
         model = None if runtime.artefact else rebuild(run, record).classifier()
-        call = runtime.load(Source(model, image[:0], artefacts, threads))
+        call = runtime.load(ModelSource(model, image[:0], artefacts, threads))
         call(image)
     return MemoryUse(grown.nbytes, None if runtime.artefact else current().memory_peak())
 

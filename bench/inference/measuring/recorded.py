@@ -13,7 +13,7 @@ import numpy as np
 from bench import data as datasets
 from bench.inference.measuring.memory import MemoryUse
 from bench.inference.measuring.pending import STANDS_IN, with_results
-from bench.inference.runtimes.base import Source
+from bench.inference.runtimes.base import ModelSource
 from bench.models.backends.base import Array, current
 from bench.models.network import probabilities
 from bench.models.rebuild import rebuild
@@ -35,8 +35,8 @@ class Model:
 
     records: list[Record]
     needs: tuple[str, ...]  # runtimes
-    source: Source
-    float32: Source  # what is converted: an artefact's name says its precision
+    source: ModelSource
+    float32: ModelSource  # what is converted: an artefact's name says its precision
     images: Array  # of the test split
     expected: Array
     seconds: float  # spent on it and in no record yet
@@ -49,7 +49,7 @@ class Timed:
 
     result: RuntimeResult
     arrays: dict[str, Array] = field(default_factory=dict)  # durations, the same for every seed
-    answers: Array | None = None  # probabilities of every test image, of this model alone
+    probabilities: Array | None = None  # probabilities of every test image, of this model alone
 
 
 def record_timed(
@@ -67,13 +67,13 @@ def record_timed(
         listener(Note(f"{what}: {result.reason} The earlier figures are kept."))
     # The one with kept weights comes last: if killed in between, it is measured again.
     for record in reversed(model.records):
-        answers = timed.answers if record is first else None
+        probabilities = timed.probabilities if record is first else None
         arrays = dict(Evidence(record, run.dataset.classes, run.folder).arrays)
         if result.status == "ok":
             arrays = {n: array for n, array in arrays.items() if not _is_of(result.name, n)}
             arrays |= timed.arrays
-        if answers is not None:
-            arrays[f"probabilities_{result.name}"] = answers
+        if probabilities is not None:
+            arrays[f"probabilities_{result.name}"] = probabilities
         digest = write_arrays(run.folder, record.trial.key, arrays, replaces=record.arrays_sha256)
         notes = tuple(note for note in record.notes if STANDS_IN not in note)
         if record is not first:

@@ -1,7 +1,7 @@
-"""Timing many subjects in turn: warmed up until stable, then in rounds of random order.
+"""Timing many calls in turn: warmed up until stable, then in rounds of random order.
 
-A slow minute of the machine then affects every subject alike, instead of the one that happened to
-be timed in it. The first query after another subject's turn counts as warm-up, as its data is no
+A slow minute of the machine then affects every model alike, instead of the one that happened to
+be timed in it. The first query after another call's turn counts as warm-up, as its data is no
 longer in the processor's caches.
 """
 
@@ -20,13 +20,13 @@ from bench.errors import reason
 from bench.inference.runtimes.base import Call
 from bench.models.backends.base import Array
 
-ROUNDS = 4  # in which every subject has a turn; slow ones get more, until they have enough
-OVERTIME = 4  # how many times its seconds a slow subject may take to get the queries it needs
-FOR_A_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # queries that a slow subject gets, overtime or not
+ROUNDS = 4  # in which every call has a turn; slow ones get more, until they have enough
+OVERTIME = 4  # how many times its seconds a slow call may take to get the queries it needs
+FOR_A_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # queries that a slow call gets, overtime or not
 MAX_QUERIES = 4000
 STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
 STABLE_CHANGE = 0.05
-WARMUP_SHARE = 0.5  # of a subject's seconds that warming up may take
+WARMUP_SHARE = 0.5  # of a call's seconds that warming up may take
 SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
 SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
 SWEEP_QUERIES = 3
@@ -35,7 +35,7 @@ COLD_BELOW = 0.1  # seconds; cold caches make no difference to a longer query
 
 
 @dataclass
-class Subject:
+class TimedCall:
     """One model in one runtime at one batch size, and the seconds of each of its queries."""
 
     call: Call
@@ -121,14 +121,14 @@ class Subject:
         return bool(abs(last - before) < STABLE_CHANGE * before)
 
 
-def batch_subjects(
+def calls_by_batch(
     call: Call,
     images: Array,
     seconds_an_image: float,
     seconds: float,
     device: str,
     joules: Callable[[], float] | None,
-) -> dict[int, Subject]:
+) -> dict[int, TimedCall]:
     """Return what is timed of one model: single images, and larger batches as time allows."""
     found = {}
     for batch in SWEEP[device]:
@@ -136,7 +136,7 @@ def batch_subjects(
         expected = seconds_an_image * batch * (SWEEP_QUERIES + 1)
         if not single and expected > SWEEP_OVERTIME * seconds:
             break
-        found[batch] = Subject(
+        found[batch] = TimedCall(
             call=call,
             images=np.resize(images[:batch], (batch, *images.shape[1:])),
             seconds=seconds if single else SWEEP_SHARE * seconds,
@@ -147,21 +147,21 @@ def batch_subjects(
 
 
 def interleave(
-    subjects: Sequence[Subject],
+    calls: Sequence[TimedCall],
     seed: int,
     between: Callable[[], None],
     rounds: int = ROUNDS,
 ) -> int:
-    """Give every subject turns, in another order each round, until all are done.
+    """Give every call turns, in another order each round, until all are done.
 
     Calls `between` before, after and between the rounds; returns how many rounds there were.
     """
-    for subject in subjects:
-        subject.warm_up()
+    for call in calls:
+        call.warm_up()
     rng = np.random.default_rng(seed)
     count = 0
     between()
-    while waiting := [subject for subject in subjects if not subject.done]:
+    while waiting := [call for call in calls if not call.done]:
         for index in rng.permutation(len(waiting)):
             waiting[index].turn(waiting[index].seconds / rounds)
         count += 1
@@ -169,7 +169,7 @@ def interleave(
     return count
 
 
-def share_done(subjects: Sequence[Subject]) -> float:
+def share_done(calls: Sequence[TimedCall]) -> float:
     """Return the share that is done of the seconds that all turns will take."""
-    expected = sum(subject.expected for subject in subjects)
-    return sum(subject.spent for subject in subjects) / expected if expected else 1.0
+    expected = sum(call.expected for call in calls)
+    return sum(call.spent for call in calls) / expected if expected else 1.0

@@ -38,9 +38,9 @@ from bench.inference.measuring.pending import (
     with_results,
 )
 from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
-from bench.inference.measuring.rounds import Subject, batch_subjects, interleave, share_done
+from bench.inference.measuring.rounds import TimedCall, calls_by_batch, interleave, share_done
 from bench.inference.runtimes import choose_runtimes
-from bench.inference.runtimes.base import REFERENCE, Runtime, Source
+from bench.inference.runtimes.base import REFERENCE, ModelSource, Runtime
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.cache import Store
@@ -170,7 +170,7 @@ class _Stage:
         else:
             folder = artefact_folder(self.folder, trial)
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
-        source = Source(classifier, np.asarray(train[chosen]), folder, self.threads)
+        source = ModelSource(classifier, np.asarray(train[chosen]), folder, self.threads)
         return Model(
             records,
             needs,
@@ -181,7 +181,9 @@ class _Stage:
             time.perf_counter() - begun,
         )
 
-    def _float32(self, run: Run, record: Record, needs: tuple[str, ...], source: Source) -> Source:
+    def _float32(
+        self, run: Run, record: Record, needs: tuple[str, ...], source: ModelSource
+    ) -> ModelSource:
         """Return the model in float32, where it computes in another precision and is converted."""
         plain = self.settings.precision == "float32"
         if plain or not any(r.artefact for r in self.runtimes if r.name in needs):
@@ -198,7 +200,7 @@ class _Stage:
     ) -> None:
         """Prepare one runtime of every model one by one, time them in turns, and record them."""
         timed: list[tuple[Model, Timed]] = []
-        ready: list[tuple[Model, Deployment, dict[int, Subject]]] = []
+        ready: list[tuple[Model, Deployment, dict[int, TimedCall]]] = []
         for model in models:
             self.progress.report(model.records[0].trial, PREPARING + runtime.name)
             begun = time.perf_counter()
@@ -212,7 +214,7 @@ class _Stage:
             finally:
                 model.seconds += time.perf_counter() - begun
                 self.progress.add(PREPARE_SECONDS)
-            found = batch_subjects(
+            found = calls_by_batch(
                 made.call,
                 model.images,
                 made.seconds_an_image,
@@ -224,7 +226,7 @@ class _Stage:
         before, rounds = len(calibration.samples), 0
         if ready:
             trial, text = ready[0][0].records[0].trial, TIMING + runtime.name
-            every = [subject for _, _, subjects in ready for subject in subjects.values()]
+            every = [call for _, _, calls in ready for call in calls.values()]
             seconds = len(ready) * timing_seconds(self.asked.latency_seconds)
 
             def between() -> None:
@@ -270,10 +272,10 @@ class _Stage:
         found: MemoryUse | None = self.isolated.result() if self.isolated else None
         return found or MemoryUse()
 
-    def _timed(self, made: Deployment, subjects: Mapping[int, Subject]) -> Timed:
+    def _timed(self, made: Deployment, calls: Mapping[int, TimedCall]) -> Timed:
         """Return the durations; a batch size that failed is left out, a single image fails all."""
-        result, done = made.result, {b: s for b, s in subjects.items() if not s.failure}
-        failed = {str(b): s.failure for b, s in subjects.items() if s.failure}
+        result, done = made.result, {b: s for b, s in calls.items() if not s.failure}
+        failed = {str(b): s.failure for b, s in calls.items() if s.failure}
         if 1 not in done:
             return Timed(RuntimeResult(result.name, status="failed", reason=failed["1"]))
         result = replace(

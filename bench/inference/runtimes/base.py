@@ -25,7 +25,7 @@ slow."""
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """What a runtime is given."""
 
     model: Any  # the whole Keras model, uint8 pixels to probabilities
@@ -47,11 +47,11 @@ class Runtime(ABC):
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
 
-    def convert(self, source: Source) -> None:  # noqa: B027  # not all have something to convert
+    def convert(self, source: ModelSource) -> None:  # noqa: B027  # not all have something to convert
         """Write the artefact, where there is one."""
 
     @abstractmethod
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         """Return what answers, from the artefact where there is one."""
 
 

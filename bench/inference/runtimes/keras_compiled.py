@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.inference.runtimes.base import REFERENCE, RUNTIMES, Call, Runtime, Source
+from bench.inference.runtimes.base import REFERENCE, RUNTIMES, Call, ModelSource, Runtime
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
@@ -14,7 +14,7 @@ class _KerasCompiled(Runtime):
     name = REFERENCE
     help = "the Keras model as its backend compiles it; always timed"
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         from bench.models.backends.base import current
 
         forward = current().forward(source.model)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source, frozen_graph
+from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
 from bench.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ class _LiteRT(Runtime):
         self.help = f"LiteRT (TensorFlow Lite), {precision}"
         self.artefact = f"{self.name}.tflite"
 
-    def convert(self, source: Source) -> None:
+    def convert(self, source: ModelSource) -> None:
         converted = _converted(source, self.name, self.precision)
         write_atomic(source.folder / self.artefact, converted)
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         return _Interpreter(source.folder / self.artefact, source.threads)
 
 
@@ -57,7 +57,7 @@ class _Interpreter:
         return answer
 
 
-def _converted(source: Source, name: str, precision: str) -> bytes:
+def _converted(source: ModelSource, name: str, precision: str) -> bytes:
     graph = frozen_graph(source.model, name)
     import tensorflow as tf
 

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source, frozen_graph
+from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
 from bench.system.files import workplace
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class _OnnxRuntime(Runtime):
         self.help = f"ONNX Runtime, {precision}"
         self.artefact = f"{self.name}.onnx"
 
-    def convert(self, source: Source) -> None:
+    def convert(self, source: ModelSource) -> None:
         path = source.folder / self.artefact
         if self.precision == "float32":
             export_onnx(source.model, path, self.name)
@@ -36,7 +36,7 @@ class _OnnxRuntime(Runtime):
             export_onnx(source.model, exported, self.name)
             _quantize(exported, path, source.images)
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source
+from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime
 from bench.inference.runtimes.onnx import export_onnx
 from bench.system.files import workplace
 
@@ -20,7 +20,7 @@ class _OpenVINO(Runtime):
     modules = ("tensorflow", "onnx", "tf2onnx", "openvino")
     install = "backbone-bench[openvino]"
 
-    def convert(self, source: Source) -> None:
+    def convert(self, source: ModelSource) -> None:
         import openvino
 
         with workplace(source.folder) as folder:
@@ -30,7 +30,7 @@ class _OpenVINO(Runtime):
         # By default it would store float16 weights.
         openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         import openvino
 
         core = openvino.Core()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.inference.runtimes.base import RUNTIMES, Call, Runtime, Source, needs_backend
+from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime, needs_backend
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
@@ -16,7 +16,7 @@ class _XLA(Runtime):
     modules = ("tensorflow",)
     install = "tensorflow"
 
-    def load(self, source: Source) -> Call:
+    def load(self, source: ModelSource) -> Call:
         needs_backend(self.name, "tensorflow")
         import numpy as np
         import tensorflow as tf
