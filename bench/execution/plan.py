@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedBackbone:
     """All trials of one backbone: they differ in the seed and the share of training images."""
 
     backbone: str
@@ -49,7 +49,7 @@ class Plan:
     settings: Settings
     measuring: Measuring
     input_size: int | None  # as it was asked for; None: each backbone's own
-    planned: tuple[Planned, ...]
+    planned: tuple[PlannedBackbone, ...]
     skipped: tuple[Skipped, ...]
 
     @property
@@ -103,7 +103,7 @@ def make_plan(
         "input_size": input_size,
         "keras_backend": keras_backend,
     }
-    planned: list[Planned] = []
+    planned: list[PlannedBackbone] = []
     skipped: list[Skipped] = []
     for backbone in backbones:
         size = size_of(backbone, protocol, input_size)
@@ -142,7 +142,7 @@ def make_plan(
             trainings=max(1, settings.tune),
             robustness=measuring.robustness and found is not None,
         )
-        planned.append(Planned(backbone.name, size, found, trials, cost))
+        planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
     return Plan(
         *(name, dataset, protocol, settings, measuring, input_size),

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 
 from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.execution.executors.base import Executor
-from bench.execution.plan import Planned
+from bench.execution.plan import PlannedBackbone
 from bench.execution.recorder import RunRecorder
 from bench.execution.run_meta import RunInputs
 from bench.storage.records import SCHEMA
@@ -32,7 +32,7 @@ def train_trials(
     found = [p for p in inputs.plan.planned if any(trial.key in missing for trial in p.trials)]
     slots = min(executor.slots, len(found)) if len(found) > 1 else 1
 
-    def train(planned: Planned) -> None:
+    def train(planned: PlannedBackbone) -> None:
         parts, shortage, tried = 1, "", list[int]()
         while todo := [t for t in planned.trials if t.key in missing - recorder.recorded]:
             inputs.restore()

@@ -78,6 +78,22 @@ def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
     assert not worker.goes_on
 
 
+def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
+    said: Path, tmp_path: Path
+) -> None:
+    short = Ended(out_of_memory=True, message="out of memory (no room).")
+    said.write_text("\n".join(["begun", encode(short), "exit 0", ""]))
+    worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
+    assert list(worker.work(tmp_path / "job", tmp_path / "log")) == [short]
+    assert worker.goes_on
+    worker.end()
+    # One that does not fork is ended at once: leaving may take long without memory.
+    said.write_text("\n".join(["begun", encode(short), ""]))
+    worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
+    assert list(worker.work(tmp_path / "job", tmp_path / "log")) == [short]
+    assert not worker.goes_on
+
+
 def test_what_has_built_a_network_measures_nothing(said: Path, tmp_path: Path) -> None:
     """Memory is measured in processes that are forked before the framework has computed."""
     said.write_text("begun\nexit 0\n")
