@@ -18,7 +18,7 @@ from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
 from bench.data.audit import summary
 from bench.protocol import Phase
-from bench.storage.records import RunProtocol
+from bench.storage.run_json import RunProtocol
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]

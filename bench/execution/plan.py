@@ -20,7 +20,8 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
 from bench.storage.file_digests import FileDigests
-from bench.storage.records import SCHEMA, Skipped
+from bench.storage.records import SCHEMA
+from bench.storage.run_json import Skipped
 from bench.system.files import to_json
 from bench.training.job import Blueprint
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial

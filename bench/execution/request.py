@@ -13,7 +13,7 @@ from typing import Any, Self
 from msgspec import ValidationError, convert
 
 from bench.errors import BenchError, UsageError
-from bench.storage.records import RunMeta
+from bench.storage.run_json import RunMeta
 from bench.types import KeepModels, Measuring, OnLeak, Precision, Settings, WeightsChoice
 
 PATHS = ("groups", "results", "cache")

@@ -13,14 +13,8 @@ from bench.execution.remaining import undone
 from bench.execution.request import RunRequest, merged_plugins
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
-from bench.storage.records import (
-    RunData,
-    RunMeta,
-    RunProtocol,
-    read_meta,
-    read_records,
-    write_dataset,
-)
+from bench.storage.records import SCHEMA, read_records, write_dataset
+from bench.storage.run_json import RunData, RunMeta, RunProtocol, read_meta
 from bench.system.environment import environment, utc_now
 from bench.system.files import to_json, write_atomic
 from bench.training.job import Job
@@ -104,6 +98,7 @@ def describe(inputs: RunInputs) -> None:
     skipped = (s for s in earlier.skipped if s.backbone not in chosen)
     dataset, protocol = plan.dataset, plan.protocol
     meta = RunMeta(
+        schema=SCHEMA,
         name=folder.name,
         created=earlier.created or utc_now(),
         command=tuple(request.command),

@@ -1,7 +1,7 @@
 """Records on disk: the files of a run, and how they are read.
 
     results/<run>/
-      run.json        the request: protocol, settings, dataset summary, what was skipped and why
+      run.json        the request, protocol, settings, what was skipped and why (`run_json.py`)
       dataset.json    class names, and the images and labels of each split
       records.jsonl   one line per trial, finished or failed
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
@@ -13,23 +13,18 @@ Format history: 1, the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-from msgspec import Meta
 
 from bench.errors import BenchError, os_error_text
-from bench.protocol import Head, Phase
 from bench.storage.arrays import Array, read_arrays
+from bench.storage.run_json import REMADE, RunMeta, in_short, read_json, read_meta
 from bench.system.files import from_json, to_json, write_atomic
-from bench.types import DEFAULT_MARGIN, Dataset, Measuring, Record, Settings, Trial
+from bench.types import Dataset, Record, Trial
 
 SCHEMA = 1
-REMADE = "the same `run` command writes it again and keeps what is trained."
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
@@ -50,63 +45,6 @@ class Evidence:
         `warmup_<runtime>_b<batch>` (seconds per query).
         """
         return read_arrays(self.folder, self.record, len(self.classes))
-
-
-@dataclass(frozen=True)
-class RunProtocol:
-    """The protocol in `run.json`: a `TrainingProtocol` and its digest."""
-
-    name: str = ""
-    summary: str = ""
-    digest: str = ""
-    head: Head = field(default_factory=Head)
-    phases: tuple[Phase, ...] = ()
-    input_size: int | None = None
-    batch_size: int = 32
-
-
-@dataclass(frozen=True)
-class RunData:
-    """The data set in `run.json`."""
-
-    name: str = ""
-    description: str = ""
-    fingerprint: str = ""
-    classes: tuple[str, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-    excluded: int = 0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A backbone that is not run, and why."""
-
-    backbone: str = "?"
-    reason: str = "no reason was stored"
-
-
-@dataclass(frozen=True)
-class RunMeta:
-    """The content of `run.json`; older and interrupted runs lack some of it."""
-
-    schema: int = SCHEMA
-    name: str = ""
-    created: str = ""
-    command: tuple[str, ...] = ()
-    request: Any = None  # see `bench/execution/request.py`; not in version 0.1
-    asked: tuple[str, ...] | None = None  # the trials of the last command; not in version 0.1
-    identity: Mapping[str, Any] = field(default_factory=dict)  # what may not change in a run
-    dataset: RunData = RunData()
-    protocol: RunProtocol = RunProtocol()
-    settings: Settings = field(default_factory=Settings)
-    measuring: Measuring = field(default_factory=Measuring)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    skipped: tuple[Skipped, ...] = ()
-    broken_plugins: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    price_per_hour: float | None = None
-    margin: Annotated[float, Meta(gt=0, lt=100)] = DEFAULT_MARGIN  # percentage points
 
 
 @dataclass(frozen=True)
@@ -157,14 +95,6 @@ def load_run(folder: Path) -> Run:
     return Run(folder, read_meta(folder), read_dataset(folder), read_records(folder))
 
 
-def read_meta(folder: Path) -> RunMeta:
-    """Read a run's `run.json`; the defaults where there is none yet."""
-    path = folder / "run.json"
-    if not path.exists():
-        return RunMeta()
-    return _read(path, lambda text: from_json(text, RunMeta), f"Move it elsewhere: {REMADE}")
-
-
 def read_dataset(folder: Path) -> Dataset:
     """Read the images and labels of a run: its `dataset.json`."""
 
@@ -180,24 +110,7 @@ def read_dataset(folder: Path) -> Dataset:
                 raise ValueError(f"split {name!r} has labels of no class")
         return dataset
 
-    return _read(folder / "dataset.json", checked, f"Nothing else is lost: {REMADE}")
-
-
-def _read(path: Path, checked: Callable[[str], T], remedy: str) -> T:
-    """Read one JSON file of a run's folder through `checked`; an error says what to do."""
-    try:
-        return checked(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BenchError(f"{path} is gone. {remedy}") from error
-    except OSError as error:
-        raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise BenchError(f"{path} is damaged ({_in_short(error)}). {remedy}") from error
-
-
-def _in_short(error: Exception) -> str:
-    """Return an error of reading JSON in one line."""
-    return " ".join(str(error).split())[:200]
+    return read_json(folder / "dataset.json", checked, f"Nothing else is lost: {REMADE}")
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
@@ -233,7 +146,7 @@ def _record(path: Path, number: int, line: str) -> Record:
         return record
     except (ValueError, RecursionError) as error:
         raise BenchError(
-            f"{path} line {number} is not a record ({_in_short(error)}). Delete that line: the "
+            f"{path} line {number} is not a record ({in_short(error)}). Delete that line: the "
             f"same `run` command then trains its trial again and keeps the others."
         ) from error
 
