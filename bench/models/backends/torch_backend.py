@@ -59,6 +59,7 @@ class _Step:
         self._model.zero_grad()
 
     def __call__(self, batch: Any) -> Any:
+        self._model.zero_grad()  # what a step that failed half way left
         result = self.add(batch)
         self.apply()
         return result
