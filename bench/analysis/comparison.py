@@ -27,8 +27,7 @@ from bench.analysis.run_differences import (
     machine_difference,
 )
 from bench.analysis.scores import RANDOM_INIT, contenders
-from bench.analysis.statistics.intervals import change, mean_change
-from bench.analysis.statistics.spread import difference
+from bench.analysis.statistics.intervals import change, difference, mean_change
 from bench.analysis.statistics.timing import Timed, change_of_medians
 from bench.storage.records import Evidence
 from bench.types import Record

@@ -13,8 +13,7 @@ import numpy as np
 
 from bench.analysis.findings import Findings
 from bench.analysis.scores import Contender, contenders
-from bench.analysis.statistics.intervals import change
-from bench.analysis.statistics.spread import spread
+from bench.analysis.statistics.intervals import change, spread
 from bench.types import Epoch
 
 

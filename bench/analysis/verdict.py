@@ -24,9 +24,9 @@ from bench.analysis.statistics.pairwise import (
     compare_all,
     letters,
     paired_differences,
+    stability,
     tie_groups,
 )
-from bench.analysis.statistics.ranking import stability
 from bench.types import Record
 
 MAX_SENTENCE = 2000  # characters: only very long names are cut

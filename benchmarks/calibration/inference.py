@@ -8,9 +8,8 @@ import numpy as np
 
 from bench.analysis.sensitivity import find_flips
 from bench.analysis.statistics import intervals
-from bench.analysis.statistics.pairwise import compare_all
-from bench.analysis.statistics.ranking import stability
-from bench.analysis.statistics.spread import difference, spread
+from bench.analysis.statistics.intervals import difference, spread
+from bench.analysis.statistics.pairwise import compare_all, stability
 
 from .worlds import CHUNK, USUAL, Floats, World, circumstances, simulate
 

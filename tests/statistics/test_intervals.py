@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.statistics import intervals, wilson
-from bench.analysis.statistics.spread import spread
+from bench.analysis.statistics.intervals import spread
 from benchmarks.calibration.inference import change_coverage, coverage
 
 

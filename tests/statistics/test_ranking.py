@@ -7,8 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from bench.analysis.statistics.pairwise import compare_all
-from bench.analysis.statistics.ranking import stability
+from bench.analysis.statistics.pairwise import compare_all, stability
 
 
 def test_two_that_answer_alike_share_first_place() -> None:

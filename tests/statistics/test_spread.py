@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.analysis.statistics.spread import difference, spread
+from bench.analysis.statistics.intervals import difference, spread
 
 
 def test_one_seed_has_the_variance_of_a_proportion() -> None:

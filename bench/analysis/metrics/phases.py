@@ -37,8 +37,7 @@ def _change(evidence: Evidence) -> tuple[float, float, float] | None:
     if right is None:
         return None
     # SciPy is needed only here, and the worker imports every metric.
-    from bench.analysis.statistics.intervals import change
-    from bench.analysis.statistics.spread import spread
+    from bench.analysis.statistics.intervals import change, spread
 
     gained = spread(right[-1:].astype(np.int8) - right[-2:-1])
     low, high = change(gained, right.shape[1])

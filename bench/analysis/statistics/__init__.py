@@ -1,10 +1,9 @@
-"""How sure a figure is: arithmetic on answers, which knows no records and no files.
+"""Intervals, tests and rankings: arithmetic on arrays of answers, without records or files.
 
-    spread, intervals    means over seeds and test images, and their differences
-    pairwise             which pairs differ significantly, and tie groups
-    margin               which of several may be taken for the best
-    ranking              how stable the order is
-    timing               the change of a median latency, and the drift of a machine's speed
+    intervals    means over seeds and test images, and their differences
+    pairwise     which pairs differ significantly, tie groups, how stable the order is
+    margin       which backbones may be recommended: non-inferiority
+    timing       the change of a median latency, and the drift of a machine's speed
 
 Arrays of answers are (..., seeds, images): true or 1 where the answer was right. What one sample
 needs is here and imports neither NumPy nor SciPy. `benchmarks/statistics_calibration.py` checks the

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bench.analysis.statistics.intervals import change
+from bench.analysis.statistics.intervals import Spread, change
 from bench.analysis.statistics.pairwise import LEVEL, Pairs, paired_differences
-from bench.analysis.statistics.spread import Spread
 
 Place = Literal["best", "within", "undecided", "worse"]
 POWER = 0.8  # how often the recommended images or seeds would decide

@@ -1,9 +1,9 @@
-"""Pairwise significance: which backbones differ on the same test images, and tie groups.
+"""Pairwise significance: which backbones differ on the same test images, and how stable the order
+is.
 
-No significant difference is not equality: which backbones may be recommended is decided in
-`margin`. It is not transitive either: a may tie with b, and b with c, while a and c differ. So a
-backbone may be in several tie groups, each with a letter; two that share a letter do not differ
-significantly.
+No significant difference is not equality: `margin` decides which backbones may be recommended. It
+is not transitive either: a may tie with b, and b with c, while a and c differ. So a backbone may be
+in several tie groups, each with a letter; two that share a letter do not differ significantly.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from bench.analysis.statistics.intervals import change
-from bench.analysis.statistics.spread import Spread, difference
+from bench.analysis.statistics.intervals import Spread, change, difference, spread
 
 Answers = NDArray[np.bool_]
 Pairs = Mapping[tuple[int, int], Spread]  # the first less the second
 LEVEL = 0.05
 NEGLIGIBLE = 1e-15
+DRAWS = 10_000
+MIN_DRAWS = 1_000
+MAX_DRAWN_NUMBERS = 10_000_000  # in all, if there are very many images
 MIN_P = 1e-12  # what is smaller is lost in rounding; no p-value is 0
 
 
@@ -55,10 +57,10 @@ def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Compariso
     apart = paired_differences(answers) if apart is None else apart
     p_values = [paired_p_value(answers[a], answers[b]) for a, b in apart]
     found = []
-    for ((a, b), spread), p, p_holm in zip(apart.items(), p_values, holm(p_values), strict=True):
-        low, high = change(spread, answers.shape[-1], answers.shape[-2])
+    for ((a, b), gap), p, p_holm in zip(apart.items(), p_values, holm(p_values), strict=True):
+        low, high = change(gap, answers.shape[-1], answers.shape[-2])
         found.append(
-            Comparison(a, b, float(spread.mean), float(low), float(high), p, p_holm),
+            Comparison(a, b, float(gap.mean), float(low), float(high), p, p_holm),
         )
     return tuple(found)
 
@@ -141,3 +143,37 @@ def letters(count: int, groups: Iterable[Iterable[int]]) -> list[str]:
 def _letter(number: int) -> str:
     again, place = divmod(number, len(ascii_lowercase))
     return ascii_lowercase[place] + (str(again) if again else "")
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Shares of the draws; a tie within a draw is split."""
+
+    first: NDArray[np.float64]  # of each
+    beats: NDArray[np.float64]  # row over column
+
+
+def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0) -> Stability:
+    """Resample the images with replacement, and draw the effect of the seeds of each backbone.
+
+    `answers` are (backbones, seeds, images). So few seeds cannot be resampled without understating
+    their spread, so their effect is drawn from Student's distribution.
+    """
+    count, seeds, images = answers.shape
+    random = np.random.default_rng(seed)
+    # Images with the same answers are interchangeable: drawing how many of each kind is equivalent
+    # and much cheaper, because most images are right for all backbones.
+    kinds, sizes = np.unique(answers.sum(axis=1), axis=1, return_counts=True)
+    draws = min(most_draws, max(MIN_DRAWS, MAX_DRAWN_NUMBERS // len(sizes)))
+    drawn = random.multinomial(images, sizes / images, size=draws)
+    right = drawn @ kinds.T / (seeds * images)
+    if seeds > 1:
+        scale = np.sqrt(spread(answers).seeds_alone)
+        right = right + scale * random.standard_t(seeds - 1, size=right.shape)
+    best = np.isclose(right, right.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
+    beats = np.full((count, count), 0.5)
+    for a in range(count):
+        ahead = right[:, [a]] - right
+        wins = np.where(np.abs(ahead) <= 1e-12, 0.5, ahead > 0)
+        beats[a] = wins.mean(axis=0)
+    return Stability((best / best.sum(axis=1, keepdims=True)).mean(axis=0), beats)

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import data as datasets
+from bench.cli import audit_text
 from bench.cli.shared_options import add_cache, add_images
-from bench.data.audit import gate, terminal
+from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
 from bench.errors import DatasetError
@@ -72,7 +73,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(to_json(_for_programs(kept), indent=2))
     else:
-        terminal.show(Console(highlight=False), kept.audit)
+        audit_text.show(Console(highlight=False), kept.audit)
     if arguments.out is not None:
         from bench.reports.sections.audit import alone
 

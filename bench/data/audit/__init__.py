@@ -4,7 +4,6 @@
     result          the findings, and how a run's folder stores them
     summary         which test images leaked, what to drop, and the findings as text
     gate            the consequences for a run
-    terminal        the findings printed
 
 The search for copies: hashing, search, similarity, copies.
 """
