@@ -1,6 +1,7 @@
 """What sections of a report are made of: data, which every renderer shows in its own way.
 
-A `Section` has blocks: a `Table` of cells, a `Notes` list, or a `Drawing`. Texts are plain, without
+A `Section` has blocks: a `Table` of cells, a `Notes` list, `Commands` to copy, or a
+`Drawing`. Texts are plain, without
 markup; each renderer escapes what it writes. Nothing here computes a figure.
 """
 
@@ -73,11 +74,20 @@ class Notes:
     title: str = ""
     more: int = 0  # that are not listed
     where: str = ""  # they are
+    folded: bool = False  # on a page, until it is opened
 
 
 def notes(items: Iterable[str], title: str = "") -> Notes:
     """Return sentences about nobody in particular."""
     return Notes(tuple(("", item) for item in items), title)
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Text to copy, each after what it is for. With a title it is long: only a page has it."""
+
+    items: tuple[tuple[str, str], ...]
+    title: str = ""
 
 
 PictureKind = Literal["tradeoff", "calibration", "robustness", "learning", "suspects", ""]
@@ -93,7 +103,7 @@ class Drawing:
     pictures: PictureKind = ""
 
 
-Block = Table | Notes | Drawing
+Block = Table | Notes | Commands | Drawing
 
 
 @dataclass(frozen=True)

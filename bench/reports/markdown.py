@@ -20,7 +20,6 @@ from bench.analysis.verdict import MAX_SENTENCE
 from bench.reports.figures import MAX_BACKBONES, Picture
 from bench.reports.markdown_parts import section_text, shown, table
 from bench.reports.sections import audit, sections, suspects
-from bench.system.command_line import typed
 from bench.types import Record
 
 LONG = 400
@@ -35,8 +34,6 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         (25.0, audit.text(findings, pictures)),
         (26.0, suspects.text(findings, pictures)),
         *((105.0, text) for text in _backbones(findings, pictures)),
-        (130.0, _machine(findings)),
-        (131.0, _command(findings.run.meta.command)),
     )
     of_blocks = [(place, section_text(one, pictures)) for place, one in sections(findings)]
     placed = sorted([*own, *of_blocks], key=lambda section: section[0])
@@ -160,19 +157,6 @@ def _phases(records: Sequence[Record]) -> str:
                 ]
             )
     return table([*titles, "Compile", "Train"], rows, left=(1, 2, 3))
-
-
-def _machine(findings: Findings) -> str:
-    rows = [[safe(key), safe(value)] for key, value in facts.environment(findings).items()]
-    return f"## Environment\n\n{table(['', ''], rows, left=(0, 1))}" if rows else ""
-
-
-def _command(argv: Sequence[str]) -> str:
-    if not argv:
-        return ""
-    # Four spaces rather than a fence, which an argument could end.
-    lines = "\n".join(f"    {line}" for line in typed(argv).splitlines())
-    return f"## Reproduce\n\n{lines}"
 
 
 def _share(value: float) -> str:

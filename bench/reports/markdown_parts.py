@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from bench.analysis.escape import markdown as safe
 from bench.analysis.escape import shorten
-from bench.reports.blocks import Drawing, Notes, Section, Table
+from bench.reports.blocks import Commands, Drawing, Notes, Section, Table
 from bench.reports.figures import Picture
 
 LONG = 400
@@ -44,13 +44,17 @@ def shown(pictures: Sequence[Picture], kind: str, label: str) -> list[str]:
 
 def section_text(section: Section, pictures: Sequence[Picture]) -> str:
     """Return a section of blocks; nothing if it has only drawings of the page."""
-    parts = []
+    parts: list[str] = []
+    tables = sum(isinstance(block, Table) for block in section.blocks)
     for block in section.blocks:
         match block:
             case Table():
+                parts += [f"**{safe(block.title)}**"] if tables > 1 else []
                 parts += _table(block)
             case Notes():
                 parts.append(_notes(block))
+            case Commands():
+                parts += _commands(block)
             case Drawing():
                 parts += shown(pictures, block.pictures, "") if block.pictures else []
     if not parts and section.blocks:
@@ -75,6 +79,15 @@ def _notes(block: Notes) -> str:
         lines.append(f"- and {block.more:,} more{f', {block.where}' if block.where else ''}")
     listed = "\n".join(lines)
     return f"**{block.title}**\n\n{listed}" if block.title else listed
+
+
+def _commands(block: Commands) -> list[str]:
+    parts = []
+    for about, command in () if block.title else block.items:
+        # Four spaces rather than a fence, which an argument could end.
+        lines = "\n".join(f"    {line}" for line in command.splitlines())
+        parts.append(f"{coded(about)}:\n\n{lines}" if about else lines)
+    return parts
 
 
 def coded(text: str, most: int = MAX_TEXT) -> str:

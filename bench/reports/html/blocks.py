@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.reports.blocks import Block, Cell, Drawing, Notes, Section, Table
+from bench.reports.blocks import Block, Cell, Commands, Drawing, Notes, Section, Table
 from bench.reports.html.values import Json, cell, number, text
 
 LONGEST = 4000  # characters of an explanation
@@ -35,7 +35,11 @@ def _block(block: Block) -> Json:
                 "items": [[text(who), text(what)] for who, what in block.items],
                 "more": block.more,
                 "where": block.where,
+                "folded": block.folded,
             }
+        case Commands():
+            items = [[text(about), command] for about, command in block.items]
+            return {"kind": "commands", "title": block.title, "items": items}
         case Drawing():
             return {"kind": "drawing", "name": block.name, "data": tidy(block.data)}
 

@@ -12,10 +12,8 @@ from bench.analysis.findings import Findings
 from bench.reports.html.sections import (
     audit,
     confusion,
-    curves,
     leaderboard,
     mistakes,
-    reproduction,
     tradeoff,
 )
 from bench.reports.html.values import Json
@@ -26,7 +24,5 @@ OWN: Mapping[str, tuple[float, Callable[[Findings], Json | None]]] = {
     "confusion": (14, confusion.data),
     "mistakes": (16, mistakes.data),
     "audit": (25, audit.data),
-    "curves": (30, curves.data),
-    "reproduction": (130, reproduction.data),
 }
 """Their places among the sections of blocks, and what they hold."""

@@ -1,6 +1,5 @@
 /* Training curves: loss and accuracy of each epoch, phases next to each other, a line a seed. */
-section("curves", "Training", (data) => [
-  element("p", { class: "soft" }, "Loss and accuracy by epoch. A ring marks the epoch whose weights were kept; point at a chart, or step through it with the arrow keys, for the figures of an epoch."),
+drawing("curves", (data) => [
   key([
     [svg("line", { class: "line blue", x1: 0, x2: 30, y1: 6, y2: 6 }), "training"],
     [svg("line", { class: "line orange dashed", x1: 0, x2: 30, y1: 6, y2: 6 }), "validation"],

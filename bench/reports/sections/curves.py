@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
-from bench.reports.html.values import Json, number, numbers, text
+from bench.reports.blocks import Drawing, Section
 from bench.types import PhaseResult, Record, Validation
 
+PLACE = 30
+ABOUT = (
+    "Loss and accuracy by epoch. A ring marks the epoch whose weights were kept; point at a chart, "
+    "or step through it with the arrow keys, for the figures of an epoch."
+)
+Json = dict[str, Any]
 
-def data(findings: Findings) -> Json | None:
+
+def section(findings: Findings) -> Section | None:
+    """Return the curves of every backbone that trained, seed by seed."""
     backbones = []
     for label, records in findings.records.items():
         trained = [r for r in records if r.status == "ok" and any(p.epochs for p in r.phases)]
         if trained:
             backbones.append(
                 {
-                    "label": text(label),
+                    "label": label,
                     "random": label.endswith(f"({RANDOM_INIT})"),
                     "seeds": [_seed(record) for record in trained],
                 }
             )
-    return {"backbones": backbones} if backbones else None
+    if not backbones:
+        return None
+    return Section("curves", "Training", ABOUT, [Drawing("curves", {"backbones": backbones})])
 
 
 def _seed(record: Record) -> Json:
@@ -29,16 +41,16 @@ def _seed(record: Record) -> Json:
 
 def _phase(phase: PhaseResult) -> Json:
     return {
-        "name": text(phase.name, 40),
+        "name": phase.name,
         "best": phase.best_epoch,
         "kept": _kept(phase.kept) if phase.kept else None,
         "stopped": phase.stopped_early,
-        "loss": numbers(e.loss for e in phase.epochs),
-        "val_loss": numbers(e.val_loss for e in phase.epochs),
-        "accuracy": numbers(e.accuracy for e in phase.epochs),
-        "val_accuracy": numbers(e.val_accuracy for e in phase.epochs),
+        "loss": [e.loss for e in phase.epochs],
+        "val_loss": [e.val_loss for e in phase.epochs],
+        "accuracy": [e.accuracy for e in phase.epochs],
+        "val_accuracy": [e.val_accuracy for e in phase.epochs],
     }
 
 
 def _kept(validation: Validation) -> Json:
-    return {"loss": number(validation.loss), "accuracy": number(validation.accuracy)}
+    return {"loss": validation.loss, "accuracy": validation.accuracy}

@@ -1,0 +1,70 @@
+"""Reproduce: next steps, commands, protocol, weights, environment."""
+
+from __future__ import annotations
+
+from bench.analysis import facts
+from bench.analysis.findings import Findings
+from bench.reports.blocks import Block, Cell, Commands, Notes, Section, Table, words
+from bench.storage.trained import weights_path
+from bench.system.command_line import INSTALLED, TYPED, typed
+from bench.system.files import to_json
+
+PLACE = 130
+
+
+def section(findings: Findings) -> Section | None:
+    """Return the commands that go on from here, and what this run was made with."""
+    blocks: list[Block] = [Commands(tuple(_commands(findings)))]
+    if (protocol := findings.run.meta.protocol).phases:
+        whole = (("", to_json(protocol, indent=2)),)
+        blocks.append(Commands(whole, title="The whole protocol"))
+    if weights := _weights(findings):
+        columns = words("Backbone", "Weights", "File or package", "SHA-256")
+        blocks.append(Table("Weights", columns, tuple(weights), folded=True))
+    if environment := facts.environment(findings):
+        rows = tuple((Cell(what), Cell(str(which))) for what, which in environment.items())
+        blocks.append(Table("Environment", words("What", "Which"), rows, folded=True))
+    said = [(label, n) for label, rs in findings.records.items() for n in facts.notes(rs)]
+    if said:
+        blocks.append(Notes(tuple(said), "Notes of the trials", folded=True))
+    return Section("reproduction", "Reproduce", "", blocks)
+
+
+def _commands(findings: Findings) -> list[tuple[str, str]]:
+    """Return what each command does, and the command."""
+    run, argv = findings.run.name, list(findings.run.meta.command)
+    program = argv[:1] if argv and argv[0] in TYPED else [INSTALLED]
+    commands = [
+        ("Choose under your own limits", [*program, "choose", run, "--max-latency-ms", "20"])
+    ]
+    if pick := _kept(findings):
+        commands += [
+            (f"Classify new images with {pick}", [*program, "predict", run, pick, "photos/"]),
+            (f"Take {pick} elsewhere", [*program, "export", run, pick, "--format", "onnx"]),
+        ]
+    if argv:
+        commands.append(("Run it again; finished trials are kept", argv))
+    commands += [
+        ("Train its fastest trial again, and compare", [*program, "verify", run]),
+        ("Render the reports again from the records", [*program, "report", run]),
+    ]
+    return [(about, typed(command)) for about, command in commands]
+
+
+def _kept(findings: Findings) -> str:
+    """Return the recommended backbone, if the run kept its trained weights."""
+    pick = findings.verdict.recommended
+    for record in findings.records.get(pick or "", ()):
+        if weights_path(findings.run.folder, record.trial.key).is_file():
+            return record.trial.backbone
+    return ""
+
+
+def _weights(findings: Findings) -> list[tuple[Cell, ...]]:
+    found = []
+    for label, records in findings.records.items():
+        used = next((r.weights for r in records if r.weights is not None), None)
+        if used is not None:
+            file = (used.location, used.sha256) if used.pretrained else ("", "")
+            found.append(tuple(map(Cell, (label, used.source, *file))))
+    return found
