@@ -1,10 +1,11 @@
 """What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere.
 
-It shows the events that it receives, and computes nothing.
+It shows the events that it receives, and computes nothing but the passing of time.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -58,6 +59,7 @@ class Display:
             console=console,
         )
         self._overall: TaskID = self._bars.add_task("the whole run", total=1.0, detail="")
+        self._end = time.monotonic()  # of the run, as it is expected
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> Self:
@@ -88,8 +90,8 @@ class Display:
             case RuntimeMeasured():
                 self._runtime(event)
             case RunProgress(share, seconds):
-                left = f"about {human_seconds(seconds)} left"
-                self._bars.update(self._overall, completed=share, detail=left)
+                self._end = time.monotonic() + seconds
+                self._bars.update(self._overall, completed=share)
 
     def _stage(self, event: StageProgress) -> None:
         # A trial that trains has a bar of its own; those being measured, in turns, share one.
@@ -178,6 +180,8 @@ class Display:
         self.console.print(Text(text, style=style), soft_wrap=True)
 
     def _render(self) -> RenderableType:
+        left = max(0.0, self._end - time.monotonic())
+        self._bars.update(self._overall, detail=f"about {human_seconds(left)} left")
         parts: list[RenderableType] = [self._results] if self._results.row_count else []
         return Group(*parts, self._bars)
 
