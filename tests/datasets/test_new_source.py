@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 import bench.data.sources
 from bench import data as datasets
-from bench.data.sources import usages
+from bench.cli.main import main
+from bench.data.sources import any_usage
 from bench.data.sources.base import SOURCES
 from bench.errors import DatasetError
 from bench.registry import import_modules
@@ -53,7 +55,18 @@ def test_a_source_of_one_file_lists_images(store: Store) -> None:
     listing = datasets.list_dataset("dummy:three", store=store)
     assert listing.name == "dummy-three"
     assert datasets.prepare(listing, [32], store=store).classes == ("cats", "dogs")
-    assert usages()["dummy:NAME"] == "a source of one file"
+
+
+@pytest.mark.usefixtures("dummy")
+def test_help_and_list_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert "dummy:NAME" in " ".join(capsys.readouterr().out.split())
+    main(["list", "--json"])
+    datasets = json.loads(capsys.readouterr().out)["datasets"]
+    assert {"name": "dummy:NAME", "summary": "a source of one file", "here": "yes"} in datasets
+    missing = next(row["here"] for row in datasets if row["name"] == "away:NAME")
+    assert missing == "data source away: needs no_such; `pip install 'no-such'` brings it."
 
 
 @pytest.mark.usefixtures("dummy")
@@ -63,4 +76,4 @@ def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
 
 
 def test_the_sources_that_there_are() -> None:
-    assert list(usages()) == ["auto", "demo", "DIR", "FILE.zip", "tfds:NAME"]
+    assert any_usage() == "auto, demo, DIR, FILE.zip or tfds:NAME"

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.shared_options import add_plugins
-from bench.data.sources import usages
+from bench.data.sources import SOURCES
 from bench.errors import Exit
 from bench.inference.export import FORMATS
 from bench.inference.runtimes import RUNTIMES
@@ -34,7 +34,10 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"warning: {line}", file=sys.stderr)
     known = {
         "backbones": [_backbone(b.name) for b in BACKBONES],
-        "datasets": [{"name": name, "summary": text} for name, text in usages().items()],
+        "datasets": [
+            {"name": s.usage, "summary": s.help, "here": lacking(SOURCES.kind, s) or "yes"}
+            for s in sorted(SOURCES, key=lambda source: source.usage.lower())
+        ],
         "protocols": [_protocol(name) for name in protocol_names()],
         "runtimes": _optional(RUNTIMES),
         "export formats": _optional(FORMATS),

@@ -13,17 +13,14 @@ from bench.data.sources.base import SOURCES, ListingOptions, Source
 from bench.errors import DatasetError, NoDatasetError
 from bench.registry import import_modules, lacking
 
+__all__ = ["SOURCES", "any_usage", "find_source", "list_images"]
+
 import_modules(__name__)
-
-
-def usages() -> dict[str, str]:
-    """Return what `--dataset` may be given and what each means, in alphabetical order."""
-    return {s.usage: s.help for s in sorted(SOURCES, key=lambda source: source.usage.lower())}
 
 
 def any_usage() -> str:
     """Return what `--dataset` may be given, in a few words."""
-    *others, last = usages()
+    *others, last = sorted((source.usage for source in SOURCES), key=str.lower)
     return f"{', '.join(others)} or {last}"
 
 

@@ -20,7 +20,7 @@ class ListingOptions:
 
     store: Store
     split_seed: int
-    report: Callable[[str], None]  # told about steps that may take a while
+    report: Callable[[str], None]  # called before steps that may take a while
     groups: Mapping[str, str] = field(default_factory=dict)  # as a user's file names them
 
 

@@ -13,7 +13,7 @@ from bench.data.listing import Listed, Listing
 from bench.data.sources.base import SOURCES, Source
 from bench.types import SPLITS, SplitName
 
-VERSION = 1  # raise it with any change to the drawings: pictures already stored are made anew
+VERSION = 1  # raise it with any change to the drawings: cached pictures are drawn again
 CLASSES = ("cats", "dogs")
 COUNTS: dict[SplitName, int] = {"train": 100, "validation": 40, "test": 120}
 

@@ -72,10 +72,10 @@ def list_folder(
     top = unwrap(root)
     name = name or safe_name(root.resolve().name)
     folders, notes = _split_folders(top)
-    aside: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
     if top not in folders.values():
-        _images((f for f in _visible(top) if f.is_file()), aside)
-    found = {split: _classes(folder, aside) for split, folder in folders.items()}
+        _images((f for f in _visible(top) if f.is_file()), ignored)
+    found = {split: _classes(folder, ignored) for split, folder in folders.items()}
     classes = _same_classes({folders[split]: each for split, each in found.items()}, root)
 
     paths: dict[str, Path] = {}
@@ -88,9 +88,9 @@ def list_folder(
                 paths[id] = path
                 listed[split].append(Listed(id, label))
 
-    if aside:
-        kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
-        notes.append(f"{aside.total()} file(s) were ignored ({kinds})")
+    if ignored:
+        kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(ignored.items()))
+        notes.append(f"{ignored.total()} file(s) were ignored ({kinds})")
     matched = match_groups(groups, paths)
     splits = three_splits(
         listed["train"],
@@ -162,12 +162,12 @@ def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
     return {split: found[split] for split in SPLITS if split in found}, notes
 
 
-def _classes(folder: Path, aside: Counter[str]) -> dict[str, list[Path]]:
-    """Return the images of each class folder; everything else is counted in `aside`."""
-    stray = _images((f for f in _visible(folder) if f.is_file()), aside)
+def _classes(folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
+    """Return the images of each class folder; everything else is counted in `ignored`."""
+    stray = _images((f for f in _visible(folder) if f.is_file()), ignored)
     if stray:
-        aside["images outside class folders"] += len(stray)
-    return {printable(f.name): _images(files_below(f), aside) for f in _folders(folder)}
+        ignored["images outside class folders"] += len(stray)
+    return {printable(f.name): _images(files_below(f), ignored) for f in _folders(folder)}
 
 
 def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) -> tuple[str, ...]:
@@ -226,13 +226,13 @@ def _place(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _images(files: Iterable[Path], aside: Counter[str]) -> list[Path]:
+def _images(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
     images = []
     for path in files:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images.append(path)
         else:
-            aside[path.suffix.lower() or "no suffix"] += 1
+            ignored[path.suffix.lower() or "no suffix"] += 1
     return images
 
 

@@ -2,7 +2,7 @@
 
 The number in `format` is raised when a reader of the old one could misread the new one; fields may
 be added without. The published schema is made from the types here: `python -m
-bench.reports.formats.json_report` writes it anew.
+bench.reports.formats.json_report` writes it again.
 """
 
 from __future__ import annotations

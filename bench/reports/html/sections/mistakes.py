@@ -1,4 +1,4 @@
-"""Contact sheets: each backbone's surest mistakes, and the images that all of them get wrong."""
+"""Contact sheets: each backbone's most confident mistakes, and the images that all get wrong."""
 
 from __future__ import annotations
 

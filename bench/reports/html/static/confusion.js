@@ -179,6 +179,6 @@ function openCell(drill, classes, backbone, cell, button) {
   }));
   drill.append(images.length ? contactSheet(images) : element("p", { class: "soft" }, "The images of this cell are not listed here; the arrays of the run have them."));
   const listed = found.reduce((sum, [, , seeds]) => sum + seeds, 0);
-  if (images.length && listed < count) drill.append(element("p", { class: "soft small" }, `The surest ${images.length}, which stand for ${listed} of ${count} answers.`));
+  if (images.length && listed < count) drill.append(element("p", { class: "soft small" }, `The most confident ${images.length}, which represent ${listed} of ${count} answers.`));
   return undefined;
 }
