@@ -5,23 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from bench.cli.shared_options import add_cache, add_plugins, add_results, add_run
 from bench.inference.export import FORMATS
-from bench.inference.exporting import export
-from bench.models.rebuild import changed_code, rebuild, record_of
-from bench.registry import load_plugins
-from bench.storage.cache import Store
-from bench.storage.records import load_run
-from bench.storage.run_folder import find_run, refuse_links
-from bench.system.frameworks import (
-    UNUSED_BY_WORKERS,
-    hidden_packages,
-    keras_backend_of,
-    set_framework_defaults,
-    suppress_stderr,
-)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +29,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the file and its card, or nothing."""
+    # Late: `export --help` needs none of it.
+    from rich.console import Console
+
+    from bench.inference.exporting import export
+    from bench.models.rebuild import changed_code, rebuild, record_of
+    from bench.registry import load_plugins
+    from bench.storage.cache import Store
+    from bench.storage.records import load_run
+    from bench.storage.run_folder import find_run, refuse_links
+    from bench.system.frameworks import (
+        UNUSED_BY_WORKERS,
+        hidden_packages,
+        keras_backend_of,
+        set_framework_defaults,
+        suppress_stderr,
+    )
+
     console = Console(highlight=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
         console.print(f"warning: {error}", style="yellow", markup=False)
