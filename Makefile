@@ -27,9 +27,9 @@ quick: $(READY)  ## the tests that train nothing
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-jax: $(READY) $(READY_JAX)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
-	$(BIN)/python tests/backends/answers.py $(ANSWERS)
+	$(BIN)/python tests/models/backends/answers.py $(ANSWERS)
 	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) $(BIN_JAX)/python -m pytest $(PARALLEL) \
-		tests/backends tests/backbones/test_contract.py
+		tests/models/backends tests/backbones/test_contract.py
 	rm -rf $(ANSWERS)
 
 check: $(READY)  ## format, lint, types and which room may import which

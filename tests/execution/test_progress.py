@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_run import plan
+from plans import plan
 
 from bench.execution.progress import Progress
 from bench.execution.schedule import make_schedule

@@ -20,7 +20,7 @@ from benchmarks.fault_campaign.home import Home
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the campaign is Linux's alone")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CASES = 40
 
 

@@ -18,7 +18,7 @@ from bench.analysis.metrics.base import METRICS
 from bench.storage.records import load_run
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="forks, and resets peaks"),
 ]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 WORK = """
 import os, signal
 from bench.inference.measuring.isolated import IsolatedProcesses

@@ -22,7 +22,7 @@ from bench.cli.main import main
 from bench.registry import BACKBONES
 from bench.storage.records import Run, load_run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
 PROTOCOL = """
 [head]

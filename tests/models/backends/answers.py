@@ -3,7 +3,7 @@
 Run as a program, it writes one file a backbone: the images, the weights, the probabilities. Weights
 are random, with the BatchNorm statistics that trained ones would have, so that images matter.
 
-    python tests/backends/answers.py FOLDER
+    python tests/models/backends/answers.py FOLDER
 """
 
 from __future__ import annotations

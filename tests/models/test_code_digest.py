@@ -40,7 +40,7 @@ def test_another_process_finds_the_same() -> None:
         "import tiny; from bench.models.fingerprint import code_digest as digest; "
         "print(digest(tiny.TINY))"
     )
-    path = f"{Path(__file__).parent}:{Path(__file__).parent.parent}"
+    path = f"{Path(tiny.__file__).parent}:{Path(__file__).parents[2]}"
     found = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": path, "PYTHONHASHSEED": "7"},
