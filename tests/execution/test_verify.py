@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from workbench import PROTOCOL, SETTINGS, Heard, make_dataset, run
+from workbench import PROTOCOL, SETTINGS, EventLog, make_dataset, run
 
 from bench.errors import BenchError, DatasetError
 from bench.execution.executors.inline import Inline
@@ -58,13 +58,13 @@ def test_trained_again_it_gives_the_same(
     record = smallest(stored)
     # The second seed found everything compiled, but from cold caches it costs as much: either.
     assert record.seconds["total"] == min(r.seconds["total"] for r in stored.records)
-    heard = Heard()
+    log = EventLog()
     BACKBONES.add(tiny.TINY)
     try:
-        train_again(stored, record, dataset, None, tmp_path / "again", store, Inline(), heard)
+        train_again(stored, record, dataset, None, tmp_path / "again", store, Inline(), log)
     finally:
         BACKBONES.remove("tiny")
-    (again,) = heard.records
+    (again,) = log.records
     assert again.trial.key == record.trial.key
     before = Evidence(record, dataset.classes, stored.folder)
     after = Evidence(again, dataset.classes, tmp_path / "again")

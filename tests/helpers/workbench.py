@@ -78,7 +78,7 @@ class Left:
 
 
 @dataclass
-class Heard:
+class EventLog:
     """Remembers the records and stages of trials."""
 
     records: list[Record] = field(default_factory=list)
@@ -101,7 +101,7 @@ def run(
     seeds: tuple[int, ...] = (0,),
     fractions: tuple[float, ...] = (1.0,),
     backbone: Backbone = tiny.TINY,
-) -> tuple[list[Evidence], Heard]:
+) -> tuple[list[Evidence], EventLog]:
     """Run one backbone's trials as a worker does; a trial that fails is an error here."""
     plan = plan_of([backbone], dataset, protocol, settings, seeds, fractions=fractions)
     job = Job(
@@ -115,15 +115,15 @@ def run(
         command=("run_bench.py", "run"),
         split_seed=0,
     )
-    heard = Heard()
+    log = EventLog()
     BACKBONES.add(backbone)
     try:
-        run_trials(job, heard, Imports())
+        run_trials(job, log, Imports())
     finally:
         BACKBONES.remove(backbone.name)
-    failed = [r.reason for r in heard.records if r.status == "failed"]
+    failed = [r.reason for r in log.records if r.status == "failed"]
     assert not failed, failed
-    return [Evidence(r, dataset.classes, folder) for r in heard.records], heard
+    return [Evidence(r, dataset.classes, folder) for r in log.records], log
 
 
 def with_rate(protocol: TrainingProtocol, multiplier: float) -> TrainingProtocol:

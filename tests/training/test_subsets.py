@@ -43,7 +43,7 @@ def test_a_subset_gives_the_rows_of_its_images() -> None:
 
 def test_each_share_is_a_trial_on_the_same_activations(tmp_path: Path, store: Store) -> None:
     dataset = make_dataset(tmp_path / "data", store)
-    found, heard = run(dataset, store, tmp_path / "r", seeds=(0, 1), fractions=(0.1, 1.0, 0.35))
+    found, log = run(dataset, store, tmp_path / "r", seeds=(0, 1), fractions=(0.1, 1.0, 0.35))
     assert [(e.record.trial.fraction, e.record.trial.seed) for e in found] == [
         *((1.0, 0), (1.0, 1), (0.35, 0), (0.35, 1), (0.1, 0), (0.1, 1))
     ]
@@ -51,8 +51,8 @@ def test_each_share_is_a_trial_on_the_same_activations(tmp_path: Path, store: St
     assert [e.record.train_images for e in found] == [40, 40, 14, 14, 4, 4]
     assert len({e.record.trial.key for e in found}) == 6
     # One pass of the frozen part for all six trials.
-    assert sum(stage.startswith("frozen part, train") for stage in heard.stages) == len(
-        [s for s in heard.stages[: heard.stages.index("head")] if s.startswith("frozen part, tr")]
+    assert sum(stage.startswith("frozen part, train") for stage in log.stages) == len(
+        [s for s in log.stages[: log.stages.index("head")] if s.startswith("frozen part, tr")]
     )
     for evidence in found:
         assert evidence.arrays["test_probabilities"].shape == (16, 2)

@@ -1,4 +1,4 @@
-"""What is heard from a worker, with a stand-in for it that says what it is given to say."""
+"""The events of a worker, with a stand-in that sends what it is given."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
     said.write_text("\n".join(["begun", NOTE, CUT_OFF, "exit -9", ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
-    heard = list(worker.work(tmp_path / "job", tmp_path / "log"))
-    assert heard[:-1] == [Note("a")]
-    assert heard[-1] == Ended(-9, True, f"{KILLED}; its log is logs/log.")
+    events = list(worker.work(tmp_path / "job", tmp_path / "log"))
+    assert events[:-1] == [Note("a")]
+    assert events[-1] == Ended(-9, True, f"{KILLED}; its log is logs/log.")
     assert worker.goes_on
     worker.end()
     assert not worker.goes_on
