@@ -19,7 +19,7 @@ from bench.analysis.metrics.classification import class_scores
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.reports.figures import MAX_BACKBONES, Picture
 from bench.reports.markdown_parts import section_text, shown, table
-from bench.reports.sections import audit, sections, suspects
+from bench.reports.sections import audit, sections
 from bench.types import Record
 
 LONG = 400
@@ -32,7 +32,6 @@ def text(findings: Findings, pictures: Sequence[Picture]) -> str:
         (0.0, _head(findings)),
         (1.0, _results(findings, pictures)),
         (25.0, audit.text(findings, pictures)),
-        (26.0, suspects.text(findings, pictures)),
         *((105.0, text) for text in _backbones(findings, pictures)),
     )
     of_blocks = [(place, section_text(one, pictures)) for place, one in sections(findings)]

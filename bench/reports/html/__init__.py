@@ -25,7 +25,14 @@ SCRIPTS = (
     *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "sheet.js"),
     *("blocks.js", "overview.js"),
 )
-DRAWINGS = ("certainty.js", "calibration.js", "curves.js", "learning.js", "latency.js")
+DRAWINGS = (
+    "certainty.js",
+    "calibration.js",
+    "curves.js",
+    "learning.js",
+    "latency.js",
+    "mistakes.js",
+)
 
 
 def page(findings: Findings) -> str:

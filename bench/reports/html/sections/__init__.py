@@ -13,7 +13,6 @@ from bench.reports.html.sections import (
     audit,
     confusion,
     leaderboard,
-    mistakes,
     tradeoff,
 )
 from bench.reports.html.values import Json
@@ -22,7 +21,6 @@ OWN: Mapping[str, tuple[float, Callable[[Findings], Json | None]]] = {
     "leaderboard": (0, leaderboard.data),
     "tradeoff": (12, tradeoff.data),
     "confusion": (14, confusion.data),
-    "mistakes": (16, mistakes.data),
     "audit": (25, audit.data),
 }
 """Their places among the sections of blocks, and what they hold."""
