@@ -17,7 +17,7 @@ from user import User
 
 from bench import reports as report
 from bench.cli.main import main
-from bench.errors import Exit, StoppedError
+from bench.errors import Exit, OutOfMemoryError, StoppedError
 from bench.models import download
 from bench.registry import BACKBONES
 from bench.storage.run_folder import lock_run
@@ -189,6 +189,33 @@ def test_an_interrupted_run_is_reported_as_far_as_it_went(
 ) -> None:
     assert run(ending(KeyboardInterrupt())) == 130
     assert _reports(results) == list(REPORTS)
+
+
+def test_the_same_command_goes_on_from_where_it_was_interrupted(
+    run: Callable[..., int], results: Path
+) -> None:
+    first = ScriptedExecutor(lambda job, trial: KeyboardInterrupt() if trial.seed else "ok")
+    assert run(first, "--seeds", "3") == 130
+    assert first.ran == [("tiny", 0), ("tiny", 1)]
+    again = ScriptedExecutor()
+    assert run(again, "--seeds", "3") == 0
+    assert again.ran == [("tiny", 1), ("tiny", 2)]
+    table = (results / "r" / "summary.csv").read_text(encoding="utf-8").splitlines()
+    assert len(table) == 1 + 3
+
+
+def test_where_memory_is_short_steps_get_smaller_unless_told_otherwise(
+    run: Callable[..., int], results: Path
+) -> None:
+    def script(job: Job, trial: Trial) -> Outcome:
+        return "ok" if job.step_images <= 8 else OutOfMemoryError("out of memory: as it was told.")
+
+    assert run(ScriptedExecutor(script)) == 0
+    text = (results / "r" / "report.md").read_text(encoding="utf-8")
+    assert "Trained as 4 x 8 images with accumulated gradients" in text
+    assert run(ScriptedExecutor(script), "--no-retry", "--fresh") == 3
+    text = (results / "r" / "report.md").read_text(encoding="utf-8")
+    assert "out of memory: as it was told." in text
 
 
 @pytest.mark.parametrize(
