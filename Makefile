@@ -9,6 +9,7 @@ VENV_JAX := .venv-jax
 BIN_JAX := $(VENV_JAX)/bin
 READY_JAX := $(VENV_JAX)/.ready
 ANSWERS := build/answers
+ANSWERED := $(ANSWERS)/.complete
 # The versions that the suite passed with, so that it passes again; `make upgrade` takes newer ones.
 CONSTRAINTS := constraints.txt
 # Two processes, a file at a time: module fixtures are made once.
@@ -19,18 +20,23 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
 
-test: check  ## set up, then the whole suite with ruff and mypy, and the core of it on JAX
+test: $(READY)  ## set up, then the whole suite with ruff and mypy, and the core of it on JAX
+	rm -rf $(ANSWERS)
+	$(MAKE) -j 2 check $(ANSWERED)
 	$(BIN)/pytest $(PARALLEL)
 	$(MAKE) test-jax
 
 quick: $(READY)  ## the tests that train nothing
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
-test-jax: $(READY) $(READY_JAX)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
-	$(BIN)/python tests/models/backends/answers.py $(ANSWERS)
+test-jax: $(READY_JAX) $(ANSWERED)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
 	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) $(BIN_JAX)/python -m pytest $(PARALLEL) \
-		tests/models/backends tests/backbones/test_contract.py
-	rm -rf $(ANSWERS)
+		tests/models/backends tests/backbones/test_contract.py; \
+		code=$$?; rm -rf $(ANSWERS); exit $$code
+
+$(ANSWERED): $(READY)
+	$(BIN)/python tests/models/backends/answers.py $(ANSWERS)
+	touch $@
 
 check: $(READY)  ## format, lint, types and which room may import which
 	$(BIN)/ruff format --check .
