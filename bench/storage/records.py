@@ -17,6 +17,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from msgspec import convert
 
 from bench.errors import BenchError, os_error_text
 from bench.storage.arrays import Array, read_arrays
@@ -45,13 +48,6 @@ class Evidence:
         `warmup_<runtime>_b<batch>` (seconds per query).
         """
         return read_arrays(self.folder, self.record, len(self.classes))
-
-
-@dataclass(frozen=True)
-class _Format:
-    """The one field that is read of a record of a later format."""
-
-    schema: int
 
 
 @dataclass(frozen=True)
@@ -133,13 +129,13 @@ def read_lines(folder: Path) -> list[Record]:
 
 def _record(path: Path, number: int, line: str) -> Record:
     try:
-        schema = from_json(line, _Format).schema
-        if schema > SCHEMA:
+        raw = from_json(line, dict[str, Any])
+        if isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
             raise BenchError(
                 f"{path} line {number} has format {schema}, this program reads up to {SCHEMA}; "
                 f"update backbone-bench."
             )
-        record = from_json(line, Record)
+        record = convert(raw, Record)
         phases = [*record.phases, *(phase for rate in record.tuning for phase in rate.phases)]
         if not all(0 <= phase.best_epoch <= len(phase.epochs) for phase in phases):
             raise ValueError("its best epoch is not among its epochs")
