@@ -11,28 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
 from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, read_file
 from bench.errors import NotRankedError, UsageError
-from bench.models.rebuild import rebuild, record_of
+from bench.models.backends.base import Forward, current
+from bench.models.rebuild import load_trained, record_of
 from bench.storage.records import Evidence, Run
 from bench.storage.trained import best_first
 from bench.system.environment import available_cores
-from bench.system.frameworks import (
-    UNUSED_BY_WORKERS,
-    hidden_packages,
-    keras_backend_of,
-    set_framework_defaults,
-    suppress_stderr,
-)
 from bench.types import Record
-
-if TYPE_CHECKING:
-    from bench.models.backends.base import Forward
 
 BATCH = 32
 AHEAD = 8 * BATCH  # images decoded before they are used: bounds memory
@@ -96,15 +86,11 @@ def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Prediction]:
     """Answer for every image, through the Keras backend that the model was trained on unless the
     user names another."""
     record = model.record
-    set_framework_defaults(keras_backend_of(record))
     with DecodedAhead(paths, record.trial.input_size) as images:
-        with hidden_packages(*UNUSED_BY_WORKERS):
-            with suppress_stderr():
-                from bench.models.backends.base import current
-
-                backend = current()
-            network = rebuild(model.run, record).logits(fold=backend.gains_from_folding)
-        return list(predictions(images, backend.forward(network), model.temperature or 1.0))
+        trained = load_trained(model.run, record)
+        backend = current()
+        logits = backend.forward(trained.logits(fold=backend.gains_from_folding))
+        return list(predictions(images, logits, model.temperature or 1.0))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:

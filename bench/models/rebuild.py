@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, UnknownNameError, WeightsError
 from bench.models import weights
+from bench.models.backends.base import current
 from bench.models.fingerprint import code_digest
 from bench.registry import BACKBONES
 from bench.storage.records import Run
@@ -23,6 +24,13 @@ from bench.storage.trained import (
     read_trained,
     weights_path,
     write_trained,
+)
+from bench.system.frameworks import (
+    UNUSED_BY_WORKERS,
+    hidden_packages,
+    keras_backend_of,
+    set_framework_defaults,
+    suppress_stderr,
 )
 from bench.types import Backbone, Precision, Record
 
@@ -98,6 +106,16 @@ def rebuild(run: Run, record: Record, precision: Precision | None = None) -> Tra
     head = build_head(head_spec, network.features_shape, len(run.dataset.classes))
     _put(network.base, head, trained, record)
     return TrainedModel(record, run.dataset.classes, network, head)
+
+
+def load_trained(run: Run, record: Record, precision: Precision | None = None) -> TrainedModel:
+    """Rebuild a trained model in a process that has loaded no framework yet: on the backend that it
+    was trained on, unless the user names another."""
+    set_framework_defaults(keras_backend_of(record))
+    with hidden_packages(*UNUSED_BY_WORKERS):
+        with suppress_stderr():
+            current()  # imports Keras and the framework
+        return rebuild(run, record, precision)
 
 
 def changed_code(record: Record) -> str:

@@ -33,18 +33,11 @@ def main(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.inference.exporting import export
-    from bench.models.rebuild import changed_code, rebuild, record_of
+    from bench.models.rebuild import changed_code, load_trained, record_of
     from bench.registry import load_plugins
     from bench.storage.cache import Store
     from bench.storage.records import load_run
     from bench.storage.run_folder import find_run, refuse_links
-    from bench.system.frameworks import (
-        UNUSED_BY_WORKERS,
-        hidden_packages,
-        keras_backend_of,
-        set_framework_defaults,
-        suppress_stderr,
-    )
 
     console = Console(highlight=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
@@ -53,14 +46,8 @@ def main(arguments: argparse.Namespace) -> int:
     record = record_of(run, arguments.backbone)
     if warning := changed_code(record):
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    set_framework_defaults(keras_backend_of(record))
-    with hidden_packages(*UNUSED_BY_WORKERS):
-        with suppress_stderr():
-            from bench.models.backends.base import current
-
-            current()
-        # A file of float32, whatever it was trained in: what every reader of it computes in.
-        model = rebuild(run, record, "float32")
+    # A file of float32, whatever it was trained in: what every reader of it computes in.
+    model = load_trained(run, record, "float32")
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     if arguments.output is None:
         refuse_links(run.folder)
