@@ -126,6 +126,9 @@ WeightsChoice = str  # "auto", "imagenet", "random" or a folder
 DEFAULT_MARGIN = 1.0
 """Percentage points: a backbone shown to be within this of the best may be recommended for cost."""
 
+DEVICES = ("auto", "cpu", "gpu")
+"""Where to compute: on a GPU where there is one, on the processor, or on a GPU and nowhere else."""
+
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16", "mixed_float16")
 """Keras' names: what layers compute in. Weights and logits are float32 in all of them."""

@@ -52,11 +52,16 @@ def test_choices_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     ("choices", "said"),
     [
-        ({"backbone": "one"}, "'backbone' is not a choice of a run"),
+        ({"backbone": "one"}, "'backbone' is not a choice of a run. Did you mean 'backbones'"),
         ({"seeds": 0}, "seeds must be a number, 1 or more"),
         ({"seeds": [1, 1]}, "seeds must be different"),
         ({"fractions": [0.5, 2]}, "fractions must be above 0, up to 1"),
         ({"input_size": 0}, "input_size must be above 0; got 0"),
+        ({"device": "cuda"}, "device must be one of auto, cpu, gpu; got 'cuda'"),
+        ({"precision": "fp16"}, "precision must be one of float32, mixed_bfloat16"),
+        ({"on_leak": "stop"}, "on_leak must be one of warn, drop, fail; got 'stop'"),
+        ({"keep_models": True}, "keep_models must be one of none, best, all; got True"),
+        ({"tune": 1}, "tune must be from 2 to 9; got 1"),
     ],
 )
 def test_choices_that_no_run_has(choices: dict[str, object], said: str) -> None:

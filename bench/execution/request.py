@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,9 +15,27 @@ from msgspec import ValidationError, convert
 
 from bench.errors import BenchError, UsageError
 from bench.storage.run_json import RunMeta
-from bench.types import KeepModels, Measuring, OnLeak, Precision, Settings, WeightsChoice
+from bench.training.tuning import MAX_BUDGET
+from bench.types import (
+    DEVICES,
+    KEEP_MODELS,
+    ON_LEAK,
+    PRECISIONS,
+    KeepModels,
+    Measuring,
+    OnLeak,
+    Precision,
+    Settings,
+    WeightsChoice,
+)
 
 PATHS = ("groups", "results", "cache")
+ALLOWED = {
+    "device": DEVICES,
+    "precision": PRECISIONS,
+    "keep_models": KEEP_MODELS,
+    "on_leak": ON_LEAK,
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +92,11 @@ class RunRequest:
         a number of seeds for the seeds from 0 on."""
         known = {field.name for field in fields(cls)}
         if unknown := [name for name in choices if name not in known]:
+            near = get_close_matches(unknown[0], known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(
-                f"{unknown[0]!r} is not a choice of a run. There are: {', '.join(sorted(known))}."
+                f"{unknown[0]!r} is not a choice of a run.{hint} There are: "
+                f"{', '.join(sorted(known))}."
             )
         given = dict(choices)
         if isinstance(given.get("backbones"), list | tuple):
@@ -104,6 +126,11 @@ class RunRequest:
             raise UsageError(f"seeds must be different whole numbers; got {list(self.seeds)}.")
         if not self.fractions or not all(0 < part <= 1 for part in self.fractions):
             raise UsageError(f"fractions must be above 0, up to 1; got {list(self.fractions)}.")
+        for name, allowed in ALLOWED.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+        if self.tune not in (0, *range(2, MAX_BUDGET + 1)):
+            raise UsageError(f"tune must be from 2 to {MAX_BUDGET}; got {self.tune}.")
         for name in ("input_size", "batch_size", "limit", "latency_seconds", "trial_timeout"):
             value = getattr(self, name)
             if value is not None and value <= 0:

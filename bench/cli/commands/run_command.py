@@ -23,7 +23,7 @@ from bench.cli.shared_options import (
 )
 from bench.data.sources import any_usage
 from bench.inference.runtimes import RUNTIMES
-from bench.types import KEEP_MODELS, PRECISIONS
+from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 if TYPE_CHECKING:
     from bench.execution.request import RunRequest
@@ -104,7 +104,7 @@ def _what_to_run(what: argparse._ArgumentGroup) -> None:
     audit = what.add_mutually_exclusive_group()
     audit.add_argument(
         "--on-leak",
-        choices=("warn", "drop", "fail"),
+        choices=ON_LEAK,
         help="where test images are also in train or validation: say so, leave those out of "
         "training, or stop before it (warn)",
     )
@@ -137,7 +137,7 @@ def _what_to_run(what: argparse._ArgumentGroup) -> None:
 
 
 def _how_to_run(how: argparse._ArgumentGroup) -> None:
-    how.add_argument("--device", choices=("auto", "cpu", "gpu"), help="where to compute")
+    how.add_argument("--device", choices=DEVICES, help="where to compute")
     how.add_argument(
         "--precision",
         choices=PRECISIONS,
