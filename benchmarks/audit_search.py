@@ -16,7 +16,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.audit.hashing import BITS, WORDS
+from bench.data.audit.hashing import BITS, HASH_WORDS
 from bench.data.audit.search import NEAR_BITS, tables_for, within
 
 Hashes = NDArray[np.uint64]
@@ -29,7 +29,7 @@ def generate(
     """Hashes upright and mirrored, in which image 2i + 1 is a copy of 2i, and each copy's distance
     and whether it is mirrored."""
     rng = np.random.default_rng(seed)
-    upright, mirrored = rng.integers(0, 2**64, (2, count, WORDS), dtype=np.uint64)
+    upright, mirrored = rng.integers(0, 2**64, (2, count, HASH_WORDS), dtype=np.uint64)
     distance = np.arange(copies) % (NEAR_BITS + 1)
     turned = np.arange(copies) % 3 == 0
     for copy in range(copies):

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.analysis.metrics.classification import ScoredSplit
 from bench.analysis.statistics.pairwise import LEVEL, holm, paired_p_value
 from bench.storage.records import Evidence, Run
 from bench.types import Record
 
-Split = Literal["validation", "test"]
-SPLITS: tuple[Split, ...] = ("validation", "test")
+SCORED_SPLITS: tuple[ScoredSplit, ...] = ("validation", "test")
 Right = NDArray[np.bool_]
 ByRate = Mapping[float, Mapping[int, Right]]  # by multiplier and seed
 
@@ -48,7 +47,7 @@ class LeadAtRate:
 class Flip:
     """Two backbones that are each ahead of the other at some rate of the budget."""
 
-    split: Split
+    split: ScoredSplit
     first: str
     second: str
     ahead: LeadAtRate  # the first's largest lead
@@ -84,14 +83,14 @@ def sensitivity(run: Run, records: Mapping[str, Sequence[Record]]) -> Sensitivit
     right = {
         (label, split): _right(run, of_label, split)
         for label, of_label in tuned.items()
-        for split in SPLITS
+        for split in SCORED_SPLITS
     }
     rates = {
         label: tuple(_at_rates(of_label, right[label, "test"])) for label, of_label in tuned.items()
     }
     flips = [
         flip
-        for split in SPLITS
+        for split in SCORED_SPLITS
         for flip in find_flips(split, {label: right[label, split] for label in tuned})
     ]
     flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
@@ -103,7 +102,9 @@ def _usable(record: Record) -> bool:
     return record.status == "ok" and pretrained and bool(record.tuning)
 
 
-def _right(run: Run, records: Sequence[Record], split: Split) -> dict[float, dict[int, Right]]:
+def _right(
+    run: Run, records: Sequence[Record], split: ScoredSplit
+) -> dict[float, dict[int, Right]]:
     """Return which images were right, by multiplier and seed."""
     found: dict[float, dict[int, Right]] = {}
     for record in records:
@@ -140,7 +141,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def find_flips(split: Split, right: Mapping[str, ByRate]) -> list[Flip]:
+def find_flips(split: ScoredSplit, right: Mapping[str, ByRate]) -> list[Flip]:
     """Find the pairs whose order changes between two rates.
 
     A flip is two claims, ahead at one rate and behind at another, and both must hold: each is

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data.audit import summary
-from bench.data.audit.result import Audit, Balance, Located, Pair
+from bench.data.audit.result import Audit, Balance, ImagePair, Located
 from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
 from bench.types import SPLITS
 
@@ -70,7 +70,7 @@ def _show_uneven(console: Console, balance: Balance, classes: tuple[str, ...]) -
     _say(console, "", f"{balance.split}: {', '.join(named)}")
 
 
-def _show_pair(console: Console, pair: Pair, found: Audit) -> None:
+def _show_pair(console: Console, pair: ImagePair, found: Audit) -> None:
     how = "same file" if pair.kind == "exact" else f"near {pair.similarity:.3f}"
     how += ", mirrored" if pair.mirrored else ""
     named = " = ".join(_named(image, found.classes) for image in (pair.first, pair.second))

@@ -17,9 +17,9 @@ from bench.data.audit.result import (
     SCHEMA,
     Audit,
     BrokenGroup,
+    ImagePair,
     KeptAudit,
     Located,
-    Pair,
     load,
 )
 from bench.data.audit.summary import leaked_test_ids
@@ -27,10 +27,12 @@ from bench.errors import BenchError
 from bench.system.files import to_json, write_atomic
 from bench.types import OnLeak, WrongExtension
 
-PAIR = Pair(Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9)
+PAIR = ImagePair(
+    Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9
+)
 
 
-def kept(*pairs: Pair, on_leak: OnLeak = "warn", dropped: tuple[str, ...] = ()) -> KeptAudit:
+def kept(*pairs: ImagePair, on_leak: OnLeak = "warn", dropped: tuple[str, ...] = ()) -> KeptAudit:
     audit = Audit(
         schema=SCHEMA,
         dataset="demo",

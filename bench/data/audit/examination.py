@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench import data as datasets
 from bench.data.audit.copies import MIN_SIMILARITY, Copies, Progress, near_copies
 from bench.data.audit.hashing import EDGE, Thumbnails, blank, thumbnails
-from bench.data.audit.result import SCHEMA, Audit, Balance, BrokenGroup, Located, Pair
+from bench.data.audit.result import SCHEMA, Audit, Balance, BrokenGroup, ImagePair, Located
 from bench.data.audit.search import NEAREST
 from bench.data.listing import Listing, digest_of
 from bench.storage.cache import Draft, NotKeptError, Store, forget_pages
@@ -92,14 +92,14 @@ def _examine(
 
 def _same_files(
     images: Sequence[Located], digests: Sequence[str]
-) -> tuple[NDArray[np.intp], list[Pair]]:
+) -> tuple[NDArray[np.intp], list[ImagePair]]:
     """Return the first place of each file, and each further one paired with it."""
     first: dict[str, int] = {}
     pairs = []
     for number, (image, digest) in enumerate(zip(images, digests, strict=True)):
         known = first.setdefault(digest, number)
         if known != number:
-            pairs.append(Pair(images[known], image, "exact", 1.0))
+            pairs.append(ImagePair(images[known], image, "exact", 1.0))
     return np.array(list(first.values()), np.intp), pairs
 
 
@@ -117,16 +117,16 @@ def _thumbnails(dataset: Dataset, store: Store, size: int, progress: Progress) -
     return found
 
 
-def _near_pairs(images: Sequence[Located], copies: Copies) -> list[Pair]:
+def _near_pairs(images: Sequence[Located], copies: Copies) -> list[ImagePair]:
     pairs = copies.pairs
     columns = zip(pairs.query, pairs.target, copies.similarity, pairs.mirrored, strict=True)
     return [
-        Pair(images[first], images[second], "near", round(float(similar), 3), bool(mirrored))
+        ImagePair(images[first], images[second], "near", round(float(similar), 3), bool(mirrored))
         for first, second, similar, mirrored in columns
     ]
 
 
-def _harm(pair: Pair) -> tuple[bool, bool, float, str, str]:
+def _harm(pair: ImagePair) -> tuple[bool, bool, float, str, str]:
     return (
         not pair.conflicting,
         not pair.across,
@@ -154,7 +154,7 @@ def _balance(dataset: Dataset) -> Iterator[Balance]:
         yield Balance(name, tuple(counts[label] for label in range(len(dataset.classes))))
 
 
-def _notes(copies: Copies, near: Sequence[Pair], images: int, blanks: int) -> Iterator[str]:
+def _notes(copies: Copies, near: Sequence[ImagePair], images: int, blanks: int) -> Iterator[str]:
     """Return what a reader must know before trusting the pairs, or their absence."""
     if blanks:
         yield f"{blanks:,} images are blank or nearly so; of these, only equal files are found"

@@ -11,7 +11,7 @@ from PIL import Image
 from bench import data as datasets
 from bench.data.audit import summary
 from bench.data.audit.examination import examine
-from bench.data.audit.result import FILE, KeptAudit, Pair
+from bench.data.audit.result import FILE, ImagePair, KeptAudit
 from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
 from bench.data.listing import Listing
 from bench.errors import DatasetError
@@ -81,7 +81,7 @@ QUALITY = 80  # a pair takes about 8 kB
 
 
 def draw_pairs(
-    pairs: Sequence[Pair], dataset: Dataset, store: Store, *, size: int
+    pairs: Sequence[ImagePair], dataset: Dataset, store: Store, *, size: int
 ) -> tuple[bytes, ...]:
     """Draw one JPEG a pair, its two images next to each other."""
     splits = dataset.splits

@@ -45,13 +45,13 @@ def blank(images: Thumbnails) -> NDArray[np.bool_]:
     return found
 
 
-WORDS = 2
-BITS = 64 * WORDS
+HASH_WORDS = 2
+BITS = 64 * HASH_WORDS
 LOWEST = 8  # frequencies, and comparisons, each way
 SAMPLES = 32  # pixels each way that pHash takes the frequencies of
 WAVES = np.cos(np.pi / SAMPLES * np.outer(np.arange(LOWEST), np.arange(SAMPLES) + 0.5))
 
-Hashes = NDArray[np.uint64]  # (images, WORDS)
+Hashes = NDArray[np.uint64]  # (images, HASH_WORDS)
 
 
 def hashes(images: Thumbnails, progress: Callable[[int], None] = lambda done: None) -> Hashes:

@@ -32,7 +32,7 @@ class Located:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImagePair:
     """Two images that are the same file, or near copies of each other.
 
     If a file exists several times, each further one is paired with the first, which represents them
@@ -88,7 +88,7 @@ class Audit:
     images: Mapping[SplitName, int]
     threshold: float  # the similarity from which two images count as near copies
     compared: int  # pairs whose pixels were compared
-    pairs: tuple[Pair, ...]  # the most harmful first: two labels, then two splits
+    pairs: tuple[ImagePair, ...]  # the most harmful first: two labels, then two splits
     broken_groups: tuple[BrokenGroup, ...]
     balance: tuple[Balance, ...]
     excluded: tuple[Excluded, ...]  # could not be read or decoded
@@ -96,11 +96,11 @@ class Audit:
     notes: tuple[str, ...] = ()
 
     @property
-    def conflicts(self) -> tuple[Pair, ...]:
+    def conflicts(self) -> tuple[ImagePair, ...]:
         """Return pairs with two labels, at least one of which is wrong."""
         return tuple(pair for pair in self.pairs if pair.conflicting)
 
-    def pairs_of(self, kind: str, *, across: bool) -> tuple[Pair, ...]:
+    def pairs_of(self, kind: str, *, across: bool) -> tuple[ImagePair, ...]:
         """Return the pairs of one kind that are in two splits (`across`), or in one."""
         return tuple(p for p in self.pairs if p.kind == kind and p.across == across)
 

@@ -37,7 +37,7 @@ SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """One backbone in one run: means over the seeds that finished."""
 
     backbone: str
@@ -53,7 +53,7 @@ class Past:
 
     name: str
     meta: RunMeta
-    entries: Sequence[Entry]
+    entries: Sequence[HistoryEntry]
     failed: int
     best: str | None = None  # None if nothing is ranked
     accuracy: float | None = None  # of the best
@@ -116,13 +116,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _entries(rows: Sequence[Mapping[str, str]], accuracies: Mapping[str, float]) -> list[Entry]:
+def _entries(
+    rows: Sequence[Mapping[str, str]], accuracies: Mapping[str, float]
+) -> list[HistoryEntry]:
     found: dict[tuple[str, int], list[Mapping[str, str]]] = {}
     for row in rows:
         if row["status"] == "ok":
             found.setdefault((row["backbone"], int(row["input_size"])), []).append(row)
     return [
-        Entry(
+        HistoryEntry(
             backbone=backbone,
             input_size=size,
             accuracy=next(

@@ -7,7 +7,15 @@ from itertools import pairwise
 import pytest
 
 from bench.data.audit import summary
-from bench.data.audit.result import SCHEMA, Audit, Balance, BrokenGroup, KeptAudit, Located, Pair
+from bench.data.audit.result import (
+    SCHEMA,
+    Audit,
+    Balance,
+    BrokenGroup,
+    ImagePair,
+    KeptAudit,
+    Located,
+)
 from bench.data.audit.summary import (
     clusters,
     leaked_test_ids,
@@ -20,7 +28,7 @@ VALIDATION = [Located(f"validation/{n}", "validation", n % 2) for n in range(3)]
 TEST = [Located(f"test/{n}", "test", n % 2) for n in range(4)]
 
 
-def audit_of(*pairs: Pair, groups: tuple[BrokenGroup, ...] = ()) -> Audit:
+def audit_of(*pairs: ImagePair, groups: tuple[BrokenGroup, ...] = ()) -> Audit:
     return Audit(
         schema=SCHEMA,
         dataset="made up",
@@ -37,12 +45,12 @@ def audit_of(*pairs: Pair, groups: tuple[BrokenGroup, ...] = ()) -> Audit:
     )
 
 
-def near(first: Located, second: Located) -> Pair:
-    return Pair(first, second, "near", 0.9)
+def near(first: Located, second: Located) -> ImagePair:
+    return ImagePair(first, second, "near", 0.9)
 
 
-def exact(first: Located, second: Located) -> Pair:
-    return Pair(first, second, "exact", 1.0)
+def exact(first: Located, second: Located) -> ImagePair:
+    return ImagePair(first, second, "exact", 1.0)
 
 
 def test_clusters_join_what_hangs_together():

@@ -8,7 +8,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import Estimate, leaks
 from bench.data.audit import summary
-from bench.data.audit.result import KeptAudit, Located, Pair
+from bench.data.audit.result import ImagePair, KeptAudit, Located
 from bench.reports.html.values import Json, cell, table, text
 
 MAX_LISTED = 300
@@ -53,11 +53,11 @@ def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _count(pairs: tuple[Pair, ...]) -> Json:
+def _count(pairs: tuple[ImagePair, ...]) -> Json:
     return cell(f"{len(pairs):,}", len(pairs))
 
 
-def _pair(pair: Pair, classes: tuple[str, ...]) -> Json:
+def _pair(pair: ImagePair, classes: tuple[str, ...]) -> Json:
     how = "the same file" if pair.kind == "exact" else f"near, {pair.similarity:.3f}"
     return {
         "how": how + (", mirrored" if pair.mirrored else ""),
