@@ -199,7 +199,7 @@ class PhaseResult:
 
     name: str
     cut: str  # the tensor that training started from: "pixels", a layer's name or "features"
-    views: str  # how augmentation used the cache: "none", "flip: both views cached", ...
+    views: str  # how augmentation used the cache: "one view, cached", "2 views, cached, ...", ...
     trainable_parameters: int
     best_epoch: int  # its weights were kept; counted from 1; 0: the phase's initial weights
     stopped_early: bool

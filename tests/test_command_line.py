@@ -56,6 +56,7 @@ def test_every_exit_code_is_said_in_the_help() -> None:
         (["audit", "nowhere"], 2, "no data set 'nowhere'"),
         (["--backbones", "tiny", "--dataset", "nowhere", "--dry-run"], 2, "no data set 'nowhere'"),
         (["--backbones", "nothing"], 2, "unknown backbone 'nothing'"),
+        (["--on", "nothing"], 2, "unknown executor 'nothing'"),
         (["--protocol", "nothing"], 2, "unknown protocol 'nothing'"),
         (["--protocol", "nowhere.toml"], 2, "protocol nowhere.toml cannot be read"),
         (["--run", "latest"], 2, "--run 'latest': that name has a meaning of its own"),

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
-    "list": "show the backbones, datasets and protocols there are",
+    "list": "show what there is: backbones, data sets, protocols, runtimes, formats, executors",
     "report": "render a run's reports again from its records",
     "choose": "say which backbone of a run to take under limits of time, size and accuracy",
-    "compare": "hold two runs against each other, with intervals, where they are comparable",
+    "compare": "compare two runs, with intervals, where they are comparable",
     "predict": "classify new images with a run's trained model",
     "export": "write a run's trained model to a file that others can use, and check it",
     "verify": "train a run's smallest trial again: are the probabilities the same?",
     "audit": "look for copies, leaks and wrong labels among the images of a data set",
-    "check": "prove that a backbone's adapter is right, before hours are spent on it",
+    "check": "check a backbone's adapter, before hours are spent on it",
     "cache": "show or clear what has been computed once and kept",
 }
 

@@ -209,13 +209,13 @@ def outlook(request: RunRequest, listener: RunListener) -> Planned:
 def run(request: RunRequest, listener: RunListener, executor: Executor | None = None) -> Run:
     """Do what is asked for, as far as it is not done, and return the run with its findings.
 
-    `executor` runs the trials, and is closed at the end; None: processes on this machine.
+    `executor` runs the trials, and is closed at the end; None: the one that the request names.
     """
     executors = [executor] if executor else []
 
     def start(settings: Settings) -> Sequence[str]:
         if not executors:
-            executors.append(make_executor(settings, request.trial_timeout))
+            executors.append(make_executor(settings, request.trial_timeout, name=request.on))
         (executor,) = executors
         executor.warm_up()
         return executor.notes
@@ -329,7 +329,7 @@ def _audited(
 
 def _refuse_empty(plan: Plan) -> None:
     if not plan.planned:
-        raise UsageError("none of the backbones asked for can be run; the reasons stand above.")
+        raise UsageError("none of the backbones asked for can be run; see the reasons above.")
 
 
 def _is_unmade(plan: Plan, folder: Path, records: Sequence[Record]) -> bool:

@@ -66,6 +66,7 @@ class RunRequest:
     cache_features: bool = True  # --no-cache: run the frozen part in every epoch
     retry: bool = True  # in smaller steps, where memory was short
     trial_timeout: float | None = None  # seconds
+    on: str = "local"  # the executor: where trials run
     # What to measure and what to keep.
     latency_seconds: float = 2.0
     runtimes: str = "keras"

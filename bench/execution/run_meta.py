@@ -73,7 +73,7 @@ def check_same(plan: Plan, folder: Path) -> None:
         if before != asked:
             raise UsageError(
                 f"run {folder.name} was made with {what} {before!r}, now it is {asked!r}; "
-                f"give another --run, or --fresh to begin anew."
+                f"give another --run, or --fresh to start again."
             )
 
 

@@ -17,9 +17,10 @@ from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
 from bench.analysis.verdict import MAX_SENTENCE
+from bench.reports import markdown_audit as audit
 from bench.reports.figures import MAX_BACKBONES, Picture
 from bench.reports.markdown_parts import section_text, shown, table
-from bench.reports.sections import audit, sections
+from bench.reports.sections import sections
 from bench.types import Record
 
 LONG = 400

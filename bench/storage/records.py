@@ -5,7 +5,7 @@
       dataset.json    class names, and the images and labels of each split
       records.jsonl   one line per trial, finished or failed
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
-      logs/KEY.log    the output of the trial's process
+      logs/*.log    the output of the trial's process
 
 Writing is atomic, and a record is written after its arrays, so that every record has its arrays.
 Format history: 1, the first.

@@ -124,7 +124,7 @@ def read_job(path: Path) -> Job:
     dataset = read_dataset(Path(job.folder))
     if dataset.fingerprint != job.trials[0].dataset_fingerprint:
         raise BenchError(
-            f"{job.folder}/dataset.json is not what the trial is to be trained on; somebody "
-            "changed it meanwhile."
+            f"{job.folder}/dataset.json is not what the trial is to be trained on; it was "
+            "changed in the meantime."
         )
     return replace(job, dataset=dataset)

@@ -64,9 +64,9 @@ def test_help_and_list_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "dummy:NAME" in " ".join(capsys.readouterr().out.split())
     main(["list", "--json"])
     datasets = json.loads(capsys.readouterr().out)["datasets"]
-    assert {"name": "dummy:NAME", "summary": "a source of one file", "here": "yes"} in datasets
-    missing = next(row["here"] for row in datasets if row["name"] == "away:NAME")
-    assert missing == "data source away: needs no_such; `pip install 'no-such'` brings it."
+    assert {"name": "dummy:NAME", "summary": "a source of one file", "available": "yes"} in datasets
+    missing = next(row["available"] for row in datasets if row["name"] == "away:NAME")
+    assert missing == "data source away: needs no_such; install it with `pip install 'no-such'`."
 
 
 @pytest.mark.usefixtures("dummy")

@@ -75,7 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         audit_text.show(Console(highlight=False), kept.audit)
     if arguments.out is not None:
-        from bench.reports.sections.audit import alone
+        from bench.reports.markdown_audit import alone
 
         for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
             write_atomic(arguments.out / path, content)

@@ -14,6 +14,7 @@ from rich.text import Text
 from bench.cli.shared_options import add_plugins
 from bench.data.sources import SOURCES
 from bench.errors import Exit
+from bench.execution.executors import EXECUTORS
 from bench.inference.export import FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.models import weights
@@ -35,12 +36,13 @@ def main(arguments: argparse.Namespace) -> int:
     known = {
         "backbones": [_backbone(b.name) for b in BACKBONES],
         "datasets": [
-            {"name": s.usage, "summary": s.help, "here": lacking(SOURCES.kind, s) or "yes"}
+            {"name": s.usage, "summary": s.help, "available": lacking(SOURCES.kind, s) or "yes"}
             for s in sorted(SOURCES, key=lambda source: source.usage.lower())
         ],
         "protocols": [_protocol(name) for name in protocol_names()],
         "runtimes": _optional(RUNTIMES),
         "export formats": _optional(FORMATS),
+        "executors": _optional(EXECUTORS),
     }
     if arguments.json:
         print(json.dumps(known, indent=2))

@@ -197,9 +197,14 @@ def _how_to_run(how: argparse._ArgumentGroup) -> None:
         help="end a trial that takes longer, with what it loads, builds and computes for the cache;"
         " it is recorded as failed and the run goes on (no limit)",
     )
+    how.add_argument(
+        "--on",
+        metavar="EXECUTOR",
+        help="where trials run: local (processes on this machine), or another of `list`",
+    )
     how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
     how.add_argument(
-        "--fresh", action="store_true", help="begin anew; an earlier run is moved aside"
+        "--fresh", action="store_true", help="start again; an earlier run is moved aside"
     )
     how.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     how.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")

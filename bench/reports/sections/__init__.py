@@ -1,7 +1,8 @@
 """The topics of the reports, one a file; a new file in this folder is found by itself.
 
 Each file has `section(findings)`, which returns a `Section` or, where the run has nothing for it,
-`None`, and `PLACE`, its position among the others. The section then appears in every report.
+`None`, and `PLACE`, its position among the others. The section then appears in
+`report.md` and `report.html`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,5 @@ from bench.reports.blocks import Section
 def sections(findings: Findings) -> list[tuple[float, Section]]:
     """Return all that the run has something for, with their places, in order."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    found = [
-        (module.PLACE, module.section(findings)) for module in modules if hasattr(module, "PLACE")
-    ]
+    found = [(module.PLACE, module.section(findings)) for module in modules]
     return sorted(((p, s) for p, s in found if s is not None), key=lambda placed: placed[0])

@@ -14,13 +14,13 @@ def section(findings: Findings) -> Section | None:
     """Return a list for each kind; nothing where everything is there."""
     images = [(image.id, image.reason) for image in findings.run.dataset.excluded]
     groups = (
-        ("Failed", facts.failures(findings)),
-        ("Skipped before training", facts.skipped(findings)),
-        ("Images", images),
+        ("Failed", facts.failures(findings), "records.jsonl"),
+        ("Skipped before training", facts.skipped(findings), "run.json"),
+        ("Images", images, "dataset.json"),
     )
     blocks = [
-        Notes(tuple(found[:MAX_SHOWN]), title, max(0, len(found) - MAX_SHOWN), "in `dataset.json`")
-        for title, found in groups
+        Notes(tuple(found[:MAX_SHOWN]), title, max(0, len(found) - MAX_SHOWN), f"in `{file}`")
+        for title, found, file in groups
         if found
     ]
     return Section("left_out", "Left out", "", blocks) if blocks else None

@@ -74,7 +74,7 @@ def test_what_an_executor_lacks_is_named_with_its_extra() -> None:
     EXECUTORS.add(kind)
     try:
         with pytest.raises(
-            UsageError, match=r"needs no_such_one; `pip install .*far\[all\]'` brings it"
+            UsageError, match=r"needs no_such_one; install it with `pip install .*far\[all\]'`"
         ):
             make_executor(Settings(), name="far")
     finally:
