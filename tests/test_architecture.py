@@ -46,7 +46,7 @@ def test_tensorflow_stays_in_its_own_files() -> None:
 
 def test_the_tree_in_contributing_is_that_of_the_folders() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    tree = re.search(r"## The rooms\n\n(.*?)\n\nA room (a layer", text, re.DOTALL)
+    tree = re.search(r"## The rooms\n\n(.*?)\n\nA room \(a layer", text, re.DOTALL)
     assert tree is not None
     named: list[Path] = []
     parents: dict[int, Path] = {0: ROOT}
