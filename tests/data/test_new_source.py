@@ -71,7 +71,9 @@ def test_help_and_list_show_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("dummy")
 def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
-    with pytest.raises(DatasetError, match="away: needs no_such; install it with `pip install 'no-such'`"):
+    with pytest.raises(
+        DatasetError, match="away: needs no_such; install it with `pip install 'no-such'`"
+    ):
         datasets.list_dataset("away:x", store=store)
 
 

@@ -139,4 +139,7 @@ def test_the_format_is_written_and_checked(
     finally:
         BACKBONES.remove(TINY.name)
     told = capsys.readouterr().err
-    assert "export format lacking needs no_such_package; `pip install 'backbone-" in told
+    assert (
+        "export format lacking needs no_such_package; install it with `pip install 'backbone-"
+        in told
+    )

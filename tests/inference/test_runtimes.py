@@ -81,7 +81,9 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         "bench.registry.find_spec", lambda name: None if name == "openvino" else name
     )
-    with pytest.raises(UsageError, match=r"needs openvino; `pip install 'backbone-bench\[openv"):
+    with pytest.raises(
+        UsageError, match=r"needs openvino; install it with `pip install 'backbone-bench\[openv"
+    ):
         choose_runtimes("openvino")
     chosen, left_out = choose_runtimes("all")
     assert "openvino" not in [r.name for r in chosen]
