@@ -135,6 +135,7 @@ def commit() -> str:
     return described.stdout.strip()
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)
