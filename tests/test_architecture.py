@@ -38,6 +38,7 @@ def _imports(path: Path) -> set[str]:
 FILES = sorted((ROOT / "bench").rglob("*.py"))
 
 
+@pytest.mark.slow
 def test_tensorflow_stays_in_its_own_files() -> None:
     for path in FILES:
         if any(n.split(".")[0].startswith("tensorflow") for n in _imports(path)):

@@ -83,6 +83,7 @@ def test_the_command_line_makes_the_request_that_a_program_makes() -> None:
     assert named - {"command"} == shown - {"command"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_backbone")
 def test_a_run_as_one_call(tmp_path: Path) -> None:
     write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})

@@ -13,7 +13,7 @@ import pytest
 from bench.execution.check import CHECKS, run_checks
 from bench.registry import BACKBONES, load_plugins
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 load_plugins(packages=["backbones"])
 

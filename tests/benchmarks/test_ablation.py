@@ -18,6 +18,8 @@ from bench.system.frameworks import gc_disabled, hidden_packages
 from bench.training import features
 from bench.training.prepared import build_ahead
 
+pytestmark = pytest.mark.slow  # it loads a framework
+
 
 def test_all_are_on_unless_the_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)

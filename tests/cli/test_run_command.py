@@ -162,6 +162,7 @@ def test_a_run_whose_download_failed_for_a_passing_reason_ends_with_3(
     assert server.asked == ["busy from 0"] * 3 + ["missing from 0", "tiny.h5 from 0"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +192,7 @@ def test_an_interrupted_run_is_reported_as_far_as_it_went(
     assert _reports(results) == list(REPORTS)
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_from_where_it_was_interrupted(
     run: Callable[..., int], results: Path
 ) -> None:
@@ -204,6 +206,7 @@ def test_the_same_command_goes_on_from_where_it_was_interrupted(
     assert len(table) == 1 + 3
 
 
+@pytest.mark.slow
 def test_where_memory_is_short_steps_get_smaller_unless_told_otherwise(
     run: Callable[..., int], results: Path
 ) -> None:

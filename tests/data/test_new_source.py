@@ -19,7 +19,7 @@ from bench.errors import DatasetError
 from bench.registry import import_modules
 from bench.storage.cache import Store
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 DUMMY = """
 from dataclasses import replace

@@ -25,7 +25,7 @@ from bench.models.network import macs
 from bench.registry import BACKBONES
 from bench.types import Backbone, WeightsFile
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 RIGHT = replace(tiny.TINY, parameters=1_490, layers=22, gmacs=79_872e-9)
 IMAGE = (32, 32, 3)

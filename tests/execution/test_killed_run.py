@@ -14,7 +14,7 @@ from user import PLUGINS, User
 
 from bench.storage.records import read_records
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 SEEDS = ("--seeds", "8")
 KILLS = 5

@@ -27,7 +27,7 @@ from bench.storage.records import Evidence, Run, load_run, write_records
 from bench.system.files import to_json
 from bench.types import Dataset
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 @pytest.fixture(scope="module")

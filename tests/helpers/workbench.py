@@ -1,10 +1,14 @@
-"""A small data set on disk and trials on it, run in this process: what tests of training share."""
+"""A small data set on disk and trials on it, run in this process: what tests of training share.
+
+Imports no framework before it is needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tiny
 from plans import plan_of
@@ -12,18 +16,17 @@ from plans import plan_of
 from bench import data as datasets
 from bench.models.backends.base import Array
 from bench.models.backends.base import Backend as KerasBackend
-from bench.models.network import Network, build_head, initialise_head, snapshot
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import Evidence
 from bench.training.accounting import Imports
 from bench.training.events import Event, RecordMade, StageProgress
-from bench.training.features import Stored
 from bench.training.job import Job
-from bench.training.train import Outcome, PhaseTrainer
-from bench.training.trial import run_trials
 from bench.types import Backbone, Dataset, Record, Settings
+
+if TYPE_CHECKING:
+    from bench.training.train import Outcome
 
 PROTOCOL = TrainingProtocol(
     name="p",
@@ -46,6 +49,10 @@ def make_dataset(folder: Path, store: Store) -> Dataset:
 
 def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Left:
     """Train a phase without dropout on so many images, whose pixels are rows of it."""
+    from bench.models.network import Network, build_head, initialise_head, snapshot
+    from bench.training.features import Stored
+    from bench.training.train import PhaseTrainer
+
     network = Network(tiny.TINY, tiny.SIZE)
     pixels, labels = tiny.images(count, seed=1)
     network.unfreeze(phase)
@@ -103,6 +110,8 @@ def run(
     backbone: Backbone = tiny.TINY,
 ) -> tuple[list[Evidence], EventLog]:
     """Run one backbone's trials as a worker does; a trial that fails is an error here."""
+    from bench.training.trial import run_trials
+
     plan = plan_of([backbone], dataset, protocol, settings, seeds, fractions=fractions)
     job = Job(
         trials=plan.trials,

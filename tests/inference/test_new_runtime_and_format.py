@@ -19,7 +19,7 @@ from bench.inference.runtimes import RUNTIMES
 from bench.registry import BACKBONES, import_modules
 from bench.storage.records import load_run
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 RUNTIME = """
 from bench.inference.runtimes.base import RUNTIMES, Runtime

@@ -20,7 +20,7 @@ from bench.inference.prediction import BATCH, DecodedAhead, find_images, predict
 from bench.storage.records import load_run
 from bench.storage.trained import best_first
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from bench.models.backends.base import current
 from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 EXACT = 1e-4
 ROUNDED = {"litert_float16": 0.01, "litert_int8": 0.1, "onnx_int8": 0.1}

@@ -14,7 +14,7 @@ from bench.models.backends.base import current
 from bench.models.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2, unfreeze=Unfreeze("stages", 2))
 BATCH = 8

@@ -18,6 +18,8 @@ from bench.training.job import Blueprint
 from bench.training.prepared import build
 from bench.types import Settings
 
+pytestmark = pytest.mark.slow  # it loads a framework
+
 
 def test_clean_cuts_by_hand() -> None:
     # a -> b -> (c, d) -> e: after c or d alone, the other branch still needs b.

@@ -21,7 +21,7 @@ from bench.training.job import Blueprint
 from bench.training.prepared import ForwardPassCache, build
 from bench.types import Backbone
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:

@@ -16,7 +16,7 @@ from bench.models.folding import folded
 from bench.models.network import Network, build_head, initialise_head, weighted_loss
 from bench.protocol import Head, Phase, Unfreeze
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def test_by_hand() -> None:

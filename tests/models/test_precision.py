@@ -24,7 +24,7 @@ from bench.storage.records import Evidence, load_run
 from bench.training.train import PhaseTrainer
 from bench.types import PRECISIONS, Precision, Settings
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 # A rounding to bfloat16 keeps 8 bits, one to float16 11; some dozen layers add their own.
 ROUNDING = {"float32": 1e-6, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}

@@ -29,7 +29,7 @@ from bench.storage.trained import (
 )
 from bench.types import WeightsUsed
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from bench.models.backends import tensorflow_adam
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def test_three_steps_are_those_of_keras() -> None:

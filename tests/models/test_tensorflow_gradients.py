@@ -14,7 +14,7 @@ from keras import layers
 
 from bench.models.backends import tensorflow_gradients
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from bench.errors import UsageError, WeightsError
 from bench.models import download, weights
 from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
 
+pytestmark = pytest.mark.slow  # it loads a framework
+
 NOWHERE = "http://127.0.0.1:9/"  # refuses at once
 SHAPE = (tiny.SIZE, tiny.SIZE, 3)
 
@@ -82,7 +84,6 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.slow
 def test_random_is_no_weights_and_says_nothing() -> None:
     asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), "random")
     model = network(3)
@@ -94,7 +95,6 @@ def test_random_is_no_weights_and_says_nothing() -> None:
     assert not used.pretrained
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["auto", "imagenet"])
 def test_the_cache_of_keras_comes_before_a_download(
     published: Path, home: Path, choice: str
@@ -258,7 +258,6 @@ def save_model(path: Path) -> None:
     network(1).save(path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "save"),
     [

@@ -17,7 +17,7 @@ from bench.analysis.metrics.base import METRICS
 from bench.registry import import_modules
 from bench.reports.terminal import results
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 DUMMY = """
 from bench.analysis.metrics.base import METRICS, Column, Metric

@@ -7,6 +7,8 @@ import pytest
 from bench.training.accounting import Imports, Spent
 from bench.training.features import Ledger
 
+pytestmark = pytest.mark.slow  # it loads a framework
+
 
 def _spent(imports: Imports) -> Spent:
     return Spent(

@@ -12,7 +12,7 @@ import workbench
 
 from bench.storage.cache import Store
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def test_a_network_that_gives_no_numbers(tmp_path: Path, store: Store) -> None:

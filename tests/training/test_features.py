@@ -15,7 +15,7 @@ from bench.training.augment import PLAIN
 from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 COUNT = 5
 

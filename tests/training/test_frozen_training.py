@@ -30,7 +30,7 @@ from bench.training.features import Frozen, Rows
 from bench.training.prepared import ForwardPassCache
 from bench.training.train import Outcome, PhaseTrainer
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
 BATCH = 8  # does not divide the 30 images: the last batch is short, or filled up

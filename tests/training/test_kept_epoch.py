@@ -16,7 +16,7 @@ from bench.protocol import EarlyStopping, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.types import Epoch, PhaseResult, Validation
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 STOPPING = EarlyStopping(patience=1)
 

@@ -14,7 +14,7 @@ from bench.models.backends.base import Array, Backend, Forward, LossFunction, Tr
 from bench.protocol import Phase, Unfreeze
 from bench.training.features import Stored, predict
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 PHASE = Phase("phase", epochs=2, learning_rate=0.1, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
 BATCH, IMAGES = 8, 21

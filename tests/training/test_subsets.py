@@ -15,7 +15,7 @@ from bench.storage.cache import Store
 from bench.training.features import Stored
 from bench.training.phases import Subset, stratified
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def test_a_share_of_each_class_and_at_least_one_image() -> None:

@@ -16,7 +16,7 @@ from bench.storage.cache import Store
 from bench.training.tuning import best, multipliers
 from bench.types import Dataset, TriedRate
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def tried(multiplier: float, val_loss: float | None) -> TriedRate:

@@ -24,7 +24,7 @@ from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import Run, load_run
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 Array = NDArray[np.generic]
 CLASSES = ["=cat", "dog & co", "fox"]

@@ -15,6 +15,8 @@ from bench.inference.export.keras_file import with_preprocessing_layers
 from bench.models.network import Network, build_head
 from bench.protocol import Head
 
+pytestmark = pytest.mark.slow  # it loads a framework
+
 
 def squared(x: Any) -> Any:
     return x * x / 255

@@ -24,7 +24,7 @@ from bench.storage.trained import weights_path
 from bench.training.events import Event, Listener, RecordMade
 from bench.training.job import Job
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 
 class Broken(Runtime):

@@ -17,7 +17,10 @@ FOLDER = os.environ.get("ANSWERS", "")
 TOLERANCE = 1e-4
 LEAST_SPREAD = 10 * TOLERANCE  # between images: any nearer, and all networks agree
 
-pytestmark = pytest.mark.skipif(not FOLDER, reason="no ANSWERS of another backend: make test-jax")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FOLDER, reason="no ANSWERS of another backend: make test-jax"),
+]
 
 
 @pytest.mark.parametrize("name", sorted(answers.all_backbones()))

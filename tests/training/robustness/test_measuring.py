@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import tiny
 
 from bench.models.backends.base import current
@@ -15,6 +16,8 @@ from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Rows
 from bench.training.prepared import ForwardPassCache
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS, chosen, measure, passes
+
+pytestmark = pytest.mark.slow  # it loads a framework
 
 Array = np.ndarray[Any, Any]
 

@@ -26,7 +26,7 @@ from bench.training.job import Job
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
 from bench.types import Measuring, Settings
 
-pytestmark = pytest.mark.slow  # it builds networks
+pytestmark = pytest.mark.slow  # it loads a framework
 
 PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 
