@@ -46,7 +46,7 @@ from bench.execution.plan import (
     make_plan,
     size_of,
 )
-from bench.execution.remaining import kept_records, pending, undone, unmeasured
+from bench.execution.remaining import faults, kept_records, pending, undone, unmeasured
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
 from bench.execution.run_meta import RunInputs
@@ -118,8 +118,10 @@ class Preparation:
         folder = request.results / (request.run or plan.name)
         if request.fresh:
             return Planned(plan, tuple(plan.trials), (), folder, audit)
-        left = unmeasured(plan, folder, kept_records(plan, folder))
-        return Planned(plan, tuple(pending(plan, folder)), tuple(left), folder, audit)
+        damaged = faults(plan, folder)
+        left = unmeasured(plan, folder, kept_records(plan, folder, damaged))
+        waiting = pending(plan, folder, damaged)
+        return Planned(plan, tuple(waiting), tuple(left), folder, audit)
 
 
 def prepare(
@@ -229,12 +231,8 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
 
 
 def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Run:
-    request, store, listing, sizes = (
-        prepared.request,
-        prepared.store,
-        prepared.listing,
-        prepared.sizes,
-    )
+    request, store = prepared.request, prepared.store
+    listing, sizes = prepared.listing, prepared.sizes
     first = first_blueprint(
         prepared.backbones,
         len(listing.classes),
@@ -333,6 +331,6 @@ def _refuse_empty(plan: Plan) -> None:
 
 
 def _is_unmade(plan: Plan, folder: Path, records: Sequence[Record]) -> bool:
-    """Whether something was asked to be measured that was not."""
+    """Return whether something was asked to be measured that was not; the run is done."""
     by_key = {record.trial.key: record for record in records}
-    return bool(undone(plan, folder) or unmeasured(plan, folder, by_key))
+    return bool(undone(plan, folder, {}) or unmeasured(plan, folder, by_key))

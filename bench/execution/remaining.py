@@ -14,17 +14,22 @@ from bench.storage.trained import weights_path
 from bench.types import Record, Trial
 
 
-def pending(plan: Plan, folder: Path) -> list[Trial]:
+def pending(plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None) -> list[Trial]:
     """Return the trials that a run would train: those without a record, those that failed, and
-    those whose arrays are gone or damaged."""
+    those whose arrays are gone or damaged.
+
+    `damaged` is what `faults` returned, here and below: it reads all arrays, which may be large.
+    """
     finished = {r.trial.key for r in read_records(folder) if r.status == "ok"}
-    done = finished - faults(plan, folder).keys()
+    done = finished - (faults(plan, folder) if damaged is None else damaged).keys()
     return [trial for trial in plan.trials if trial.key not in done]
 
 
-def kept_records(plan: Plan, folder: Path) -> dict[str, Record]:
+def kept_records(
+    plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None
+) -> dict[str, Record]:
     """Return the records that the plan leaves as they are, by trial."""
-    waiting = {trial.key for trial in pending(plan, folder)}
+    waiting = {trial.key for trial in pending(plan, folder, damaged)}
     return {r.trial.key: r for r in read_records(folder) if r.trial.key not in waiting}
 
 
@@ -55,10 +60,10 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
     return found
 
 
-def undone(plan: Plan, folder: Path) -> list[str]:
+def undone(plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None) -> list[str]:
     """Return what was asked to be measured of finished trials and cannot be, as their weights are
     gone: a text a backbone."""
-    records = kept_records(plan, folder)
+    records = kept_records(plan, folder, damaged)
     can = {trial.key for trial in unmeasured(plan, folder, records)}
     found = []
     for of_backbone in _largest_of_each(plan, records):

@@ -65,15 +65,17 @@ def _without_stale_files(folder: Path, store: Store) -> Iterator[None]:
 def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
     """Run what is missing of the plan into the `opened` folder; returns the plan's records."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
-    missing = pending(plan, folder)
-    trained = {t.backbone for t in unmeasured(plan, folder, kept_records(plan, folder))}
+    damaged = faults(plan, folder)
+    missing = pending(plan, folder, damaged)
+    kept = kept_records(plan, folder, damaged)
+    trained = {trial.backbone for trial in unmeasured(plan, folder, kept)}
     progress = Progress(plan, folder, make_schedule(plan, missing, trained), listener)
     recorder = RunRecorder(folder, progress, request.keep_models)
-    for fault in faults(plan, folder).values():
+    for fault in damaged.values():
         recorder.note(f"{fault}: its trial is trained again.")
     train_trials(inputs, {trial.key for trial in missing}, executor, recorder)
     measure_trials(inputs, executor, recorder)
-    for text in undone(plan, folder):
+    for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
         recorder.note(text)
     if request.keep_models == "none":
         _delete_weights(folder, recorder)

@@ -90,11 +90,11 @@ def _commands(block: Commands) -> list[str]:
     return parts
 
 
-def coded(text: str, most: int = MAX_TEXT) -> str:
+def coded(text: str) -> str:
     """Escape a text but for the names of files and options between backticks."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a name with a backtick of its own
-        return safe(text, most)
+        return safe(text, MAX_TEXT)
     return "".join(f"`{part}`" if i % 2 else _escaped(part) for i, part in enumerate(parts))
 
 

@@ -27,8 +27,8 @@ def section(findings: Findings) -> Section | None:
         Drawing("certainty", {"bars": _bars(verdict)}),
         Table("Every pair", columns, rows, folded=True, about=_about(verdict)),
     ]
-    if more := len(verdict.pairs) - MAX_SHOWN:
-        blocks += [Notes((), more=more, where="verdict.json")] if more > 0 else []
+    if (more := len(verdict.pairs) - MAX_SHOWN) > 0:
+        blocks.append(Notes((), more=more, where="in `verdict.json`"))
     return Section(
         "certainty",
         "Pairwise significance",
