@@ -32,12 +32,6 @@ from bench.training.events import Listener
 from bench.types import Record
 
 
-def execute(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
-    """Run what is missing of the plan; returns the records of the plan's trials."""
-    with opened(inputs):
-        return carry_out(inputs, executor, listener)
-
-
 @contextmanager
 def opened(inputs: RunInputs) -> Iterator[None]:
     """Lock the run's folder and describe the run in it; an error, before anything is changed, where

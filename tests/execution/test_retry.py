@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 import workbench
-from plans import REQUEST, plan, plan_of, silent
+from plans import REQUEST, execute, plan, plan_of, silent
 from scripted_executor import Outcome, ScriptedExecutor
 from user import User
 
@@ -21,7 +21,6 @@ from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.execution.executors.worker_process import how_it_ended
 from bench.execution.plan import Plan
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase
 from bench.registry import BACKBONES

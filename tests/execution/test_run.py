@@ -15,7 +15,7 @@ import edited
 import numpy as np
 import pytest
 from abandoned import left_beside
-from plans import PROTOCOL, REQUEST, Told, backbone, plan, plan_of, silent
+from plans import PROTOCOL, REQUEST, Told, backbone, execute, plan, plan_of, silent
 from scripted_executor import DIES, Outcome, ScriptedExecutor, all_ok
 
 from bench.analysis.metrics.base import METRICS
@@ -23,7 +23,6 @@ from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan, find_weights
 from bench.execution.remaining import pending
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Phase, Unfreeze

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from bench.execution.executors.base import Executor
 from bench.execution.plan import Plan, make_plan
 from bench.execution.request import RunRequest
+from bench.execution.run import carry_out, opened
+from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
-from bench.training.events import Event, Note
-from bench.types import Backbone, Dataset, Settings, Split
+from bench.training.events import Event, Listener, Note
+from bench.types import Backbone, Dataset, Record, Settings, Split
 
 PROTOCOL = TrainingProtocol("p", "", Head(), (Phase("head", 1, 0.1),))
 DATASET = Dataset(
@@ -73,3 +76,9 @@ class Told:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Note):
             self.notes.append(event.text)
+
+
+def execute(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
+    """Run what is missing of the plan; returns the records of the plan's trials."""
+    with opened(inputs):
+        return carry_out(inputs, executor, listener)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import tiny
-from plans import plan_of, silent
+from plans import execute, plan_of, silent
 
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
 from bench.execution.request import RunRequest
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES

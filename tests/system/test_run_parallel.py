@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from plans import REQUEST, plan, silent
+from plans import REQUEST, execute, plan, silent
 from scripted_executor import DIES, HANGS, PATIENCE, Outcome, ScriptedExecutor
 
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.storage.records import read_records

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plans import REQUEST, plan, silent
+from plans import REQUEST, execute, plan, silent
 
 from bench.errors import OutOfMemoryError, UnknownNameError, UsageError, WorkerDiedError
 from bench.execution import executors
 from bench.execution.executors import EXECUTORS, make_executor
 from bench.execution.executors.base import ExecutorKind, follow
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.registry import import_modules
 from bench.storage.cache import Store

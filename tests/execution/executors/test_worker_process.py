@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from plans import REQUEST, plan, silent
+from plans import REQUEST, execute, plan, silent
 
 from bench.errors import WorkerDiedError
 from bench.execution.executors import watch
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.training.events import Ended, Note, encode

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from plans import plan_of, silent
+from plans import execute, plan_of, silent
 
 from bench import data as datasets
 from bench.execution.executors.inline import Inline
 from bench.execution.plan import Plan
 from bench.execution.request import RunRequest
-from bench.execution.run import execute
 from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
