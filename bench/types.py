@@ -112,6 +112,12 @@ class Dataset:
     notes: tuple[str, ...] = ()
     wrong_extensions: tuple[WrongExtension, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """Return the description, after the name where it does not begin with that."""
+        said = self.description.startswith(self.name)
+        return self.description if said else f"{self.name}: {self.description}"
+
 
 KeepModels = Literal["none", "best", "all"]
 KEEP_MODELS: tuple[KeepModels, ...] = ("none", "best", "all")

@@ -280,12 +280,12 @@ def test_arguments_that_are_valid(read: Callable[[str], object], text: str, valu
 @pytest.mark.parametrize(
     ("read", "texts"),
     [
-        (argument_types.seeds, ("", "x", "0", "-1", "1,1", ",", "1,x", f"{2**32},")),
+        (argument_types.seeds, ("", "x", "0", "-1", "1,1", ",", "1,x", "1,,2", ",1", f"{2**32},")),
         (argument_types.seed, ("-1", "1.5", str(2**32))),
         (argument_types.positive, ("0", "x", "")),
         (argument_types.positive_float, ("0", "inf", "nan", "x")),
         (argument_types.share, ("95", "-0.1", "nan", "x")),
-        (argument_types.fractions, ("", "0,1", "0.5,0.5", "2", "x")),
+        (argument_types.fractions, ("", "0,1", "0.5,0.5", "0.5,,1", "2", "x")),
         (argument_types.budget, ("1", "x")),
     ],
 )

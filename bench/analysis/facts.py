@@ -15,6 +15,7 @@ import pandas as pd
 from bench.analysis.cost import latency_warnings
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
+from bench.analysis.format import counted
 from bench.analysis.scores import RANDOM_INIT
 from bench.data.audit import summary
 from bench.protocol import Phase
@@ -56,11 +57,16 @@ def warnings(findings: Findings) -> list[str]:
         )
     found += _earlier(findings)
     found += [f"{who} failed: {why}" for who, why in failures(findings)]
+    found += [
+        f"{r.trial.backbone}, seed {r.trial.seed}, failed when it was trained again, so its "
+        f"earlier record is shown: {r.reason}"
+        for r in run.failed_again
+    ]
     found += [f"{who} was skipped: {why}" for who, why in skipped(findings)]
     found += [f"Not loaded: {why}" for why in run.meta.broken_plugins]
     if run.dataset.excluded:
         found.append(
-            f"{_counted(len(run.dataset.excluded), 'image')} could not be used and left out; see "
+            f"{counted(len(run.dataset.excluded), 'image')} could not be used and left out; see "
             f"the end of report.md."
         )
     if findings.audit is not None and (leak := summary.outcome(findings.audit)):
@@ -142,8 +148,7 @@ def notes(records: Sequence[Record]) -> list[str]:
 
 def _dataset(findings: Findings) -> str:
     dataset = findings.run.dataset
-    text = "; ".join([dataset.description, *dataset.notes])
-    return text if text.startswith(dataset.name) else f"{dataset.name}: {text}"
+    return "; ".join([dataset.title, *dataset.notes])
 
 
 def _images(findings: Findings) -> str:
@@ -164,7 +169,7 @@ def _protocol(protocol: RunProtocol) -> str:
 def _phase(phase: Phase) -> str:
     frozen = phase.unfreeze.kind == "none"
     parts = [
-        _counted(phase.epochs, "epoch"),
+        counted(phase.epochs, "epoch"),
         f"{phase.optimizer} {phase.learning_rate:g}",
         "backbone frozen" if frozen else f"{phase.unfreeze} unfrozen",
     ]
@@ -199,7 +204,7 @@ def _failed_on_smaller_shares(findings: Findings) -> list[str]:
     failed = sum(record.status == "failed" for record in findings.run.smaller)
     if not failed:
         return []
-    return [f"{_counted(failed, 'trial')} on fewer training images failed; report.md says why."]
+    return [f"{counted(failed, 'trial')} on fewer training images failed; report.md says why."]
 
 
 def _weights(findings: Findings) -> str:
@@ -211,11 +216,13 @@ def _weights(findings: Findings) -> str:
 
 
 def _trials(findings: Findings) -> str:
-    trials = findings.trials
-    if not len(trials):
+    run = findings.run
+    if not run.every:
         return "none finished"
-    ok = int((trials["status"] == "ok").sum())
-    return f"{ok} finished, {len(trials) - ok} failed; {_seeds(trials['seed'])}"
+    ok = sum(record.status == "ok" for record in run.every)
+    shares = f" ({len(run.smaller)} on fewer training images)" if run.smaller else ""
+    seeds = _seeds(findings.trials["seed"])
+    return f"{ok} finished, {len(run.every) - ok} failed{shares}; {seeds}"
 
 
 def _precision(precision: str) -> str:
@@ -233,7 +240,7 @@ def _machine(findings: Findings) -> str:
     parts = [
         about.get("processor", ""),
         f"{about['cores']} cores" if "cores" in about and not threads else "",
-        f"limited to {_counted(threads, 'thread')}" if threads else "",
+        f"limited to {counted(threads, 'thread')}" if threads else "",
         about.get("device name") or about.get("device kind", ""),
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]
@@ -260,7 +267,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 def _seeds(seeds: pd.Series[int]) -> str:
     distinct = sorted(seeds.unique())
     return f"seed{'s' if len(distinct) > 1 else ''} {', '.join(map(str, distinct))}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

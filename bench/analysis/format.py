@@ -87,6 +87,11 @@ def count(value: float) -> str:
     return f"{significant(value / 1e6)} M"
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: 1 trial, 2 trials, 1,200 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def megabytes(value: float) -> str:
     """Format a size: 9.04 MB, of a million bytes each."""
     return f"{significant(value)} MB"

@@ -42,8 +42,8 @@ def seeds(text: str) -> tuple[int, ...]:
     )
     if "," not in text:
         return tuple(range(_whole(text, wanted, 1)))
-    found = [_whole(part, wanted, 0, LARGEST_SEED) for part in text.split(",") if part.strip()]
-    return tuple(found) if found and len(set(found)) == len(found) else _refuse(text, wanted)
+    found = [_whole(part, wanted, 0, LARGEST_SEED) for part in text.removesuffix(",").split(",")]
+    return tuple(found) if len(set(found)) == len(found) else _refuse(text, wanted)
 
 
 def share(text: str) -> float:
@@ -55,8 +55,8 @@ def share(text: str) -> float:
 def fractions(text: str) -> tuple[float, ...]:
     """`0.1,0.3,1`: different shares, each above 0."""
     wanted = "different shares above 0, up to 1, with commas (0.1,0.3,1)"
-    found = [_number(part, wanted) for part in text.split(",") if part.strip()]
-    fits = found and all(0 < value <= 1 for value in found) and len(set(found)) == len(found)
+    found = [_number(part, wanted) for part in text.removesuffix(",").split(",")]
+    fits = all(0 < value <= 1 for value in found) and len(set(found)) == len(found)
     return tuple(found) if fits else _refuse(text, wanted)
 
 

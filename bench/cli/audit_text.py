@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.format import counted
 from bench.data.audit import summary
 from bench.data.audit.result import Audit, Balance, ImagePair, Located
 from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
@@ -53,7 +54,7 @@ def _show_counts(console: Console, found: Audit) -> None:
     table.add_row("one picture, two labels", f"{across:,}", f"{within:,}")
     console.print(table)
     _say(console, "groups", f"{len(found.broken_groups):,} in several splits")
-    _say(console, "unusable", f"{len(found.excluded):,} image(s)")
+    _say(console, "unusable", counted(len(found.excluded), "image"))
     _say(console, "extensions", f"{len(found.wrong_extensions):,} wrong")
     uneven = [balance for balance in found.balance if balance.ratio >= summary.UNEVEN]
     ratios = ", ".join(f"{balance.split} {balance.ratio:.1f}" for balance in uneven)
@@ -93,12 +94,13 @@ def _show_verdict(console: Console, found: Audit) -> None:
     if leak:
         train, validation = train_ids_to_drop(found), validation_ids_to_drop(found)
         advice = (
-            f"run --on-leak drop leaves {len(train):,} image(s) out of train and "
+            f"run --on-leak drop leaves {counted(len(train), 'image')} out of train and "
             f"{len(validation):,} out of validation"
         )
         _say(console, "verdict", f"{leak}; {advice}", "red")
     if found.conflicts:
-        _say(console, "verdict", f"{len(found.conflicts):,} pair(s) have two labels", "red")
+        pairs = counted(len(found.conflicts), "pair")
+        _say(console, "verdict", f"{pairs} with two labels", "red")
     if not leak and not found.conflicts:
         _say(console, "verdict", f"{summary.NO_LEAK}; no picture has two labels", "green")
 

@@ -12,4 +12,4 @@ def open_report(folder: Path, console: Console) -> None:
     """Open the run's page; where there is no browser, say where the page is."""
     page = (folder / "report.html").resolve()
     if not webbrowser.open(page.as_uri()):
-        console.print(f"no browser here; open {page}", markup=False, soft_wrap=True)
+        console.print(f"No browser here; open {page}", markup=False, soft_wrap=True)

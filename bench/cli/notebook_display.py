@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from html import escape
-from types import TracebackType
 from typing import Any, Self
 
 from bench.analysis import format as fmt
@@ -39,12 +38,7 @@ class NotebookDisplay:
         self._handle: Any = display.display(self._html(""), display_id=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._now = self._left = ""
         self._show()
 
@@ -61,7 +55,9 @@ class NotebookDisplay:
             case Planned(plan=plan, waiting=waiting):
                 for skipped in plan.skipped:
                     self._lines.append(f"skipped {skipped.backbone}: {skipped.reason}")
-                self._lines.append(f"{len(waiting)} of {len(plan.trials)} trials to do")
+                self._lines.append(
+                    f"{len(waiting)} of {fmt.counted(len(plan.trials), 'trial')} to do"
+                )
             case StageProgress(trial=trial, stage=stage, done=done, total=total):
                 counted = f" {done}/{total}" if total else ""
                 self._now = f"{trial.backbone}, seed {trial.seed}: {stage}{counted}"

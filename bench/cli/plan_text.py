@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from bench.analysis.format import counted
 from bench.cli.display import human_seconds
 from bench.data.audit import summary
 from bench.data.audit.result import KeptAudit
@@ -49,7 +50,7 @@ def show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None:
     about = "unknown (a backbone declares no cost)"
     if schedule.known:
         about = f"about {human_seconds(schedule.total)} on this CPU, with measuring and reports"
-    text = f"run       {planned_run.folder}, {len(waiting)} trials to do, {about}"
+    text = f"run       {planned_run.folder}, {counted(len(waiting), 'trial')} to do, {about}"
     console.print(text, markup=False, soft_wrap=True)
 
 
@@ -70,9 +71,9 @@ def _show_excluded(console: Console, dataset: Dataset, *, verbose: bool) -> None
     for note in dataset.notes:
         console.print(f"note      {note}", markup=False, soft_wrap=True)
     if dataset.excluded:
-        count = len(dataset.excluded)
+        count = counted(len(dataset.excluded), "unusable image")
         hint = "" if verbose else "; -v names them, and so does the report"
-        console.print(f"left out  {count} unusable images{hint}", style="yellow")
+        console.print(f"left out  {count}{hint}", style="yellow")
     if verbose:
         for image in dataset.excluded:
             console.print(f"          {image.id}: {image.reason}", markup=False, soft_wrap=True)

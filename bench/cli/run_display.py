@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.status import Status
 
+from bench.analysis.format import counted
 from bench.cli.display import Display
 from bench.cli.plan_text import show_audit, show_plan
 from bench.execution.events import (
@@ -39,12 +39,7 @@ class RunDisplay:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._end_live()
 
     def __call__(self, event: RunEvent) -> None:
@@ -68,11 +63,11 @@ class RunDisplay:
             case Interrupted():
                 self._end_live()
                 self._errors.print(
-                    "interrupted; writing the reports (Ctrl-C once more: without them)"
+                    "Interrupted; writing the reports (Ctrl-C once more: without them)"
                 )
             case WritingReports():
                 self._end_live()
-                self._status = self._console.status("writing the reports")
+                self._status = self._console.status("Writing the reports")
                 self._status.start()
             case _:
                 if self._display is not None:
@@ -111,7 +106,7 @@ class RunDisplay:
             self._console.print(text, style="dim", soft_wrap=True)
         show_audit(self._console, planned.audit)
         if planned.unmeasured:
-            self.print(f"measure   {len(planned.unmeasured)} trials that are trained already")
+            self.print(f"measure   {counted(len(planned.unmeasured), 'trial')} trained already")
 
     def _end_live(self) -> None:
         for task in list(self._tasks):
@@ -119,5 +114,5 @@ class RunDisplay:
         if self._status is not None:
             self._status.stop()
         if self._display is not None:
-            self._display.__exit__(None, None, None)
+            self._display.__exit__()
         self._display = self._status = None

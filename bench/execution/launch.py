@@ -103,9 +103,8 @@ class Preparation:
         images = int(len(dataset.splits["train"]) * min(request.fractions))
         if self.settings.batch_size > images:
             self.say(
-                f"batches of {self.settings.batch_size} are more than the {images} training "
-                "images, so an epoch is a single step on all of them; --batch-size makes smaller "
-                "ones."
+                f"A batch of {self.settings.batch_size} is more than the {images} training images, "
+                "so an epoch is a single step on all of them; give a smaller --batch-size."
             )
         return plan
 

@@ -33,7 +33,7 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
             executor.run(inputs.job(todo, task="measure", died=runtimes), recorder)
             return
         except WorkerDiedError as error:
-            recorder.note(f"measuring ended early: {error}")
+            recorder.note(f"Measuring ended early: {error}")
             left = {key: _left(plan, recorder, key, died[key]) for key in died}
             for key, names in _blamed(plan, recorder, left).items():
                 record = recorder.records[key]

@@ -84,7 +84,7 @@ def _data(run: Run) -> str:
     dataset = run.dataset
     counts = ", ".join(f"{len(dataset.splits[s]):,} {s}" for s in SPLITS if s in dataset.splits)
     lines = [
-        f"{safe(dataset.name)}: {safe(dataset.description, 400)}",
+        safe(dataset.title, 400),
         f"{counts} images of {len(dataset.classes)} classes; fingerprint "
         f"`{dataset.fingerprint[:16]}`.",
         *(safe(note, 400) for note in dataset.notes),

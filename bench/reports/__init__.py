@@ -50,7 +50,8 @@ def incomplete(findings: Findings, trials: Collection[str] | None = None) -> boo
     """Return whether some of these trials (by key; by default, of the run) failed, have no figures
     or may not be ranked, or a backbone was skipped."""
     run = findings.run
-    asked = [r for r in run.every if trials is None or r.trial.key in trials]
+    every = (*run.every, *run.failed_again)
+    asked = [r for r in every if trials is None or r.trial.key in trials]
     failed = any("failed" in (r.status, *(x.status for x in r.runtimes)) for r in asked)
     keys = {record.trial.key for record in asked}
     table = findings.trials

@@ -13,7 +13,7 @@ Format history: 1, the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,7 @@ class Run:
     meta: RunMeta
     dataset: Dataset
     every: tuple[Record, ...]  # in the order they were made
+    failed_again: tuple[Record, ...] = ()  # newer than a finished record, which is in `every`
 
     @property
     def name(self) -> str:
@@ -88,7 +89,11 @@ def load_run(folder: Path) -> Run:
         raise BenchError(
             f"{folder} holds no run (no run.json); `results/` lists the runs there are."
         )
-    return Run(folder, read_meta(folder), read_dataset(folder), read_records(folder))
+    meta, dataset, records = read_meta(folder), read_dataset(folder), read_records(folder)
+    finished = {place(record.trial) for record in records if record.status == "ok"}
+    again = [r for r in records if r.status == "failed" and place(r.trial) in finished]
+    every = tuple(record for record in records if record not in again)
+    return Run(folder, meta, dataset, every, tuple(again))
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -148,16 +153,30 @@ def _record(path: Path, number: int, line: str) -> Record:
 
 
 def place(trial: Trial) -> tuple[str, int, int, float]:
-    """Return what identifies a trial within its run: a run holds one record of each."""
+    """Return what identifies a trial within its run: one record of each is shown."""
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
 def newest(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Return the last record of each place, in the order in which they were made."""
-    kept: dict[tuple[str, int, int, float], Record] = {}
+    """Return the last record of each place, in the order in which they were made.
+
+    A trial that failed with other weights or code than one that finished replaces nothing: both
+    are kept until one finishes.
+    """
+    kept: dict[tuple[Hashable, bool], Record] = {}
     for record in records:
-        kept.pop(place(record.trial), None)
-        kept[place(record.trial)] = record
+        where = place(record.trial)
+        earlier = kept.get((where, False))
+        again = (
+            record.status == "failed"
+            and earlier is not None
+            and earlier.status == "ok"
+            and earlier.trial.key != record.trial.key
+        )
+        kept.pop((where, True), None)
+        if not again:
+            kept.pop((where, False), None)
+        kept[where, again] = record
     return tuple(kept.values())
 
 

@@ -177,7 +177,7 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
 def test_batches_larger_than_the_data_are_told_with_the_run(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = "batches of 9 are more than the 8 training images"
+    said = "A batch of 9 is more than the 8 training images"
     run(ScriptedExecutor(), "--batch-size", "9")
     assert said in capsys.readouterr().out
     assert said in (results / "r" / "report.md").read_text(encoding="utf-8")
@@ -267,7 +267,7 @@ def test_a_dry_run_decodes_and_writes_nothing(
     assert _snapshot(tmp_path) == before
     text = capsys.readouterr().out
     assert "images    8 train / 4 validation / 4 test, 2 classes" in text
-    assert "results/r, 1 trials to do" in text
+    assert "results/r, 1 trial to do" in text
     assert "audit     not known before the images are decoded" in text
 
 
@@ -284,7 +284,7 @@ def test_a_dry_run_over_decoded_images_knows_what_is_done(
     assert _snapshot(tmp_path) == before
     text = capsys.readouterr().out
     assert "images    8 train / 4 validation / 4 test, 2 classes" in text
-    assert "left out  1 unusable images" in text
+    assert "left out  1 unusable image" in text
     assert "results/r, 2 trials to do" in text
     assert "audit     not known" not in text
 

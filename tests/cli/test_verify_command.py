@@ -22,7 +22,7 @@ def test_the_same_machine_gives_the_same_probabilities(tmp_path: Path) -> None:
     result = process(user.home, *user.program, "verify", "r")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "24 images: largest difference of a probability 0, 0 predicted" in result.stdout
-    assert result.stdout.endswith("the same probabilities, bit for bit\n")
+    assert result.stdout.endswith("The same probabilities, bit for bit\n")
     run = user.load()
     for record in (*run.records, *run.smaller):
         assert record.command[:2] == ("run_bench.py", "run")
@@ -43,7 +43,7 @@ def test_the_same_probabilities_are_told_and_exit_with_0(user: User) -> None:
     result = in_process(user.home, "verify", "r")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "24 images: largest difference of a probability 0, 0 predicted" in result.stdout
-    assert result.stdout.endswith("the same probabilities, bit for bit\n")
+    assert result.stdout.endswith("The same probabilities, bit for bit\n")
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_other_probabilities_are_told_and_exit_with_1(user: User) -> None:
     result = in_process(user.home, "verify", "r")
     assert result.returncode == 1
     assert "24 predicted classes changed" in result.stdout
-    assert "not the same probabilities" in result.stdout
+    assert "Not the same probabilities" in result.stdout
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_an_archive_is_extracted_once_and_read_as_its_folder(
     path = zipped(tmp_path / "my pets.zip", {**members, **litter})
     said: list[str] = []
     first, again = (list_dataset(str(path), store=store, say=said.append) for _ in range(2))
-    assert said == ["extracting my pets.zip: 9 files, 0 MB"]
+    assert said == ["Extracting my pets.zip: 9 files, 0 MB"]
     assert first.name == "my-pets"
     assert first.classes == ("cats", "dogs")
     assert [len(first.splits[s]) for s in SPLITS] == [4, 2, 2]

@@ -18,6 +18,8 @@ from abandoned import left_beside
 from plans import PROTOCOL, REQUEST, Told, backbone, execute, plan, plan_of, silent
 from scripted_executor import DIES, Outcome, ScriptedExecutor, all_ok
 
+from bench import reports as report
+from bench.analysis.facts import warnings
 from bench.analysis.metrics.base import METRICS
 from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
@@ -273,6 +275,34 @@ def test_an_edited_plugin_is_trained_again(tmp_path: Path, store: Store, name: s
     assert run(planned(), tmp_path / "r", store).ran == [("edited", 0)]
     (record,) = read_records(tmp_path / "r")  # in the place of the one from before
     assert record.trial == planned().trials[0]
+
+
+def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
+    tmp_path: Path, store: Store
+) -> None:
+    folder, other = tmp_path / "r", LocatedWeights("imagenet", "x.h5", "x.h5")
+    run(plan("one"), folder, store)
+    first = plan("one").trials[0].key
+    changed = plan("one", weights=other)
+
+    run(changed, folder, store, lambda job, trial: "failed")
+    loaded = load_run(folder)
+    assert [r.trial.key for r in loaded.every] == [first]
+    assert [r.trial.key for r in loaded.failed_again] == [changed.trials[0].key]
+    findings = report.read(folder)
+    assert report.incomplete(findings)
+    assert report.incomplete(findings, {changed.trials[0].key})
+    (said,) = (text for text in warnings(findings) if "failed" in text)
+    assert said == (
+        "one, seed 0, failed when it was trained again, so its earlier record is shown: as the "
+        "script says"
+    )
+
+    assert pending(changed, folder) == list(changed.trials)
+    run(changed, folder, store)
+    loaded = load_run(folder)
+    assert [r.trial.key for r in loaded.every] == [changed.trials[0].key]
+    assert loaded.failed_again == ()
 
 
 def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Store) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthetic import Net, answers, judged, make_run
 
 from bench import reports as report
+from bench.analysis.facts import facts
 from bench.analysis.findings import find
 from bench.analysis.sensitivity import find_flips, sensitivity
 from bench.analysis.statistics import wilson
@@ -102,6 +103,9 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
 def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
     assert len(run.smaller) == 3
+    assert dict(facts(find(run)))["Trials"] == (
+        "6 finished, 0 failed (3 on fewer training images); seed 0"
+    )
     table = find(run).table
     assert table["backbone"].tolist() == ["beta", "alpha", "gamma"]
     assert table["accuracy"].tolist() == [37 / 40, 36 / 40, 1.0]

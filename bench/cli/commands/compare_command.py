@@ -73,5 +73,5 @@ def main(arguments: argparse.Namespace) -> int:
         word, style = ("allowed", "yellow") if allowed else ("failed", "red")
         errors.print(f"{word}: {line}", style=style, markup=False)
     if missing and not allowed:
-        errors.print("what cannot be judged breaks a rule, except with --allow-missing.")
+        errors.print("What cannot be judged breaks a rule, except with --allow-missing.")
     return Exit.RULE_BROKEN if broken or (missing and not allowed) else Exit.DONE

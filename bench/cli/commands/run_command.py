@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
     with RunDisplay(console, quiet=quiet, verbose=verbose) as display:
         if arguments.dry_run:
             outlook = launch.outlook(request, display)
-            display.print("dry run: nothing was decoded, trained or written.")
+            display.print("Dry run: nothing was decoded, trained or written.")
             return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
         run = launch.run(request, display, arguments.executor)
     # The result is printed even with --quiet: it is what was asked for.

@@ -74,9 +74,9 @@ def _show(console: Console, verification: Verification) -> None:
         console.print("since       nothing else has changed: weights, versions, machine, code")
     if verification.same:
         how = "bit for bit" if verification.exact else "to a rounding"
-        console.print(f"the same probabilities, {how}", style="green")
+        console.print(f"The same probabilities, {how}", style="green")
     else:
-        console.print("not the same probabilities", style="red")
+        console.print("Not the same probabilities", style="red")
 
 
 def _name(trial: Trial) -> str:

@@ -108,7 +108,7 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
                     f"{path.name} unpacks to {total:,} bytes, but {store.root} has {free:,} "
                     "free; make room or name another cache folder."
                 )
-            options.report(f"extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
+            options.report(f"Extracting {path.name}: {len(members):,} files, {total / 1e6:,.0f} MB")
             for member, place in members:
                 _write(archive, member, aside / place)
             checksums = {place.as_posix(): member.CRC for member, place in members}

@@ -156,7 +156,7 @@ def _prepare(builder: Any, name: str, options: ListingOptions) -> None:
         )
     # Only ArrayRecord is designed for random access; it is not available on every platform.
     random_access = importlib.util.find_spec("array_record") is not None
-    options.report(f"preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
+    options.report(f"Preparing tfds:{name} in {builder.data_dir}, once; this may take minutes")
     try:
         builder.download_and_prepare(file_format="array_record" if random_access else "tfrecord")
     except ImportError as error:
@@ -220,7 +220,7 @@ def _labels(
     total = sum(len(each) for each in records.values())
 
     def read() -> NDArray[np.int64]:
-        options.report(f"reading the labels of {builder.info.full_name}: {total:,} images")
+        options.report(f"Reading the labels of {builder.info.full_name}: {total:,} images")
         features = builder.info.features
         labels = [
             _parsed(features, records[name][position])["label"]

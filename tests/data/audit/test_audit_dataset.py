@@ -270,8 +270,8 @@ def test_the_command_tells_what_is_wrong(
     assert "train/dogs/4.jpg is a PNG file" in text
     assert "train/cats/broken.jpg: damaged" in text
     assert "2 of 8 test images (25.0%) have a copy in train or validation" in text
-    assert "run --on-leak drop leaves 2 image(s) out of train and 0 out of validation" in text
-    assert "1 pair(s) have two labels" in text
+    assert "run --on-leak drop leaves 2 images out of train and 0 out of validation" in text
+    assert "1 pair with two labels" in text
     written = (out / "audit.md").read_text()
     assert "![](audit/001.jpg) | train/cats/2.png (train, cats)" in written
     assert (out / "audit/001.jpg").exists()

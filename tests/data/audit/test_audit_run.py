@@ -51,4 +51,4 @@ def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(use
     assert "left out of train and validation for it" in (folder / "report.md").read_text()
     again = in_process(user.home, "verify", str(folder))
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "the same probabilities" in again.stdout
+    assert "The same probabilities" in again.stdout
