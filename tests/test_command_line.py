@@ -189,7 +189,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_what_the_encoding_of_the_output_lacks_is_written_in_ascii() -> None:
     code = (
-        "from bench.system.standard_streams import make_usable\n"
+        "from bench.system.command_line import make_usable\n"
         "make_usable()\n"
         "print('40.3\\u201367.4% \\u00b1 1 \\u2026 \\u732b \\udcff')"
     )

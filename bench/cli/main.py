@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.errors import EXIT_CODES, Exit
-from bench.system import interrupts, standard_streams
-from bench.system.command_line import Parser, ending, parse, program
+from bench.system.command_line import Interrupts, Parser, ending, make_usable, parse, program
 
 if TYPE_CHECKING:
     from bench.execution.executors.base import Executor
@@ -47,7 +46,7 @@ def main(
 
     `executor` runs the trials instead of processes on this machine.
     """
-    standard_streams.make_usable()
+    make_usable()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in (*COMMANDS, "--version"):
         words = ["run", *words]
@@ -55,7 +54,7 @@ def main(
     arguments.packages = tuple(packages)
     arguments.executor = executor
     arguments.words = words
-    interrupts.listen()
+    interrupts = Interrupts()
     try:
         code = _run(arguments)
     except KeyboardInterrupt:  # once more, while the first was answered

@@ -1,23 +1,40 @@
-"""The command line: how the program was called, parsing, errors, exit codes."""
+"""A command as a process: how it was called, its streams, parsing, errors, signals, exit codes.
+
+Ctrl-C and SIGTERM: the first ends the command in order, with finished work kept and reported; the
+second skips the rest of that; the third ends the process at once. The exit code is always 130.
+"""
 
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
+import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 from bench.errors import BenchError, Exit, os_error_text
-from bench.system import standard_streams
 
 FILE = "run_bench.py"
 MODULE = "-m bench"
 INSTALLED = "backbone-bench"
 # The first word of a recorded command, and how that is typed.
 TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
+
+OUTPUT = "standard output"
+# What is printed often and not every encoding has; all else is written as an escape.
+PLAIN = str.maketrans({"–": "-", "—": "-", "·": ",", "→": "->", "…": "...", "±": "+-", "×": "x"})
+GRACE_SECONDS = 60.0  # to end in order after SIGTERM, whose sender may not send another
+_exit = os._exit  # replaced while plugins are loaded
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 def called() -> str:
@@ -74,16 +91,104 @@ def ending(error: BaseException, command: str) -> tuple[int, str]:
         return Exit.INTERRUPTED, f"\ninterrupted{more}."
     if isinstance(error, BenchError):
         return error.exit_code, f"error: {error}"
-    if isinstance(error, OSError) and error.filename == standard_streams.OUTPUT:
-        standard_streams.drop_output()
-        if isinstance(error, BrokenPipeError) and not goes_on:
-            return Exit.DONE, ""  # its reader has enough, as `| head` has
     text = os_error_text(error)
-    if isinstance(error, BrokenPipeError) and error.filename == standard_streams.OUTPUT:
-        text = "the process that reads the output has ended."
+    if isinstance(error, OSError) and error.filename == OUTPUT:
+        # Flushing it at exit would raise the same error again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            if not goes_on:
+                return Exit.DONE, ""  # its reader has enough, as `| head` has
+            text = "the process that reads the output has ended."
     if text:
         more = "\nFinished trials are kept, and the same command continues from there."
         return Exit.ERROR, f"error: {text}{more if goes_on else ''}"
     return Exit.ERROR, (
         f"error: {type(error).__name__}: {error}\nThis is a bug; rerun with --debug and report it."
     )
+
+
+class _Output(io.FileIO):
+    """Standard output whose errors carry a name, as those of files do."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = OUTPUT
+            raise
+
+
+def _as_plain_text(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Replace characters that the encoding of the output does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error(_as_plain_text.__name__, _as_plain_text)
+
+
+def make_usable() -> None:
+    """Open what the caller closed, and let the output hold any character.
+
+    A stream that is closed would give its number to the next file that is opened, and what a child
+    process prints would land in that. What the terminal's encoding lacks is written in ASCII.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    elif sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        given = sys.stdout
+        given.flush()
+        raw = _Output(given.fileno(), "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            raw if given.write_through else io.BufferedWriter(raw),
+            encoding=given.encoding,
+            errors=_as_plain_text.__name__,
+            line_buffering=given.line_buffering,
+            write_through=given.write_through,
+        )
+
+
+class Interrupts:
+    """Handles the signals from now on; one that the caller ignores stays ignored."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.code: int | None = None  # of the exit, once the command has ended
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.code is not None or self.count > 2:
+            self._end()
+        if number == signal.SIGTERM and self.count == 1:
+            timer = threading.Timer(GRACE_SECONDS, self._end)
+            timer.daemon = True
+            timer.start()
+        raise KeyboardInterrupt
+
+    def ended(self, code: int) -> None:
+        """Mark the command as ended: the next signal, or a second one that came already, ends the
+        process at once."""
+        self.code = code
+        if self.count > 1:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+            self._end()
+
+    def _end(self) -> NoReturn:
+        """End without waiting: workers end with their parent, and the next run removes what is half
+        written."""
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            os.write(1, SHOW_CURSOR)  # a live display hides it
+        _exit(Exit.INTERRUPTED if self.code is None else self.code)

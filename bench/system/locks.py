@@ -1,8 +1,13 @@
-"""Wait for a lock: report who holds it, and give up when the holder has long been idle."""
+"""Wait for a lock: report who holds it, and give up when the holder has long been idle.
+
+Whether a process works shows in the processor time that it uses: one that hangs or is stopped
+cannot report it, and a thread that sends a heartbeat proves nothing about the others.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +15,61 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError
-from bench.system.pulse import IDLE_SECONDS, Pulse
+
+IDLE_SECONDS = 1200.0  # longer than any legitimate wait for a process, the network or a disk
+BUSY_SHARE = 0.001  # of one processor; a slow download uses little more
+MAX_STEP = 60.0  # seconds; a longer time between two looks means that this process was suspended
+
+
+class Pulse:
+    """Watches one process and its descendants."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.idle_seconds = 0.0  # since it last worked
+        self._used: dict[int, float] = {}
+        self._looked = time.monotonic()
+        self.look()
+
+    @property
+    def is_idle(self) -> bool:
+        return self.idle_seconds >= IDLE_SECONDS
+
+    def look(self) -> None:
+        """Add the time since the last look to the idle seconds, or reset them."""
+        now, used = time.monotonic(), _processor_seconds(self.pid)
+        passed = now - self._looked
+        spent = sum(seconds - self._used.get(pid, 0.0) for pid, seconds in used.items())
+        self._looked, self._used = now, used
+        if spent > BUSY_SHARE * passed:
+            self.idle_seconds = 0.0
+        else:
+            self.idle_seconds += min(passed, MAX_STEP)
+
+    def reset(self) -> None:
+        """Count something else as a sign that it works."""
+        self._looked = time.monotonic()
+        self.idle_seconds = 0.0
+
+
+def _processor_seconds(pid: int) -> dict[int, float]:
+    """Return the seconds used by the process and its descendants; empty if it has ended."""
+    import psutil  # late: most commands never watch another process
+
+    found = {}
+    try:
+        root = psutil.Process(pid)
+        processes = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return {}
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        found[process.pid] = times.user + times.system
+    return found
+
 
 UNKNOWN_SECONDS = 6 * 3600.0  # for a holder on another machine or in another container, or no Linux
 REPORT_SECONDS = 10.0  # between two reports that this process waits
@@ -41,7 +100,7 @@ def acquire(lock: FileLock, what: str) -> None:
                 pulse = Pulse(pid)
             else:
                 pulse.look()
-            if pulse is not None and pulse.idle_seconds >= IDLE_SECONDS:
+            if pulse is not None and pulse.is_idle:
                 how = f"idle for {pulse.idle_seconds / 60:.0f} min"
             elif unknown >= UNKNOWN_SECONDS:
                 how = f"for {unknown / 3600:.0f} h"

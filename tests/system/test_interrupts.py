@@ -16,9 +16,9 @@ PATIENCE = 20.0  # seconds; what is not ended would take 60
 SCRIPT = """
 import signal, sys, threading, time, types
 from bench.cli import main as cli
-from bench.system import interrupts
+from bench.system import command_line
 
-interrupts.GRACE_SECONDS = 0.2
+command_line.GRACE_SECONDS = 0.2
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal
 
 def say(text):

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from bench.system import pulse
-from bench.system.pulse import Pulse
+from bench.system.locks import Pulse
 
 STEP_SECONDS = 1.0
 LOOK_SECONDS = 30.0  # without an event, after which the process's activity is looked at
@@ -59,7 +58,7 @@ class Watch:
                 self.reason = (
                     f"the trial was ended: it took longer than {self._limit:g} s (--trial-timeout)"
                 )
-            elif self._pulse.idle_seconds >= pulse.IDLE_SECONDS:
+            elif self._pulse.is_idle:
                 minutes = self._pulse.idle_seconds / 60
                 self.reason = (
                     f"the trial's process was ended: it was stopped, or waited for something "

@@ -13,7 +13,7 @@ import pytest
 
 from bench.execution.executors import watch
 from bench.execution.executors.watch import Watch
-from bench.system import pulse
+from bench.system import locks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
@@ -26,7 +26,7 @@ PATIENCE = 20.0
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "STEP_SECONDS", 0.02)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(pulse, "IDLE_SECONDS", IDLE_SECONDS)
+    monkeypatch.setattr(locks, "IDLE_SECONDS", IDLE_SECONDS)
 
 
 @contextmanager
