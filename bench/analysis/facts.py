@@ -19,7 +19,7 @@ from bench.analysis.format import counted
 from bench.analysis.scores import RANDOM_INIT
 from bench.data.audit import summary
 from bench.protocol import Phase
-from bench.storage.run_json import RunProtocol
+from bench.storage.run_folder import RunProtocol
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]

@@ -21,7 +21,7 @@ from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA
-from bench.storage.run_json import Skipped
+from bench.storage.run_folder import Skipped
 from bench.system.files import to_json
 from bench.training.job import Blueprint
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial

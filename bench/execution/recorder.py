@@ -10,8 +10,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.storage.arrays import keep_best
 from bench.storage.records import newest, read_lines, write_lines
-from bench.storage.trained import keep_best
 from bench.system.files import to_json
 from bench.training.events import (
     Event,

@@ -8,9 +8,8 @@ from pathlib import Path
 from bench.execution.plan import Plan
 from bench.inference.measuring.pending import robustness_needed, runtimes_needed
 from bench.inference.runtimes import choose_runtimes
-from bench.storage.arrays import arrays_fault
+from bench.storage.arrays import arrays_fault, weights_path
 from bench.storage.records import read_records
-from bench.storage.trained import weights_path
 from bench.types import Record, Trial
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from msgspec import ValidationError, convert
 
 from bench.errors import BenchError, UsageError
-from bench.storage.run_json import RunMeta
+from bench.storage.run_folder import RunMeta
 from bench.training.tuning import MAX_BUDGET
 from bench.types import (
     DEVICES,

@@ -24,9 +24,9 @@ from bench.execution.remaining import (
 from bench.execution.run_meta import RunInputs, check_same, describe
 from bench.execution.schedule import make_schedule
 from bench.execution.train_trials import train_trials
+from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
 from bench.storage.run_folder import lock_run
-from bench.storage.trained import weights_path
 from bench.system.files import remove_stale
 from bench.training.events import Listener
 from bench.types import Record

@@ -14,9 +14,9 @@ from bench.execution.request import RunRequest, merged_plugins
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records, write_dataset
-from bench.storage.run_json import RunData, RunMeta, RunProtocol, read_meta
+from bench.storage.run_folder import RunData, RunMeta, RunProtocol, read_meta
 from bench.system.environment import environment, utc_now
-from bench.system.files import to_json, write_atomic
+from bench.system.files import fields_of, to_json, write_atomic
 from bench.training.job import Job
 from bench.types import Settings, Trial
 
@@ -114,15 +114,7 @@ def describe(inputs: RunInputs) -> None:
             excluded=len(dataset.excluded),
             notes=dataset.notes,
         ),
-        protocol=RunProtocol(
-            name=protocol.name,
-            summary=protocol.summary,
-            digest=protocol.digest,
-            head=protocol.head,
-            phases=protocol.phases,
-            input_size=protocol.input_size,
-            batch_size=protocol.batch_size,
-        ),
+        protocol=RunProtocol(digest=protocol.digest, **fields_of(protocol)),
         settings=plan.settings,
         measuring=plan.measuring,
         skipped=(*skipped, *plan.skipped),

@@ -37,8 +37,8 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
-from bench.storage.manifest import Change, changes
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Change, Evidence, Run, changes
+from bench.system.files import fields_of
 from bench.system.frameworks import keras_backend_of
 from bench.training.events import Event, Listener, Note, RecordMade
 from bench.training.job import Job
@@ -154,15 +154,9 @@ def smallest(run: Run) -> Record:
 
 def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
     """Return the protocol that the run stored; an error where the trial was trained by another."""
-    stored = run.meta.protocol
-    protocol = TrainingProtocol(
-        name=stored.name,
-        summary=stored.summary,
-        head=stored.head,
-        phases=stored.phases,
-        input_size=stored.input_size,
-        batch_size=stored.batch_size,
-    )
+    stored = fields_of(run.meta.protocol)
+    del stored["digest"]
+    protocol = TrainingProtocol(**stored)
     if protocol.digest != record.trial.protocol_digest:
         raise BenchError(
             f"the protocol in run.json of {run.name} has digest {protocol.digest}, the trial was "

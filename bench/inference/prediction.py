@@ -19,8 +19,8 @@ from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, re
 from bench.errors import NotRankedError, UsageError
 from bench.models.backends.base import Forward, current
 from bench.models.rebuild import load_trained, record_of
+from bench.storage.arrays import best_first
 from bench.storage.records import Evidence, Run
-from bench.storage.trained import best_first
 from bench.system.environment import available_cores
 from bench.types import Record
 

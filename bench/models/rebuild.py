@@ -15,8 +15,7 @@ from bench.models import weights
 from bench.models.backends.base import current
 from bench.models.fingerprint import code_digest
 from bench.registry import BACKBONES
-from bench.storage.records import Run
-from bench.storage.trained import (
+from bench.storage.arrays import (
     Array,
     TrainedWeights,
     best_first,
@@ -25,6 +24,7 @@ from bench.storage.trained import (
     weights_path,
     write_trained,
 )
+from bench.storage.records import Run
 from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
     hidden_packages,

@@ -71,7 +71,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     from bench.reports import csv, html, markdown
     from bench.reports import latex as tex
     from bench.reports.figures import pictures
-    from bench.storage.manifest import manifest
+    from bench.storage.records import manifest
     from bench.storage.run_folder import refuse_links
     from bench.system.files import remove_stale, to_json, write_atomic
 

@@ -241,11 +241,11 @@ class Store:
         # Another process may have been first; by construction its entry holds the same data.
         if not replace and (found := self.find(kind, parts)) is not None:
             remove(draft)
-            return dataclasses.replace(found, reused=False)
+            return found
         self.make_folder("entries", kind)
         self.pin(kind, path.name)
         self.replace_folder(draft, path)
-        entry = read_entry(path, verify=False, reused=False)
+        entry = read_entry(path, verify=False)
         if entry is None:
             raise OSError("an entry could not be read back")
         self._verified[path] = state_of(path)

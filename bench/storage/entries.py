@@ -18,7 +18,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,8 +57,7 @@ class Entry:
     description: str
     cost_seconds: float
     nbytes: int
-    used: float
-    reused: bool
+    used: float  # when it was last; 0 where that is unknown
     extra: Mapping[str, Any]
     readable: bool = True
     data: NDArray[Any] | None = field(default=None, compare=False, repr=False)
@@ -188,7 +187,7 @@ class Draft:
         return header
 
 
-def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None:
+def read_entry(path: Path, *, verify: bool) -> Entry | None:
     """Return the entry at `path` with its data opened; None where it is damaged.
 
     Without `verify`, only the checksum of the data is skipped.
@@ -197,18 +196,7 @@ def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None
         meta = _read_meta(path)
         if verify:
             _verify(path / "data.npy", meta)
-        return Entry(
-            path=path,
-            kind=path.parent.name,
-            key=path.name,
-            description=meta.description,
-            cost_seconds=meta.cost_seconds,
-            nbytes=meta.nbytes,
-            used=_used(path),
-            reused=reused,
-            extra=meta.extra,
-            data=_mapped(path),
-        )
+        return replace(_listed(path, meta), data=_mapped(path))
     except _DAMAGE:
         return None
 
@@ -216,16 +204,18 @@ def read_entry(path: Path, *, verify: bool, reused: bool = True) -> Entry | None
 def list_entry(path: Path) -> Entry:
     """Return the entry at `path` for a listing; an unreadable one is listed too."""
     try:
-        meta = _read_meta(path)
-        used, description, cost = _used(path), meta.description, meta.cost_seconds
-        nbytes, extra, readable = meta.nbytes, meta.extra, True
+        return _listed(path, _read_meta(path))
     except _DAMAGE:
         # Its last use is unknown: it is the first to be deleted.
-        used, description, cost, extra, readable = 0.0, UNREADABLE, 0.0, {}, False
-        nbytes = size_of(path)
-    return Entry(
-        path, path.parent.name, path.name, description, cost, nbytes, used, True, extra, readable
-    )
+        kind, nbytes = path.parent.name, size_of(path)
+        return Entry(
+            path, kind, path.name, UNREADABLE, 0.0, nbytes, used=0.0, extra={}, readable=False
+        )
+
+
+def _listed(path: Path, meta: _Meta) -> Entry:
+    cost, used = meta.cost_seconds, _used(path)
+    return Entry(path, meta.kind, path.name, meta.description, cost, meta.nbytes, used, meta.extra)
 
 
 def state_of(path: Path) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Records on disk: the files of a run, and how they are read.
 
     results/<run>/
-      run.json        the request, protocol, settings, what was skipped and why (`run_json.py`)
+      run.json        the request, protocol, settings, what was skipped and why (`run_folder.py`)
       dataset.json    class names, and the images and labels of each split
       records.jsonl   one line per trial, finished or failed
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
@@ -13,17 +13,18 @@ Format history: 1, the first.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from msgspec import convert
 
-from bench.errors import BenchError, os_error_text
+from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
-from bench.storage.run_json import REMADE, RunMeta, in_short, read_json, read_meta
+from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
+from bench.system.command_line import typed
 from bench.system.files import from_json, to_json, write_atomic
 from bench.types import Dataset, Record, Trial
 
@@ -147,7 +148,7 @@ def _record(path: Path, number: int, line: str) -> Record:
         return record
     except (ValueError, RecursionError) as error:
         raise BenchError(
-            f"{path} line {number} is not a record ({in_short(error)}). Delete that line: the "
+            f"{path} line {number} is not a record ({one_line(error)[:200]}). Delete that line: the "
             f"same `run` command then trains its trial again and keeps the others."
         ) from error
 
@@ -185,11 +186,69 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
     write_atomic(folder / "dataset.json", to_json(dataset))
 
 
-def write_records(folder: Path, records: Iterable[Record]) -> None:
-    """Replace a run's records, all at once: a reader never sees half a line."""
-    write_lines(folder, map(to_json, records))
-
-
 def write_lines(folder: Path, lines: Iterable[str]) -> None:
-    """Replace a run's records by encoded ones."""
+    """Replace a run's records, encoded, all at once: a reader never sees half a line."""
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))
+
+
+NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One fact of a manifest that changed when a trial was trained again."""
+
+    fact: str
+    before: str
+    after: str
+
+
+def manifest(record: Record) -> dict[str, Any]:
+    """Return all that a trial's figures depend on, as a run's `manifest.json` lists it."""
+    trial = record.trial
+    return {
+        "trial": trial.key,
+        "command": typed(record.command),
+        "backbone": trial.backbone,
+        "input_size": trial.input_size,
+        "seed": trial.seed,
+        "fraction": trial.fraction,
+        "dataset": {
+            "name": trial.dataset,
+            "fingerprint": trial.dataset_fingerprint,
+            "split_seed": record.split_seed,
+            "train_images": record.train_images,
+        },
+        "protocol": {"name": trial.protocol, "digest": trial.protocol_digest},
+        "settings": asdict(trial.settings),
+        "code": trial.code,
+        "weights": None if record.weights is None else asdict(record.weights),
+        "environment": dict(record.environment),
+        "timed": {
+            result.name: {"started": session.started, "latency_seconds": session.latency_seconds}
+            for result in record.runtimes
+            if (session := result.session or record.session) is not None
+        },
+        "threads": None if record.session is None else record.session.threads,
+        "started": record.started,
+        "finished": record.finished,
+    }
+
+
+def changes(before: Record, after: Record) -> list[Change]:
+    """Return how weights and environment differ between two trainings of one trial."""
+    manifests = map(manifest, (before, after))
+    old, new = (dict(_flat({"weights": m["weights"] or {}, **m["environment"]})) for m in manifests)
+    return [
+        Change(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))
+        for fact in sorted({*old, *new})
+        if old.get(fact) != new.get(fact)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key} ")
+        else:
+            yield f"{prefix}{key}", str(value)

@@ -155,7 +155,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     NaN is refused; what UTF-8 cannot encode, as in file names that are not UTF-8, is escaped.
     """
     text = json.dumps(
-        value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_fields
+        value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, default=fields_of
     )
     return text.encode(errors="backslashreplace").decode()
 
@@ -170,7 +170,8 @@ def from_json(text: str | bytes, kind: type[T]) -> T:
     return msgspec.convert(json.loads(text), kind)
 
 
-def _fields(value: Any) -> dict[str, Any]:
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields by name, as they are."""
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 

@@ -21,10 +21,15 @@ from bench import data as datasets
 from bench.errors import BenchError, reason
 from bench.inference.measuring.pending import BUILDING
 from bench.models.backends.base import Array
-from bench.storage.arrays import write_arrays
+from bench.storage.arrays import (
+    TrainedWeights,
+    read_trained,
+    weights_path,
+    write_arrays,
+    write_trained,
+)
 from bench.storage.cache import Draft, Store
 from bench.storage.records import SCHEMA, Evidence, load_run
-from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
 from bench.system.environment import environment, utc_now
 from bench.training.accounting import Imports
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress

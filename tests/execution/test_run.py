@@ -17,6 +17,7 @@ import pytest
 from abandoned import left_beside
 from plans import PROTOCOL, REQUEST, Told, backbone, execute, plan, plan_of, silent
 from scripted_executor import DIES, Outcome, ScriptedExecutor, all_ok
+from synthetic import write_records
 
 from bench import reports as report
 from bench.analysis.facts import warnings
@@ -32,7 +33,7 @@ from bench.reports import render
 from bench.storage.arrays import arrays_path
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
-from bench.storage.records import SCHEMA, load_run, read_records, write_records
+from bench.storage.records import SCHEMA, load_run, read_records
 from bench.storage.run_folder import lock_run, run_folder
 from bench.training.events import Listener
 from bench.training.job import Job

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from synthetic import write_records
 from workbench import PROTOCOL, SETTINGS, EventLog, make_dataset, run
 
 from bench.errors import BenchError, DatasetError
@@ -22,8 +23,7 @@ from bench.execution.verify import (
 from bench.registry import BACKBONES
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.manifest import Change, changes, manifest
-from bench.storage.records import Evidence, Run, load_run, write_records
+from bench.storage.records import Change, Evidence, Run, changes, load_run, manifest
 from bench.system.files import to_json
 from bench.types import Dataset
 

@@ -21,9 +21,8 @@ from bench.execution.executors.base import Executor
 from bench.inference.measuring.pending import runtimes_needed, with_results
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
-from bench.storage.arrays import read_arrays, write_arrays
+from bench.storage.arrays import TrainedWeights, read_arrays, write_arrays, write_trained
 from bench.storage.records import SCHEMA, read_records
-from bench.storage.trained import TrainedWeights, write_trained
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial, WeightsUsed

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.protocol import Augment, Head, Phase, TrainingProtocol, Unfreeze
 from bench.storage.arrays import write_arrays
-from bench.storage.records import SCHEMA, write_records
+from bench.storage.records import SCHEMA, write_lines
 from bench.system.files import to_json, write_atomic
 from bench.types import (
     SPLITS,
@@ -95,6 +95,11 @@ def make_run(
                 write_arrays(folder, record.trial.key, arrays)
     write_records(folder, records)
     return folder
+
+
+def write_records(folder: Path, records: Iterable[Record]) -> None:
+    """Replace the records of a run."""
+    write_lines(folder, map(to_json, records))
 
 
 def answers(wrong: Iterable[int], images: int, certainty: float = 0.9) -> NDArray[np.float64]:

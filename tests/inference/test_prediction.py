@@ -17,8 +17,8 @@ from bench.cli.commands import predict_command
 from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
 from bench.inference.prediction import BATCH, DecodedAhead, find_images, predictions
+from bench.storage.arrays import best_first
 from bench.storage.records import load_run
-from bench.storage.trained import best_first
 
 pytestmark = pytest.mark.slow  # it loads a framework
 

@@ -11,14 +11,14 @@ import pytest
 import tiny
 import trained_run as made
 from PIL import Image
+from synthetic import write_records
 
 from bench.errors import BenchError, WeightsError
 from bench.models.backends.base import current
 from bench.models.network import probabilities
 from bench.models.rebuild import changed_code, rebuild, record_of
 from bench.registry import BACKBONES
-from bench.storage.records import load_run, read_records, write_records
-from bench.storage.trained import (
+from bench.storage.arrays import (
     TrainedWeights,
     best_first,
     changed,
@@ -27,6 +27,7 @@ from bench.storage.trained import (
     weights_path,
     write_trained,
 )
+from bench.storage.records import load_run, read_records
 from bench.types import WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework

@@ -12,14 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import Net, make_run
+from synthetic import Net, make_run, write_records
 
 from bench.analysis.findings import Findings, find
 from bench.data import thumbnails
 from bench.errors import BenchError
-from bench.storage.arrays import arrays_fault, arrays_path, read_arrays, write_arrays
-from bench.storage.records import load_run, read_records, write_records
-from bench.storage.trained import TrainedWeights, read_trained, weights_path, write_trained
+from bench.storage.arrays import (
+    TrainedWeights,
+    arrays_fault,
+    arrays_path,
+    read_arrays,
+    read_trained,
+    weights_path,
+    write_arrays,
+    write_trained,
+)
+from bench.storage.records import load_run, read_records
 
 NETS = [Net("one"), Net("two")]
 

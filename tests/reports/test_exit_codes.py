@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import Net, make_run
+from synthetic import Net, make_run, write_records
 
 from bench import reports as report
 from bench.cli.main import main
 from bench.storage.arrays import arrays_path
-from bench.storage.records import read_records, write_records
+from bench.storage.records import read_records
 
 FAST, SLOW = Net("fast", latency_ms=10), Net("slow", latency_ms=50)
 RANDOM = Net("random", source="random init")

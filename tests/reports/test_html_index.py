@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import Net, make_run
+from synthetic import Net, make_run, write_records
 
 from bench import reports as report
 from bench.cli.main import main
-from bench.storage.records import read_records, write_records
+from bench.storage.records import read_records
 
 NETS = (Net("alpha"), Net("beta", source="random init"), Net("gamma", fails="no memory"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import Net, answers, judged, make_run
+from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis import runtimes
@@ -17,9 +17,8 @@ from bench.analysis.statistics import wilson
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
 from bench.reports.choice_text import lines
-from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records, write_records
-from bench.storage.trained import artefact_folder, weights_path
+from bench.storage.arrays import artefact_folder, weights_path, write_arrays
+from bench.storage.records import load_run, read_records
 from bench.types import RuntimeResult
 
 # Right on so many of 400 images, in order, so that who is wrong more is wrong on the same ones too.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import Net, answers, judged, make_run
+from synthetic import Net, answers, judged, make_run, write_records
 
 from bench.analysis.comparison import Change, Comparison, compare
 from bench.analysis.findings import find
@@ -18,7 +18,7 @@ from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
 from bench.reports.comparison_text import lines
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records, write_records
+from bench.storage.records import load_run, read_records
 from bench.system.files import to_json
 from bench.types import Session, WeightsUsed
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from synthetic import Net, answers, judged, make_run
+from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.facts import facts
@@ -18,7 +18,7 @@ from bench.analysis.findings import find
 from bench.analysis.sensitivity import find_flips, sensitivity
 from bench.analysis.statistics import wilson
 from bench.storage.arrays import write_arrays
-from bench.storage.records import Run, load_run, read_records, write_records
+from bench.storage.records import Run, load_run, read_records
 from bench.types import Record, TriedRate
 from benchmarks.calibration.inference import false_flips
 

@@ -16,7 +16,7 @@ import pytest
 from abandoned import left_beside
 from PIL import Image
 from rich.console import Console
-from synthetic import SIX, Net, answers, judged, make_run
+from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.reports.markdown_parts import section_text
 from bench.reports.sections import runtimes
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records, write_records
+from bench.storage.records import load_run, read_records
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import SIX, Net, answers, judged, make_run
+from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import find
 from bench.reports.figures import robustness as figure
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records, write_records
+from bench.storage.records import load_run, read_records
 from bench.training.robustness import KINDS
 
 

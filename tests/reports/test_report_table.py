@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import SIX, Net, answers, judged, make_run
+from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench.analysis.findings import find
 from bench.analysis.table import GONE
 from bench.storage.arrays import write_arrays
-from bench.storage.records import Run, load_run, read_records, write_records
+from bench.storage.records import Run, load_run, read_records
 
 REQUIRED = [
     *("backbone", "status", "weights", "input_size", "seed"),

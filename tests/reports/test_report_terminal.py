@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from synthetic import SIX, Net, make_run
+from synthetic import SIX, Net, make_run, write_records
 
 from bench import reports as report
-from bench.storage.records import read_records, write_records
+from bench.storage.records import read_records
 from bench.types import Excluded
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from synthetic import Net, answers, judged, make_run
+from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.facts import warnings
@@ -29,7 +29,7 @@ from bench.reports.html.sections import leaderboard, overview
 from bench.reports.markdown_parts import section_text
 from bench.reports.sections import certainty
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records, write_records
+from bench.storage.records import load_run, read_records
 from bench.types import Record, Session
 
 

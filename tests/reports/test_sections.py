@@ -7,14 +7,14 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from synthetic import SIX, Net, make_run
+from synthetic import SIX, Net, make_run, write_records
 from test_html_report import data_of
 
 from bench.analysis.findings import Findings, find
 from bench.reports import html, markdown, sections
 from bench.reports.blocks import Cell, Drawing, Notes, Section, Table, figures, words
 from bench.reports.markdown_parts import coded, section_text
-from bench.storage.records import load_run, read_records, write_records
+from bench.storage.records import load_run, read_records
 
 DUMMY = """
 from bench.reports.blocks import Cell, Notes, Section, Table, figures, words

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from synthetic import Net, make_run
+from synthetic import Net, make_run, write_records
 
 from bench.analysis.cost import latency_warnings
 from bench.analysis.facts import warnings
 from bench.analysis.findings import find
-from bench.storage.manifest import manifest
-from bench.storage.records import load_run, read_records, write_records
+from bench.storage.records import load_run, manifest, read_records
 from bench.types import RuntimeResult, Session
 
 NETS = (Net("one", 5.0), Net("two", 2.0), Net("three", 0.5))

@@ -12,8 +12,8 @@ from bench.cli.argument_types import positive_float, share
 from bench.cli.shared_options import add_margin, add_results, add_run
 from bench.errors import Exit
 from bench.inference.export import FORMATS
+from bench.storage.arrays import artefact_folder, best_first, weights_path
 from bench.storage.run_folder import find_run
-from bench.storage.trained import artefact_folder, best_first, weights_path
 from bench.system.command_line import called, typed
 from bench.system.files import to_json
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.inference.measuring.rounds import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
+from bench.storage.arrays import weights_path
 from bench.storage.records import Run
-from bench.storage.trained import weights_path
 from bench.training.events import Listener, StageProgress
 from bench.training.job import Job
 from bench.types import Measuring, Record, RuntimeResult, Trial

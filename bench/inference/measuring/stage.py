@@ -43,9 +43,9 @@ from bench.inference.runtimes import choose_runtimes
 from bench.inference.runtimes.base import REFERENCE, ModelSource, Runtime
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
+from bench.storage.arrays import artefact_folder, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run, load_run
-from bench.storage.trained import artefact_folder, weights_path
 from bench.system.environment import available_cores, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job

@@ -18,7 +18,7 @@ from bench.analysis import format as fmt
 from bench.errors import BenchError
 from bench.reports.html.document import document
 from bench.reports.html.values import Json, cell, number, text
-from bench.storage.run_json import RunMeta, read_meta
+from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
 
 FILE = "index.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis import facts
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Block, Cell, Commands, Notes, Section, Table, words
-from bench.storage.trained import weights_path
+from bench.storage.arrays import weights_path
 from bench.system.command_line import INSTALLED, TYPED, typed
 from bench.system.files import to_json
 

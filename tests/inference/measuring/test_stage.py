@@ -19,8 +19,8 @@ from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.inference.runtimes import RUNTIMES
 from bench.inference.runtimes.base import Call, ModelSource, Runtime
+from bench.storage.arrays import weights_path
 from bench.storage.records import Evidence, load_run
-from bench.storage.trained import weights_path
 from bench.training.events import Event, Listener, RecordMade
 from bench.training.job import Job
 
