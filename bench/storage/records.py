@@ -148,8 +148,8 @@ def _record(path: Path, number: int, line: str) -> Record:
         return record
     except (ValueError, RecursionError) as error:
         raise BenchError(
-            f"{path} line {number} is not a record ({one_line(error)[:200]}). Delete that line: the "
-            f"same `run` command then trains its trial again and keeps the others."
+            f"{path} line {number} is not a record ({one_line(error)[:200]}). Delete that line: "
+            f"the same `run` command then trains its trial again and keeps the others."
         ) from error
 
 
