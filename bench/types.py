@@ -52,15 +52,16 @@ class Backbone:
 
     `build(input_shape=..., include_top=False, weights=None)` returns a functional `keras.Model`.
     `preprocess` maps float RGB in 0..255 to what the weights expect; it is part of every model that
-    is trained, timed or exported. `stages` names, from the input towards the output, the layers
-    after which the network may be cut, because only that one tensor crosses.
+    is trained, timed or exported. `stages` are the places, from the input towards the output, after
+    which the network may be cut, because only that one tensor crosses: layers' names, positions, or
+    `"output"`. Left out, they are found in the graph, one for each resolution.
     """
 
     name: str
     build: Reference
     preprocess: Reference
     input_size: int
-    stages: tuple[str, ...]
+    stages: tuple[str | int, ...] = ()
     weights: tuple[WeightsFile, ...] | PackagedWeights = ()
     minimum_size: int = 32
     parameters: int | None = None  # of the network without its top; checked by `check`

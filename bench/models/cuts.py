@@ -1,10 +1,14 @@
 """Where a network may be cut: tensors that alone determine everything after them.
 
-This only reads the graph; nothing here computes an activation or knows about training.
+This only reads the graph; nothing here computes an activation or knows about training. Operations
+are told by their positions in the graph or by `labels`, which are the same in every build; names
+that Keras gives by itself are not.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -15,10 +19,20 @@ from bench.types import Backbone
 
 PIXELS = "pixels"  # before the network: nothing is frozen
 FEATURES = "features"  # after the pooling: the whole backbone is frozen
+OUTPUT = "output"  # the name of the last stage's end in any network
+
+FINDING = 1  # the version of the rule of `found_stages`; a new one is a new code digest
+SHRINKS = 4 / 9  # of the positions, or fewer: a stride of 2, and no convolution without padding
+WIDENS = 2  # times, or more: a layer that expands for the block that it begins
 
 
-def clean_cuts(model: Any) -> list[str]:
-    """Return the names of the layers after which a single tensor crosses to the rest, in order.
+def labels(model: Any) -> list[str]:
+    """Return what each operation is called: its name, or `kind@position` where Keras named it."""
+    return [_label(operation, place) for place, operation in enumerate(model.operations)]
+
+
+def clean_cuts(model: Any) -> list[int]:
+    """Return the positions after which a single tensor crosses to the rest, in order.
 
     Operations are in topological order, so a tensor is a clean cut exactly when, right after it
     is computed, no other tensor is still needed.
@@ -30,7 +44,7 @@ def clean_cuts(model: Any) -> list[str]:
             consumers[id(tensor)] = consumers.get(id(tensor), 0) + 1
     alive: set[int] = set()
     found = []
-    for operation in operations:
+    for place, operation in enumerate(operations):
         for tensor in inputs_of(operation):
             consumers[id(tensor)] -= 1
             if consumers[id(tensor)] == 0:
@@ -38,46 +52,91 @@ def clean_cuts(model: Any) -> list[str]:
         outputs = flat(operation.output)
         alive.update(id(t) for t in outputs)
         if len(outputs) == 1 and alive == {id(outputs[0])}:
-            found.append(operation.name)
+            found.append(place)
     return found
 
 
+def stage_ends(backbone: Backbone, model: Any) -> list[int]:
+    """Return the positions at which the stages end: as declared, or else as found in the graph."""
+    if not backbone.stages:
+        return found_stages(model)
+    names = [operation.name for operation in model.operations]
+    called = labels(model)
+    ends = []
+    for stage in backbone.stages:
+        if stage in names:
+            ends.append(names.index(stage))
+        elif stage in called:
+            ends.append(called.index(stage))
+        elif stage == OUTPUT:
+            ends.append(len(names) - 1)
+        elif isinstance(stage, int) and 0 <= stage < len(names):
+            ends.append(stage)
+        else:
+            nearest = (get_close_matches(str(stage), called, n=1, cutoff=0.5) or called[-1:])[0]
+            raise TrialError(
+                f"{backbone.name}: stage {stage!r} is no layer of this network; "
+                f"the nearest is {nearest!r}."
+            )
+    return ends
+
+
+def found_stages(model: Any) -> list[int]:
+    """Return the ends of the parts that compute at one resolution each; the last is the output.
+
+    Between two such parts there are often several clean cuts. Taken is the one after the last
+    layer that multiplies by a kernel, and after the operations without weights that follow it, as
+    pooling, if that makes the tensor no larger. Layers that expand the channels for the next part's
+    first block, as an inverted bottleneck has them, belong to the next part.
+    """
+    operations = model.operations
+    clean = set(clean_cuts(model))
+    parts: list[list[int]] = [[]]  # for each resolution one cut after each layer with a kernel
+    before = math.inf  # positions in the output of the layer with a kernel before
+    multiplied = False
+    for place, operation in enumerate(operations):
+        multiplied = multiplied or any(len(weight.shape) > 1 for weight in _weights(operation))
+        if place not in clean or len(operation.output.shape) != 4:
+            continue
+        if multiplied:
+            positions = math.prod(operation.output.shape[1:3])
+            if positions <= before * SHRINKS and parts[-1]:
+                parts.append([])
+            before, multiplied = positions, False
+            parts[-1].append(place)
+        elif parts[-1] and _size(operation) <= _size(operations[parts[-1][-1]]):
+            parts[-1][-1] = place
+    ends = []
+    for part in parts[:-1]:
+        sizes = [_size(operations[place]) for place in part]
+        last = len(part) - 1
+        while last and sizes[last] > WIDENS * sizes[last - 1]:
+            last -= 1
+        ends.append(part[last])
+    return [*ends, len(operations) - 1]
+
+
 def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
-    """Return the deepest cut after which everything lies that `unfreeze` trains."""
+    """Return the label of the deepest cut after which everything lies that `unfreeze` trains."""
     if unfreeze.kind == "none":
         return FEATURES
     if unfreeze.kind == "all":
         return PIXELS
     if unfreeze.kind == "stages":
-        kept = len(backbone.stages) - unfreeze.count
-        return backbone.stages[kept - 1] if kept > 0 else PIXELS
+        ends = stage_ends(backbone, model)
+        kept = len(ends) - unfreeze.count
+        return labels(model)[ends[kept - 1]] if kept > 0 else PIXELS
     check_layers(backbone.name, unfreeze, len(model.layers))
-    trained = {layer.name for layer in model.layers[unfreeze.count :] if layer.weights}
+    trained = {id(layer) for layer in model.layers[unfreeze.count :] if layer.weights}
     if not trained:
         raise TrialError(
             f"{backbone.name} has no weights from layer {unfreeze.count} on, so there is nothing "
             f"to train; choose a protocol that unfreezes by stages."
         )
-    names = [operation.name for operation in model.operations]
-    first = min(names.index(name) for name in trained)
-    before = {operation.name for operation in model.operations[:first]}
-    inputs = {layer.name for layer in model.layers if not layer.weights and not inputs_of(layer)}
-    cuts = [name for name in clean_cuts(model) if name in before and name not in inputs]
-    return cuts[-1] if cuts else PIXELS
-
-
-def check_stages(backbone: Backbone, model: Any) -> None:
-    """Refuse a stage that is no layer of the network: it decides which layers a phase trains."""
-    names = [operation.name for operation in model.operations]
-    for stage in backbone.stages:
-        if stage not in names:
-            raise TrialError(f"{backbone.name}: {unknown_stage(stage, names)}")
-
-
-def unknown_stage(stage: str, names: Sequence[str]) -> str:
-    """Return the message about a stage that is none of the network's layers."""
-    nearest = (get_close_matches(stage, names, n=1, cutoff=0.5) or names[-1:])[0]
-    return f"stage {stage!r} is no layer of this network; the nearest is {nearest!r}."
+    operations = model.operations
+    first = next(place for place, one in enumerate(operations) if id(one) in trained)
+    cuts = [place for place in clean_cuts(model) if place < first and inputs_of(operations[place])]
+    return labels(model)[cuts[-1]] if cuts else PIXELS
 
 
 def check_layers(backbone: str, unfreeze: Unfreeze, layers: int) -> None:
@@ -98,9 +157,8 @@ def trained_layers(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> list[A
     cut = cut_for(backbone, model, unfreeze)
     if cut == PIXELS:
         return list(model.layers)
-    names = [operation.name for operation in model.operations]
-    after = set(names[names.index(cut) + 1 :])
-    return [layer for layer in model.layers if layer.name in after]
+    after = {id(one) for one in model.operations[labels(model).index(cut) + 1 :]}
+    return [layer for layer in model.layers if id(layer) in after]
 
 
 def flat(tensors: Any) -> list[Any]:
@@ -114,3 +172,18 @@ def inputs_of(operation: Any) -> list[Any]:
     if type(operation).__name__ == "InputLayer":
         return []
     return flat(operation.input)
+
+
+def _label(operation: Any, place: int) -> str:
+    kind = re.sub(r"_\d+$", "", operation.name)
+    automatic = kind.replace("_", "") == type(operation).__name__.lower()
+    return f"{kind}@{place}" if automatic else str(operation.name)
+
+
+def _weights(operation: Any) -> Sequence[Any]:
+    """Return a layer's weights; an operation that is no layer has none."""
+    return getattr(operation, "weights", ())
+
+
+def _size(operation: Any) -> int:
+    return math.prod(operation.output.shape[1:])

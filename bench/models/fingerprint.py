@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.models.cuts import FINDING
 from bench.types import Backbone, PackagedWeights, Reference
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def code_digest(backbone: Backbone) -> str:
     declared = [code.reference(reference) for reference in references]
     facts = (
         declared,
-        backbone.stages,
+        backbone.stages or FINDING,
         sorted((path.name, digest) for path, digest in code.files.items()),
         sorted(code.packages.items()),
     )

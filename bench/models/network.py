@@ -16,7 +16,7 @@ from keras import layers, ops
 
 from bench.errors import TrialError
 from bench.models.backends.base import Array
-from bench.models.cuts import FEATURES, PIXELS, cut_for, trained_layers
+from bench.models.cuts import FEATURES, PIXELS, cut_for, labels, trained_layers
 from bench.models.folding import folded
 from bench.protocol import Head, Phase
 from bench.registry import resolve
@@ -48,10 +48,10 @@ class Network:
         self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")
         self.pool = _pooling(pooling)
         self.features_shape = tuple(self.pool(self.base.output).shape[1:])
-        self._order = {op.name: i for i, op in enumerate(self.base.operations)}
+        self._order = {label: i for i, label in enumerate(labels(self.base))}
 
     def depth(self, cut: str) -> int:
-        """Return how deep a cut is; stable between builds, which automatic layer names are not."""
+        """Return how deep a cut is."""
         if cut == PIXELS:
             return -1
         return len(self._order) if cut == FEATURES else self._order[cut]

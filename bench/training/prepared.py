@@ -19,7 +19,7 @@ from bench.errors import TrialError
 from bench.models import weights
 from bench.models.backends.accumulating import AccumulatingBackend
 from bench.models.backends.base import Array, Backend, DeviceInfo, Forward, current
-from bench.models.cuts import PIXELS, check_stages
+from bench.models.cuts import PIXELS, stage_ends
 from bench.models.fingerprint import code_digest, fingerprint
 from bench.models.network import Network, build_head
 from bench.protocol import Phase
@@ -93,7 +93,7 @@ def build(blueprint: Blueprint) -> PreparedModel:
             f"was {blueprint.code}); give the same command again."
         )
     network = Network(backbone, blueprint.input_size, protocol.head.pooling)
-    check_stages(backbone, network.base)
+    stage_ends(backbone, network.base)  # raises where one is unknown: it decides what is trained
     used = weights.load(network.base, backbone, blueprint.weights)
     return PreparedModel(
         blueprint=blueprint,

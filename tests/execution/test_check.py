@@ -17,9 +17,11 @@ import tiny
 from keras import layers, ops
 
 from bench.cli import main as cli
+from bench.errors import CheckError
 from bench.execution.check import CHECKS, run_checks
 from bench.execution.check.keras_applications import expected_preprocessing
 from bench.execution.check.preprocessing import check_rescaling
+from bench.execution.check.stages import check_stages
 from bench.execution.check.subject import Subject
 from bench.models.network import macs
 from bench.registry import BACKBONES
@@ -237,7 +239,6 @@ def test_keras_own_preprocessing_by_other_means_is_right() -> None:
 @pytest.mark.parametrize(
     ("stages", "expected"),
     [
-        ((), "name at least the last layer, 'four_add'"),
         (("one_ad", "four_add"), "'one_ad' is no layer of this network; the nearest is 'one_add'"),
         (("zzz", "four_add"), "the nearest is 'four_add'"),
         (
@@ -255,14 +256,46 @@ def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
     assert expected in _reason("stages", stages=stages)
 
 
-@pytest.mark.parametrize("built", [0, 1, 7])
-def test_a_stage_without_a_name_of_its_own(built: int) -> None:
+@pytest.mark.parametrize(
+    ("built", "expected"),
+    [
+        (0, "'relu_0' has another name when the network is built again: Keras numbers layers that"),
+        (1, "have no name; give its position, 22, or leave `stages` out."),
+        (7, "'relu_7' is no layer of this network; the nearest is 'relu@22'."),
+    ],
+)
+def test_a_stage_without_a_name_of_its_own(built: int, expected: str) -> None:
     numbers = count()
     build = _builder(lambda x: layers.ReLU(name=f"relu_{next(numbers)}")(x))
 
-    reason = _reason("stages", build=build, layers=23, stages=("one_add", f"relu_{built}"))
+    assert expected in _reason(
+        "stages", build=build, layers=23, stages=("one_add", f"relu_{built}")
+    )
 
-    assert f"'relu_{built}' has another name when the network is built again" in reason
+
+def test_stages_that_are_found_and_stages_by_position() -> None:
+    for stages in ((), (7, "three_join", "output")):
+        results = {r.check.name: r for r in run_checks(replace(RIGHT, stages=stages))}
+        assert {r.status for r in results.values()} == {"passed"}
+        if not stages:
+            assert results["stages"].text == "3 stages found: one_add, three_join, four_add"
+
+
+def _pooled(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
+    """A network that is shallower for small images."""
+    x = image = keras.Input(input_shape)
+    while x.shape[1] > 8:
+        x = layers.Conv2D(4, 3, padding="same", strides=2, name=f"to{x.shape[1] // 2}")(x)
+    return keras.Model(image, x)
+
+
+def test_stages_that_depend_on_the_size() -> None:
+    changes = {"build": _pooled, "parameters": None, "layers": None, "gmacs": None}
+    # Another number of layers is found out before.
+    assert "weights trained at one size must fit any other" in _reason("build", **changes)
+    subject = Subject(replace(RIGHT, stages=(), **changes))
+    with pytest.raises(CheckError, match=r"at 32 px .* 'to16', 'to8', at 16 px in 'to8'; declare"):
+        check_stages(subject)
 
 
 def _dead(x: Any) -> Any:
@@ -395,7 +428,10 @@ def test_the_command(
     assert cli.main(["check", wrong]) == 1
     printed = capsys.readouterr().out
     assert "  ✗ stages " in printed
-    assert "      stage 'one_ad' is no layer of this network; the nearest is 'one_add'." in printed
+    assert (
+        f"      {wrong}: stage 'one_ad' is no layer of this network; the nearest is 'one_add'."
+        in printed
+    )
     for name, missing in (("cuts", "stages"), ("frozen", "stages"), ("unfreeze", "cuts")):
         assert f"  - {name:<12} not tried: {missing} must pass first" in printed
     assert "  - save         not tried: frozen must pass first" in printed

@@ -10,7 +10,15 @@ import tiny
 from keras import layers, ops
 
 from bench.errors import TrialError
-from bench.models.cuts import FEATURES, PIXELS, clean_cuts, cut_for, trained_layers
+from bench.models.cuts import (
+    FEATURES,
+    PIXELS,
+    clean_cuts,
+    cut_for,
+    labels,
+    stage_ends,
+    trained_layers,
+)
 from bench.models.network import Network
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
@@ -28,10 +36,10 @@ def test_clean_cuts_by_hand() -> None:
     c = layers.Dense(4, name="c")(b)
     d = layers.Dense(4, name="d")(b)
     e = layers.Add(name="e")([c, d])
-    assert clean_cuts(keras.Model(a, e)) == ["a", "b", "e"]
+    assert clean_cuts(keras.Model(a, e)) == [0, 1, 4]  # a, b, e
     # A shortcut from the input leaves nothing between to cut.
     f = layers.Add(name="f")([e, a])
-    assert clean_cuts(keras.Model(a, f)) == ["a", "f"]
+    assert clean_cuts(keras.Model(a, f)) == [0, 5]  # a, f
 
 
 def test_where_each_phase_is_cut() -> None:
@@ -64,9 +72,8 @@ def test_operations_that_are_no_layers_and_ends_without_weights() -> None:
     def cut(count: int) -> str:
         return cut_for(tiny.TINY, model, Unfreeze("from_layer", count))
 
-    relu = model.operations[2].name
     assert [layer.name for layer in model.layers] == ["image", "first", "second", "end"]
-    assert cut(2) == relu
+    assert cut(2) == "relu@2"  # Keras named it
     with pytest.raises(TrialError, match="no weights from layer 3 on"):
         cut(3)
 
@@ -87,6 +94,24 @@ def test_unfreezing_changes_just_that(batchnorm: BatchNorm) -> None:
 def test_trained_layers_of_a_layer_number() -> None:
     model = Network(tiny.TINY, tiny.SIZE).base
     assert trained_layers(tiny.TINY, model, Unfreeze("from_layer", 5)) == model.layers[5:]
+
+
+def test_stages_by_name_position_label_and_output() -> None:
+    network = Network(tiny.TINY, tiny.SIZE).base
+    called = [layer.name for layer in network.operations]
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Conv2D(4, 1)(layers.Conv2D(2, 1)(image)))
+
+    def ends(model: keras.Model, *stages: str | int) -> list[int]:
+        return stage_ends(replace(tiny.TINY, stages=stages), model)
+
+    place = called.index("two_add")
+    assert ends(network, "two_add", "output") == ends(network, place, "four_add")
+    assert ends(network, place, "output") == [place, len(called) - 1]
+    assert labels(model) == ["input_layer@0", "conv2d@1", "conv2d@2"]
+    assert ends(model, "conv2d@1", "output") == [1, 2]
+    with pytest.raises(TrialError, match=r"^tiny: stage 3 is no layer of this network"):
+        ends(model, 3)
 
 
 def test_a_stage_that_is_no_layer_is_not_trained() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from difflib import get_close_matches
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,42 +12,68 @@ import numpy as np
 from bench.errors import CheckError
 from bench.execution.check.subject import Subject, named
 from bench.models.backends.base import Array
-from bench.models.cuts import clean_cuts, unknown_stage
+from bench.models.cuts import OUTPUT, clean_cuts, found_stages, labels, stage_ends
 
 CUT_TOLERANCE = 1e-4  # of the greatest value
 
 
 def check_stages(subject: Subject) -> str:
     """Check the stages in the graph alone: nothing is computed."""
-    stages, model = subject.backbone.stages, subject.network.base
-    names = [operation.name for operation in model.operations]
-    if not stages:
-        raise CheckError(f"no stage is declared; name at least the last layer, {names[-1]!r}.")
-    again = {operation.name for operation in subject.own_size.operations}
-    clean = [name for name in clean_cuts(model) if name in again]
-    for stage in stages:
-        _check_known(stage, names, again)
-        _check_clean(stage, names, clean)
-    for earlier, later in pairwise(stages):
-        if earlier == later:
-            raise CheckError(f"stage {later!r} is named twice; name each end once.")
-        if names.index(earlier) > names.index(later):
+    backbone, model = subject.backbone, subject.network.base
+    if not backbone.stages:
+        return _check_found(subject)
+    called, again = ([one.name for one in net.operations] for net in (model, subject.own_size))
+    for stage in backbone.stages:
+        if (stage in called) != (stage in again):
             raise CheckError(
-                f"stage {later!r} comes before {earlier!r} in the network; list the stages from "
-                f"the input towards the output."
+                f"stage {stage!r} has another name when the network is built again: Keras numbers "
+                f"layers that have no name; give its position, "
+                f"{(called if stage in called else again).index(stage)}, or leave `stages` out."
             )
-    if stages[-1] != names[-1]:
+    ends, names = stage_ends(backbone, model), labels(model)
+    clean = clean_cuts(model)
+    for end in ends:
+        if end not in clean:
+            around = [place for place in clean if place < end][-1:]
+            around += [place for place in clean if place > end][:1]
+            raise CheckError(
+                f"stage {names[end]!r} is no clean cut: another branch goes past it. "
+                f"The clean cuts next to it: {named(names[place] for place in around)}."
+            )
+    for earlier, later in pairwise(ends):
+        if earlier == later:
+            raise CheckError(f"stage {names[later]!r} is named twice; name each end once.")
+        if earlier > later:
+            raise CheckError(
+                f"stage {names[later]!r} comes before {names[earlier]!r} in the network; list the "
+                f"stages from the input towards the output."
+            )
+    if ends[-1] != len(names) - 1:
         raise CheckError(
-            f"the last stage is {stages[-1]!r}, but the network ends in {names[-1]!r}; the last "
-            f"stage must be the output."
+            f"the last stage is {names[ends[-1]]!r}, but the network ends in {names[-1]!r}; the "
+            f"last stage must be {OUTPUT!r}."
         )
-    _check_weights(stages, names, model)
-    return f"{len(stages)} stages"
+    _check_weights(ends, names, model)
+    return f"{len(ends)} stages"
+
+
+def _check_found(subject: Subject) -> str:
+    """Check that the same stages are found at both sizes."""
+    found, own = (
+        [labels(net)[end] for end in found_stages(net)]
+        for net in (subject.network.base, subject.own_size)
+    )
+    if found != own:
+        raise CheckError(
+            f"at {subject.backbone.input_size} px the stages end in {named(own)}, at "
+            f"{subject.size} px in {named(found)}; declare `stages`, the same for all sizes."
+        )
+    return f"{len(own)} stages found: {', '.join(own)}"
 
 
 def check_cuts(subject: Subject) -> str:
     """Compare the compiled parts that training uses with the network as it was built."""
-    network, last = subject.network, subject.backbone.stages[-1]
+    network, stages = subject.network, subject.stages
     model = keras.Model(network.image, network.base(network.preprocess(network.image)))
     [whole] = subject.backend.forward(model)(subject.images)
     if not np.isfinite(whole).all() or whole.std(axis=0).max() == 0:
@@ -65,10 +90,10 @@ def check_cuts(subject: Subject) -> str:
             f"greatest value; it must not be random in inference."
         )
     differences = []
-    for stage in subject.backbone.stages:
+    for stage in stages:
         output = subject.at_stages[stage]
-        if stage != last:
-            [output] = subject.backend.forward(network.between(stage, [last]))(output)
+        if stage != stages[-1]:
+            [output] = subject.backend.forward(network.between(stage, stages[-1:]))(output)
         differences.append(_difference(output, whole))
         if differences[-1] > CUT_TOLERANCE:
             raise CheckError(
@@ -78,42 +103,17 @@ def check_cuts(subject: Subject) -> str:
     return f"greatest difference {max(differences):.1e}"
 
 
-def _check_known(stage: str, names: Sequence[str], again: Set[str]) -> None:
-    """Raise where a stage does not have the same name in both builds of the network."""
-    if stage in names and stage in again:
-        return
-    nearest = (get_close_matches(stage, names, n=1, cutoff=0.5) or names[-1:])[0]
-    if stage in names or stage in again or nearest not in again:
-        raise CheckError(
-            f"stage {stage!r} has another name when the network is built again: Keras numbers "
-            f"layers that have no name; give it one in the builder."
-        )
-    raise CheckError(unknown_stage(stage, names))
-
-
-def _check_clean(stage: str, names: Sequence[str], clean: Sequence[str]) -> None:
-    if stage not in clean:
-        place = names.index(stage)
-        around = [name for name in clean if names.index(name) < place][-1:]
-        around += [name for name in clean if names.index(name) > place][:1]
-        raise CheckError(
-            f"stage {stage!r} is no clean cut: another branch goes past it. "
-            f"The clean cuts next to it: {named(around)}."
-        )
-
-
-def _check_weights(stages: Sequence[str], names: Sequence[str], model: Any) -> None:
+def _check_weights(ends: Sequence[int], names: Sequence[str], model: Any) -> None:
     """Raise where a stage has no weights: unfreezing it would train nothing."""
+    layers = {id(layer) for layer in model.layers if layer.weights}
     start = 0
-    for stage in stages:
-        end = names.index(stage) + 1
-        inside = set(names[start:end])
-        if not any(layer.weights for layer in model.layers if layer.name in inside):
+    for end in ends:
+        if not any(id(operation) in layers for operation in model.operations[start : end + 1]):
             raise CheckError(
-                f"stage {stage!r} holds no weights, so nothing would be trained by unfreezing it; "
-                f"leave it out or end the stage before it earlier."
+                f"stage {names[end]!r} holds no weights, so nothing would be trained by unfreezing "
+                f"it; leave it out or end the stage before it earlier."
             )
-        start = end
+        start = end + 1
 
 
 def _difference(found: Array, expected: Array) -> float:

@@ -17,7 +17,7 @@ from keras import layers, ops
 
 from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
-from bench.models.cuts import PIXELS
+from bench.models.cuts import PIXELS, labels, stage_ends
 from bench.models.network import Network, build_head, initialise_head
 from bench.protocol import Head
 from bench.registry import resolve
@@ -72,11 +72,16 @@ class Subject:
         return patches.repeat(side, axis=1).repeat(side, axis=2)[:, : self.size, : self.size]
 
     @cached_property
+    def stages(self) -> list[str]:
+        """Return the labels of the operations at which the stages end."""
+        called = labels(self.network.base)
+        return [called[end] for end in stage_ends(self.backbone, self.network.base)]
+
+    @cached_property
     def at_stages(self) -> dict[str, Array]:
         """Return the outputs at each stage, from pixels, in one pass."""
-        stages = self.backbone.stages
-        outputs = self.backend.forward(self.network.between(PIXELS, stages))(self.images)
-        return dict(zip(stages, outputs, strict=True))
+        outputs = self.backend.forward(self.network.between(PIXELS, self.stages))(self.images)
+        return dict(zip(self.stages, outputs, strict=True))
 
 
 LABELS: Array = np.arange(IMAGES) % 2

@@ -10,7 +10,7 @@ from keras import layers
 from bench.errors import CheckError
 from bench.execution.check.subject import IMAGES, LABELS, Subject, named
 from bench.models.backends.base import Array
-from bench.models.cuts import PIXELS
+from bench.models.cuts import PIXELS, trained_layers
 from bench.models.network import Tail, snapshot
 from bench.protocol import Phase, Unfreeze
 from bench.training.features import Stored
@@ -44,7 +44,7 @@ def check_unfreeze(subject: Subject) -> str:
     tail = network.tail(cut, subject.head, phase)
     before = {layer.name: snapshot(layer.weights) for layer in network.base.layers}
     _train(subject, phase, tail, subject.images if cut == PIXELS else subject.at_stages[cut])
-    stage = _last_stage(network.base, cut)
+    stage = trained_layers(subject.backbone, network.base, phase.unfreeze)
     norms = [x.name for x in stage if isinstance(x, layers.BatchNormalization)]
     expected = {x.name for x in stage if x.trainable_variables} - set(norms)
     changed = {x.name for x in network.base.layers if _changed(x.weights, before[x.name])}
@@ -86,9 +86,3 @@ def _changed(variables: Sequence[Any], before: Sequence[Array]) -> list[str]:
         for variable, old, new in zip(variables, before, snapshot(variables), strict=True)
         if old.tobytes() != new.tobytes()
     ]
-
-
-def _last_stage(model: Any, cut: str) -> list[Any]:
-    names = [operation.name for operation in model.operations]
-    inside = set(names if cut == PIXELS else names[names.index(cut) + 1 :])
-    return [layer for layer in model.layers if layer.name in inside]
