@@ -21,10 +21,11 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench import data as datasets
+from bench.data import preparation
 from bench.data.audit.examination import examine
 from bench.data.audit.result import Audit
 from bench.data.audit.summary import leaked_test_ids
+from bench.data.sources import list_dataset
 from bench.storage.cache import Store
 
 SIZE = 160
@@ -137,8 +138,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         target, store = Path(temporary) / "images", Store(Path(temporary) / "cache")
         planted = plant(arguments.folder, target, arguments.each, arguments.seed)
-        listing = datasets.list_dataset(str(target), store=store)
-        dataset = datasets.prepare(listing, [arguments.size], store=store)
+        listing = list_dataset(str(target), store=store)
+        dataset = preparation.prepare(listing, [arguments.size], store=store)
         found = examine(
             listing,
             dataset,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ours import ROOT, run_bench, timed, write_protocol
 
-from bench import data as datasets
+from bench.data.sources import list_dataset
 from bench.storage.cache import Store
 from bench.storage.records import load_run
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _three_splits(folder: Path, target: Path, work: Path) -> None:
     """Links to the images in the harness' own three splits, so that both sides see the same."""
-    listing = datasets.list_dataset(str(folder), store=Store(work / "listing"))
+    listing = list_dataset(str(folder), store=Store(work / "listing"))
     for split, images in listing.splits.items():
         for image in images:
             link = target / split / listing.classes[image.label] / Path(image.id).name

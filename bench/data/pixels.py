@@ -1,4 +1,5 @@
-"""Decoded images in the store: one uint8 array for each split and size, and how it is found again.
+"""Decoded images in the store: one uint8 array for each split and size, how it is found again, and
+how some of its images are left out.
 
 The address depends on the images' content alone. So a process that only has a `Dataset` read from
 JSON finds the pixels, and two data sets that share a split share its array.
@@ -6,17 +7,22 @@ JSON finds the pixels, and two data sets that share a split share its array.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.decode import DECODE_VERSION
 from bench.data.listing import digest_of
 from bench.errors import DatasetError
-from bench.storage.cache import Entry, NoRoomError, NotKeptError, Store
-from bench.types import Dataset, Split, SplitName
+from bench.storage.cache import Entry, NoRoomError, NotKeptError, Store, forget_pages
+from bench.types import SPLITS, Dataset, Split, SplitName
 
 KIND = "images"
+ROWS = 256  # copied at once
 
 
 def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
@@ -59,3 +65,83 @@ def parts(split: Split, size: int) -> dict[str, Any]:
 def nbytes(count: int, size: int) -> int:
     """Return the size of the array of this many images."""
     return count * size * size * 3
+
+
+def stored(dataset: Dataset, size: int, store: Store) -> bool:
+    """Return whether all splits are in the store at this size."""
+    return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
+
+
+def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
+    """Hash all that can change a figure: classes, labels, content, order and decoding."""
+    lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
+    for split in SPLITS:
+        each = zip(splits[split].labels, splits[split].digests, strict=True)
+        lines += [f"{split} {label} {digest}" for label, digest in each]
+    return digest_of(lines)
+
+
+def leave_out(
+    dataset: Dataset, ids: Collection[str], sizes: Sequence[int], *, store: Store, note: str
+) -> Dataset:
+    """Return `dataset` without the images `ids`, at all `sizes`; `note` says why.
+
+    `DatasetError` where that would leave a class without images.
+    """
+    unwanted = set(ids)
+    splits = dict(dataset.splits)
+    for name, split in dataset.splits.items():
+        kept = np.array([id not in unwanted for id in split.ids])
+        if kept.all():
+            continue
+        _check(dataset, name, kept)
+        rows = np.flatnonzero(kept)
+        splits[name] = Split(
+            ids=tuple(split.ids[row] for row in rows),
+            labels=tuple(split.labels[row] for row in rows),
+            digests=tuple(split.digests[row] for row in rows),
+        )
+        for size in sizes if not store.read_only else ():
+            _copy(dataset, name, splits[name], rows, size, store)
+    return replace(
+        dataset,
+        splits=splits,
+        fingerprint=fingerprint(dataset.classes, splits),
+        notes=(*dataset.notes, note),
+        wrong_extensions=tuple(w for w in dataset.wrong_extensions if w.id not in unwanted),
+    )
+
+
+def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
+    labels = np.asarray(dataset.splits[name].labels)
+    for label, title in enumerate(dataset.classes):
+        if not (kept & (labels == label)).any():
+            raise DatasetError(
+                f"all {(labels == label).sum():,} {name} images of class {title!r} would be left "
+                "out, as copies of images in other splits. Give other images, or --on-leak warn."
+            )
+
+
+def _copy(
+    dataset: Dataset,
+    name: SplitName,
+    split: Split,
+    rows: NDArray[np.intp],
+    size: int,
+    store: Store,
+) -> None:
+    whole = images(dataset, name, size, store)
+    with store.lock(KIND, parts(split, size)), keeping(store):
+        if find(split, size, store) is not None:
+            return
+        pixels = whole.array()
+        writer = store.draft(KIND, whole.description, nbytes(len(rows), size))
+        try:
+            for start in range(0, len(rows), ROWS):
+                writer.append(pixels[rows[start : start + ROWS]])
+                forget_pages(pixels)
+            # The time to decode these images, which a trial from cold caches would take.
+            cost = whole.cost_seconds * len(rows) / len(pixels)
+            writer.commit(parts(split, size), cost)
+        finally:
+            writer.discard()

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.data import pixels
 from bench.data.decode import (
     DECODE_VERSION,
     BadImageError,
@@ -28,7 +27,8 @@ from bench.data.decode import (
     quiet_pillow,
 )
 from bench.data.listing import Listing, Reader, digest_of
-from bench.data.pixels import find, keeping, nbytes, parts
+from bench.data.pixels import KIND as PIXELS
+from bench.data.pixels import fingerprint, keeping, leave_out, nbytes, parts, stored
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Store
 from bench.system.environment import available_cores
@@ -92,6 +92,25 @@ def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset |
     return None if missing else dataset
 
 
+def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store) -> None:
+    """Decode again what was deleted from the store.
+
+    `dataset` is `listing`, prepared earlier, perhaps without some images. `DatasetError` if its
+    files have changed.
+    """
+    if all(stored(dataset, size, store) for size in sizes):
+        return
+    whole = prepare(listing, sizes, store=store)
+    there = {id for split in dataset.splits.values() for id in split.ids}
+    unwanted = [id for split in whole.splits.values() for id in split.ids if id not in there]
+    again = leave_out(whole, unwanted, sizes, store=store, note="")
+    if again.fingerprint != dataset.fingerprint:
+        raise DatasetError(
+            f"the images of {dataset.name} are no longer in the cache {store.root}, and the files "
+            "have changed since the run began. Restore them, or start another run."
+        )
+
+
 def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
     """Return the data set as remembered, and the sizes that are not in the store."""
     outcomes = _remembered(listing, store)
@@ -99,11 +118,6 @@ def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | N
         return None, sizes
     dataset = _dataset(listing, outcomes)
     return dataset, [size for size in sizes if not stored(dataset, size, store)]
-
-
-def stored(dataset: Dataset, size: int, store: Store) -> bool:
-    """Return whether all splits are in the store at this size."""
-    return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
 
 
 def _decode_all(
@@ -120,7 +134,7 @@ def _decode_all(
     try:
         titles = (f"{listing.name} {split} {size} px" for split, size in each)
         rooms = (nbytes(counts[split], size) for split, size in each)
-        drafts = store.drafts(pixels.KIND, list(zip(titles, rooms, strict=True)))
+        drafts = store.drafts(PIXELS, list(zip(titles, rooms, strict=True)))
         writers.update(zip(each, drafts, strict=True))
         # Pillow releases the GIL while it decodes.
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
@@ -268,12 +282,3 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
             if outcomes[id].format
         ),
     )
-
-
-def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
-    """Hash all that can change a figure: classes, labels, content, order and decoding."""
-    lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
-    for split in SPLITS:
-        each = zip(splits[split].labels, splits[split].digests, strict=True)
-        lines += [f"{split} {label} {digest}" for label, digest in each]
-    return digest_of(lines)

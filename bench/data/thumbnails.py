@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from bench.data import pixels
 from bench.storage.cache import Store
 from bench.system.files import write_atomic
 from bench.types import Dataset
@@ -30,8 +31,6 @@ def keep(
 
     If the cache no longer has the pixels there are no pictures, and reports do without.
     """
-    from bench.data import pixels
-
     missing = [place for place in places if not _file(folder, place).exists()]
     if not missing:
         return

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import data as datasets
 from bench import reports
 from bench.analysis.findings import Findings
-from bench.data import thumbnails
+from bench.data import preparation, thumbnails
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
-from bench.data.listing import Listing
+from bench.data.listing import Listing, undecoded
+from bench.data.sources import list_dataset
 from bench.errors import UsageError, reason
 from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
@@ -152,7 +152,7 @@ def prepare(
 
     for text in (*started(settings), *choose_runtimes(request.runtimes)[1]):
         say(text)
-    listing = datasets.list_dataset(
+    listing = list_dataset(
         request.dataset,
         store=store,
         split_seed=request.split_seed,
@@ -195,9 +195,9 @@ def outlook(request: RunRequest, listener: RunListener) -> Planned:
     """Return what `run` would do; nothing is decoded, downloaded or written. Which images are
     unusable, or copies, and which trials are done, is known where an earlier run decoded them."""
     prepared = prepare(request, listener, fetching=False)
-    dataset = datasets.recall(prepared.listing, prepared.sizes, store=prepared.store)
+    dataset = preparation.recall(prepared.listing, prepared.sizes, store=prepared.store)
     if dataset is None:
-        plan = prepared.plan(datasets.undecoded(prepared.listing))
+        plan = prepared.plan(undecoded(prepared.listing))
         found = prepared.outlook(plan, None, decoded=False)
     else:
         trained, audit = _audited(prepared, dataset, listener)
@@ -242,9 +242,9 @@ def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Ru
         plugins=request.plugins,
         packages=request.packages,
     )
-    if datasets.recall(listing, sizes, store=store) is None:
+    if preparation.recall(listing, sizes, store=store) is None:
         executor.build_ahead(first)  # while the images are decoded
-    dataset = datasets.prepare(
+    dataset = preparation.prepare(
         listing,
         sizes,
         store=store,
@@ -265,7 +265,7 @@ def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Ru
         notes=prepared.notes,
         broken_plugins=prepared.broken_plugins,
         files=gate.files(audit, dataset, sizes, store=store),
-        restore=lambda: datasets.restore(listing, trained, sizes, store=store),
+        restore=lambda: preparation.restore(listing, trained, sizes, store=store),
     )
 
     def write_reports() -> Findings:

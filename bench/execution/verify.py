@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import data as datasets
+from bench.data import pixels, preparation
 from bench.data.audit.result import load
-from bench.data.sources import find_source
+from bench.data.sources import find_source, list_dataset
 from bench.errors import (
     BenchError,
     DatasetError,
@@ -254,7 +254,7 @@ def _dataset(run: Run, record: Record, request: RecordedRequest, store: Store) -
                 f"that of TensorFlow Datasets are code, which is not loaded for a run that may be "
                 f"anybody's."
             )
-        listing = datasets.list_dataset(
+        listing = list_dataset(
             request.dataset,
             store=store,
             split_seed=request.split_seed,
@@ -264,11 +264,11 @@ def _dataset(run: Run, record: Record, request: RecordedRequest, store: Store) -
     except NoDatasetError as error:  # the run named it, not this command
         raise DatasetError(str(error)) from error
     sizes = [record.trial.input_size]
-    dataset = datasets.prepare(listing, sizes, store=store)
+    dataset = preparation.prepare(listing, sizes, store=store)
     audited = load(run.folder)
     if audited is not None and audited.dropped:
         # What the run left out then, not what an audit would leave out now: that depends on the
         # size at which it looks, which other backbones of the run decided.
-        dataset = datasets.leave_out(dataset, audited.dropped, sizes, store=store, note="")
+        dataset = pixels.leave_out(dataset, audited.dropped, sizes, store=store, note="")
     check_dataset(dataset, record)
     return dataset

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import data as datasets
+from bench.data import pixels
 from bench.errors import OutOfMemoryError, reason
 from bench.models.backends.base import Array
 from bench.models.network import macs
@@ -93,7 +93,7 @@ class _Setup:
         self.imports = imports
         self.seconds = {"build": self.prepared.seconds}
         self.images: dict[SplitName, Entry] = {
-            split: datasets.images(job.dataset, split, trial.input_size, store) for split in SPLITS
+            split: pixels.images(job.dataset, split, trial.input_size, store) for split in SPLITS
         }
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
         self.frozen = Frozen(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench import data as datasets
+from bench.data import pixels
 from bench.errors import BenchError, reason
 from bench.inference.measuring.pending import BUILDING
 from bench.models.backends.base import Array
@@ -105,7 +105,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
     records.sort(key=lambda record: weights_path(folder, record.trial.key).is_file())
     for record in records:
         listener(StageProgress(record.trial, BUILDING, work="measuring"))
-        datasets.images(job.dataset, "test", record.trial.input_size, store).array().sum()
+        pixels.images(job.dataset, "test", record.trial.input_size, store).array().sum()
         with store.workplace() as place:
             (place / "converted").write_bytes(bytes(1000))
             time.sleep(EPOCH_SECONDS)
@@ -135,8 +135,8 @@ def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
     answers: dict[str, Array] = {}
     for split in SPLITS:
         listener(StageProgress(trial, f"frozen part, {split}"))
-        pixels = datasets.images(job.dataset, split, trial.input_size, store).array()
-        features = _features(store, job, trial, split, pixels)
+        decoded = pixels.images(job.dataset, split, trial.input_size, store).array()
+        features = _features(store, job, trial, split, decoded)
         answers[split] = _answers(features, trial, len(job.dataset.classes))
     epochs = []
     for number in range(1, 4):

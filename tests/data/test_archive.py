@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from trees import Tree
 
-from bench.data import list_dataset, prepare
-from bench.data.sources import archive
+from bench.data.preparation import prepare
+from bench.data.sources import archive, list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.types import SPLITS

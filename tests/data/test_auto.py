@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.data import Listing
-from bench.data.sources import auto
-from bench.data.sources.base import ListingOptions
+from bench.data.listing import Listing
+from bench.data.sources import ListingOptions, auto
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.types import SPLITS

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import list_dataset
 from bench.data.groups import match_groups, read_groups, split_groups
 from bench.data.listing import Listed
+from bench.data.sources import list_dataset
 from bench.data.splits import three_splits
 from bench.errors import DatasetError, UsageError
 from bench.storage.cache import Store

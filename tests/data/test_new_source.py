@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 import bench.data.sources
-from bench import data as datasets
 from bench.cli.main import main
-from bench.data.sources import any_usage
-from bench.data.sources.base import SOURCES
+from bench.data import preparation
+from bench.data.sources import SOURCES, any_usage, list_dataset
 from bench.errors import DatasetError
 from bench.registry import import_modules
 from bench.storage.cache import Store
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.slow  # it loads a framework
 DUMMY = """
 from dataclasses import replace
 
-from bench.data.sources.base import SOURCES, Source
+from bench.data.sources import SOURCES, Source
 from bench.data.sources.demo import list_demo
 
 def list_images(name, options):
@@ -52,9 +51,9 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("dummy")
 def test_a_source_of_one_file_lists_images(store: Store) -> None:
-    listing = datasets.list_dataset("dummy:three", store=store)
+    listing = list_dataset("dummy:three", store=store)
     assert listing.name == "dummy-three"
-    assert datasets.prepare(listing, [32], store=store).classes == ("cats", "dogs")
+    assert preparation.prepare(listing, [32], store=store).classes == ("cats", "dogs")
 
 
 @pytest.mark.usefixtures("dummy")
@@ -74,7 +73,7 @@ def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
     with pytest.raises(
         DatasetError, match="away: needs no_such; install it with `pip install 'no-such'`"
     ):
-        datasets.list_dataset("away:x", store=store)
+        list_dataset("away:x", store=store)
 
 
 def test_the_sources_that_there_are() -> None:

@@ -15,7 +15,10 @@ import pytest
 from PIL import Image
 from trees import Tree
 
-from bench.data import Listing, Reader, images, leave_out, list_dataset, prepare, restore
+from bench.data.listing import Listing, Reader
+from bench.data.pixels import images, leave_out
+from bench.data.preparation import prepare, restore
+from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.storage.entries import size_of

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.data import Listing, images, prepare
-from bench.data.sources.base import ListingOptions
+from bench.data.listing import Listing
+from bench.data.pixels import images
+from bench.data.preparation import prepare
+from bench.data.sources import ListingOptions
 from bench.data.sources.tfds import list_tfds
 from bench.errors import DatasetError
 from bench.storage.cache import Store

@@ -10,7 +10,8 @@ from pathlib import Path
 import tiny
 from plans import execute, plan_of, silent
 
-from bench import data as datasets
+from bench.data import preparation
+from bench.data.sources import list_dataset
 from bench.execution.executors.inline import Inline
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
@@ -45,8 +46,8 @@ def make(
     """Train it; the photographs lie in `home/data`, the run in `home/results/r`."""
     tiny.write_images(home / "data", COUNTS, CLASSES)
     store = Store(home / "cache")
-    listing = datasets.list_dataset(str(home / "data"), store=store)
-    dataset = datasets.prepare(listing, [tiny.SIZE], store=store)
+    listing = list_dataset(str(home / "data"), store=store)
+    dataset = preparation.prepare(listing, [tiny.SIZE], store=store)
     plan = plan_of([BACKBONES["tiny"]], dataset, PROTOCOL, settings, seeds, measuring=measuring)
     folder = home / "results" / "r"
     request = RunRequest(command=("run_bench.py", "--run", "r"), keep_models=keep)

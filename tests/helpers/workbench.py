@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import tiny
 from plans import plan_of
 
-from bench import data as datasets
+from bench.data import preparation
+from bench.data.sources import list_dataset
 from bench.models.backends.base import Array
 from bench.models.backends.base import Backend as KerasBackend
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
@@ -43,8 +44,8 @@ SETTINGS = Settings(weights="random", batch_size=8)
 def make_dataset(folder: Path, store: Store) -> Dataset:
     """40 images to train on, 12 to validate and 16 to test, 20, 6 and 8 of each class."""
     tiny.write_images(folder, {"train": 40, "validation": 12, "test": 16})
-    listing = datasets.list_dataset(str(folder), store=store)
-    return datasets.prepare(listing, [tiny.SIZE], store=store)
+    listing = list_dataset(str(folder), store=store)
+    return preparation.prepare(listing, [tiny.SIZE], store=store)
 
 
 def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Left:

@@ -9,12 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import data as datasets
 from bench.cli import audit_text
 from bench.cli.shared_options import add_cache, add_images
+from bench.data import preparation
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
+from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.system.files import to_json, write_atomic
@@ -43,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Audit a data set and say what was found; an error where a leak is to be one."""
     errors = Console(stderr=True, highlight=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
-    listing = datasets.list_dataset(
+    listing = list_dataset(
         arguments.dataset,
         store=store,
         split_seed=arguments.split_seed,
@@ -61,7 +62,7 @@ def main(arguments: argparse.Namespace) -> int:
                 tasks[stage] = bars.add_task(stage)
             bars.update(tasks[stage], completed=done, total=total)
 
-        dataset = datasets.prepare(
+        dataset = preparation.prepare(
             listing,
             [SIZE],
             store=store,

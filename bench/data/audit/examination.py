@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import data as datasets
+from bench.data import pixels
 from bench.data.audit.copies import MIN_SIMILARITY, Copies, Progress, near_copies
 from bench.data.audit.hashing import EDGE, Thumbnails, blank, thumbnails
 from bench.data.audit.result import SCHEMA, Audit, Balance, BrokenGroup, ImagePair, Located
@@ -108,12 +108,12 @@ def _thumbnails(dataset: Dataset, store: Store, size: int, progress: Progress) -
     found = np.empty((total, EDGE, EDGE), np.uint8)
     done = 0
     for split in SPLITS:
-        pixels = datasets.images(dataset, split, size, store).array()
-        for start, chunk in thumbnails(pixels):
+        decoded = pixels.images(dataset, split, size, store).array()
+        for start, chunk in thumbnails(decoded):
             found[done + start : done + start + len(chunk)] = chunk
-            forget_pages(pixels)
+            forget_pages(decoded)
             progress("looking", done + start + len(chunk), total)
-        done += len(pixels)
+        done += len(decoded)
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from PIL import Image
 
-from bench import data as datasets
+from bench.data import pixels
 from bench.data.audit import summary
 from bench.data.audit.examination import examine
 from bench.data.audit.result import FILE, ImagePair, KeptAudit
@@ -50,7 +50,7 @@ def pass_through(
     dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
     if on_leak == "drop" and dropped:
         note = f"left out of train and validation, as copies of later splits: {len(dropped):,}"
-        dataset = datasets.leave_out(dataset, dropped, sizes, store=store, note=note)
+        dataset = pixels.leave_out(dataset, dropped, sizes, store=store, note=note)
     else:
         dropped = ()
     seconds = time.perf_counter() - begun
@@ -85,7 +85,7 @@ def draw_pairs(
 ) -> tuple[bytes, ...]:
     """Draw one JPEG a pair, its two images next to each other."""
     splits = dataset.splits
-    arrays = {name: datasets.images(dataset, name, size, store).array() for name in splits}
+    arrays = {name: pixels.images(dataset, name, size, store).array() for name in splits}
     places = {
         (name, id): place for name, split in splits.items() for place, id in enumerate(split.ids)
     }

@@ -1,21 +1,57 @@
-"""Data sources, one a file: where images come from.
+"""Data sources: kinds of places that images come from, one a file, and how `--dataset` names them.
 
-A new file in this folder is found by itself: importing this package registers every source.
+A new file in this folder is found by itself: importing this package registers every source, and
+loads nothing heavy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.data.listing import Listing
-from bench.data.sources.base import SOURCES, ListingOptions, Source
-from bench.errors import DatasetError, NoDatasetError
-from bench.registry import import_modules, lacking
+from bench.data.groups import read_groups
+from bench.data.listing import Listing, cautions
+from bench.data.splits import with_limit
+from bench.errors import DatasetError, NoDatasetError, UsageError
+from bench.registry import Registry, import_modules, lacking
 
-__all__ = ["SOURCES", "any_usage", "find_source", "list_images"]
+if TYPE_CHECKING:
+    from bench.storage.cache import Store
 
-import_modules(__name__)
+
+@dataclass(frozen=True)
+class ListingOptions:
+    """What every source is given besides the name of the data set."""
+
+    store: Store
+    split_seed: int
+    report: Callable[[str], None]  # called before steps that may take a while
+    groups: Mapping[str, str] = field(default_factory=dict)  # as a user's file names them
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data source, as its file declares it. Declaring one must import nothing heavy.
+
+    `name` is a keyword ("demo") or, ending in a colon, a prefix ("tfds:"); a source with
+    `matches_path` is recognised by the path that it is given instead.
+    """
+
+    name: str
+    usage: str  # how help texts show it: "tfds:NAME"
+    help: str
+    list_images: Callable[[str, ListingOptions], Listing]  # of the value, without its prefix
+    matches_path: Callable[[Path], bool] | None = None
+    own_images: bool = True  # the user's own: `--groups` may name them
+    modules: tuple[str, ...] = ()  # that it needs besides the core
+    install: str = ""  # what to `pip install` to have them
+    loads_code: Callable[[str], bool] = lambda name: False  # whether a value may run foreign code
+
+
+SOURCES: Registry[Source] = Registry("data source")
 
 
 def any_usage() -> str:
@@ -40,9 +76,33 @@ def find_source(value: str) -> tuple[Source, str]:
     raise NoDatasetError(f"no data set {value!r}.{hint} Give {any_usage()}.")
 
 
-def list_images(value: str, options: ListingOptions) -> Listing:
-    """List the images of the data set that `value` names."""
+def list_dataset(
+    value: str,
+    *,
+    store: Store,
+    split_seed: int = 0,
+    limit: int | None = None,
+    groups: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Listing:
+    """List the images that a value of `--dataset` names, each in its split; decode nothing.
+
+    `split_seed` decides what is carved and which images a limit keeps. It is separate from the
+    training seed, so that all training seeds are tested on the same images. `limit` allows at most
+    that many training images and cuts the other splits in the same proportion; classes are
+    balanced. `groups` is a file that says which images belong together: carving keeps each group in
+    one split. `say` is called before steps that may take a while.
+    """
     source, name = find_source(value)
+    if groups is not None and not source.own_images:
+        raise UsageError(f"--groups {groups} names images of yours; give them with --dataset.")
+    named = {} if groups is None else read_groups(groups)
     if missing := lacking("data source", source):
         raise DatasetError(missing)
-    return source.list_images(name, options)
+    listing = source.list_images(name, ListingOptions(store, split_seed, say, named))
+    if limit is not None:
+        listing = with_limit(listing, limit, split_seed)
+    return replace(listing, warnings=cautions(listing))
+
+
+import_modules(__name__)

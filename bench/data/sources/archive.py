@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from bench.data.listing import Listing, Reader, safe_name
-from bench.data.sources.base import SOURCES, ListingOptions, Source
+from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
 from bench.errors import DatasetError
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data.listing import Listing
-from bench.data.sources.base import SOURCES, ListingOptions, Source
+from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.demo import list_demo
 from bench.data.sources.tfds import NotPreparedError, can_download, find_builder, list_tfds
 from bench.data.splits import with_counts

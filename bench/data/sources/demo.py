@@ -10,7 +10,7 @@ import hashlib
 from random import Random
 
 from bench.data.listing import Listed, Listing
-from bench.data.sources.base import SOURCES, Source
+from bench.data.sources import SOURCES, Source
 from bench.types import SPLITS, SplitName
 
 VERSION = 1  # raise it with any change to the drawings: cached pictures are drawn again

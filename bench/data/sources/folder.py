@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of, safe_name
-from bench.data.sources.base import SOURCES, Source
+from bench.data.sources import SOURCES, Source
 from bench.data.splits import NO_GROUPS, three_splits
 from bench.errors import DatasetError
 from bench.types import SPLITS, SplitName

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of, safe_name
-from bench.data.sources.base import SOURCES, ListingOptions, Source
+from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import SPLIT_FOLDERS
 from bench.data.sources.tfrecord import TFRecords
 from bench.data.splits import three_splits

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import data as datasets
+from bench.data import pixels
 from bench.inference.measuring.memory import MemoryUse
 from bench.inference.measuring.pending import STANDS_IN, with_results
 from bench.inference.runtimes.base import ModelSource
@@ -105,7 +105,7 @@ def record_corrupted(
     def answer(rows: Rows) -> Array:
         return probabilities(predict(forward, rows))
 
-    images = datasets.images(job.dataset, "test", record.trial.input_size, store).array()
+    images = pixels.images(job.dataset, "test", record.trial.input_size, store).array()
     labels = np.asarray(job.dataset.splits["test"].labels, dtype=np.int64)
     found = robustness.measure(images, labels, answer, progress)
     arrays = Evidence(record, run.dataset.classes, run.folder).arrays

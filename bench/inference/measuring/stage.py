@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bench import data as datasets
+from bench.data import pixels
 from bench.errors import reason
 from bench.inference.measuring.deployment import Deployment, deploy
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
@@ -161,8 +161,8 @@ class _Stage:
     ) -> Model:
         begun = time.perf_counter()
         trial = records[0].trial
-        train = datasets.images(self.job.dataset, "train", trial.input_size, self.store).array()
-        test = datasets.images(self.job.dataset, "test", trial.input_size, self.store).array()
+        train = pixels.images(self.job.dataset, "train", trial.input_size, self.store).array()
+        test = pixels.images(self.job.dataset, "test", trial.input_size, self.store).array()
         classifier = rebuild(run, records[0]).classifier()
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:

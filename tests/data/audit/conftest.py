@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import data as datasets
+from bench.data import preparation
 from bench.data.listing import Listing
+from bench.data.sources import list_dataset
 from bench.storage.cache import Store
 from bench.types import Dataset
 
@@ -57,7 +58,7 @@ def prepared(store: Store) -> Prepared:
     """A folder as the audit gets it."""
 
     def prepare(folder: Path) -> tuple[Dataset, Listing]:
-        listing = datasets.list_dataset(str(folder), store=store)
-        return datasets.prepare(listing, [SIZE], store=store), listing
+        listing = list_dataset(str(folder), store=store)
+        return preparation.prepare(listing, [SIZE], store=store), listing
 
     return prepare

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bench import data as datasets
 from bench.cli.commands import audit_command
+from bench.data import pixels, preparation
 from bench.data.audit import gate
 from bench.data.audit.examination import examine
 from bench.data.audit.result import Audit, load
 from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop
 from bench.data.decode import format_of
 from bench.data.listing import Listing
+from bench.data.sources import list_dataset
 from bench.errors import BenchError, DatasetError
 from bench.storage.cache import Store
 from bench.system.files import from_json, to_json, write_atomic
@@ -196,8 +197,8 @@ def test_dropping_takes_copies_out_of_train_and_leaves_the_files(
     note = "left out of train and validation, as copies of later splits: 2"
     assert trained.notes == (*dataset.notes, note)
     assert sorted(faulty.rglob("*")) == files
-    before = dict(zip(dataset.splits["train"].ids, pixels(dataset, store), strict=True))
-    after = dict(zip(trained.splits["train"].ids, pixels(trained, store), strict=True))
+    before = dict(zip(dataset.splits["train"].ids, _train_pixels(dataset, store), strict=True))
+    after = dict(zip(trained.splits["train"].ids, _train_pixels(trained, store), strict=True))
     assert all((after[id] == before[id]).all() for id in after)
     # What is left has no leak.
     _, again = gate.pass_through(listing, trained, [SIZE], store=store, on_leak="fail")
@@ -217,8 +218,8 @@ def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: St
     table.write_text(
         "image,group\ntrain/cats/0.png,tom\ntest/cats/1.png,tom\ntrain/dogs/3.png,rex\n"
     )
-    listing = datasets.list_dataset(str(folder), store=store, groups=table)
-    dataset = datasets.prepare(listing, [SIZE], store=store)
+    listing = list_dataset(str(folder), store=store, groups=table)
+    dataset = preparation.prepare(listing, [SIZE], store=store)
     trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
     assert [group.name for group in kept.audit.broken_groups] == ["tom"]
     assert kept.leaked == ("test/cats/1.png",)
@@ -226,8 +227,8 @@ def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: St
     assert "train/cats/0.png" not in trained.splits["train"].ids
 
 
-def pixels(dataset: Dataset, store: Store) -> np.ndarray:
-    return datasets.images(dataset, "train", SIZE, store).array()
+def _train_pixels(dataset: Dataset, store: Store) -> np.ndarray:
+    return pixels.images(dataset, "train", SIZE, store).array()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 import tiny
 from plans import execute, plan_of, silent
 
-from bench import data as datasets
+from bench.data import preparation
+from bench.data.sources import list_dataset
 from bench.execution.executors.inline import Inline
 from bench.execution.plan import Plan
 from bench.execution.request import RunRequest
@@ -36,8 +37,8 @@ def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[[Meas
     tiny.write_images(tmp_path / "data", {"train": 24, "validation": 8, "test": 10})
     weights = tmp_path / "tiny.weights.h5"
     tiny.build((tiny.SIZE, tiny.SIZE, 3)).save_weights(weights)
-    listing = datasets.list_dataset(str(tmp_path / "data"), store=store)
-    dataset = datasets.prepare(listing, [tiny.SIZE], store=store)
+    listing = list_dataset(str(tmp_path / "data"), store=store)
+    dataset = preparation.prepare(listing, [tiny.SIZE], store=store)
 
     def plan(measuring: Measuring) -> Plan:
         settings = Settings(weights=str(tmp_path))
