@@ -22,9 +22,8 @@ from pathlib import Path
 from PIL import Image, ImageEnhance, ImageOps
 
 from bench.data import preparation
-from bench.data.audit.examination import examine
-from bench.data.audit.result import Audit
-from bench.data.audit.summary import leaked_test_ids
+from bench.data.audit.gate import examine
+from bench.data.audit.result import Audit, leaked_test_ids
 from bench.data.sources import list_dataset
 from bench.storage.cache import Store
 

@@ -24,8 +24,8 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.audit.examination import examine
-from bench.data.audit.summary import leaked_test_ids
+from bench.data.audit.gate import examine
+from bench.data.audit.result import leaked_test_ids
 from bench.data.listing import Listing
 from bench.data.pixels import KIND, nbytes, parts
 from bench.data.sources.demo import DemoReader

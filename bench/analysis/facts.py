@@ -17,7 +17,7 @@ from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.format import counted
 from bench.analysis.scores import RANDOM_INIT
-from bench.data.audit import summary
+from bench.data.audit.result import outcome_text
 from bench.protocol import Phase
 from bench.storage.run_folder import RunProtocol
 from bench.types import SPLITS, Record
@@ -69,7 +69,7 @@ def warnings(findings: Findings) -> list[str]:
             f"{counted(len(run.dataset.excluded), 'image')} could not be used and left out; see "
             f"the end of report.md."
         )
-    if findings.audit is not None and (leak := summary.outcome(findings.audit)):
+    if findings.audit is not None and (leak := outcome_text(findings.audit)):
         found.append(f"{leak}.")
     found += _stopped_at_the_limit(findings)
     found += _depending_on_the_rate(findings)

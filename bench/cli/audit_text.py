@@ -7,9 +7,17 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.format import counted
-from bench.data.audit import summary
-from bench.data.audit.result import Audit, Balance, ImagePair, Located
-from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
+from bench.data.audit.result import (
+    NO_LEAK,
+    UNEVEN,
+    Audit,
+    Balance,
+    ImagePair,
+    Located,
+    leak_text,
+    train_ids_to_drop,
+    validation_ids_to_drop,
+)
 from bench.types import SPLITS
 
 SHOWN = 20
@@ -56,7 +64,7 @@ def _show_counts(console: Console, found: Audit) -> None:
     _say(console, "groups", f"{len(found.broken_groups):,} in several splits")
     _say(console, "unusable", counted(len(found.excluded), "image"))
     _say(console, "extensions", f"{len(found.wrong_extensions):,} wrong")
-    uneven = [balance for balance in found.balance if balance.ratio >= summary.UNEVEN]
+    uneven = [balance for balance in found.balance if balance.ratio >= UNEVEN]
     ratios = ", ".join(f"{balance.split} {balance.ratio:.1f}" for balance in uneven)
     _say(console, "balance", f"largest over smallest: {ratios}" if uneven else "even classes")
     for balance in uneven:
@@ -90,7 +98,7 @@ def _named(image: Located, classes: tuple[str, ...]) -> str:
 
 
 def _show_verdict(console: Console, found: Audit) -> None:
-    leak = summary.leak(found)
+    leak = leak_text(found)
     if leak:
         train, validation = train_ids_to_drop(found), validation_ids_to_drop(found)
         advice = (
@@ -102,7 +110,7 @@ def _show_verdict(console: Console, found: Audit) -> None:
         pairs = counted(len(found.conflicts), "pair")
         _say(console, "verdict", f"{pairs} with two labels", "red")
     if not leak and not found.conflicts:
-        _say(console, "verdict", f"{summary.NO_LEAK}; no picture has two labels", "green")
+        _say(console, "verdict", f"{NO_LEAK}; no picture has two labels", "green")
 
 
 def _say(console: Console, title: str, text: str, style: str = "none") -> None:

@@ -7,8 +7,7 @@ from rich.table import Table
 
 from bench.analysis.format import counted
 from bench.cli.display import human_seconds
-from bench.data.audit import summary
-from bench.data.audit.result import KeptAudit
+from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.events import Planned
 from bench.execution.schedule import make_schedule
 from bench.training.robustness import passes as robustness_passes
@@ -58,11 +57,11 @@ def show_audit(console: Console, kept: KeptAudit | None) -> None:
     """A line for the leak, and one for all else; where the figures come from is in the report."""
     if kept is None:
         return
-    leak = summary.outcome(kept)
+    leak = outcome_text(kept)
     took = f"{kept.seconds:.1f} s"
-    text = f"audit     {leak or summary.NO_LEAK} ({took})"
+    text = f"audit     {leak or NO_LEAK} ({took})"
     console.print(text, style="red" if leak else "", markup=False, soft_wrap=True)
-    if others := list(summary.others(kept.audit)):
+    if others := list(other_findings(kept.audit)):
         text = f"audit     also {', '.join(others)}; report.md tells more"
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 

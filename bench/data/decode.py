@@ -2,8 +2,8 @@
 
 What Pillow can read is turned upright, converted to 8-bit RGB and resized; what it cannot read
 completely is refused with a reason. Decoders differ (by up to 4/255 for JPEG, 23/255 for resizing),
-so all that affects a pixel is in this file, under one version number. The format by a file's first
-bytes is here too: a file whose extension is wrong is decoded all the same, but reported.
+so all that affects a pixel is in this file, under one version number. A file whose extension is
+wrong is decoded all the same, but reported.
 """
 
 from __future__ import annotations
@@ -169,48 +169,16 @@ def _to_grey(image: Image.Image, top: int | None) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-# The first bytes of each format, and at which offset they are.
-SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
-    ("JPEG", 0, b"\xff\xd8\xff"),
-    ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
-    ("GIF", 0, b"GIF8"),
-    ("WebP", 8, b"WEBP"),
-    ("TIFF", 0, b"II*\0"),
-    ("TIFF", 0, b"MM\0*"),
-    ("AVIF", 4, b"ftypavi"),
-    ("JPEG 2000", 4, b"jP  \r\n\x87\n"),
-    ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
-    ("QOI", 0, b"qoif"),
-    ("ICO", 0, b"\0\0\1\0"),
-    ("BMP", 0, b"BM"),
-    *(("PNM", 0, b"P%d" % number) for number in range(1, 7)),
-)
 # TGA and PCX have no reliable signature; their extensions are not checked.
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "GIF": (".gif",),
-    "WebP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "AVIF": (".avif",),
-    "JPEG 2000": (".jp2",),
-    "QOI": (".qoi",),
-    "ICO": (".ico",),
-    "BMP": (".bmp",),
-    "PNM": (".ppm", ".pgm", ".pbm", ".pnm"),
-}
-EXTENSIONS = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
-
-
-def format_of(data: bytes) -> str | None:
-    """Return the format by the first bytes, if they are known."""
-    for name, start, signature in SIGNATURES:
-        if data.startswith(signature, start):
-            return name
-    return None
+UNCHECKED = ("TGA", "PCX")
+TITLES = {"WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "PNM", "MPO": "JPEG"}
 
 
 def mismatched_format(id: str, data: bytes) -> str:
     """Return the real format of an image whose file extension is wrong; "" if it is right."""
-    said, found = EXTENSIONS.get(PurePosixPath(id).suffix.lower()), format_of(data)
-    return "" if said is None or found in (None, said) else str(found)
+    said = Image.registered_extensions().get(PurePosixPath(id).suffix.lower(), "")
+    if said not in FORMATS or said in UNCHECKED:
+        return ""
+    found = Image.open(io.BytesIO(data), formats=_formats()).format or said
+    title = TITLES.get(found, found)
+    return "" if title == TITLES.get(said, said) else title

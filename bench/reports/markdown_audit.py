@@ -8,8 +8,14 @@ from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import Estimate, leaks
-from bench.data.audit import summary
-from bench.data.audit.result import BrokenGroup, KeptAudit, Located
+from bench.data.audit.result import (
+    NO_LEAK,
+    BrokenGroup,
+    KeptAudit,
+    Located,
+    other_findings,
+    outcome_text,
+)
 from bench.reports.figures import Picture
 from bench.reports.markdown_parts import table
 from bench.types import SPLITS
@@ -34,8 +40,8 @@ def alone(kept: KeptAudit) -> str:
 
 def _said(kept: KeptAudit) -> Iterator[str]:
     found = kept.audit
-    yield safe(summary.outcome(kept) or summary.NO_LEAK, LONG) + "."
-    others = [*summary.others(found), *found.notes]
+    yield safe(outcome_text(kept) or NO_LEAK, LONG) + "."
+    others = [*other_findings(found), *found.notes]
     if others:
         yield "\n".join(f"- {safe(other, LONG)}" for other in others)
 

@@ -97,7 +97,7 @@ def test_pixels_and_labels_agree_in_both_formats(
     builder.download_and_prepare(file_format=file_format)
     said: list[str] = []
     listing = list_tfds("tiny_colours", ListingOptions(store, 0, said.append), folder)
-    assert said == ["reading the labels of tiny_colours/1.0.0: 12 images"]
+    assert said == ["Reading the labels of tiny_colours/1.0.0: 12 images"]
     assert listing.name == "tfds-tiny_colours"
     assert listing.classes == ("zebra", "ant")
     assert sizes(listing) == [8, 2, 2]  # 15 % of 6 is 0.9, so one of each class

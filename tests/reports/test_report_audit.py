@@ -20,9 +20,9 @@ from bench.data.audit.result import (
     ImagePair,
     KeptAudit,
     Located,
+    leaked_test_ids,
     load,
 )
-from bench.data.audit.summary import leaked_test_ids
 from bench.errors import BenchError
 from bench.system.files import to_json, write_atomic
 from bench.types import OnLeak, WrongExtension

@@ -13,8 +13,7 @@ from bench.cli import audit_text
 from bench.cli.shared_options import add_cache, add_images
 from bench.data import preparation
 from bench.data.audit import gate
-from bench.data.audit.result import KeptAudit
-from bench.data.audit.summary import train_ids_to_drop, validation_ids_to_drop
+from bench.data.audit.result import KeptAudit, train_ids_to_drop, validation_ids_to_drop
 from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store

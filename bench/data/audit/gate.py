@@ -1,30 +1,61 @@
-"""The audit before a run: its findings decide whether, and on which images, to train."""
+"""The audit before a run: its findings decide whether, and on which images, to train.
+
+They are cached by the content of the images:
+
+the same file       by the digests from preparation
+near copies         thumbnails -> hashes -> candidates -> similarity -> above the threshold
+everything else     balance, broken groups; undecodable images and wrong extensions
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data import pixels
-from bench.data.audit import summary
-from bench.data.audit.examination import examine
-from bench.data.audit.result import FILE, ImagePair, KeptAudit
-from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop, validation_ids_to_drop
-from bench.data.listing import Listing
+from bench.data.audit.copies import MIN_SIMILARITY, Copies, Progress, near_copies
+from bench.data.audit.hashing import EDGE, Thumbnails, blank, thumbnails
+from bench.data.audit.result import (
+    FILE,
+    SCHEMA,
+    Audit,
+    Balance,
+    BrokenGroup,
+    ImagePair,
+    KeptAudit,
+    Located,
+    leak_text,
+    leaked_test_ids,
+    train_ids_to_drop,
+    validation_ids_to_drop,
+)
+from bench.data.audit.search import NEAREST
+from bench.data.listing import Listing, digest_of
 from bench.errors import DatasetError
-from bench.storage.cache import Store
-from bench.system.files import to_json
-from bench.types import Dataset, OnLeak
+from bench.storage.cache import Draft, NotKeptError, Store, forget_pages
+from bench.system.files import from_json, to_json
+from bench.types import SPLITS, Dataset, OnLeak
 
 MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown
 SHOWN = 24  # pairs of which a picture is kept
+SIDE = 128  # pixels of one image of a picture
+GAP = 4
+QUALITY = 80  # a picture takes about 8 kB
+
+KIND = "audit"
+VERSION = 3  # raise it with any change that may change a finding: cached audits are repeated
+ROOM_FOR_AN_IMAGE = 1000  # bytes of JSON, about, if every image is in a pair
+CROWDED_SHARE = 0.05
+ALIKE_SHARE = 0.2
 
 NONE = "the images were not audited (--no-audit): copies of test images may be in train"
-
-Progress = Callable[[str, int, int], None]
 
 
 def pass_through(
@@ -45,7 +76,7 @@ def pass_through(
     leaked = leaked_test_ids(found)
     if leaked and on_leak == "fail":
         raise DatasetError(
-            f"{summary.leak(found)}. Take them out, or give --on-leak drop to train without them."
+            f"{leak_text(found)}. Take them out, or give --on-leak drop to train without them."
         )
     dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
     if on_leak == "drop" and dropped:
@@ -75,11 +106,6 @@ def files(
     return {FILE: to_json(kept).encode(), **pictures}
 
 
-EDGE = 128  # pixels of one image
-GAP = 4
-QUALITY = 80  # a pair takes about 8 kB
-
-
 def draw_pairs(
     pairs: Sequence[ImagePair], dataset: Dataset, store: Store, *, size: int
 ) -> tuple[bytes, ...]:
@@ -91,12 +117,163 @@ def draw_pairs(
     }
     drawn = []
     for pair in pairs:
-        both = Image.new("RGB", (2 * EDGE + GAP, EDGE), "white")
+        both = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
         for side, image in enumerate((pair.first, pair.second)):
-            pixels = arrays[image.split][places[image.split, image.id]]
-            small = Image.fromarray(pixels).resize((EDGE, EDGE), Image.Resampling.LANCZOS)
-            both.paste(small, (side * (EDGE + GAP), 0))
+            found = arrays[image.split][places[image.split, image.id]]
+            small = Image.fromarray(found).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            both.paste(small, (side * (SIDE + GAP), 0))
         data = io.BytesIO()
         both.save(data, "JPEG", quality=QUALITY, optimize=True)
         drawn.append(data.getvalue())
     return tuple(drawn)
+
+
+def examine(
+    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: Progress
+) -> Audit:
+    """Audit a prepared data set; the result is cached by the content of its images."""
+    parts = {
+        "version": VERSION,
+        "size": size,
+        "fingerprint": dataset.fingerprint,
+        "images": digest_of(id for split in SPLITS for id in dataset.splits[split].ids),
+        "excluded": digest_of(f"{image.id}\t{image.reason}" for image in dataset.excluded),
+        "groups": digest_of(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
+    }
+
+    made: list[Audit] = []
+
+    def fill(draft: Draft) -> None:
+        made.append(_examine(listing, dataset, store, size, progress))
+        draft.append(np.frombuffer(to_json(made[0]).encode(), np.uint8))
+
+    room = ROOM_FOR_AN_IMAGE * sum(len(split) for split in dataset.splits.values())
+    try:
+        entry = store.make(KIND, parts, f"{dataset.name} audit", room, fill)
+    except NotKeptError:
+        return made[0] if made else _examine(listing, dataset, store, size, progress)
+    found = from_json(entry.array().tobytes(), Audit)
+    # The same images may have been audited under another name.
+    return dataclasses.replace(found, dataset=dataset.name)
+
+
+def _examine(
+    listing: Listing, dataset: Dataset, store: Store, size: int, progress: Progress
+) -> Audit:
+    images = [
+        Located(id, split, label)
+        for split in SPLITS
+        for id, label in zip(dataset.splits[split].ids, dataset.splits[split].labels, strict=True)
+    ]
+    firsts, exact = _same_files(images, [d for s in SPLITS for d in dataset.splits[s].digests])
+    small = _thumbnails(dataset, store, size, progress)
+    telling = firsts[~blank(small[firsts])]
+    copies = near_copies(small[telling], progress)
+    near = _near_pairs([images[number] for number in telling], copies)
+    return Audit(
+        schema=SCHEMA,
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        classes=dataset.classes,
+        images={split: len(dataset.splits[split]) for split in SPLITS},
+        threshold=round(copies.threshold, 3),
+        compared=copies.compared,
+        pairs=tuple(sorted((*exact, *near), key=_harm)),
+        broken_groups=_broken_groups(images, listing.groups),
+        balance=tuple(_balance(dataset)),
+        excluded=dataset.excluded,
+        wrong_extensions=dataset.wrong_extensions,
+        notes=tuple(_notes(copies, near, len(telling), len(firsts) - len(telling))),
+    )
+
+
+def _same_files(
+    images: Sequence[Located], digests: Sequence[str]
+) -> tuple[NDArray[np.intp], list[ImagePair]]:
+    """Return the first place of each file, and each further one paired with it."""
+    first: dict[str, int] = {}
+    pairs = []
+    for number, (image, digest) in enumerate(zip(images, digests, strict=True)):
+        known = first.setdefault(digest, number)
+        if known != number:
+            pairs.append(ImagePair(images[known], image, "exact", 1.0))
+    return np.array(list(first.values()), np.intp), pairs
+
+
+def _thumbnails(dataset: Dataset, store: Store, size: int, progress: Progress) -> Thumbnails:
+    total = sum(len(dataset.splits[split]) for split in SPLITS)
+    found = np.empty((total, EDGE, EDGE), np.uint8)
+    done = 0
+    for split in SPLITS:
+        decoded = pixels.images(dataset, split, size, store).array()
+        for start, chunk in thumbnails(decoded):
+            found[done + start : done + start + len(chunk)] = chunk
+            forget_pages(decoded)
+            progress("looking", done + start + len(chunk), total)
+        done += len(decoded)
+    return found
+
+
+def _near_pairs(images: Sequence[Located], copies: Copies) -> list[ImagePair]:
+    pairs = copies.pairs
+    columns = zip(pairs.query, pairs.target, copies.similarity, pairs.mirrored, strict=True)
+    return [
+        ImagePair(images[first], images[second], "near", round(float(similar), 3), bool(mirrored))
+        for first, second, similar, mirrored in columns
+    ]
+
+
+def _harm(pair: ImagePair) -> tuple[bool, bool, float, str, str]:
+    return (
+        not pair.conflicting,
+        not pair.across,
+        -pair.similarity,
+        pair.first.id,
+        pair.second.id,
+    )
+
+
+def _broken_groups(images: Sequence[Located], groups: Mapping[str, str]) -> tuple[BrokenGroup, ...]:
+    members: dict[str, list[Located]] = defaultdict(list)
+    for image in images:
+        if image.id in groups:
+            members[groups[image.id]].append(image)
+    return tuple(
+        BrokenGroup(name, tuple(found))
+        for name, found in sorted(members.items())
+        if len({image.split for image in found}) > 1
+    )
+
+
+def _balance(dataset: Dataset) -> Iterator[Balance]:
+    for name, split in dataset.splits.items():
+        counts = Counter(split.labels)
+        yield Balance(name, tuple(counts[label] for label in range(len(dataset.classes))))
+
+
+def _notes(copies: Copies, near: Sequence[ImagePair], images: int, blanks: int) -> Iterator[str]:
+    """Return what a reader must know before trusting the pairs, or their absence."""
+    if blanks:
+        yield f"{blanks:,} images are blank or nearly so; of these, only equal files are found"
+    if copies.upside_down:
+        yield (
+            f"at least {copies.upside_down:,} images have an upside-down copy: such copies are not "
+            "among the pairs. Remove images made by augmentation"
+        )
+    if copies.threshold > MIN_SIMILARITY:
+        yield (
+            f"the images are very similar: some that are not copies agree to "
+            f"{copies.threshold:.2f}. Only copies above that are found; crops and other strong "
+            "changes may be missed"
+        )
+    if copies.crowded > CROWDED_SHARE * images:
+        yield (
+            f"{copies.crowded:,} images have hashes similar to more than {NEAREST} others; only "
+            f"the nearest {NEAREST} of each were compared, so copies may be missed"
+        )
+    paired = len({image.id for pair in near for image in (pair.first, pair.second)})
+    if paired > ALIKE_SHARE * images:
+        yield (
+            f"{paired / images:.0%} of the images have a near copy: frames of videos, or images "
+            "that are naturally similar. Look at the pairs before dropping any"
+        )

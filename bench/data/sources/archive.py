@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import stat
 import zipfile
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from bench.data.listing import Listing, Reader, safe_name
 from bench.data.sources import SOURCES, ListingOptions, Source
@@ -51,21 +48,23 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = store.root / EXTRACTED / digest
     store.pin(EXTRACTED, digest)
-    with store.lock(EXTRACTED, {"sha256": digest}):
+    with store.lock(EXTRACTED, {"sha256": digest}), ExitStack() as stack:
         checksums = _checksums(folder)
-        if checksums is None:
-            if store.read_only:  # where nothing is to be written, the names are enough
-                with _opened(path) as (_, members):
-                    folder = packed_folder(place for _, place in members)
-            else:
-                checksums = _extract(path, folder, options)
-    listing = list_folder(
-        folder,
-        split_seed=options.split_seed,
-        groups=options.groups,
-        name=safe_name(path.stem),
-        identity=f"zip {digest}",
-    )
+        if checksums is None and store.read_only:  # the names are enough
+            folder = stack.enter_context(store.workplace())
+            _, members = stack.enter_context(_opened(path))
+            for _, place in members:
+                (folder / place).parent.mkdir(parents=True, exist_ok=True)
+                (folder / place).touch()
+        elif checksums is None:
+            checksums = _extract(path, folder, options)
+        listing = list_folder(
+            folder,
+            split_seed=options.split_seed,
+            groups=options.groups,
+            name=safe_name(path.stem),
+            identity=f"zip {digest}",
+        )
     files = listing.reader
     if checksums is None or not isinstance(files, FolderReader):
         return listing
@@ -206,35 +205,6 @@ def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> N
     # the size that the archive states, which was checked.
     with archive.open(member) as source, target.open("xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
-
-
-def packed_folder(files: Iterable[PurePosixPath]) -> Path:
-    """Return the top folder of a tree of `files`, which are relative to it."""
-    inside: dict[PurePosixPath, set[PurePosixPath]] = defaultdict(set)
-    for file in files:
-        path = file
-        for parent in file.parents:
-            inside[parent].add(path)
-            path = parent
-    numbers = {folder: number for number, folder in enumerate(inside)}
-
-    class Packed(PurePosixPath):
-        def iterdir(self) -> Iterator[Packed]:
-            return (self / path.name for path in inside[PurePosixPath(self)])
-
-        def is_dir(self) -> bool:
-            return PurePosixPath(self) in numbers
-
-        def is_file(self) -> bool:
-            return not self.is_dir()
-
-        def stat(self) -> os.stat_result:
-            """Describe a folder; a file looks like one that cannot be opened."""
-            number = numbers.get(PurePosixPath(self))
-            mode = stat.S_IFSOCK if number is None else stat.S_IFDIR
-            return os.stat_result((mode, number or 0, *[0] * 8))
-
-    return cast(Path, Packed())
 
 
 SOURCES.add(

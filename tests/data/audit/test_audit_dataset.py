@@ -17,10 +17,9 @@ from PIL import Image, ImageOps
 from bench.cli.commands import audit_command
 from bench.data import pixels, preparation
 from bench.data.audit import gate
-from bench.data.audit.examination import examine
-from bench.data.audit.result import Audit, load
-from bench.data.audit.summary import leaked_test_ids, train_ids_to_drop
-from bench.data.decode import format_of
+from bench.data.audit.gate import examine
+from bench.data.audit.result import Audit, leaked_test_ids, load, train_ids_to_drop
+from bench.data.decode import mismatched_format
 from bench.data.listing import Listing
 from bench.data.sources import list_dataset
 from bench.errors import BenchError, DatasetError
@@ -232,18 +231,19 @@ def _train_pixels(dataset: Dataset, store: Store) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("data", "name"),
+    ("kind", "own", "name"),
     [
-        (b"\x89PNG\r\n\x1a\n....", "PNG"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
-        (b"\0\0\0\x20ftypavif", "AVIF"),
-        (b"P6\n2 2\n255\n", "PNM"),
-        (b"", None),
-        (b"<html>", None),
+        ("PNG", "a.png", "PNG"),
+        ("WEBP", "a.webp", "WebP"),
+        ("JPEG2000", "a.jp2", "JPEG 2000"),
+        ("PPM", "a.pgm", "PNM"),
     ],
 )
-def test_first_bytes_tell_the_format(data: bytes, name: str | None):
-    assert format_of(data) == name
+def test_the_content_tells_the_format(kind: str, own: str, name: str):
+    buffer = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(buffer, kind)
+    named = {id: mismatched_format(id, buffer.getvalue()) for id in (own, "a.JPG", "a.tga", "a")}
+    assert named == {own: "", "a.JPG": name, "a.tga": "", "a": ""}
 
 
 def arguments(folder: Path, store: Store, **changed: object) -> argparse.Namespace:

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 
-from bench.data.audit import summary
 from bench.data.audit.result import (
     SCHEMA,
     Audit,
@@ -15,10 +14,11 @@ from bench.data.audit.result import (
     ImagePair,
     KeptAudit,
     Located,
-)
-from bench.data.audit.summary import (
     clusters,
+    leak_text,
     leaked_test_ids,
+    other_findings,
+    outcome_text,
     train_ids_to_drop,
     validation_ids_to_drop,
 )
@@ -118,16 +118,16 @@ def kept(audit: Audit, dropped: tuple[str, ...] = ()) -> KeptAudit:
 def test_the_leak_in_words():
     found = audit_of(exact(TRAIN[0], TEST[3]))
     what = "1 of 4 test images (25.0%) have a copy in train or validation, as test/3 of train/0"
-    assert summary.leak(found) == what
-    assert summary.outcome(kept(found)) == f"{what}; --on-leak drop leaves these out of train"
+    assert leak_text(found) == what
+    assert outcome_text(kept(found)) == f"{what}; --on-leak drop leaves these out of train"
     told = f"{what}; left out of train and validation for it: 1"
-    assert summary.outcome(kept(found, ("train/0",))) == told
-    assert summary.outcome(kept(audit_of(near(TEST[0], TEST[2])))) == ""
+    assert outcome_text(kept(found, ("train/0",))) == told
+    assert outcome_text(kept(audit_of(near(TEST[0], TEST[2])))) == ""
 
 
 def test_all_else_in_words():
     pairs = (near(TRAIN[0], TRAIN[1]), near(TRAIN[2], VALIDATION[0]), exact(TEST[0], TEST[2]))
-    assert list(summary.others(audit_of(*pairs))) == [
+    assert list(other_findings(audit_of(*pairs))) == [
         "1 picture under two labels",
         "1 copy between train and validation",
         "2 copies within a split",

@@ -7,8 +7,14 @@ from base64 import b64encode
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import Estimate, leaks
-from bench.data.audit import summary
-from bench.data.audit.result import ImagePair, KeptAudit, Located
+from bench.data.audit.result import (
+    NO_LEAK,
+    ImagePair,
+    KeptAudit,
+    Located,
+    other_findings,
+    outcome_text,
+)
 from bench.reports.html.values import Json, cell, table, text
 
 MAX_LISTED = 300
@@ -21,8 +27,8 @@ def data(findings: Findings) -> Json | None:
         return None
     found = kept.audit
     return {
-        "outcome": _sentence(text(summary.outcome(kept) or summary.NO_LEAK)),
-        "others": [text(other) for other in (*summary.others(found), *found.notes)],
+        "outcome": _sentence(text(outcome_text(kept) or NO_LEAK)),
+        "others": [text(other) for other in (*other_findings(found), *found.notes)],
         "counts": table(
             ["Looked for", "In two splits", "In one split"],
             [
