@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import NoReturn
 
 from bench.training.tuning import MAX_BUDGET
@@ -12,6 +13,11 @@ LARGEST_SEED = 2**32 - 1
 
 def positive(text: str) -> int:
     return _whole(text, "a whole number, 1 or more", 1)
+
+
+def count_or_all(text: str) -> int:
+    """Read a number of things; `all` is more than there are."""
+    return sys.maxsize if text == "all" else _whole(text, "a whole number, 1 or more, or all", 1)
 
 
 def positive_float(text: str) -> float:

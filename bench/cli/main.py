@@ -50,29 +50,33 @@ def main(
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in (*COMMANDS, "--version"):
         words = ["run", *words]
-    arguments = parse(parser(words[0]), words)
-    arguments.packages = tuple(packages)
-    arguments.executor = executor
-    arguments.words = words
     interrupts = Interrupts()
     try:
-        code = _run(arguments)
+        code = _run(words, packages, executor)
     except KeyboardInterrupt:  # once more, while the first was answered
         code = Exit.INTERRUPTED
     interrupts.ended(code)
     return int(code)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(words: list[str], packages: Sequence[str], executor: Executor | None) -> int:
     try:
+        arguments = parse(parser(words[0]), words)
+        arguments.packages = tuple(packages)
+        arguments.executor = executor
+        arguments.words = words
         code: int = _module(arguments.command).main(arguments)
         sys.stdout.flush()
     except BaseException as error:
-        if arguments.debug and isinstance(error, Exception):
+        if "--debug" in words and isinstance(error, Exception):
             raise
-        code, text = ending(error, arguments.command)
+        code, text = ending(error, words[0])
         if text:
             print(text, file=sys.stderr)
+        if text and "--json" in words:
+            from bench.cli.json_lines import Error, write
+
+            write(Error(error=text.strip().removeprefix("error: "), exit_code=code))
     return code
 
 

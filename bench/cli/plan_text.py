@@ -9,7 +9,6 @@ from bench.analysis.format import counted
 from bench.cli.display import human_seconds
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.events import Planned
-from bench.execution.schedule import make_schedule
 from bench.training.robustness import passes as robustness_passes
 from bench.types import Dataset
 
@@ -17,7 +16,6 @@ from bench.types import Dataset
 def show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None:
     """Print what will be run, and where it is kept."""
     plan, todo = planned_run.plan, planned_run.waiting
-    unmeasured = {trial.backbone for trial in planned_run.unmeasured}
     protocol, dataset = plan.protocol, plan.dataset
     counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
     console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
@@ -30,7 +28,7 @@ def show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
         table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
-    schedule = make_schedule(plan, todo, unmeasured)
+    schedule = planned_run.schedule
     for planned in plan.planned:
         left = [trial.key for trial in planned.trials if trial.key in waiting]
         seconds = sum(schedule.trials[key] for key in left)

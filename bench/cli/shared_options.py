@@ -44,6 +44,16 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=False,
+        help="for programs: JSON, one object a line; all else goes to standard error",
+    )
+
+
 def add_margin(parser: argparse.ArgumentParser) -> None:
     """Declare `--margin`, of every command that recommends a backbone."""
     parser.add_argument(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.data.audit.result import KeptAudit
 from bench.execution.plan import Plan
+from bench.execution.schedule import Schedule, make_schedule
 from bench.training.events import Event
 from bench.types import Trial
 
@@ -56,6 +57,11 @@ class Planned:
     folder: Path
     audit: KeptAudit | None
     decoded: bool = True  # else what is known of the images is what their files' names say
+
+    @property
+    def schedule(self) -> Schedule:
+        """Return how long it is estimated to take."""
+        return make_schedule(self.plan, self.waiting, {t.backbone for t in self.unmeasured})
 
 
 @dataclass(frozen=True)

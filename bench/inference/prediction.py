@@ -38,8 +38,14 @@ class Prediction:
     reason: str = ""
 
     @property
+    def ranked(self) -> list[int]:
+        """Return the labels, the most probable first."""
+        labels = range(len(self.probabilities))
+        return sorted(labels, key=self.probabilities.__getitem__, reverse=True)
+
+    @property
     def label(self) -> int:
-        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+        return self.ranked[0]
 
     @property
     def confidence(self) -> float:

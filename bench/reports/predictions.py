@@ -1,4 +1,4 @@
-"""Predictions for new images, as a table, as CSV or as JSON."""
+"""Predictions for new images, as a table or as CSV."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from tabulate import tabulate
 from bench.analysis import format as fmt
 from bench.analysis.escape import csv_cell, one_line, shorten
 from bench.inference.prediction import Prediction
-from bench.system.files import to_json
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -32,52 +29,51 @@ class Predictor:
         return not answer.reason and answer.confidence < self.min_confidence
 
 
-def to_text(answers: Iterable[Prediction], source: Predictor) -> str:
-    """Return a table to read; answers below the confidence limit are marked."""
+def to_text(answers: Iterable[Prediction], source: Predictor, top: int = 1) -> str:
+    """Return a table to read, with the `top` classes; answers below the confidence limit are
+    marked."""
     rows = []
     for answer in answers:
         image = shorten(one_line(answer.image), 120)
         if answer.reason:
-            rows.append((image, fmt.MISSING, fmt.MISSING, one_line(answer.reason)))
+            rows.append((image, *[fmt.MISSING] * 2 * top, one_line(answer.reason)))
         else:
-            name = shorten(one_line(source.classes[answer.label]), 60)
             mark = "low" if source.is_low(answer) else ""
-            rows.append((image, name, fmt.percent(answer.confidence), mark))
-    titles = ("image", "class", "confidence", "")
-    aligned = ("left", "left", "right", "left")
+            cells = [
+                cell
+                for label in answer.ranked[:top]
+                for cell in (
+                    shorten(one_line(source.classes[label]), 60),
+                    fmt.percent(answer.probabilities[label]),
+                )
+            ]
+            rows.append((image, *cells, mark))
+    titles = ("image", *("class", "confidence") * top, "")
+    aligned = ("left", *("left", "right") * top, "left")
     table = tabulate(rows, titles, tablefmt="plain", colalign=aligned, disable_numparse=True)
     return f"{table}\n"
 
 
-def to_csv(answers: Iterable[Prediction], source: Predictor) -> str:
-    """Return one row an image; no cell starts a spreadsheet formula."""
+def to_csv(answers: Iterable[Prediction], source: Predictor, top: int = 1) -> str:
+    """Return one row an image, with columns for each of the `top` classes; no cell starts a
+    spreadsheet formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "class", "confidence", "low_confidence", "error"])
+    more = [f"{title}_{n}" for n in range(2, top + 1) for title in ("class", "confidence")]
+    writer.writerow(["image", "class", "confidence", "low_confidence", "error", *more])
     for answer in answers:
         image = csv_cell(answer.image)
         if answer.reason:
-            writer.writerow([image, "", "", "", csv_cell(answer.reason)])
+            writer.writerow([image, "", "", "", csv_cell(answer.reason), *[""] * len(more)])
         else:
             low = "yes" if source.is_low(answer) else "no"
-            name = csv_cell(source.classes[answer.label])
-            writer.writerow([image, name, f"{answer.confidence:.6f}", low, ""])
+            (name, confidence), *others = (
+                (csv_cell(source.classes[label]), f"{answer.probabilities[label]:.6f}")
+                for label in answer.ranked[:top]
+            )
+            cells = [cell for other in others for cell in other]
+            writer.writerow([image, name, confidence, low, "", *cells])
     return out.getvalue()
-
-
-def to_json_text(answers: Iterable[Prediction], source: Predictor) -> str:
-    """Return everything, with the probability of every class in the order of `classes`."""
-    content = {
-        "schema": SCHEMA,
-        "run": source.run,
-        "backbone": source.backbone,
-        "trial": source.trial,
-        "classes": list(source.classes),
-        "temperature": source.temperature,
-        "min_confidence": source.min_confidence,
-        "images": [_entry(answer, source) for answer in answers],
-    }
-    return to_json(content, indent=2) + "\n"
 
 
 def summary(answers: Sequence[Prediction], source: Predictor) -> list[str]:
@@ -93,15 +89,3 @@ def summary(answers: Sequence[Prediction], source: Predictor) -> list[str]:
     if failed:
         found.append(f"{failed} of {len(answers)} images could not be read.")
     return found
-
-
-def _entry(answer: Prediction, source: Predictor) -> dict[str, object]:
-    if answer.reason:
-        return {"image": answer.image, "error": answer.reason}
-    return {
-        "image": answer.image,
-        "class": source.classes[answer.label],
-        "confidence": answer.confidence,
-        "low_confidence": source.is_low(answer),
-        "probabilities": list(answer.probabilities),
-    }

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from bench.errors import BenchError, Exit, os_error_text
+from bench.errors import BenchError, Exit, UsageError, os_error_text
 
 FILE = "run_bench.py"
 MODULE = "-m bench"
@@ -59,12 +59,12 @@ def typed(command: Sequence[str]) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are two lines: what is wrong, and where the help is."""
+    """A parser whose errors are `UsageError`s: what is wrong, and where the help is."""
 
     commands: Mapping[str, argparse.ArgumentParser]
 
     def error(self, message: str) -> NoReturn:
-        self.exit(Exit.USAGE, f"error: {message}\nSee `{self.prog} --help`.\n")
+        raise UsageError(f"{message}\nSee `{self.prog} --help`.")
 
 
 def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:

@@ -19,7 +19,7 @@ from scripted_executor import ScriptedExecutor
 from tiny import write_images
 
 from bench.cli.main import main
-from bench.registry import BACKBONES
+from bench.registry import BACKBONES, load_plugins
 from bench.storage.records import Run, load_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +103,7 @@ def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None
 
 @contextmanager
 def _unchanged() -> Iterator[None]:
+    load_plugins()  # installed backbones register themselves once in a process
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = {number: signal.getsignal(number) for number in numbers}
     environment, names = dict(os.environ), set(BACKBONES.names)

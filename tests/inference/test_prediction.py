@@ -44,8 +44,8 @@ def test_as_the_record_says_with_calibrated_confidence(
     run = load_run(results / "r")
     ids = run.dataset.splits["test"].ids
     words = [str(data / name) for name in ids]
-    assert predict(results, "tiny", *words, "--format", "json") == 0
-    told = json.loads(capsys.readouterr().out)
+    assert predict(results, "tiny", *words, "--json") == 0
+    told, *images = map(json.loads, capsys.readouterr().out.splitlines())
     record = best_first(run.records)[0]
     (evidence,) = (e for e in run.evidence if e.record == record)
     fitted = temperature(evidence).value
@@ -53,10 +53,10 @@ def test_as_the_record_says_with_calibrated_confidence(
     assert told["temperature"] == fitted
     recorded = evidence.arrays["test_probabilities"]
     expected = recorded if fitted is None else scaled(recorded, fitted)
-    found = np.array([image["probabilities"] for image in told["images"]])
+    found = np.array([image["probabilities"] for image in images])
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert [image["image"] for image in told["images"]] == words
-    assert [image["confidence"] for image in told["images"]] == found.max(axis=1).tolist()
+    assert [image["image"] for image in images] == words
+    assert [image["confidence"] for image in images] == found.max(axis=1).tolist()
 
 
 def test_bad_files_are_told_and_the_rest_is_done(
@@ -85,12 +85,12 @@ def test_bad_files_are_told_and_the_rest_is_done(
     assert "3 of 4 images could not be read." in told.err
 
 
-@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.parametrize("form", [["--format", "table"], ["--format", "csv"], ["--json"]])
 def test_a_name_of_any_bytes_can_be_written(
-    results: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], form: str
+    results: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], form: list[str]
 ) -> None:
     name = os.fsdecode(b"\xff\n.png")
-    assert predict(results, "tiny", str(tmp_path / name), "--format", form) == 3
+    assert predict(results, "tiny", str(tmp_path / name), *form) == 3
     assert rb"\xff" in capfdbinary.readouterr().out
 
 

@@ -291,6 +291,5 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No backbone of r is within at most 1.00 MB." in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pick"]["backbone"] == "sharp"
-    with pytest.raises(SystemExit):
-        main([*words, "--min-accuracy", "95"])
+    assert main([*words, "--min-accuracy", "95"]) == 2
     assert "must be a share from 0 to 1; got '95'" in capsys.readouterr().err

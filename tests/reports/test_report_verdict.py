@@ -137,8 +137,7 @@ def test_the_margin_is_the_runs_or_the_commands(
     assert capsys.readouterr().out.startswith("Take a:")
     assert main(["choose", "r", *words, "--margin", "1"]) == 0
     assert capsys.readouterr().out.startswith("Take b:")
-    with pytest.raises(SystemExit):
-        main(["report", "r", "--margin", "100"])
+    assert main(["report", "r", "--margin", "100"]) == 2
     assert "must be percentage points above 0 and below 100; got '100'" in capsys.readouterr().err
     (folder / "run.json").write_text(json.dumps(meta | {"margin": "1"}), encoding="utf-8")
     assert main(["report", "r", *words]) == 1

@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.cli import audit_text
-from bench.cli.shared_options import add_cache, add_images
+from bench.cli.json_lines import write
+from bench.cli.shared_options import add_cache, add_images, add_json
 from bench.data import preparation
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit, train_ids_to_drop, validation_ids_to_drop
 from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
-from bench.system.files import to_json, write_atomic
+from bench.system.files import write_atomic
 
 SIZE = 160  # enough for 48-pixel thumbnails and for looking at the pairs
 
@@ -33,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="warn",
         help="where test images are also in train or validation: say so, or exit with 1 (warn)",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_json(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write audit.md, audit.json and the pairs' pictures"
     )
@@ -71,7 +72,7 @@ def main(arguments: argparse.Namespace) -> int:
             listing, dataset, [SIZE], store=store, on_leak="warn", progress=report
         )
     if arguments.json:
-        print(to_json(_for_programs(kept), indent=2))
+        write(_for_programs(kept))
     else:
         audit_text.show(Console(highlight=False), kept.audit)
     if arguments.out is not None:

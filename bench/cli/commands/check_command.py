@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import traceback
 from collections.abc import Iterable
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from bench.cli.shared_options import add_plugins
-from bench.errors import Exit
-from bench.execution.plan import choose_backbones
-from bench.registry import load_plugins
-from bench.types import Backbone
+from bench.cli.json_lines import Caution, Check, Checked, write
+from bench.cli.shared_options import add_json, add_plugins
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.execution.check import Result
+    from bench.types import Backbone
 
 MARKS = {"passed": "✓", "failed": "✗", "not tried": "-"}
 STYLES = {"passed": "none", "failed": "red", "not tried": "dim"}
@@ -29,23 +26,35 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", metavar="NAME", help="the backbone, or `all`")
     add_plugins(parser)
+    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Check the backbones that are named; 0 when all is right, 1 when anything is not."""
-    console = Console(highlight=False, soft_wrap=True)
+    # Late: `check --help` needs none of it.
+    from rich.console import Console
+
+    from bench.errors import Exit
+    from bench.execution.plan import choose_backbones
+    from bench.registry import load_plugins
+
+    console = Console(highlight=False, soft_wrap=True, stderr=arguments.json)
     broken = load_plugins(arguments.plugins, arguments.packages)
     for error in broken:
         console.print(f"✗ {error}", style="red", markup=False)
     backbones = choose_backbones(arguments.name)
-    wrong = _check_all(console, backbones, arguments.debug) or broken
+    wrong = _check_all(console, backbones, arguments.debug, json=arguments.json) or broken
     return Exit.ERROR if wrong else Exit.DONE
 
 
-def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> int:
+def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool, *, json: bool) -> int:
     """How many of the backbones have something wrong."""
-    # Before TensorFlow is loaded, which reads it once.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from bench.models.backends.base import current
+    from bench.system.frameworks import set_framework_defaults, suppress_stderr
+
+    set_framework_defaults("tensorflow")
+    with suppress_stderr():
+        current()  # imports Keras and the framework
     # It warns of functions compiled again and again, which is what checking them takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from bench.execution.check import cautions, run_checks
@@ -59,12 +68,26 @@ def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool) -> 
             console.print(_line(result), style=STYLES[result.status], markup=False)
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
+            if json:
+                write(
+                    Check(
+                        backbone=backbone.name,
+                        check=result.check.name,
+                        status=result.status,
+                        text=result.text,
+                        seconds=result.seconds,
+                    )
+                )
         for caution in cautions(backbone):
             console.print(f"  ! {caution}", style="yellow", markup=False)
+            if json:
+                write(Caution(backbone=backbone.name, text=caution))
         passed = sum(result.status == "passed" for result in results)
-        seconds = sum(result.seconds for result in results)
-        console.print(f"  {passed} of {len(results)} passed in {seconds:.0f} s\n", markup=False)
-        wrong += passed < len(results)
+        count, seconds = len(results), sum(result.seconds for result in results)
+        console.print(f"  {passed} of {count} passed in {seconds:.0f} s\n", markup=False)
+        if json:
+            write(Checked(backbone=backbone.name, passed=passed, checks=count, seconds=seconds))
+        wrong += passed < count
     return wrong
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench.cli.argument_types import positive_float, share
-from bench.cli.shared_options import add_margin, add_results, add_run
+from bench.cli.json_lines import write
+from bench.cli.shared_options import add_json, add_margin, add_results, add_run
 from bench.errors import Exit
 from bench.inference.export import FORMATS
 from bench.storage.arrays import artefact_folder, best_first, weights_path
 from bench.storage.run_folder import find_run
 from bench.system.command_line import called, typed
-from bench.system.files import to_json
 
 if TYPE_CHECKING:
     from bench.analysis.choice import Choice
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime", metavar="NAME", help="whose latency and size count (the reference runtime's)"
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
     choice = choose(findings, limits)
     if arguments.json:
-        print(to_json(choice, indent=2))
+        write(choice)
     else:
         console = Console(highlight=False, soft_wrap=True)
         choice_text.show(choice, findings, console)

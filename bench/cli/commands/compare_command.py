@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from bench.cli.shared_options import add_results, add_run
+from bench.cli.json_lines import write
+from bench.cli.shared_options import add_json, add_results, add_run
 from bench.errors import Exit, UsageError
 from bench.storage.run_folder import find_run
-from bench.system.files import to_json
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="name what no rule can judge (missing, failed, not comparable), but let it pass",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> int:
     ]
     if arguments.json:
         about_rules = {"broken_rules": broken, "not_judged": missing}
-        print(to_json(asdict(found) | about_rules, indent=2))
+        write(asdict(found) | about_rules)
     else:
         show(found, Console(highlight=False))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)

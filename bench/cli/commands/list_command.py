@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -11,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.shared_options import add_plugins
+from bench.cli.json_lines import write
+from bench.cli.shared_options import add_json, add_plugins
 from bench.data.sources import SOURCES
 from bench.errors import Exit
 from bench.execution.executors import EXECUTORS
@@ -25,7 +25,7 @@ from bench.registry import BACKBONES, Registry, lacking, load_plugins
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_plugins(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
         "executors": _optional(EXECUTORS),
     }
     if arguments.json:
-        print(json.dumps(known, indent=2))
+        write(known)
     else:
         console = Console(highlight=False)
         for title, rows in known.items():

@@ -7,32 +7,20 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from bench.cli.argument_types import share
-from bench.cli.shared_options import add_plugins, add_results, add_run
+from bench.cli.argument_types import count_or_all, share
+from bench.cli.json_lines import Image, Model, write
+from bench.cli.shared_options import add_json, add_plugins, add_results, add_run
 from bench.errors import Exit, UnknownNameError, UsageError
-from bench.inference.prediction import (
-    PredictingModel,
-    best_record,
-    find_images,
-    model_of,
-    predict,
-)
-from bench.models.rebuild import changed_code, record_of
-from bench.registry import load_plugins
-from bench.reports import predictions
-from bench.reports.predictions import Predictor
-from bench.storage.records import Run, load_run
-from bench.storage.run_folder import find_run
-from bench.types import Record
 
-WRITERS = {
-    "table": predictions.to_text,
-    "csv": predictions.to_csv,
-    "json": predictions.to_json_text,
-}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.inference.prediction import PredictingModel, Prediction
+    from bench.reports.predictions import Predictor
+    from bench.storage.records import Run
+    from bench.types import Record
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +35,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_plugins(parser)
     add_results(parser)
     parser.add_argument(
-        "--format", choices=tuple(WRITERS), default="table", help="of the answers (table)"
+        "--format", choices=("table", "csv"), default="table", help="of the answers (table)"
+    )
+    add_json(parser)
+    parser.add_argument(
+        "--top",
+        type=count_or_all,
+        default=1,
+        metavar="K",
+        help="show the K most likely classes of each image, or `all` (1); --json has all",
     )
     parser.add_argument(
         "--min-confidence",
@@ -60,6 +56,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Answer for every image that can be read; 3 where some could not."""
+    # Late: `predict --help` needs none of it.
+    from rich.console import Console
+
+    from bench.inference.prediction import find_images, model_of, predict
+    from bench.models.rebuild import changed_code
+    from bench.registry import load_plugins
+    from bench.reports import predictions
+    from bench.storage.records import load_run
+    from bench.storage.run_folder import find_run
+
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
         say.print(f"warning: {error}", style="yellow", markup=False)
@@ -70,14 +76,48 @@ def main(arguments: argparse.Namespace) -> int:
     model = model_of(run, record)
     source = _source(model, arguments.min_confidence, say)
     found = predict(model, find_images(paths))
-    sys.stdout.write(WRITERS[arguments.format](found, source))
+    if arguments.json:
+        _write_json(found, source)
+    else:
+        to_text = predictions.to_csv if arguments.format == "csv" else predictions.to_text
+        sys.stdout.write(to_text(found, source, min(arguments.top, len(source.classes))))
     for line in predictions.summary(found, source):
         say.print(line, style="yellow", markup=False)
     return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
 
 
+def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
+    """Write whose answers they are, then a line an image with the probability of every class."""
+    write(
+        Model(
+            run=source.run,
+            backbone=source.backbone,
+            trial=source.trial,
+            classes=source.classes,
+            temperature=source.temperature,
+            min_confidence=source.min_confidence,
+        )
+    )
+    for answer in found:
+        if answer.reason:
+            write(Image(image=answer.image, error=answer.reason))
+            continue
+        write(
+            Image(
+                image=answer.image,
+                predicted=source.classes[answer.label],
+                confidence=answer.confidence,
+                low_confidence=source.is_low(answer),
+                probabilities=answer.probabilities,
+            )
+        )
+
+
 def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
     """The first word is a backbone where the run has one of that name; a path says `./` then."""
+    from bench.inference.prediction import best_record
+    from bench.models.rebuild import record_of
+
     names = {record.trial.backbone for record in run.records}
     first = Path(words[0])
     if words[0] in names:
@@ -95,6 +135,8 @@ def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
 
 def _source(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
     """Say whose answers they are, and what a reader must know of them."""
+    from bench.reports.predictions import Predictor
+
     trial = model.record.trial
     say.print(
         f"model     {trial.backbone}, seed {trial.seed}, of run {model.run.name}", markup=False

@@ -17,6 +17,7 @@ from bench.cli.argument_types import (
 from bench.cli.shared_options import (
     add_cache,
     add_images,
+    add_json,
     add_plugins,
     add_report_options,
     add_results,
@@ -26,6 +27,7 @@ from bench.inference.runtimes import RUNTIMES
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 if TYPE_CHECKING:
+    from bench.execution.events import RunEvent, RunListener
     from bench.execution.request import RunRequest
 
 
@@ -40,20 +42,34 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.execution import launch
 
     request = request_of(arguments)
-    console = Console(quiet=arguments.quiet, highlight=False)
-    quiet, verbose = arguments.quiet, arguments.verbose
+    quiet, verbose, json = arguments.quiet, arguments.verbose, arguments.json
+    console = Console(quiet=quiet, stderr=json, highlight=False)
     with RunDisplay(console, quiet=quiet, verbose=verbose) as display:
+        listeners: list[RunListener] = [display]
+        if json:
+            from bench.cli.json_run import JsonEvents, write_result
+
+            listeners.append(JsonEvents())
+
+        def listener(event: RunEvent) -> None:
+            for one in listeners:
+                one(event)
+
         if arguments.dry_run:
-            outlook = launch.outlook(request, display)
+            outlook = launch.outlook(request, listener)
             display.print("Dry run: nothing was decoded, trained or written.")
             return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
-        run = launch.run(request, display, arguments.executor)
+        run = launch.run(request, listener, arguments.executor)
+    code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
     # The result is printed even with --quiet: it is what was asked for.
-    reports.show(run.findings, Console(highlight=False))
+    result = Console(stderr=json, highlight=False)
+    reports.show(run.findings, result)
     if arguments.open:
         open_report(run.folder, Console(stderr=True, highlight=False))
-    print(f"report    {run.folder / 'report.md'}")
-    return Exit.INCOMPLETE if run.incomplete else Exit.DONE
+    result.print(f"report    {run.folder / 'report.md'}", markup=False, soft_wrap=True)
+    if json:
+        write_result(run.folder, run.findings, code)
+    return code
 
 
 def request_of(arguments: argparse.Namespace) -> RunRequest:
@@ -72,6 +88,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_plugins(parser)
     add_results(parser)
     add_report_options(parser)
+    add_json(parser)
     add_cache(parser)
     add_images(parser)
     _what_to_run(parser.add_argument_group("what to run"))

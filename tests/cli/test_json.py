@@ -1,0 +1,173 @@
+"""`--json` through the real command line: one object a line, nothing else on its output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import inspect
+from plans import plan
+from scripted_executor import DIES, ScriptedExecutor
+from synthetic import Net, make_run
+from tiny import write_images
+from user import ROOT, Ended, User, in_process
+
+from bench.cli import json_lines
+from bench.cli.json_run import JsonEvents
+from bench.execution.events import TaskProgress
+from bench.inference.prediction import Prediction
+from bench.training.events import RunProgress, RuntimeMeasured, StageProgress
+from bench.types import RuntimeResult
+
+
+def lines(ended: Ended) -> list[dict[str, Any]]:
+    """Read every line of the output; anything but objects is an error."""
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert all(isinstance(one, dict) for one in found)
+    return found
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path) -> Path:
+    for name in ("before", "after"):
+        make_run(tmp_path / "results" / name, (Net("one"), Net("two", skill=2.0)))
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_run_tells_all_that_happens(tmp_path: Path) -> None:
+    ended = User(tmp_path).main("--seeds", "2", "--json")
+    found = lines(ended)
+    plan = next(one for one in found if one["event"] == "plan")
+    assert (plan["trials"], plan["to_train"], plan["skipped"]) == (2, 2, [])
+    assert next(one["phase"] for one in found if one["event"] == "epoch") == "head"
+    trials = [one for one in found if one["event"] == "trial"]
+    assert [(one["backbone"], one["seed"], one["status"]) for one in trials] == [
+        ("tiny", 0, "ok"),
+        ("tiny", 1, "ok"),
+    ]
+    shares = [one["share"] for one in found if one["event"] == "progress"]
+    assert shares == sorted(shares)
+    result = found[-1]
+    assert (result["event"], result["exit_code"]) == ("result", ended.returncode)
+    assert result["report"]["format"] == "backbone-bench-report/1"
+    (row,) = result["report"]["backbones"]
+    of_seeds = [one["accuracy"] for one in trials]
+    assert row["figures"]["accuracy"] == pytest.approx(sum(of_seeds) / 2)
+    assert "report.md" in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_run_tells_what_failed(tmp_path: Path) -> None:
+    ended = User(tmp_path).main("--json", executor=ScriptedExecutor(lambda job, trial: DIES))
+    (trial,) = (one for one in lines(ended) if one["event"] == "trial")
+    assert (trial["status"], trial["reason"], trial["accuracy"]) == ("failed", str(DIES), None)
+    assert lines(ended)[-1]["exit_code"] == ended.returncode == 3
+
+
+def test_what_goes_on_is_told_where_it_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    tell, (trial,) = JsonEvents(), plan("one").trials
+    for done in range(21):
+        tell(TaskProgress("decoding images", done, 20))
+        tell(StageProgress(trial, "head", done, 20))
+        tell(RunProgress(done / 2000, 100.0 - done))
+    tell(RuntimeMeasured(trial, RuntimeResult("onnx", status="failed", reason="no"), None))
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(one["event"], one.get("done")) for one in found]
+    assert told == [
+        ("task", 0),
+        ("stage", None),
+        ("progress", None),
+        *[("task", done) for done in range(2, 20, 2)],
+        ("task", 20),
+        ("progress", None),
+        ("runtime", None),
+    ]
+    assert found[-1] | {"latency_ms": None, "reason": "no", "backbone": "one"} == found[-1]
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_dry_run_tells_the_plan(tmp_path: Path) -> None:
+    ended = User(tmp_path).main("--dry-run", "--json")
+    assert lines(ended)[-1]["event"] == "plan"
+    assert "Dry run" in ended.stderr
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (["run", "--nonsense"], 2, "'--nonsense' is not known here."),
+        (["run", "--seeds", "x"], 2, "argument --seeds: must be how many seeds"),
+        (["run", "--backbones", "nothing"], 2, "unknown backbone 'nothing'"),
+        (["list", "--plugin", "nothing.py"], 2, "plugin nothing.py does not exist"),
+        (["check", "nothing"], 2, "unknown backbone 'nothing'"),
+        (["audit", "nowhere"], 2, "no data set 'nowhere'"),
+        (["choose"], 2, "there is no run 'latest'"),
+        (["compare", "one", "two"], 2, "there is no run 'one'"),
+        (["predict", "nothing", "a.png"], 2, "there is no run 'nothing'"),
+    ],
+)
+def test_an_error_is_an_object_too(words: list[str], code: int, error: str, tmp_path: Path) -> None:
+    ended = in_process(tmp_path, *words, "--json")
+    (found,) = lines(ended)
+    assert (found["event"], found["exit_code"], ended.returncode) == ("error", code, code)
+    assert found["error"].startswith(error)
+    assert f"error: {error}" in ended.stderr
+
+
+def test_list_choose_and_compare_give_one_object(two_runs: Path) -> None:
+    (listed,) = lines(in_process(two_runs, "list", "--json"))
+    assert {"backbones", "datasets", "protocols", "runtimes", "executors"} <= listed.keys()
+    (choice,) = lines(in_process(two_runs, "choose", "after", "--json"))
+    assert choice["pick"]["label"] == "one"
+    (compared,) = lines(in_process(two_runs, "compare", "before", "after", "--json"))
+    assert {change["label"] for change in compared["changes"]} == {"one", "two"}
+
+
+@pytest.mark.slow
+def test_audit_gives_one_object(tmp_path: Path) -> None:
+    write_images(tmp_path / "data", {"train": 4, "validation": 2, "test": 2})
+    ended = in_process(tmp_path, "audit", "data", "--cache", "cache", "--json")
+    (found,) = lines(ended)
+    assert found["images"] == {"train": 4, "validation": 2, "test": 2}
+
+
+def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [Prediction("a.png", (0.25, 0.75)), Prediction("b.png", reason="the file is empty")]
+    monkeypatch.setattr("bench.inference.prediction.predict", lambda model, paths: answers)
+    ended = in_process(two_runs, "predict", "after", "one", "a.png", "b.png", "--json")
+    model, first, second = lines(ended)
+    assert (model["event"], model["backbone"]) == ("model", "one")
+    assert (first["class"], first["confidence"]) == (model["classes"][1], 0.75)
+    assert first["probabilities"] == [0.25, 0.75]
+    assert (second["error"], second["class"]) == ("the file is empty", None)
+    assert ended.returncode == 3
+
+
+def kinds() -> dict[str, tuple[str, ...]]:
+    """The keys of every kind of line, besides `event`."""
+    found = {}
+    for kind in vars(json_lines).values():
+        if isinstance(kind, type) and issubclass(kind, json_lines.Line):
+            about = inspect.type_info(kind)
+            assert isinstance(about, inspect.StructType)
+            found[str(about.tag)] = tuple(one.encode_name for one in about.fields)
+    for base in ("line", "oftrial"):
+        del found[base]
+    return found
+
+
+def test_every_key_is_documented() -> None:
+    text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    told = {row[1].strip("`"): row[3] for row in rows if len(row) == 5 and row[1].startswith("`")}
+    shared = ("trial", "backbone", "input_size", "seed", "fraction")
+    assert told.keys() == kinds().keys()
+    for event, keys in kinds().items():
+        own = keys[len(shared) :] if keys[: len(shared)] == shared else keys
+        assert [key for key in own if f"`{key}`" not in told[event]] == [], event
