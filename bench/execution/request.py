@@ -43,7 +43,7 @@ class RunRequest:
     """The choices of one run, each with its default; the command line's options carry these names
     except where noted."""
 
-    backbones: str = "all"  # or NAME,NAME
+    backbones: str = "all"  # or `zoo`, or NAME,NAME with patterns
     dataset: str = "auto"  # auto, demo, a folder, a .zip file, tfds:NAME
     protocol: str = "default"  # a name, or a TOML file
     weights: WeightsChoice = "auto"

@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from bench.errors import MissingWeightsError, WeightsError
 from bench.system.locks import locked
 
 CHUNK_BYTES = 1 << 18
+SHA256_DIGITS = 64  # a checksum of another length is an MD5
 TRIES = 3  # of one file
 PAUSE_SECONDS = 0.5  # after the first try; doubled after each later one
 TIMEOUT_SECONDS = 5.0  # for an answer to the first try; doubled for each later one
@@ -71,7 +73,7 @@ def fetch(
     url: str,
     destination: Path,
     *,
-    md5: str | None = None,
+    checksum: str | None = None,
     nbytes: int | None = None,
     progress: Progress = lambda done, total: None,
     timeout: float = TIMEOUT_SECONDS,
@@ -86,7 +88,7 @@ def fetch(
         lock = destination.with_name(f".{destination.name}.lock")
         with locked(lock, f"the download of {destination.name}"):
             if not destination.exists():
-                _fetch(url, destination, md5, nbytes, progress, timeout)
+                _fetch(url, destination, checksum, nbytes, progress, timeout)
     except _FailedError as error:
         raise MissingWeightsError(
             destination.name,
@@ -97,34 +99,32 @@ def fetch(
         raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error
 
 
-def mismatch(path: Path, md5: str | None, nbytes: int | None) -> str | None:
+def mismatch(path: Path, checksum: str | None, nbytes: int | None) -> str | None:
     """Return how a file differs from the published one, by what is published of it."""
     if nbytes is not None and (found := path.stat().st_size) != nbytes:
         return f"{found:,} bytes, not {nbytes:,}"
-    if md5 is not None and (digest := file_md5(path)) != md5:
-        return f"MD5 {digest}, not {md5}"
-    return None
-
-
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file's content, which Keras publishes for its weights."""
+    if checksum is None:
+        return None
+    name = "SHA-256" if len(checksum) == SHA256_DIGITS else "MD5"
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        start = partial(hashlib.new, name.replace("-", ""), usedforsecurity=False)
+        digest = hashlib.file_digest(file, start).hexdigest()
+    return f"{name} {digest}, not {checksum}" if digest != checksum else None
 
 
 def _fetch(
     url: str,
     destination: Path,
-    md5: str | None,
+    checksum: str | None,
     nbytes: int | None,
     progress: Progress,
     timeout: float,
 ) -> None:
     part = destination.with_name(f".{destination.name}.part")
-    checked = md5 is not None or nbytes is not None
+    checked = checksum is not None or nbytes is not None
     try:
         _transfer(url, part, progress, timeout, checked)
-        if (fault := mismatch(part, md5, nbytes)) is not None:
+        if (fault := mismatch(part, checksum, nbytes)) is not None:
             raise _FailedError(
                 f"the downloaded file is not the published one ({fault})", temporary=True
             )

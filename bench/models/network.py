@@ -18,6 +18,7 @@ from bench.errors import TrialError
 from bench.models.backends.base import Array
 from bench.models.cuts import FEATURES, PIXELS, cut_for, labels, trained_layers
 from bench.models.folding import folded
+from bench.models.keras_applications import builder
 from bench.protocol import Head, Phase
 from bench.registry import resolve
 from bench.types import Backbone
@@ -42,7 +43,7 @@ class Network:
         self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
         keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
         shape = (input_size, input_size, 3)
-        self.base = resolve(backbone.build)(input_shape=shape, include_top=False, weights=None)
+        self.base = builder(backbone)(input_shape=shape, include_top=False, weights=None)
         self.image = keras.Input(shape, dtype="uint8", name="image")
         preprocessed = resolve(backbone.preprocess)(ops.cast(self.image, "float32"))
         self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")

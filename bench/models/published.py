@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.models.download import Progress, fetch, mismatch
+from bench.models.keras_applications import published_files
 from bench.storage.cache import default_root
 from bench.types import Backbone, PackagedWeights, WeightsFile
 
@@ -20,8 +21,9 @@ def files_for(backbone: Backbone, input_size: int) -> list[WeightsFile]:
     """Return the file trained at this size, then the one for every size or the backbone's own."""
     if isinstance(backbone.weights, PackagedWeights):
         return []
-    exact = [file for file in backbone.weights if file.input_size == input_size]
-    usual = [file for file in backbone.weights if file.input_size in (None, backbone.input_size)]
+    files = backbone.weights if isinstance(backbone.weights, tuple) else published_files(backbone)
+    exact = [file for file in files if file.input_size == input_size]
+    usual = [file for file in files if file.input_size in (None, backbone.input_size)]
     return list(dict.fromkeys(exact + usual))
 
 
@@ -44,7 +46,13 @@ def cached(file: WeightsFile) -> Path | None:
 def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) -> Path:
     """Download the file into Keras' cache, or into our own where that one is read-only."""
     folder = keras_cache() if _writable(keras_cache()) else own_cache()
-    fetch(file.url, folder / file.filename, md5=file.md5, nbytes=file.nbytes, progress=progress)
+    fetch(
+        file.url,
+        folder / file.filename,
+        checksum=file.checksum,
+        nbytes=file.nbytes,
+        progress=progress,
+    )
     if folder != keras_cache():
         say(f"{keras_cache()} cannot be written; {file.filename} is kept in {folder}.")
     return folder / file.filename
@@ -52,7 +60,7 @@ def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) 
 
 def alteration(file: WeightsFile, path: Path) -> str | None:
     """Return how `path` differs from the published file, by what is published of it."""
-    return mismatch(path, file.md5, file.nbytes)
+    return mismatch(path, file.checksum, file.nbytes)
 
 
 def _writable(folder: Path) -> bool:

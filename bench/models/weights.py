@@ -115,8 +115,11 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
         return f"given: {given.location}"
     if isinstance(backbone.weights, PackagedWeights):
         found = _package_file(backbone.weights) is not None
-        return f"package {backbone.weights.package}" if found else "missing"
-    files = files_for(backbone, input_size)
+        return f"package: {backbone.weights.package}" if found else "missing"
+    try:
+        files = files_for(backbone, input_size)
+    except WeightsError:  # the declaration is wrong, which `check` explains
+        files = []
     if not files:
         return "missing"
     place = "cached" if cached(files[0]) is not None else "to download"

@@ -9,7 +9,9 @@ import pytest
 from bench.cli.main import main
 from bench.errors import Exit
 from bench.protocol import protocol_names
-from bench.registry import BACKBONES
+from bench.registry import BACKBONES, load_plugins
+
+load_plugins(packages=["backbones"])
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -23,7 +25,36 @@ def test_no_name_is_cut(
     assert max(map(len, lines)) <= columns
     assert "…" not in told
     words = {line.split()[0] for line in lines if line.strip()}
-    assert words >= {*BACKBONES.names, *protocol_names(), "tfds:NAME"}
+    families = {backbone.name for backbone in BACKBONES if backbone.in_all}
+    assert words >= {*families, *protocol_names(), "tfds:NAME"}
+    assert "convnext_tiny" not in words
+    assert f"{len(BACKBONES) - len(families)} more: `list zoo`, `list 'resnet*'`" in lines
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("densenet*,vgg16", ["densenet121", "densenet169", "densenet201", "vgg16"]),
+        ("vgg19", ["vgg19"]),
+        ("zoo", [*BACKBONES.names]),
+    ],
+)
+def test_the_backbones_that_are_named(
+    names: str, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", names], packages=["backbones"]) == Exit.DONE
+    title, *lines = capsys.readouterr().out.rstrip().splitlines()
+    assert title.strip() == "backbones"
+    assert [line.split()[0] for line in lines if not line.startswith((" ", "name"))] == expected
+
+
+def test_published_figures_and_blanks_where_none_are_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["list", "efficientnet_lite0,vgg16"], packages=["backbones"]) == Exit.DONE
+    *_, lite, vgg16, _ = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert vgg16[:5] == ["vgg16", "224", "14.71", "15.35", "71.3"]
+    assert lite[:5] == ["efficientnet_lite0", "224", "3.41", "0.38", "-"]
 
 
 def test_json_has_what_the_table_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def test_a_file_comes_whole_with_its_progress(server: Server, tmp_path: Path) ->
     seen: list[tuple[int, int]] = []
     file = tmp_path / "new" / "file.h5"
 
-    fetch(server.url("file"), file, md5=MD5, progress=lambda *now: seen.append(now))
+    fetch(server.url("file"), file, checksum=MD5, progress=lambda *now: seen.append(now))
 
     assert file.read_bytes() == BODY
     assert seen[-1] == (len(BODY), len(BODY))
@@ -50,7 +50,7 @@ def test_a_file_comes_whole_with_its_progress(server: Server, tmp_path: Path) ->
 def test_a_file_that_is_there_is_left_as_it_is(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.h5").write_bytes(b"mine")
 
-    fetch(server.url("file"), tmp_path / "file.h5", md5=MD5)
+    fetch(server.url("file"), tmp_path / "file.h5", checksum=MD5)
 
     assert (tmp_path / "file.h5").read_bytes() == b"mine"
     assert server.asked == []
@@ -80,7 +80,8 @@ def test_a_failed_download_is_one_line_and_no_file(
 @pytest.mark.parametrize(
     ("published", "words"),
     [
-        ({"md5": "0123"}, f"MD5 {MD5}, not 0123"),
+        ({"checksum": "0123"}, f"MD5 {MD5}, not 0123"),
+        ({"checksum": "0" * 64}, f"SHA-256 {hashlib.sha256(BODY).hexdigest()}, not 000"),
         ({"nbytes": 7}, "1,024,000 bytes, not 7"),
     ],
 )
@@ -101,7 +102,7 @@ def test_tries_are_made_with_growing_pauses(
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.5)
 
-    fetch(server.url("recovers"), tmp_path / "file.h5", md5=MD5)
+    fetch(server.url("recovers"), tmp_path / "file.h5", checksum=MD5)
 
     assert (tmp_path / "file.h5").read_bytes() == BODY
     assert pauses == [0.5, 1.0]
@@ -112,13 +113,13 @@ def test_another_host_is_followed_where_the_file_can_be_checked(
 ) -> None:
     with serving(BODY) as other:
         server.elsewhere = other.url("breaks")
-        fetch(server.url("moved"), tmp_path / "by_md5.h5", md5=MD5)
+        fetch(server.url("moved"), tmp_path / "by_md5.h5", checksum=MD5)
         fetch(server.url("moved"), tmp_path / "by_length.h5", nbytes=len(BODY))
         asked = len(other.asked)
         with pytest.raises(MissingWeightsError) as raised:
             fetch(server.url("moved"), tmp_path / "unchecked.h5")
         with pytest.raises(MissingWeightsError, match="is not the published one"):
-            fetch(server.url("moved"), tmp_path / "wrong.h5", md5="0123")
+            fetch(server.url("moved"), tmp_path / "wrong.h5", checksum="0123")
 
     assert (tmp_path / "by_md5.h5").read_bytes() == BODY
     assert (tmp_path / "by_length.h5").read_bytes() == BODY
@@ -137,7 +138,7 @@ def test_no_redirection_leads_from_https_to_http() -> None:
 
 
 def test_a_broken_transfer_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
-    fetch(server.url("breaks"), tmp_path / "file.h5", md5=MD5)
+    fetch(server.url("breaks"), tmp_path / "file.h5", checksum=MD5)
 
     assert server.asked == ["breaks from 0", "breaks from 5000"]
 
@@ -145,13 +146,13 @@ def test_a_broken_transfer_goes_on_where_it_broke(server: Server, tmp_path: Path
 def test_a_server_that_cannot_resume_is_heard_from_the_start(
     server: Server, tmp_path: Path
 ) -> None:
-    fetch(server.url("restarts"), tmp_path / "file.h5", md5=MD5)
+    fetch(server.url("restarts"), tmp_path / "file.h5", checksum=MD5)
 
     assert server.asked == ["restarts from 0", "restarts from 5000"]
 
 
 def test_a_pause_in_a_transfer_is_waited_for(server: Server, tmp_path: Path) -> None:
-    fetch(server.url("slow"), tmp_path / "file.h5", md5=MD5, timeout=30)
+    fetch(server.url("slow"), tmp_path / "file.h5", checksum=MD5, timeout=30)
 
     assert server.asked == ["slow from 0"]
 

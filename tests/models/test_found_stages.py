@@ -60,6 +60,14 @@ def test_what_ends_in_one_resolution_is_one_stage() -> None:
             "block1a_project_bn block2b_add block3b_add block5c_add top_activation",
         ),
         ("DenseNet121", 64, "pool1 pool2_pool pool3_pool pool4_pool relu"),
+        (
+            "MobileNetV3Small",
+            64,
+            "activation@4 expanded_conv_project_bn expanded_conv_2_add expanded_conv_7_add "
+            "activation@174",
+        ),
+        # Each cell of NASNet takes the outputs of the two before: only the stem can be cut off.
+        ("NASNetMobile", 64, "stem_bn1 activation@768"),
         ("ConvNeXtTiny", 32, "add@26 add@51 add@124 layer_normalization@150"),
     ],
 )

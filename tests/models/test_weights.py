@@ -317,7 +317,7 @@ def test_weights_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     model = network(1)
     used = weights.load(model, wanted, Asked(wanted, "imagenet").located)
 
-    assert weights.available(wanted, "auto", 32) == "package tiny-weights"
+    assert weights.available(wanted, "auto", 32) == "package: tiny-weights"
     assert (used.source, used.location) == ("imagenet", "tiny-weights")
     assert keras.ops.convert_to_numpy(model.layers[1].bias).tolist() == [1, 2, 3, 4]
 

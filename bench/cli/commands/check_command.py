@@ -24,7 +24,9 @@ STYLES = {"passed": "none", "failed": "red", "not tried": "dim"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("name", metavar="NAME", help="the backbone, or `all`")
+    parser.add_argument(
+        "name", metavar="NAME", help="the backbone, or several, as `run --backbones` takes them"
+    )
     add_plugins(parser)
     add_json(parser)
 

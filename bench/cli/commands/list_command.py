@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,15 +16,23 @@ from bench.cli.shared_options import add_json, add_plugins
 from bench.data.sources import SOURCES
 from bench.errors import Exit
 from bench.execution.executors import EXECUTORS
+from bench.execution.plan import choose_backbones
 from bench.inference.export import FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.models import weights
 from bench.protocol import load_protocol, protocol_names
 from bench.registry import BACKBONES, Registry, lacking, load_plugins
+from bench.types import Backbone
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument(
+        "names",
+        nargs="?",
+        metavar="NAMES",
+        help="these backbones only, as `run --backbones` takes them: zoo, NAME, 'resnet*', ...",
+    )
     add_plugins(parser)
     add_json(parser)
 
@@ -33,8 +42,26 @@ def main(arguments: argparse.Namespace) -> int:
     broken = [str(error) for error in load_plugins(arguments.plugins, arguments.packages)]
     for line in broken:
         print(f"warning: {line}", file=sys.stderr)
-    known = {
-        "backbones": [_backbone(b.name) for b in BACKBONES],
+    if arguments.names:
+        known = {"backbones": [_backbone(b) for b in choose_backbones(arguments.names)]}
+    else:
+        known = _everything([b for b in BACKBONES if b.in_all or arguments.json])
+    if arguments.json:
+        write(known)
+    else:
+        console = Console(highlight=False)
+        for title, rows in known.items():
+            console.print(_table(title, rows))
+            more = len(BACKBONES) - len(rows)
+            if title == "backbones" and more and not arguments.names:
+                console.print(f"{more} more: `list zoo`, `list 'resnet*'`", style="dim")
+            console.print()
+    return Exit.INCOMPLETE if broken else Exit.DONE
+
+
+def _everything(backbones: Sequence[Backbone]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "backbones": [_backbone(backbone) for backbone in backbones],
         "datasets": [
             {"name": s.usage, "summary": s.help, "available": lacking(SOURCES.kind, s) or "yes"}
             for s in sorted(SOURCES, key=lambda source: source.usage.lower())
@@ -44,24 +71,15 @@ def main(arguments: argparse.Namespace) -> int:
         "export formats": _optional(FORMATS),
         "executors": _optional(EXECUTORS),
     }
-    if arguments.json:
-        write(known)
-    else:
-        console = Console(highlight=False)
-        for title, rows in known.items():
-            console.print(_table(title, rows))
-            console.print()
-    return Exit.INCOMPLETE if broken else Exit.DONE
 
 
-def _backbone(name: str) -> dict[str, Any]:
-    backbone = BACKBONES[name]
+def _backbone(backbone: Backbone) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": backbone.name,
         "px": backbone.input_size,
         "million parameters": _rounded(backbone.parameters and backbone.parameters / 1e6),
         "GMACs": _rounded(backbone.gmacs),
-        "stages": len(backbone.stages),
+        "published top-1": backbone.top1,
         "in `all`": "yes" if backbone.in_all else "by name",
         "weights": weights.available(backbone, "auto", backbone.input_size),
     }

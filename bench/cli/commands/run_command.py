@@ -96,7 +96,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _what_to_run(what: argparse._ArgumentGroup) -> None:
-    what.add_argument("--backbones", metavar="NAMES", help="`all`, or NAME,NAME (see `list`)")
+    what.add_argument(
+        "--backbones",
+        metavar="NAMES",
+        help="`all`, `zoo` for every one, or NAME,NAME with patterns as 'resnet*' (see `list zoo`)",
+    )
     what.add_argument("--dataset", metavar="DATA", help=f"{any_usage()} (see `list`)")
     what.add_argument("--protocol", metavar="NAME", help="a protocol's name, or a TOML file")
     what.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.errors import CheckError
 from bench.execution.check.subject import Subject
 from bench.models.network import macs
+from bench.models.published import files_for
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded
 
@@ -30,6 +31,7 @@ def check_build(subject: Subject) -> str:
 def check_declaration(subject: Subject) -> str:
     """Compare parameters and layers exactly, multiply-accumulates nearly."""
     backbone, model = subject.backbone, subject.own_size
+    files_for(backbone, backbone.input_size)  # raises where "imagenet" means no published file
     parameters, layers, gmacs = model.count_params(), len(model.layers), macs(model) / 1e9
     wrong = []
     if backbone.parameters not in (None, parameters):

@@ -21,7 +21,9 @@ def expected_preprocessing(backbone: Backbone) -> str | None:
     None where the network is not Keras', or its weights are declared to be others than Keras'.
     """
     weights = backbone.weights
-    if isinstance(weights, PackagedWeights) or not all(KERAS_WEIGHTS.match(w.url) for w in weights):
+    if isinstance(weights, PackagedWeights):
+        return None
+    if isinstance(weights, tuple) and not all(KERAS_WEIGHTS.match(file.url) for file in weights):
         return None
     modules = {f"keras.applications.{name}" for name in _modules(backbone.build)}
     if len(modules) != 1:

@@ -18,6 +18,7 @@ from keras import layers, ops
 from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
 from bench.models.cuts import PIXELS, labels, stage_ends
+from bench.models.keras_applications import builder
 from bench.models.network import Network, build_head, initialise_head
 from bench.protocol import Head
 from bench.registry import resolve
@@ -35,7 +36,7 @@ class Subject:
         self.backend = current()
         self._guarded = replace(
             backbone,
-            build=partial(_build, backbone.build),
+            build=partial(_build, backbone),
             preprocess=partial(preprocess, backbone.preprocess),
         )
 
@@ -131,11 +132,11 @@ def _resolved(what: str, reference: Reference) -> Callable[..., Any]:
         raise CheckError(f"{what} {reference!r} cannot be found: {cause(error)}") from error
 
 
-def _build(reference: Reference, *, input_shape: tuple[int, int, int], **options: Any) -> Any:
+def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: Any) -> Any:
     """Call a builder as the harness does; what is wrong with it is a reason."""
-    builder = _resolved("build", reference)
+    _resolved("build", backbone.build)
     try:
-        model = builder(input_shape=input_shape, **options)
+        model = builder(backbone)(input_shape=input_shape, **options)
     except Exception as error:
         raise CheckError(
             f"build raised {cause(error)}\n"
