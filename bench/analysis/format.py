@@ -36,6 +36,21 @@ def points(share: float) -> str:
     return f"{value} point{'' if value == '1' else 's'}"
 
 
+def signed_points(share: float) -> str:
+    """Format a difference of shares in percentage points, with its sign: +1.20."""
+    return f"{100 * share:+.2f}"
+
+
+def whole(number: float) -> str:
+    """Format a number of things: 1,350."""
+    return f"{number:,.0f}"
+
+
+def multiple(factor: float) -> str:
+    """Format a multiple: ×0.32."""
+    return f"×{factor:.2g}"
+
+
 def interval(low: float, high: float) -> str:
     """Format an interval of shares: 94.8–98.6%."""
     return f"{100 * low:.1f}–{100 * high:.1f}%"

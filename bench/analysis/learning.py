@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import guesses
@@ -84,17 +83,6 @@ def learning_curves(run: Run, margin: float) -> LearningCurves | None:
     }
     found = (_best(run, fraction, groups, right, margin) for fraction in fractions)
     return LearningCurves(points, tuple(best for best in found if best is not None))
-
-
-def frame(found: LearningCurves) -> pd.DataFrame:
-    """Return `learning_curve.csv`: one row a point."""
-    rows = [
-        (label, p.fraction, p.images, p.seeds, p.accuracy, p.low, p.high)
-        for label, points in found.points.items()
-        for p in points
-    ]
-    titles = ["label", "fraction", "train_images", "seeds", "accuracy"]
-    return pd.DataFrame(rows, columns=[*titles, "accuracy_low", "accuracy_high"])
 
 
 def _right(run: Run, records: tuple[Record, ...]) -> dict[str, Right]:

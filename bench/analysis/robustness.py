@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.robustness import Robustness, robustness
-from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence, Run
 from bench.types import Record
 
@@ -26,6 +24,14 @@ class BackboneAccuracy:
     @property
     def mean(self) -> float:
         return float(self.corrupted.mean())
+
+    def shares(self, corruptions: Sequence[str]) -> list[tuple[str, int, float]]:
+        """Return the accuracy under each corruption and strength, which counts from 1."""
+        return [
+            (kind, strength, float(share))
+            for kind, row in zip(corruptions, self.corrupted, strict=True)
+            for strength, share in enumerate(row, 1)
+        ]
 
 
 @dataclass(frozen=True)
@@ -60,25 +66,3 @@ def _row(seeds: Sequence[Robustness]) -> BackboneAccuracy:
         corrupted=np.mean([one.right for one in seeds], axis=0) / images,
         images=images,
     )
-
-
-def frame(found: CorruptedAccuracy) -> pd.DataFrame:
-    """Return one row for each backbone, corruption and strength; strength 0 is the clean image.
-
-    The interval is Wilson's over the images, at the mean over the seeds.
-    """
-    cells = [
-        (label, kind, strength, share, *wilson(share * row.images, row.images), row.images)
-        for label, row in found.rows.items()
-        for kind, strength, share in [("none", 0, row.clean), *_shares(found, row)]
-    ]
-    titles = ["label", "corruption", "strength", "accuracy", "accuracy_low", "accuracy_high"]
-    return pd.DataFrame(cells, columns=[*titles, "images"])
-
-
-def _shares(found: CorruptedAccuracy, row: BackboneAccuracy) -> list[tuple[str, int, float]]:
-    return [
-        (kind, strength + 1, float(row.corrupted[number, strength]))
-        for number, kind in enumerate(found.corruptions)
-        for strength in range(found.strengths)
-    ]

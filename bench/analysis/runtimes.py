@@ -8,10 +8,9 @@ the one model that it ran.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
@@ -54,15 +53,6 @@ def rows(findings: Findings) -> list[RuntimeFigures]:
             evidence = Evidence(record, findings.run.dataset.classes, findings.run.folder)
             found += [_row(label, evidence, result) for result in record.runtimes]
     return found
-
-
-def frame(found: Sequence[RuntimeFigures]) -> pd.DataFrame:
-    """Return the rows as they go to `runtimes.csv`."""
-    table = pd.DataFrame([asdict(row) for row in found])
-    # A column without a figure must still be a column of numbers.
-    return table.astype(
-        {f.name: "float64" for f in fields(RuntimeFigures) if "float" in str(f.type)}
-    )
 
 
 def _measured(records: Sequence[Record]) -> Record | None:

@@ -67,10 +67,10 @@ def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = 
 
 def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     """Write every report into the run's folder; returns the files."""
-    from bench.analysis import runtimes
     from bench.reports import csv, html, markdown
     from bench.reports import latex as tex
     from bench.reports.figures import pictures
+    from bench.reports.sections import leaderboard, sections
     from bench.storage.records import manifest
     from bench.storage.run_folder import refuse_links
     from bench.system.files import remove_stale, to_json, write_atomic
@@ -79,6 +79,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     refuse_links(run.folder)
     remove_stale(run.folder)
     drawn = pictures(findings)
+    shown = sections(findings)
     written = []
 
     def write(path: str, content: str | bytes) -> None:
@@ -87,21 +88,18 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
 
     write("verdict.json", to_json(findings.verdict, indent=2))
     write("summary.csv", csv.summary(findings))
-    write("per_class.csv", csv.per_class(findings))
-    if findings.learning is not None and findings.learning.points:
-        write("learning_curve.csv", csv.learning_curve(findings.learning))
-    if findings.robustness is not None:
-        write("robustness.csv", csv.robustness(findings.robustness))
-    if timed := runtimes.rows(findings):
-        write("runtimes.csv", csv.runtimes(timed))
+    for _, section in shown:
+        for name, table in section.files.items():
+            write(name, csv.text(table))
     write("manifest.json", to_json([manifest(r) for r in run.every], indent=2))
     if latex:
-        write("table.tex", tex.text(findings))
+        about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
+        write("table.tex", tex.text(leaderboard.table(findings), about))
     for picture in drawn:
         write(picture.path, picture.png())
-    write("report.html", html.page(findings))
+    write("report.html", html.page(findings, shown))
     # Last, so that it never links to a picture that does not exist yet.
-    write("report.md", markdown.text(findings, drawn))
+    write("report.md", markdown.text([section for _, section in shown], drawn))
     return written
 
 
@@ -120,7 +118,8 @@ def shown_images(findings: Findings) -> tuple[int, ...]:
 
 
 def show(findings: Findings, console: Console) -> None:
-    """Print the ranked table, under what was run and what a reader must be warned of."""
+    """Print the sections that a reader needs at the end of a run."""
     from bench.reports import terminal
+    from bench.reports.sections import sections
 
-    terminal.show(findings, console)
+    terminal.show([section for _, section in sections(findings) if section.brief], console)

@@ -1,35 +1,66 @@
 """What sections of a report are made of: data, which every renderer shows in its own way.
 
-A `Section` has blocks: a `Table` of cells, a `Notes` list, `Commands` to copy, or a
-`Drawing`. Texts are plain, without
-markup; each renderer escapes what it writes. Nothing here computes a figure.
+A `Section` has blocks: a `Statement`, `Facts`, a `Table` of typed columns, a `Notes` list,
+`Commands` to copy, or a `Drawing`. Cells hold what was measured, and their column says how a figure
+is written. Texts are plain, without markup; each renderer escapes what it writes. Nothing here
+computes a figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, Literal
 
 from bench.analysis import format as fmt
-
-Show = Callable[[float], str]
+from bench.analysis.format import Show
+from bench.analysis.metrics.base import METRICS, Better
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What is read, and the figure it is sorted by, if it is one."""
+class Range:
+    """The ends of an interval; `middle` is the figure it is about."""
 
-    text: str
-    value: float | None = None
+    low: float
+    high: float
+    middle: float | None = None
 
 
-def figure(value: float | None, show: Show) -> Cell:
-    """Return the cell of a figure; a dash where there is none."""
-    if value is None or isnan(value):
-        return Cell(fmt.MISSING)
-    return Cell(show(value), float(value))
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval, or its standard deviation over the seeds."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why there is no figure."""
+
+    why: str
+    short: str  # where there is little room
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure that is written in another way than the others of its column."""
+
+    value: float | Range
+    show: Show
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture in the run's folder, by its path there."""
+
+    path: str
+
+
+Value = str | float | Range | Estimate | Absent | Shown | Image | None
 
 
 @dataclass(frozen=True)
@@ -37,18 +68,96 @@ class Column:
     """A column of a table: words stand to the left, figures to the right."""
 
     title: str
-    words: bool = False
+    show: Show | None = None  # how a figure is written; None: the column holds words
+    name: str = ""  # in files; the title where there is none
+    unit: str = ""
+    better: Better = "neither"
+    about: str = ""
+    importance: int = 50  # where there is no room, the least important go first
     shaded: bool = False  # by its figures, which are shares
+    strip: bool = False  # on a page, its ranges are drawn on one scale
+
+    @property
+    def words(self) -> bool:
+        return self.show is None
+
+    def text(self, value: Value) -> str:
+        """Return what is read; a dash where there is nothing."""
+        return _text(value, self.show or str)
+
+
+def _text(value: Value, show: Show) -> str:
+    match value:
+        case None:
+            return fmt.MISSING
+        case str():
+            return value
+        case Absent():
+            return value.why
+        case Image():
+            return value.path
+        case Shown():
+            return _text(value.value, value.show)
+        case Range():
+            return _ends(value.low, value.high, show)
+        case Estimate(figure, deviation=float(spread)) if not isnan(spread):
+            return f"{show(figure)} ± {show(spread)}"
+        case Estimate(figure, low=float(low), high=float(high)):
+            return f"{show(figure)} ({_ends(low, high, show)})"
+        case Estimate(figure):
+            return _text(figure, show)
+    return fmt.MISSING if isnan(value) else show(value)
+
+
+def _ends(low: float, high: float, show: Show) -> str:
+    if isnan(low) or isnan(high):
+        return fmt.MISSING
+    return fmt.interval(low, high) if show is fmt.percent else f"{show(low)} to {show(high)}"
+
+
+def number(value: Value) -> float | None:
+    """Return the figure that a cell is sorted by; `None` if it has none."""
+    match value:
+        case Shown() | Estimate():
+            return number(value.value)
+        case Range():
+            return number(value.low)
+        case None | str() | Absent() | Image():
+            return None
+    return None if isnan(value) else float(value)
 
 
 def words(*titles: str) -> tuple[Column, ...]:
     """Return columns of words."""
-    return tuple(Column(title, words=True) for title in titles)
+    return tuple(map(Column, titles))
 
 
-def figures(*titles: str) -> tuple[Column, ...]:
-    """Return columns of figures."""
-    return tuple(Column(title) for title in titles)
+def figures(show: Show, *titles: str) -> tuple[Column, ...]:
+    """Return columns of figures that are written alike."""
+    return tuple(Column(title, show) for title in titles)
+
+
+def measured(name: str, title: str, show: Show, importance: int = 50) -> Column:
+    """Return the column of a metric, which says its unit and whether more is better."""
+    metric = METRICS[name]
+    return Column(
+        title,
+        show,
+        name=name,
+        unit=metric.unit,
+        better=metric.better,
+        about=metric.title,
+        importance=importance,
+    )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a row of a table stands out, and why."""
+
+    state: Literal["chosen", "muted", "failed"]
+    badge: str
+    about: str
 
 
 @dataclass(frozen=True)
@@ -57,13 +166,50 @@ class Table:
 
     title: str  # what a screen reader says, and what a folded table is called
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[Value, ...], ...]
+    marks: Mapping[int, Mark] = field(default_factory=dict)  # by row
     folded: bool = False  # on a page, until it is opened
-    about: str = ""
+    about: str = ""  # below it
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"table {self.title!r}: a row has not {len(self.columns)} cells")
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """Return every cell as it is read."""
+        return [
+            [column.text(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def only(self, columns: Iterable[int]) -> Table:
+        """Return the table with some of its columns, by place."""
+        kept = list(columns)
+        return Table(
+            self.title,
+            tuple(self.columns[i] for i in kept),
+            tuple(tuple(row[i] for i in kept) for row in self.rows),
+            self.marks,
+            self.folded,
+            self.about,
+        )
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The result in a sentence, and how certain it is."""
+
+    sentence: str
+    certainty: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a thing, line by line, each with its title."""
+
+    items: tuple[tuple[str, str], ...]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +221,7 @@ class Notes:
     more: int = 0  # that are not listed
     where: str = ""  # they are
     folded: bool = False  # on a page, until it is opened
+    warning: bool = False  # what a reader must know before trusting the figures
 
 
 def notes(items: Iterable[str], title: str = "") -> Notes:
@@ -90,7 +237,17 @@ class Commands:
     title: str = ""
 
 
-PictureKind = Literal["tradeoff", "calibration", "robustness", "learning", "suspects", ""]
+PictureKind = Literal[
+    "tradeoff",
+    "confusion",
+    "curves",
+    "learning",
+    "calibration",
+    "robustness",
+    "mistakes",
+    "suspects",
+    "",
+]
 
 
 @dataclass(frozen=True)
@@ -103,7 +260,7 @@ class Drawing:
     pictures: PictureKind = ""
 
 
-Block = Table | Notes | Commands | Drawing
+Block = Statement | Facts | Table | Notes | Commands | Drawing
 
 
 @dataclass(frozen=True)
@@ -114,3 +271,5 @@ class Section:
     title: str
     about: str  # one or more sentences, or ""
     blocks: Sequence[Block] = ()
+    files: Mapping[str, Table] = field(default_factory=dict)  # CSV files of their own, by name
+    brief: bool = False  # also in the terminal, at the end of a run

@@ -1,57 +1,73 @@
-"""`summary.csv`, one row a trial, and `per_class.csv`, one row a class of a backbone.
+"""Tables as CSV: figures with all their digits, and no cell that starts a spreadsheet formula.
 
-Figures have all their digits. No cell starts a spreadsheet formula.
+`summary.csv` has every metric of every trial; sections name the other files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
-from bench.analysis.learning import LearningCurves, frame
-from bench.analysis.metrics.classification import class_scores
-from bench.analysis.robustness import CorruptedAccuracy
-from bench.analysis.robustness import frame as robustness_frame
-from bench.analysis.runtimes import RuntimeFigures
-from bench.analysis.runtimes import frame as runtimes_frame
+from bench.reports.blocks import Absent, Column, Estimate, Image, Range, Shown, Table, Value
 
 
 def summary(findings: Findings) -> str:
     """Return every metric of every trial, best first."""
-    return _text(findings.with_standings(findings.trials))
+    frame = findings.with_standings(findings.trials)
+    for name in frame.select_dtypes(exclude="number"):
+        frame[name] = frame[name].map(csv_cell)
+    return frame.to_csv(index=False, float_format="%.12g", lineterminator="\n")
 
 
-def per_class(findings: Findings) -> str:
-    """Return the scores of each class with each backbone, over the test answers of all seeds."""
-    rows = [
-        (label, name, score.precision, score.recall, score.f1, score.images)
-        for label, confusion in findings.confusions.items()
-        for name, score in zip(findings.run.dataset.classes, class_scores(confusion), strict=True)
-    ]
-    titles = ["label", "class", "precision", "recall", "f1", "images"]
-    return _text(pd.DataFrame(rows, columns=titles))
+def text(table: Table) -> str:
+    """Return a table; an interval or a deviation has columns of its own."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    parts = [_parts([row[i] for row in table.rows]) for i in range(len(table.columns))]
+    writer.writerow(
+        csv_cell(f"{_name(column)}{part}")
+        for column, of_column in zip(table.columns, parts, strict=True)
+        for part in of_column
+    )
+    for row in table.rows:
+        cells = zip(row, parts, strict=True)
+        writer.writerow(_cell(v, part) for v, of_column in cells for part in of_column)
+    return out.getvalue()
 
 
-def learning_curve(curves: LearningCurves) -> str:
-    """Return accuracy of each pretrained backbone at each number of training images."""
-    return _text(frame(curves))
+def _name(column: Column) -> str:
+    return column.name or column.title
 
 
-def robustness(found: CorruptedAccuracy) -> str:
-    """Return accuracy of each pretrained backbone under each corruption."""
-    return _text(robustness_frame(found))
+def _parts(values: Sequence[Value]) -> Sequence[str]:
+    """Return the suffixes of the columns that these values fill."""
+    known = (value for value in values if value is not None and not isinstance(value, Absent))
+    return list(dict.fromkeys(part for value in known for part in _figures(value))) or [""]
 
 
-def runtimes(found: Sequence[RuntimeFigures]) -> str:
-    """Return the figures of each runtime with each backbone."""
-    return _text(runtimes_frame(found))
+def _figures(value: Value) -> Mapping[str, float | str | None]:
+    match value:
+        case Shown():
+            return _figures(value.value)
+        case Range():
+            return {"_low": value.low, "_high": value.high}
+        case Estimate():
+            ends = {"_low": value.low, "_high": value.high, "_std": value.deviation}
+            return {"": value.value, **{part: v for part, v in ends.items() if v is not None}}
+        case Absent():
+            return {"": None}
+        case Image():
+            return {"": value.path}
+    return {"": value}
 
 
-def _text(table: pd.DataFrame) -> str:
-    table = table.copy()
-    for name in table.select_dtypes(exclude="number"):
-        table[name] = table[name].map(csv_cell)
-    return table.to_csv(index=False, float_format="%.12g", lineterminator="\n")
+def _cell(value: Value, part: str) -> str:
+    figure = _figures(value).get(part)
+    if figure is None or pd.isna(figure):
+        return ""
+    return csv_cell(figure) if isinstance(figure, str) else f"{figure:.12g}"

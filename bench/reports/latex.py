@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from bench.analysis import columns
 from bench.analysis.escape import latin, shorten
-from bench.analysis.findings import Findings
+from bench.reports.blocks import Table
+
+MAX_CELL = 60
 
 
-def text(findings: Findings) -> str:
+def text(table: Table, about: str) -> str:
     """Return the table, which needs `\\usepackage{booktabs}`; tabulate escapes what is special to
     LaTeX."""
-    run = findings.run
-    every = columns.of(findings.table)
-    titles = ["#", "Backbone", *(column.title for column in every)]
-    rows = [
-        [columns.rank(row), shorten(columns.name(row), 60), *(c.cell(row) for c in every)]
-        for _, row in findings.table.iterrows()
-    ]
     body = tabulate(
-        [[latin(cell) for cell in row] for row in rows],
-        headers=titles,
+        [[latin(shorten(cell, MAX_CELL)) for cell in row] for row in table.texts],
+        headers=[latin(column.title) for column in table.columns],
         tablefmt="latex_booktabs",
-        colalign=("right", "left", *("right" for _ in every)),
+        colalign=["left" if column.words else "right" for column in table.columns],
         disable_numparse=True,
     )
-    about = f"{run.name}: dataset {run.dataset.name}. {columns.explanation(findings)}"
     return f"% {latin(about)}\n{body}\n"

@@ -1,94 +1,125 @@
-"""The ranked table in the terminal, below the lines that describe the run.
+"""Sections in the terminal, as plain text where the output is none.
 
-Plain text if the output is not a terminal. If the table is wider than the console, the least
-important columns are left out; all of them are in `summary.csv`.
+If a table is wider than the console, its least important columns are left out; the other reports
+have all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
-import pandas as pd
+from rich import table as rich
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bench.analysis import columns, facts
-from bench.analysis.columns import Column
 from bench.analysis.escape import one_line, shorten
-from bench.analysis.findings import Findings
-from bench.analysis.scores import RANDOM_INIT
-from bench.analysis.verdict import MAX_SENTENCE
+from bench.reports.blocks import (
+    Absent,
+    Block,
+    Column,
+    Commands,
+    Drawing,
+    Facts,
+    Notes,
+    Section,
+    Statement,
+    Table,
+    Value,
+)
 
 MAX_NAME = 40
-MAX_FACT = 400
+MAX_TEXT = 400
+MAX_SENTENCE = 2000
 GAP = 2
+STYLES = {"chosen": "bold", "muted": "dim", "failed": "red"}
 
 
-def show(findings: Findings, console: Console) -> None:
-    """Print everything that a reader needs at the end of a run."""
-    verdict = findings.verdict
-    console.print(_plain(verdict.sentence, MAX_SENTENCE), style="bold")
-    if verdict.certainty:
-        console.print(_plain(verdict.certainty, MAX_SENTENCE), style="dim")
-    console.print()
-    lines = Table.grid(padding=(0, GAP))
-    lines.add_column(style="bold", no_wrap=True)
-    lines.add_column(overflow="fold")
-    for title, text in facts.facts(findings):
-        lines.add_row(title, _plain(text, MAX_FACT))
-    console.print(lines)
-    for warning in facts.warnings(findings):
-        console.print(Text("! ", style="bold yellow") + _plain(warning, MAX_FACT))
-    if len(findings.table):
-        console.print()
-        console.print(results(findings.table, console.width))
+def show(sections: Iterable[Section], console: Console) -> None:
+    """Print the blocks of sections, a line between two sections."""
+    for number, section in enumerate(sections):
+        if number:
+            console.print()
+        for block in section.blocks:
+            for part in _parts(block, console.width):
+                console.print(part)
 
 
-def results(table: pd.DataFrame, width: int) -> Table:
-    """Return the leaderboard, with as many columns as fit into `width`."""
-    names = [shorten(one_line(columns.name(row)), MAX_NAME) for _, row in table.iterrows()]
-    every = columns.of(table)
-    cells = {c.title: [_short(c.cell(row)) for _, row in table.iterrows()] for c in every}
-    drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    drawn.add_column("#", justify="right", no_wrap=True)
-    drawn.add_column("Backbone", no_wrap=True, overflow="ellipsis")
-    room = width - _widest(["#", str(len(table))]) - _widest(["Backbone", *names])
-    shown = _fitting(every, cells, room)
-    for column in shown:
-        drawn.add_column(column.title, justify="right", no_wrap=True)
-    for index, (_, row) in enumerate(table.iterrows()):
-        figures = [cells[column.title][index] for column in shown]
-        drawn.add_row(columns.rank(row), Text(names[index]), *figures, style=_style(row))
+def _parts(block: Block, width: int) -> Iterator[RenderableType]:
+    match block:
+        case Statement():
+            yield Text(_plain(block.sentence, MAX_SENTENCE), style="bold")
+            if block.certainty:
+                yield Text(_plain(block.certainty, MAX_SENTENCE), style="dim")
+            yield ""
+        case Facts():
+            lines = rich.Table.grid(padding=(0, GAP))
+            lines.add_column(style="bold", no_wrap=True)
+            lines.add_column(overflow="fold")
+            for title, text in block.items:
+                lines.add_row(title, Text(_plain(text)))
+            yield lines
+        case Table() if not block.folded:
+            yield table(block, width)
+        case Notes():
+            yield from _notes(block)
+        case Commands():
+            for about, command in () if block.title else block.items:
+                yield Text.assemble((f"{about}: ", "dim"), command)
+        case Table() | Drawing():  # for a page
+            pass
+
+
+def _notes(block: Notes) -> Iterator[Text]:
+    if block.title:
+        yield Text(block.title, style="bold")
+    for who, what in block.items:
+        mark = ("! ", "bold yellow") if block.warning else "- "
+        yield Text.assemble(mark, f"{_plain(who)}: " if who else "", _plain(what))
+    if block.more:
+        yield Text(f"- and {block.more:,} more{f', {block.where}' if block.where else ''}")
+
+
+def table(block: Table, width: int) -> rich.Table:
+    """Return a table with as many columns as fit into `width`."""
+    cells = [
+        [_short(column, value) for column, value in zip(block.columns, row, strict=True)]
+        for row in block.rows
+    ]
+    drawn = rich.Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    shown = _fitting(block.columns, cells, width)
+    for column in (block.columns[place] for place in shown):
+        drawn.add_column(
+            Text(column.title),
+            justify="left" if column.words else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for number, row in enumerate(cells):
+        mark = block.marks.get(number)
+        style = STYLES[mark.state] if mark else ""
+        drawn.add_row(*(Text(row[place]) for place in shown), style=style)
     return drawn
 
 
-def _short(cell: str) -> str:
-    """Shorten what would take the room of a column of figures."""
-    return "no weights" if cell == columns.NO_WEIGHTS else cell
+def _short(column: Column, value: Value) -> str:
+    return value.short if isinstance(value, Absent) else _plain(column.text(value), MAX_NAME)
 
 
-def _fitting(every: Sequence[Column], cells: dict[str, list[str]], room: int) -> list[Column]:
-    """Return the most important columns that fit, in display order."""
-    kept: set[str] = set()
-    for column in sorted(every, key=lambda c: -c.importance):
-        room -= _widest([column.title, *cells[column.title]])
-        if room < 0:
+def _fitting(columns: tuple[Column, ...], cells: list[list[str]], width: int) -> list[int]:
+    """Return the places of the most important columns that fit, in display order; the first that
+    holds words names the rows, and stays."""
+    name = next((place for place, column in enumerate(columns) if column.words), 0)
+    order = sorted(range(len(columns)), key=lambda i: (i != name, -columns[i].importance))
+    kept: list[int] = []
+    for place in order:
+        texts = (columns[place].title, *(row[place] for row in cells))
+        width -= max(map(cell_len, texts)) + GAP
+        if width + GAP < 0 and kept:
             break
-        kept.add(column.title)
-    return [column for column in every if column.title in kept]
+        kept.append(place)
+    return sorted(kept)
 
 
-def _widest(texts: list[str]) -> int:
-    return max(map(cell_len, texts)) + GAP
-
-
-def _style(row: pd.Series) -> str:
-    if row["status"] != "ok":
-        return "red"
-    return "dim" if row["weights"] == RANDOM_INIT else ""
-
-
-def _plain(text: str, most: int) -> Text:
-    return Text(shorten(one_line(text), most))
+def _plain(text: str, most: int = MAX_TEXT) -> str:
+    return shorten(one_line(text), most)

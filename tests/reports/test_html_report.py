@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from synthetic import SIX, Net, make_run
 
-from bench.analysis.findings import find
+from bench.analysis.findings import Findings, find
 from bench.analysis.mistakes import shown
 from bench.data import thumbnails
-from bench.reports import html
+from bench.reports import html, sections
 from bench.reports.html.document import script_json
 from bench.reports.html.sections import confusion
 from bench.storage.records import load_run
@@ -58,8 +58,12 @@ class _Elements(HTMLParser):
             self.scripts[-1] += data
 
 
+def rendered(findings: Findings) -> str:
+    return html.page(findings, sections.sections(findings))
+
+
 def page_of(folder: Path) -> str:
-    return html.page(find(load_run(folder)))
+    return rendered(find(load_run(folder)))
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -125,9 +129,18 @@ def test_the_page_loads_nothing_and_lets_only_its_own_script_run(tmp_path: Path)
 
 def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: Path) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX, seeds=(0, 1))))
-    random = [row for row in data["leaderboard"]["rows"] if row["state"] == "random"]
-    assert {row["label"] for row in random} == {"inceptionv3", "efficientnetb0"}
-    assert all(row["rank"] is None and not row["tie"] for row in random)
+    board = data["sections"]["leaderboard"]["blocks"][0]
+    titles = [column["title"] for column in board["columns"]]
+    muted = [int(place) for place, (state, *_) in board["marks"].items() if state == "muted"]
+    random = [dict(zip(titles, board["rows"][place], strict=True)) for place in muted]
+    assert {row["Backbone"]["text"].split()[0] for row in random} == {
+        "inceptionv3",
+        "efficientnetb0",
+    }
+    for row in random:
+        assert row["Accuracy"] == {"text": "no pretrained weights"}
+        assert row["#"]["text"] == row["Verdict"]["text"] == row["Loss"]["text"] == "–"
+        assert row["p50"]["value"] > 0
     points = {p["label"]: p for p in data["tradeoff"]["points"]}
     assert points["inceptionv3"]["accuracy"] is None
     assert points["resnet50"]["accuracy"] is not None
@@ -146,7 +159,7 @@ def dense(backbone: dict[str, Any], classes: int) -> NDArray[np.int64]:
 def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
     findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
     counts = findings.confusions["mobilenetv2"]
-    (backbone,) = data_of(html.page(findings))["confusion"]["backbones"]
+    (backbone,) = data_of(rendered(findings))["confusion"]["backbones"]
     assert np.array_equal(dense(backbone, 30), counts)
     cells = np.reshape(backbone["cells"], (-1, 3))
     assert len(cells) == np.count_nonzero(counts) < 90 + 1
@@ -167,7 +180,7 @@ def test_only_the_largest_confusions_are_held_where_there_are_too_many(
     monkeypatch.setattr(confusion, "MAX_CONFUSIONS", 2)
     findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(5), images=200)))
     counts = findings.confusions["mobilenetv2"]
-    (backbone,) = data_of(html.page(findings))["confusion"]["backbones"]
+    (backbone,) = data_of(rendered(findings))["confusion"]["backbones"]
     wrong = np.sort(counts[~np.eye(5, dtype=bool)])[::-1]
     held = dense(backbone, 5)
     assert np.array_equal(np.diag(held), np.diag(counts))
@@ -200,7 +213,7 @@ def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
 def test_a_run_without_results_has_a_page(tmp_path: Path, nets: list[Net]) -> None:
     data = data_of(page_of(make_run(tmp_path, nets)))
     assert "tradeoff" not in data
-    assert data["overview"]["verdict"]["sentence"]
+    assert data["sections"]["overview"]["blocks"][0]["sentence"]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from synthetic import SIX, Net, answers, judged, make_run, write_records
 from bench import reports as report
 from bench.analysis.findings import find
 from bench.errors import BenchError
-from bench.reports.markdown_parts import section_text
+from bench.reports.markdown import section_text
 from bench.reports.sections import runtimes
 from bench.storage.arrays import write_arrays
 from bench.storage.records import load_run, read_records
@@ -230,7 +230,7 @@ def test_hostile_runtimes_stay_text(tmp_path: Path) -> None:
     findings = find(load_run(folder))
     section = runtimes.section(findings)
     assert section is not None
-    text = section_text(section, [])
+    text = section_text(section)
     assert text.count(r"&lt;b&gt;\|one ") == 1
     assert text.count(r"&lt;i&gt;\|two") == 2  # in the table, and with its reason
     assert "<" not in text

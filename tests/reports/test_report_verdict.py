@@ -25,9 +25,9 @@ from bench.inference.exporting import Check
 from bench.reports.blocks import Table
 from bench.reports.figures import tradeoff
 from bench.reports.formats import json_report, pull_request
-from bench.reports.html.sections import leaderboard, overview
-from bench.reports.markdown_parts import section_text
-from bench.reports.sections import certainty
+from bench.reports.html.blocks import section_data
+from bench.reports.markdown import section_text
+from bench.reports.sections import certainty, leaderboard, overview
 from bench.storage.arrays import write_arrays
 from bench.storage.records import load_run, read_records
 from bench.types import Record, Session
@@ -222,9 +222,9 @@ def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
     section = certainty.section(found)
     assert section is not None
     (table,) = (block for block in section.blocks if isinstance(block, Table))
-    assert "+0.00" in [cell.text for cell in table.rows[0]]
+    assert "+0.00" in table.texts[0]
     assert table.columns[-1].title == "Stays ahead"
-    assert "Two seeds are too few for a test." in section_text(section, [])
+    assert "Two seeds are too few for a test." in section_text(section)
     assert found.verdict.not_significant == ()
     assert "One seed" not in found.verdict.sentence
 
@@ -356,16 +356,18 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
         ),
         "json": json_report.content(findings).verdict.sentence,
         "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
-        "html": json.dumps(overview.data(findings), ensure_ascii=False),
+        "html": json.dumps(section_data(overview.section(findings)), ensure_ascii=False),
     }
     for name, page in pages.items():
         assert verdict.sentence in page, name
     content = json_report.content(findings).verdict
     assert (content.best, content.recommended, content.within) == ("a", "b", ("b",))
-    board = leaderboard.data(findings)
-    assert board is not None
-    assert [row["verdict"] for row in board["rows"]] == ["best", "within 1 point"]
-    assert [bool(row["marks"]) for row in board["rows"]] == [False, True]
+    board = leaderboard.table(findings)
+    place = [column.title for column in board.columns].index("Verdict")
+    assert [row[place] for row in board.rows] == ["best", "within 1 point"]
+    assert [(row, mark.state, mark.badge) for row, mark in board.marks.items()] == [
+        (1, "chosen", "recommended")
+    ]
     assert "recommended: b" in tradeoff._words(findings, 2, 0)[1]
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert '"best":"a"' in index.replace(" ", "")
@@ -387,13 +389,12 @@ def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) ->
     assert 0 < findings.verdict.pairs[0].p < 1e-9
     section = certainty.section(findings)
     assert section is not None
-    assert "<0.001" in section_text(section, []).replace("&lt;", "<")
+    assert "<0.001" in section_text(section).replace("&lt;", "<")
     (table,) = (block for block in section.blocks if isinstance(block, Table))
-    (row,) = table.rows
-    assert row[4].text == ">0.9"
-    assert row[5].text == "<0.001"
-    (first,) = overview.data(findings)["verdict"]["first"]
-    assert (first["label"], first["text"]) == ("a", ">0.9")
+    (row,) = table.texts
+    assert row[4:6] == [">0.9", "<0.001"]
+    board = leaderboard.table(findings)
+    assert board.texts[0][[column.title for column in board.columns].index("P(first)")] == ">0.9"
     assert "P(first), with other test images: a about >0.9" in findings.verdict.certainty
     assert "100%" not in findings.verdict.certainty
 

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from synthetic import SIX, Net, make_run, write_records
-from test_html_report import data_of
+from test_html_report import data_of, rendered
 
+from bench.analysis import format as fmt
 from bench.analysis.findings import Findings, find
-from bench.reports import html, markdown, sections
-from bench.reports.blocks import Cell, Drawing, Notes, Section, Table, figures, words
-from bench.reports.markdown_parts import coded, section_text
+from bench.reports import csv as csv_report
+from bench.reports import latex, markdown, sections, terminal
+from bench.reports.blocks import (
+    Absent,
+    Column,
+    Drawing,
+    Estimate,
+    Notes,
+    Range,
+    Section,
+    Shown,
+    Table,
+    number,
+    words,
+)
+from bench.reports.markdown import coded, section_text
 from bench.storage.records import load_run, read_records
 
 DUMMY = """
-from bench.reports.blocks import Cell, Notes, Section, Table, figures, words
+from bench.reports.blocks import Column, Notes, Section, Table
 
 PLACE = 45.5
 
 
 def section(findings):
-    rows = tuple((Cell(label), Cell("7 s", 7.0)) for label in findings.records)
-    table = Table("Sevens", (*words("Backbone"), *figures("Seven")), rows)
+    columns = (Column("Backbone"), Column("Seven", "{:.0f} s".format, name="sevens"))
+    table = Table("Sevens", columns, tuple((label, 7.25) for label in findings.records))
     notes = Notes((("somebody", "said so, with `--seven`"),), "Said")
-    return Section("sevens", "Sevens of all", "What a test adds, in `sevens.csv`.", [table, notes])
+    about = "What a test adds, in `sevens.csv`."
+    return Section("sevens", "Sevens of all", about, [table, notes], {"sevens.csv": table}, True)
 """
 
 
@@ -45,27 +63,85 @@ def plain(cell: str) -> str:
     return unescape(cell.replace("\\", "")).strip()
 
 
+def in_markdown(section: Section) -> list[list[str]]:
+    lines = [line for line in section_text(section).splitlines() if line.startswith("|")]
+    return [[plain(cell) for cell in line.strip("|").split("|")] for line in lines]
+
+
+def in_terminal(table: Table) -> list[list[str]]:
+    drawn = terminal.table(table, 10_000)
+    titles = [str(column.header) for column in drawn.columns]
+    cells = zip(*(map(str, column.cells) for column in drawn.columns), strict=True)
+    return [titles, *map(list, cells)]
+
+
+def short(table: Table) -> list[list[str]]:
+    """Return the cells as the terminal writes them, where only a reason may be shorter."""
+    return [
+        [v.short if isinstance(v, Absent) else text for v, text in zip(row, texts, strict=True)]
+        for row, texts in zip(table.rows, table.texts, strict=True)
+    ]
+
+
 def test_every_report_has_the_same_columns_and_cells(findings: Findings) -> None:
-    page = data_of(html.page(findings))
-    text = markdown.text(findings, [])
+    placed = sections.sections(findings)
+    page = data_of(rendered(findings))
+    text = markdown.text([section for _, section in placed])
     compared = 0
-    for _, section in sections.sections(findings):
+    for _, section in placed:
+        for name, table in section.files.items():
+            compared += raw_in_csv(name, table)
+        if not section.blocks:
+            continue
         shown = page["sections"][section.name]
         assert shown["title"] == section.title
-        assert f"## {section.title}" in text or not section_text(section, [])
+        assert f"# {section.title}\n" in text or not section_text(section)
         tables = [block for block in section.blocks if isinstance(block, Table)]
-        lines = [line for line in section_text(section, []).splitlines() if line.startswith("|")]
-        rows = [[plain(cell) for cell in line.strip("|").split("|")] for line in lines]
+        rows = in_markdown(section)
         on_page = [block for block in shown["blocks"] if block["kind"] == "table"]
         for table, other in zip(tables, on_page, strict=True):
             titles = [column.title for column in table.columns]
-            cells = [[cell.text for cell in row] for row in table.rows]
             assert [column["title"] for column in other["columns"]] == titles
-            assert [[cell["text"] for cell in row] for row in other["rows"]] == cells
+            assert [[cell["text"] for cell in row] for row in other["rows"]] == table.texts
             start = rows.index(titles)
-            assert rows[start + 2 : start + 2 + len(cells)] == cells
-            compared += len(cells)
-    assert compared > 20
+            assert rows[start + 2 : start + 2 + len(table.texts)] == table.texts
+            assert in_terminal(table)[1:] == [[c[:40] for c in row] for row in short(table)] or any(
+                len(cell) > 40 for row in table.texts for cell in row
+            )
+            values = [[cell.get("value") for cell in row] for row in other["rows"]]
+            for row, cells in zip(table.rows, values, strict=True):
+                for value, raw in zip(map(number, row), cells, strict=True):
+                    assert raw == (None if value is None else pytest.approx(value, rel=1e-5))
+            compared += raw_in_csv(table.title, table)
+    assert compared > 100
+
+
+def raw_in_csv(name: str, table: Table) -> int:
+    """Hold the figures of a CSV file against those of the table, and count them."""
+    rows = list(csv.reader(io.StringIO(csv_report.text(table))))
+    compared = 0
+    place = 0
+    for index, column in enumerate(table.columns):
+        values = [row[index] for row in table.rows]
+        width = 2 if any(isinstance(v, Range) for v in values) else 1
+        width = max([width, *(1 + sum(e is not None for e in ends(v)) for v in values)])
+        assert rows[0][place].removesuffix("_low" * (width == 2)) == (
+            column.name or column.title
+        ), name
+        for value, row in zip(values, rows[1:], strict=True):
+            if (raw := number(value)) is not None:
+                assert float(row[place]) == pytest.approx(raw, rel=1e-11), (name, column)
+                compared += 1
+            elif isinstance(value, str):
+                assert row[place].lstrip("'") == value, name
+        place += width
+    assert all(len(row) == place for row in rows)
+    return compared
+
+
+def ends(value: object) -> tuple[float | None, ...]:
+    is_estimate = isinstance(value, Estimate)
+    return (value.low, value.high, value.deviation) if is_estimate else ()
 
 
 def test_costs_and_parts_of_the_time_are_the_same_everywhere(findings: Findings) -> None:
@@ -78,7 +154,7 @@ def test_costs_and_parts_of_the_time_are_the_same_everywhere(findings: Findings)
     (times,) = (block for block in found["times"].blocks if isinstance(block, Table))
     titles = [column.title for column in times.columns]
     for row in times.rows:
-        values = {title: cell.value or 0.0 for title, cell in zip(titles, row, strict=True)}
+        values = {title: number(value) or 0.0 for title, value in zip(titles, row, strict=True)}
         total = values.pop("total")
         parts = [value for title, value in values.items() if title not in ("Seed", "reused")]
         assert sum(parts) == pytest.approx(total)
@@ -89,13 +165,36 @@ def test_a_new_section_is_one_file(
 ) -> None:
     (tmp_path / "sevens.py").write_text(DUMMY)
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
-    text = markdown.text(findings, [])
-    page = data_of(html.page(findings))
+    placed = sections.sections(findings)
+    text = markdown.text([section for _, section in placed])
+    page = data_of(rendered(findings))
     assert text.count("## Sevens of all") == 1
     assert "| mobilenetv2" in text[text.index("## Sevens of all") :]
     assert "- somebody: said so, with `--seven`" in text
-    assert page["sections"]["sevens"]["blocks"][0]["rows"][0][1] == {"text": "7 s", "value": 7.0}
+    assert page["sections"]["sevens"]["blocks"][0]["rows"][0][1] == {"text": "7 s", "value": 7.25}
     assert page["contents"].index("sevens") == page["contents"].index("phases") + 1
+    out = io.StringIO()
+    (section,) = (section for _, section in placed if section.name == "sevens")
+    terminal.show([section], Console(file=out, width=80))
+    assert "somebody: said so" in out.getvalue()
+    assert "Seven" in out.getvalue()
+    (file,) = section.files.values()
+    assert csv_report.text(file).splitlines()[0] == "Backbone,sevens"
+    assert ",7.25\n" in csv_report.text(file)
+    assert "7 s" in latex.text(file, "about")
+
+
+def test_a_cell_is_written_as_its_column_says() -> None:
+    column = Column("Accuracy", fmt.percent)
+    assert column.text(0.5) == "50.00%"
+    assert column.text(float("nan")) == column.text(None) == "–"
+    assert column.text(Range(0.5, 0.625)) == "50.0–62.5%"
+    assert column.text(Estimate(0.5, 0.25, 0.75)) == "50.00% (25.0–75.0%)"
+    assert column.text(Estimate(0.5, deviation=0.125)) == "50.00% ± 12.50%"
+    assert column.text(Estimate(0.5, deviation=float("nan"))) == "50.00%"
+    assert column.text(Absent("not pretrained", "none")) == "not pretrained"
+    assert column.text(Shown(7, "{} ms".format)) == "7 ms"
+    assert Column("Change", fmt.signed_points).text(Range(-0.01, 0.02)) == "-1.00 to +2.00"
 
 
 def test_texts_are_escaped_but_for_code() -> None:
@@ -105,10 +204,10 @@ def test_texts_are_escaped_but_for_code() -> None:
 
 def test_a_table_has_a_cell_for_each_column() -> None:
     with pytest.raises(ValueError, match="a row has not 2 cells"):
-        Table("t", (*words("a"), *figures("b")), ((Cell("only one"),),))
+        Table("t", words("a", "b"), (("only one",),))
 
 
 def test_what_only_the_page_draws_is_no_section_elsewhere() -> None:
-    assert section_text(Section("x", "X", "about", [Drawing("x", {})]), []) == ""
+    assert section_text(Section("x", "X", "about", [Drawing("x", {})])) == ""
     more = Section("x", "X", "", [Notes((("a", "b"),), "Failed", more=3, where="`run.json`")])
-    assert section_text(more, []).splitlines()[-1] == "- and 3 more, `run.json`"
+    assert section_text(more).splitlines()[-1] == "- and 3 more, `run.json`"

@@ -76,11 +76,13 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         audit_text.show(Console(highlight=False), kept.audit)
     if arguments.out is not None:
-        from bench.reports.markdown_audit import alone
+        from bench.reports import markdown
+        from bench.reports.sections.audit import of_audit
 
         for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
             write_atomic(arguments.out / path, content)
-        write_atomic(arguments.out / "audit.md", alone(kept))
+        section = of_audit(kept, kept.audit.dataset)
+        write_atomic(arguments.out / "audit.md", markdown.text([section]))
         errors.print(f"written     {arguments.out / 'audit.md'}", markup=False, soft_wrap=True)
     if kept.leaked and arguments.on_leak == "fail":
         raise DatasetError(f"{len(kept.leaked):,} test images were seen in train or validation.")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.analysis import columns, facts
+from bench.analysis import facts
 from bench.analysis.escape import comment as safe
 from bench.analysis.findings import Findings
 from bench.analysis.verdict import MAX_SENTENCE
+from bench.reports.sections import leaderboard
 from bench.system.files import write_atomic
 
-SHOWN = ("accuracy", "accuracy_low", "latency_p50_ms", "params", "train_seconds")
+SHOWN = ("rank", "label", "accuracy", "latency_p50_ms", "params", "train_seconds")
 CONTEXT = ("Images", "Protocol", "Trials")
 LONG = 300
 
@@ -26,14 +27,15 @@ def write(findings: Findings) -> Path:
 
 def text(findings: Findings) -> str:
     """Return a few lines, short enough for a comment."""
-    shown = [column for column in columns.metric_columns() if column.name in SHOWN]
-    rows = [
-        [columns.rank(row), safe(columns.name(row)), *(column.cell(row) for column in shown)]
-        for _, row in findings.table.iterrows()
-    ]
-    titles = ["#", "Backbone", *(column.title for column in shown)]
-    aligned = ("right", "left", *("right" for _ in shown))
-    table = tabulate(rows, titles, tablefmt="pipe", colalign=aligned, disable_numparse=True)
+    ranked = leaderboard.table(findings)
+    short = ranked.only(i for i, column in enumerate(ranked.columns) if column.name in SHOWN)
+    table = tabulate(
+        [[safe(cell) for cell in row] for row in short.texts],
+        [column.title for column in short.columns],
+        tablefmt="pipe",
+        colalign=["left" if column.words else "right" for column in short.columns],
+        disable_numparse=True,
+    )
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
     warnings = "\n".join(f"- {safe(warning, LONG)}" for warning in facts.warnings(findings))

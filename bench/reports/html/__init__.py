@@ -10,20 +10,22 @@ index       the runs of a results folder
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
 from bench.data import thumbnails
+from bench.reports.blocks import Image, Section, Table
 from bench.reports.html.blocks import section_data
 from bench.reports.html.document import document
-from bench.reports.html.sections import OWN, audit, confusion, overview
-from bench.reports.sections import sections
+from bench.reports.html.sections import OWN, confusion
 
 STYLES = ("base.css", "report.css")
 SCRIPTS = (
     *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "sheet.js"),
-    *("blocks.js", "overview.js"),
+    "blocks.js",
 )
 DRAWINGS = (
     "certainty.js",
@@ -35,34 +37,46 @@ DRAWINGS = (
 )
 
 
-def page(findings: Findings) -> str:
-    """Return the whole `report.html`."""
-    data: dict[str, Any] = {"overview": overview.data(findings), "sections": {}}
+MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show
+
+
+def page(findings: Findings, shown: Sequence[tuple[float, Section]]) -> str:
+    """Return the whole `report.html` of these sections, with their places."""
+    data: dict[str, Any] = {"sections": {}}
     places: dict[str, float] = {}
     for name, (place, own) in OWN.items():
         if (found := own(findings)) is not None:
             data[name], places[name] = found, place
-    for place, section in sections(findings):
-        shown = section_data(section)
-        if shown["about"] or shown["blocks"]:
-            data["sections"][section.name], places[section.name] = shown, place
+    for place, section in shown:
+        drawn = section_data(section)
+        if drawn["about"] or drawn["blocks"]:
+            data["sections"][section.name], places[section.name] = drawn, place
     data["contents"] = sorted(places, key=lambda name: places[name])
     return document(
         f"{one_line(findings.run.name)} – backbone-bench",
         data,
         {
             "answers": confusion.answers(findings),
-            "pictures": _pictures(findings),
-            "audit_pictures": audit.pictures(findings),
+            "pictures": _pictures(findings.run.folder, (section for _, section in shown)),
         },
         styles=STYLES,
         scripts=(*SCRIPTS, *DRAWINGS, *(f"{name}.js" for name in OWN), "report.js"),
     )
 
 
-def _pictures(findings: Findings) -> dict[int, str]:
-    """Return the pictures that the run kept of its test images, by place in the split."""
-    return {
-        place: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
-        for place, jpeg in thumbnails.read(findings.run.folder).items()
-    }
+def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, str]:
+    """Return the pictures that the run kept of its test images, by place in the split, and those
+    in tables by path, as far as there is room."""
+    found = {str(place): _embedded(jpeg) for place, jpeg in thumbnails.read(folder).items()}
+    room = MAX_PICTURES
+    tables = (b for section in shown for b in section.blocks if isinstance(b, Table))
+    for value in (value for table in tables for row in table.rows for value in row):
+        if isinstance(value, Image) and (file := folder / value.path).is_file():
+            room -= file.stat().st_size
+            if room >= 0:
+                found[value.path] = _embedded(file.read_bytes())
+    return found
+
+
+def _embedded(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.reports.blocks import Block, Cell, Commands, Drawing, Notes, Section, Table
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Commands,
+    Drawing,
+    Facts,
+    Image,
+    Notes,
+    Range,
+    Section,
+    Statement,
+    Table,
+    Value,
+)
+from bench.reports.blocks import number as figure
 from bench.reports.html.values import Json, cell, number, text
 
 LONGEST = 4000  # characters of an explanation
@@ -14,7 +28,7 @@ LONGEST = 4000  # characters of an explanation
 def section_data(section: Section) -> Json:
     """Return the section; drawings only if there is something to draw on the page."""
     return {
-        "title": section.title,
+        "title": text(section.title),
         "about": text(section.about, LONGEST),
         "blocks": [
             _block(block)
@@ -26,16 +40,22 @@ def section_data(section: Section) -> Json:
 
 def _block(block: Block) -> Json:
     match block:
+        case Statement():
+            sentence, certainty = text(block.sentence, LONGEST), text(block.certainty, LONGEST)
+            return {"kind": "statement", "sentence": sentence, "certainty": certainty}
+        case Facts():
+            return {"kind": "facts", "title": block.title, "items": _pairs(block.items)}
         case Table():
             return {"kind": "table", **_table(block)}
         case Notes():
             return {
                 "kind": "notes",
                 "title": block.title,
-                "items": [[text(who), text(what)] for who, what in block.items],
+                "items": _pairs(block.items),
                 "more": block.more,
                 "where": block.where,
                 "folded": block.folded,
+                "warning": block.warning,
             }
         case Commands():
             items = [[text(about), command] for about, command in block.items]
@@ -44,20 +64,48 @@ def _block(block: Block) -> Json:
             return {"kind": "drawing", "name": block.name, "data": tidy(block.data)}
 
 
+def _pairs(items: Iterable[tuple[str, str]]) -> list[list[str]]:
+    return [[text(who), text(what)] for who, what in items]
+
+
 def _table(table: Table) -> Json:
-    shaded = [index for index, column in enumerate(table.columns) if column.shaded]
     return {
         "title": text(table.title),
         "about": text(table.about, LONGEST),
         "folded": table.folded,
-        "columns": [{"title": text(c.title), "left": c.words} for c in table.columns],
-        "rows": [[_cell(one) for one in row] for row in table.rows],
-        "heat": [shaded[0], shaded[-1] + 1] if shaded else None,
+        "columns": [_column(column) for column in table.columns],
+        "rows": [
+            [_cell(column, value) for column, value in zip(table.columns, row, strict=True)]
+            for row in table.rows
+        ],
+        "marks": {
+            row: [mark.state, text(mark.badge), text(mark.about)]
+            for row, mark in table.marks.items()
+        },
     }
 
 
-def _cell(one: Cell) -> Json:
-    return cell(text(one.text), one.value)
+def _column(column: Column) -> Json:
+    unit = f", {column.unit}" if column.unit not in ("", "share") else ""
+    better = f" ({column.better} is better)" if column.better != "neither" else ""
+    return {
+        "title": text(column.title),
+        "left": column.words,
+        "about": text(f"{column.about}{unit}{better}") if column.about else "",
+        "lower": column.better == "lower",
+        "importance": column.importance,
+        "shaded": column.shaded,
+        "strip": column.strip,
+    }
+
+
+def _cell(column: Column, value: Value) -> Json:
+    if isinstance(value, Image):
+        return {"text": "", "image": value.path}
+    shown = cell(text(column.text(value)), figure(value))
+    if column.strip and isinstance(value, Range):
+        shown["ends"] = [number(end) for end in (value.low, value.middle, value.high)]
+    return shown
 
 
 def tidy(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
@@ -34,12 +34,3 @@ def cell(shown: str, value: Any = None) -> Json:
     """Return a table's cell: its text, and the value it is sorted by, if it is a figure."""
     figure = number(value)
     return {"text": shown} if figure is None else {"text": shown, "value": figure}
-
-
-def table(titles: Sequence[str], rows: Sequence[Sequence[Any]], *, left: Sequence[int]) -> Json:
-    """Return a plain table; the columns `left` are text, the others figures."""
-    columns = [{"title": t, "left": index in left} for index, t in enumerate(titles)]
-    return {
-        "columns": columns,
-        "rows": [[c if isinstance(c, dict) else {"text": text(c)} for c in row] for row in rows],
-    }

@@ -9,20 +9,20 @@ from bench.analysis.findings import Findings
 from bench.analysis.metrics.calibration import BINS, MAX_STANDARD_ERROR, MIN_IMAGES
 from bench.analysis.seen import Seen
 from bench.analysis.statistics import wilson
-from bench.reports.blocks import Cell, Drawing, Section, Show, Table, figure, figures, words
+from bench.reports.blocks import Column, Drawing, Section, Table, measured
 
 PLACE = 20
-FIGURES: tuple[tuple[str, str, Show], ...] = (
-    ("Bal. acc.", "balanced_accuracy", fmt.percent),
-    ("ROC-AUC", "roc_auc", fmt.four_decimals),
-    ("Loss", "loss", fmt.decimals),
-    ("Brier", "brier", fmt.four_decimals),
-    ("ECE", "ece", fmt.percent),
-    ("if exact", "ece_chance", fmt.percent),
-    ("Temp.", "temperature", fmt.significant),
-    ("Loss after", "scaled_loss", fmt.decimals),
-    ("Brier after", "scaled_brier", fmt.four_decimals),
-    ("ECE after", "scaled_ece", fmt.percent),
+FIGURES = (
+    ("balanced_accuracy", "Bal. acc.", fmt.percent),
+    ("roc_auc", "ROC-AUC", fmt.four_decimals),
+    ("loss", "Loss", fmt.decimals),
+    ("brier", "Brier", fmt.four_decimals),
+    ("ece", "ECE", fmt.percent),
+    ("ece_chance", "if exact", fmt.percent),
+    ("temperature", "Temp.", fmt.significant),
+    ("scaled_loss", "Loss after", fmt.decimals),
+    ("scaled_brier", "Brier after", fmt.four_decimals),
+    ("scaled_ece", "ECE after", fmt.percent),
 )
 
 
@@ -30,12 +30,11 @@ def section(findings: Findings) -> Section | None:
     """Return a row for each pretrained backbone; means over the seeds."""
     table = findings.backbones[findings.backbones["label"].isin(list(findings.guesses))]
     rows = tuple(
-        (Cell(row["label"]), *(figure(row[name], show) for _, name, show in FIGURES))
-        for _, row in table.iterrows()
+        (row["label"], *(row[name] for name, _, _ in FIGURES)) for _, row in table.iterrows()
     )
     if not rows:
         return None
-    columns = (*words("Backbone"), *figures(*(title for title, _, _ in FIGURES)))
+    columns = (Column("Backbone"), *(measured(*one) for one in FIGURES))
     backbones = [
         _diagram(label, one) for label, one in findings.seen.items() if label in findings.guesses
     ]

@@ -6,12 +6,21 @@ from typing import Any
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
+from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict
-from bench.reports.blocks import Block, Cell, Drawing, Notes, Section, Table, figures, words
+from bench.reports.blocks import Block, Column, Drawing, Notes, Range, Section, Table, Value, words
 
 PLACE = 10
 MAX_SHOWN = 300
+COLUMNS = (
+    *words("Ahead", "Behind"),
+    Column("Difference", fmt.signed_points, unit="points"),
+    Column("95% interval", fmt.signed_points, unit="points"),
+    Column("Stays ahead", fmt.tenths),
+    Column("p, Holm", fmt.p_value),
+    Column("Significance"),
+)
 
 
 def section(findings: Findings) -> Section | None:
@@ -20,8 +29,7 @@ def section(findings: Findings) -> Section | None:
     if not verdict.pairs:
         return None
     tested = verdict.tested
-    columns = (*words("Ahead", "Behind"), *figures("Difference", "95% interval", "Stays ahead"))
-    columns += (*figures("p, Holm"), *words("Significance")) if tested else ()
+    columns = COLUMNS if tested else COLUMNS[:5]
     rows = tuple(_row(pair, tested) for pair in verdict.pairs[:MAX_SHOWN])
     blocks: list[Block] = [
         Drawing("certainty", {"bars": _bars(verdict)}),
@@ -38,16 +46,10 @@ def section(findings: Findings) -> Section | None:
     )
 
 
-def _row(pair: Pair, tested: bool) -> tuple[Cell, ...]:
-    test = (Cell(fmt.p_value(pair.p_holm), pair.p_holm), Cell(_words(pair)))
-    return (
-        Cell(pair.better),
-        Cell(pair.other),
-        Cell(_points(pair.difference), pair.difference),
-        Cell(f"{_points(pair.low)} to {_points(pair.high)}", pair.low),
-        Cell(fmt.tenths(pair.beats), pair.beats),
-        *(test if tested else ()),
-    )
+def _row(pair: Pair, tested: bool) -> tuple[Value, ...]:
+    apart = Range(pair.low, pair.high, pair.difference)
+    shown = (pair.better, pair.other, pair.difference, apart, pair.beats)
+    return (*shown, pair.p_holm, _words(pair)) if tested else shown
 
 
 def _bars(verdict: Verdict) -> list[dict[str, Any]]:
@@ -59,7 +61,7 @@ def _bars(verdict: Verdict) -> list[dict[str, Any]]:
             "ends": [pair.low, pair.difference, pair.high],
             "differ": tested and pair.differ,
             "words": _words(pair) if tested else "",
-            "text": f"{_points(pair.difference)} ({_points(pair.low)} to {_points(pair.high)})",
+            "text": f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})",
         }
         for pair in verdict.pairs
         if verdict.best in (pair.better, pair.other)
@@ -68,11 +70,6 @@ def _bars(verdict: Verdict) -> list[dict[str, Any]]:
 
 def _words(pair: Pair) -> str:
     return "significant" if pair.differ else "no significant difference"
-
-
-def _points(share: float) -> str:
-    """Format a difference of shares in percentage points."""
-    return f"{100 * share:+.2f}"
 
 
 def _about(verdict: Verdict) -> str:

@@ -9,20 +9,20 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Cell, Section, Show, Table, figure, figures, words
+from bench.reports.blocks import Column, Section, Table, measured
 
 PLACE = 100
-FIGURES: tuple[tuple[str, str, Show], ...] = (
-    ("Parameters", "params", fmt.count),
-    ("GFLOP an image", "gflops", fmt.significant),
-    ("Utilisation", "utilisation", fmt.percent),
-    ("Memory, training", "training_memory_mb", fmt.megabytes),
-    ("GPU memory, training", "training_gpu_memory_mb", fmt.megabytes),
-    ("Memory, inference", "inference_memory_mb", fmt.megabytes),
-    ("GPU memory, inference", "inference_gpu_memory_mb", fmt.megabytes),
-    ("J for 1,000 images", "energy_j_per_1000", fmt.significant),
-    ("Best batch", "throughput_batch", fmt.count),
-    ("Images/s", "throughput_images_per_second", fmt.significant),
+FIGURES = (
+    ("params", "Parameters", fmt.count),
+    ("gflops", "GFLOP an image", fmt.significant),
+    ("utilisation", "Utilisation", fmt.percent),
+    ("training_memory_mb", "Memory, training", fmt.megabytes),
+    ("training_gpu_memory_mb", "GPU memory, training", fmt.megabytes),
+    ("inference_memory_mb", "Memory, inference", fmt.megabytes),
+    ("inference_gpu_memory_mb", "GPU memory, inference", fmt.megabytes),
+    ("energy_j_per_1000", "J for 1,000 images", fmt.significant),
+    ("throughput_batch", "Best batch", fmt.count),
+    ("throughput_images_per_second", "Images/s", fmt.significant),
 )
 ABOUT = (
     "Arithmetic is counted from the shapes of the layers, two operations for each "
@@ -39,27 +39,29 @@ def section(findings: Findings) -> Section | None:
     ok = findings.backbones[findings.backbones["status"] == "ok"]
     if not len(ok) or ok["gflops"].isna().all():
         return None
-    shown = [one for one in FIGURES if not ok[one[1]].isna().all()]
+    shown = [one for one in FIGURES if not ok[one[0]].isna().all()]
     price = findings.run.meta.price_per_hour
-    titles = [title for title, _, _ in shown]
-    titles += ["Cost of training", "Cost of 1 M images"] if price else []
+    columns = [Column("Backbone"), *(measured(*one) for one in shown)]
+    if price:
+        columns.append(Column("Cost of training", _amount, better="lower"))
+        columns.append(Column("Cost of 1 M images", _amount, better="lower"))
     rows = tuple(
         (
-            Cell(row["label"]),
-            *(figure(row[name], show) for _, name, show in shown),
+            row["label"],
+            *(row[name] for name, _, _ in shown),
             *(_money(row, price) if price else ()),
         )
         for _, row in ok.iterrows()
     )
     about = f"{ABOUT} Costs are at {price:g} an hour." if price else ABOUT
-    table = Table("Costs", (*words("Backbone"), *figures(*titles)), rows)
+    table = Table("Costs", tuple(columns), rows)
     return Section("costs", "Costs", about, [table])
 
 
-def _money(row: pd.Series[Any], price: float) -> tuple[Cell, Cell]:
+def _money(row: pd.Series[Any], price: float) -> tuple[float, float | None]:
     images = row["throughput_images_per_second"]
     per_million = None if pd.isna(images) else 1e6 / images / 3600 * price
-    return figure(row["train_seconds"] / 3600 * price, _amount), figure(per_million, _amount)
+    return row["train_seconds"] / 3600 * price, per_million
 
 
 def _amount(value: float) -> str:

@@ -32,7 +32,9 @@ def section(findings: Findings) -> Section | None:
             )
     if not backbones:
         return None
-    return Section("curves", "Training", ABOUT, [Drawing("curves", {"backbones": backbones})])
+    return Section(
+        "curves", "Training", ABOUT, [Drawing("curves", {"backbones": backbones}, "curves")]
+    )
 
 
 def _seed(record: Record) -> Json:

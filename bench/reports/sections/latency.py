@@ -11,10 +11,15 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Floats
 from bench.analysis.scores import RANDOM_INIT
-from bench.reports.blocks import Cell, Drawing, Section, Table, figure, figures, words
+from bench.reports.blocks import Column, Drawing, Section, Table, measured
 
 PLACE = 80
 PERCENTILES = ("p50", "p90", "p99")
+FIGURES = (
+    *((f"latency_{name}_ms", name, fmt.milliseconds) for name in PERCENTILES),
+    ("latency_iqr_ms", "Middle half", fmt.milliseconds),
+    ("latency_queries", "Queries", fmt.whole),
+)
 MAX_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length
 ABOUT = (
     "Every timed query of one image, pixels to probabilities, after the warm-up, fastest first. "
@@ -33,23 +38,13 @@ def section(findings: Findings) -> Section | None:
     if not timed:
         return None
     fastest = sorted(timed, key=lambda label: float(np.median(timed[label])))
-    columns = (*words("Backbone"), *figures(*PERCENTILES, "Middle half", "Queries"))
     table = Table(
         "Latency of one image",
-        columns,
-        tuple(_row(label, rows[label], len(timed[label])) for label in fastest),
+        (Column("Backbone"), *(measured(*one) for one in FIGURES)),
+        tuple((label, *(rows[label][name] for name, _, _ in FIGURES)) for label in fastest),
     )
     drawn = [_backbone(label, timed[label], rows[label]) for label in fastest]
     return Section("latency", "Latency", ABOUT, [Drawing("latency", {"backbones": drawn}), table])
-
-
-def _row(label: str, row: pd.Series[Any], queries: int) -> tuple[Cell, ...]:
-    return (
-        Cell(label),
-        *(figure(row[f"latency_{name}_ms"], fmt.milliseconds) for name in PERCENTILES),
-        figure(row["latency_iqr_ms"], fmt.milliseconds),
-        Cell(f"{queries:,}", queries),
-    )
 
 
 def _backbone(label: str, taken: Floats, row: pd.Series[Any]) -> dict[str, Any]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.learning import BestAtSize, LearningCurves, Point
-from bench.reports.blocks import Block, Cell, Drawing, Notes, Section, Table, figures, notes, words
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Drawing,
+    Estimate,
+    Notes,
+    Section,
+    Table,
+    figures,
+    notes,
+)
 
 PLACE = 50
 
@@ -34,16 +44,38 @@ def section(findings: Findings) -> Section | None:
     ]
     if failed:
         blocks.append(Notes(tuple(failed), "Failed"))
-    return Section("learning", "Learning curves", about, blocks)
+    files = {"learning_curve.csv": _file(found)} if found.points else {}
+    return Section("learning", "Learning curves", about, blocks, files)
 
 
 def _table(found: LearningCurves) -> Table:
-    columns = (*words("Backbone"), *figures(*(f"{images:,} images" for images in found.sizes)))
+    titles = (f"{images:,} images" for images in found.sizes)
     rows = []
     for label, points in found.points.items():
-        at = {point.images: Cell(_words(point), point.accuracy) for point in points}
-        rows.append((Cell(label), *(at.get(n, Cell(fmt.MISSING)) for n in found.sizes)))
+        at = {point.images: _estimate(point) for point in points}
+        rows.append((label, *map(at.get, found.sizes)))
+    columns = (Column("Backbone"), *figures(fmt.percent, *titles))
     return Table("Accuracy by the number of training images", columns, tuple(rows))
+
+
+def _file(found: LearningCurves) -> Table:
+    """Return one row a point."""
+    columns = (
+        Column("label"),
+        Column("fraction", fmt.significant),
+        *figures(fmt.whole, "train_images", "seeds"),
+        Column("accuracy", fmt.percent),
+    )
+    rows = tuple(
+        (label, point.fraction, point.images, point.seeds, _estimate(point))
+        for label, points in found.points.items()
+        for point in points
+    )
+    return Table("Learning curves", columns, rows)
+
+
+def _estimate(point: Point) -> Estimate:
+    return Estimate(point.accuracy, point.low, point.high)
 
 
 def _place(point: Point) -> dict[str, object]:

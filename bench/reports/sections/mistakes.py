@@ -7,11 +7,15 @@ from typing import Any
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared
-from bench.reports.blocks import Block, Cell, Drawing, Section, Table, figure, figures, words
+from bench.reports.blocks import Block, Column, Drawing, Section, Table, Value, words
 from bench.types import Split
 
 PLACE = 16
-COLUMNS = (*figures(""), *words("Image", "Label", "Taken for"), *figures("Confidence"))
+COLUMNS = (
+    Column("#", fmt.whole),
+    *words("Image", "Label", "Taken for"),
+    Column("Confidence", fmt.percent),
+)
 
 
 def section(findings: Findings) -> Section | None:
@@ -25,6 +29,7 @@ def section(findings: Findings) -> Section | None:
         rows = tuple(images.row(number, one) for number, one in enumerate(suspects, 1))
         blocks.append(Table("Images that every backbone gets wrong", COLUMNS, rows, folded=True))
     blocks.append(Drawing("mistakes", images.galleries(suspects), pictures="suspects"))
+    blocks.append(Drawing("", pictures="mistakes"))
     return Section("mistakes", "Mistakes", _about(findings), blocks)
 
 
@@ -52,13 +57,13 @@ class _Images:
         self._classes = findings.run.dataset.classes
         self._ids = findings.run.dataset.splits.get("test", Split((), ())).ids
 
-    def row(self, number: int, suspect: Suspect) -> tuple[Cell, ...]:
+    def row(self, number: int, suspect: Suspect) -> tuple[Value, ...]:
         return (
-            Cell(str(number), number),
-            Cell(self._file(suspect.image)),
-            Cell(self._classes[suspect.true]),
-            Cell(self._classes[suspect.predicted]),
-            figure(suspect.confidence / len(suspect.by_backbone), fmt.percent),
+            number,
+            self._file(suspect.image),
+            self._classes[suspect.true],
+            self._classes[suspect.predicted],
+            suspect.confidence / len(suspect.by_backbone),
         )
 
     def galleries(self, suspects: tuple[Suspect, ...]) -> dict[str, Any]:

@@ -5,14 +5,28 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.phases import Fit, Gain, PhaseOutcome, outcomes
-from bench.reports.blocks import Cell, Section, Table, figure, figures, words
+from bench.reports.blocks import Column, Range, Section, Table, Value, figures, words
+from bench.types import PhaseResult
 
 PLACE = 40
 COLUMNS = (
     *words("Backbone", "Phase"),
-    *figures("Test acc.", "Change", "95% interval"),
-    *words("It"),
-    *figures("Best: train", "val.", "Last: train", "val.", "Val. loss, best", "last"),
+    Column("Test acc.", fmt.percent),
+    *figures(fmt.signed_points, "Change", "95% interval"),
+    Column("It"),
+    *figures(fmt.percent, "Best: train", "Best: val.", "Last: train", "Last: val."),
+    *figures(fmt.decimals, "Val. loss, best", "Val. loss, last"),
+)
+OF_TRIALS = (
+    Column("Backbone"),
+    Column("Seed", str),
+    *words("Phase", "Starts from", "Views"),
+    Column("Trained", fmt.count, unit="parameters"),
+    Column("Epochs", str),
+    Column("Stopped"),
+    Column("Kept", str),
+    Column("Val. acc.", fmt.percent),
+    *figures(fmt.duration, "Compile", "Train"),
 )
 
 
@@ -21,8 +35,30 @@ def section(findings: Findings) -> Section | None:
     found = outcomes(findings)
     if not any(outcome.best for outcome in found):
         return None
-    rows = tuple(_row(outcome) for outcome in found)
-    return Section("phases", "Phases", _about(findings), [Table("Phases", COLUMNS, rows)])
+    trials = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
+    every = (_phase(label, r.trial.seed, phase) for label, r in trials for phase in r.phases)
+    tables = [
+        Table("Phases", COLUMNS, tuple(_row(outcome) for outcome in found)),
+        Table("The phases of every trial", OF_TRIALS, tuple(every), folded=True),
+    ]
+    return Section("phases", "Phases", _about(findings), tables)
+
+
+def _phase(label: str, seed: int, phase: PhaseResult) -> tuple[Value, ...]:
+    return (
+        label,
+        seed,
+        phase.name,
+        phase.cut,
+        phase.views,
+        phase.trainable_parameters,
+        len(phase.epochs),
+        "early" if phase.stopped_early else "",
+        phase.best_epoch,
+        phase.kept.accuracy if phase.kept else None,
+        phase.compile_seconds,
+        phase.train_seconds,
+    )
 
 
 def _about(findings: Findings) -> str:
@@ -38,23 +74,22 @@ def _about(findings: Findings) -> str:
     )
 
 
-def _row(outcome: PhaseOutcome) -> tuple[Cell, ...]:
+def _row(outcome: PhaseOutcome) -> tuple[Value, ...]:
     best, last = outcome.best, outcome.last
     return (
-        Cell(outcome.label),
-        Cell(outcome.phase),
-        figure(outcome.accuracy, fmt.percent),
+        outcome.label,
+        outcome.phase,
+        outcome.accuracy,
         *_gain(outcome.gain),
-        *(figure(value, fmt.percent) for fit in (best, last) for value in _accuracies(fit)),
-        *(figure(fit.val_loss if fit else None, fmt.decimals) for fit in (best, last)),
+        *(value for fit in (best, last) for value in _accuracies(fit)),
+        *(fit.val_loss if fit else None for fit in (best, last)),
     )
 
 
-def _gain(gain: Gain | None) -> tuple[Cell, Cell, Cell]:
+def _gain(gain: Gain | None) -> tuple[Value, Value, Value]:
     if gain is None:
-        return (Cell(fmt.MISSING),) * 3
-    ends = f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}"
-    return Cell(f"{100 * gain.change:+.2f}", gain.change), Cell(ends, gain.low), Cell(gain.word)
+        return None, None, None
+    return gain.change, Range(gain.low, gain.high), gain.word
 
 
 def _accuracies(fit: Fit | None) -> tuple[float | None, float | None]:

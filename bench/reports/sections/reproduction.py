@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.analysis import facts
+from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Block, Cell, Commands, Notes, Section, Table, words
+from bench.reports.blocks import Block, Column, Commands, Notes, Section, Table, Value, words
 from bench.storage.arrays import weights_path
 from bench.system.command_line import INSTALLED, TYPED, typed
 from bench.system.files import to_json
@@ -19,10 +20,14 @@ def section(findings: Findings) -> Section | None:
         whole = (("", to_json(protocol, indent=2)),)
         blocks.append(Commands(whole, title="The whole protocol"))
     if weights := _weights(findings):
-        columns = words("Backbone", "Weights", "File or package", "SHA-256")
+        columns = (
+            *words("Backbone", "Weights", "File or package", "SHA-256"),
+            Column("Input", "{} px".format),
+            Column("Parameters", fmt.count),
+        )
         blocks.append(Table("Weights", columns, tuple(weights), folded=True))
     if environment := facts.environment(findings):
-        rows = tuple((Cell(what), Cell(str(which))) for what, which in environment.items())
+        rows = tuple(environment.items())
         blocks.append(Table("Environment", words("What", "Which"), rows, folded=True))
     said = [(label, n) for label, rs in findings.records.items() for n in facts.notes(rs)]
     if said:
@@ -60,11 +65,12 @@ def _kept(findings: Findings) -> str:
     return ""
 
 
-def _weights(findings: Findings) -> list[tuple[Cell, ...]]:
-    found = []
+def _weights(findings: Findings) -> list[tuple[Value, ...]]:
+    found: list[tuple[Value, ...]] = []
     for label, records in findings.records.items():
-        used = next((r.weights for r in records if r.weights is not None), None)
-        if used is not None:
+        record = next((r for r in records if r.weights is not None), None)
+        if record is not None and (used := record.weights) is not None:
             file = (used.location, used.sha256) if used.pretrained else ("", "")
-            found.append(tuple(map(Cell, (label, used.source, *file))))
+            network = (record.trial.input_size, record.parameters)
+            found.append((label, used.source, *file, *network))
     return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Cell, Column, Drawing, Section, Table, figure, words
+from bench.analysis.robustness import CorruptedAccuracy
+from bench.analysis.statistics import wilson
+from bench.reports.blocks import Block, Column, Drawing, Estimate, Section, Table, Value, words
 
 PLACE = 70
 
@@ -14,16 +16,17 @@ def section(findings: Findings) -> Section | None:
     found = findings.robustness
     if found is None:
         return None
-    rows = tuple(
+    rows: tuple[tuple[Value, ...], ...] = tuple(
         (
-            Cell(label),
-            *(figure(share, fmt.percent) for share in (row.clean, row.mean)),
-            *(figure(float(share), fmt.percent) for share in row.corrupted.mean(axis=1)),
+            label,
+            row.clean,
+            row.mean,
+            *(float(share) for share in row.corrupted.mean(axis=1)),
         )
         for label, row in found.rows.items()
     )
     titles = ("As they are", "Corrupted", *found.corruptions)
-    columns = (*words("Backbone"), *(Column(title, shaded=True) for title in titles))
+    shares = (Column(title, fmt.percent, better="higher", shaded=True) for title in titles)
     images = next(iter(found.rows.values())).images
     there = len(findings.run.dataset.splits["test"])
     which = f"all {there:,}" if images == there else f"{images:,} class-balanced of {there:,}"
@@ -34,5 +37,29 @@ def section(findings: Findings) -> Section | None:
         f"every strength with its 95% interval. Noise and JPEG are applied to the pixels at the "
         f"network's input size, so compare backbones of the same input size."
     )
-    table = Table("Accuracy on corrupted images", columns, rows)
-    return Section("robustness", "Robustness", about, [table, Drawing("", pictures="robustness")])
+    table = Table("Accuracy on corrupted images", (Column("Backbone"), *shares), rows)
+    blocks: list[Block] = [table, Drawing("", pictures="robustness")]
+    return Section("robustness", "Robustness", about, blocks, {"robustness.csv": _file(found)})
+
+
+def _file(found: CorruptedAccuracy) -> Table:
+    """Return one row for each backbone, corruption and strength; strength 0 is the clean image.
+
+    The interval is Wilson's over the images, at the mean over the seeds.
+    """
+    columns = (
+        *words("label", "corruption"),
+        Column("strength", fmt.whole),
+        Column("accuracy", fmt.percent),
+        Column("images", fmt.whole),
+    )
+    rows = tuple(
+        (label, kind, strength, _estimate(share, row.images), row.images)
+        for label, row in found.rows.items()
+        for kind, strength, share in [("none", 0, row.clean), *row.shares(found.corruptions)]
+    )
+    return Table("Accuracy under each corruption", columns, rows)
+
+
+def _estimate(share: float, images: int) -> Estimate:
+    return Estimate(share, *wilson(share * images, images))

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.runtimes import RuntimeFigures, rows
-from bench.reports.blocks import Cell, Notes, Section, Table, figure, figures, words
+from bench.analysis.runtimes import rows
+from bench.reports.blocks import Column, Notes, Section, Table
 
 PLACE = 90
 COLUMNS = (
-    *words("Backbone", "Runtime"),
-    *figures("File", "Converted in", "Accuracy", "Same as Keras", "Largest diff."),
-    *figures("p50", "p90", "Images/s"),
+    Column("Backbone", name="label"),
+    Column("Runtime", name="runtime"),
+    Column("Status", name="status"),
+    Column("File", fmt.megabytes, "artefact_mb", "MB", "lower"),
+    Column("Converted in", fmt.duration, "convert_seconds", "s", "lower"),
+    Column("Accuracy", fmt.percent, "accuracy", better="higher"),
+    Column("Same as Keras", fmt.percent, "agreement", better="higher"),
+    Column("Largest diff.", "{:.1e}".format, "largest_difference", better="lower"),
+    Column("p50", fmt.milliseconds, "latency_p50_ms", "ms", "lower"),
+    Column("p90", fmt.milliseconds, "latency_p90_ms", "ms", "lower"),
+    Column("Images/s", fmt.significant, "images_per_second", "images/s", "higher"),
+    Column("Memory", fmt.megabytes, "memory_mb", "MB", "lower"),
+    Column("Reason", name="reason"),
 )
+SHOWN = range(len(COLUMNS) - 1)  # reasons are listed below the table
 ABOUT = (
     "Each artefact was loaded again from its file, and answered every test image. Same as Keras "
     "is the share of them that it calls the same, Largest diff. the largest difference of any "
@@ -24,26 +35,12 @@ ABOUT = (
 def section(findings: Findings) -> Section | None:
     """Return the section; nothing where only the reference was requested, and it worked."""
     found = rows(findings)
-    if all(row.runtime == "keras" and row.status == "ok" for row in found):
+    if not found:
         return None
-    table = Table("Runtimes", COLUMNS, tuple(_row(row) for row in found))
+    table = Table("Runtimes", COLUMNS, tuple(tuple(vars(row).values()) for row in found))
+    files = {"runtimes.csv": table}
+    if all(row.runtime == "keras" and row.status == "ok" for row in found):
+        return Section("runtimes", "Runtimes", "", (), files)
     failed = [(f"{row.label}, {row.runtime}", row.reason) for row in found if row.status != "ok"]
     notes = [Notes(tuple(failed), "Failed")] if failed else []
-    return Section("runtimes", "Runtimes", ABOUT, [table, *notes])
-
-
-def _row(row: RuntimeFigures) -> tuple[Cell, ...]:
-    names = Cell(row.label), Cell(row.runtime)
-    if row.status != "ok":
-        return (*names, Cell("failed"), *[Cell(fmt.MISSING)] * (len(COLUMNS) - 3))
-    return (
-        *names,
-        figure(row.artefact_mb, fmt.megabytes),
-        figure(row.convert_seconds, fmt.duration),
-        figure(row.accuracy, fmt.percent),
-        figure(row.agreement, fmt.percent),
-        figure(row.largest_difference, lambda value: f"{value:.1e}"),
-        figure(row.latency_p50_ms, fmt.milliseconds),
-        figure(row.latency_p90_ms, fmt.milliseconds),
-        figure(row.images_per_second, fmt.significant),
-    )
+    return Section("runtimes", "Runtimes", ABOUT, [table.only(SHOWN), *notes], files)

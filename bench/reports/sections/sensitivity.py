@@ -5,13 +5,16 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.sensitivity import AtRate, Flip, LeadAtRate
-from bench.reports.blocks import Block, Cell, Notes, Section, Table, figure, figures, notes, words
+from bench.reports.blocks import Block, Column, Notes, Section, Table, Value, figures, notes
 
 PLACE = 60
 MAX_FLIPS = 10
 COLUMNS = (
-    *words("Backbone"),
-    *figures("Rate", "Chosen", "Val. loss", "Val. acc.", "Test acc. (held out)"),
+    Column("Backbone"),
+    Column("Rate", fmt.multiple),
+    Column("Chosen"),
+    Column("Val. loss", fmt.decimals),
+    *figures(fmt.percent, "Val. acc.", "Test acc. (held out)"),
 )
 
 
@@ -45,24 +48,19 @@ def section(findings: Findings) -> Section | None:
     return Section(name, title, _about(findings), blocks)
 
 
-def multiple(multiplier: float) -> str:
-    """Format a multiple: ×0.32."""
-    return f"×{multiplier:.2g}"
-
-
-def _row(label: str, rate: AtRate, seeds: int) -> tuple[Cell, ...]:
+def _row(label: str, rate: AtRate, seeds: int) -> tuple[Value, ...]:
     chosen = []
     if rate.chosen:
         chosen.append("yes" if seeds == 1 else f"{rate.chosen} of {seeds}")
     if rate.diverged:
         chosen.append("diverged" if seeds == 1 else f"{rate.diverged} of {seeds} diverged")
     return (
-        Cell(label),
-        Cell(multiple(rate.multiplier), rate.multiplier),
-        Cell(", ".join(chosen)),
-        figure(rate.val_loss, fmt.decimals),
-        figure(rate.val_accuracy, fmt.percent),
-        figure(rate.test_accuracy, fmt.percent),
+        label,
+        rate.multiplier,
+        ", ".join(chosen),
+        rate.val_loss,
+        rate.val_accuracy,
+        rate.test_accuracy,
     )
 
 
@@ -79,8 +77,8 @@ def _sentence(flip: Flip) -> str:
     certainty = "significant over all rates and pairs" if flip.significant else "not significant"
     return (
         f"{flip.split}: {flip.first} is {_lead(flip.ahead)} ahead of {flip.second} at "
-        f"{multiple(flip.ahead.multiplier)} and {_lead(flip.behind)} behind at "
-        f"{multiple(flip.behind.multiplier)} ({certainty})"
+        f"{fmt.multiple(flip.ahead.multiplier)} and {_lead(flip.behind)} behind at "
+        f"{fmt.multiple(flip.behind.multiplier)} ({certainty})"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Cell, Section, Table, figure, figures, words
+from bench.reports.blocks import Column, Section, Table, figures
 
 PLACE = 110
 ON_REQUEST = ("tuning", "robustness")  # parts that most trials do not have
@@ -26,12 +26,12 @@ def section(findings: Findings) -> Section | None:
     parts += ["total", "reused"]
     rows = tuple(
         (
-            Cell(label),
-            Cell(str(record.trial.seed), record.trial.seed),
-            *(figure(record.seconds.get(part), fmt.duration) for part in parts),
+            label,
+            record.trial.seed,
+            *(record.seconds.get(part) for part in parts),
         )
         for label, record in ok
     )
-    columns = (*words("Backbone"), *figures("Seed", *parts))
+    columns = (Column("Backbone"), Column("Seed", str), *figures(fmt.duration, *parts))
     table = Table(f"Seconds of {len(rows)} trials", columns, rows, folded=len(rows) > MAX_OPEN)
     return Section("times", "Where the time went", ABOUT, [table])

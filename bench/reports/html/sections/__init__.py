@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bench.analysis.findings import Findings
-from bench.reports.html.sections import (
-    audit,
-    confusion,
-    leaderboard,
-    tradeoff,
-)
+from bench.reports.html.sections import confusion, tradeoff
 from bench.reports.html.values import Json
 
 OWN: Mapping[str, tuple[float, Callable[[Findings], Json | None]]] = {
-    "leaderboard": (0, leaderboard.data),
     "tradeoff": (12, tradeoff.data),
     "confusion": (14, confusion.data),
-    "audit": (25, audit.data),
 }
 """Their places among the sections of blocks, and what they hold."""

@@ -1,5 +1,5 @@
 /* Sections made of blocks: an explanation, then tables, lists and drawings in their order. */
-const FEW_NOTES = 10, LONG_TABLE = 60;
+const FEW_NOTES = 10, FEW_WARNINGS = 4, LONG_TABLE = 60;
 
 function blockSection(name) {
   const { title, about, blocks } = DATA.sections[name];
@@ -7,23 +7,38 @@ function blockSection(name) {
 }
 
 function drawBlock(content) {
-  if (content.kind === "table") return drawTable(content);
-  if (content.kind === "notes") return drawNotes(content);
-  return content.kind === "commands" ? drawCommands(content) : drawings[content.name](content.data);
+  const { kind } = content;
+  if (kind === "drawing") return drawings[content.name](content.data);
+  return { statement: drawStatement, facts: drawFacts, table: drawTable, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
+}
+
+function drawStatement({ sentence, certainty }) {
+  return element("div", { class: "verdict", role: "region", "aria-label": "Verdict" },
+    element("p", { class: "sentence" }, sentence), certainty && element("p", { class: "certainty small" }, certainty));
+}
+
+function drawFacts({ title, items }) {
+  return element("details", { open: innerWidth > 640 }, element("summary", {}, title),
+    element("dl", { class: "facts" }, items.map(([what, text]) => [element("dt", {}, what), element("dd", {}, text)])));
+}
+
+function drawWarnings({ items }) {
+  const list = (some) => some.map(([, text]) => element("li", {}, text));
+  const rest = items.slice(FEW_WARNINGS);
+  return element("aside", { "aria-label": "Warnings" },
+    element("ul", { class: "warnings" }, list(items.slice(0, FEW_WARNINGS)),
+      rest.length > 0 && element("details", {}, element("summary", {}, `${rest.length} more`), element("ul", {}, list(rest)))));
 }
 
 function drawTable(spec) {
-  const frame = sortable(spec, spec.title);
-  if (spec.heat) {
-    frame.querySelectorAll("tbody tr").forEach((row, i) => [...row.children].slice(...spec.heat).forEach((node, j) => {
-      node.classList.add("shaded");
-      node.style.setProperty("--share", String(spec.rows[i][spec.heat[0] + j].value ?? 0));
-    }));
-  }
-  const parts = [spec.about && element("p", { class: "soft small" }, coded(spec.about)), frame];
-  if (!spec.folded) return parts;
-  const long = spec.rows.length > LONG_TABLE ? "long" : null;
-  return element("details", { class: long }, element("summary", {}, spec.title), parts);
+  const about = spec.about && element("p", { class: "soft small" }, coded(spec.about));
+  if (!spec.folded) return [sortable(spec, spec.title), about];
+  const long = spec.rows.length > LONG_TABLE || spec.rows.some((row) => row.some(({ image }) => image));
+  const details = element("details", { class: long ? "long" : null }, element("summary", {}, spec.title));
+  const fill = () => details.append(sortable(spec, spec.title), about || "");
+  if (long) whenOpened(details, fill); // made, and its pictures decoded, when it is first opened
+  else fill();
+  return details;
 }
 
 function drawNotes({ title, items, more, where, folded }) {

@@ -111,7 +111,7 @@ let printing = false;
 const unfolded = [];
 window.addEventListener("beforeprint", () => {
   printing = true;
-  for (const details of document.querySelectorAll("details:not([open]):not(.long)")) {
+  for (const details of document.querySelectorAll("details:not([open]):not(.long):not(.unprinted)")) {
     details.open = true;
     unfolded.push(details);
   }

@@ -1,12 +1,14 @@
 /* Builds the page: the top, the contents, a section for everything that has data. */
-const there = DATA.contents.map((name) => ({ name, ...(ownSections[name] ?? blockSection(name)) }));
+const there = DATA.contents.filter((name) => name !== "overview").map((name) => ({ name, ...(ownSections[name] ?? blockSection(name)) }));
 document.body.prepend(
   element("a", { class: "skip", href: "#main" }, "To the results"),
-  masthead(DATA.overview),
+  element("header", { class: "masthead column" },
+    element("div", { class: "line" }, element("h1", {}, named(DATA.sections.overview.title)), themeButton()),
+    DATA.sections.overview.blocks.map(drawBlock)),
   element("nav", { class: "contents", "aria-label": "Contents" }, element("ul", { class: "column" },
     there.map(({ name, title }) => element("li", {}, element("a", { href: `#${name}` }, title))))),
   element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
     element("section", { id: name, "aria-labelledby": `title-${name}` },
       element("h2", { id: `title-${name}` }, title), draw()))),
   element("footer", { class: "column soft small" },
-    `Rendered from the records of the run${DATA.overview.created ? ` made ${DATA.overview.created}` : ""}. Every figure is in summary.csv, in the same folder.`));
+    "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."));

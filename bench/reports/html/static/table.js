@@ -1,27 +1,59 @@
-/* A plain table whose columns sort. */
+/* Tables: every column sorts, rows are filtered where some stand out, and where there is no room
+   for all columns the least important are hidden until the reader chooses them. */
+const MANY_ROWS = 30;
+
 function sortable(spec, about) {
-  const body = element("tbody", {}, spec.rows.map((row) => element("tr", {}, row.map((cell, index) =>
-    element(index === 0 ? "th" : "td", { class: spec.columns[index].left ? "left" : null, scope: index === 0 ? "row" : null },
-      cell.link ? element("a", { href: cell.link }, named(cell.text)) : spec.columns[index].left ? named(cell.text) : cell.text)))));
-  const rows = [...body.children].map((node, index) => ({ node, cells: spec.rows[index] }));
-  const heads = spec.columns.map((column, index) => sortHead(column.title, column.left, (descending) => {
+  const name = Math.max(0, spec.columns.findIndex((column) => column.left));
+  const scales = spec.columns.map((column, index) => (column.strip ? stripScale(spec.rows.map((row) => row[index].ends)) : null));
+  const rows = spec.rows.map((cells, place) => {
+    const mark = spec.marks?.[place];
+    const nodes = cells.map((cell, index) => tableCell(spec.columns[index], cell, index === name ? { mark } : null, scales[index]));
+    return { cells, state: mark?.[0], badge: mark?.[1], label: cells[name].text, node: element("tr", { class: mark?.[0] }, nodes) };
+  });
+  const body = element("tbody", {}, rows.map(({ node }) => node));
+  const heads = spec.columns.map((column, index) => sortHead(column, (descending) => {
     heads.forEach((head, i) => { if (i !== index) head.removeAttribute("aria-sort"); });
-    rows.sort((a, b) => compareCells(a.cells[index], b.cells[index], descending));
-    body.append(...rows.map((row) => row.node));
-  }, !column.left));
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": about },
-    element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body));
+    // What failed is last in both directions.
+    rows.sort((a, b) => (a.state === "failed") - (b.state === "failed") || compareCells(a.cells[index], b.cells[index], descending));
+    body.append(...rows.map(({ node }) => node));
+  }));
+  const table = element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body);
+  const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${about}, scrolls sideways` }, table);
+  const outer = element("div", {}, (spec.marks && Object.keys(spec.marks).length > 0) || rows.length > MANY_ROWS ? rowFilters(rows) : null, frame);
+  if (spec.columns.length > 4) outer.prepend(columnChooser(spec.columns, name, table, frame, outer));
+  return outer;
+}
+
+function tableCell(column, cell, head, scale) {
+  const attributes = { class: column.left ? "left" : null };
+  if (column.shaded) Object.assign(attributes, { class: "shaded", style: { "--share": String(cell.value ?? 0) } });
+  if (head) {
+    const [state, badge, about] = head.mark ?? [];
+    return element("th", { ...attributes, scope: "row", title: state === "muted" ? about : null },
+      cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text),
+      state === "chosen" && element("span", { class: "badge", title: about }, badge),
+      state === "failed" && element("div", { class: "small reason" }, about));
+  }
+  if (cell.image) {
+    const source = (block("pictures") ?? {})[cell.image];
+    return element("td", attributes, source && element("img", { src: source, alt: "", decoding: "async" }));
+  }
+  if (scale && cell.ends) return element("td", { class: "strip" }, strip(cell.ends, cell.text, scale));
+  if (column.left) return element("td", attributes, cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text));
+  if (cell.value === undefined) return element("td", { class: "absent" }, cell.text);
+  const [mean, deviation] = cell.text.split(" ± ");
+  return element("td", attributes, mean, deviation && element("span", { class: "deviation" }, ` ± ${deviation}`));
 }
 
 /* A heading that sorts: best first, then reversed. */
-function sortHead(title, left, sort, descendingFirst = false, about = null) {
+function sortHead({ title, left, lower, about }, sort) {
   const head = element("th", { scope: "col", class: left ? "left" : null },
     element("button", {
       type: "button",
       title: about,
       click: () => {
         const now = head.getAttribute("aria-sort");
-        const descending = now ? now === "ascending" : descendingFirst;
+        const descending = now ? now === "ascending" : !left && !lower;
         head.setAttribute("aria-sort", descending ? "descending" : "ascending");
         sort(descending);
       },
@@ -36,4 +68,80 @@ function compareCells(a, b, descending) {
   if (x !== null && y !== null) return turn * (x - y);
   if (x !== null || y !== null) return x === null ? 1 : -1;
   return turn * a.text.localeCompare(b.text);
+}
+
+function rowFilters(rows) {
+  const hidden = new Set();
+  const said = element("span", { class: "soft small", role: "status" });
+  const search = element("input", { class: "field", type: "search", placeholder: "Filter by name", "aria-label": "Filter rows by name", input: () => apply() });
+  const apply = () => {
+    const wanted = search.value.trim().toLowerCase();
+    let shown = 0;
+    for (const { node, label, badge } of rows) {
+      node.hidden = hidden.has(badge) || !label.toLowerCase().includes(wanted);
+      shown += !node.hidden;
+    }
+    said.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
+  };
+  const badges = [...new Set(rows.filter(({ state }) => state && state !== "chosen").map(({ badge }) => badge))];
+  const boxes = badges.map((badge) => {
+    const box = element("input", { type: "checkbox", checked: true, change: () => {
+      if (box.checked) hidden.delete(badge); else hidden.add(badge);
+      apply();
+    } });
+    return element("label", {}, box, `${badge} (${rows.filter((row) => row.badge === badge).length})`);
+  });
+  return element("div", { class: "tools" }, search, boxes, said);
+}
+
+function columnChooser(columns, name, table, frame, outer) {
+  const shown = columns.map(() => true);
+  const boxes = columns.map(({ title }, index) => element("input", { type: "checkbox", change: () => { chosen = true; show(index, boxes[index].checked); say(); } }));
+  const summary = element("summary", {});
+  const menu = element("details", { class: "chooser unprinted", hidden: true }, summary,
+    element("div", { class: "tools" }, columns.map(({ title }, index) => index !== name && element("label", {}, boxes[index], title))));
+  let chosen = false;
+  const show = (index, visible) => {
+    boxes[index].checked = visible;
+    if (shown[index] === visible) return;
+    shown[index] = visible;
+    for (const row of table.rows) row.cells[index].hidden = !visible;
+  };
+  const say = () => { summary.textContent = `Columns (${shown.filter(Boolean).length} of ${columns.length})`; };
+  const all = () => columns.forEach((_, index) => show(index, true));
+  const order = columns.map((_, index) => index).filter((index) => index !== name && columns[index].importance < 100)
+    .sort((a, b) => columns[a].importance - columns[b].importance || b - a);
+  const fit = () => {
+    if (chosen || printing || !frame.clientWidth) return;
+    all();
+    for (const index of order) {
+      if (frame.scrollWidth <= frame.clientWidth) break;
+      show(index, false);
+    }
+    menu.hidden = shown.every(Boolean);
+    say();
+  };
+  let width = 0;
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width === width) return;
+    width = contentRect.width;
+    requestAnimationFrame(fit);
+  }).observe(outer);
+  window.addEventListener("beforeprint", () => { if (!chosen) all(); });
+  window.addEventListener("afterprint", fit);
+  return menu;
+}
+
+/* All intervals of a column on one scale, so that they can be compared down the column. */
+function stripScale(ends) {
+  const known = ends.filter(Boolean).flat().filter((end) => end !== null);
+  return known.length ? linear([Math.min(...known), Math.max(...known)], [6, 130]) : null;
+}
+
+function strip([low, middle, high], text, scale) {
+  return svg("svg", { viewBox: "0 0 136 24", role: "img", "aria-label": text },
+    svg("line", { class: "blue whisker", x1: scale(low), x2: scale(high), y1: 8, y2: 8 }),
+    [low, high].map((end) => svg("line", { class: "blue whisker", x1: scale(end), x2: scale(end), y1: 5, y2: 11 })),
+    middle !== null && svg("circle", { cx: scale(middle), cy: 8, r: 4, fill: "var(--blue)" }),
+    svg("text", { x: 136, y: 22, "text-anchor": "end", "font-size": 10 }, text));
 }

@@ -1,0 +1,52 @@
+"""Precision, recall and F1 of each class with each backbone."""
+
+from __future__ import annotations
+
+from math import isnan
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.classification import class_scores
+from bench.reports.blocks import Column, Drawing, Section, Table
+
+PLACE = 15
+MAX_SHOWN = 20  # classes of a backbone
+COLUMNS = (
+    Column("Backbone", name="label"),
+    Column("Class", name="class"),
+    Column("Precision", fmt.percent, "precision", better="higher", shaded=True),
+    Column("Recall", fmt.percent, "recall", better="higher", shaded=True),
+    Column("F1", fmt.percent, "f1", better="higher", shaded=True),
+    Column("Images", fmt.whole, "images"),
+)
+
+
+def section(findings: Findings) -> Section:
+    """Return a row a class of a backbone; of many classes those with the lowest F1."""
+    classes = findings.run.dataset.classes
+    by_label = {
+        label: [
+            (label, name, one.precision, one.recall, one.f1, one.images)
+            for name, one in zip(classes, class_scores(counts), strict=True)
+        ]
+        for label, counts in findings.confusions.items()
+    }
+    every = tuple(row for rows in by_label.values() for row in rows)
+    files = {"per_class.csv": Table("Scores of each class", COLUMNS, every)}
+    if not every:
+        return Section("classes", "Classes", "", (), files)
+    about = "Over the test answers of all seeds." if findings.several_seeds else ""
+    shown = every
+    if len(classes) > MAX_SHOWN:
+        # A class without images has no F1 and goes last.
+        worst = [
+            sorted(rows, key=lambda row: 2.0 if isnan(row[4]) else row[4])[:MAX_SHOWN]
+            for rows in by_label.values()
+        ]
+        shown = tuple(row for rows in worst for row in rows)
+        about += f" The {MAX_SHOWN} of {len(classes):,} classes with the lowest F1 of each"
+        about += " backbone; `per_class.csv` has them all."
+    table = Table("Precision, recall and F1 of each class", COLUMNS, shown, folded=True)
+    return Section(
+        "classes", "Classes", about.strip(), [Drawing("", pictures="confusion"), table], files
+    )

@@ -1,0 +1,172 @@
+"""Results: the ranked table, a row a backbone; metrics declare their own columns.
+
+Every metric is in `summary.csv`, with all its digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, get_args
+
+import pandas as pd
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.base import METRICS, Kind, Metric
+from bench.analysis.scores import RANDOM_INIT
+from bench.reports.blocks import (
+    Absent,
+    Block,
+    Column,
+    Drawing,
+    Estimate,
+    Mark,
+    Range,
+    Section,
+    Table,
+    Value,
+    measured,
+)
+
+PLACE = 1
+NO_WEIGHTS = Absent("no pretrained weights", "no weights")
+EXPLANATION = (
+    "Accuracy and loss are on the held-out test set; the 95% interval is Wilson's and covers "
+    "several seeds too. "
+    "Training is the time from cold caches to a trained model. p50 and p90 are the latency of one "
+    "image through the whole model, preprocessing included."
+)
+STANDING_EXPLANATION = (
+    "Verdict: best; within the margin if the 95% intervals of the differences from all others show "
+    "that; worse if they rule out that it is as good as the best; otherwise undecided."
+)
+TIES_EXPLANATION = (
+    "Backbones that share a letter under Ties do not differ significantly, which does not make "
+    "them equal."
+)
+RANK = Column(
+    "#", fmt.whole, name="rank", better="lower", about="rank by test accuracy", importance=100
+)
+STANDING = (
+    Column("Verdict", name="verdict", about="how each compares with the best", importance=85),
+    Column(
+        "Ties",
+        name="ties",
+        about="those that share a letter do not differ significantly",
+        importance=65,
+    ),
+    Column("P(first)", fmt.tenths, name="p_first", better="higher", importance=45, shaded=True),
+)
+
+
+def section(findings: Findings) -> Section:
+    """Return the ranked table."""
+    if not len(findings.table):
+        return Section("leaderboard", "Results", "No trial finished.", brief=True)
+    blocks: list[Block] = [table(findings), Drawing("", pictures="tradeoff")]
+    if findings.averaged:
+        title = "Every trial"
+        blocks.append(_table(title, findings, findings.trials, standing=(), folded=True))
+    return Section("leaderboard", "Results", "", blocks, brief=True)
+
+
+def table(findings: Findings) -> Table:
+    """Return a row a backbone, or a trial where trials must not be averaged."""
+    title = "Backbones, ranked by test accuracy"
+    compared = _known(findings.table, "p_first")
+    standing = [c for c in STANDING if compared and _known(findings.table, c.name)]
+    ranked = _table(title, findings, findings.table, standing)
+    return replace(ranked, about=explanation(findings))
+
+
+def _table(
+    title: str,
+    findings: Findings,
+    frame: pd.DataFrame,
+    standing: Sequence[Column],
+    *,
+    folded: bool = False,
+) -> Table:
+    rows = [row for _, row in frame.iterrows()]
+    metrics = [m for m in _ranked_metrics() if m.name == "accuracy" or _known(frame, m.name)]
+    columns = [RANK, Column("Backbone", name="label", importance=100)]
+    if several := "seed" in frame and frame["seed"].nunique() > 1:
+        columns.append(Column("Seed", str, name="seed", importance=100))
+    own = [_column(metric) for metric in metrics]
+    columns += [*own[:2], *standing, *own[2:]]
+    cells = []
+    for row in rows:
+        figures = [_cell(metric, row) for metric in metrics]
+        placed = [row[column.name] or None for column in standing]
+        rank = None if pd.isna(row["rank"]) else int(row["rank"])
+        seed = [int(row["seed"])] if several else []
+        cells.append((rank, _name(row), *seed, *figures[:2], *placed, *figures[2:]))
+    marks = {n: mark for n, row in enumerate(rows) if (mark := _mark(row, findings)) is not None}
+    return Table(title, tuple(columns), tuple(cells), marks, folded)
+
+
+def explanation(findings: Findings) -> str:
+    """Explain the columns."""
+    parts = [EXPLANATION]
+    if findings.averaged:
+        parts.insert(0, "Means over seeds ± standard deviation.")
+    if findings.verdict.pairs:
+        parts.append(STANDING_EXPLANATION)
+        if any(standing.ties for standing in findings.verdict.standings):
+            parts.append(TIES_EXPLANATION)
+        parts.append(f"P(first) is how often each is first with {findings.verdict.redrawn}.")
+    return " ".join(parts)
+
+
+def _ranked_metrics() -> list[Metric]:
+    """Return the metrics that declare a column, by kind and in the order of registration."""
+    shown = [metric for metric in METRICS if metric.column is not None]
+    return sorted(shown, key=lambda metric: get_args(Kind).index(metric.kind))
+
+
+def _known(frame: pd.DataFrame, name: str) -> bool:
+    values = frame[name]
+    return bool((values.notna() & (values != "")).any())
+
+
+def _column(metric: Metric) -> Column:
+    own = metric.column
+    assert own is not None  # of those that declare one
+    column = measured(metric.name, own.title, own.show, own.importance)
+    return replace(column, name=metric.name.removesuffix("_low"), strip=bool(own.up_to))
+
+
+def _cell(metric: Metric, row: pd.Series[Any]) -> Value:
+    """Return what a metric says of a row; no answer of random weights means anything."""
+    own, value = metric.column, row[metric.name]
+    assert own is not None
+    if metric.kind == "answers" and row["status"] == "ok" and row["weights"] == RANDOM_INIT:
+        return NO_WEIGHTS if metric.name == "accuracy" else None
+    if pd.isna(value):
+        return None
+    if own.up_to:
+        return Range(value, row[own.up_to], row.get(metric.name.removesuffix("_low")))
+    return Estimate(value, deviation=row.get(f"{metric.name}_std")) if own.spread else float(value)
+
+
+def _name(row: pd.Series[Any]) -> str:
+    """Return the label, marked if something failed; random init is part of the label itself."""
+    label = str(row["label"])
+    if row["status"] != "ok":
+        return f"{label} (failed)"
+    failed = row.get("failed", 0)
+    return f"{label} ({failed} of {failed + row['seeds']} seeds failed)" if failed else label
+
+
+def _mark(row: pd.Series[Any], findings: Findings) -> Mark | None:
+    verdict = findings.verdict
+    if row["status"] != "ok":
+        return Mark("failed", "failed", str(row["reason"]))
+    if row["weights"] == RANDOM_INIT:
+        return Mark("muted", RANDOM_INIT, "its accuracy is meaningless; times and sizes are valid")
+    if len(verdict.standings) > 1 and row["label"] == verdict.recommended:
+        about = f"the cheapest of the best and those within {fmt.points(verdict.margin)} of it"
+        about += f", by {verdict.cheapest_by}" if verdict.cheapest_by else ""
+        return Mark("chosen", "recommended", about)
+    return None
