@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "write a run's trained model to a file that others can use, and check it",
     "verify": "train a run's smallest trial again: are the probabilities the same?",
     "audit": "look for copies, leaks and wrong labels among the images of a data set",
+    "new": "write the plugin of a backbone, and check it",
     "check": "check a backbone's adapter, before hours are spent on it",
     "cache": "show or clear what has been computed once and kept",
 }

@@ -104,14 +104,14 @@ def published_files(backbone: Backbone) -> tuple[WeightsFile, ...]:
             f"a tuple of WeightsFile or PackagedWeights."
         )
     name = application(backbone.build)
-    if name in SIZED:
-        return SIZED[name]
-    if name not in CHECKSUMS:
+    if not has_weights(name):
         raise WeightsError(
             f'weights="imagenet" of {backbone.name} needs build="keras.applications:NAME" of a '
             f"network with published weights, got {name or 'another builder'}; declare its files, "
             f"as weights=(WeightsFile(url, md5=...),)."
         )
+    if name in SIZED:
+        return SIZED[name]
     family = next(start for start in ADDRESSES if name.startswith(start))
     variant, checksum = name.removeprefix(family).lower(), CHECKSUMS[name]
     return (
@@ -122,6 +122,11 @@ def published_files(backbone: Backbone) -> tuple[WeightsFile, ...]:
             name=KEPT_AS.get(family, "").format(variant),
         ),
     )
+
+
+def has_weights(name: str) -> bool:
+    """Return whether weights are published for this function of `keras.applications`."""
+    return name in SIZED or name in CHECKSUMS
 
 
 def application(build: Reference) -> str:

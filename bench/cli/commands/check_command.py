@@ -45,12 +45,14 @@ def main(arguments: argparse.Namespace) -> int:
     for error in broken:
         console.print(f"✗ {error}", style="red", markup=False)
     backbones = choose_backbones(arguments.name)
-    wrong = _check_all(console, backbones, arguments.debug, json=arguments.json) or broken
+    wrong = check_all(console, backbones, arguments.debug, json=arguments.json) or broken
     return Exit.ERROR if wrong else Exit.DONE
 
 
-def _check_all(console: Console, backbones: Iterable[Backbone], debug: bool, *, json: bool) -> int:
-    """How many of the backbones have something wrong."""
+def check_all(
+    console: Console, backbones: Iterable[Backbone], debug: bool, *, json: bool = False
+) -> int:
+    """Check backbones and print the results; return how many have something wrong."""
     from bench.models.backends.base import current
     from bench.system.frameworks import set_framework_defaults, suppress_stderr
 
