@@ -36,7 +36,7 @@ FIRST_COLUMNS = (
 )
 LAST_COLUMNS = ("label", "trial", "reason")
 NO_FIGURES = "no usable test probabilities are stored"
-GONE = "its arrays are missing; the same `run` command trains it again"
+GONE = "its arrays are missing"
 
 Cells = dict[str, Any]
 

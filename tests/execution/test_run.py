@@ -20,8 +20,8 @@ from scripted_executor import DIES, Outcome, ScriptedExecutor, all_ok
 from synthetic import write_records
 
 from bench import reports as report
-from bench.analysis.facts import warnings
 from bench.analysis.metrics.base import METRICS
+from bench.analysis.warnings import warnings
 from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan, find_weights
@@ -296,7 +296,7 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
     (said,) = (text for text in warnings(findings) if "failed" in text)
     assert said == (
         "one, seed 0, failed when it was trained again, so its earlier record is shown: as the "
-        "script says"
+        "script says. The same command tries it once more."
     )
 
     assert pending(changed, folder) == list(changed.trials)

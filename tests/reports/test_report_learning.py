@@ -213,7 +213,7 @@ def test_the_report_has_the_rates(tmp_path: Path) -> None:
     assert "×0.32" in section
     assert "40.00 points" in section
     assert "significant over all rates and pairs" in section
-    assert "gamma" not in section[: section.index("## Latency")]
+    assert "gamma" not in section[: section.index("## Where the time went")]
     assert "The learning rate decides which is better of" in text[: text.index("## Results")]
     assert "tuning" in section[section.index("## Where the time went") :]
 

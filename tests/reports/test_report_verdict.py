@@ -15,8 +15,8 @@ from rich.console import Console
 from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
-from bench.analysis.facts import warnings
 from bench.analysis.findings import Findings, find
+from bench.analysis.warnings import warnings
 from bench.cli.commands import report_command
 from bench.cli.main import main
 from bench.inference import model_card

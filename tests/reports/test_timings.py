@@ -7,9 +7,8 @@ from pathlib import Path
 
 from synthetic import Net, make_run, write_records
 
-from bench.analysis.cost import latency_warnings
-from bench.analysis.facts import warnings
 from bench.analysis.findings import find
+from bench.analysis.warnings import of_latencies, warnings
 from bench.storage.records import load_run, manifest, read_records
 from bench.types import RuntimeResult, Session
 
@@ -26,7 +25,7 @@ def told(folder: Path, sessions: dict[str, dict[str, Session]]) -> list[str]:
         first = next(iter(timed.values()))
         records.append(replace(record, runtimes=results, session=first))
     write_records(folder, records)
-    return latency_warnings(find(load_run(folder)).records)
+    return [caution.text for caution in of_latencies(find(load_run(folder)).records)]
 
 
 def session(started: str, calibration: tuple[float, ...] = STEADY, seconds: float = 2.0) -> Session:

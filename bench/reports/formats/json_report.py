@@ -18,6 +18,7 @@ from msgspec import Meta, json
 from bench.analysis import facts
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
+from bench.analysis.warnings import warnings
 from bench.system.files import to_json, write_atomic
 
 FORMAT: Literal["backbone-bench-report/1"] = "backbone-bench-report/1"
@@ -155,7 +156,7 @@ def content(findings: Findings) -> Report:
             run.meta.protocol.name, run.meta.protocol.digest, run.meta.protocol.summary
         ),
         environment=dict(facts.environment(findings)),
-        warnings=tuple(facts.warnings(findings)),
+        warnings=tuple(warnings(findings)),
         verdict=Verdict(
             sentence=verdict.sentence,
             best=verdict.best,

@@ -10,6 +10,7 @@ from bench.analysis import facts
 from bench.analysis.escape import comment as safe
 from bench.analysis.findings import Findings
 from bench.analysis.verdict import MAX_SENTENCE
+from bench.analysis.warnings import warnings
 from bench.reports.sections import leaderboard
 from bench.system.files import write_atomic
 
@@ -38,9 +39,9 @@ def text(findings: Findings) -> str:
     )
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
-    warnings = "\n".join(f"- {safe(warning, LONG)}" for warning in facts.warnings(findings))
+    told = "\n".join(f"- {safe(warning, LONG)}" for warning in warnings(findings))
     parts = [safe(findings.verdict.sentence, MAX_SENTENCE), table]
     parts.append(f"{safe(findings.run.name)}: {'; '.join(context)}")
-    if warnings:
-        parts.append(f"<details><summary>Notes</summary>\n\n{warnings}\n\n</details>")
+    if told:
+        parts.append(f"<details><summary>Notes</summary>\n\n{told}\n\n</details>")
     return "\n\n".join(parts) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.analysis import facts
 from bench.analysis.findings import Findings
+from bench.analysis.warnings import warnings
 from bench.reports.blocks import Block, Facts, Notes, Section, Statement
 
 PLACE = 0
@@ -12,11 +13,11 @@ PLACE = 0
 def section(findings: Findings) -> Section:
     """Return it, under the name of the run."""
     verdict, created = findings.verdict, findings.run.meta.created
-    told = [*facts.facts(findings), *([("Made", created)] if created else [])]
+    known = [*facts.facts(findings), *([("Made", created)] if created else [])]
     blocks: list[Block] = [
         Statement(verdict.sentence, verdict.certainty),
-        Facts(tuple(told), "What was run"),
+        Facts(tuple(known), "What was run"),
     ]
-    if warnings := facts.warnings(findings):
-        blocks.append(Notes(tuple(("", warning) for warning in warnings), warning=True))
+    if told := warnings(findings):
+        blocks.append(Notes(tuple(("", warning) for warning in told), warning=True))
     return Section("overview", findings.run.name, "", blocks, brief=True)

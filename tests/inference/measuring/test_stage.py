@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import trained_run as made
 
-from bench.analysis.facts import warnings
 from bench.analysis.findings import find
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.runtimes import rows
+from bench.analysis.warnings import warnings
 from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.inference.runtimes import RUNTIMES

@@ -1,0 +1,245 @@
+"""Everything that a report warns of: one cause each, with the option or the step that helps.
+
+What a run noted while it was made is in its own words, of `run.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.analysis import facts
+from bench.analysis.cost import timing_drift
+from bench.analysis.findings import Findings
+from bench.analysis.format import counted
+from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.statistics.timing import MAX_DRIFT, drift
+from bench.data.audit.result import outcome_text
+from bench.types import Record, Session
+
+MAX_PAIRS = 3
+WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
+
+
+class Cause(Enum):
+    """Why a reader is warned; the value says what helps."""
+
+    RANDOM_INIT = "To rank it, give its pretrained file: --weights FOLDER."
+    EARLIER = "--fresh or another --run leaves them out."
+    FAILED = "The same command tries it again."
+    FAILED_AGAIN = "The same command tries it once more."
+    SKIPPED = "Another --protocol, --input-size or --weights may admit it."
+    PLUGIN = "`check` tests it once it loads."
+    EXCLUDED = "The end of report.md says why; mend or remove the files."
+    LEAK = "The section on the data audit shows the copies."
+    LAST_EPOCH = "Raise `epochs` of that phase in a protocol of your own."
+    RATE_DECIDES = "A larger --tune compares them at more rates; see Learning rates in report.md."
+    SMALLER_FAILED = "The same command tries again; report.md says why."
+    DRIFT = "On a quiet machine, another --latency-seconds times them again."
+    TIMED_APART = "Another --latency-seconds times all of them in turns."
+    RUNTIMES_APART = "Another --latency-seconds times all runtimes again."
+    BATCH = "Best throughput is that of the other batch sizes; more memory may admit this one."
+    MACHINES = "--fresh trains all of them on this machine."
+    NOTED = ""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One warning."""
+
+    cause: Cause
+    what: str
+
+    @property
+    def text(self) -> str:
+        """Return what was found, then what helps."""
+        if not self.cause.value:
+            return self.what
+        end = "" if self.what.endswith((".", "?", "!")) else "."
+        return f"{self.what}{end} {self.cause.value}"
+
+
+def warnings(findings: Findings) -> list[str]:
+    """Return what a reader must know before trusting the table."""
+    return [caution.text for caution in cautions(findings)]
+
+
+def cautions(findings: Findings) -> Iterator[Caution]:
+    """Yield each warning, the most important first."""
+    run = findings.run
+    random = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["backbone"]
+    if len(random):
+        yield Caution(
+            Cause.RANDOM_INIT,
+            f"Random init, so not ranked: {', '.join(random)}. Their accuracy is meaningless; "
+            f"their times and sizes are valid.",
+        )
+    yield from _earlier(findings)
+    for who, why in facts.failures(findings):
+        yield Caution(Cause.FAILED, f"{who} failed: {why}")
+    for record in run.failed_again:
+        who = f"{record.trial.backbone}, seed {record.trial.seed}"
+        yield Caution(
+            Cause.FAILED_AGAIN,
+            f"{who}, failed when it was trained again, so its earlier record is shown: "
+            f"{record.reason}",
+        )
+    for who, why in facts.skipped(findings):
+        yield Caution(Cause.SKIPPED, f"{who} was skipped: {why}")
+    for why in run.meta.broken_plugins:
+        yield Caution(Cause.PLUGIN, f"Not loaded: {why}")
+    if count := len(run.dataset.excluded):
+        yield Caution(Cause.EXCLUDED, f"{counted(count, 'image')} could not be used")
+    if findings.audit is not None and (leak := outcome_text(findings.audit)):
+        yield Caution(Cause.LEAK, leak)
+    yield from _stopped_at_the_limit(findings)
+    yield from _depending_on_the_rate(findings)
+    if failed := sum(record.status == "failed" for record in run.smaller):
+        what = f"{counted(failed, 'trial')} on fewer training images failed"
+        yield Caution(Cause.SMALLER_FAILED, what)
+    yield from of_latencies(findings.records)
+    if differing := _differing(findings):
+        what = f"Trials differ in {', '.join(differing)}: compare their times with care"
+        yield Caution(Cause.MACHINES, what)
+    yield from (Caution(Cause.NOTED, note) for note in run.meta.notes)
+
+
+def _stopped_at_the_limit(findings: Findings) -> Iterator[Caution]:
+    """Name the phases of pretrained backbones whose best epoch was the last allowed."""
+    where: dict[str, list[str]] = {}
+    for label, records in findings.records.items():
+        trained = [r for r in records if r.weights and r.weights.pretrained]
+        for name in dict.fromkeys(p.name for r in trained for p in r.phases):
+            phases = [p for r in trained for p in r.phases if p.name == name]
+            if count := sum(phase.at_limit for phase in phases):
+                of = f" ({count} of {len(phases)} seeds)" if len(phases) > 1 else ""
+                where.setdefault(name, []).append(f"{label}{of}")
+    for name, labels in where.items():
+        yield Caution(
+            Cause.LAST_EPOCH,
+            f"The best epoch of phase {name} was the last allowed for {', '.join(labels)}: longer "
+            f"training may still improve it",
+        )
+
+
+def _earlier(findings: Findings) -> Iterator[Caution]:
+    """Name the trials that the run's last command did not ask for; the folder keeps those too."""
+    asked = findings.run.meta.asked
+    if asked is None:  # as in version 0.1
+        return
+    found = []
+    for label, records in findings.records.items():
+        if others := [record for record in records if record.trial.key not in asked]:
+            seeds = ", ".join(str(record.trial.seed) for record in others)
+            few = f" (seed {seeds})" if len(others) < len(records) else ""
+            found.append(f"{label}{few}")
+    if found:
+        yield Caution(
+            Cause.EARLIER,
+            f"Earlier trials, which the last command did not ask for: {', '.join(found)}. They "
+            f"are kept in this run and compared with the rest",
+        )
+
+
+def _depending_on_the_rate(findings: Findings) -> Iterator[Caution]:
+    """Name pairs of backbones whose order on the test set depends on the learning rate."""
+    flips = findings.sensitivity.flips if findings.sensitivity is not None else ()
+    pairs = [
+        f"{flip.first} or {flip.second}"
+        for flip in flips
+        if flip.split == "test" and flip.significant
+    ]
+    if pairs:
+        more = f" and {len(pairs) - MAX_PAIRS} more pairs" if len(pairs) > MAX_PAIRS else ""
+        which = f"{'; '.join(pairs[:MAX_PAIRS])}{more}"
+        yield Caution(Cause.RATE_DECIDES, f"The learning rate decides which is better of {which}")
+
+
+def of_latencies(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
+    """Name each thing that makes latencies hard to compare, or is missing."""
+    yield from _drifted([record for of_label in records.values() for record in of_label])
+    yield from _timed_apart(records)
+    missing = {
+        f"{label} was not timed through {result.name} in batches of {batch}: {why}"
+        for label, of_label in records.items()
+        for record in of_label
+        for result in record.runtimes
+        for batch, why in result.failed_batches.items()
+    }
+    yield from (Caution(Cause.BATCH, what) for what in sorted(missing))  # seeds share one model
+
+
+def _drifted(records: Sequence[Record]) -> Iterator[Caution]:
+    """Name the measuring sessions in which the machine's speed changed."""
+    sessions: dict[tuple[str, tuple[float, ...]], tuple[str, Session]] = {}
+    for record in records:
+        for number, result in enumerate(record.runtimes):
+            # In version 0.1 one session timed all runtimes.
+            session = result.session or (record.session if number == 0 else None)
+            if session is not None:
+                through = f" through {result.name}" if number else ""
+                sessions[session.started, session.calibration] = (through, session)
+    found = [
+        f"The machine's speed changed during the timing of {', '.join(session.backbones)}"
+        f"{through}: the same work, timed {len(session.calibration)} times, took between "
+        f"{1000 * min(session.calibration):.1f} and {1000 * max(session.calibration):.1f} ms"
+        for through, session in sessions.values()
+        if drift(session.calibration) > MAX_DRIFT
+    ]
+    slack = timing_drift(records)
+    if slack and not found:
+        count = len({record.session.started for record in records if record.session})
+        found.append(
+            f"The machine's speed differed between the {count} sessions that timed these backbones"
+        )
+    if slack:
+        found[-1] += (
+            f". For the recommendation, latencies up to {100 * slack:.0f}% above the least count "
+            f"as equal, and arithmetic decides"
+        )
+    yield from (Caution(Cause.DRIFT, what) for what in found)
+
+
+def _timed_apart(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
+    """Name the latencies that are shown together but were not measured in turns."""
+    timings = _timings(records)
+    for runtime, sessions in timings.items():
+        if len(sessions) > 1:
+            apart = "; ".join(", ".join(labels) for _, labels in sorted(sessions.items()))
+            yield Caution(
+                Cause.TIMED_APART,
+                f"The backbones were not all timed together through {runtime} ({apart}): compare "
+                f"latencies across these groups with care",
+            )
+    first, *others = timings.items() or [("", {})]
+    if later := [name for name, sessions in others if sessions.keys() != first[1].keys()]:
+        yield Caution(
+            Cause.RUNTIMES_APART,
+            f"{', '.join(later)}: timed by another command than {first[0]}; compare latencies "
+            f"across these runtimes with care",
+        )
+
+
+def _timings(
+    records: Mapping[str, Sequence[Record]],
+) -> dict[str, dict[tuple[str, float], list[str]]]:
+    """Return, by runtime, its sessions and the labels that each timed."""
+    found: dict[str, dict[tuple[str, float], list[str]]] = {}
+    for label, of_label in records.items():
+        for result in (result for record in of_label for result in record.runtimes):
+            if result.session is not None and result.status == "ok":
+                session = (result.session.started, result.session.latency_seconds)
+                timed = found.setdefault(result.name, {}).setdefault(session, [])
+                if label not in timed:
+                    timed.append(label)
+    return found
+
+
+def _differing(findings: Findings) -> list[str]:
+    """Return the environment fields that differ between the trials that finished."""
+    records = [record for record in findings.run.records if record.status == "ok"]
+    seen = [dict(facts.flat(record.environment)) for record in records]
+    # Which of several GPUs a trial used does not count as a difference; their names do.
+    keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
+    return [key for key in keys if len({values.get(key) for values in seen}) > 1]
