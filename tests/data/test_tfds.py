@@ -116,7 +116,7 @@ def test_it_is_prepared_once_and_its_labels_read_once(store: Store, folder: Path
     said: list[str] = []
     for _ in range(2):
         list_tfds("tiny_colours", ListingOptions(store, 0, said.append), folder)
-    assert [text.split()[0] for text in said] == ["preparing", "reading"]
+    assert [text.split()[0] for text in said] == ["Preparing", "Reading"]
 
 
 @pytest.mark.parametrize(
