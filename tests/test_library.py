@@ -17,9 +17,9 @@ from bench.cli.commands import run_command
 from bench.cli.main import parser
 from bench.errors import BenchError, UsageError
 from bench.execution import launch
-from bench.execution.events import Planned, RunEvent, WritingReports
 from bench.execution.request import RunRequest
-from bench.training.events import TrialEnded
+from bench.execution.schedule import Planned, RunEvent
+from bench.training.events import TrialEnded, WritingReports
 
 HEAVY = ("pandas", "keras", "tensorflow", "numpy", "rich")
 

@@ -9,23 +9,20 @@ from typing import Any
 from bench.analysis.findings import Findings
 from bench.cli import json_lines as lines
 from bench.cli.json_lines import write
-from bench.execution.events import (
-    DatasetListed,
-    Interrupted,
-    Planned,
-    RunEvent,
-    TaskProgress,
-    Warned,
-    WritingReports,
-)
+from bench.execution.schedule import Planned, RunEvent
 from bench.reports.formats import json_report
 from bench.training.events import (
+    DatasetListed,
     EpochEnded,
+    Interrupted,
     Note,
     RunProgress,
     RuntimeMeasured,
     StageProgress,
+    TaskProgress,
     TrialEnded,
+    Warned,
+    WritingReports,
 )
 from bench.types import Trial
 

@@ -7,16 +7,19 @@ from html import escape
 from typing import Any, Self
 
 from bench.analysis import format as fmt
-from bench.execution.events import (
+from bench.execution.schedule import Planned, RunEvent
+from bench.training.events import (
     DatasetListed,
-    Planned,
-    RunEvent,
+    EpochEnded,
+    Note,
+    RunProgress,
+    StageProgress,
     TaskEnded,
     TaskProgress,
+    TrialEnded,
     Warned,
     WritingReports,
 )
-from bench.training.events import EpochEnded, Note, RunProgress, StageProgress, TrialEnded
 
 SECONDS_BETWEEN = 0.25  # a notebook is sent every change over its network
 

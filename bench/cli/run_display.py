@@ -11,18 +11,17 @@ from rich.status import Status
 from bench.analysis.format import counted
 from bench.cli.display import Display
 from bench.cli.plan_text import show_audit, show_plan
-from bench.execution.events import (
+from bench.execution.schedule import Planned, RunEvent
+from bench.training.events import (
     DatasetListed,
     Interrupted,
-    Planned,
-    RunEvent,
+    Note,
     TaskEnded,
     TaskProgress,
     TrainingStarted,
     Warned,
     WritingReports,
 )
-from bench.training.events import Note
 
 
 class RunDisplay:

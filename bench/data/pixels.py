@@ -36,6 +36,11 @@ def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry
     return entry
 
 
+def labels(dataset: Dataset, split: SplitName) -> NDArray[np.int64]:
+    """Return the labels of a split's images, in the same order."""
+    return np.asarray(dataset.splits[split].labels, dtype=np.int64)
+
+
 def find(split: Split, size: int, store: Store) -> Entry | None:
     return store.find(KIND, parts(split, size))
 
@@ -113,11 +118,11 @@ def leave_out(
 
 
 def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
-    labels = np.asarray(dataset.splits[name].labels)
+    found = labels(dataset, name)
     for label, title in enumerate(dataset.classes):
-        if not (kept & (labels == label)).any():
+        if not (kept & (found == label)).any():
             raise DatasetError(
-                f"all {(labels == label).sum():,} {name} images of class {title!r} would be left "
+                f"all {(found == label).sum():,} {name} images of class {title!r} would be left "
                 "out, as copies of images in other splits. Give other images, or --on-leak warn."
             )
 

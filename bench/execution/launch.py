@@ -4,7 +4,7 @@
     outlook   what the plan will do, without doing it (`--dry-run`)
     run       decode, audit, train, measure and report
 
-Prints nothing: what a user should see is sent to the listener as events (`events.py`).
+Prints nothing: what a user should see is sent to the listener as events (`training/events.py`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,6 @@ from bench.data.sources import list_dataset
 from bench.errors import UsageError, reason
 from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
-from bench.execution.events import (
-    DatasetListed,
-    Interrupted,
-    Planned,
-    RunListener,
-    TaskEnded,
-    TaskProgress,
-    TrainingStarted,
-    Warned,
-    WritingReports,
-)
 from bench.execution.executors import make_executor
 from bench.execution.executors.base import Executor
 from bench.execution.finished_run import Run
@@ -50,6 +39,7 @@ from bench.execution.remaining import faults, kept_records, pending, undone, unm
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
 from bench.execution.run_meta import RunInputs
+from bench.execution.schedule import Planned, RunListener
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol, load_protocol
@@ -57,7 +47,16 @@ from bench.registry import load_plugins
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.run_folder import check_name, run_folder
-from bench.training.events import Note
+from bench.training.events import (
+    DatasetListed,
+    Interrupted,
+    Note,
+    TaskEnded,
+    TaskProgress,
+    TrainingStarted,
+    Warned,
+    WritingReports,
+)
 from bench.types import Backbone, Dataset, Record, Settings
 
 

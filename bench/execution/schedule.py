@@ -1,14 +1,19 @@
-"""What a run is estimated to take: its trials, the measuring of what they train, its reports."""
+"""What a run will do, and what that is estimated to take: its trials, the measuring of what they
+train, its reports."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
+from bench.data.audit.result import KeptAudit
 from bench.execution.estimate import STARTUP_SECONDS, Cost
 from bench.execution.plan import Plan
 from bench.inference.measuring.pending import measuring_seconds
 from bench.inference.runtimes import choose_runtimes
+from bench.training.events import Event
 from bench.types import Trial
 
 REPORT_SECONDS = 10.0
@@ -48,3 +53,24 @@ def make_schedule(plan: Plan, todo: Sequence[Trial], unmeasured: Collection[str]
             seconds[trial.key] = cost.each * trial.fraction + (0.0 if number else cost.shared)
         measuring += measuring_seconds(cost.image, images, plan.measuring.latency_seconds, runtimes)
     return Schedule(seconds, measuring, known=known)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the run will do, and what its folder already holds."""
+
+    plan: Plan
+    waiting: tuple[Trial, ...]  # to be trained
+    unmeasured: tuple[Trial, ...]  # trained, and still to be measured
+    folder: Path
+    audit: KeptAudit | None
+    decoded: bool = True  # else what is known of the images is what their files' names say
+
+    @property
+    def schedule(self) -> Schedule:
+        """Return how long it is estimated to take."""
+        return make_schedule(self.plan, self.waiting, {t.backbone for t in self.unmeasured})
+
+
+RunEvent: TypeAlias = Event | Planned
+RunListener: TypeAlias = Callable[[RunEvent], None]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.storage.cache import Entry
-
 
 @dataclass(frozen=True)
 class Imports:
@@ -18,28 +16,10 @@ class Imports:
 
 @dataclass
 class Ledger:
-    """What frozen passes cost: those run now, and those whose results were in the store."""
+    """What each frozen pass cost: those run now, and those whose results were in the store."""
 
     spent: dict[str, float] = field(default_factory=dict)
     reused: dict[str, float] = field(default_factory=dict)
-
-    def passes(self, entry: Entry) -> Mapping[str, float]:
-        passes: Mapping[str, float] = entry.extra["passes"]
-        return passes
-
-    def count(self, entry: Entry) -> None:
-        """Count the passes behind an entry, each once however many of its results are used."""
-        for name, seconds in self.passes(entry).items():
-            if name not in self.spent:
-                self.reused[name] = seconds
-
-    @property
-    def reused_seconds(self) -> float:
-        return sum(self.reused.values())
-
-    @property
-    def spent_seconds(self) -> float:
-        return sum(self.spent.values())
 
 
 @dataclass(frozen=True)
@@ -57,10 +37,11 @@ class Spent:
 
     def account(self, *, first: bool) -> Mapping[str, float]:
         """Return `Record.seconds`; only the `first` trial of a backbone spent what is shared."""
+        frozen = sum(self.ledger.reused.values())
         seconds = {
             "imports": self.imports.seconds,
             **self.shared,
-            "features": self.ledger.spent_seconds + self.ledger.reused_seconds,
+            "features": sum(self.ledger.spent.values()) + frozen,
             "compile": self.compile_seconds,
             "train": self.train,
             "measure": self.predict,
@@ -69,7 +50,7 @@ class Spent:
             seconds["tuning"] = self.tuning
         if self.robustness:
             seconds["robustness"] = self.robustness
-        reused = seconds["data"] + self.ledger.reused_seconds
+        reused = seconds["data"] + frozen
         reused += seconds["imports"] if self.imports.reused else 0.0
         if not first:
             shared = ("imports", "data", "build", "features", "compile")

@@ -1,8 +1,8 @@
-"""The events of a run: one kind, from the worker to every listener.
+"""The events of a run, for every listener: the terminal, a notebook, tests.
 
 A worker writes each event as one line. A transport (a pipe; a file on a shared disk; a remote
-generator) carries the lines, and ends the stream with `Ended`. The parent then adds the last three
-kinds: figures of what was made, and how far the whole run is.
+generator) carries the lines, and ends the stream with `Ended`. The parent adds the events that
+follow that one here, and the plan (`Planned` in `bench/execution/schedule.py`).
 """
 
 from __future__ import annotations
@@ -101,6 +101,52 @@ class RunProgress:
     seconds_left: float
 
 
+@dataclass(frozen=True)
+class Warned:
+    """Something went wrong that does not stop the run."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class DatasetListed:
+    """The images are listed; nothing is decoded yet."""
+
+    description: str
+
+
+@dataclass(frozen=True)
+class TaskProgress:
+    """How far a task is that comes before the training."""
+
+    task: str
+    done: int
+    total: int
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class TaskEnded:
+    """The task is done."""
+
+    task: str
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """The first job is about to go to the executor."""
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The user asked to stop; what is finished is reported."""
+
+
+@dataclass(frozen=True)
+class WritingReports:
+    """All is trained and measured."""
+
+
 Event: TypeAlias = (
     StageProgress
     | EpochEnded
@@ -112,6 +158,13 @@ Event: TypeAlias = (
     | TrialEnded
     | RuntimeMeasured
     | RunProgress
+    | Warned
+    | DatasetListed
+    | TaskProgress
+    | TaskEnded
+    | TrainingStarted
+    | Interrupted
+    | WritingReports
 )
 Listener: TypeAlias = Callable[[Event], None]
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}

@@ -152,8 +152,9 @@ class Frozen:
                 entries |= self._compute(
                     store, split, view, source, {c: parts[c] for c in missing}, progress
                 )
-        for entry in entries.values():
-            self.ledger.count(entry)
+        for entry in entries.values():  # each pass once, however many of its results are used
+            passes = entry.extra["passes"].items()
+            self.ledger.reused |= {n: s for n, s in passes if n not in self.ledger.spent}
         return entries
 
     def _source(self, entries: Mapping[str, Entry], missing: Sequence[str]) -> Entry | None:
@@ -186,7 +187,7 @@ class Frozen:
             seconds = time.perf_counter() - start
             this = {uuid.uuid4().hex: seconds}
             self.ledger.spent |= this
-            earlier = {} if source is None else dict(self.ledger.passes(source))
+            earlier = {} if source is None else source.extra["passes"]
             return {
                 cut: draft.commit(missing[cut], seconds, {"cut": cut, "passes": earlier | this})
                 for cut, draft in drafts.items()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.data import pixels
 from bench.errors import DivergedError, TrialError
 from bench.models.backends.base import Array
 from bench.models.network import initialise_head, restore, seed_dropout, snapshot
@@ -22,7 +23,7 @@ from bench.training.events import EpochEnded, Listener, stage_progress
 from bench.training.features import Frozen, Rows
 from bench.training.job import Job
 from bench.training.prepared import PreparedModel
-from bench.training.train import Outcome, PhaseTrainer
+from bench.training.train import PhaseTrainer
 from bench.types import Epoch, PhaseResult, SplitName, Trial
 
 
@@ -63,7 +64,7 @@ class Phases:
         restore(self.network.base.weights, self.initial)
         seed_dropout(self.network.base, trial.seed)
         initialise_head(self.head, trial.seed)
-        chosen = stratified(self._labels("train"), trial.fraction, trial.seed)
+        chosen = stratified(pixels.labels(self.job.dataset, "train"), trial.fraction, trial.seed)
         results: list[PhaseResult] = []
         after: list[Array] = []
         predict_seconds = 0.0
@@ -157,11 +158,11 @@ class Phases:
         validation = self._rows["validation", PLAIN][cut]
         compile_seconds = trainer.compile(validation, self.settings.batch_size)
         self.compile_seconds += compile_seconds
-        outcome: Outcome = trainer.run(
+        outcome = trainer.run(
             self._views_of(trial, index, phase, chosen),
-            self._labels("train")[chosen],
+            pixels.labels(self.job.dataset, "train")[chosen],
             validation,
-            self._labels("validation"),
+            pixels.labels(self.job.dataset, "validation"),
             begin=begin,
             seed=trial.seed,
             batch_size=self.settings.batch_size,
@@ -215,9 +216,6 @@ class Phases:
 
     def _predict(self, index: int, split: SplitName) -> Array:
         return self._trainers[index].predict(self._rows[split, PLAIN][self._cuts[index]])
-
-    def _labels(self, split: SplitName) -> Array:
-        return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
 
 
 def _views(phase: Phase) -> Sequence[View]:

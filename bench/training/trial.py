@@ -95,6 +95,7 @@ class _Setup:
         self.images: dict[SplitName, Entry] = {
             split: pixels.images(job.dataset, split, trial.input_size, store) for split in SPLITS
         }
+        self.labels = {split: pixels.labels(job.dataset, split) for split in SPLITS}
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
         self.frozen = Frozen(
             self.prepared.passes,
@@ -109,7 +110,7 @@ class _Setup:
         """Train and measure one seed with one share of the training images."""
         first, network = self.runs == 0, self.prepared.network
         if self.settings.tune:
-            found = search(self.phases, trial, self._labels("validation"), self.listener)
+            found = search(self.phases, trial, self.labels["validation"], self.listener)
         else:
             found = TuningResult(self.phases.train(trial))
         self.runs += 1
@@ -121,9 +122,9 @@ class _Setup:
             )
         classifier = network.classifier(self.prepared.head)
         arrays = {
-            "test_labels": self._labels("test"),
+            "test_labels": self.labels["test"],
             "test_probabilities": trained.test[-1],
-            "validation_labels": self._labels("validation"),
+            "validation_labels": self.labels["validation"],
             "validation_probabilities": trained.validation,
             "phase_test_probabilities": trained.test,
         }
@@ -175,9 +176,4 @@ class _Setup:
             return {}
         progress = stage_progress(self.listener, trial, "corrupted test images")
         images = self.images["test"].array()
-        return robustness.measure(
-            images, self._labels("test"), self.phases.predict_images, progress
-        )
-
-    def _labels(self, split: SplitName) -> Array:
-        return np.asarray(self.job.dataset.splits[split].labels, dtype=np.int64)
+        return robustness.measure(images, self.labels["test"], self.phases.predict_images, progress)

@@ -143,7 +143,7 @@ def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
         time.sleep(EPOCH_SECONDS)
         epochs.append(Epoch(1 / number, 0.5, 1 / number + trial.seed, 0.5, EPOCH_SECONDS))
         listener(EpochEnded(trial, "head", 3, number, epochs[-1]))
-    labels = {s: np.asarray(job.dataset.splits[s].labels, np.int64) for s in SPLITS}
+    labels = {split: pixels.labels(job.dataset, split) for split in SPLITS}
     write_trained(Path(job.folder), trial.key, TrainedWeights({}, (answers["train"],)))
     read_trained(Path(job.folder), trial.key)
     arrays = {

@@ -16,9 +16,8 @@ from user import ROOT, Ended, User, in_process
 
 from bench.cli import json_lines
 from bench.cli.json_run import JsonEvents
-from bench.execution.events import TaskProgress
 from bench.inference.prediction import Prediction
-from bench.training.events import RunProgress, RuntimeMeasured, StageProgress
+from bench.training.events import RunProgress, RuntimeMeasured, StageProgress, TaskProgress
 from bench.types import RuntimeResult
 
 

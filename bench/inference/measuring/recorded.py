@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from bench.data import pixels
 from bench.inference.measuring.memory import MemoryUse
 from bench.inference.measuring.pending import STANDS_IN, with_results
@@ -106,7 +104,7 @@ def record_corrupted(
         return probabilities(predict(forward, rows))
 
     images = pixels.images(job.dataset, "test", record.trial.input_size, store).array()
-    labels = np.asarray(job.dataset.splits["test"].labels, dtype=np.int64)
+    labels = pixels.labels(job.dataset, "test")
     found = robustness.measure(images, labels, answer, progress)
     arrays = Evidence(record, run.dataset.classes, run.folder).arrays
     digest = write_arrays(
