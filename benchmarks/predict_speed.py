@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.decode import decode
-from bench.inference.prediction import BATCH, THREADS, DecodedAhead, find_images, predictions
+from bench.inference.prediction import BATCH, THREADS, decoded_ahead, find_images, predictions
 from bench.models.rebuild import rebuild, record_of
 from bench.registry import load_plugins
 from bench.storage.records import load_run
@@ -62,8 +62,8 @@ def main() -> None:
             bare(empty)
 
     def predicting() -> None:
-        with DecodedAhead(paths, size) as images:
-            assert len(list(predictions(images, folded, 1.0))) == len(paths)
+        with decoded_ahead(paths, size) as images:
+            assert len(list(predictions(images, len(paths), folded, 1.0))) == len(paths)
 
     parts = [_seconds(work) for work in (decoding, passing, predicting)]
     decode_seconds, forward_seconds, predict_seconds = parts

@@ -18,7 +18,7 @@ TENSORFLOW_FILES = {
     "bench/models/backends/tensorflow_backend.py",
     "bench/data/sources/tfds.py",
     "bench/inference/export/saved_model.py",
-    "bench/inference/runtimes/base.py",
+    "bench/inference/runtimes/__init__.py",
     "bench/inference/runtimes/litert.py",
     "bench/inference/runtimes/xla.py",
 }

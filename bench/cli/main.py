@@ -18,7 +18,7 @@ from bench.errors import EXIT_CODES, Exit
 from bench.system.command_line import Interrupts, Parser, ending, make_usable, parse, program
 
 if TYPE_CHECKING:
-    from bench.execution.executors.base import Executor
+    from bench.execution.executors import Executor
 
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",

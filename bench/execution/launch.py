@@ -24,8 +24,7 @@ from bench.data.sources import list_dataset
 from bench.errors import UsageError, reason
 from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
-from bench.execution.executors import make_executor
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
 from bench.execution.plan import (
     Plan,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench.errors import WorkerDiedError
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor
 from bench.execution.plan import Plan
 from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import runtimes_of, unmeasured

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor
 from bench.execution.measure_trials import measure_trials
 from bench.execution.progress import Progress
 from bench.execution.recorder import RunRecorder

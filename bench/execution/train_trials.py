@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 
 from bench.errors import OutOfMemoryError, WorkerDiedError
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor
 from bench.execution.plan import PlannedBackbone
 from bench.execution.recorder import RunRecorder
 from bench.execution.run_meta import RunInputs

@@ -28,8 +28,7 @@ from bench.errors import (
     WorkerDiedError,
 )
 from bench.execution import known_plugins
-from bench.execution.executors import make_executor
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor, make_executor
 from bench.execution.request import RecordedRequest, recorded_request
 from bench.models import weights
 from bench.models.rebuild import declared

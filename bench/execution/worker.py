@@ -176,7 +176,7 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     job = read_job(Path(order["job"]))
     _plug_in(job.plugins, job.packages)
     if job.task == "measure":
-        from bench.inference.measuring.isolated import IsolatedProcesses
+        from bench.inference.measuring.memory import IsolatedProcesses
         from bench.inference.measuring.stage import measure
 
         # Only Linux resets a process's peak of memory, and forks as is needed here.

@@ -16,9 +16,8 @@ from bench.analysis.metrics.classification import answers
 from bench.data import pixels
 from bench.errors import BenchError, UsageError
 from bench.inference import model_card
-from bench.inference.export import FORMATS
-from bench.inference.export.base import About
-from bench.inference.runtimes.base import Call
+from bench.inference.export import FORMATS, About
+from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel
 from bench.registry import lacking

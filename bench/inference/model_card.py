@@ -10,7 +10,7 @@ from bench.analysis.escape import markdown as safe
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import class_scores, confusion_matrix
 from bench.analysis.verdict import MAX_SENTENCE
-from bench.inference.export.base import About
+from bench.inference.export import About
 from bench.storage.records import Evidence, Run
 from bench.types import SPLITS, Record
 

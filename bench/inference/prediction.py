@@ -6,9 +6,9 @@ and while a batch is computed. An image that cannot be read is an answer with a 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,14 @@ from bench.models.rebuild import load_trained, record_of
 from bench.storage.arrays import best_first
 from bench.storage.records import Evidence, Run
 from bench.system.environment import available_cores
+from bench.system.parallel import prefetch_map
 from bench.types import Record
 
 BATCH = 32
 AHEAD = 8 * BATCH  # images decoded before they are used: bounds memory
 THREADS = max(2, available_cores())
+Decoded = tuple[Path, Pixels | str]
+"""An image with its pixels, or with the reason why it has none."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,11 @@ def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Prediction]:
     """Answer for every image, through the Keras backend that the model was trained on unless the
     user names another."""
     record = model.record
-    with DecodedAhead(paths, record.trial.input_size) as images:
+    with decoded_ahead(paths, record.trial.input_size) as images:
         trained = load_trained(model.run, record)
         backend = current()
         logits = backend.forward(trained.logits(fold=backend.gains_from_folding))
-        return list(predictions(images, logits, model.temperature or 1.0))
+        return list(predictions(images, len(paths), logits, model.temperature or 1.0))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -113,42 +116,19 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-class DecodedAhead:
-    """A context in which threads decode images, in order, ahead of their use."""
-
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
-        self.count = len(paths)
-        self._paths, self._size = iter(paths), size
-        self._pool = ThreadPoolExecutor(THREADS, "decode")
-        self._waiting: deque[tuple[Path, Future[Pixels | str]]] = deque()
-        self._quiet = quiet_pillow()
-
-    def __enter__(self) -> DecodedAhead:
-        self._quiet.__enter__()
-        for _ in range(AHEAD):
-            self._submit()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        self._quiet.__exit__(None, None, None)
-
-    def __iter__(self) -> Iterator[tuple[Path, Pixels | str]]:
-        """Yield each image with its pixels, or with the reason why it has none."""
-        while self._waiting:
-            path, future = self._waiting.popleft()
-            self._submit()
-            yield path, future.result()
-
-    def _submit(self) -> None:
-        if (path := next(self._paths, None)) is not None:
-            self._waiting.append((path, self._pool.submit(_pixels, path, self._size)))
+@contextmanager
+def decoded_ahead(paths: Sequence[Path], size: int) -> Iterator[Iterator[Decoded]]:
+    """Decode images in threads, in order, ahead of their use: the first ones at once."""
+    with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
+        yield prefetch_map(pool, lambda path: (path, _pixels(path, size)), paths, AHEAD)
 
 
-def predictions(images: DecodedAhead, logits: Forward, temperature: float) -> Iterator[Prediction]:
+def predictions(
+    images: Iterable[Decoded], count: int, logits: Forward, temperature: float
+) -> Iterator[Prediction]:
     """Query the model batch by batch; all have one shape, so that it is compiled once."""
-    size = min(BATCH, images.count)
-    batch: list[tuple[Path, Pixels | str]] = []
+    size = min(BATCH, count)
+    batch: list[Decoded] = []
     for one in images:
         batch.append(one)
         if sum(not isinstance(pixels, str) for _, pixels in batch) == size:
@@ -158,7 +138,7 @@ def predictions(images: DecodedAhead, logits: Forward, temperature: float) -> It
 
 
 def _ask(
-    batch: Sequence[tuple[Path, Pixels | str]], logits: Forward, temperature: float, size: int
+    batch: Sequence[Decoded], logits: Forward, temperature: float, size: int
 ) -> Iterator[Prediction]:
     from bench.models.network import probabilities
 

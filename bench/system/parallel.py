@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,14 +15,17 @@ Result = TypeVar("Result")
 def prefetch_map(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], window: int
 ) -> Iterator[Result]:
-    """Yield `work(item)` in the items' order; at most `window` are started and not yet used."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        if len(waiting) == window:
+    """Return `work(item)` in the items' order; the first `window` are started at once, and no more
+    than that are ever started and not yet used."""
+    left = iter(items)
+    waiting = deque(pool.submit(work, item) for item in islice(left, window))
+
+    def results() -> Iterator[Result]:
+        while waiting:
             yield waiting.popleft().result()
-        waiting.append(pool.submit(work, item))
-    while waiting:
-        yield waiting.popleft().result()
+            waiting.extend(pool.submit(work, item) for item in islice(left, 1))
+
+    return results()
 
 
 def run_parallel(

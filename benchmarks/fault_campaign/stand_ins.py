@@ -55,7 +55,7 @@ def before_imports() -> None:
     places: dict[str, dict[str, Any]] = {
         "bench.training.trial": {"run_trials": run_trials},
         "bench.inference.measuring.stage": {"measure": measure},
-        "bench.inference.measuring.isolated": {"IsolatedProcesses": lambda count: None},
+        "bench.inference.measuring.memory": {"IsolatedProcesses": lambda count: None},
         "bench.training.prepared": {"build_ahead": lambda blueprint: None},
     }
     for name, members in places.items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor
 from bench.execution.plan import Plan, make_plan
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened

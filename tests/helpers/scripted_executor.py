@@ -1,6 +1,6 @@
 """An executor that trains nothing: each trial ends as a script says, within milliseconds.
 
-It implements `bench.execution.executors.base.Executor` and patches nothing, so that tests drive the
+It implements `bench.execution.executors.Executor` and patches nothing, so that tests drive the
 real command line (`main(words, executor=ScriptedExecutor(...))`), resuming, measuring and reports.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from synthetic import Net, make_arrays, make_record
 
 from bench.errors import StoppedError, WorkerDiedError
-from bench.execution.executors.base import Executor
+from bench.execution.executors import Executor
 from bench.inference.measuring.pending import runtimes_needed, with_results
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights

@@ -22,7 +22,7 @@ from bench.storage.records import load_run
 pytestmark = pytest.mark.slow  # it loads a framework
 
 RUNTIME = """
-from bench.inference.runtimes.base import RUNTIMES, Runtime
+from bench.inference.runtimes import RUNTIMES, Runtime
 
 
 class Eager(Runtime):
@@ -45,7 +45,7 @@ RUNTIMES.add(Quantum())
 FORMAT = """
 import shutil
 
-from bench.inference.export.base import FORMATS, Format
+from bench.inference.export import FORMATS, Format
 
 
 class Zipped(Format):

@@ -16,7 +16,7 @@ from bench.analysis.metrics.calibration import scaled, temperature
 from bench.cli.commands import predict_command
 from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
-from bench.inference.prediction import BATCH, DecodedAhead, find_images, predictions
+from bench.inference.prediction import BATCH, decoded_ahead, find_images, predictions
 from bench.storage.arrays import best_first
 from bench.storage.records import load_run
 
@@ -127,7 +127,7 @@ def test_what_a_user_may_get_wrong(
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     """A pipe that nobody writes to would be waited for without end."""
     os.mkfifo(tmp_path / "pipe.png")
-    with DecodedAhead([tmp_path / "pipe.png", Path("/dev/zero")], 2) as images:
+    with decoded_ahead([tmp_path / "pipe.png", Path("/dev/zero")], 2) as images:
         reasons = [reason for _, reason in images]
     assert reasons == ["cannot be read: not a regular file"] * 2
 
@@ -189,8 +189,8 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
             red = batch[:, 0, 0, 0].astype("float32") / 100
             return [np.stack([red, np.zeros_like(red)], axis=1)]
 
-    with DecodedAhead(paths, 2) as images:
-        found = list(predictions(images, Brightness(), temperature=2.0))
+    with decoded_ahead(paths, 2) as images:
+        found = list(predictions(images, len(paths), Brightness(), temperature=2.0))
     assert [Path(answer.image) for answer in found] == paths
     for number, answer in enumerate(found):
         if number % 5 == 3:

@@ -20,7 +20,7 @@ from bench.analysis.warnings import warnings
 from bench.cli.commands import report_command
 from bench.cli.main import main
 from bench.inference import model_card
-from bench.inference.export.base import About
+from bench.inference.export import About
 from bench.inference.exporting import Check
 from bench.reports.blocks import Table
 from bench.reports.figures import tradeoff

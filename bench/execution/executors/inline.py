@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.execution.executors.base import EXECUTORS, Executor, ExecutorKind
+from bench.execution.executors import EXECUTORS, Executor, ExecutorKind
 from bench.training.events import Listener
 from bench.training.job import Job
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.errors import StoppedError, WorkerDiedError
-from bench.execution.executors.base import EXECUTORS, Executor, ExecutorKind, follow
+from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow
 from bench.execution.executors.cores import reserve
 from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment

@@ -5,9 +5,58 @@ loads no framework, as the command line lists what there is. Writing and checkin
 `bench/inference/exporting.py`.
 """
 
-from bench.inference.export.base import FORMATS
-from bench.registry import import_modules
+from __future__ import annotations
 
-__all__ = ["FORMATS"]
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.inference.runtimes import Call
+from bench.registry import Registry, import_modules
+from bench.system.files import to_json
+
+MEMBER = "backbone_bench.json"
+"""The name under which a format that can hold files holds `About`."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What the file says of itself, so that it can be used without this program."""
+
+    classes: tuple[str, ...]  # in the order of the model's outputs
+    input_size: int
+    backbone: str
+    run: str
+    trial: str
+    temperature: float | None  # what to divide log-probabilities by, for calibrated confidence
+    backbone_bench: str  # the version that wrote it
+    input: str = "uint8 RGB images, N x size x size x 3, values 0 to 255; preprocessing is inside"
+    output: str = "probabilities, N x classes"
+
+    def json(self) -> str:
+        return to_json(self, indent=2)
+
+
+class Format(ABC):
+    """How one kind of file is written and read again."""
+
+    name: str
+    help: str  # a few words, for `--help` and `list`
+    suffix: str  # of the exported file
+    modules: tuple[str, ...] = ()  # that it needs besides the core
+    install: str = ""  # what to `pip install` to have them
+
+    @abstractmethod
+    def write(self, model: Any, folder: Path, about: About) -> Path:
+        """Write a file or folder inside `folder` and return it."""
+
+    @abstractmethod
+    def load(self, path: Path) -> Call:
+        """Read that file, knowing nothing of the model it came from."""
+
+
+FORMATS: Registry[Format] = Registry("export format", listed_by="`list`")
+
 
 import_modules(__name__)

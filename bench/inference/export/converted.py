@@ -8,9 +8,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from bench.inference.export.base import FORMATS, MEMBER, About, Format
-from bench.inference.runtimes import RUNTIMES
-from bench.inference.runtimes.base import Call, ModelSource, Runtime
+from bench.inference.export import FORMATS, MEMBER, About, Format
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 from bench.system.environment import available_cores
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.inference.export.base import FORMATS, MEMBER, About, Format
-from bench.inference.runtimes.base import Call
+from bench.inference.export import FORMATS, MEMBER, About, Format
+from bench.inference.runtimes import Call
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array

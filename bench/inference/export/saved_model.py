@@ -9,8 +9,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.inference.export.base import FORMATS, MEMBER, About, Format
-from bench.inference.runtimes.base import Call, needs_backend
+from bench.inference.export import FORMATS, MEMBER, About, Format
+from bench.inference.runtimes import Call, needs_backend
 from bench.system.files import write_atomic
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@
 - `deployment`: one trained model through one runtime: converted, loaded, asked every test image
 - `rounds`: warm-up and timed queries, of many subjects in turn
 - `hardware`: matrix products for the best speed and its drift; joules, where a GPU counts them
-- `isolated`: work in a process that has done nothing else
-- `memory`: what one trained model takes to answer, in such a process
+- `memory`: what one trained model takes to answer, in a process that has done nothing else
 - `recorded`: the results, put into the records of the seeds that they stand for
 """

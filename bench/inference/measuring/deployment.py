@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import TrialError
-from bench.inference.runtimes.base import REFERENCE, Call, ModelSource, Runtime
+from bench.inference.runtimes import REFERENCE, Call, ModelSource, Runtime
 from bench.models.backends.base import Array
 from bench.types import RuntimeResult
 

@@ -11,7 +11,7 @@ from typing import Any
 from bench.data import pixels
 from bench.inference.measuring.memory import MemoryUse
 from bench.inference.measuring.pending import STANDS_IN, with_results
-from bench.inference.runtimes.base import ModelSource
+from bench.inference.runtimes import ModelSource
 from bench.models.backends.base import Array, current
 from bench.models.network import probabilities
 from bench.models.rebuild import rebuild

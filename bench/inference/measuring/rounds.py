@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.errors import reason
-from bench.inference.runtimes.base import Call
+from bench.inference.runtimes import Call
 from bench.models.backends.base import Array
 
 ROUNDS = 4  # in which every call has a turn; slow ones get more, until they have enough

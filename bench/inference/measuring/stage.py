@@ -22,8 +22,7 @@ from bench.data import pixels
 from bench.errors import reason
 from bench.inference.measuring.deployment import Deployment, deploy
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
-from bench.inference.measuring.isolated import IsolatedProcesses
-from bench.inference.measuring.memory import MemoryUse, inference_memory
+from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
 from bench.inference.measuring.pending import (
     BUILDING,
     PREPARE_SECONDS,
@@ -39,8 +38,7 @@ from bench.inference.measuring.pending import (
 )
 from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
 from bench.inference.measuring.rounds import TimedCall, calls_by_batch, interleave, share_done
-from bench.inference.runtimes import choose_runtimes
-from bench.inference.runtimes.base import REFERENCE, ModelSource, Runtime
+from bench.inference.runtimes import REFERENCE, ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.arrays import artefact_folder, weights_path

@@ -1,12 +1,113 @@
-"""Runtimes: ways of running a trained model whose latency is timed.
+"""Runtimes: ways of running a trained model whose latency is timed, converted to what would be
+deployed.
 
 Each file of this folder registers its own: adding one takes that file alone. Importing this package
-loads no framework, as the command line lists what there is.
+loads no framework, as the command line lists what there is. How runtimes are timed is in
+`bench/inference/measuring`.
 """
 
-from bench.inference.runtimes.base import RUNTIMES, choose_runtimes
-from bench.registry import import_modules
+from __future__ import annotations
 
-__all__ = ["RUNTIMES", "choose_runtimes"]
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import TrialError, UsageError
+from bench.registry import Registry, import_modules, lacking
+
+if TYPE_CHECKING:
+    from bench.models.backends.base import Array
+
+REFERENCE = "keras"
+
+Call = Callable[["Array"], "Array"]
+"""uint8 images in, class probabilities on the host out. The first call of a batch size may be
+slow."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What a runtime is given."""
+
+    model: Any  # the whole Keras model, uint8 pixels to probabilities
+    images: Array  # training images, to calibrate with
+    folder: Path  # where artefacts go
+    threads: int
+
+
+class Runtime(ABC):
+    """Turns a trained model into a callable.
+
+    `artefact` names the file that `convert` writes into the source's folder; `load` reads that file
+    and nothing else of the model. Without one the runtime runs the Keras model as it is.
+    """
+
+    name: str
+    help: str  # one line, for `--help` and `list`
+    artefact: str = ""
+    modules: tuple[str, ...] = ()  # that it needs besides the core
+    install: str = ""  # what to `pip install` to have them
+
+    def convert(self, source: ModelSource) -> None:  # noqa: B027  # not all have something to convert
+        """Write the artefact, where there is one."""
+
+    @abstractmethod
+    def load(self, source: ModelSource) -> Call:
+        """Return what answers, from the artefact where there is one."""
+
+
+RUNTIMES: Registry[Runtime] = Registry("runtime", listed_by="`list`")
+
+
+def choose_runtimes(names: str) -> tuple[list[Runtime], list[str]]:
+    """Return the runtimes of `all` or `NAME,NAME`, the reference always first, and why `all` leaves
+    some out.
+
+    One that is named and lacks its packages is an error that says how to install them.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        raise UsageError("--runtimes names nothing; give `all` or NAME,NAME.")
+    chosen = [RUNTIMES[REFERENCE]]
+    left_out: list[str] = []
+    for name in wanted:
+        for runtime in RUNTIMES if name == "all" else [RUNTIMES[name]]:
+            if runtime in chosen:
+                continue
+            if not (text := lacking("runtime", runtime)):
+                chosen.append(runtime)
+            elif name == "all":
+                left_out.append(text)
+            else:
+                raise UsageError(text)
+    return chosen, left_out
+
+
+def needs_backend(name: str, allowed: str) -> None:
+    """Refuse to convert from a Keras backend that has no way there."""
+    import keras
+
+    found = keras.config.backend()
+    if found != allowed:
+        raise TrialError(f"runtime {name} converts from KERAS_BACKEND={allowed}, not {found}.")
+
+
+def frozen_graph(model: Any, runtime: str) -> Any:
+    """Return the model as a TensorFlow function for uint8 images in batches of any size, its
+    weights as constants: what converters start from.
+
+    A variable would be read in every query, and what the model captured besides variables, as
+    EfficientNet's normalization does, would become an input.
+    """
+    needs_backend(runtime, "tensorflow")
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype, name="image")
+    traced = tf.function(lambda image: model(image, training=False)).get_concrete_function(spec)
+    return convert_variables_to_constants_v2(traced)
+
 
 import_modules(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.inference.runtimes.base import REFERENCE, RUNTIMES, Call, ModelSource, Runtime
+from bench.inference.runtimes import REFERENCE, RUNTIMES, Call, ModelSource, Runtime
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array

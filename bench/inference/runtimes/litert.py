@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
 from bench.system.files import write_atomic
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
 from bench.system.files import workplace
 
 if TYPE_CHECKING:

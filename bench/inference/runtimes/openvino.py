@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 from bench.inference.runtimes.onnx import export_onnx
 from bench.system.files import workplace
 

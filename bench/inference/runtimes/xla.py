@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.inference.runtimes.base import RUNTIMES, Call, ModelSource, Runtime, needs_backend
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime, needs_backend
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array

@@ -11,8 +11,7 @@ from plans import REQUEST, execute, plan, silent
 
 from bench.errors import OutOfMemoryError, UnknownNameError, UsageError, WorkerDiedError
 from bench.execution import executors
-from bench.execution.executors import EXECUTORS, make_executor
-from bench.execution.executors.base import ExecutorKind, follow
+from bench.execution.executors import EXECUTORS, ExecutorKind, follow, make_executor
 from bench.execution.run_meta import RunInputs
 from bench.registry import import_modules
 from bench.storage.cache import Store
@@ -31,7 +30,7 @@ from bench.training.job import Job
 from bench.types import Record, Settings
 
 DUMMY = """
-from bench.execution.executors.base import EXECUTORS, Executor, ExecutorKind
+from bench.execution.executors import EXECUTORS, Executor, ExecutorKind
 from bench.storage.records import SCHEMA
 from bench.training.events import RecordMade
 from bench.types import Record

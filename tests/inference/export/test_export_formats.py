@@ -16,9 +16,9 @@ from PIL import Image
 
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
-from bench.inference.export.base import MEMBER, Format
+from bench.inference.export import MEMBER, Format
 from bench.inference.exporting import Exported, Reference, export
-from bench.inference.runtimes.base import Call
+from bench.inference.runtimes import Call
 from bench.models.rebuild import TrainedModel, rebuild, record_of
 from bench.registry import BACKBONES
 from bench.storage.cache import Store

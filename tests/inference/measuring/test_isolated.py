@@ -17,7 +17,7 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[3]
 WORK = """
 import os, signal
-from bench.inference.measuring.isolated import IsolatedProcesses
+from bench.inference.measuring.memory import IsolatedProcesses
 from bench.inference.measuring.memory import growth
 from bench.system.memory import process_peak
 

@@ -17,8 +17,7 @@ from bench.analysis.runtimes import rows
 from bench.analysis.warnings import warnings
 from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
-from bench.inference.runtimes import RUNTIMES
-from bench.inference.runtimes.base import Call, ModelSource, Runtime
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 from bench.storage.arrays import weights_path
 from bench.storage.records import Evidence, load_run
 from bench.training.events import Event, Listener, RecordMade
