@@ -79,7 +79,7 @@ def test_the_command_line_makes_the_request_that_a_program_makes() -> None:
     assert asked == made
     # Every option of `run` that is no choice of a run is about what this command shows.
     named = set(vars(arguments)) - {field.name for field in fields(RunRequest)}
-    shown = {"command", "debug", "dry_run", "open", "quiet", "verbose", "words"}
+    shown = {"command", "debug", "dry_run", "json", "open", "quiet", "verbose", "words"}
     assert named - {"command"} == shown - {"command"}
 
 
