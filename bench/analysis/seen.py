@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.calibration import BINS
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
-from bench.analysis.metrics.latency import durations
+from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.scores import Score
+from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import Evidence, Run
 from bench.types import Record
 
@@ -23,19 +23,18 @@ class Seen:
     labels: Counts = field(default_factory=lambda: np.zeros(0, np.int64))  # true, by test image
     predicted: list[Counts] = field(default_factory=list)  # a row a seed
     confidence: list[Floats] = field(default_factory=list)  # of what was predicted
-    milliseconds: NDArray[np.float64] | None = None  # each timed query of one image
+    milliseconds: NDArray[np.float64] | None = None  # each query of one image, sorted
+
+    throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
 
     @property
-    def reliability(self) -> tuple[Counts, Floats, Floats]:
-        """Return, for each bin: answers, their mean confidence, and the share that was right."""
-        confidence = np.concatenate(self.confidence)
-        right = np.concatenate([row == self.labels for row in self.predicted])
-        # The bins of the calibration error: a bin includes its upper end.
-        which = np.clip(np.ceil(confidence * BINS - 1e-9) - 1, 0, BINS - 1).astype(np.int64)
-        count = np.bincount(which, minlength=BINS)
-        least = np.maximum(count, 1)
-        sure = np.bincount(which, confidence, BINS) / least
-        return count, sure, np.bincount(which, right, BINS) / least
+    def quartiles(self) -> tuple[float, float, float] | None:
+        """Return the quartiles of the queries, where enough of them support percentiles."""
+        taken = self.milliseconds
+        if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[90]:
+            return None
+        low, middle, high = np.percentile(taken, [25, 50, 75])
+        return float(low), float(middle), float(high)
 
 
 def gather(
@@ -54,8 +53,10 @@ def gather(
                 _add(seen, score.guesses)
             if seen.milliseconds is None and score.record.runtimes:
                 # Latency is timed once for all seeds of a backbone.
-                taken = durations(Evidence(score.record, run.dataset.classes, run.folder), 1)
-                seen.milliseconds = None if taken is None else 1000 * taken
+                evidence = Evidence(score.record, run.dataset.classes, run.folder)
+                taken = durations(evidence, 1)
+                seen.milliseconds = None if taken is None else np.sort(1000 * taken)
+                seen.throughput = sweep(evidence)
     return found
 
 

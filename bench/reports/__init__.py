@@ -67,6 +67,7 @@ def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = 
 
 def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     """Write every report into the run's folder; returns the files."""
+    from bench.data import thumbnails
     from bench.reports import csv, html, markdown
     from bench.reports import latex as tex
     from bench.reports.figures import pictures
@@ -78,8 +79,8 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     run = findings.run
     refuse_links(run.folder)
     remove_stale(run.folder)
-    drawn = pictures(findings)
     shown = sections(findings)
+    drawn = pictures([section for _, section in shown], thumbnails.read(run.folder))
     written = []
 
     def write(path: str, content: str | bytes) -> None:

@@ -1,9 +1,9 @@
 """What sections of a report are made of: data, which every renderer shows in its own way.
 
-A `Section` has blocks: a `Statement`, `Facts`, a `Table` of typed columns, a `Notes` list,
-`Commands` to copy, or a `Drawing`. Cells hold what was measured, and their column says how a figure
-is written. Texts are plain, without markup; each renderer escapes what it writes. Nothing here
-computes a figure.
+A `Section` has blocks: a `Statement`, `Facts`, a `Table` of typed columns, a `Chart` (`charts.py`),
+a `Gallery` of images, a `Notes` list, `Commands` to copy, or a `Drawing` of the page. Cells hold
+what was measured, and their column says how a figure is written. Texts are plain, without markup;
+each renderer escapes what it writes. Nothing here computes a figure.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from bench.analysis import format as fmt
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS, Better
+from bench.reports.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -237,30 +238,45 @@ class Commands:
     title: str = ""
 
 
-PictureKind = Literal[
-    "tradeoff",
-    "confusion",
-    "curves",
-    "learning",
-    "calibration",
-    "robustness",
-    "mistakes",
-    "suspects",
-    "",
-]
+@dataclass(frozen=True)
+class Shot:
+    """An image of the test set with its caption."""
+
+    image: int  # its place in the split
+    title: str
+    words: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Images in the order in which a reader should look at them, of one backbone or of all."""
+
+    shots: tuple[Shot, ...]
+    label: str = ""  # of the backbone
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Contact sheets, of which a page shows one at a time."""
+
+    name: str  # of its files, letters and underscores
+    title: str
+    sheets: tuple[Shots, ...]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Something drawn: on the page by `static/<name>.js` from the data, elsewhere by the pictures
-    of the kind, where there are."""
+    """What only the page can show, by `static/<name>.js`, and the charts that stand for it
+    elsewhere."""
 
     name: str
-    data: Mapping[str, Any] | None = None  # None: nothing to draw on the page
-    pictures: PictureKind = ""
+    data: Mapping[str, Any]
+    elsewhere: tuple[Chart, ...] = ()
 
 
-Block = Statement | Facts | Table | Notes | Commands | Drawing
+Block = Statement | Facts | Table | Notes | Commands | Chart | Gallery | Drawing
 
 
 @dataclass(frozen=True)

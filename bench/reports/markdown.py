@@ -14,6 +14,7 @@ from bench.reports.blocks import (
     Commands,
     Drawing,
     Facts,
+    Gallery,
     Image,
     Notes,
     Section,
@@ -21,22 +22,12 @@ from bench.reports.blocks import (
     Table,
     Value,
 )
+from bench.reports.charts import Chart
 from bench.reports.figures import Picture
 
 LONG = 400
 MAX_TEXT = 4000
 MAX_ROWS = 200
-
-TITLES = {
-    "tradeoff": "Accuracy against latency",
-    "confusion": "Confusion matrix",
-    "curves": "Curves",
-    "learning": "Learning curves",
-    "calibration": "Reliability diagrams",
-    "mistakes": "Most confident mistakes",
-    "robustness": "Accuracy on corrupted images",
-    "suspects": "Images that every backbone gets wrong",
-}
 
 
 def text(sections: Sequence[Section], pictures: Sequence[Picture] = ()) -> str:
@@ -81,13 +72,15 @@ def _block(block: Block, pictures: Sequence[Picture], *, titled: bool) -> Iterat
                 # Four spaces rather than a fence, which an argument could end.
                 lines = "\n".join(f"    {line}" for line in command.splitlines())
                 yield f"{coded(about)}:\n\n{lines}" if about else lines
+        case Chart() | Gallery():
+            yield from _shown(block, pictures)
         case Drawing():
-            yield from (_shown(p) for p in pictures if block.pictures and p.kind == block.pictures)
+            for chart in block.elsewhere:
+                yield from _shown(chart, pictures)
 
 
-def _shown(picture: Picture) -> str:
-    whose = f" of {safe(picture.label)}" if picture.label else ""
-    return f"![{TITLES[picture.kind]}{whose}]({picture.path})"
+def _shown(block: Chart | Gallery, pictures: Sequence[Picture]) -> Iterator[str]:
+    yield from (f"![{safe(one.title)}]({one.path})" for one in pictures if one.name == block.name)
 
 
 def _table(block: Table) -> Iterator[str]:

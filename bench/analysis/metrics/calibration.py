@@ -11,7 +11,7 @@ their logarithms, up to a constant, and one sigmoid is a softmax over two classe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, pi, sqrt
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS, Metric
-from bench.analysis.metrics.classification import Counts, Floats, answers, cross_entropy
+from bench.analysis.metrics.classification import Counts, Floats, Guesses, answers, cross_entropy
+from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
 
 BINS = 15
@@ -37,6 +38,12 @@ class Bin:
     images: int
     confidence: float  # mean
     right: float  # share
+
+    def interval(self, seeds: int) -> tuple[float, float]:
+        """Return the 95% interval of the share. The seeds answered the same images: they are one
+        sample of images, not several."""
+        images = max(1, round(self.images / seeds))
+        return wilson(self.right * images, images)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,12 @@ def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]
         Bin(int(here.sum()), float(confidence[here].mean()), float(right[here].mean()))
         for here in (place == number for number in np.unique(place))
     )
+
+
+def pooled(seeds: Sequence[Guesses], confidence: Sequence[Floats]) -> tuple[Bin, ...]:
+    """Return the bins of the answers of all seeds, given with this confidence."""
+    right = np.concatenate([one.right for one in seeds])
+    return reliability(right, np.concatenate(confidence))
 
 
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:

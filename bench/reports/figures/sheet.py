@@ -6,14 +6,14 @@ Images are those that the run kept; one that it did not keep is an empty frame w
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.reports.blocks import Shots
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
 
@@ -24,20 +24,10 @@ NARROWEST = 4  # columns that the heading has room for
 SIZE = 7.0
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One image with its caption; `alarm` is the line in another colour."""
-
-    jpeg: bytes | None
-    true: str
-    alarm: str
-    name: str
-
-
-def draw(title: str, about: str, cells: Sequence[Cell]) -> Figure:
-    """Draw the cells in the order given, row by row."""
-    columns = min(COLUMNS, max(NARROWEST, len(cells)))
-    rows = -(-len(cells) // columns)
+def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
+    """Draw the images in the order given, row by row."""
+    columns = min(COLUMNS, max(NARROWEST, len(shots.shots)))
+    rows = -(-len(shots.shots) // columns)
     across, down = SIDE + GAP, SIDE + 3 * LINE + GAP
     width = 2 * MARGIN + columns * across - GAP
     height = TOP + rows * down + MARGIN / 2
@@ -45,12 +35,13 @@ def draw(title: str, about: str, cells: Sequence[Cell]) -> Figure:
     axes = style.panel(drawn, Box(0, 0, width, height))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")
-    for number, cell in enumerate(cells):
+    for number, shot in enumerate(shots.shots):
         left = MARGIN + number % columns * across
         top = height - TOP - number // columns * down
         place = (left, left + SIDE, top - SIDE, top)
-        axes.imshow(_pixels(cell.jpeg), extent=place, aspect="auto", interpolation="bilinear")
-        words = ((cell.true, style.INK), (cell.alarm, style.ORANGE), (cell.name, style.SOFT_INK))
+        pixels = _pixels(thumbnails.get(shot.image))
+        axes.imshow(pixels, extent=place, aspect="auto", interpolation="bilinear")
+        words = ((shot.title, style.INK), (shot.words, style.ORANGE), (shot.file, style.SOFT_INK))
         for line, (text, colour) in enumerate(words):
             shown = style.fitting(text, 26, SIDE + GAP / 2, SIZE)
             y = top - SIDE - 0.04 - line * LINE
@@ -58,7 +49,7 @@ def draw(title: str, about: str, cells: Sequence[Cell]) -> Figure:
     # Drawing an image changes the limits of its axes.
     axes.set(xlim=(0, width), ylim=(0, height))
     room = width - 2 * MARGIN
-    style.heading(drawn, MARGIN, style.fitting(title, 60, room, style.TITLE, "bold"), about)
+    style.heading(drawn, MARGIN, style.fitting(title, 60, room, style.TITLE, "bold"), shots.about)
     return drawn
 
 

@@ -23,7 +23,7 @@ from bench.reports.figures.labelling import Box
 
 INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
 # From Okabe and Ito's palette, which colour-blind readers can distinguish.
-BLUE, ORANGE = "#0072b2", "#d55e00"
+BLUE, ORANGE, GREEN, RED = "#0072b2", "#d55e00", "#007a59", "#a8321c"
 TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
 DPI = 144
 
@@ -103,6 +103,18 @@ def fitting(name: str, most: int, room: float, size: float, weight: str = "norma
         if widest([shown], size, weight) <= room:
             return shown
     return ""
+
+
+def wrapped(text: str, room: float) -> list[str]:
+    """Return a text in lines of at most `room` inches."""
+    lines: list[str] = []
+    for word in filter(None, (label(one, 60) for one in text.split())):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and widest([longer], SMALL) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def widest(names: Iterable[str], size: float, weight: str = "normal") -> float:

@@ -2,7 +2,7 @@
 
 document    one self-contained file of data, styles and scripts
 blocks      sections of blocks (`bench/reports/sections`) as data
-sections/   what only this page has: a file of data each, drawn by its namesake in `static/`
+answers     the images behind each cell of the confusion matrices
 values      how figures and names go into the data
 index       the runs of a results folder
 """
@@ -12,55 +12,36 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
 from bench.data import thumbnails
 from bench.reports.blocks import Image, Section, Table
+from bench.reports.html.answers import answers
 from bench.reports.html.blocks import section_data
 from bench.reports.html.document import document
-from bench.reports.html.sections import OWN, confusion
 
 STYLES = ("base.css", "report.css")
 SCRIPTS = (
-    *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "sheet.js"),
-    "blocks.js",
+    *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "panel.js", "table.js"),
+    *("sheet.js", "blocks.js", "confusion.js", "report.js"),
 )
-DRAWINGS = (
-    "certainty.js",
-    "calibration.js",
-    "curves.js",
-    "learning.js",
-    "latency.js",
-    "mistakes.js",
-)
-
-
 MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show
 
 
 def page(findings: Findings, shown: Sequence[tuple[float, Section]]) -> str:
     """Return the whole `report.html` of these sections, with their places."""
-    data: dict[str, Any] = {"sections": {}}
-    places: dict[str, float] = {}
-    for name, (place, own) in OWN.items():
-        if (found := own(findings)) is not None:
-            data[name], places[name] = found, place
-    for place, section in shown:
-        drawn = section_data(section)
-        if drawn["about"] or drawn["blocks"]:
-            data["sections"][section.name], places[section.name] = drawn, place
-    data["contents"] = sorted(places, key=lambda name: places[name])
+    drawn = {s.name: section_data(s) for _, s in shown if s.about or s.blocks}
+    data = {"sections": drawn, "contents": list(drawn)}
     return document(
         f"{one_line(findings.run.name)} – backbone-bench",
         data,
         {
-            "answers": confusion.answers(findings),
+            "answers": answers(findings),
             "pictures": _pictures(findings.run.folder, (section for _, section in shown)),
         },
         styles=STYLES,
-        scripts=(*SCRIPTS, *DRAWINGS, *(f"{name}.js" for name in OWN), "report.js"),
+        scripts=SCRIPTS,
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
+
+import numpy as np
 
 from bench.reports.blocks import (
     Block,
@@ -11,6 +14,7 @@ from bench.reports.blocks import (
     Commands,
     Drawing,
     Facts,
+    Gallery,
     Image,
     Notes,
     Range,
@@ -20,21 +24,18 @@ from bench.reports.blocks import (
     Value,
 )
 from bench.reports.blocks import number as figure
+from bench.reports.charts import Cells, Chart, Line, Points, Spread
 from bench.reports.html.values import Json, cell, number, text
 
 LONGEST = 4000  # characters of an explanation
 
 
 def section_data(section: Section) -> Json:
-    """Return the section; drawings only if there is something to draw on the page."""
+    """Return the section with its blocks."""
     return {
         "title": text(section.title),
         "about": text(section.about, LONGEST),
-        "blocks": [
-            _block(block)
-            for block in section.blocks
-            if not (isinstance(block, Drawing) and block.data is None)
-        ],
+        "blocks": [_block(block) for block in section.blocks],
     }
 
 
@@ -60,6 +61,8 @@ def _block(block: Block) -> Json:
         case Commands():
             items = [[text(about), command] for about, command in block.items]
             return {"kind": "commands", "title": block.title, "items": items}
+        case Chart() | Gallery():
+            return {"kind": type(block).__name__.lower(), **tidy(block)}
         case Drawing():
             return {"kind": "drawing", "name": block.name, "data": tidy(block.data)}
 
@@ -110,14 +113,30 @@ def _cell(column: Column, value: Value) -> Json:
 
 def tidy(value: Any) -> Any:
     """Return data with figures as short as a picture needs, and texts on one line."""
-    if isinstance(value, bool) or value is None:
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, int | float):
+    if isinstance(value, float):
         return number(value)
+    if isinstance(value, Cells | Line | Points | Spread):
+        return {"kind": type(value).__name__.lower(), **_fields(value)}
+    if is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, np.ndarray):
+        return [[number(one, 3) for one in row] for row in value]
     if isinstance(value, Mapping):
         return {name: tidy(one) for name, one in value.items()}
     if isinstance(value, Sequence):
         return [tidy(one) for one in value]
     raise TypeError(f"a drawing cannot hold {type(value).__name__}")
+
+
+def _fields(value: Any) -> Json:
+    """Return the fields of a part of a chart that are not as usual."""
+    given = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+    return {
+        name: tidy(one)
+        for name, (one, usual) in given.items()
+        if usual is MISSING or (one is not usual and one != usual)
+    }

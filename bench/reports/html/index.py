@@ -33,7 +33,7 @@ DAMAGE = (
     RecursionError,
 )
 STYLES = ("base.css", "report.css", "index.css")
-SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "table.js", "index.js")
+SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "table.js", "index.js")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def text(value: object, most: int = LONG) -> str:
 
 def number(value: Any, digits: int = 6) -> float | None:
     """Return a figure with as many digits as a picture needs; `None` if there is none."""
-    if value is None or pd.isna(value) or not isfinite(value):
+    if value is None or value is pd.NA or not isfinite(value):
         return None
     return float(f"{float(value):.{digits}g}")
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.calibration import BINS, MAX_STANDARD_ERROR, MIN_IMAGES
-from bench.analysis.seen import Seen
-from bench.analysis.statistics import wilson
-from bench.reports.blocks import Column, Drawing, Section, Table, measured
+from bench.analysis.metrics.calibration import (
+    BINS,
+    MAX_STANDARD_ERROR,
+    MIN_IMAGES,
+    Bin,
+    pooled,
+)
+from bench.reports.blocks import Column, Section, Table, measured
+from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 PLACE = 20
+NOTE = (
+    "Answers grouped by their confidence; larger marks have more answers. On the diagonal a "
+    "backbone is right as often as it says, below it, it is too sure."
+)
 FIGURES = (
     ("balanced_accuracy", "Bal. acc.", fmt.percent),
     ("roc_auc", "ROC-AUC", fmt.four_decimals),
@@ -35,34 +44,56 @@ def section(findings: Findings) -> Section | None:
     if not rows:
         return None
     columns = (Column("Backbone"), *(measured(*one) for one in FIGURES))
-    backbones = [
-        _diagram(label, one) for label, one in findings.seen.items() if label in findings.guesses
-    ]
+    classes = len(findings.run.dataset.classes)
+    panels = tuple(_panel(findings, label, classes) for label in findings.guesses)
     return Section(
         "calibration",
         "Calibration",
         _about(findings),
         [
             Table("Calibration", columns, rows),
-            Drawing("calibration", {"backbones": backbones}, pictures="calibration"),
+            Chart("calibration", "Reliability diagrams", panels, NOTE),
         ],
     )
 
 
-def _diagram(label: str, one: Seen) -> dict[str, Any]:
-    count, sure, right = one.reliability
-    ends = []
-    for answers, share in zip(count, right, strict=True):
-        # The seeds answered the same images: they are one sample of images, not several.
-        images = max(1, round(answers / len(one.predicted)))
-        ends.append(list(wilson(float(share) * images, images)) if answers else None)
-    return {
-        "label": label,
-        "count": count.tolist(),
-        "sure": sure.tolist(),
-        "right": right.tolist(),
-        "ends": ends,
-    }
+def _panel(findings: Findings, label: str, classes: int) -> Panel:
+    """Draw accuracy against confidence, before and after scaling; seeds are pooled."""
+    seeds, after = findings.guesses[label], findings.scaled.get(label, ())
+    # The highest of n probabilities is at least 1/n.
+    least = 0.5 if classes == 2 else 0.0
+    layers: list[Layer] = [
+        Line((least, 1.0), (least, 1.0), dashed=True),
+        _points(pooled(seeds, [one.confidence for one in seeds]), len(seeds)),
+    ]
+    if len(after) == len(seeds):
+        layers.append(_points(pooled(seeds, after), len(seeds), scaled=True))
+    return Panel(
+        Axis("confidence", percent=True, low=least, high=1.0),
+        Axis("share right", percent=True, low=0.0, high=1.0),
+        tuple(layers),
+        label,
+        about=label,
+        height=1.0,
+    )
+
+
+def _points(bins: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points:
+    largest = max(one.images for one in bins)
+    marks = tuple(
+        Mark(
+            one.confidence,
+            one.right,
+            f"{fmt.percent(one.right)} right",
+            (f"mean confidence {fmt.percent(one.confidence)}", f"{one.images:,} answers"),
+            interval=None if scaled else one.interval(seeds),
+            size=one.images / largest,
+        )
+        for one in bins
+    )
+    if scaled:
+        return Points(marks, "after temperature scaling", colour=1, hollow=True)
+    return Points(marks, "as it is, with 95% intervals")
 
 
 def _about(findings: Findings) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict
-from bench.reports.blocks import Block, Column, Drawing, Notes, Range, Section, Table, Value, words
+from bench.reports.blocks import Block, Column, Notes, Range, Section, Table, Value, words
+from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 PLACE = 10
 MAX_SHOWN = 300
@@ -32,7 +31,7 @@ def section(findings: Findings) -> Section | None:
     columns = COLUMNS if tested else COLUMNS[:5]
     rows = tuple(_row(pair, tested) for pair in verdict.pairs[:MAX_SHOWN])
     blocks: list[Block] = [
-        Drawing("certainty", {"bars": _bars(verdict)}),
+        _chart(verdict),
         Table("Every pair", columns, rows, folded=True, about=_about(verdict)),
     ]
     if (more := len(verdict.pairs) - MAX_SHOWN) > 0:
@@ -52,20 +51,35 @@ def _row(pair: Pair, tested: bool) -> tuple[Value, ...]:
     return (*shown, pair.p_holm, _words(pair)) if tested else shown
 
 
-def _bars(verdict: Verdict) -> list[dict[str, Any]]:
-    """Return the differences from the best."""
-    tested = verdict.tested
-    return [
-        {
-            "names": [pair.better, pair.other],
-            "ends": [pair.low, pair.difference, pair.high],
-            "differ": tested and pair.differ,
-            "words": _words(pair) if tested else "",
-            "text": f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})",
-        }
-        for pair in verdict.pairs
-        if verdict.best in (pair.better, pair.other)
-    ]
+def _chart(verdict: Verdict) -> Chart:
+    """Draw the differences from the best."""
+    pairs = [pair for pair in verdict.pairs if verdict.best in (pair.better, pair.other)]
+    names = tuple(f"{pair.better} − {pair.other}" for pair in pairs)
+    layers: list[Layer] = [Line((0.0, 0.0), (-0.5, len(pairs) - 0.5))]
+    for differ in (True, False):
+        marks = tuple(
+            _mark(pair, row, names[row], tested=verdict.tested)
+            for row, pair in enumerate(pairs)
+            if (verdict.tested and pair.differ) is differ
+        )
+        name = ("significant" if differ else "not significant") if verdict.tested else ""
+        if marks:
+            layers.append(Points(marks, name, hollow=not differ))
+    panel = Panel(Axis("percentage points"), Axis(names=names), tuple(layers))
+    return Chart("differences", "Differences from the best", (panel,))
+
+
+def _mark(pair: Pair, row: int, name: str, *, tested: bool) -> Mark:
+    ends = 100 * pair.low, 100 * pair.high
+    tip = f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})"
+    return Mark(
+        100 * pair.difference,
+        row,
+        name,
+        (tip, _words(pair)) if tested else (tip,),
+        ends,
+        about=pair.other,
+    )
 
 
 def _words(pair: Pair) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from math import isnan
 
+import numpy as np
+
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
-from bench.reports.blocks import Column, Drawing, Section, Table
+from bench.analysis.recall import ClassRecall, class_recall
+from bench.reports.blocks import Block, Column, Section, Table
+from bench.reports.charts import Axis, Cells, Chart, Panel, shades
 
 PLACE = 15
 MAX_SHOWN = 20  # classes of a backbone
@@ -47,6 +51,29 @@ def section(findings: Findings) -> Section:
         about += f" The {MAX_SHOWN} of {len(classes):,} classes with the lowest F1 of each"
         about += " backbone; `per_class.csv` has them all."
     table = Table("Precision, recall and F1 of each class", COLUMNS, shown, folded=True)
-    return Section(
-        "classes", "Classes", about.strip(), [Drawing("", pictures="confusion"), table], files
+    blocks: list[Block] = [table]
+    pretrained = {n: counts for n, counts in findings.confusions.items() if n in findings.guesses}
+    if recall := class_recall(pretrained):
+        blocks.insert(0, _recall(recall, classes))
+    return Section("classes", "Classes", about.strip(), blocks, files)
+
+
+def _recall(found: ClassRecall, classes: tuple[str, ...]) -> Chart:
+    """Draw the recall of each class with each backbone, the hardest class first."""
+    cells = Cells(
+        shades(found.recall),
+        [[fmt.MISSING if np.isnan(v) else f"{100 * v:.0f}" for v in row] for row in found.recall],
+        about=found.labels,
     )
+    panel = Panel(
+        Axis(names=found.labels),
+        Axis(names=tuple(classes[index] for index in found.classes)),
+        (cells,),
+    )
+    note = "Share of the images of a class that a backbone gets right, in percent; hardest first."
+    if len(found.classes) < len(classes):
+        note += (
+            f" The {len(found.classes)} classes of {len(classes)} on which the backbones differ "
+            f"most."
+        )
+    return Chart("class_recall", "Recall of each class", (panel,), note)

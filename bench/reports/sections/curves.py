@@ -2,57 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from bench.analysis.findings import Findings
-from bench.analysis.scores import RANDOM_INIT
-from bench.reports.blocks import Drawing, Section
-from bench.types import PhaseResult, Record, Validation
+from bench.reports.blocks import Section
+from bench.reports.charts import Axis, Chart, Line, Mark, Panel, Points, Span
+from bench.types import PhaseResult, Record
 
 PLACE = 30
 ABOUT = (
-    "Loss and accuracy by epoch. A ring marks the epoch whose weights were kept; point at a chart, "
-    "or step through it with the arrow keys, for the figures of an epoch."
+    "Loss and accuracy by epoch, a line a seed. A ring marks the epoch whose weights were kept. In "
+    "`report.html`, point at a chart or step through it with the arrow keys for the figures of an "
+    "epoch."
 )
-Json = dict[str, Any]
+Placed = Sequence[tuple[PhaseResult, int]]  # phases, each with the epochs before it
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the curves of every backbone that trained, seed by seed."""
-    backbones = []
+    """Return the curves of every backbone that trained, all seeds in one panel."""
+    panels: list[Panel] = []
     for label, records in findings.records.items():
         trained = [r for r in records if r.status == "ok" and any(p.epochs for p in r.phases)]
         if trained:
-            backbones.append(
-                {
-                    "label": label,
-                    "random": label.endswith(f"({RANDOM_INIT})"),
-                    "seeds": [_seed(record) for record in trained],
-                }
-            )
-    if not backbones:
+            panels += map(partial(_panel, label, trained), ("loss", "accuracy"))
+    if not panels:
         return None
-    return Section(
-        "curves", "Training", ABOUT, [Drawing("curves", {"backbones": backbones}, "curves")]
+    return Section("curves", "Training", ABOUT, [Chart("curves", "Training", tuple(panels))])
+
+
+def starts(records: Sequence[Record]) -> list[int]:
+    """Return after how many epochs each phase starts, and where the last one ends: the same for
+    every seed, so that one that stopped early leaves a gap."""
+    found = [0]
+    for index in range(max(len(record.phases) for record in records)):
+        lengths = [len(r.phases[index].epochs) for r in records if index < len(r.phases)]
+        found.append(found[-1] + max(lengths))
+    return found
+
+
+def _panel(label: str, records: Sequence[Record], what: str) -> Panel:
+    at = starts(records)
+    placed = [p for record in records for p in zip(record.phases, at, strict=False)]
+    longest = max(records, key=lambda record: len(record.phases))
+    kept = tuple(
+        Mark(start + phase.best_epoch, getattr(phase.kept, what))
+        for phase, start in placed
+        if phase.kept is not None
+    )
+    share = what == "accuracy"
+    return Panel(
+        Axis("epoch", whole=True, low=0.5, high=at[-1] + 0.5),
+        Axis(what, percent=share, low=None if share else 0.0),
+        (
+            _line(placed, what, "training", 0),
+            _line(placed, f"val_{what}", "validation", 1),
+            Points(kept, "kept", colour=1, hollow=True),
+        ),
+        label,
+        about=label,
+        spans=tuple(
+            Span(start + 0.5, end + 0.5, phase.name)
+            for phase, start, end in zip(longest.phases, at, at[1:], strict=False)
+        ),
     )
 
 
-def _seed(record: Record) -> Json:
-    return {"seed": record.trial.seed, "phases": [_phase(phase) for phase in record.phases]}
+def _line(placed: Placed, what: str, name: str, colour: int) -> Line:
+    """Return all phases of all seeds as one line, broken between them."""
+    points = [point for phase, start in placed for point in _points(phase, start, what)]
+    return Line(
+        tuple(x for x, _ in points), tuple(y for _, y in points), name, colour, dashed=colour > 0
+    )
 
 
-def _phase(phase: PhaseResult) -> Json:
-    return {
-        "name": phase.name,
-        "best": phase.best_epoch,
-        "kept": _kept(phase.kept) if phase.kept else None,
-        "stopped": phase.stopped_early,
-        "loss": [e.loss for e in phase.epochs],
-        "val_loss": [e.val_loss for e in phase.epochs],
-        "accuracy": [e.accuracy for e in phase.epochs],
-        "val_accuracy": [e.val_accuracy for e in phase.epochs],
-    }
-
-
-def _kept(validation: Validation) -> Json:
-    return {"loss": validation.loss, "accuracy": validation.accuracy}
+def _points(
+    phase: PhaseResult, start: int, what: str
+) -> Iterator[tuple[float | None, float | None]]:
+    for number, epoch in enumerate(phase.epochs, 1):
+        yield start + number, getattr(epoch, what)
+    yield None, None

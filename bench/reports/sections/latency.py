@@ -9,9 +9,10 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.classification import Floats
 from bench.analysis.scores import RANDOM_INIT
-from bench.reports.blocks import Column, Drawing, Section, Table, measured
+from bench.analysis.seen import Seen
+from bench.reports.blocks import Block, Column, Section, Table, measured
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points, Spread
 
 PLACE = 80
 PERCENTILES = ("p50", "p90", "p99")
@@ -20,6 +21,8 @@ FIGURES = (
     ("latency_iqr_ms", "Middle half", fmt.milliseconds),
     ("latency_queries", "Queries", fmt.whole),
 )
+MAX_LINES = 10  # backbones that a chart of lines can tell apart
+NOTE = "A tick is a query. The box holds the middle half, its line is the median."
 MAX_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length
 ABOUT = (
     "Every timed query of one image, pixels to probabilities, after the warm-up, fastest first. "
@@ -30,11 +33,8 @@ ABOUT = (
 def section(findings: Findings) -> Section | None:
     """Return a row for each backbone that was timed, fastest first."""
     rows = {row["label"]: row for _, row in findings.backbones.iterrows()}
-    timed = {
-        label: np.sort(one.milliseconds)
-        for label, one in findings.seen.items()
-        if one.milliseconds is not None
-    }
+    seen = findings.seen
+    timed = {n: one.milliseconds for n, one in seen.items() if one.milliseconds is not None}
     if not timed:
         return None
     fastest = sorted(timed, key=lambda label: float(np.median(timed[label])))
@@ -43,20 +43,53 @@ def section(findings: Findings) -> Section | None:
         (Column("Backbone"), *(measured(*one) for one in FIGURES)),
         tuple((label, *(rows[label][name] for name, _, _ in FIGURES)) for label in fastest),
     )
-    drawn = [_backbone(label, timed[label], rows[label]) for label in fastest]
-    return Section("latency", "Latency", ABOUT, [Drawing("latency", {"backbones": drawn}), table])
+    spreads = tuple(
+        _spread(place, label, seen[label], rows[label]) for place, label in enumerate(fastest)
+    )
+    panel = Panel(Axis("ms", log=True), Axis(names=tuple(fastest)), spreads)
+    blocks: list[Block] = [Chart("latency", "Latency of one image", (panel,), NOTE), table]
+    several = [
+        label for label in findings.records if label in seen and len(seen[label].throughput) > 1
+    ]
+    if several:
+        blocks.append(_throughput(findings, several))
+    return Section("latency", "Latency", ABOUT, blocks)
 
 
-def _backbone(label: str, taken: Floats, row: pd.Series[Any]) -> dict[str, Any]:
+def _spread(place: int, label: str, one: Seen, row: pd.Series[Any]) -> Spread:
+    taken = one.milliseconds
+    assert taken is not None
     drawn = taken[np.linspace(0, len(taken) - 1, min(MAX_DRAWN, len(taken))).astype(int)]
     shown = {name: row[f"latency_{name}_ms"] for name in PERCENTILES}
-    # The box, like any percentile, where enough queries support it.
-    box = pd.notna(row["latency_iqr_ms"])
-    return {
-        "label": label.removesuffix(f" ({RANDOM_INIT})"),
-        "random": label.endswith(f"({RANDOM_INIT})"),
-        "queries": len(taken),
-        "drawn": drawn.tolist(),
-        "quartiles": np.percentile(taken, [25, 50, 75]).tolist() if box else None,
-        "percentiles": {n: fmt.milliseconds(v) for n, v in shown.items() if pd.notna(v)},
-    }
+    tip = [f"{n}: {fmt.milliseconds(v)}" for n, v in shown.items() if pd.notna(v)]
+    tip.append(f"{len(taken):,} queries")
+    if one.quartiles is None:
+        tip.append("too few queries for the middle half")
+    if label.endswith(f"({RANDOM_INIT})"):
+        tip.append("random init: times are valid")
+    return Spread(place, tuple(drawn.tolist()), label, tuple(tip), one.quartiles)
+
+
+def _throughput(findings: Findings, labels: list[str]) -> Chart:
+    """Draw images per second against the batch size, a line a backbone."""
+    seen = findings.seen
+    layers = tuple(
+        Points(
+            tuple(
+                Mark(
+                    batch, rate, label, (f"batches of {batch}", f"{fmt.significant(rate)} images/s")
+                )
+                for batch, rate in sorted(seen[label].throughput.items())
+            ),
+            label,
+            colour=place,
+            joined=True,
+        )
+        for place, label in enumerate(labels[:MAX_LINES])
+    )
+    batches = sorted({batch for label in labels for batch in seen[label].throughput})
+    x = Axis("batch size", log=True, ticks=tuple(map(float, batches)))
+    panel = Panel(x, Axis("images/s", log=True), layers)
+    more = f" The first {MAX_LINES} of the table." if len(labels) > MAX_LINES else ""
+    note = f"All images of all queries over their total time.{more}"
+    return Chart("throughput", "Throughput by batch size", (panel,), note)

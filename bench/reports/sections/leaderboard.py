@@ -19,7 +19,6 @@ from bench.reports.blocks import (
     Absent,
     Block,
     Column,
-    Drawing,
     Estimate,
     Mark,
     Range,
@@ -64,7 +63,7 @@ def section(findings: Findings) -> Section:
     """Return the ranked table."""
     if not len(findings.table):
         return Section("leaderboard", "Results", "No trial finished.", brief=True)
-    blocks: list[Block] = [table(findings), Drawing("", pictures="tradeoff")]
+    blocks: list[Block] = [table(findings)]
     if findings.averaged:
         title = "Every trial"
         blocks.append(_table(title, findings, findings.trials, standing=(), folded=True))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.learning import BestAtSize, LearningCurves, Point
 from bench.reports.blocks import (
     Block,
     Column,
-    Drawing,
     Estimate,
     Notes,
     Section,
@@ -16,8 +17,10 @@ from bench.reports.blocks import (
     figures,
     notes,
 )
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points
 
 PLACE = 50
+MAX_LINES = 10  # backbones that a chart of lines can tell apart
 
 
 def section(findings: Findings) -> Section | None:
@@ -29,11 +32,7 @@ def section(findings: Findings) -> Section | None:
     about = "No pretrained backbone finished, so there is no meaningful curve."
     if found.points:
         about = _about(findings)
-        curves = [
-            {"label": label, "points": [_place(point) for point in points]}
-            for label, points in found.points.items()
-        ]
-        blocks.append(Drawing("learning", {"curves": curves}, pictures="learning"))
+        blocks.append(_chart(found))
         if found.best:
             blocks.append(notes(_sentence(best, findings.margin) for best in found.best))
         blocks.append(_table(found))
@@ -78,12 +77,21 @@ def _estimate(point: Point) -> Estimate:
     return Estimate(point.accuracy, point.low, point.high)
 
 
-def _place(point: Point) -> dict[str, object]:
-    return {
-        "images": point.images,
-        "accuracy": [point.low, point.accuracy, point.high],
-        "text": _words(point),
-    }
+def _chart(found: LearningCurves) -> Chart:
+    layers = tuple(
+        Points(tuple(map(partial(_mark, label), points)), label, colour=place, joined=True)
+        for place, (label, points) in enumerate(list(found.points.items())[:MAX_LINES])
+    )
+    x = Axis("training images (logarithmic)", log=True, ticks=tuple(map(float, found.sizes)))
+    panel = Panel(x, Axis("test accuracy", percent=True), layers)
+    more = f" The first {MAX_LINES} are drawn." if len(found.points) > MAX_LINES else ""
+    note = f"Bars are 95% intervals, shifted so that none hides another.{more}"
+    return Chart("learning_curves", "Learning curves", (panel,), note)
+
+
+def _mark(label: str, point: Point) -> Mark:
+    tip = f"{point.images:,} images", _words(point)
+    return Mark(point.images, point.accuracy, label, tip, (point.low, point.high))
 
 
 def _words(point: Point) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared
-from bench.reports.blocks import Block, Column, Drawing, Section, Table, Value, words
+from bench.reports.blocks import Block, Column, Gallery, Section, Shot, Shots, Table, Value, words
 from bench.types import Split
 
 PLACE = 16
@@ -28,8 +28,24 @@ def section(findings: Findings) -> Section | None:
     if suspects:
         rows = tuple(images.row(number, one) for number, one in enumerate(suspects, 1))
         blocks.append(Table("Images that every backbone gets wrong", COLUMNS, rows, folded=True))
-    blocks.append(Drawing("mistakes", images.galleries(suspects), pictures="suspects"))
-    blocks.append(Drawing("", pictures="mistakes"))
+        blocks.append(
+            Gallery(
+                "label_suspects",
+                "Pictures of what every backbone misclassifies",
+                (
+                    Shots(
+                        tuple(
+                            images.shot(s, f"wrong by all {len(s.by_backbone)}") for s in suspects
+                        ),
+                        about="True → predicted; the most confident first.",
+                    ),
+                ),
+            )
+        )
+    sheets = tuple(
+        images.sheet(label, found) for label, found in findings.mistakes.items() if found
+    )
+    blocks.append(Gallery("mistakes", "The most confident mistakes of each backbone", sheets))
     return Section("mistakes", "Mistakes", _about(findings), blocks)
 
 
@@ -66,28 +82,17 @@ class _Images:
             suspect.confidence / len(suspect.by_backbone),
         )
 
-    def galleries(self, suspects: tuple[Suspect, ...]) -> dict[str, Any]:
-        """Return the images of the page's galleries."""
-        return {
-            "shared": [self._image(s, f"wrong by all {len(s.by_backbone)}") for s in suspects],
-            "backbones": [
-                {
-                    "label": label,
-                    "total": len(found),
-                    "images": [self._image(m, _sure(m)) for m in found[:MAX_PER_BACKBONE]],
-                }
-                for label, found in self._findings.mistakes.items()
-                if found
-            ],
-        }
+    def sheet(self, label: str, found: Sequence[Mistake]) -> Shots:
+        """Return the most confident mistakes of one backbone."""
+        shown = found[:MAX_PER_BACKBONE]
+        about = f"{len(found):,} images wrong in most seeds"
+        if len(found) > len(shown):
+            about += f"; the most confident {len(shown)}"
+        return Shots(tuple(self.shot(one, _sure(one)) for one in shown), label, f"{about}.")
 
-    def _image(self, one: Mistake | Suspect, said: str) -> dict[str, Any]:
-        return {
-            "image": one.image,
-            "file": self._file(one.image),
-            "title": f"{self._classes[one.true]} → {self._classes[one.predicted]}",
-            "words": said,
-        }
+    def shot(self, one: Mistake | Suspect, words: str) -> Shot:
+        title = f"{self._classes[one.true]} → {self._classes[one.predicted]}"
+        return Shot(one.image, title, words, self._file(one.image))
 
     def _file(self, place: int) -> str:
         return self._ids[place] if place < len(self._ids) else str(place)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.robustness import CorruptedAccuracy
 from bench.analysis.statistics import wilson
-from bench.reports.blocks import Block, Column, Drawing, Estimate, Section, Table, Value, words
+from bench.reports.blocks import Block, Column, Estimate, Section, Table, Value, words
+from bench.reports.charts import Axis, Cells, Chart, Panel, Span, shades
 
 PLACE = 70
 
@@ -38,8 +41,31 @@ def section(findings: Findings) -> Section | None:
         f"network's input size, so compare backbones of the same input size."
     )
     table = Table("Accuracy on corrupted images", (Column("Backbone"), *shares), rows)
-    blocks: list[Block] = [table, Drawing("", pictures="robustness")]
+    blocks: list[Block] = [table, _chart(found)]
     return Section("robustness", "Robustness", about, blocks, {"robustness.csv": _file(found)})
+
+
+def _chart(found: CorruptedAccuracy) -> Chart:
+    """Draw a row a backbone; the first column is the clean images."""
+    shares = np.array([[row.clean, *row.corrupted.ravel()] for row in found.rows.values()])
+    strengths = tuple(str(strength + 1) for strength in range(found.strengths))
+    spans = [Span(0, 1, "none")]
+    for number, kind in enumerate(found.corruptions):
+        start = 1 + number * found.strengths
+        spans.append(Span(start, start + found.strengths, kind))
+    panel = Panel(
+        Axis("strength", names=("0", *strengths * len(found.corruptions))),
+        Axis(names=tuple(found.rows)),
+        (
+            Cells(
+                shades(shares),
+                [[f"{100 * share:.0f}" for share in row] for row in shares],
+                about=tuple(found.rows),
+            ),
+        ),
+        spans=tuple(spans),
+    )
+    return Chart("robustness", "Accuracy on corrupted images, %", (panel,))
 
 
 def _file(found: CorruptedAccuracy) -> Table:

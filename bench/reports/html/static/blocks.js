@@ -3,13 +3,14 @@ const FEW_NOTES = 10, FEW_WARNINGS = 4, LONG_TABLE = 60;
 
 function blockSection(name) {
   const { title, about, blocks } = DATA.sections[name];
-  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map(drawBlock).flat()] };
+  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map((one) => drawBlock(one, title)).flat()] };
 }
 
-function drawBlock(content) {
+function drawBlock(content, under) {
   const { kind } = content;
+  if (kind === "chart") return drawChart(content, under);
   if (kind === "drawing") return drawings[content.name](content.data);
-  return { statement: drawStatement, facts: drawFacts, table: drawTable, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
+  return { statement: drawStatement, facts: drawFacts, table: drawTable, gallery: drawGallery, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
 }
 
 function drawStatement({ sentence, certainty }) {

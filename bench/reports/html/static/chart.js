@@ -1,15 +1,50 @@
-/* A chart that is redrawn for each width, and once for print. */
+/* Charts: a frame that is redrawn for each width, the key, and what a reader does with them. */
 const PAPER = { page: 690, plate: 330 };
+const DRAWN_PLATES = 6;
 
-function chart(label, draw) {
+function drawChart(spec, under) {
+  const body = element("div", { class: "chart-body" });
+  const key = drawKey(spec);
+  if (spec.choice) {
+    let panel = spec.panels[0];
+    const note = element("p", { class: "soft small" });
+    const frame = chartFrame(spec.title, () => panel);
+    const choose = (name) => {
+      panel = spec.panels.find((one) => one.title === name);
+      note.textContent = panel.note ?? "";
+      frame.redraw();
+    };
+    body.append(element("div", { class: "tools" }, spec.panels.length > 1 && choice(spec.choice, spec.panels.map((one) => [one.title, one.title]), choose)), frame);
+    choose(panel.title);
+    body.append(...[key, note].filter(Boolean));
+  } else {
+    const groups = [...new Set(spec.panels.map(({ title }) => title))].map((title) => spec.panels.filter((panel) => panel.title === title));
+    if (key) body.append(key);
+    if (spec.panels.length > 1 || spec.panels[0].title) body.append(plates(groups, drawPlate, DRAWN_PLATES));
+    else body.append(chartFrame(spec.title, () => spec.panels[0]));
+  }
+  return element("div", { class: "chart-block" }, spec.title !== under && element("h3", {}, spec.title), body,
+    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note ?? ""), savers(spec.name, body)));
+}
+
+function drawPlate(panels) {
+  const [{ title, about }] = panels;
+  return tagged(element("figure", { class: "plate" }, title && element("figcaption", {}, named(title)),
+    panels.map((panel) => chartFrame([panel.y.title, title].filter(Boolean).join(" of "), () => panel))), about);
+}
+
+/* A panel, drawn again whenever the width changes, and once for print. */
+function chartFrame(label, panelNow) {
   const frame = element("div", { class: "chart" });
   let drawn = 0;
   const update = (width) => {
     if (!width || Math.abs(width - drawn) < 2) return;
     drawn = width;
-    const { height, children } = draw(width);
-    frame.replaceChildren(
-      svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label }, children));
+    const panel = panelNow();
+    const { height, children } = drawPanel(panel, width);
+    const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label }, children);
+    stepThrough(drawing, panel.layers[0].kind === "cells" ? panel.x.names.length : 1);
+    frame.replaceChildren(drawing);
   };
   new ResizeObserver(([entry]) => {
     if (!matchMedia("print").matches) update(Math.floor(entry.contentRect.width));
@@ -22,12 +57,77 @@ function chart(label, draw) {
   return frame;
 }
 
-function path(points) {
-  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+/* Tab reaches a chart, the arrow keys its marks: a map of hundreds of cells is one stop. */
+function stepThrough(drawing, across) {
+  const points = [...drawing.querySelectorAll(".point")];
+  points.forEach((point, index) => point.setAttribute("tabindex", index ? "-1" : "0"));
+  drawing.addEventListener("keydown", (event) => {
+    const at = points.indexOf(document.activeElement);
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[event.key];
+    if (at < 0 || !step) return;
+    event.preventDefault();
+    const next = points[at + step];
+    if (!next) return;
+    points[at].setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  });
 }
 
-/* The legend of a chart: pairs of a small drawing and its text. */
-function key(entries) {
-  return element("ul", { class: "key" }, entries.map(([mark, words]) =>
-    element("li", {}, svg("svg", { viewBox: "0 0 30 13", "aria-hidden": "true" }, mark), words)));
+/* The key: every name of a layer once, as it is drawn. */
+function drawKey({ panels }) {
+  const layers = new Map(panels.flatMap((panel) => panel.layers).filter((layer) => layer.name).map((layer) => [layer.name, layer]));
+  if (!layers.size) return null;
+  return element("ul", { class: "key" }, [...layers.values()].map((layer) => tagged(element("li", {},
+    svg("svg", { viewBox: "0 0 30 13", "aria-hidden": "true" },
+      (layer.kind === "line" || layer.joined) && svg("line", { class: lineLook(layer), x1: 0, x2: 30, y1: 6.5, y2: 6.5 }),
+      layer.kind === "points" && marker(15, 6.5, layer)), named(layer.name)), layer.joined && layer.name)));
+}
+
+/* Links that save what is seen of a chart. */
+function savers(name, body) {
+  return element("div", { class: "savers unprinted" }, ["SVG", "PNG"].map((format) => element("button", {
+    type: "button",
+    "aria-label": `Save ${name} as ${format}`,
+    click: () => (format === "SVG" ? saveFile(`${name}.svg`, "image/svg+xml", asSvg(body)) : savePng(`${name}.png`, asSvg(body))),
+  }, format)));
+}
+
+const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "opacity", "paint-order", "font-size", "font-weight", "font-family", "text-anchor", "visibility"];
+
+/* The drawings of a chart with their captions, each where it is on the page, as one file. */
+function asSvg(body) {
+  const all = body.getBoundingClientRect();
+  const page = getComputedStyle(document.body);
+  const whole = svg("svg", { viewBox: `-12 -12 ${all.width + 24} ${all.height + 24}`, width: all.width + 24, height: all.height + 24 },
+    svg("rect", { x: -12, y: -12, width: all.width + 24, height: all.height + 24, fill: page.backgroundColor }));
+  for (const node of body.querySelectorAll("svg, .key .name, figcaption")) {
+    const box = node.getBoundingClientRect();
+    const [x, y] = [box.left - all.left, box.top - all.top];
+    if (node.matches("svg")) {
+      const copy = node.cloneNode(true);
+      Object.entries({ x, y, width: box.width, height: box.height, overflow: "visible" }).forEach(([key, value]) => copy.setAttribute(key, value));
+      const copies = copy.querySelectorAll("*");
+      node.querySelectorAll("*").forEach((original, index) => {
+        const look = getComputedStyle(original);
+        for (const name of LOOKS) copies[index].setAttribute(name, look.getPropertyValue(name));
+        copies[index].removeAttribute("tabindex");
+      });
+      whole.append(copy);
+    } else {
+      const look = getComputedStyle(node);
+      whole.append(svg("text", { x, y: y + box.height * 0.75, fill: look.color, "font-size": look.fontSize, "font-weight": look.fontWeight, "font-family": look.fontFamily }, node.textContent));
+    }
+  }
+  return new XMLSerializer().serializeToString(whole);
+}
+
+function savePng(name, source) {
+  const image = new Image();
+  image.addEventListener("load", () => {
+    const canvas = element("canvas", { width: 2 * image.width, height: 2 * image.height });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((blob) => saveFile(name, "image/png", blob));
+  });
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
 }

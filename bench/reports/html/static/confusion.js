@@ -5,7 +5,7 @@ const MAX_LISTED = 12;
 const MAX_LISTED_LARGE = 40;
 const MAX_PRINTED = 12;
 
-section("confusion", "Confusion matrix", (data) => {
+drawing("confusion", (data) => {
   let backbone = data.backbones[0];
   let rates = false;
   const place = element("div", {});

@@ -83,10 +83,11 @@ function percent(share, digits = 1) {
   return `${(100 * share).toFixed(digits)}%`;
 }
 
-/* Sections that only the page has: title, and what draws the parts from the data of that name. */
-const ownSections = {};
-function section(name, title, draw) {
-  ownSections[name] = { title, draw: () => draw(DATA[name]) };
+/* Saves what the page made, in a file of that name. */
+function saveFile(name, type, content) {
+  const address = URL.createObjectURL(new Blob([content], { type }));
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
 /* What draws a block of a section, by name. */

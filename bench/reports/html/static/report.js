@@ -1,5 +1,5 @@
 /* Builds the page: the top, the contents, a section for everything that has data. */
-const there = DATA.contents.filter((name) => name !== "overview").map((name) => ({ name, ...(ownSections[name] ?? blockSection(name)) }));
+const there = DATA.contents.filter((name) => name !== "overview").map((name) => ({ name, ...blockSection(name) }));
 document.body.prepend(
   element("a", { class: "skip", href: "#main" }, "To the results"),
   element("header", { class: "masthead column" },

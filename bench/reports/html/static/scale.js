@@ -1,4 +1,4 @@
-/* From values to positions on the page, and the round values of an axis. */
+/* From values to positions on the page, the round values of an axis, and lines through points. */
 function linear([low, high], [from, to]) {
   const span = high - low || 1;
   return (value) => from + ((value - low) / span) * (to - from);
@@ -34,5 +34,23 @@ function logTicks([low, high], most) {
 }
 
 function plainNumber(value) {
+  if (Math.abs(value) >= 1e6) return `${plainNumber(value / 1e6)} M`;
   return Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
+}
+
+function path(points) {
+  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+function textWidth(text) {
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text).width;
+}
+
+/* A name cut in the middle to so many pixels. */
+function fitted(name, room) {
+  let most = Math.min(name.length, Math.max(2, Math.floor(room / 3)));
+  while (most > 2 && textWidth(shortened(name, most)) > room) most -= 1;
+  return shortened(name, most);
 }

@@ -10,3 +10,13 @@ function contactSheet(images) {
     unseen.length > 0 && element("ul", { class: "files" }, unseen.map(({ file, words, title }) =>
       element("li", {}, named(file), ` (${[title, words].filter(Boolean).join(", ")})`))));
 }
+
+/* Contact sheets, one at a time; pictures are decoded when they are first opened. */
+function drawGallery({ title, sheets }) {
+  const place = element("div", {});
+  const show = (sheet) => place.replaceChildren(...[sheet.about && element("p", { class: "soft small" }, sheet.about), contactSheet(sheet.shots)].filter(Boolean));
+  const details = element("details", { class: "long" }, element("summary", {}, title),
+    sheets.length > 1 && element("div", { class: "tools" }, picker(sheets, show)), place);
+  whenOpened(details, () => show(sheets[0]));
+  return details;
+}

@@ -28,3 +28,17 @@ function hideTip() {
 }
 
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
+
+/* What is about the same backbone lights up together: its rows in tables, its marks in charts. */
+function tagged(node, about) {
+  if (about) node.dataset.about = about;
+  return node;
+}
+
+function light(event) {
+  const about = event.target.closest?.("[data-about]")?.dataset.about;
+  document.querySelectorAll(".lit").forEach((node) => node.classList.remove("lit"));
+  if (about) document.querySelectorAll(`[data-about="${CSS.escape(about)}"]`).forEach((node) => node.classList.add("lit"));
+}
+
+for (const name of ["pointerover", "focusin"]) document.addEventListener(name, light);

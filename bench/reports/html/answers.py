@@ -1,54 +1,16 @@
-"""Confusion matrix, and the images behind each cell."""
+"""The test images behind each cell of the confusion matrices, which the page decodes on demand."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.classification import Counts, class_scores
 from bench.analysis.seen import Seen
-from bench.reports.html.values import Json, number, numbers, text
-from bench.types import Record, Split
+from bench.reports.html.values import Json, number, text
+from bench.types import Split
 
 PER_CELL = 36  # images that a cell shows at most, most confident first
 PER_BACKBONE = 1500
-MAX_CONFUSIONS = 10_000  # cells off the diagonal that a backbone has in the page
-
-
-def data(findings: Findings) -> Json | None:
-    if not findings.confusions:
-        return None
-    found = findings.confusions
-    return {
-        "classes": [text(name) for name in findings.run.dataset.classes],
-        "backbones": [
-            _backbone(label, found[label], findings.records[label])
-            for label in findings.records
-            if label in found
-        ],
-    }
-
-
-def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> Json:
-    """Return the non-empty cells, as row, column, count, row, column, ...: with a thousand classes
-    nearly all are empty. Right answers first, then the largest of the others."""
-    rows, columns = np.nonzero(counts)
-    order = np.lexsort((-counts[rows, columns], rows != columns))
-    rows, columns = rows[order], columns[order]
-    kept = min(len(order), int((rows == columns).sum()) + MAX_CONFUSIONS)
-    cells = np.stack([rows, columns, counts[rows, columns]], axis=1)[:kept]
-    return {
-        "label": text(label),
-        "seeds": sum(record.status == "ok" for record in records),
-        "cells": cells.ravel().tolist(),
-        "left_out": len(order) - kept,
-        # Of each class: precision, recall, F1, and the number of answers on its images.
-        "scores": [
-            [*numbers((s.precision, s.recall, s.f1), 6), s.images] for s in class_scores(counts)
-        ],
-    }
 
 
 def answers(findings: Findings) -> Json:

@@ -1,0 +1,132 @@
+"""What a chart is made of: data, drawn by `html/static/chart.js` and by `figures/chart.py`.
+
+A `Chart` has panels, a panel two axes and layers: points, lines, cells or spreads. Figures arrive
+computed: a renderer chooses places, ticks and words for the axes, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of figures or, with `names`, of places 0, 1, ...; names go down from the top."""
+
+    title: str = ""
+    percent: bool = False
+    log: bool = False
+    whole: bool = False  # ticks only at whole numbers
+    low: float | None = None  # None: as far as the marks reach
+    high: float | None = None
+    ticks: tuple[float, ...] = ()  # none: at round figures
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point. With `tip` it is explained, under its label, when a reader points at it."""
+
+    x: float
+    y: float | None  # None: in the strip below the panel
+    label: str = ""
+    tip: tuple[str, ...] = ()
+    interval: tuple[float, float] | None = None  # of x if y has names, else of y
+    size: float = 0.3  # of its area, to the largest
+    about: str = ""  # the backbone, if the label is not its name
+
+
+@dataclass(frozen=True)
+class Points:
+    """Marks that share a look; the `name` is for the key."""
+
+    marks: tuple[Mark, ...]
+    name: str = ""
+    colour: int | None = 0  # of the palette, with a shape of its own; None: grey
+    hollow: bool = False
+    joined: bool = False  # by a line
+    labelled: bool = False  # labels are written next to the marks, where there is room
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line, broken where y is None. One with a name is read step by step."""
+
+    x: Numbers
+    y: Numbers
+    name: str = ""
+    colour: int | None = None  # None: grey
+    dashed: bool = False
+    steps: bool = False  # level until the next x
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A heat map: a row for each name of y, a column for each name of x. Shades are shares."""
+
+    shades: NDArray[np.float64]  # NaN: no figure
+    texts: Sequence[Sequence[str]] = ()  # none: too many to read
+    grey: bool = False
+    about: tuple[str, ...] = ()  # the backbone of each column, or else of each row
+
+
+def shades(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return shades for accuracies: none a little below the lowest, full at 1."""
+    least = max(0.0, float(np.floor(10 * np.nanmin(shares) - 0.5)) / 10)
+    found: NDArray[np.float64] = (shares - least) / (1 - least)
+    return found
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A row of ticks, one a measurement, and a box around the middle half of all."""
+
+    row: int
+    ticks: tuple[float, ...]
+    label: str
+    tip: tuple[str, ...]
+    box: tuple[float, float, float] | None = None  # quartiles
+
+
+Layer = Points | Line | Cells | Spread
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of the x axis with a name."""
+
+    start: float
+    end: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Layers over two axes."""
+
+    x: Axis
+    y: Axis
+    layers: tuple[Layer, ...]
+    title: str = ""
+    about: str = ""  # the backbone, if all of the panel is about one
+    note: str = ""  # under the panel
+    spans: tuple[Span, ...] = ()
+    strip: str = ""  # what marks without y are
+    height: float = 0.45  # relative to the width, if y has no names
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One panel, several next to each other or, with `choice`, one of several at a time."""
+
+    name: str  # of its file, letters and underscores
+    title: str
+    panels: tuple[Panel, ...]
+    note: str = ""
+    choice: str = ""  # what the panels are alternatives of; on paper there is only the first

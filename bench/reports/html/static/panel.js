@@ -1,0 +1,272 @@
+/* One panel of a chart: axes, layers and the words next to them. */
+const COLOURS = ["blue", "orange", "green", "red", "ink"];
+const NARROW = 560;
+const STRIP = 46;
+const CELL = 26;
+const WIDEST_CELL = 72;
+const ASIDE = 5; // between the marks of two joined layers
+
+const colourOf = ({ colour, kind }) => (colour === null || (kind === "line" && colour === undefined) ? "faint" : COLOURS[(colour ?? 0) % COLOURS.length]);
+const lineLook = (layer) => `line ${colourOf(layer)}${layer.dashed ? " dashed" : ""}`;
+
+/* Distinguished by shape as well as colour; from the sixth on, by a hollow shape. */
+function marker(x, y, layer, size = 0.3) {
+  const index = layer.colour ?? 0;
+  const name = colourOf(layer);
+  const look = { stroke: `var(--${name})`, "stroke-width": 2, fill: layer.hollow || index >= COLOURS.length ? "var(--paper)" : `var(--${name})` };
+  const r = 3 + 5 * Math.sqrt(size) - (layer.joined ? 1.2 : 0);
+  const outlines = [
+    null,
+    `M${x - 4} ${y - 4}h8v8h-8z`,
+    `M${x} ${y - 5}l5 9h-10z`,
+    `M${x} ${y - 5.5}l5.5 5.5l-5.5 5.5l-5.5 -5.5z`,
+    `M${x - 4} ${y - 4}l8 8M${x + 4} ${y - 4}l-8 8`,
+  ];
+  const outline = layer.joined && outlines[index % COLOURS.length];
+  return outline ? svg("path", { d: outline, ...look }) : svg("circle", { cx: x, cy: y, r, ...look });
+}
+
+function drawPanel(panel, width) {
+  const place = placed(panel, width);
+  const { x, y, frame, height } = place;
+  const children = [...drawSpans(panel, place), ...drawAxes(panel, place)];
+  const labels = [];
+  // Slightly shifted, so that no interval hides another.
+  const joined = panel.layers.filter((layer) => layer.joined && layer.marks.some((mark) => mark.interval));
+  for (const layer of panel.layers) {
+    const aside = joined.includes(layer) ? (joined.indexOf(layer) - (joined.length - 1) / 2) * ASIDE : 0;
+    if (layer.kind === "points") children.push(...drawPoints(layer, panel, place, aside, labels));
+    else if (layer.kind === "line") children.push(...drawLine(layer, x, y, frame));
+    else if (layer.kind === "cells") children.push(...drawCells(layer, panel, place));
+    else children.push(drawSpread(layer, place));
+  }
+  const written = panel.strip && hasStrip(panel) ? [[frame.left, frame.floor, frame.left + 6 + textWidth(panel.strip), frame.floor + 16]] : [];
+  children.push(...placeNames(labels, written, [frame.left, frame.right, frame.top, frame.bottom]));
+  if (panel.layers.some((layer) => layer.kind === "line" && layer.name)) children.push(lineReader(panel, place));
+  return { height, children };
+}
+
+const marksOf = (panel) => panel.layers.filter((layer) => layer.kind === "points").flatMap((layer) => layer.marks);
+const hasStrip = (panel) => marksOf(panel).some((mark) => mark.y === null);
+
+/* Where everything is: scales of both axes and the frame between them. */
+function placed(panel, width) {
+  const rows = panel.y.names;
+  const columns = panel.x.names;
+  const cells = panel.layers[0].kind === "cells";
+  const above = rows && !cells && width < NARROW; // there is no room for names to the left
+  const most = cells ? Math.max(60, width * 0.34) : 330;
+  const names = rows?.map((name) => fitted(name, most));
+  const left = !rows ? 46 : above ? 8 : Math.max(...names.map(textWidth)) + 14;
+  const right = Math.min(width - 14, cells ? left + columns.length * WIDEST_CELL : Infinity);
+  const top = panel.spans ? 32 : panel.y.title ? 22 : 8;
+  const step = rows && (cells ? CELL : above ? 46 : 32);
+  const random = marksOf(panel).filter((mark) => mark.y === null).length;
+  const strip = random ? STRIP + 12 * Math.max(0, Math.min(random, 10) - 3) : 0;
+  const some = !panel.layers.every((layer) => layer.kind === "points" && layer.marks.every((mark) => mark.y === null));
+  const tall = panel.height ?? 0.45;
+  const plot = rows ? rows.length * step : some ? Math.max(tall > 0.8 ? 0 : 130, Math.min(printing ? 270 : 400, (right - left) * tall)) : 0;
+  const floor = top + plot;
+  const bottom = floor + strip;
+  const across = columns && (right - left) / columns.length;
+  const turned = columns && columns.some((name) => textWidth(name) > across - 4);
+  const deep = turned ? Math.min(150, Math.max(...columns.map(textWidth))) + 8 : 20;
+  const shift = above ? 8 : 0;
+  return {
+    names, columns, above, step, across, turned,
+    frame: { left, right, top, floor, bottom, strip },
+    x: columns ? (i) => left + (i + 0.5) * across : scale(panel, "x", [left, right]),
+    y: rows ? (i) => top + (i + 0.5) * step + shift : scale(panel, "y", [floor - 2, top]),
+    height: bottom + deep + (panel.x.title ? 18 : 2),
+  };
+}
+
+/* A scale with its range: as far as the marks reach, unless the axis says how far. */
+function scale(panel, name, range) {
+  const axis = panel[name];
+  const values = panel.layers.flatMap((layer) => {
+    if (layer.kind === "spread") return name === "x" ? layer.ticks : [];
+    if (layer.kind === "line") return layer[name];
+    return layer.marks.flatMap((mark) => [mark[name], ...(mark.interval && (name === "x") === Boolean(panel.y.names) ? mark.interval : [])]);
+  }).filter((value) => value !== null);
+  let low = values.reduce((a, b) => Math.min(a, b), Infinity);
+  let high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  if (axis.log) {
+    const margin = Math.max(1.12, (high / low) ** 0.07);
+    [low, high] = [low / margin, high * margin];
+  } else {
+    const margin = 0.06 * (high - low) || 0.005;
+    [low, high] = [low - margin, high + margin];
+    if (axis.percent) [low, high] = [Math.max(0, low), Math.min(1, high)];
+  }
+  const reach = [axis.low ?? low, axis.high ?? high];
+  const along = (axis.log ? logarithmic : linear)(reach, range);
+  along.reach = reach;
+  return along;
+}
+
+function ticksOf(axis, along, room) {
+  const round = axis.log ? logTicks(along.reach, room) : roundTicks(along.reach, Math.min(8, room));
+  const ticks = axis.ticks ?? round.filter((value) => !axis.whole || Number.isInteger(value));
+  const digits = ticks.length > 1 && ticks[1] - ticks[0] < 0.0099 ? 1 : 0;
+  return ticks.map((value) => [value, axis.percent ? percent(value, digits) : plainNumber(value)]);
+}
+
+function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, height }) {
+  const { left, right, top, floor, bottom, strip } = frame;
+  const children = [];
+  if (strip) children.push(svg("rect", { class: "band", x: left, y: floor + 2, width: right - left, height: strip - 2 }), svg("text", { x: left + 6, y: floor + 13, "font-size": 10 }, panel.strip));
+  if (columns) {
+    columns.forEach((name, i) => children.push(tagged(turned
+      ? svg("text", { class: "ink", transform: `translate(${x(i) + 4} ${bottom + 8}) rotate(-90)`, "text-anchor": "end" }, fitted(name, 150))
+      : svg("text", { class: "ink", x: x(i), y: bottom + 16, "text-anchor": "middle" }, fitted(name, across)), name)));
+  } else {
+    let end = -Infinity;
+    for (const [value, text] of ticksOf(panel.x, x, (right - left) / 52)) {
+      children.push(svg("line", { class: "grid", x1: x(value), x2: x(value), y1: top, y2: bottom }));
+      const half = textWidth(text) / 2;
+      if (x(value) - half < end) continue;
+      end = x(value) + half + 6;
+      children.push(svg("text", { x: x(value), y: bottom + 17, "text-anchor": "middle" }, text));
+    }
+  }
+  if (names) {
+    names.forEach((name, i) => children.push(tagged(above
+      ? svg("text", { class: "ink over", x: left, y: y(i) - 15 }, fitted(panel.y.names[i], right - left))
+      : svg("text", { class: "ink", x: left - 9, y: y(i) + 4, "text-anchor": "end" }, name), panel.y.names[i])));
+  } else if (floor > top) {
+    for (const [value, text] of ticksOf(panel.y, y, (floor - top) / 32)) {
+      children.push(svg("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }), svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
+    }
+  }
+  if (panel.y.title) children.push(svg("text", { x: 0, y: 11 }, panel.y.title));
+  if (panel.x.title) children.push(svg("text", { x: (left + right) / 2, y: height - 5, "text-anchor": "middle" }, panel.x.title));
+  return children;
+}
+
+function drawSpans(panel, { x, columns, across, frame }) {
+  return (panel.spans ?? []).flatMap(({ start, end, name }, i) => {
+    const [from, to] = columns ? [frame.left + start * across, frame.left + end * across] : [x(start), x(end)];
+    return [
+      i % 2 && !columns && svg("rect", { class: "band", x: from, y: frame.top, width: to - from, height: frame.bottom - frame.top }),
+      svg("text", { x: from + 3, y: frame.top - 6, "font-size": 11 }, fitted(name, to - from - 4)),
+    ].filter(Boolean);
+  });
+}
+
+function drawPoints(layer, panel, { x, y, frame }, aside, labels) {
+  const places = layer.marks.map((mark) => ({ mark, px: x(mark.x) + aside, py: mark.y === null ? (frame.floor + frame.bottom) / 2 + 5 : y(mark.y) }));
+  const whiskers = places.map(({ mark, px, py }) => {
+    if (!mark.interval) return "";
+    if (panel.y.names) return `M${x(mark.interval[0])} ${py}H${x(mark.interval[1])}${mark.interval.map((v) => `M${x(v)} ${py - 4}v8`).join("")}`;
+    return `M${px} ${y(mark.interval[0])}V${y(mark.interval[1])}${mark.interval.map((v) => `M${px - 4} ${y(v)}h8`).join("")}`;
+  });
+  const nodes = places.map(({ mark, px, py }, i) => {
+    const node = svg("g", {}, whiskers[i] && svg("path", { class: `whisker ${colourOf(layer)}`, d: whiskers[i] }),
+      svg("circle", { class: "halo", cx: px, cy: py, r: 11, "pointer-events": "all" }), marker(px, py, layer, mark.size));
+    if (layer.labelled) {
+      const [low, high] = mark.interval && mark.y !== null ? mark.interval.map(y) : [py, py];
+      labels.push({ text: fitted(mark.label, 190), about: mark.about ?? mark.label, x: px, y: py, low, high });
+    }
+    return mark.tip ? tagged(explained(node, mark.label, mark.tip), mark.about ?? panel.about ?? mark.label) : node;
+  });
+  return [layer.joined && svg("path", { class: lineLook(layer), d: path(places.map(({ px, py }) => [px, py])) }), ...nodes].filter(Boolean);
+}
+
+function drawLine(layer, x, y, frame) {
+  const parts = [[]];
+  layer.x.forEach((value, i) => {
+    if (layer.y[i] === null) return parts.push([]);
+    const part = parts.at(-1);
+    const point = [x(value), y(layer.y[i])];
+    if (layer.steps && part.length) part.push([point[0], part.at(-1)[1]]);
+    return part.push(point);
+  });
+  const alone = parts.filter((part) => part.length === 1 && !layer.steps);
+  return [
+    svg("path", { class: lineLook(layer), d: parts.filter((part) => part.length > 1).map(path).join("") }),
+    // A line through one point would not be seen.
+    ...alone.map(([[cx, cy]]) => svg("circle", { cx, cy, r: 2.5, fill: `var(--${colourOf(layer)})` })),
+  ];
+}
+
+function drawCells(layer, panel, { x, y, across, step }) {
+  return layer.shades.flatMap((row, i) => row.map((shade, j) => {
+    const text = layer.texts?.[i][j] ?? "";
+    const node = svg("g", {},
+      svg("rect", { class: "halo", x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2, style: { fill: layer.grey ? "var(--faint)" : "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
+      across > textWidth(text) + 2 && svg("text", { class: shade > 0.8 ? "inverse" : "ink", x: x(j), y: y(i) + 4, "text-anchor": "middle", "font-size": 11 }, text));
+    const span = panel.spans?.find(({ start, end }) => j >= start && j < end)?.name;
+    const about = layer.about?.length === panel.y.names.length ? layer.about[i] : layer.about?.[j];
+    return tagged(explained(node, panel.y.names[i], [[span, panel.x.names[j]].filter(Boolean).join(" "), text || "–"]), about);
+  }));
+}
+
+function drawSpread({ row, ticks, label, tip, box }, { x, y, step, frame }) {
+  const middle = y(row);
+  return tagged(explained(svg("g", {},
+    svg("path", { class: "blue", "stroke-width": 1, opacity: 0.35, d: ticks.map((v) => `M${x(v).toFixed(1)} ${middle - 9}v18`).join("") }),
+    box && svg("rect", { x: x(box[0]), y: middle - 9, width: Math.max(1, x(box[2]) - x(box[0])), height: 18, fill: "var(--blue)", "fill-opacity": 0.22, stroke: "var(--blue)", "stroke-width": 1.2 }),
+    box && svg("line", { x1: x(box[1]), x2: x(box[1]), y1: middle - 12, y2: middle + 12, stroke: "var(--ink)", "stroke-width": 2.5 }),
+    svg("rect", { class: "halo", x: frame.left, y: middle - step / 2 + 1, width: frame.right - frame.left, height: step - 2, rx: 4, "pointer-events": "all" })), label, tip), label);
+}
+
+/* Over lines: the figures of all at the place under the pointer or keyboard focus. */
+function lineReader(panel, { x, frame: { left, right, top, bottom } }) {
+  const read = panel.layers.filter((layer) => layer.name);
+  const at = new Map();
+  read.forEach((layer) => (layer.marks ?? layer.x.map((value, i) => ({ x: value, y: layer.y[i] }))).forEach((mark) => {
+    if (mark.y === null) return;
+    if (!at.has(mark.x)) at.set(mark.x, new Map());
+    at.get(mark.x).set(layer.name, [...(at.get(mark.x).get(layer.name) ?? []), mark.y]);
+  }));
+  const stops = [...at.keys()].sort((a, b) => a - b);
+  const rule = svg("line", { class: "axis", y1: top, y2: bottom, visibility: "hidden" });
+  const cover = svg("rect", { x: left, y: top, width: right - left, height: bottom - top, fill: "transparent" });
+  const group = svg("g", { tabindex: 0, role: "slider", "aria-label": [panel.y.title, panel.title].filter(Boolean).join(" of "), "aria-valuemin": 1, "aria-valuemax": stops.length }, rule, cover);
+  let stop = 0;
+  const show = () => {
+    const value = stops[stop];
+    const span = panel.spans?.find(({ start, end }) => value > start && value <= end)?.name;
+    const title = [span, `${panel.x.title} ${plainNumber(value)}`].filter(Boolean).join(", ");
+    const lines = [...at.get(value)].map(([name, found]) => `${name}: ${found.map((one) => (panel.y.percent ? percent(one) : plainNumber(one))).join(", ")}`);
+    for (const end of ["x1", "x2"]) rule.setAttribute(end, x(value));
+    rule.setAttribute("visibility", "visible");
+    group.setAttribute("aria-valuenow", stop + 1);
+    group.setAttribute("aria-valuetext", [title, ...lines].join("; "));
+    showTip(rule.getBoundingClientRect(), title, lines);
+  };
+  const hide = () => { rule.setAttribute("visibility", "hidden"); hideTip(); };
+  group.addEventListener("pointermove", (event) => {
+    const box = cover.getBoundingClientRect();
+    const where = left + ((event.clientX - box.left) / box.width) * (right - left);
+    stop = stops.reduce((best, value, i) => (Math.abs(x(value) - where) < Math.abs(x(stops[best]) - where) ? i : best), 0);
+    show();
+  });
+  group.addEventListener("pointerleave", hide);
+  group.addEventListener("focus", () => { if (group.matches(":focus-visible")) show(); });
+  group.addEventListener("blur", hide);
+  group.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    stop = Math.min(stops.length - 1, Math.max(0, stop + step));
+    show();
+  });
+  return group;
+}
+
+/* A free place next to each mark for its name; a name without one is only in the tooltip. */
+function placeNames(marks, written, [left, right, top, bottom]) {
+  const taken = [...written, ...marks.flatMap((m) => [[m.x - 8, m.y - 8, m.x + 8, m.y + 8], [m.x - 2, m.high, m.x + 2, m.low]])];
+  const overlaps = (a) => taken.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
+  return marks.map((mark) => {
+    const size = textWidth(mark.text);
+    const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 19], [-8 - size, 19], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
+    const free = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
+      .find((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b));
+    if (!free) return null;
+    taken.push(free);
+    return tagged(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);
+  }).filter(Boolean);
+}

@@ -1,0 +1,85 @@
+"""Confusion matrices, and the images behind each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.escape import file_names
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.classification import Counts, class_scores
+from bench.analysis.scores import RANDOM_INIT
+from bench.reports.blocks import Drawing, Section
+from bench.reports.charts import Axis, Cells, Chart, Panel
+from bench.types import Record
+
+PLACE = 14
+MAX_CONFUSIONS = 10_000  # cells off the diagonal that a backbone has in the page
+MAX_CHARTS = 6  # backbones, the first of the table, with a picture; report.html has all
+MAX_WRITTEN = 20  # classes whose cells show their number of images
+MAX_NAMED = 50  # classes that the axes name
+FEW = 4  # classes whose cells have room for a share, too
+
+
+def section(findings: Findings) -> Section | None:
+    """Return the matrices of all backbones that answered."""
+    found = findings.confusions
+    if not found:
+        return None
+    classes = findings.run.dataset.classes
+    labels = [label for label in findings.records if label in found]
+    data = {
+        "classes": classes,
+        "backbones": [_backbone(n, found[n], findings.records[n]) for n in labels],
+    }
+    names = file_names(findings.records)
+    charts = (_matrix(n, names[n], found[n], classes) for n in labels[:MAX_CHARTS])
+    blocks = [Drawing("confusion", data, tuple(charts))]
+    return Section("confusion", "Confusion matrix", "", blocks)
+
+
+def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> dict[str, Any]:
+    """Return the non-empty cells, as row, column, count, row, column, ...: with a thousand classes
+    nearly all are empty. Right answers first, then the largest of the others."""
+    rows, columns = np.nonzero(counts)
+    order = np.lexsort((-counts[rows, columns], rows != columns))
+    rows, columns = rows[order], columns[order]
+    kept = min(len(order), int((rows == columns).sum()) + MAX_CONFUSIONS)
+    cells = np.stack([rows, columns, counts[rows, columns]], axis=1)[:kept]
+    return {
+        "label": label,
+        "seeds": sum(record.status == "ok" for record in records),
+        "cells": cells.ravel().tolist(),
+        "left_out": len(order) - kept,
+        # Of each class: precision, recall, F1, and the number of answers on its images.
+        "scores": [[s.precision, s.recall, s.f1, s.images] for s in class_scores(counts)],
+    }
+
+
+def _matrix(label: str, name: str, counts: Counts, classes: tuple[str, ...]) -> Chart:
+    """Draw the matrix of one backbone; the shade is the share of a row."""
+    number = len(classes)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    few, many = number <= FEW, number > MAX_WRITTEN
+    texts = [
+        [
+            f"{n:,}\n{share:.1%}" if few else f"{n:,}" if n else ""
+            for n, share in zip(*row, strict=True)
+        ]
+        for row in zip(counts, shares, strict=True)
+    ]
+    names = classes if number <= MAX_NAMED else ("",) * number
+    cells = Cells(
+        # Rare mistakes among many classes would be invisible on a linear scale.
+        np.sqrt(shares) if many else shares,
+        () if many else texts,
+        grey=label.endswith(f"({RANDOM_INIT})"),
+    )
+    scale = ", on a square-root scale" if many else ""
+    note = (
+        f"{np.trace(counts):,} of {counts.sum():,} test images right. Shade: share of a row{scale}."
+    )
+    panel = Panel(Axis("predicted", names=names), Axis("true", names=names), (cells,))
+    return Chart(f"confusion_{name}", f"Confusion matrix of {label}", (panel,), note)

@@ -1,0 +1,109 @@
+"""Accuracy against each cost: a point a backbone, and the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.analysis.format import Show
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.pareto import Worth, worth
+from bench.analysis.scores import RANDOM_INIT
+from bench.reports.blocks import Section
+from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
+
+PLACE = 12
+COSTS: tuple[tuple[str, str, Show], ...] = (
+    ("latency_p50_ms", "Latency", fmt.milliseconds),
+    ("throughput_images_per_second", "Throughput", fmt.significant),
+    ("params", "Parameters", fmt.count),
+    ("gflops", "Arithmetic", fmt.significant),
+    ("size_mb", "Size", fmt.megabytes),
+    ("inference_memory_mb", "Memory", fmt.megabytes),
+    ("energy_j_per_1000", "Energy", fmt.significant),
+    ("train_seconds", "Training time", fmt.duration),
+)
+KINDS: Mapping[Worth, tuple[str, int | None]] = {
+    "front": ("on the Pareto front: none that costs no more is as accurate", 0),
+    "undecided": ("one that costs no more is as accurate or better, not significantly", 0),
+    "dominated": ("one that costs no more is better, by the 95% interval of the difference", None),
+}
+Rows = Mapping[str, "pd.Series[Any]"]
+
+
+def section(findings: Findings) -> Section | None:
+    """Return a chart of every cost that was measured."""
+    table = findings.backbones.dropna(subset=["accuracy"])
+    rows = {row["label"]: row for _, row in table.iterrows()}
+    panels = tuple(_panel(findings, rows, *cost) for cost in COSTS if table[cost[0]].notna().any())
+    if not panels:
+        return None
+    over = " and seeds" if len(findings.verdict.seeds) > 1 else ""
+    about = (
+        f"Bars are 95% intervals of the test accuracy, over test images{over}. Costs are on a "
+        f"logarithmic scale."
+    )
+    take = findings.verdict.recommended
+    if take and len(findings.verdict.standings) > 1:
+        about += f" Recommended: {take}."
+    chart = Chart("accuracy_cost", "Accuracy against cost", panels, choice="Cost")
+    return Section("tradeoff", "Accuracy against cost", about, [chart])
+
+
+def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) -> Panel:
+    """Draw the ranked backbones with their front, and random init in a strip: its cost is valid."""
+    metric = METRICS[name]
+    known = {label: row for label, row in rows.items() if pd.notna(row[name])}
+    random = {label: row for label, row in known.items() if row["weights"] == RANDOM_INIT}
+    ranked = {label: row for label, row in known.items() if label not in random}
+    sign = -1 if metric.better == "higher" else 1
+    places = worth(
+        {label: sign * float(row[name]) for label, row in ranked.items()},
+        {label: float(row["accuracy"]) for label, row in ranked.items()},
+        findings.verdict.pairs,
+    )
+    layers: list[Layer] = []
+    if front := [ranked[label] for label, place in places.items() if place == "front"]:
+        costs = [float(row[name]) for row in known.values()]
+        x = [*(float(row[name]) for row in front), max(costs) if sign > 0 else min(costs)]
+        y = [float(row["accuracy"]) for row in front]
+        layers.append(Line(x, [*y, y[-1]], dashed=True, steps=True))
+    for kind, (meaning, colour) in KINDS.items():
+        marks = tuple(
+            _mark(label, ranked[label], name, f"{title}: {show(ranked[label][name])}")
+            for label, place in places.items()
+            if place == kind
+        )
+        hollow = kind != "front"
+        layers.append(Points(marks, meaning, colour, hollow=hollow, labelled=True))
+    strip = (
+        Mark(
+            float(row[name]),
+            None,
+            label.removesuffix(f" ({RANDOM_INIT})"),
+            ("random init, not ranked", f"{title}: {show(row[name])}"),
+            about=label,
+        )
+        for label, row in random.items()
+    )
+    layers.append(Points(tuple(strip), colour=None, hollow=True, labelled=True))
+    missing = [label for label in rows if label not in known]
+    unit = f", {metric.unit}" if metric.unit else ""
+    return Panel(
+        Axis(f"{metric.title}{unit}", log=True),
+        Axis("test accuracy", percent=True),
+        tuple(layer for layer in layers if not isinstance(layer, Points) or layer.marks),
+        title,
+        note=f"Not known of {', '.join(missing)}." if missing else "",
+        strip="random init, not ranked",
+    )
+
+
+def _mark(label: str, row: pd.Series[Any], name: str, cost: str) -> Mark:
+    ends = float(row["accuracy_low"]), float(row["accuracy_high"])
+    accuracy = f"{fmt.percent(row['accuracy'])} ({fmt.interval(*ends)})"
+    return Mark(float(row[name]), float(row["accuracy"]), label, (accuracy, cost), ends)
