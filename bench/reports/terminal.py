@@ -21,12 +21,14 @@ from bench.reports.blocks import (
     Commands,
     Drawing,
     Facts,
+    Gallery,
     Notes,
     Section,
     Statement,
     Table,
     Value,
 )
+from bench.reports.charts import Chart
 
 MAX_NAME = 40
 MAX_TEXT = 400
@@ -66,7 +68,7 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
         case Commands():
             for about, command in () if block.title else block.items:
                 yield Text.assemble((f"{about}: ", "dim"), command)
-        case Table() | Drawing():  # for a page
+        case Table() | Chart() | Gallery() | Drawing():  # for a page
             pass
 
 

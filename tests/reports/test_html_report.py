@@ -22,7 +22,7 @@ from bench.analysis.mistakes import shown
 from bench.data import thumbnails
 from bench.reports import html, sections
 from bench.reports.html.document import script_json
-from bench.reports.html.sections import confusion
+from bench.reports.sections import confusion
 from bench.storage.records import load_run
 
 HOSTILE = (
@@ -73,11 +73,16 @@ def data_of(page: str) -> dict[str, Any]:
     return data
 
 
-def drawn(data: dict[str, Any], section: str) -> dict[str, Any]:
-    """Return what is drawn in a section of blocks."""
+def chart_of(data: dict[str, Any], section: str) -> dict[str, Any]:
+    """Return the first chart of a section."""
     blocks = data["sections"][section]["blocks"]
-    (found,) = (block["data"] for block in blocks if block["kind"] == "drawing")
-    return dict(found)
+    return next(block for block in blocks if block["kind"] == "chart")
+
+
+def matrices(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page draws the confusion matrices from."""
+    found: dict[str, Any] = data["sections"]["confusion"]["blocks"][0]["data"]
+    return found
 
 
 def test_json_in_a_script_cannot_end_it_and_comes_back_whole() -> None:
@@ -105,7 +110,7 @@ def test_names_add_no_element_to_the_page(tmp_path: Path) -> None:
 
 def test_names_are_said_as_they_are_but_for_codes(tmp_path: Path) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX[:1], classes=HOSTILE, images=20)))
-    names = data["confusion"]["classes"]
+    names = matrices(data)["classes"]
     assert names[0] == HOSTILE[0]
     assert names[6] == HOSTILE[6]
     assert names[4] == "line break  "
@@ -141,10 +146,11 @@ def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: 
         assert row["Accuracy"] == {"text": "no pretrained weights"}
         assert row["#"]["text"] == row["Verdict"]["text"] == row["Loss"]["text"] == "–"
         assert row["p50"]["value"] > 0
-    points = {p["label"]: p for p in data["tradeoff"]["points"]}
-    assert points["inceptionv3"]["accuracy"] is None
-    assert points["resnet50"]["accuracy"] is not None
-    calibrated = {b["label"] for b in drawn(data, "calibration")["backbones"]}
+    latency = chart_of(data, "tradeoff")["panels"][0]
+    points = {m["label"]: m["y"] for one in latency["layers"] for m in one.get("marks", ())}
+    assert points["inceptionv3"] is None
+    assert points["resnet50"] is not None
+    calibrated = {panel["title"] for panel in chart_of(data, "calibration")["panels"]}
     assert calibrated == {"mobilenetv2", "resnet50", "efficientnet_lite0"}
 
 
@@ -159,7 +165,7 @@ def dense(backbone: dict[str, Any], classes: int) -> NDArray[np.int64]:
 def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
     findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
     counts = findings.confusions["mobilenetv2"]
-    (backbone,) = data_of(rendered(findings))["confusion"]["backbones"]
+    (backbone,) = matrices(data_of(rendered(findings)))["backbones"]
     assert np.array_equal(dense(backbone, 30), counts)
     cells = np.reshape(backbone["cells"], (-1, 3))
     assert len(cells) == np.count_nonzero(counts) < 90 + 1
@@ -180,7 +186,7 @@ def test_only_the_largest_confusions_are_held_where_there_are_too_many(
     monkeypatch.setattr(confusion, "MAX_CONFUSIONS", 2)
     findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(5), images=200)))
     counts = findings.confusions["mobilenetv2"]
-    (backbone,) = data_of(rendered(findings))["confusion"]["backbones"]
+    (backbone,) = matrices(data_of(rendered(findings)))["backbones"]
     wrong = np.sort(counts[~np.eye(5, dtype=bool)])[::-1]
     held = dense(backbone, 5)
     assert np.array_equal(np.diag(held), np.diag(counts))
@@ -198,7 +204,7 @@ def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
     found = re.search(r'id="block-answers">(.*?)</script>', page)
     assert found is not None
     answers = json.loads(found.group(1))
-    counts = dense(data_of(page)["confusion"]["backbones"][0], 2)
+    counts = dense(matrices(data_of(page))["backbones"][0], 2)
     cells = answers["backbones"]["mobilenetv2"]
     for cell, images in cells.items():
         true, said = map(int, cell.split(","))
@@ -212,7 +218,7 @@ def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("nets", [[], [Net("a", fails="no")]], ids=["none", "all failed"])
 def test_a_run_without_results_has_a_page(tmp_path: Path, nets: list[Net]) -> None:
     data = data_of(page_of(make_run(tmp_path, nets)))
-    assert "tradeoff" not in data
+    assert "tradeoff" not in data["sections"]
     assert data["sections"]["overview"]["blocks"][0]["sentence"]
 
 
@@ -244,6 +250,6 @@ def test_the_latencies_box_follows_the_rule_of_the_percentiles(
     tmp_path: Path, queries: int, box: bool, percentiles: list[str]
 ) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX[:1], queries=queries)))
-    (backbone,) = drawn(data, "latency")["backbones"]
-    assert (backbone["quartiles"] is not None) == box
-    assert list(backbone["percentiles"]) == percentiles
+    (spread,) = chart_of(data, "latency")["panels"][0]["layers"]
+    assert ("box" in spread) == box
+    assert [line.split(":")[0] for line in spread["tip"] if ":" in line] == percentiles

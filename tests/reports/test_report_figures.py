@@ -1,7 +1,8 @@
-"""The pictures: complete, legible, and honest about random weights."""
+"""The pictures: complete, legible, and the figures of their specification."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -10,18 +11,29 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from synthetic import SIX, Net, make_run
 
 from bench.analysis.findings import Findings, find
-from bench.reports.figures import calibration, confusion, curves, tradeoff
+from bench.reports.blocks import Drawing
+from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, Span
+from bench.reports.figures import chart, style
 from bench.reports.figures.labelling import Box, place
+from bench.reports.sections import confusion, curves, sections, tradeoff
 from bench.storage.records import load_run, read_records
 from bench.types import Epoch, PhaseResult
 
 
 def findings(folder: Path, *args: Any, **more: Any) -> Findings:
     return find(load_run(make_run(folder, *args, **more)))
+
+
+def charts(found: Findings) -> dict[str, Chart]:
+    """Every chart of the sections of a run, by name."""
+    blocks = [block for _, section in sections(found) for block in section.blocks]
+    blocks += [one for block in blocks if isinstance(block, Drawing) for one in block.elsewhere]
+    return {block.name: block for block in blocks if isinstance(block, Chart)}
 
 
 def texts(drawn: Figure) -> list[tuple[str, Box]]:
@@ -56,42 +68,6 @@ LONG_NAMES = (
 )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "classes",
-    [
-        ("cats", "dogs"),
-        LONG_NAMES[:2],
-        LONG_NAMES,
-        [f"class {i}" for i in range(10)],
-        [f"golden retriever {i}" for i in range(20)],
-        [f"german shorthaired pointer {i}" for i in range(50)],
-        [f"species {i}" for i in range(300)],
-    ],
-    ids=lambda classes: str(len(classes)),
-)
-def test_confusion_matrices_are_legible(classes: tuple[str, ...]) -> None:
-    random = np.random.default_rng(0)
-    counts = random.integers(0, 30, size=(len(classes), len(classes)))
-    assert_legible(confusion.draw("W" * 60, counts, tuple(classes), 3))
-
-
-def test_a_confusion_matrix_says_its_counts() -> None:
-    drawn = confusion.draw("net", np.array([[28, 2], [1, 1999]]), ("cats", "dogs"), 2)
-    said = [text for text, _ in texts(drawn)]
-    for words in ("28\n93.3%", "2\n6.7%", "1\n0.1%", "1,999\n100.0%", "cats", "dogs"):
-        assert words in said
-    assert "2,027 of 2,030 test images right, sum of 2 seeds" in said
-
-
-def test_many_classes_list_the_worst_mixups() -> None:
-    counts = np.diag(np.full(100, 9))
-    counts[7, 3], counts[50, 51] = 4, 6
-    drawn = confusion.draw("net", counts, tuple(f"class {i}" for i in range(100)), 1)
-    listed = [text.split(maxsplit=1) for text, _ in texts(drawn) if " → class" in text]
-    assert listed == [["6", "class 50 → class 51"], ["4", "class 7 → class 3"]]
-
-
 def crowd(count: int) -> list[Net]:
     random = np.random.default_rng(1)
     return [
@@ -106,69 +82,146 @@ def crowd(count: int) -> list[Net]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2, 6, 60])
-def test_accuracy_against_latency_is_legible(tmp_path: Path, count: int) -> None:
-    assert_legible(tradeoff.draw(findings(tmp_path, crowd(count), images=300)))
+@pytest.mark.parametrize("count", [1, 3, 30])
+def test_every_chart_is_legible(tmp_path: Path, count: int) -> None:
+    found = charts(findings(tmp_path, crowd(count), seeds=(0, 1, 2)))
+    assert len(found) >= (4 if count == 1 else 6)
+    for one in found.values():
+        assert_legible(chart.draw(one))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 4, 30])
-def test_reliability_diagrams_are_legible(tmp_path: Path, count: int) -> None:
-    drawn = calibration.draw(findings(tmp_path, crowd(count + 1)[1:], images=100))
-    assert_legible(drawn)
-    pretrained = sum(net.source == "imagenet" for net in crowd(count + 1)[1:])
-    assert len(drawn.axes) == min(pretrained, calibration.MAX_PANELS)
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("cats", "dogs"),
+        LONG_NAMES[:2],
+        LONG_NAMES,
+        [f"class {i}" for i in range(10)],
+        [f"golden retriever {i}" for i in range(20)],
+        [f"german shorthaired pointer {i}" for i in range(50)],
+        [f"species {i}" for i in range(300)],
+    ],
+    ids=lambda classes: str(len(classes)),
+)
+def test_confusion_matrices_are_legible(classes: Sequence[str]) -> None:
+    random = np.random.default_rng(0)
+    counts = random.integers(0, 30, size=(len(classes), len(classes)))
+    assert_legible(chart.draw(confusion._matrix("W" * 60, "w", counts, tuple(classes))))
 
 
-def test_reliability_points_are_the_bins(tmp_path: Path) -> None:
-    found = findings(tmp_path, SIX[:1], seeds=(0, 1))
-    (axes,) = calibration.draw(found).axes
-    seeds = found.guesses["mobilenetv2"]
-    sure = np.concatenate([one.confidence for one in seeds])
-    right = np.concatenate([one.predicted == one.labels for one in seeds])
-    top = sure > 14 / 15
-    points = np.asarray(axes.collections[0].get_offsets())
-    assert points[-1].tolist() == pytest.approx([sure[top].mean(), right[top].mean()])
+def test_a_confusion_matrix_says_its_counts() -> None:
+    counts = np.array([[28, 2], [1, 1999]])
+    drawn = chart.draw(confusion._matrix("net", "net", counts, ("cats", "dogs")))
+    said = [text for text, _ in texts(drawn)]
+    for words in ("28\n93.3%", "2\n6.7%", "1\n0.1%", "1,999\n100.0%", "cats", "dogs"):
+        assert words in said
+    assert any("2,027 of 2,030 test images right" in text for text in said)
 
 
-def test_random_init_is_hollow_and_has_no_accuracy(tmp_path: Path) -> None:
-    drawn = tradeoff.draw(findings(tmp_path, [SIX[0], SIX[3]]))
-    strip, panel = drawn.axes
-    (pretrained,) = [line for line in panel.lines if line.get_marker() == "o"]
-    (random,) = [line for line in strip.lines if line.get_marker() == "o"]
-    assert pretrained.get_markerfacecolor() != "white"
-    assert random.get_markerfacecolor() == "white"
-    assert strip.get_ylim() == (0, 1)
-    assert random.get_ydata().tolist() == [0.5]
-    assert "random\ninit,\nnot ranked" in [text for text, _ in texts(drawn)]
+def panel_of(*layers: Any, **more: Any) -> Panel:
+    return Panel(Axis("x"), Axis("y"), layers, **more)
 
 
-def test_a_run_of_random_weights_shows_no_accuracy(tmp_path: Path) -> None:
-    said = [text for text, _ in texts(tradeoff.draw(findings(tmp_path, SIX[3:5])))]
-    assert "no pretrained backbone, so no accuracy to show" in said
-    assert "test accuracy" not in said
+def test_a_panel_shows_every_figure_of_its_layers() -> None:
+    marks = (Mark(1, 0.5, interval=(0.4, 0.7)), Mark(2, 0.6, "b", ("why",)))
+    layers = Points(marks, "some"), Line((1, 2, None, 3), (5, 6, None, 7), "line", 1)
+    (axes,) = chart.draw(Chart("c", "Title", (panel_of(*layers),))).axes
+    interval, line = axes.lines
+    assert list(interval.get_xdata())[:2] == [1, 1]
+    assert list(interval.get_ydata())[:2] == [0.4, 0.7]
+    assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[1, 0.5], [2, 0.6]]
+    np.testing.assert_array_equal(np.asarray(line.get_ydata()), [5, 6, np.nan, 7])
+    assert line.get_markevery() == [3]  # a line through the last point would not be seen
+
+
+def test_marks_without_y_stand_in_a_strip() -> None:
+    layers = Points((Mark(1, 0.5, "a"),)), Points((Mark(3, None, "b"),), hollow=True)
+    drawn = chart.draw(Chart("c", "Title", (panel_of(*layers, strip="not ranked"),)))
+    panel, strip = drawn.axes
+    assert [tuple(axes.get_xlim()) for axes in (panel, strip)] == [panel.get_xlim()] * 2
+    (mark,) = strip.collections
+    assert to_hex(mark.get_facecolor()[0]) == "#ffffff"
+    assert "not ranked" in [text for text, _ in texts(drawn)]
+    alone = Chart("c", "Title", (panel_of(layers[1], strip="not ranked"),))
+    assert len(chart.draw(alone).axes) == 1
+
+
+def test_names_of_rows_go_down_and_of_cells_show_their_texts() -> None:
+    axis = Axis(names=("first", "second"))
+    cells = Cells(np.array([[0.1, 1.0], [np.nan, 0.5]]), [["a", "b"], ["c", "d"]])
+    (axes,) = chart.draw(Chart("c", "T", (Panel(axis, axis, (cells,)),))).axes
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "c", "d"]
+    assert axes.get_ylim() == (1.5, -0.5)
+    assert axes.texts[1].get_color() == "white"
+
+
+def test_the_first_of_alternatives_is_drawn_and_twelve_of_many_panels() -> None:
+    panels = tuple(panel_of(Line((1, 2), (1, 2)), title=str(i)) for i in range(14))
+    assert len(chart.draw(Chart("c", "T", panels, choice="Which")).axes) == 1
+    drawn = chart.draw(Chart("c", "T", panels))
+    assert len(drawn.axes) == chart.MAX_PANELS
+    assert "The first 12 of 14." in [text for text, _ in texts(drawn)]
+
+
+def test_panels_of_one_title_stand_in_one_row() -> None:
+    panels = [panel_of(Line((1, 2), (1, 2)), title=str(i // 2)) for i in range(6)]
+    drawn = chart.draw(Chart("c", "T", tuple(panels)))
+    tops = [round(axes.get_position().y1, 6) for axes in drawn.axes]
+    assert tops[0] == tops[1] > tops[2] == tops[3]
+
+
+def test_every_name_of_a_layer_is_in_the_key_once() -> None:
+    layers = Line((1, 2), (1, 2), "training", 0), Points((Mark(1, 1),), "kept", 1)
+    drawn = chart.draw(Chart("c", "T", (panel_of(*layers, title="a"),) * 2))
+    said = [text for text, _ in texts(drawn)]
+    assert (said.count("training"), said.count("kept")) == (1, 1)
 
 
 def test_error_bars_are_the_interval(tmp_path: Path) -> None:
     found = findings(tmp_path, SIX[:1])
-    (axes,) = tradeoff.draw(found).axes
-    bar = next(line for line in axes.lines if line.get_marker() != "o")
+    (axes,) = chart.draw(charts(found)["accuracy_cost"]).axes
     row = found.backbones.iloc[0]
-    assert list(bar.get_ydata()) == [row["accuracy_low"], row["accuracy_high"]]
+    bars = [line.get_ydata() for line in axes.lines]
+    assert [row["accuracy_low"], row["accuracy_high"]] in [list(bar)[:2] for bar in bars]
+
+
+def test_reliability_points_are_the_bins(tmp_path: Path) -> None:
+    found = findings(tmp_path, SIX[:1], seeds=(0, 1))
+    (panel,) = charts(found)["calibration"].panels
+    seeds = found.guesses["mobilenetv2"]
+    sure = np.concatenate([one.confidence for one in seeds])
+    right = np.concatenate([one.predicted == one.labels for one in seeds])
+    top = sure > 14 / 15
+    points = next(layer for layer in panel.layers if isinstance(layer, Points))
+    last = points.marks[-1]
+    assert (last.x, last.y) == pytest.approx((sure[top].mean(), right[top].mean()))
+
+
+def test_random_init_has_a_cost_and_no_accuracy(tmp_path: Path) -> None:
+    section = tradeoff.section(findings(tmp_path, [SIX[0], SIX[3]]))
+    assert section is not None
+    (drawn,) = section.blocks
+    assert isinstance(drawn, Chart)
+    for panel in drawn.panels:
+        marks = {
+            m.label: m for layer in panel.layers if isinstance(layer, Points) for m in layer.marks
+        }
+        assert marks["mobilenetv2"].y is not None
+        assert marks["inceptionv3"].y is None
+    assert drawn.panels[0].title == "Latency"
 
 
 def test_curves_mark_phases_and_kept_epochs(tmp_path: Path) -> None:
     (record,) = read_records(make_run(tmp_path, SIX[:1]))
-    drawn = curves.draw("mobilenetv2", [record])
-    said = [text for text, _ in texts(drawn)]
-    assert said.count("head") == said.count("fine-tune") == 2
-    loss, _ = drawn.axes
-    kept = next(line for line in loss.lines if line.get_linestyle() == "None")
+    panel = curves._panel("mobilenetv2", [record], "loss")
+    assert panel.spans == (Span(0.5, 6.5, "head"), Span(6.5, 10.5, "fine-tune"))
+    kept = panel.layers[-1]
+    assert isinstance(kept, Points)
     head, tune = record.phases
-    assert list(kept.get_xdata()) == [head.best_epoch, 6 + tune.best_epoch]
-    assert list(kept.get_ydata()) == [
-        head.epochs[head.best_epoch - 1].val_loss,
-        tune.epochs[tune.best_epoch - 1].val_loss,
+    assert [(mark.x, mark.y) for mark in kept.marks] == [
+        (head.best_epoch, head.epochs[head.best_epoch - 1].val_loss),
+        (6 + tune.best_epoch, tune.epochs[tune.best_epoch - 1].val_loss),
     ]
 
 
@@ -180,14 +233,22 @@ def test_curves_are_legible(tmp_path: Path, phases: int, epochs: int) -> None:
         PhaseResult(f"a phase with a long name {i}", "features", "", 1, 1, False, line, 1.0, 1.0)
         for i in range(phases)
     )
-    assert_legible(curves.draw("W" * 80, [replace(record, phases=made)] * 3))
+    panels = [curves._panel("W" * 80, [replace(record, phases=made)] * 3, "loss")]
+    assert_legible(chart.draw(Chart("curves", "Training", tuple(panels * 2))))
 
 
 def test_early_stopping_does_not_shift_the_next_phase(tmp_path: Path) -> None:
     records = read_records(make_run(tmp_path, SIX[:1], seeds=(0, 1)))
     stopped = [len(record.phases[1].epochs) for record in records]
     assert stopped == [4, 3]
-    assert curves._starts(records) == [0, 6, 10]
+    assert curves.starts(records) == [0, 6, 10]
+
+
+def test_long_texts_are_wrapped() -> None:
+    lines = style.wrapped("word " * 40, 3.0)
+    assert len(lines) > 1
+    assert style.widest(lines, style.SMALL) <= 3.0
+    assert " ".join(lines).split() == ["word"] * 40
 
 
 def test_labels_keep_clear_of_everything() -> None:

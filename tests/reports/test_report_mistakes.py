@@ -19,6 +19,7 @@ from bench.analysis.metrics.classification import Guesses
 from bench.analysis.mistakes import mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
+from bench.reports.blocks import Shot, Shots
 from bench.reports.figures import sheet
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
@@ -146,15 +147,15 @@ def test_without_the_pixels_there_are_no_thumbnails(tmp_path: Path, store: Store
 
 
 def test_a_sheet_says_label_answer_and_file() -> None:
-    cells = [sheet.Cell(None, f"class {i}", f"9{i}.0% other", f"{i}/a\nb.png") for i in range(10)]
-    drawn = sheet.draw("A title", "about", cells)
+    shots = (Shot(i, f"class {i} → other", f"9{i}.0% sure", f"{i}/a\nb.png") for i in range(10))
+    drawn = sheet.draw("A title", Shots(tuple(shots), about="about"), {})
     said = [text.get_text() for text in drawn.texts]
     assert said[:6] == [
-        "class 0",
-        "90.0% other",
+        "class 0 → other",
+        "90.0% sure",
         "0/a b.png",
-        "class 1",
-        "91.0% other",
+        "class 1 → other",
+        "91.0% sure",
         "1/a b.png",
     ]
     assert drawn.get_figwidth() > sheet.COLUMNS * sheet.SIDE

@@ -11,7 +11,9 @@ from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import find
-from bench.reports.figures import robustness as figure
+from bench.reports.charts import Chart
+from bench.reports.figures import chart
+from bench.reports.sections import robustness
 from bench.storage.arrays import write_arrays
 from bench.storage.records import load_run, read_records
 from bench.training.robustness import KINDS
@@ -81,9 +83,11 @@ def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 20])
 def test_the_picture_says_every_accuracy(tmp_path: Path, count: int) -> None:
     nets = [Net(f"a_backbone_with_a_very_long_name_of_its_own_{i}") for i in range(count)]
-    found = find(load_run(corrupted_run(tmp_path, nets))).robustness
-    assert found is not None
-    drawn = figure.draw(found)
+    section = robustness.section(find(load_run(corrupted_run(tmp_path, nets))))
+    assert section is not None
+    _, block = section.blocks
+    assert isinstance(block, Chart)
+    drawn = chart.draw(block)
     (axes,) = drawn.axes
     written = [text.get_text() for text in axes.texts]
     assert written == ["100", *["100", "90", "70"] * len(KINDS)] * count

@@ -23,11 +23,10 @@ from bench.inference import model_card
 from bench.inference.export import About
 from bench.inference.exporting import Check
 from bench.reports.blocks import Table
-from bench.reports.figures import tradeoff
 from bench.reports.formats import json_report, pull_request
 from bench.reports.html.blocks import section_data
 from bench.reports.markdown import section_text
-from bench.reports.sections import certainty, leaderboard, overview
+from bench.reports.sections import certainty, leaderboard, overview, tradeoff
 from bench.storage.arrays import write_arrays
 from bench.storage.records import load_run, read_records
 from bench.types import Record, Session
@@ -368,7 +367,9 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
     assert [(row, mark.state, mark.badge) for row, mark in board.marks.items()] == [
         (1, "chosen", "recommended")
     ]
-    assert "recommended: b" in tradeoff._words(findings, 2, 0)[1]
+    against = tradeoff.section(findings)
+    assert against is not None
+    assert "Recommended: b." in against.about
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert '"best":"a"' in index.replace(" ", "")
     assert '"recommended":"b"' in index.replace(" ", "")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from synthetic import SIX, Net, make_run, write_records
@@ -30,11 +31,13 @@ from bench.reports.blocks import (
     number,
     words,
 )
+from bench.reports.figures import pictures
 from bench.reports.markdown import coded, section_text
 from bench.storage.records import load_run, read_records
 
 DUMMY = """
 from bench.reports.blocks import Column, Notes, Section, Table
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points
 
 PLACE = 45.5
 
@@ -43,8 +46,11 @@ def section(findings):
     columns = (Column("Backbone"), Column("Seven", "{:.0f} s".format, name="sevens"))
     table = Table("Sevens", columns, tuple((label, 7.25) for label in findings.records))
     notes = Notes((("somebody", "said so, with `--seven`"),), "Said")
+    marks = tuple(Mark(7, place, label, ("7 s",)) for place, label in enumerate(findings.records))
+    panel = Panel(Axis("s"), Axis(names=tuple(findings.records)), (Points(marks),))
+    blocks = [table, notes, Chart("sevens", "Seven of each", (panel,))]
     about = "What a test adds, in `sevens.csv`."
-    return Section("sevens", "Sevens of all", about, [table, notes], {"sevens.csv": table}, True)
+    return Section("sevens", "Sevens of all", about, blocks, {"sevens.csv": table}, True)
 """
 
 
@@ -160,18 +166,27 @@ def test_costs_and_parts_of_the_time_are_the_same_everywhere(findings: Findings)
         assert sum(parts) == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_a_new_section_is_one_file(
     findings: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sevens.py").write_text(DUMMY)
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
     placed = sections.sections(findings)
-    text = markdown.text([section for _, section in placed])
+    drawn = pictures([section for _, section in placed], {})
+    text = markdown.text([section for _, section in placed], drawn)
     page = data_of(rendered(findings))
     assert text.count("## Sevens of all") == 1
     assert "| mobilenetv2" in text[text.index("## Sevens of all") :]
     assert "- somebody: said so, with `--seven`" in text
     assert page["sections"]["sevens"]["blocks"][0]["rows"][0][1] == {"text": "7 s", "value": 7.25}
+    (picture,) = (one for one in drawn if one.path == "figures/sevens.png")
+    assert f"![Seven of each]({picture.path})" in text
+    (axes,) = picture.draw().axes
+    points = axes.collections[0].get_offsets()
+    assert np.asarray(points).tolist() == [[7, i] for i in range(len(findings.records))]
+    (panel,) = page["sections"]["sevens"]["blocks"][2]["panels"]
+    assert [mark["label"] for mark in panel["layers"][0]["marks"]] == list(findings.records)
     assert page["contents"].index("sevens") == page["contents"].index("phases") + 1
     out = io.StringIO()
     (section,) = (section for _, section in placed if section.name == "sevens")

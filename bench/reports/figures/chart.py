@@ -96,14 +96,14 @@ def _size(panel: Panel, *, alone: bool) -> _Size:
         width = len(columns) * max(CELL, widest + 0.12)
         height = len(rows) * max(ROW, 0.16 + 0.14 * cells.texts[0][0].count("\n"))
     elif cells is not None:
-        width = height = BARE
+        width = height = max(BARE, 0.13 * len(rows) * any(rows))
     if columns and not fits(columns, width / len(columns)):
         below += style.widest((style.label(name, 24) for name in columns), style.SMALL)
     strip = [mark for mark in _marks(panel) if mark.y is None]
     if len(strip) and len(strip) == len(list(_marks(panel))):
         height = 0.0
     left = style.widest((style.label(name, 40) for name in rows), style.SMALL) if rows else 0.32
-    above = 0.1 + 0.2 * bool(panel.title) + 0.2 * bool(panel.spans) + 0.2 * bool(panel.y.title)
+    above = 0.14 + 0.2 * bool(panel.title) + 0.2 * bool(panel.spans) + 0.2 * bool(panel.y.title)
     deep = STRIP + 0.1 * min(20, max(0, len(strip) - 3)) if strip else 0.0
     return _Size(width, height, MARGIN + left + 0.1, above, below, deep)
 
@@ -149,7 +149,7 @@ def _shifted(layer: Points) -> bool:
 
 
 def _words(drawn: Figure, panel: Panel, frame: Box, floor: float) -> None:
-    y = frame.top + 0.06
+    y = frame.top + 0.1
     small: dict[str, Any] = {"fontsize": style.SMALL}
     low = panel.x.low if panel.x.low is not None else 0.0
     high = panel.x.high if panel.x.high is not None else float(len(panel.x.names))
