@@ -75,7 +75,7 @@ def test_a_small_demo_is_prepared_and_the_seed_of_the_split_chooses_it(store: St
     assert one.splits != other.splits
     dataset = prepare(one, [16], store=store)
     assert dataset.classes == CLASSES
-    assert [len(dataset.splits[s]) for s in SPLITS] == [4, 2, 5]
+    assert [len(dataset.splits[s]) for s in SPLITS] == [4, 2, 19]
     id = dataset.splits["test"].ids[0]
     digest = hashlib.sha256(DemoReader().read(id)).hexdigest()
     assert dataset.splits["test"].digests[0] == digest
