@@ -1,18 +1,17 @@
 """What each optimisation brings to a whole run: every one switched off alone, in interleaved pairs.
 
     python benchmarks/ablation.py --rounds 5
-    python benchmarks/ablation.py --settings resnet50 --only folding,adam -- --dataset photos/
+    python benchmarks/ablation.py --settings resnet50 --only folding -- --dataset photos/
 
 A pair is two runs of `run_bench.py` with the same seed, one with everything on and one with
-`BACKBONE_BENCH_WITHOUT=NAME`; which of the two goes first alternates. Both start
-from a copy of one cache that holds decoded images and no activations, and from an empty results
-folder: the frozen part is computed, trained and measured anew each time. What follows `--` is given
-to every run.
+`BACKBONE_BENCH_WITHOUT=NAME`; which of the two goes first alternates. Both start from an empty
+results folder and from a copy of one cache that holds decoded images and no activations: the frozen
+part is computed, trained and measured anew each time. What follows `--` is given to every run.
 
 Printed per optimisation: the time without it divided by the time with it (above 1: it helps), by
 wall clock and by processor time, each as the median over the pairs with the smallest and largest;
-and whether accuracies are equal. `folding`, `gradients` and `adam` change the last digits of
-floating-point results, so an accuracy may differ by a borderline image.
+and whether accuracies are equal. `folding` changes the last digits of floating-point results, so an
+accuracy may differ by a borderline image.
 """
 
 from __future__ import annotations

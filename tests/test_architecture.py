@@ -13,8 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "matplotlib", "scipy"}
 TENSORFLOW_FILES = {
-    "bench/models/backends/tensorflow_adam.py",
-    "bench/models/backends/tensorflow_gradients.py",
     "bench/models/backends/tensorflow_backend.py",
     "bench/data/sources/tfds.py",
     "bench/inference/export/saved_model.py",

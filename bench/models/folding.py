@@ -5,6 +5,9 @@ nothing, and a framework can fuse the result with the activation. The values are
 rounding of the convolution's precision. A kernel that trains is scaled in every step, so its
 gradient is the same too; BatchNorm that trains is never folded. A layer that pads the image with
 zeros before such a convolution is dropped where the convolution's own padding is the same.
+
+A whole run without it takes 1.06 to 1.14 times the processor time with MobileNetV2 at 160 px, 1.05
+with ResNet50 and 1.02 with EfficientNet-Lite0 on the demo (`benchmarks/ablation.py`, two cores).
 """
 
 from __future__ import annotations

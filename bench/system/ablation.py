@@ -1,7 +1,7 @@
 """Switch off single optimisations, to measure what each brings (`benchmarks/ablation.py`).
 
-`BACKBONE_BENCH_WITHOUT=folding,adam python run_bench.py ...` runs without those two. The variable
-is read here alone; without it everything is on.
+`BACKBONE_BENCH_WITHOUT=folding,lean_imports python run_bench.py ...` runs without those two. The
+variable is read here alone; without it everything is on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from bench.errors import UsageError
 VARIABLE = "BACKBONE_BENCH_WITHOUT"
 OPTIMISATIONS = {
     "folding": "BatchNorm folded into the convolution before it (models/folding.py)",
-    "gradients": "gradients of 1x1 convolutions as matrix products (tensorflow_gradients.py)",
-    "adam": "TensorFlow's fused Adam update (tensorflow_adam.py)",
     "lean_imports": "importing Keras without pandas, scikit-learn, matplotlib and GC",
     "concurrent_forward": "two batches of the frozen pass at once (training/features.py)",
     "build_ahead": "building the network while the images are decoded (training/prepared.py)",

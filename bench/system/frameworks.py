@@ -69,7 +69,11 @@ def gc_disabled() -> Iterator[None]:
 
 @contextmanager
 def hidden_packages(*packages: str) -> Iterator[None]:
-    """Make importing `packages` fail inside as if they were not installed."""
+    """Make importing `packages` fail inside as if they were not installed.
+
+    A whole run without this and `gc_disabled` takes 1.15 to 1.29 times the processor time
+    (`benchmarks/ablation.py`: MobileNetV2 at 160 px, EfficientNet-Lite0 on the demo).
+    """
     hidden = [name for name in packages if name not in sys.modules]
     if not enabled("lean_imports"):
         hidden = []

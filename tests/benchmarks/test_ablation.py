@@ -24,9 +24,9 @@ pytestmark = pytest.mark.slow  # it loads a framework
 def test_all_are_on_unless_the_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert all(enabled(name) for name in OPTIMISATIONS)
-    monkeypatch.setenv(VARIABLE, "folding, adam")
-    assert [name for name in OPTIMISATIONS if not enabled(name)] == ["folding", "adam"]
-    assert switched_off() == ("adam", "folding")
+    monkeypatch.setenv(VARIABLE, "lean_imports, folding")
+    assert [name for name in OPTIMISATIONS if not enabled(name)] == ["folding", "lean_imports"]
+    assert switched_off() == ("folding", "lean_imports")
 
 
 def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,20 +42,6 @@ def test_without_folding_the_network_stays_as_it_is(monkeypatch: pytest.MonkeyPa
     assert folded(model) is not model
     monkeypatch.setenv(VARIABLE, "folding")
     assert folded(model) is model
-
-
-def test_without_adam_and_gradients_keras_and_tensorflow_compute_theirs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("tensorflow")
-    from bench.models.backends import tensorflow_adam, tensorflow_gradients
-
-    optimizer = keras.optimizers.Adam()
-    assert tensorflow_adam.update_of(optimizer) != optimizer.apply
-    monkeypatch.setenv(VARIABLE, "adam,gradients")
-    assert tensorflow_adam.update_of(optimizer) == optimizer.apply
-    with tensorflow_gradients.taken_as_products() as names:
-        assert names is None
 
 
 def test_without_lean_imports_nothing_is_hidden_or_left_uncollected(
