@@ -23,7 +23,7 @@ def check_build(subject: Subject) -> str:
         raise CheckError(
             f"{own.count_params():,} parameters at {backbone.input_size} px and "
             f"{other.count_params():,} at {subject.size} px; weights trained at one size must "
-            f"fit any other."
+            f"fit any other. Leave out layers with a weight for each position."
         )
     return f"{backbone.input_size} and {subject.size} px"
 

@@ -37,12 +37,12 @@ def check_save(subject: Subject) -> str:
     if spread < LEAST_SPREAD:
         raise CheckError(
             f"with random weights, the probabilities of different images differ by {spread:.1e} at "
-            f"most; they do not show whether pixels arrive correctly."
+            f"most; they do not show whether pixels arrive correctly. Change its initial weights."
         )
     if not difference < TOLERANCE:
         raise CheckError(
             f"saved and loaded, the model's probabilities differ by {difference:.1e}; a layer does "
-            f"not save all that it computes with."
+            f"not save all that it computes with. Let its get_config() return it."
         )
     return f"{size / 1e6:.1f} MB, greatest difference {difference:.1e}"
 

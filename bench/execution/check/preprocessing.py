@@ -27,7 +27,10 @@ def check_preprocess(subject: Subject) -> str:
     model = _model(subject, pixels)
     together, again = _run(model, pixels), _run(model, pixels)
     if not np.isfinite(together).all():
-        raise CheckError("preprocess makes values that are not finite of pixels in 0..255.")
+        raise CheckError(
+            "preprocess makes values that are not finite of pixels in 0..255; let it divide by no "
+            "pixel and take no logarithm of one."
+        )
     if not np.array_equal(together, again):
         raise CheckError(
             "preprocess gives different values for the same pixels; it must not be random "

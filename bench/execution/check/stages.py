@@ -87,7 +87,7 @@ def check_cuts(subject: Subject) -> str:
     if _difference(once, again) > CUT_TOLERANCE:
         raise CheckError(
             f"run twice, the network's output differs by {_difference(once, again):.1e} of its "
-            f"greatest value; it must not be random in inference."
+            f"greatest value; it must not be random in inference (`training` in a layer's call)."
         )
     differences = []
     for stage in stages:
@@ -98,7 +98,8 @@ def check_cuts(subject: Subject) -> str:
         if differences[-1] > CUT_TOLERANCE:
             raise CheckError(
                 f"cut at stage {stage!r}, the output differs from the whole network's by "
-                f"{differences[-1]:.1e} of its greatest value: something crosses the cut unseen."
+                f"{differences[-1]:.1e} of its greatest value: something crosses the cut unseen. "
+                f"Let layers after it read nothing before it, or declare other `stages`."
             )
     return f"greatest difference {max(differences):.1e}"
 

@@ -140,7 +140,8 @@ def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: 
     except Exception as error:
         raise CheckError(
             f"build raised {cause(error)}\n"
-            f"It was called with input_shape={input_shape}, include_top=False, weights=None."
+            f"It was called with input_shape={input_shape}, include_top=False, weights=None. "
+            f"If only the size is wrong, declare input_size or minimum_size."
         ) from error
     # A Sequential or a subclass has no graph of operations, so there is nothing to be cut.
     graph = getattr(model, "operations", None)
@@ -161,7 +162,7 @@ def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: 
             f"its layers one by one instead."
         )
     if len(model.outputs) != 1:
-        raise CheckError(f"the network has {len(model.outputs)} outputs; it must have one.")
+        raise CheckError(f"the network has {len(model.outputs)} outputs; return one.")
     output = model.outputs[0]
     if len(output.shape) != 4 or not _is_float(output):
         raise CheckError(

@@ -32,7 +32,10 @@ def check_frozen(subject: Subject) -> str:
             f"itself in inference."
         )
     if len(_changed(head.weights, head_weights)) < len(head.weights):
-        raise CheckError("a step left the head as it was: no gradient comes from these features.")
+        raise CheckError(
+            "a step left the head as it was: no gradient comes from these features. Let the "
+            "network end in features that differ between images."
+        )
     return f"{len(weights)} arrays unchanged"
 
 
@@ -51,14 +54,14 @@ def check_unfreeze(subject: Subject) -> str:
     if changed - expected:
         raise CheckError(
             f"unfreezing the last stage, with BatchNorm frozen, also changed "
-            f"{named(sorted(changed - expected))}."
+            f"{named(sorted(changed - expected))}: give each stage weights of its own."
         )
     if not expected:
         raise CheckError("the last stage holds nothing that can be trained; end it earlier.")
     if expected - changed:
         raise CheckError(
             f"unfreezing the last stage left {named(sorted(expected - changed))} unchanged: no "
-            f"gradient reaches it."
+            f"gradient reaches it. Take out what has no effect on the output."
         )
     return f"{len(changed)} layers changed, {len(norms)} BatchNorm kept"
 

@@ -1,0 +1,196 @@
+"""The catalogue, network by network: what is built, what is declared of it, and how fast it is.
+
+    python benchmarks/zoo.py                 # builds each, compares it, finds its stages
+    python benchmarks/zoo.py NAMES --check   # and runs every check, with random weights
+    python benchmarks/zoo.py --times         # and times it: on a machine that does nothing else
+
+NAMES are as `run --backbones` takes them, `zoo` if left out. Each has a process of its own. The
+table is printed, or with `--page docs/zoo.md` put in the place of that page's. Ends with 1 where a
+figure is not what is declared, a check fails, or Keras' own loader asks for another file than
+`weights="imagenet"` means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, UsageError
+from bench.execution.plan import choose_backbones
+from bench.registry import BACKBONES, load_plugins
+from bench.types import Backbone
+
+SECONDS = 3.0  # of each timing, at the least
+QUERIES = 11  # of one image, at the least: their median is then known to be within their range
+BEGIN, END = "<!-- table: benchmarks/zoo.py -->", "<!-- end of table -->"
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "backbone": lambda row: str(row["name"]),
+    "px": lambda row: str(row["px"]),
+    "parameters (M)": lambda row: f"{row['parameters'] / 1e6:.3g}",
+    "GMACs": lambda row: f"{row['gmacs']:.3g}",
+    "stages": lambda row: str(len(row["stages"])),
+}
+TIMES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "frozen pass, images/s": lambda row: f"{row['images_per_second']:.3g}",
+    "one image, ms": lambda row: f"{row['latency_ms']:.3g}",
+}
+
+
+def main() -> int:
+    """Look at each network in turn, print a line each, and the table at the end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="?", default="zoo")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--times", action="store_true")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="a page whose table to replace")
+    parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    load_plugins(packages=["backbones"])
+    if arguments.one:
+        print(json.dumps(_look(BACKBONES[arguments.one], arguments)))
+        return 0
+    rows, failed = [], 0
+    for backbone in choose_backbones(arguments.names):
+        row = _in_a_process(backbone.name, arguments)
+        faults = row.get("faults", [])
+        failed += bool(faults)
+        print(f"{backbone.name}: {'; '.join(faults) or 'as declared'}", file=sys.stderr, flush=True)
+        if "stages" in row:
+            print(f"    {', '.join(row['stages'])}", file=sys.stderr, flush=True)
+            rows.append(row)
+    table = _table(rows, COLUMNS | (TIMES if arguments.times else {}))
+    if arguments.page:
+        before, _, rest = arguments.page.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not end:
+            raise UsageError(f"{arguments.page} has no lines {BEGIN!r} and {END!r}.")
+        text = f"{before}{BEGIN}\n{table}\n{END}{after}"
+        arguments.page.write_text(text, encoding="utf-8")
+    else:
+        print(table)
+    return int(failed > 0)
+
+
+def _in_a_process(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    options = [f"--{one}" for one in ("check", "times") if getattr(arguments, one)]
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", name, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return {"faults": [f"its process ended with {done.returncode}: {last}"]}
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Build one network and return what is found, and what is not as it should be."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from bench.execution.check import run_checks
+    from bench.execution.check.declaration import check_declaration
+    from bench.execution.check.stages import check_stages
+    from bench.execution.check.subject import Subject
+    from bench.models.cuts import found_stages, labels
+    from bench.models.network import Network, macs
+
+    faults = []
+    if backbone.weights == "imagenet":
+        faults += _wrong_file(backbone)
+    if arguments.check:
+        results = list(run_checks(backbone))
+        faults += [f"{r.check.name}: {r.text}" for r in results if r.status != "passed"]
+    else:
+        subject = Subject(backbone)
+        for check in (check_declaration, check_stages):
+            try:
+                check(subject)
+            except BenchError as error:
+                faults.append(str(error))
+    network = Network(backbone, backbone.input_size)
+    called = labels(network.base)
+    row = {
+        "name": backbone.name,
+        "px": backbone.input_size,
+        "parameters": network.base.count_params(),
+        "gmacs": macs(network.base) / 1e9,
+        "stages": [called[end] for end in found_stages(network.base)],
+        "faults": faults,
+    }
+    return row | (_times(network) if arguments.times else {})
+
+
+def _wrong_file(backbone: Backbone) -> list[str]:
+    """Compare the published file with what Keras' own loader would download."""
+    from keras.src.utils import file_utils
+
+    from bench.models.published import files_for
+    from bench.registry import resolve
+
+    class AskedError(Exception):
+        pass
+
+    def ask(name: str, address: str, file_hash: str | None = None, **options: Any) -> None:
+        raise AskedError(name, address, file_hash)
+
+    file_utils.get_file = ask
+    shape = (backbone.input_size, backbone.input_size, 3)
+    file = files_for(backbone, backbone.input_size)[0]
+    ours = (file.filename, file.url, file.checksum)
+    try:
+        resolve(backbone.build)(input_shape=shape, include_top=False, weights="imagenet")
+    except AskedError as asked:
+        return [] if asked.args == ours else [f"Keras loads {asked.args}, not {ours}"]
+    return ["Keras asks for no file"]
+
+
+def _times(network: Any) -> dict[str, float]:
+    """Time the frozen pass over batches, and the whole model on one image, both compiled."""
+    import numpy as np
+
+    from bench.models.backends.base import current
+    from bench.models.cuts import FEATURES, PIXELS
+    from bench.models.network import build_head
+    from bench.protocol import Head
+    from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
+
+    size = network.input_size
+    shape = (FORWARD_BATCH, size, size, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+    frozen = ForwardPassCache(network, current()).get(PIXELS, [FEATURES])
+    head = build_head(Head(output="softmax"), network.features_shape, 2)
+    whole = current().forward(network.classifier(head))
+    return {
+        "images_per_second": FORWARD_BATCH / _median(lambda: frozen(pixels), 1),
+        "latency_ms": 1e3 * _median(lambda: whole(pixels[:1]), QUERIES),
+    }
+
+
+def _median(call: Callable[[], Any], least: int) -> float:
+    call()  # compiles
+    seconds: list[float] = []
+    while len(seconds) < least or sum(seconds) < SECONDS:
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, Callable[[dict[str, Any]], str]]) -> str:
+    lines = [" | ".join(columns), " | ".join(["---", *["---:"] * (len(columns) - 1)])]
+    lines += [" | ".join(cell(row) for cell in columns.values()) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
