@@ -16,6 +16,7 @@ from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
 from bench.analysis.scores import Score, contenders, score
 from bench.analysis.seen import Seen, gather
 from bench.analysis.sensitivity import Sensitivity, sensitivity
+from bench.analysis.speed import Faster, faster
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
 from bench.data.audit.result import KeptAudit, load
@@ -72,6 +73,11 @@ class Findings:
         for one in contenders(self.scores):
             by_label[one.label].append(one.record)
         return corrupted_accuracy(self.run, by_label)
+
+    @cached_property
+    def faster(self) -> Faster | None:
+        """Return how much faster the recommended backbone is than the best, if it is another."""
+        return faster(self.verdict, self.records, self.seen)
 
     @cached_property
     def seen(self) -> Mapping[str, Seen]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor, log10
+from math import ceil, floor, log10
 
 Show = Callable[[float], str]
 MISSING = "–"
@@ -49,6 +49,13 @@ def whole(number: float) -> str:
 def multiple(factor: float) -> str:
     """Format a multiple: ×0.32."""
     return f"×{factor:.2g}"
+
+
+def plus_minus(value: float, half: float) -> str:
+    """Format a figure with half of its interval, rounded up: 1.8 ± 0.1, 12 ± 2."""
+    digits = 2 if half < 0.05 else 1 if half < 0.95 else 0
+    step: float = 10**-digits
+    return f"{value:.{digits}f} ± {max(1, ceil(half / step - 1e-9)) * step:.{digits}f}"
 
 
 def interval(low: float, high: float) -> str:

@@ -87,6 +87,11 @@ class Verdict:
         return tuple(s.label for s in self.standings if s.place in places)
 
     @property
+    def largest_loss(self) -> float:
+        """Return how far behind any other the recommended one could be, by the 95% intervals."""
+        return max((s.could_be for s in self.standings if s.label == self.recommended), default=0.0)
+
+    @property
     def tested(self) -> bool:
         """Return whether the pairwise test is meaningful: with two seeds nearly all would tie, so
         only intervals are shown."""
@@ -230,14 +235,23 @@ def _advice(verdict: Verdict, least: Cheapest | None) -> str:
     text = f"Within {margin} of it: {listed(within)};"
     if least is None:
         return f"{text} take {verdict.best}, because no cost is known of all of them."
-    which = "also the cheapest" if least.label == verdict.best else "the cheapest"
-    return f"{text} take {least.label}, {which} ({least.cost})."
+    if least.label == verdict.best:
+        return f"{text} take {least.label}, also the cheapest ({least.cost})."
+    loss = _tenth_up(replace(verdict, recommended=least.label).largest_loss)
+    return (
+        f"{text} take {least.label}, the cheapest ({least.cost}), at most {loss} points less "
+        f"accurate by the 95% intervals."
+    )
 
 
 def _undecided(standing: Standing) -> str:
-    # Rounded up, so that what is above the margin reads as above it.
-    could_be = ceil(1000 * standing.could_be) / 10
-    return f"{standing.label} ({100 * standing.behind:.1f} behind, could be {could_be:.1f})"
+    could_be = _tenth_up(standing.could_be)
+    return f"{standing.label} ({100 * standing.behind:.1f} behind, could be {could_be})"
+
+
+def _tenth_up(share: float) -> str:
+    """Return points, rounded up, so that what is above the margin reads as above it."""
+    return f"{ceil(1000 * share) / 10:.1f}"
 
 
 def _what_would_decide(verdict: Verdict, undecided: Sequence[Standing]) -> str:

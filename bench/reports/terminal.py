@@ -44,7 +44,8 @@ def show(sections: Iterable[Section], console: Console) -> None:
             console.print()
         for block in section.blocks:
             for part in _parts(block, console.width):
-                console.print(part)
+                # A command is copied: the terminal wraps it better than a line break would.
+                console.print(part, soft_wrap=isinstance(block, Commands))
 
 
 def _parts(block: Block, width: int) -> Iterator[RenderableType]:

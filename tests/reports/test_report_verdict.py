@@ -115,7 +115,8 @@ def test_the_cheapest_within_the_margin_is_taken(tmp_path: Path) -> None:
     assert verdict.cheapest_by == "p50 latency"
     assert verdict.sentence == (
         "a is best, 100.00% (99.6–100.0%). Within 1 point of it: b; take b, the cheapest (5.00 ms "
-        f"at p50). {ONE_SEED}"
+        "at p50), at most 0.6 points less accurate by the 95% intervals. "
+        f"{ONE_SEED}"
     )
     assert found.table["verdict"].tolist() == ["best", "within 1 point"]
 

@@ -58,6 +58,25 @@ def _between_rounds(timed: Timed) -> tuple[float, int]:
     return max((float(values.var(ddof=1)), len(values) - 1) for values in seen)
 
 
+def paired_ratio(slow: Values, fast: Values) -> tuple[float, float, float] | None:
+    """Return how many times faster one of two is that were timed in turns, with the ends of the 95%
+    interval; `None` if the queries are too few.
+
+    Round by round, as a busy moment of the machine slows both: the mean of the log ratios of the
+    medians, with Student's interval.
+    """
+    if min(len(slow), len(fast)) < 2 * ROUNDS:
+        return None
+    medians = (
+        [float(np.median(part)) for part in np.array_split(each, ROUNDS)] for each in (slow, fast)
+    )
+    ratios = np.array([log(a / b) for a, b in zip(*medians, strict=True)])
+    middle = float(ratios.mean())
+    half = float(stdtrit(ROUNDS - 1, 0.975)) * float(ratios.std(ddof=1)) / ROUNDS**0.5
+    low, ratio, high = np.exp([middle - half, middle, middle + half])
+    return float(ratio), float(low), float(high)
+
+
 MAX_DRIFT = 0.25  # a quiet machine stays within; a loaded core does not
 RANGE_OF_FIVE = 2.326  # how many standard deviations five normal samples span on average
 

@@ -67,6 +67,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.open:
         open_report(run.folder, Console(stderr=True, highlight=False))
     result.print(f"report    {run.folder / 'report.md'}", markup=False, soft_wrap=True)
+    if run.findings.faster is not None:
+        result.print(run.findings.faster.text, markup=False, style="bold")
     if json:
         write_result(run.folder, run.findings, code)
     return code

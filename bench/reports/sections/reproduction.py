@@ -1,4 +1,4 @@
-"""Reproduce: next steps, commands, protocol, weights, environment."""
+"""Reproduce: commands, protocol, weights, environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from bench.analysis import facts
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Block, Column, Commands, Notes, Section, Table, Value, words
-from bench.storage.arrays import weights_path
 from bench.system.command_line import INSTALLED, TYPED, typed
 from bench.system.files import to_json
 
@@ -14,7 +13,7 @@ PLACE = 130
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the commands that go on from here, and what this run was made with."""
+    """Return the commands that make it again, and what this run was made with."""
     blocks: list[Block] = [Commands(tuple(_commands(findings)))]
     if (protocol := findings.run.meta.protocol).phases:
         whole = (("", to_json(protocol, indent=2)),)
@@ -39,30 +38,12 @@ def _commands(findings: Findings) -> list[tuple[str, str]]:
     """Return what each command does, and the command."""
     run, argv = findings.run.name, list(findings.run.meta.command)
     program = argv[:1] if argv and argv[0] in TYPED else [INSTALLED]
-    commands = [
-        ("Choose under your own limits", [*program, "choose", run, "--max-latency-ms", "20"])
-    ]
-    if pick := _kept(findings):
-        commands += [
-            (f"Classify new images with {pick}", [*program, "predict", run, pick, "photos/"]),
-            (f"Take {pick} elsewhere", [*program, "export", run, pick, "--format", "onnx"]),
-        ]
-    if argv:
-        commands.append(("Run it again; finished trials are kept", argv))
+    commands = [("Run it again; finished trials are kept", argv)] if argv else []
     commands += [
         ("Train its fastest trial again, and compare", [*program, "verify", run]),
         ("Render the reports again from the records", [*program, "report", run]),
     ]
     return [(about, typed(command)) for about, command in commands]
-
-
-def _kept(findings: Findings) -> str:
-    """Return the recommended backbone, if the run kept its trained weights."""
-    pick = findings.verdict.recommended
-    for record in findings.records.get(pick or "", ()):
-        if weights_path(findings.run.folder, record.trial.key).is_file():
-            return record.trial.backbone
-    return ""
 
 
 def _weights(findings: Findings) -> list[tuple[Value, ...]]:

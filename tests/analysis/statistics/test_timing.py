@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.analysis.statistics.timing import Timed, change_of_medians
+from bench.analysis.statistics.timing import Timed, change_of_medians, paired_ratio
 
 STEADY = (0.05, 0.05, 0.05)
 
@@ -63,3 +63,19 @@ def test_equal_processes_are_rarely_found_to_differ() -> None:
 
     assert found(0.01) < 0.05
     assert found(0.02) > 0.95
+
+
+def test_a_ratio_is_of_rounds_that_ran_next_to_each_other() -> None:
+    # Both are slower in the second and fourth round: the ratio is 2 in each, so it is certain.
+    fast = np.repeat([0.010, 0.015, 0.010, 0.015], 16)
+    assert paired_ratio(2 * fast, fast) == pytest.approx((2.0, 2.0, 2.0))
+    # Ratios of 2 and 2 * 1.21 in turn: logarithms log(1.1) to either side of log(2.2), a standard
+    # deviation of sqrt(4 / 3) of that, over the square root of four rounds.
+    slow = np.repeat([0.020, 0.0242, 0.020, 0.0242], 16)
+    half = 3.182446 * (4 / 3) ** 0.5 * np.log(1.1) / 2
+    found = paired_ratio(slow, np.full(64, 0.010))
+    assert found == pytest.approx((2.2, 2.2 * np.exp(-half), 2.2 * np.exp(half)), rel=1e-6)
+
+
+def test_a_few_queries_give_no_ratio() -> None:
+    assert paired_ratio(np.full(7, 0.02), np.full(64, 0.01)) is None

@@ -1,0 +1,63 @@
+"""Next steps: the commands that use the result, or that would decide what it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.analysis.findings import Findings
+from bench.reports.blocks import Commands, Section
+from bench.storage.arrays import weights_path
+from bench.system.command_line import INSTALLED, TYPED, typed
+
+PLACE = 2
+SEEDS = 3  # from which on a run compares backbones, not single trainings
+
+
+def section(findings: Findings) -> Section | None:
+    """Return the commands, the most useful first; nothing where nothing is recommended."""
+    if findings.verdict.recommended is None:
+        return None
+    about = findings.faster.text if findings.faster is not None else ""
+    commands = tuple((what, typed(command)) for what, command in _commands(findings))
+    return Section("next_steps", "Next steps", about, [Commands(commands)], brief=True)
+
+
+def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield what each command does, and the command."""
+    run, argv = findings.run.name, findings.run.meta.command
+    program = argv[:1] if argv and argv[0] in TYPED else (INSTALLED,)
+    if pick := _kept(findings):
+        yield f"Classify new images with {pick}", (*program, "predict", run, pick, "photos/")
+        yield f"Take {pick} elsewhere", (*program, "export", run, pick, "--format", "onnx")
+    if argv and (seeds := _seeds(findings)):
+        why = "which would decide" if seeds > SEEDS else "to compare backbones, not trainings"
+        yield f"Train {seeds} seeds, {why}", _with_seeds(argv, seeds)
+    yield "Choose under your own limits", (*program, "choose", run, "--max-latency-ms", "20")
+
+
+def _kept(findings: Findings) -> str:
+    """Return the recommended backbone, if the run kept its trained weights."""
+    for record in findings.records.get(findings.verdict.recommended or "", ()):
+        if weights_path(findings.run.folder, record.trial.key).is_file():
+            return record.trial.backbone
+    return ""
+
+
+def _seeds(findings: Findings) -> int:
+    """Return how many seeds would tell more than this run does; 0 if none would."""
+    verdict = findings.verdict
+    if len(verdict.standings) < 2:
+        return 0
+    needed = max((s.seeds_to_decide or 0 for s in verdict.standings), default=0)
+    return needed or (SEEDS if len(verdict.seeds) < SEEDS else 0)
+
+
+def _with_seeds(command: Sequence[str], seeds: int) -> tuple[str, ...]:
+    """Return the command with so many seeds, in place of those it names."""
+    kept, words = [], iter(command)
+    for word in words:
+        if word in ("--seed", "--seeds"):
+            next(words, None)
+        elif not word.startswith(("--seed=", "--seeds=")):
+            kept.append(word)
+    return (*kept, "--seeds", str(seeds))

@@ -1,0 +1,103 @@
+"""What to do with a result: the commands, and how much faster the recommended backbone is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import Net, answers, judged, make_run, write_records
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings, find
+from bench.reports.blocks import Commands
+from bench.reports.sections import next_steps
+from bench.storage.arrays import weights_path, write_arrays
+from bench.storage.records import load_run, read_records
+from bench.types import Session
+
+SESSION = Session("1", ("a", "b"), 2, 4, 1e11, (0.01, 0.01), 2.0)
+
+
+def made(
+    folder: Path,
+    wrong: dict[str, int],
+    milliseconds: dict[str, float],
+    sessions: dict[str, Session],
+    command: tuple[str, ...] = ("run_bench.py", "--backbones", "a,b", "--seed", "4"),
+) -> Findings:
+    """Return a run of 1,000 images in which each backbone gets the first so many wrong."""
+    make_run(folder, [Net(name) for name in wrong], images=1000, command=list(command))
+    records = []
+    for record in read_records(folder):
+        name = record.trial.backbone
+        rounds = np.tile(np.repeat([1.0, 1.5, 1.0, 1.5], 16), 1)
+        taken = milliseconds[name] / 1000 * rounds
+        arrays = judged(answers(range(wrong[name]), 1000), latency_keras_b1=taken)
+        write_arrays(folder, record.trial.key, arrays)
+        records.append(replace(record, session=sessions[name]))
+    write_records(folder, records)
+    return find(load_run(folder))
+
+
+def commands(findings: Findings) -> dict[str, str]:
+    section = next_steps.section(findings)
+    assert section is not None
+    (block,) = section.blocks
+    assert isinstance(block, Commands)
+    return dict(block.items)
+
+
+def test_the_recommended_is_so_many_times_faster_than_the_best(tmp_path: Path) -> None:
+    findings = made(
+        tmp_path, {"a": 0, "b": 2}, {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
+    )
+    assert (findings.verdict.best, findings.verdict.recommended) == ("a", "b")
+    assert findings.faster is not None
+    assert findings.faster.times == pytest.approx(1.8)
+    assert findings.faster.text == "b is 1.80 ± 0.01 times faster than a, within 1 point."
+    section = next_steps.section(findings)
+    assert section is not None
+    assert section.about == findings.faster.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "milliseconds", "other"),
+    [
+        ({"a": 0, "b": 2}, {"a": 18.0, "b": 10.0}, replace(SESSION, started="2")),
+        ({"a": 0, "b": 100}, {"a": 18.0, "b": 10.0}, SESSION),
+        ({"a": 0, "b": 2}, {"a": 10.0, "b": 18.0}, SESSION),
+    ],
+    ids=["timed apart", "worse", "slower"],
+)
+def test_without_a_true_statement_there_is_none(
+    tmp_path: Path, wrong: dict[str, int], milliseconds: dict[str, float], other: Session
+) -> None:
+    findings = made(tmp_path, wrong, milliseconds, {"a": SESSION, "b": other})
+    assert findings.faster is None
+
+
+def test_the_commands_go_on_from_the_recommended(tmp_path: Path) -> None:
+    findings = made(
+        tmp_path / "r", {"a": 0, "b": 2}, {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
+    )
+    assert "Classify new images with b" not in commands(findings)
+    key = findings.records["b"][0].trial.key
+    weights_path(tmp_path / "r", key).parent.mkdir(exist_ok=True)
+    weights_path(tmp_path / "r", key).touch()
+    assert commands(findings) == {
+        "Classify new images with b": "python run_bench.py predict r b photos/",
+        "Take b elsewhere": "python run_bench.py export r b --format onnx",
+        "Train 3 seeds, to compare backbones, not trainings": (
+            "python run_bench.py --backbones a,b --seeds 3"
+        ),
+        "Choose under your own limits": "python run_bench.py choose r --max-latency-ms 20",
+    }
+
+
+def test_half_an_interval_is_never_nothing_and_rounded_up() -> None:
+    assert fmt.plus_minus(1.834, 0.0) == "1.83 ± 0.01"
+    assert fmt.plus_minus(1.834, 0.051) == "1.8 ± 0.1"
+    assert fmt.plus_minus(1.834, 0.12) == "1.8 ± 0.2"
+    assert fmt.plus_minus(12.4, 1.2) == "12 ± 2"
