@@ -132,10 +132,10 @@ def test_failures_are_records_and_exit_code_3(user: User) -> None:
     assert "this network cannot be built" in report
 
 
-def test_one_that_dies_while_it_builds_ahead_takes_no_other_with_it(user: User) -> None:
-    result = user.run("--run", "ahead", "--no-retry", backbones="dies,tiny")
+def test_one_that_dies_first_takes_no_other_with_it(user: User) -> None:
+    result = user.run("--run", "first", "--no-retry", backbones="dies,tiny")
     assert result.returncode == 3, result.stderr
-    records = {r.trial.backbone: r for r in user.load("ahead").records}
+    records = {r.trial.backbone: r for r in user.load("first").records}
     assert "killed by SIGKILL" in records["dies"].reason
     assert records["tiny"].status == "ok"
 

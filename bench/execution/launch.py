@@ -30,7 +30,6 @@ from bench.execution.plan import (
     Plan,
     choose_backbones,
     find_weights,
-    first_blueprint,
     make_plan,
     size_of,
 )
@@ -230,18 +229,6 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
 def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Run:
     request, store = prepared.request, prepared.store
     listing, sizes = prepared.listing, prepared.sizes
-    first = first_blueprint(
-        prepared.backbones,
-        len(listing.classes),
-        prepared.protocol,
-        prepared.settings,
-        input_size=request.input_size,
-        located=prepared.located,
-        plugins=request.plugins,
-        packages=request.packages,
-    )
-    if preparation.recall(listing, sizes, store=store) is None:
-        executor.build_ahead(first)  # while the images are decoded
     dataset = preparation.prepare(
         listing,
         sizes,

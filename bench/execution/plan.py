@@ -24,7 +24,6 @@ from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import Skipped
 from bench.system.files import to_json
-from bench.training.job import Blueprint
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial
 
 Say = Callable[[str], None]
@@ -162,38 +161,6 @@ def make_plan(
         planned=tuple(planned),
         skipped=tuple(skipped),
     )
-
-
-def first_blueprint(
-    backbones: Sequence[Backbone],
-    classes: int,
-    protocol: TrainingProtocol,
-    settings: Settings,
-    *,
-    input_size: int | None,
-    located: Mapping[str, LocatedWeights | None],
-    plugins: Sequence[Path],
-    packages: Sequence[str],
-) -> Blueprint | None:
-    """Return the blueprint of the first backbone that a plan over new images will run, if any."""
-    for backbone in backbones:
-        size = size_of(backbone, protocol, input_size)
-        try:
-            check_trainable(backbone, size, protocol, classes)
-        except TrialError:
-            continue
-        return Blueprint(
-            backbone=backbone.name,
-            input_size=size,
-            classes=classes,
-            protocol=protocol,
-            settings=settings,
-            weights=located[backbone.name],
-            plugins=tuple(str(path.resolve()) for path in plugins),
-            packages=tuple(packages),
-            code=code_digest(backbone),
-        )
-    return None
 
 
 def check_trainable(

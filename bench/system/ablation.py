@@ -15,7 +15,6 @@ OPTIMISATIONS = {
     "folding": "BatchNorm folded into the convolution before it (models/folding.py)",
     "lean_imports": "importing Keras without pandas, scikit-learn, matplotlib and GC",
     "concurrent_forward": "two batches of the frozen pass at once (training/features.py)",
-    "build_ahead": "building the network while the images are decoded (training/prepared.py)",
 }
 
 

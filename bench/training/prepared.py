@@ -1,7 +1,6 @@
 """Everything the trials of one backbone share before there are images: network, weights, head,
 compiled forward passes.
 
-A worker prepares it while its parent still decodes images, so that neither waits for the other.
 Nothing here reads an image or trains.
 """
 
@@ -24,7 +23,6 @@ from bench.models.fingerprint import code_digest, fingerprint
 from bench.models.network import Network, build_head
 from bench.protocol import Phase
 from bench.registry import BACKBONES
-from bench.system.ablation import enabled
 from bench.training.job import Blueprint
 from bench.types import Settings, WeightsUsed
 
@@ -50,14 +48,6 @@ class ForwardPassCache:
             self.compile_seconds += time.perf_counter() - start
             self._passes[key] = forward
         return self._passes[key]
-
-    def warm_up(self, targets: Sequence[str]) -> None:
-        """Compile the pass from the pixels and run it once on zeros: a framework completes a pass
-        only when it first runs, and there is time for that while images are decoded."""
-        forward = self.get(PIXELS, targets)
-        start = time.perf_counter()
-        forward(self._zeros(PIXELS))
-        self.compile_seconds += time.perf_counter() - start
 
     def _zeros(self, source: str) -> Array:
         dtype = "uint8" if source == PIXELS else "float32"
@@ -107,18 +97,6 @@ def build(blueprint: Blueprint) -> PreparedModel:
         passes=ForwardPassCache(network, backend),
         seconds=time.perf_counter() - start,
     )
-
-
-def build_ahead(blueprint: Blueprint) -> PreparedModel | None:
-    """Build before the images are there, and make the frozen pass ready to run, which new images
-    are sure to need; `None` where that is switched off."""
-    if not enabled("build_ahead"):
-        return None
-    prepared = build(blueprint)
-    frozen = sorted(set(prepared.cuts) - {PIXELS}, key=prepared.network.depth)
-    if blueprint.settings.cache and frozen:
-        prepared.passes.warm_up(frozen)
-    return prepared
 
 
 def _backend(blueprint: Blueprint) -> Backend:

@@ -32,18 +32,13 @@ from bench.training.events import Listener, RecordMade, StageProgress, stage_pro
 from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.phases import Phases
-from bench.training.prepared import PreparedModel, build
+from bench.training.prepared import build
 from bench.training.tuning import TuningResult, search
 from bench.types import SPLITS, Record, SplitName, Trial
 
 
-def run_trials(
-    job: Job, listener: Listener, imports: Imports, ahead: PreparedModel | None = None
-) -> None:
-    """Run the job's trials in order; each ends in a record, unless memory is short.
-
-    `ahead` is what was built before the job was there; used where it is what the job needs.
-    """
+def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
+    """Run the job's trials in order; each ends in a record, unless memory is short."""
     setup: _Setup | None = None
     with ExitStack() as stack:
         store = Store(Path(job.store), job.store_limit_bytes)
@@ -52,7 +47,7 @@ def run_trials(
             started = utc_now()
             try:
                 if setup is None:
-                    setup = _Setup(job, trial, listener, imports, ahead, store)
+                    setup = _Setup(job, trial, listener, imports, store)
                 record = setup.run(trial)
             except Exception as error:
                 traceback.print_exc()
@@ -80,16 +75,13 @@ class _Setup:
         trial: Trial,
         listener: Listener,
         imports: Imports,
-        ahead: PreparedModel | None,
         store: Store,
     ) -> None:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)
         self.settings = trial.settings
-        if ahead is None or ahead.blueprint != job.blueprint:
-            listener(StageProgress(trial, "building"))
-            ahead = build(job.blueprint)
-        self.prepared = ahead
+        listener(StageProgress(trial, "building"))
+        self.prepared = build(job.blueprint)
         self.imports = imports
         self.seconds = {"build": self.prepared.seconds}
         self.images: dict[SplitName, Entry] = {

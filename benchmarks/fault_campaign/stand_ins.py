@@ -56,7 +56,6 @@ def before_imports() -> None:
         "bench.training.trial": {"run_trials": run_trials},
         "bench.inference.measuring.stage": {"measure": measure},
         "bench.inference.measuring.memory": {"IsolatedProcesses": lambda count: None},
-        "bench.training.prepared": {"build_ahead": lambda blueprint: None},
     }
     for name, members in places.items():
         module = types.ModuleType(name)
@@ -75,7 +74,7 @@ def after_imports() -> None:
     figures.Picture.png = lambda self: picture.getvalue()  # type: ignore[method-assign]
 
 
-def run_trials(job: Job, listener: Listener, imports: Imports, ahead: None = None) -> None:
+def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
     """In the place of `bench.training.trial.run_trials`."""
     store = Store(Path(job.store), job.store_limit_bytes)
     try:

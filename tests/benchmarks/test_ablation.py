@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -16,7 +15,6 @@ from bench.models.folding import folded
 from bench.system.ablation import OPTIMISATIONS, VARIABLE, enabled, switched_off
 from bench.system.frameworks import gc_disabled, hidden_packages
 from bench.training import features
-from bench.training.prepared import build_ahead
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -54,12 +52,6 @@ def test_without_lean_imports_nothing_is_hidden_or_left_uncollected(
 
         assert gc.isenabled()
     assert colorsys.rgb_to_hsv(1, 0, 0) == (0, 1, 1)
-
-
-def test_without_building_ahead_there_is_nothing_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "build_ahead")
-    blueprint: Any = SimpleNamespace()
-    assert build_ahead(blueprint) is None
 
 
 @pytest.mark.parametrize(("value", "most"), [("", 2), ("concurrent_forward", 1)])

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 import pytest
 from plans import plan
@@ -29,14 +29,10 @@ def put(name, **content):
     sys.modules[name] = types.ModuleType(name)
     vars(sys.modules[name]).update(content)
 
-def run_trials(job, listener, imports, ahead):
-    listener(Note(f"read {ahead!r}"))
-
-def build_ahead(blueprint):
-    return sys.stdin.read()
+def run_trials(job, listener, imports):
+    listener(Note(f"read {sys.stdin.read()!r}"))
 
 put("bench.models.backends.base", current=None)
-put("bench.training.prepared", build_ahead=build_ahead)
 put("bench.training.trial", run_trials=run_trials)
 """
 SLOW = """
@@ -51,12 +47,11 @@ class Slow(importlib.abc.MetaPathFinder):
 del sys.modules["bench.training.trial"]
 sys.meta_path.insert(0, Slow())
 """
-SLOW_BUILD = """
-def build_ahead(blueprint):
-    print("building", file=sys.stderr, flush=True)
+SLOW_TRIAL = """
+def run_trials(job, listener, imports):
     time.sleep(60)
 
-sys.modules["bench.training.prepared"].build_ahead = build_ahead
+sys.modules["bench.training.trial"].run_trials = run_trials
 """
 FORKS = [[], ["--fork"]] if sys.platform == "linux" else [[]]
 
@@ -90,27 +85,28 @@ def _tell(process: subprocess.Popen[str], **order: object) -> None:
     print(to_json(order), file=process.stdin, flush=True)
 
 
-def _ends_with_its_parent(process: subprocess.Popen[str]) -> None:
+def _ends_with_its_parent(process: subprocess.Popen[str], output: IO[str] | None) -> None:
     assert process.stdin is not None
-    assert process.stderr is not None
-    assert process.stderr.readline()  # it has come so far
+    assert output is not None
+    assert output.readline()  # it has come so far
     closed = time.monotonic()
     process.stdin.close()  # as the kernel does for a parent that was killed
-    process.stderr.read()  # until what was forked has ended, too
+    output.read()  # until what was forked has ended, too
     assert time.monotonic() - closed < PATIENCE / 2
 
 
 @pytest.mark.parametrize("words", FORKS)
 def test_a_worker_whose_parent_dies_ends_while_it_loads(words: list[str]) -> None:
     with _worker(words, SLOW) as process:
-        _ends_with_its_parent(process)
+        _ends_with_its_parent(process, process.stderr)
 
 
 @pytest.mark.parametrize("words", FORKS)
-def test_a_worker_whose_parent_dies_ends_while_it_builds(words: list[str], tmp_path: Path) -> None:
-    with _worker(words, SLOW_BUILD) as process:
-        _tell(process, build=asdict(_job(tmp_path).blueprint))
-        _ends_with_its_parent(process)
+def test_a_worker_whose_parent_dies_ends_while_it_trains(words: list[str], tmp_path: Path) -> None:
+    write_job(tmp_path / "job.json", _job(tmp_path))
+    with _worker(words, SLOW_TRIAL) as process:
+        _tell(process, job=str(tmp_path / "job.json"), log=str(tmp_path / "log"))
+        _ends_with_its_parent(process, process.stdout)
 
 
 @pytest.mark.parametrize("words", FORKS)
@@ -120,7 +116,6 @@ def test_what_reads_standard_input_gets_none_of_the_orders(
     job = _job(tmp_path)
     write_job(tmp_path / "job.json", job)
     with _worker(words) as process:
-        _tell(process, build=asdict(job.blueprint))
         _tell(process, job=str(tmp_path / "job.json"), log=str(tmp_path / "log"))
         assert process.stdout is not None
         begun, told = (process.stdout.readline() for _ in range(2))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bench.errors import OutOfMemoryError, UsageError, WorkerDiedError
 from bench.registry import Registry, import_modules, lacking
 from bench.training.events import Ended, Event, Listener, RecordMade, StageProgress, Waiting, Work
-from bench.training.job import Blueprint, Job
+from bench.training.job import Job
 from bench.types import Settings
 
 
@@ -37,9 +37,6 @@ class Executor(ABC):
 
     def warm_up(self) -> None:  # noqa: B027  (nothing, unless an executor can)
         """Begin to load what the first job needs, while the parent still reads the data."""
-
-    def build_ahead(self, blueprint: Blueprint | None) -> None:  # noqa: B027
-        """Build this network, if any, for the first job, while images are still decoded."""
 
     def close(self) -> None:  # noqa: B027
         """End what still runs, for good."""

@@ -15,7 +15,7 @@ from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.files import temporary_sibling
 from bench.training.events import Listener
-from bench.training.job import Blueprint, Job, write_job
+from bench.training.job import Job, write_job
 from bench.types import Settings
 
 
@@ -55,10 +55,6 @@ class LocalProcess(Executor):
 
     def warm_up(self) -> None:
         self._warmed()
-
-    def build_ahead(self, blueprint: Blueprint | None) -> None:
-        if blueprint is not None:
-            self._warmed().build(blueprint)
 
     def close(self) -> None:
         """End a worker that was started and not needed, and those that are at work."""

@@ -23,7 +23,6 @@ from bench.system.files import to_json
 from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY
 from bench.system.memory import OUT_OF_MEMORY_TEXT
 from bench.training.events import Ended, Event, RecordMade, decode
-from bench.training.job import Blueprint
 from bench.types import Settings
 
 ENDING_SECONDS = 5.0
@@ -73,15 +72,10 @@ class WorkerProcess:
     def goes_on(self) -> bool:
         """Whether it will do another job, now that one is done.
 
-        Not where a process died before it read its job, as one may while it builds ahead: the order
-        is still in the pipe, and the next process would read it.
+        Not where a process died before it read its job: the order is still in the pipe, and the
+        next process would read it.
         """
         return self._begun and self._exit is not None and self._process.poll() is None
-
-    def build(self, blueprint: Blueprint) -> None:
-        """Have it build this network while it has no job."""
-        self.has_computed = True
-        self._order({"build": blueprint})
 
     def device_kind(self) -> str:
         """Return what its framework computes on, once that is loaded; "" where it died."""

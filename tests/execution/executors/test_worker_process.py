@@ -93,19 +93,19 @@ def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
     assert not worker.goes_on
 
 
-def test_what_has_built_a_network_measures_nothing(said: Path, tmp_path: Path) -> None:
+def test_what_has_computed_measures_nothing(said: Path, tmp_path: Path) -> None:
     """Memory is measured in processes that are forked before the framework has computed."""
     said.write_text("begun\nexit 0\n")
     p = plan("one")
     job = Job(p.trials, p.protocol, p.dataset, None, str(tmp_path / "r"), "cache", 10**9)
     with closing(LocalProcess(Settings(device="cpu"))) as executor:
-        executor.build_ahead(job.blueprint)
-        builder = executor._warmed().pid
+        executor._warmed().device_kind()
+        computed = executor._warmed().pid
         with pytest.raises(WorkerDiedError, match="exit code 0"):
             executor.run(replace(job, task="measure"), silent)
-        assert executor._warmed().pid != builder
+        assert executor._warmed().pid != computed
         with pytest.raises(ProcessLookupError):
-            os.kill(builder, 0)
+            os.kill(computed, 0)
 
 
 def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
