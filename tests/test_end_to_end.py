@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from user import User
 
 from bench.analysis.metrics.base import METRICS
-from bench.execution.executors.gpus import can_be_no_gpu
+from bench.execution.executors.devices import can_be_no_gpu
 from bench.storage.records import Run, read_records
 from bench.types import Record
 

@@ -35,7 +35,7 @@ MIN_DRAFT = 640
 
 # Raster formats only: Pillow also opens formats that start other programs or read other files (EPS,
 # WMF, ...), which a data set must not do.
-FORMATS = (
+READABLE = (
     *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA"),
     *("AVIF", "JPEG2000", "ICO", "PCX", "QOI"),
 )
@@ -95,7 +95,7 @@ def quiet_pillow() -> Iterator[None]:
 @cache
 def _formats() -> tuple[str, ...]:
     Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)  # AVIF: not in every Pillow
+    return tuple(name for name in READABLE if name in Image.OPEN)  # AVIF: not in every Pillow
 
 
 def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
@@ -177,7 +177,7 @@ TITLES = {"WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "PNM", "MPO": "JPEG"}
 def mismatched_format(id: str, data: bytes) -> str:
     """Return the real format of an image whose file extension is wrong; "" if it is right."""
     said = Image.registered_extensions().get(PurePosixPath(id).suffix.lower(), "")
-    if said not in FORMATS or said in UNCHECKED:
+    if said not in READABLE or said in UNCHECKED:
         return ""
     found = Image.open(io.BytesIO(data), formats=_formats()).format or said
     title = TITLES.get(found, found)

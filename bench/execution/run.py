@@ -1,16 +1,23 @@
-"""Carrying out a plan: what is missing is run, and what is there is kept.
+"""Carrying out a plan: what is missing is trained, then measured, and what is there is kept.
 
-The records are the only state.
+The records are the only state. Each trial ends in one, whatever its process does. Where memory was
+short, what is left of a job is run again in smaller steps, in a new process: each batch is taken in
+parts whose gradients are added up before the weights change, so the effective batch stays what it
+was. Where the measuring process dies, what was under way is recorded as failed, and the rest
+continues in a new one: a model that takes all memory in one runtime costs the others no figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
+from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.execution.executors import Executor
-from bench.execution.measure_trials import measure_trials
+from bench.execution.plan import Plan, PlannedBackbone
 from bench.execution.progress import Progress
 from bench.execution.recorder import RunRecorder
 from bench.execution.remaining import (
@@ -18,18 +25,25 @@ from bench.execution.remaining import (
     kept_records,
     largest_fraction,
     pending,
+    runtimes_of,
     undone,
     unmeasured,
 )
 from bench.execution.run_meta import RunInputs, check_same, describe
 from bench.execution.schedule import make_schedule
-from bench.execution.train_trials import train_trials
+from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
 from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
+from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run
+from bench.system.environment import environment, utc_now
 from bench.system.files import remove_stale
-from bench.training.events import Listener
-from bench.types import Record
+from bench.system.parallel import run_parallel
+from bench.training.events import Listener, RecordMade, RecordMeasured
+from bench.training.job import Job
+from bench.types import Record, RuntimeResult
+
+RETRIES = 3
 
 
 @contextmanager
@@ -84,3 +98,99 @@ def _delete_weights(folder: Path, recorder: RunRecorder) -> None:
         record = recorder.records[key]
         if record.session is not None or record.trial.fraction < largest:
             weights_path(folder, key).unlink(missing_ok=True)
+
+
+def train_trials(
+    inputs: RunInputs, missing: AbstractSet[str], executor: Executor, recorder: RunRecorder
+) -> None:
+    """Train the trials with these keys, those of a backbone in one job; as many jobs at once as
+    there are devices."""
+    found = [p for p in inputs.plan.planned if any(trial.key in missing for trial in p.trials)]
+    slots = min(executor.slots, len(found)) if len(found) > 1 else 1
+
+    def train(planned: PlannedBackbone) -> None:
+        parts, shortage, tried = 1, "", list[int]()
+        while todo := [t for t in planned.trials if t.key in missing - recorder.recorded]:
+            inputs.restore()
+            job = inputs.job(
+                todo, planned.weights, slots=slots, accumulation=parts, shortage=shortage
+            )
+            tried.append(job.step_images)
+            try:
+                executor.run(job, recorder)
+                reason = "the executor ended without a record of this trial."
+            except OutOfMemoryError as error:
+                more = _more_parts(job) if inputs.request.retry and len(tried) <= RETRIES else None
+                if more is not None:
+                    parts, shortage = more, str(error)
+                    recorder.note(
+                        f"{planned.backbone}: {error} Again with {job.batch_size // parts} images "
+                        f"a step, the gradients of {parts} steps added up."
+                    )
+                    continue
+                smaller = "--input-size" if tried[-1] == 1 else "--batch-size or --input-size"
+                reason = (
+                    f"{error} Tried with {', '.join(map(str, tried))} images a step; a smaller "
+                    f"{smaller} takes less."
+                )
+            except WorkerDiedError as error:
+                reason = str(error)
+            # The first without a record is the one that died; those after it never began.
+            for died in [trial for trial in todo if trial.key not in recorder.recorded][:1]:
+                at = utc_now()
+                record = Record(SCHEMA, died, "failed", reason, at, at, environment=environment())
+                recorder(RecordMade(record))
+            parts, shortage, tried = 1, "", []
+
+    run_parallel(train, found, slots, executor.close)
+
+
+def _more_parts(job: Job) -> int | None:
+    """Return the least number of equal parts that at least halves the step; none for one image."""
+    parts = range(2 * job.accumulation, job.batch_size + 1)
+    return next((n for n in parts if job.batch_size % n == 0), None)
+
+
+def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder) -> None:
+    """Measure all that was trained and is not measured in one job, so that models are timed in
+    turns; leave out runtimes that killed a process."""
+    plan = inputs.plan
+    todo = unmeasured(plan, inputs.folder, recorder.records)
+    died: dict[str, set[str]] = {trial.key: set() for trial in todo}
+    while todo:
+        inputs.restore()
+        runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
+        try:
+            executor.run(inputs.job(todo, task="measure", died=runtimes), recorder)
+            return
+        except WorkerDiedError as error:
+            recorder.note(f"Measuring ended early: {error}")
+            left = {key: _left(plan, recorder, key, died[key]) for key in died}
+            for key, names in _blamed(plan, recorder, left).items():
+                record = recorder.records[key]
+                failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in names]
+                results = with_results(record, failed)
+                recorder(RecordMeasured(replace(record, runtimes=results)))
+                died[key] |= set(names)
+            todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
+
+
+def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) -> list[str]:
+    return [name for name in runtimes_of(plan, recorder.records[key]) if name not in died]
+
+
+def _blamed(
+    plan: Plan, recorder: RunRecorder, left: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """Return the runtimes to blame, by trial: of one backbone, of all, or all that are left."""
+    key, stage = recorder.last_stage
+    runtime = stage.removeprefix(PREPARING).removeprefix(TIMING)
+    of_one = stage == BUILDING or stage.startswith(PREPARING)
+    blamed: dict[str, Sequence[str]] = {}
+    for other, names in left.items():
+        trial, one = recorder.records[other].trial, recorder.records.get(key)
+        same = one is not None and trial.backbone == one.trial.backbone
+        if same or not of_one:
+            hit = names if stage == BUILDING else [name for name in names if name == runtime]
+            blamed |= {other: hit} if hit else {}
+    return blamed or {other: names for other, names in left.items() if names}

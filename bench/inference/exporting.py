@@ -16,7 +16,7 @@ from bench.analysis.metrics.classification import answers
 from bench.data import pixels
 from bench.errors import BenchError, UsageError
 from bench.inference import model_card
-from bench.inference.export import FORMATS, About
+from bench.inference.export import EXPORT_FORMATS, About
 from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel
@@ -44,7 +44,7 @@ class Exported:
 
 def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store: Store) -> Exported:
     """Write a file, load it again, compare, and only then put it in place; replace nothing."""
-    chosen = FORMATS[format_name]
+    chosen = EXPORT_FORMATS[format_name]
     if text := lacking("export format", chosen):
         raise UsageError(text)
     backbone = model.record.trial.backbone

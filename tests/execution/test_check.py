@@ -19,8 +19,7 @@ from keras import layers, ops
 from bench.cli import main as cli
 from bench.errors import CheckError
 from bench.execution.check import CHECKS, run_checks
-from bench.execution.check.keras_applications import expected_preprocessing
-from bench.execution.check.preprocessing import check_rescaling
+from bench.execution.check.preprocessing import check_rescaling, expected_preprocessing
 from bench.execution.check.stages import check_stages
 from bench.execution.check.subject import Subject
 from bench.models.network import macs

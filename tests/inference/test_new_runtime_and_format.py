@@ -14,7 +14,7 @@ import pytest
 import trained_run as made
 
 from bench.cli.main import main
-from bench.inference.export import FORMATS
+from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.registry import BACKBONES, import_modules
 from bench.storage.records import load_run
@@ -76,7 +76,7 @@ FORMATS.add(Lacking())
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One file more in each of the two folders."""
-    before = RUNTIMES.snapshot(), FORMATS.snapshot()
+    before = RUNTIMES.snapshot(), EXPORT_FORMATS.snapshot()
     for package, text in (("runtimes", RUNTIME), ("export", FORMAT)):
         folder = tmp_path / package
         folder.mkdir()
@@ -85,7 +85,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(module, "__path__", [*module.__path__, str(folder)])
         import_modules(module.__name__)
     yield
-    for registry, items in zip((RUNTIMES, FORMATS), before, strict=True):
+    for registry, items in zip((RUNTIMES, EXPORT_FORMATS), before, strict=True):
         for name in set(registry.names) - set(items):
             registry.remove(name)
     for package in ("runtimes", "export"):

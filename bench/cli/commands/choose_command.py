@@ -12,7 +12,7 @@ from bench.cli.argument_types import positive_float, share
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_json, add_margin, add_results, add_run
 from bench.errors import Exit
-from bench.inference.export import FORMATS
+from bench.inference.export import EXPORT_FORMATS
 from bench.storage.arrays import artefact_folder, best_first, weights_path
 from bench.storage.run_folder import find_run
 from bench.system.command_line import called, typed
@@ -92,7 +92,7 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     file = artefact_folder(run.folder, judged.trial) / result.artefact
     if result.artefact and file.is_file():
         yield f"as a file: {file}"
-    elif runtime in FORMATS.names and kept and kept[0] == judged:
+    elif runtime in EXPORT_FORMATS.names and kept and kept[0] == judged:
         yield f"as a file: {typed([*words, runtime])}"
     elif result.artefact:
         yield f"The {runtime} file was not kept: `run` keeps it with --keep-artefacts."

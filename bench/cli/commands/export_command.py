@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cli.shared_options import add_cache, add_plugins, add_results, add_run
-from bench.inference.export import FORMATS
+from bench.inference.export import EXPORT_FORMATS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_cache(parser)
     parser.add_argument(
         "--format",
-        choices=FORMATS.names,
+        choices=EXPORT_FORMATS.names,
         default="keras",
-        help=f"{'; '.join(f'{one.name}: {one.help}' for one in FORMATS)} (keras)",
+        help=f"{'; '.join(f'{one.name}: {one.help}' for one in EXPORT_FORMATS)} (keras)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where to (the run's own folder `exported`)"

@@ -17,7 +17,7 @@ from bench.data.sources import SOURCES
 from bench.errors import Exit
 from bench.execution.executors import EXECUTORS
 from bench.execution.plan import choose_backbones
-from bench.inference.export import FORMATS
+from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.models import weights
 from bench.protocol import load_protocol, protocol_names
@@ -68,7 +68,7 @@ def _everything(backbones: Sequence[Backbone]) -> dict[str, list[dict[str, Any]]
         ],
         "protocols": [_protocol(name) for name in protocol_names()],
         "runtimes": _optional(RUNTIMES),
-        "export formats": _optional(FORMATS),
+        "export formats": _optional(EXPORT_FORMATS),
         "executors": _optional(EXECUTORS),
     }
 

@@ -90,7 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _declared(arguments: argparse.Namespace) -> Backbone:
     """Return the declaration: what is not given is as of the same network in the catalogue."""
-    from bench.execution.check.keras_applications import expected_preprocessing
+    from bench.execution.check.preprocessing import expected_preprocessing
     from bench.models.keras_applications import application, has_weights
     from bench.registry import BACKBONES, resolve
     from bench.types import Backbone

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import BenchError
-from bench.execution.check.declaration import check_build, check_declaration
-from bench.execution.check.deployment import check_save
+from bench.execution.check.build import check_build, check_declaration, check_save
 from bench.execution.check.preprocessing import check_preprocess, check_range, check_rescaling
 from bench.execution.check.stages import check_cuts, check_stages
 from bench.execution.check.subject import Subject, cause

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow
-from bench.execution.executors.cores import reserve
-from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
+from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.files import temporary_sibling
 from bench.training.events import Listener

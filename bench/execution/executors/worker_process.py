@@ -11,25 +11,84 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
-from bench.execution.executors.watch import Watch
 from bench.system.environment import available_cores
 from bench.system.files import to_json
 from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY
+from bench.system.locks import Pulse
 from bench.system.memory import OUT_OF_MEMORY_TEXT
 from bench.training.events import Ended, Event, RecordMade, decode
 from bench.types import Settings
 
+STEP_SECONDS = 1.0
+LOOK_SECONDS = 30.0  # without an event, after which the process's activity is looked at
 ENDING_SECONDS = 5.0
 LAST_WORDS_BYTES = 4096
 # TensorFlow's, OpenMP's and those of XLA on the processor, which is JAX there.
 FRAMEWORKS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "NPROC")
 THREADS = (*FRAMEWORKS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Watch:
+    """Watches one process while it does a job; `reason` says why it was ended, if it was.
+
+    Seconds in which this process did not run itself, stopped with Ctrl-Z or asleep with the
+    machine, do not count.
+    """
+
+    def __init__(self, pid: int, kill: Callable[[], None], limit: float | None = None) -> None:
+        """`limit`: the seconds that a trial may take, if they are limited."""
+        self.reason = ""
+        self._pulse, self._kill, self._limit = Pulse(pid), kill, limit
+        self._spent = 0.0  # on this trial
+        self._silent = 0.0  # since the last event
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def event(self, *, record: bool) -> None:
+        """Note that the process has sent an event; with a record it begins the next trial."""
+        self._silent = 0.0
+        self._pulse.reset()
+        if record:
+            self._spent = 0.0
+
+    def _watch(self) -> None:
+        looked = time.monotonic()
+        while not self._over.wait(STEP_SECONDS):
+            now = time.monotonic()
+            passed, looked = min(now - looked, 2 * STEP_SECONDS), now
+            self._spent += passed
+            self._silent += passed
+            if self._silent >= LOOK_SECONDS:
+                self._silent = 0.0
+                self._pulse.look()
+            if self._limit is not None and self._spent > self._limit:
+                self.reason = (
+                    f"the trial was ended: it took longer than {self._limit:g} s (--trial-timeout)"
+                )
+            elif self._pulse.is_idle:
+                minutes = self._pulse.idle_seconds / 60
+                self.reason = (
+                    f"the trial's process was ended: it was stopped, or waited for something "
+                    f"that did not come, and used no processor time for {minutes:.0f} min"
+                )
+            if self.reason:
+                self._kill()
+                return
 
 
 class WorkerProcess:

@@ -56,7 +56,7 @@ class Format(ABC):
         """Read that file, knowing nothing of the model it came from."""
 
 
-FORMATS: Registry[Format] = Registry("export format", listed_by="`list`")
+EXPORT_FORMATS: Registry[Format] = Registry("export format", listed_by="`list`")
 
 
 import_modules(__name__)

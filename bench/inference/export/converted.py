@@ -8,7 +8,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from bench.inference.export import FORMATS, MEMBER, About, Format
+from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
 from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 from bench.system.environment import available_cores
 
@@ -67,5 +67,5 @@ def _source(folder: Path, model: Any) -> ModelSource:
     return ModelSource(model=model, images=nothing, folder=folder, threads=available_cores())
 
 
-FORMATS.add(_LiteRT(RUNTIMES["litert"]))
-FORMATS.add(_Onnx(RUNTIMES["onnx"]))
+EXPORT_FORMATS.add(_LiteRT(RUNTIMES["litert"]))
+EXPORT_FORMATS.add(_Onnx(RUNTIMES["onnx"]))

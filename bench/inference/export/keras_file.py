@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.inference.export import FORMATS, MEMBER, About, Format
+from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
 from bench.inference.runtimes import Call
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class _H5(_KerasFormat):
         return path
 
 
-FORMATS.add(_Keras())
-FORMATS.add(_H5())
+EXPORT_FORMATS.add(_Keras())
+EXPORT_FORMATS.add(_H5())
 
 
 def with_preprocessing_layers(model: Any) -> Any:

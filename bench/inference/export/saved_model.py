@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.inference.export import FORMATS, MEMBER, About, Format
+from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
 from bench.inference.runtimes import Call, needs_backend
 from bench.system.files import write_atomic
 
@@ -46,4 +46,4 @@ class _SavedModel(Format):
         return call
 
 
-FORMATS.add(_SavedModel())
+EXPORT_FORMATS.add(_SavedModel())

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.executors import cores as cores_file
-from bench.execution.executors import gpus
-from bench.execution.executors.cores import reserve
-from bench.execution.executors.gpus import can_be_no_gpu, visible_gpus
+from bench.execution.executors import devices
+from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.environment import available_cores
@@ -70,7 +68,7 @@ def test_forks_where_no_framework_can_find_a_gpu(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     device = tmp_path / "nvidiactl"
-    monkeypatch.setattr(gpus, "DRIVERS", (str(device),))
+    monkeypatch.setattr(devices, "DRIVERS", (str(device),))
     assert can_be_no_gpu()
     device.touch()
     assert not can_be_no_gpu()
@@ -95,7 +93,7 @@ def test_more_threads_than_cores_are_refused() -> None:
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process may use four cores: 0 and 2 are the second threads of 1 and 3."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(cores_file, "_place_on_its_core", lambda core: 1 - core % 2)
+    monkeypatch.setattr(devices, "_place_on_its_core", lambda core: 1 - core % 2)
 
 
 @pytest.mark.usefixtures("four_cores")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.execution.executors import watch
-from bench.execution.executors.watch import Watch
+from bench.execution.executors import worker_process
+from bench.execution.executors.worker_process import Watch
 from bench.system import locks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
@@ -24,8 +24,8 @@ PATIENCE = 20.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "STEP_SECONDS", 0.02)
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(worker_process, "STEP_SECONDS", 0.02)
+    monkeypatch.setattr(worker_process, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(locks, "IDLE_SECONDS", IDLE_SECONDS)
 
 

@@ -12,7 +12,7 @@ import pytest
 from plans import REQUEST, execute, plan, silent
 
 from bench.errors import WorkerDiedError
-from bench.execution.executors import watch
+from bench.execution.executors import worker_process
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.execution.run_meta import RunInputs
@@ -111,7 +111,7 @@ def test_what_has_computed_measures_nothing(said: Path, tmp_path: Path) -> None:
 def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
     said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "STEP_SECONDS", 0.02)
+    monkeypatch.setattr(worker_process, "STEP_SECONDS", 0.02)
     said.write_text("begun\n")
     store = Store(tmp_path / "cache")
     with closing(LocalProcess(Settings(), 0.2)) as executor:
