@@ -45,7 +45,7 @@ RUNTIMES.add(Quantum())
 FORMAT = """
 import shutil
 
-from bench.inference.export import FORMATS, Format
+from bench.inference.export import EXPORT_FORMATS, Format
 
 
 class Zipped(Format):
@@ -54,12 +54,12 @@ class Zipped(Format):
     suffix = ".zipped"
 
     def write(self, model, folder, about):
-        made = FORMATS["keras"].write(model, folder, about)
+        made = EXPORT_FORMATS["keras"].write(model, folder, about)
         return made.rename(folder / "model.zipped")
 
     def load(self, path):
         copy = shutil.copy(path, path.with_name("copy.keras"))
-        return FORMATS["keras"].load(copy)
+        return EXPORT_FORMATS["keras"].load(copy)
 
 
 class Lacking(Zipped):
@@ -68,8 +68,8 @@ class Lacking(Zipped):
     install = "backbone-bench[lacking]"
 
 
-FORMATS.add(Zipped())
-FORMATS.add(Lacking())
+EXPORT_FORMATS.add(Zipped())
+EXPORT_FORMATS.add(Lacking())
 """
 
 

@@ -182,7 +182,7 @@ def test_what_a_converter_trips_over_is_told_in_short(
         def load(self, path: Path) -> Call:
             raise AssertionError
 
-    monkeypatch.setattr("bench.inference.exporting.FORMATS", {"broken": Broken()})
+    monkeypatch.setattr("bench.inference.exporting.EXPORT_FORMATS", {"broken": Broken()})
     with pytest.raises(BenchError, match="tiny cannot be exported as broken: TypeError") as error:
         exported(run, model, "broken", tmp_path)
     assert len(str(error.value)) < 400
