@@ -79,6 +79,38 @@ class NotComparable:
 
 
 @dataclass(frozen=True)
+class ChangedAnswer:
+    """A test image that the two runs call differently."""
+
+    id: str
+    place: int  # in the test split of the second run
+    earlier: int  # its place in that of the first
+    true: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class ChangedAnswers:
+    """The images that one backbone calls differently; what is wrong now comes first."""
+
+    label: str
+    images: tuple[ChangedAnswer, ...]
+
+    @property
+    def right(self) -> int:
+        return sum(image.after == image.true for image in self.images)
+
+    @property
+    def wrong(self) -> int:
+        return sum(image.before == image.true for image in self.images)
+
+    @property
+    def other(self) -> int:
+        return len(self.images) - self.right - self.wrong
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The result of comparing two runs."""
 
@@ -89,6 +121,8 @@ class Comparison:
     changes: tuple[Change, ...]
     refused: tuple[NotComparable, ...]
     lost: tuple[str, ...]  # finished before, and not after
+    classes: tuple[str, ...] = ()
+    answers: tuple[ChangedAnswers, ...] = ()  # of what is compared in accuracy
 
 
 def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -> Comparison:
@@ -96,6 +130,7 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
     common = in_common(before.run.dataset, after.run.dataset)
     machine = machine_difference(before, after)
     changes: list[Change] = []
+    answers: list[ChangedAnswers] = []
     refused: list[NotComparable] = []
     rows = {row["label"]: row for _, row in after.backbones.iterrows()}
     lost = []
@@ -118,6 +153,8 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
                 changes.append(found)
             else:
                 reasons.setdefault(found, []).append(figure)
+        if "accuracy" in {change.figure for change in changes if change.label == label}:
+            answers.append(pair.changed_answers())
         refused += [NotComparable(label, tuple(of), reason) for reason, of in reasons.items()]
     for label, row in rows.items():
         refused.append(NotComparable(label, (), _absent(before, row)))
@@ -129,6 +166,8 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
         changes=tuple(changes),
         refused=tuple(refused),
         lost=tuple(lost),
+        classes=after.run.dataset.classes,
+        answers=tuple(answers),
     )
 
 
@@ -180,6 +219,17 @@ class _Side:
                 of_true = probabilities[np.arange(len(labels)), labels]
                 rows.append(-np.log(np.clip(of_true, np.finfo(np.float64).eps, 1)))
         return np.stack(rows)
+
+    def called(self, images: Sequence[int]) -> NDArray[np.int64]:
+        """Return the class of each of these test images with the highest mean probability over the
+        seeds."""
+        probabilities = []
+        for record in self.records:
+            found = answers(self._evidence(record), "test")
+            assert found is not None  # or the accuracy would be missing
+            probabilities.append(found[1][list(images)])
+        found_class: NDArray[np.int64] = np.mean(probabilities, axis=0).argmax(axis=1)
+        return found_class
 
     def timed(self) -> Timed | None:
         """Return the one-image queries and calibration work of the process; seeds share them."""
@@ -257,6 +307,19 @@ class _Pair:
             low, high = mean_change(apart)
         means = float(old.mean()), float(new.mean())
         return Change(self.label, figure, *means, float(low), float(high))
+
+    def changed_answers(self) -> ChangedAnswers:
+        """Return the shared test images that the two runs call differently."""
+        old, new = self.before.called(self.common.before), self.after.called(self.common.after)
+        split = self.after.findings.run.dataset.splits["test"]
+        found = []
+        for at in np.flatnonzero(old != new):
+            place = self.common.after[at]
+            true, before, after = split.labels[place], int(old[at]), int(new[at])
+            earlier = self.common.before[at]
+            found.append(ChangedAnswer(split.ids[place], place, earlier, true, before, after))
+        found.sort(key=lambda image: image.before != image.true)
+        return ChangedAnswers(self.label, tuple(found))
 
     def _latency_interval(self) -> tuple[float | None, float | None]:
         old, new = self.before.timed(), self.after.timed()

@@ -34,18 +34,30 @@ MAX_NAME = 40
 MAX_TEXT = 400
 MAX_SENTENCE = 2000
 GAP = 2
+UNLIMITED = 100_000  # for what must be whole where no terminal says its width
 STYLES = {"chosen": "bold", "muted": "dim", "failed": "red"}
 
 
 def show(sections: Iterable[Section], console: Console) -> None:
-    """Print the blocks of sections, a line between two sections."""
+    """Print sections, a line between two of them; what is brief, and the first, has no title."""
     for number, section in enumerate(sections):
         if number:
             console.print()
+        if number and not section.brief:
+            console.print(Text(section.title, style="bold underline"))
+            if section.about:
+                console.print(Text(section.about, style="dim"))
         for block in section.blocks:
+            if not section.brief and (title := _title(block)) not in ("", section.title):
+                console.print(Text(f"\n{title}", style="bold"))
             for part in _parts(block, console.width):
                 # A command is copied: the terminal wraps it better than a line break would.
                 console.print(part, soft_wrap=isinstance(block, Commands))
+
+
+def _title(block: Block) -> str:
+    """Return the title of a block that is printed, if it has one."""
+    return block.title if isinstance(block, Table | Notes) and not block.folded else ""
 
 
 def _parts(block: Block, width: int) -> Iterator[RenderableType]:
@@ -54,8 +66,8 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
             yield Text(_plain(block.sentence, MAX_SENTENCE), style="bold")
             if block.certainty:
                 yield Text(_plain(block.certainty, MAX_SENTENCE), style="dim")
-            yield ""
         case Facts():
+            yield ""
             lines = rich.Table.grid(padding=(0, GAP))
             lines.add_column(style="bold", no_wrap=True)
             lines.add_column(overflow="fold")
@@ -74,8 +86,6 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
 
 
 def _notes(block: Notes) -> Iterator[Text]:
-    if block.title:
-        yield Text(block.title, style="bold")
     for who, what in block.items:
         mark = ("! ", "bold yellow") if block.warning else "- "
         yield Text.assemble(mark, f"{_plain(who)}: " if who else "", _plain(what))

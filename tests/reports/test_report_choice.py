@@ -16,7 +16,8 @@ from bench.analysis.choice import Choice, Limits, choose
 from bench.analysis.statistics import wilson
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
-from bench.reports.choice_text import lines
+from bench.reports.blocks import Notes, Statement, Table
+from bench.reports.choice import section
 from bench.storage.arrays import artefact_folder, weights_path, write_arrays
 from bench.storage.records import load_run, read_records
 from bench.types import RuntimeResult
@@ -59,6 +60,12 @@ def chosen(folder: Path, margin: float = 1.0, **limits: float | str) -> Choice:
     return choose(report.read(folder, margin=margin), Limits(**limits))  # type: ignore[arg-type]
 
 
+def said(choice: Choice) -> Statement:
+    statement = section(choice, "r").blocks[0]
+    assert isinstance(statement, Statement)
+    return statement
+
+
 def reasons(choice: Choice) -> dict[str, list[str]]:
     return {c.backbone: [r.reason for r in c.refusals] for c in choice.refused}
 
@@ -76,7 +83,7 @@ def test_of_what_is_shown_to_be_within_the_margin_the_quickest_is_taken(folder: 
         ("blunt", "worse"),
         ("fast", "worse"),
     ]
-    assert list(lines(choice, "r"))[1] == (
+    assert said(choice).certainty == (
         "Of all ranked backbones, sharp is the most accurate; this one is shown to be within 2 "
         "points of it, and is the cheapest that is (by p50 latency)."
     )
@@ -122,19 +129,32 @@ def test_what_one_more_millisecond_would_buy(folder: Path) -> None:
 
 
 def test_in_words(folder: Path) -> None:
-    text = list(lines(chosen(folder, max_latency_ms=12), "r"))
-    assert text[0] == (
-        "[bold]Take blunt[/bold]: 90.00% accuracy (86.7–92.6%), 10.0 ms median latency, 10.0 MB."
+    choice = chosen(folder, max_latency_ms=12)
+    assert said(choice) == Statement(
+        "Take blunt: 90.00% accuracy (86.7–92.6%), 10.0 ms median latency, 10.0 MB.",
+        "Of those with at most 12.0 ms, it is the most accurate; no cheaper one is shown to be "
+        "within 1 point of it.",
     )
-    assert (
-        text[1]
-        == "Of those with at most 12.0 ms, it is the most accurate; no cheaper one is shown to be "
-        "within 1 point of it."
+    last = section(choice, "r").blocks[-1]
+    assert isinstance(last, Notes)
+    assert last.items == (
+        (
+            "",
+            "8.00 ms more (20.0 ms): keen, 98.50% accuracy (96.8–99.3%), 20.0 ms median latency, "
+            "20.0 MB; +8.50 points (+5.69 to +11.22) against the pick",
+        ),
     )
-    assert text[-1] == (
-        "  8.00 ms more (20.0 ms): keen, 98.50% accuracy (96.8–99.3%), 20.0 ms median latency, "
-        "20.0 MB; +8.50 points (+5.69 to +11.22) against the pick"
-    )
+
+
+@pytest.mark.slow
+def test_runners_up_are_a_table(folder: Path) -> None:
+    choice = chosen(folder, margin=2.0)
+    (table,) = (b for b in section(choice, "r").blocks if isinstance(b, Table))
+    titles = [column.title for column in table.columns]
+    assert titles[1:4] == ["Accuracy", "Median latency", "Size"]  # no runtime was named
+    sharp = dict(zip(titles, table.texts[0], strict=True))
+    assert (sharp["Backbone"], sharp["Against the pick"]) == ("sharp", "+0.50")
+    assert sharp["Significance"] == "no significant difference"
 
 
 def converted(folder: Path, right: dict[str, int], *, runtime: str = "small_int8") -> Path:
@@ -179,12 +199,12 @@ def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path
         "its accuracy on small_int8 is not known: its own answers to the test images are "
         "not stored, or not usable"
     ]
-    text = list(lines(choice, "r"))
-    assert text[0] == (
-        "[bold]Take blunt[/bold]: 90.00% accuracy (86.7–92.6%), 90.00% in Keras, 3.00 ms median "
-        "latency, 7.00 MB."
+    statement = said(choice)
+    assert statement.sentence == (
+        "Take blunt: 90.00% accuracy (86.7–92.6%), 90.00% in Keras, 3.00 ms median latency, "
+        "7.00 MB."
     )
-    assert text[2].startswith("All figures are those of small_int8, with one trained model")
+    assert "All figures are those of small_int8, with one trained model" in statement.certainty
     assert chosen(folder, runtime="small_int8", min_accuracy=0.95).pick is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from synthetic import Net, answers, judged, make_run, write_records
+from test_html_report import data_of
 
 from bench.analysis.comparison import Change, Comparison, compare
 from bench.analysis.findings import find
 from bench.analysis.rules import hold, parse_rule
 from bench.cli.main import main
+from bench.data import thumbnails
 from bench.errors import UnknownNameError, UsageError
-from bench.reports.comparison_text import lines
+from bench.reports import terminal
+from bench.reports.blocks import Statement, Table
+from bench.reports.comparison import sections
 from bench.storage.arrays import write_arrays
 from bench.storage.records import load_run, read_records
 from bench.system.files import to_json
@@ -58,6 +64,13 @@ def edit_dataset(folder: Path, **splits: Any) -> None:
     path.write_text(to_json(raw))
 
 
+def lines(found: Comparison) -> list[str]:
+    """Return what the command prints."""
+    out = io.StringIO()
+    terminal.show(sections(found), Console(file=out, width=terminal.UNLIMITED))
+    return out.getvalue().splitlines()
+
+
 def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     found = compared(made(tmp_path / "a", wrong=4), made(tmp_path / "b", wrong=14, latency=0.012))
     accuracy = change(found, "accuracy")
@@ -74,6 +87,48 @@ def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     assert (latency.before, latency.after) == (pytest.approx(10), pytest.approx(12))
     assert (latency.low, latency.high) == (pytest.approx(2), pytest.approx(2))
     assert (found.images, found.refused, found.differing) == (100, (), ())
+
+
+def test_the_images_whose_answer_changed_are_named(tmp_path: Path) -> None:
+    # Wrong before are the images 0 to 3, now 2 to 4 and by their order in the arrays.
+    before, after = made(tmp_path / "a", 4), made(tmp_path / "b", 0)
+    (record,) = read_records(after)
+    arrays = judged(answers(range(2, 5), 100), latency_keras_b1=np.full(64, 0.01))
+    write_arrays(after, record.trial.key, arrays)
+    found = compared(before, after)
+    (one,) = found.answers
+    assert (one.label, one.right, one.wrong, one.other) == ("net", 2, 1, 0)
+    assert [(i.id, i.true, i.before, i.after) for i in one.images] == [
+        ("test/00004.png", 0, 0, 1),
+        ("test/00000.png", 0, 1, 0),
+        ("test/00001.png", 1, 0, 1),
+    ]
+    head, _, changed = sections(found)
+    (statement,) = head.blocks
+    assert statement == Statement(
+        "a → b, on 100 test images that both have", "Nothing changed beyond chance."
+    )
+    table = changed.blocks[0]
+    assert isinstance(table, Table)
+    assert table.texts == [["net", "2", "1", "0"]]
+
+
+def test_the_comparison_as_a_page_and_as_markdown(tmp_path: Path) -> None:
+    folders = [made(tmp_path / name, wrong) for name, wrong in (("a", 4), ("b", 14))]
+    (folders[0] / thumbnails.FOLDER).mkdir()
+    (folders[0] / thumbnails.FOLDER / "00007.jpg").write_bytes(b"a picture")
+    page, text = tmp_path / "c.html", tmp_path / "c.md"
+    words = ["compare", "a", "b", "--results", str(tmp_path)]
+    assert main([*words, "--html", str(page), "--markdown", str(text)]) == 0
+    written = text.read_text(encoding="utf-8")
+    assert written.startswith("# a → b\n\n**a → b, on 100 test images that both have**")
+    assert "| net        | test/00007.png |" in written
+    content = page.read_text(encoding="utf-8")
+    data = data_of(content)
+    assert data["contents"] == ["overview", "changes", "answers"]
+    row = data["sections"]["changes"]["blocks"][0]["rows"][0]
+    assert [cell["text"] for cell in row][1:5] == ["accuracy", "96.00%", "86.00%", "-10.00 points"]
+    assert '"7":"data:image/jpeg;base64,' in content
 
 
 def test_two_images_more_may_be_chance(tmp_path: Path) -> None:
@@ -343,7 +398,7 @@ def test_a_slower_machine_may_explain_a_longer_latency(tmp_path: Path) -> None:
     assert (latency.low, latency.high) == (pytest.approx(-0.4), pytest.approx(2.0))
     assert "may be chance" in next(line for line in lines(found) if "latency" in line)
     found = compared(before, made(tmp_path / "c", 4, 0.012))
-    assert "likely worse" in next(line for line in lines(found) if "latency" in line)
+    assert "likely worse" in "\n".join(lines(found))
 
 
 def test_without_calibration_a_latency_is_neither_better_nor_worse(tmp_path: Path) -> None:

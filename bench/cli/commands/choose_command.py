@@ -50,7 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
     ranked at all."""
     from bench import reports as report
     from bench.analysis.choice import Limits, choose
-    from bench.reports import choice_text
+    from bench.reports import terminal
+    from bench.reports.choice import section
 
     findings = report.read(find_run(arguments.results, arguments.run), margin=arguments.margin)
     limits = Limits(
@@ -63,8 +64,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(choice)
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        choice_text.show(choice, findings, console)
+        console = Console(highlight=False, soft_wrap=True, width=terminal.UNLIMITED)
+        terminal.show([section(choice, findings.run.name)], console)
         for line in _next_steps(findings, choice):
             console.print(line, markup=False)
     if choice.pick is not None:

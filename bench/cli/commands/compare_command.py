@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from bench.cli.json_lines import write
 from bench.cli.shared_options import add_json, add_results, add_run
 from bench.errors import Exit, UsageError
 from bench.storage.run_folder import find_run
+from bench.system.files import write_atomic
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="name what no rule can judge (missing, failed, not comparable), but let it pass",
     )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write it as Markdown")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write it as a page, with the test images whose answer changed",
+    )
     add_json(parser)
 
 
@@ -41,7 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.analysis.findings import find
     from bench.analysis.metrics.base import METRICS
     from bench.analysis.rules import hold, parse_rule
-    from bench.reports.comparison_text import change_text, show
+    from bench.reports import terminal
+    from bench.reports.comparison import change_text, pictures, sections
     from bench.storage.records import load_run
 
     rules = [parse_rule(text, METRICS.names) for text in arguments.fail_if]
@@ -64,7 +74,17 @@ def main(arguments: argparse.Namespace) -> int:
         about_rules = {"broken_rules": broken, "not_judged": missing}
         write(asdict(found) | about_rules)
     else:
-        show(found, Console(highlight=False))
+        terminal.show(sections(found), Console(highlight=False, width=terminal.UNLIMITED))
+    if arguments.markdown is not None:
+        from bench.reports import markdown
+
+        write_atomic(arguments.markdown, markdown.text(sections(found)))
+    if arguments.html is not None:
+        from bench.reports import html
+
+        shown, images = sections(found), pictures(found, *folders)
+        footer = "Rendered from the records of the two runs."
+        write_atomic(arguments.html, html.page_of(shown[0].title, shown, images, footer))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     allowed = arguments.allow_missing
     for line in broken:

@@ -10,7 +10,7 @@ index       the runs of a results folder
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.analysis.escape import one_line
@@ -20,6 +20,7 @@ from bench.reports.blocks import Image, Section, Table
 from bench.reports.html.answers import answers
 from bench.reports.html.blocks import section_data
 from bench.reports.html.document import document
+from bench.reports.html.values import Json
 
 STYLES = ("base.css", "report.css")
 SCRIPTS = (
@@ -27,37 +28,48 @@ SCRIPTS = (
     *("sheet.js", "blocks.js", "confusion.js", "report.js"),
 )
 MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show
+OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
 
 def page(findings: Findings, shown: Sequence[tuple[float, Section]]) -> str:
     """Return the whole `report.html` of these sections, with their places."""
-    drawn = {s.name: section_data(s) for _, s in shown if s.about or s.blocks}
-    data = {"sections": drawn, "contents": list(drawn)}
+    folder, drawn = findings.run.folder, [section for _, section in shown]
+    pictures = _pictures(folder, drawn)
+    return page_of(findings.run.name, drawn, pictures, OF_RUN, answers(findings))
+
+
+def page_of(
+    title: str,
+    shown: Sequence[Section],
+    pictures: Mapping[str, bytes],
+    footer: str,
+    images: Json | None = None,
+) -> str:
+    """Return a page of sections, the first of which is its head; `pictures` are JPEG files, by
+    place in the test split or by path, `images` those of the cells of confusion matrices."""
+    drawn = {s.name: section_data(s) for s in shown if s.about or s.blocks}
+    embedded = {
+        name: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
+        for name, jpeg in pictures.items()
+    }
     return document(
-        f"{one_line(findings.run.name)} – backbone-bench",
-        data,
-        {
-            "answers": answers(findings),
-            "pictures": _pictures(findings.run.folder, (section for _, section in shown)),
-        },
+        f"{one_line(title)} – backbone-bench",
+        {"sections": drawn, "contents": list(drawn), "footer": footer},
+        {"answers": images, "pictures": embedded},
         styles=STYLES,
         scripts=SCRIPTS,
     )
 
 
-def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, str]:
+def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
     """Return the pictures that the run kept of its test images, by place in the split, and those
     in tables by path, as far as there is room."""
-    found = {str(place): _embedded(jpeg) for place, jpeg in thumbnails.read(folder).items()}
+    found = {str(place): jpeg for place, jpeg in thumbnails.read(folder).items()}
     room = MAX_PICTURES
     tables = (b for section in shown for b in section.blocks if isinstance(b, Table))
     for value in (value for table in tables for row in table.rows for value in row):
         if isinstance(value, Image) and (file := folder / value.path).is_file():
             room -= file.stat().st_size
             if room >= 0:
-                found[value.path] = _embedded(file.read_bytes())
+                found[value.path] = file.read_bytes()
     return found
-
-
-def _embedded(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"

@@ -10,5 +10,4 @@ document.body.prepend(
   element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
     element("section", { id: name, "aria-labelledby": `title-${name}` },
       element("h2", { id: `title-${name}` }, title), draw()))),
-  element("footer", { class: "column soft small" },
-    "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."));
+  element("footer", { class: "column soft small" }, DATA.footer));

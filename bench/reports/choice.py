@@ -1,0 +1,137 @@
+"""The result of `choose` as a section: the pick, the others, what a higher limit would allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.analysis import format as fmt
+from bench.analysis.choice import Candidate, Choice, Limits, Purchase
+from bench.analysis.runtimes import Lead
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Estimate,
+    Notes,
+    Range,
+    Section,
+    Statement,
+    Table,
+    Value,
+    notes,
+)
+
+RUNNERS_UP = (
+    Column("Backbone"),
+    Column("Accuracy", fmt.percent),
+    Column("in Keras", fmt.percent),
+    Column("Median latency", fmt.milliseconds),
+    Column("Size", fmt.megabytes),
+    Column("Against the pick", fmt.signed_points, unit="points"),
+    Column("95% interval", fmt.signed_points, unit="points"),
+    Column("Significance"),
+)
+
+
+def section(choice: Choice, run: str) -> Section:
+    """Return the pick, runners-up, refused with reasons, and what higher limits would allow."""
+    return Section("choice", f"Choice from {run}", "", [*_blocks(choice, run)])
+
+
+def _blocks(choice: Choice, run: str) -> Iterator[Block]:
+    if choice.pick is None:
+        limits = _limits(choice.limits) or "the limits"
+        yield Statement(f"No backbone of {run} is within {limits}.")
+    else:
+        yield Statement(f"Take {choice.pick.label}: {_figures(choice.pick)}.", _why(choice))
+    if choice.runners_up:
+        rows = [_row(other) for other in choice.runners_up]
+        known = [i for i in range(len(RUNNERS_UP)) if any(row[i] is not None for row in rows)]
+        yield Table("Runners-up", RUNNERS_UP, tuple(rows)).only(known)
+    if choice.refused:
+        reasons = ((c.label, "; ".join(r.reason for r in c.refusals)) for c in choice.refused)
+        yield Notes(tuple(reasons), "Refused")
+    if choice.limits.max_latency_ms is not None or choice.limits.max_mb is not None:
+        nothing = ["Raising one limit alone allows nothing more accurate."]
+        bought = [_purchase(purchase) for purchase in choice.purchases]
+        yield notes(bought or nothing, "What a higher limit would allow")
+
+
+def _row(candidate: Candidate) -> tuple[Value, ...]:
+    lead, accuracy = candidate.lead, candidate.accuracy
+    return (
+        candidate.label,
+        None if accuracy is None else Estimate(accuracy, candidate.low, candidate.high),
+        candidate.keras_accuracy,
+        candidate.latency_ms,
+        candidate.size_mb,
+        None if lead is None else lead.value,
+        None if lead is None else Range(lead.low, lead.high),
+        None if lead is None else "" if not lead.may_be_chance else "no significant difference",
+    )
+
+
+def _why(choice: Choice) -> str:
+    assert choice.pick is not None  # the reason is that of a pick
+    parts = [_reason(choice, choice.pick)]
+    if choice.pick.seed is not None:
+        parts.append(
+            f"All figures are those of {choice.limits.runtime}, with one trained model of each "
+            f"backbone (here of seed {choice.pick.seed})."
+        )
+    return " ".join(parts)
+
+
+def _reason(choice: Choice, pick: Candidate) -> str:
+    asked, margin = _limits(choice.limits), fmt.points(choice.margin)
+    among = f"Of those with {asked}" if asked else "Of all ranked backbones"
+    if not choice.runners_up:
+        return f"{among}, it is the only one."
+    if pick.place == "within":
+        best = next(other for other in choice.runners_up if other.place == "best")
+        return (
+            f"{among}, {best.label} is the most accurate; this one is shown to be within "
+            f"{margin} of it, and is the cheapest that is (by {choice.cheapest_by})."
+        )
+    return f"{among}, it is the most accurate; no cheaper one is shown to be within {margin} of it."
+
+
+def _limits(limits: Limits) -> str:
+    parts = []
+    if limits.max_latency_ms is not None:
+        parts.append(f"at most {fmt.milliseconds(limits.max_latency_ms)}")
+    if limits.max_mb is not None:
+        parts.append(f"at most {fmt.megabytes(limits.max_mb)}")
+    if limits.min_accuracy is not None:
+        parts.append(f"at least {fmt.percent(limits.min_accuracy)} accuracy")
+    if limits.runtime is not None:
+        parts.append(f"{limits.runtime} to run on")
+    return ", ".join(parts)
+
+
+def _figures(candidate: Candidate) -> str:
+    parts = []
+    if candidate.accuracy is not None and candidate.low is not None and candidate.high is not None:
+        interval = fmt.interval(candidate.low, candidate.high)
+        parts.append(f"{fmt.percent(candidate.accuracy)} accuracy ({interval})")
+    if candidate.keras_accuracy is not None:
+        parts.append(f"{fmt.percent(candidate.keras_accuracy)} in Keras")
+    if candidate.latency_ms is not None:
+        parts.append(f"{fmt.milliseconds(candidate.latency_ms)} median latency")
+    if candidate.size_mb is not None:
+        parts.append(fmt.megabytes(candidate.size_mb))
+    return ", ".join(parts)
+
+
+def _purchase(purchase: Purchase) -> str:
+    show = fmt.milliseconds if purchase.limit == "latency" else fmt.megabytes
+    found = purchase.candidate
+    text = f"{show(purchase.more)} more ({show(purchase.to)}): {found.label}, {_figures(found)}"
+    return f"{text}{_lead(found.lead)}"
+
+
+def _lead(lead: Lead | None) -> str:
+    if lead is None:
+        return ""
+    value, low, high = map(fmt.signed_points, (lead.value, lead.low, lead.high))
+    chance = ", no significant difference" if lead.may_be_chance else ""
+    return f"; {value} points ({low} to {high}) against the pick{chance}"

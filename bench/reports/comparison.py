@@ -1,0 +1,195 @@
+"""A comparison of two runs as sections: what changed, what was not compared, and the test images
+whose answer changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.analysis import format as fmt
+from bench.analysis.comparison import Change, ChangedAnswers, Comparison
+from bench.analysis.metrics.base import METRICS
+from bench.data import thumbnails
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Gallery,
+    Notes,
+    Range,
+    Section,
+    Shot,
+    Shots,
+    Shown,
+    Statement,
+    Table,
+    Value,
+    notes,
+    words,
+)
+
+MAX_SHOTS = 48
+MAX_LISTED = 300
+CHANGES = (
+    Column("Backbone"),
+    Column("Figure", importance=90),
+    Column("Before", fmt.significant),
+    Column("After", fmt.significant),
+    Column("Change", fmt.significant, importance=80),
+    Column("95% interval", fmt.significant, importance=60),
+    Column("It is", importance=70),
+)
+COUNTS = (
+    Column("Backbone"),
+    Column("Now right", fmt.whole, better="higher"),
+    Column("Now wrong", fmt.whole, better="lower"),
+    Column("Wrong in another way", fmt.whole),
+)
+_SHOW: dict[str, fmt.Show] = {
+    "share": fmt.percent,
+    "ms": fmt.milliseconds,
+    "s": fmt.duration,
+    "MB": fmt.megabytes,
+    "images/s": fmt.significant,
+    "parameters": fmt.count,
+}
+
+
+def sections(found: Comparison) -> list[Section]:
+    """Return the head, the changes, and the changed answers if there are any."""
+    head = f"{found.before} → {found.after}"
+    sentence = f"{head}, on {found.images:,} test images that both have"
+    shown = [
+        Section("overview", head, "", [Statement(sentence, _sum(found.changes))]),
+        Section("changes", "Changes", "", [*_changes(found)]),
+    ]
+    if found.answers:
+        shown.append(Section("answers", "Changed answers", ABOUT, [*_answers(found)]))
+    return shown
+
+
+ABOUT = (
+    "Test images that both runs have and call differently: by the class with the highest mean "
+    "probability over the seeds. What is wrong now comes first."
+)
+
+
+def pictures(found: Comparison, before: Path, after: Path) -> dict[str, bytes]:
+    """Return what the two runs' folders kept of the images whose answer changed, by place in the
+    second run's test split."""
+    kept, earlier = thumbnails.read(after), thumbnails.read(before)
+    images = (image for one in found.answers for image in one.images)
+    pairs = ((i.place, kept.get(i.place) or earlier.get(i.earlier)) for i in images)
+    return {str(place): jpeg for place, jpeg in pairs if jpeg is not None}
+
+
+def change_text(change: Change) -> str:
+    """Return one change as a line: before, after, and its interval."""
+    column = Column("", _show(change))
+    ends = _ends(change)
+    interval = f" ({Column('', str).text(ends)})" if ends is not None else ""
+    return (
+        f"{change.label}: {change.figure} {column.text(change.before)} → "
+        f"{column.text(change.after)}, {_difference(change, change.difference)}{interval}"
+    )
+
+
+def _sum(changes: Sequence[Change]) -> str:
+    """Name what became better and worse beyond chance."""
+    said: dict[str, list[str]] = {
+        word: [] for word in ("better", "likely better", "worse", "likely worse")
+    }
+    for change in changes:
+        if (word := judgement(change)) in said:
+            said[word].append(f"{change.figure} of {change.label}")
+    parts = [f"{word.capitalize()}: {', '.join(of)}." for word, of in said.items() if of]
+    return " ".join(parts) or "Nothing changed beyond chance."
+
+
+def _changes(found: Comparison) -> Iterator[Block]:
+    if found.changes:
+        yield Table("Changes", CHANGES, tuple(map(_row, found.changes)))
+    else:
+        yield notes(["Nothing can be compared."])
+    if found.refused:
+        items = ((f"{n.label}, {', '.join(n.figures) or 'all'}", n.reason) for n in found.refused)
+        yield Notes(tuple(items), "Not compared")
+    if found.differing:
+        items = ((c.field, f"{c.before} → {c.after}") for c in found.differing)
+        yield Notes(tuple(items), "Other differences, which may be the cause")
+
+
+def _row(change: Change) -> tuple[Value, ...]:
+    show = _show(change)
+    return (
+        change.label,
+        change.figure,
+        Shown(change.before, show),
+        Shown(change.after, show),
+        Shown(change.difference, partial(_difference, change)),
+        _ends(change),
+        judgement(change),
+    )
+
+
+def judgement(change: Change) -> str:
+    """Say in a word or two what a change means."""
+    if change.low is None:
+        return "the same" if change.difference == 0 else ""
+    if not change.beyond_chance:
+        return "may be chance"
+    metric = METRICS[change.figure]
+    if metric.better == "neither":
+        return ""
+    word = "better" if (change.difference > 0) == (metric.better == "higher") else "worse"
+    # One process each: the interval is estimated within the processes.
+    return word if metric.kind == "answers" else f"likely {word}"
+
+
+def _show(change: Change) -> fmt.Show:
+    return _SHOW.get(METRICS[change.figure].unit, fmt.decimals)
+
+
+def _difference(change: Change, value: float) -> str:
+    if METRICS[change.figure].unit == "share":
+        return f"{fmt.signed_points(value)} points"
+    sign = "+" if value > 0 else "-" if value < 0 else ""
+    return f"{sign}{_show(change)(abs(value))}"
+
+
+def _ends(change: Change) -> Shown | None:
+    if change.low is None or change.high is None:
+        return None
+    shares = METRICS[change.figure].unit == "share"
+    show = fmt.signed_points if shares else partial(_difference, change)
+    return Shown(Range(change.low, change.high, change.difference), show)
+
+
+def _answers(found: Comparison) -> Iterator[Block]:
+    rows = tuple((one.label, one.right, one.wrong, one.other) for one in found.answers)
+    yield Table("Changed answers", COUNTS, rows)
+    sheets = tuple(_sheet(one, found.classes) for one in found.answers if one.images)
+    if sheets:
+        yield Gallery("changed_answers", "Pictures of the images", sheets)
+    listed = [
+        (one.label, image.id, *(found.classes[c] for c in (image.true, image.before, image.after)))
+        for one in found.answers
+        for image in one.images
+    ]
+    columns = words("Backbone", "Image", "Label", "Before", "After")
+    yield Table("The images", columns, tuple(listed[:MAX_LISTED]), folded=True)
+    if (more := len(listed) - MAX_LISTED) > 0:
+        yield Notes((), more=more, where="in `compare --json`")
+
+
+def _sheet(one: ChangedAnswers, classes: Sequence[str]) -> Shots:
+    shots = tuple(
+        Shot(
+            image.place,
+            f"{classes[image.before]} → {classes[image.after]}",
+            f"label: {classes[image.true]}",
+            image.id,
+        )
+        for image in one.images[:MAX_SHOTS]
+    )
+    return Shots(shots, one.label, f"{len(one.images):,} images; before → after.")
