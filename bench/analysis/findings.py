@@ -28,7 +28,7 @@ from bench.types import Record
 class Findings:
     """A run with its tables.
 
-    `records` and `confusions` are by label, in the order of `backbones`; a confusion matrix is the
+    What is by label is in the order of `backbones`; a confusion matrix is the
     sum over the seeds. `guesses`, `scaled` (their confidence after temperature scaling) and
     `mistakes` are of pretrained backbones only: mistakes of random weights are meaningless.
     """
@@ -135,5 +135,6 @@ def find(run: Run) -> Findings:
             guesses[one.label] = (*guesses.get(one.label, ()), one.guesses)
             if one.scaled is not None:
                 scaled[one.label] = (*scaled.get(one.label, ()), one.scaled)
-    wrong = {label: mistakes(guesses[label]) for label in records if label in guesses}
+    guesses = {label: guesses[label] for label in records if label in guesses}
+    wrong = {label: mistakes(found) for label, found in guesses.items()}
     return Findings(run, trials, backbones, records, confusions, guesses, scaled, wrong, scores)

@@ -5,6 +5,7 @@ Skipped where playwright or a Chromium is missing; nothing is downloaded.
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -214,6 +216,64 @@ def test_the_cost_can_be_changed(page: Any) -> None:
     size.click()
     assert size.get_attribute("aria-pressed") == "true"
     assert axis.count() == 0
+
+
+def test_arrow_keys_step_through_a_chart_that_is_one_stop_for_tab(page: Any) -> None:
+    points = page.locator("#chart-robustness, #chart-class_recall").first.locator(".point")
+    assert points.count() > 1
+    assert points.evaluate_all("all => all.filter((p) => p.tabIndex === 0).length") == 1
+    points.first.focus()
+    first = page.locator("#tip").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#tip").inner_text() != first
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#tip").inner_text() == first
+    page.keyboard.press("ArrowDown")
+    below = page.locator("#tip").inner_text()
+    assert below.splitlines()[0] != first.splitlines()[0]  # another row
+    assert below.splitlines()[1] == first.splitlines()[1]  # of the same column
+
+
+def test_rows_and_marks_of_a_backbone_light_up_together(page: Any) -> None:
+    row = page.locator("#leaderboard tr[data-about='swift']").first
+    page.locator("#tradeoff .point[aria-label^='swift']").focus()
+    assert "lit" in row.get_attribute("class")
+    page.locator("#leaderboard tr[data-about='middling']").first.hover()
+    assert page.locator("#tradeoff .point.lit[aria-label^='middling']").count() == 1
+    assert "lit" not in row.get_attribute("class")
+
+
+def _saved(page: Any, name: str, folder: Path) -> Path:
+    with page.expect_download() as saving:
+        page.get_by_label(name, exact=True).click()
+    path = folder / saving.value.suggested_filename
+    saving.value.save_as(path)
+    return path
+
+
+def test_what_is_seen_can_be_saved(page: Any, tmp_path: Path) -> None:
+    drawn = ElementTree.parse(_saved(page, "Save Accuracy against cost as SVG", tmp_path))
+    said = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Accuracy against cost", "swift", "<script>alert(2)</script>", "test accuracy"} <= said
+    with Image.open(_saved(page, "Save Recall of each class as PNG", tmp_path)) as image:
+        colours = image.convert("RGB").getcolors(maxcolors=1_000_000)
+        assert image.width > 800
+    assert colours is not None
+    assert any(blue > 150 > red + 30 for _, (red, _, blue) in colours)  # as on the page
+    with _saved(page, "Save Backbones, ranked by test accuracy as CSV", tmp_path).open(
+        newline="", encoding="utf-8"
+    ) as file:
+        rows = list(csv.DictReader(file))
+    (swift,) = (row for row in rows if row["Backbone"] == "swift")
+    assert 0 < float(swift["95% interval low"]) < float(swift["Accuracy"]) < 1
+    (untrained,) = (row for row in rows if row["Backbone"].startswith("untrained"))
+    assert untrained["Accuracy"] == "no pretrained weights"
+
+
+def test_headings_link_to_what_they_head(page: Any) -> None:
+    targets = page.locator("a.anchor").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
+    assert {"#leaderboard", "#tradeoff"} <= set(targets)
+    assert all(page.locator(target).count() == 1 for target in targets)
 
 
 def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:

@@ -4,28 +4,23 @@ nothing. Lengths are in inches."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.reports.charts import Cells, Chart, Layer, Line, Mark, Panel, Points, Spread
-from bench.reports.figures import style
+from bench.reports.charts import Cells, Chart, Line, Mark, Panel, Points
+from bench.reports.figures import layers, style
 from bench.reports.figures.axes import set_up
 from bench.reports.figures.labelling import Box, place
 
-COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.RED, style.INK)
-SHAPES = ("o", "s", "^", "D", "X")
 MAX_PANELS = 12
 WIDE, SQUARE, HALF, PAGE = 6.4, 1.75, 3.3, 8.6  # a panel alone, two kinds of several, all of them
 ROW, CELL, BARE = 0.3, 0.42, 4.4  # a row, a cell with text, all cells without
 STRIP, MARGIN, KEY = 0.65, 0.3, 0.2
 ASIDE = 0.05  # between the marks of two joined layers
-LUMINANCE = np.array([0.21, 0.72, 0.07])  # how bright red, green and blue look
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,9 @@ class _Size:
 
 def draw(chart: Chart) -> Figure:
     """Draw the first of alternatives, or else all panels in a grid, up to `MAX_PANELS`."""
-    panels = chart.panels[:1] if chart.choice else chart.panels[:MAX_PANELS]
+    panels = list(chart.panels[:MAX_PANELS])
+    if chart.choice:
+        panels = [replace(panels[0], title="")]
     sizes = [_size(panel, alone=len(panels) == 1) for panel in panels]
     across, down = max(s.across for s in sizes), max(s.down for s in sizes)
     together = sum(panel.title == panels[0].title for panel in panels)
@@ -72,7 +69,7 @@ def draw(chart: Chart) -> Figure:
     for row, line in enumerate(keys):
         y = height - 0.5 - 0.16 * len(notes) - KEY * (row + 0.5)
         for x, layer in line:
-            _key(drawn, MARGIN + x, y, layer)
+            layers.key(drawn, MARGIN + x, y, layer)
     return drawn
 
 
@@ -134,11 +131,11 @@ def _panel(drawn: Figure, panel: Panel, size: _Size, frame: Box) -> None:
         for layer in panel.layers:
             if isinstance(layer, Points):
                 aside = joined.index(layer) - (len(joined) - 1) / 2 if layer in joined else 0.0
-                _points(axes, layer, panel, aside * ASIDE, strip=strip)
+                layers.points(axes, layer, panel, aside * ASIDE, strip=strip)
                 if layer.labelled:
                     labels += [(m, axes) for m in layer.marks if (m.y is None) == strip]
             elif not strip:
-                _other(axes, layer)
+                layers.other(axes, layer)
     _names(drawn, labels, Box(ground.left, ground.bottom, frame.right, frame.top), ground.top)
     _words(drawn, panel, frame, ground.bottom - size.below)
 
@@ -179,105 +176,6 @@ def _words(drawn: Figure, panel: Panel, frame: Box, floor: float) -> None:
     style.write(drawn, middle, floor + 0.04, panel.x.title, ha="center", **small)
 
 
-def colour_of(layer: Points | Line) -> str:
-    return style.FAINT if layer.colour is None else COLOURS[layer.colour % len(COLOURS)]
-
-
-def _look(layer: Points) -> dict[str, Any]:
-    """Tell layers apart by shape as well as colour; from the sixth on, by a hollow shape."""
-    index, colour = layer.colour or 0, colour_of(layer)
-    hollow = layer.hollow or index >= len(COLOURS)
-    return {
-        "marker": SHAPES[index % len(SHAPES)] if layer.joined else "o",
-        "facecolor": "white" if hollow else colour,
-        "edgecolor": colour,
-    }
-
-
-def _points(axes: Axes, layer: Points, panel: Panel, aside: float, *, strip: bool) -> None:
-    marks = [mark for mark in layer.marks if (mark.y is None) == strip]
-    if not marks:
-        return
-    colour = colour_of(layer)
-    y = [0.42 if mark.y is None else mark.y for mark in marks]
-    x = [_moved(axes, mark.x, aside) for mark in marks]
-    if layer.joined:
-        axes.plot(x, y, color=colour, linewidth=1.4, clip_on=False)
-    # All intervals as one broken line: drawing has a fixed cost for each line.
-    ends: list[tuple[float, float]] = []
-    for mark, across, up in zip(marks, x, y, strict=True):
-        if mark.interval is not None and not strip:
-            two = [(v, up) if panel.y.names else (across, v) for v in mark.interval]
-            ends += [*two, (nan, nan)]
-    if ends:
-        axes.plot(*zip(*ends, strict=True), color=colour, linewidth=1.2, alpha=0.6, clip_on=False)
-    radii = np.array([1.6 + 3.2 * np.sqrt(mark.size) for mark in marks]) - 0.8 * layer.joined
-    axes.scatter(x, y, s=(2 * radii) ** 2, linewidth=1.3, clip_on=False, zorder=3, **_look(layer))
-
-
-def _moved(axes: Axes, x: float, inches: float) -> float:
-    if not inches:
-        return x
-    across, up = axes.transData.transform((x, 0.5))
-    return float(axes.transData.inverted().transform((across + inches * style.DPI, up))[0])
-
-
-def _other(axes: Axes, layer: Layer) -> None:
-    match layer:
-        case Line():
-            _line(axes, layer)
-        case Cells():
-            _cells(axes, layer)
-        case Spread():
-            low, high = layer.row - 0.3, layer.row + 0.3
-            axes.vlines(layer.ticks, low, high, color=style.BLUE, linewidth=0.5, alpha=0.35)
-            if layer.box is not None:
-                first, middle, last = layer.box
-                axes.fill_betweenx([low, high], first, last, color=style.BLUE, alpha=0.22, lw=0)
-                axes.vlines([middle], low - 0.08, high + 0.08, color=style.INK, linewidth=1.8)
-
-
-def _line(axes: Axes, layer: Line) -> None:
-    y = [nan if value is None else value for value in layer.y]
-    # A phase of one epoch is a point; a line through it would be invisible.
-    gap = [True, *np.isnan(y), True]
-    alone = [i for i in range(len(y)) if gap[i] and gap[i + 2] and not gap[i + 1]]
-    axes.plot(
-        [nan if value is None else value for value in layer.x],
-        y,
-        color=colour_of(layer),
-        linewidth=0.9 if layer.colour is None else 1.2,
-        linestyle=(0, (3, 2)) if layer.dashed else "-",
-        drawstyle="steps-post" if layer.steps else "default",
-        marker="o" if alone else "",
-        markersize=2.5,
-        markevery=alone,
-    )
-
-
-def _cells(axes: Axes, layer: Cells) -> None:
-    image = axes.imshow(
-        layer.shades,
-        cmap="Greys" if layer.grey else "Blues",
-        vmin=-0.03,
-        vmax=1.1,
-        aspect="auto",
-        interpolation="nearest",
-    )
-    colours = image.to_rgba(layer.shades)
-    for row, column in np.ndindex(*layer.shades.shape) if layer.texts else ():
-        dark = colours[row, column, :3] @ LUMINANCE < 0.5
-        axes.text(
-            column,
-            row,
-            layer.texts[row][column],
-            ha="center",
-            va="center",
-            fontsize=style.SMALL,
-            color="white" if dark else style.INK,
-        )
-
-
 def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor: float) -> None:
     """Write the label of each mark where there is room, with a line to it if it is far."""
     points, obstacles = [], []
@@ -307,7 +205,7 @@ def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor
 
 def _keys(panels: Sequence[Panel], room: float) -> Iterator[list[tuple[float, Points | Line]]]:
     """Yield rows of the key: every name of a layer once."""
-    layers = {
+    named = {
         layer.name: layer
         for panel in panels
         for layer in panel.layers
@@ -315,8 +213,8 @@ def _keys(panels: Sequence[Panel], room: float) -> Iterator[list[tuple[float, Po
     }
     row: list[tuple[float, Points | Line]] = []
     x = 0.0
-    for name, layer in layers.items():
-        wide = 0.55 + style.widest([style.label(name, 70)], style.SMALL)
+    for name, layer in named.items():
+        wide = 0.55 + style.widest([style.label(name, 90)], style.SMALL)
         if row and x + wide > room:
             yield row
             row, x = [], 0.0
@@ -324,20 +222,3 @@ def _keys(panels: Sequence[Panel], room: float) -> Iterator[list[tuple[float, Po
         x += wide
     if row:
         yield row
-
-
-def _key(drawn: Figure, x: float, y: float, layer: Points | Line) -> None:
-    width, height = drawn.get_size_inches()
-    look: dict[str, Any] = {"color": colour_of(layer), "linewidth": 1.6}
-    if isinstance(layer, Line):
-        look["linestyle"] = (0, (3, 2)) if layer.dashed else "-"
-    elif not layer.joined:
-        look["linestyle"] = ""
-    if isinstance(layer, Points):
-        shape = _look(layer)
-        look |= {"marker": shape["marker"], "markersize": 5, "markevery": [1]}
-        look |= {"markerfacecolor": shape["facecolor"], "markeredgecolor": shape["edgecolor"]}
-    across = [(x + part) / width for part in (0, 0.125, 0.25)]
-    drawn.add_artist(Line2D(across, [y / height] * 3, **look))
-    how: dict[str, Any] = {"fontsize": style.SMALL, "color": style.INK, "va": "center_baseline"}
-    style.write(drawn, x + 0.32, y, style.label(layer.name, 70), **how)

@@ -13,6 +13,7 @@ from bench.reports.blocks import (
     Column,
     Commands,
     Drawing,
+    Estimate,
     Facts,
     Gallery,
     Image,
@@ -106,8 +107,11 @@ def _cell(column: Column, value: Value) -> Json:
     if isinstance(value, Image):
         return {"text": "", "image": value.path}
     shown = cell(text(column.text(value)), figure(value))
-    if column.strip and isinstance(value, Range):
-        shown["ends"] = [number(end) for end in (value.low, value.middle, value.high)]
+    match value:
+        case Range():
+            shown["ends"] = [number(end) for end in (value.low, value.middle, value.high)]
+        case Estimate(middle, low=float(low), high=float(high)):
+            shown["ends"] = [number(end) for end in (low, middle, high)]
     return shown
 
 

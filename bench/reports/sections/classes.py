@@ -50,12 +50,12 @@ def section(findings: Findings) -> Section:
         shown = tuple(row for rows in worst for row in rows)
         about += f" The {MAX_SHOWN} of {len(classes):,} classes with the lowest F1 of each"
         about += " backbone; `per_class.csv` has them all."
-    table = Table("Precision, recall and F1 of each class", COLUMNS, shown, folded=True)
+    title = "Precision, recall and F1 of each class"
+    table = Table(title, COLUMNS, shown, folded=True, about=about.strip())
     blocks: list[Block] = [table]
-    pretrained = {n: counts for n, counts in findings.confusions.items() if n in findings.guesses}
-    if recall := class_recall(pretrained):
+    if recall := class_recall({label: findings.confusions[label] for label in findings.guesses}):
         blocks.insert(0, _recall(recall, classes))
-    return Section("classes", "Classes", about.strip(), blocks, files)
+    return Section("classes", "Classes", "", blocks, files)
 
 
 def _recall(found: ClassRecall, classes: tuple[str, ...]) -> Chart:

@@ -61,6 +61,7 @@ def _panel(label: str, records: Sequence[Record], what: str) -> Panel:
         ),
         label,
         about=label,
+        height=0.5,
         spans=tuple(
             Span(start + 0.5, end + 0.5, phase.name)
             for phase, start, end in zip(longest.phases, at, at[1:], strict=False)

@@ -23,8 +23,8 @@ function drawChart(spec, under) {
     if (spec.panels.length > 1 || spec.panels[0].title) body.append(plates(groups, drawPlate, DRAWN_PLATES));
     else body.append(chartFrame(spec.title, () => spec.panels[0]));
   }
-  return element("div", { class: "chart-block" }, spec.title !== under && element("h3", {}, spec.title), body,
-    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note ?? ""), savers(spec.name, body)));
+  return element("div", { class: "chart-block", id: `chart-${spec.name}` }, spec.title !== under && heading("h3", `chart-${spec.name}`, spec.title), body,
+    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note ?? ""), savers(spec, body)));
 }
 
 function drawPlate(panels) {
@@ -85,40 +85,39 @@ function drawKey({ panels }) {
 }
 
 /* Links that save what is seen of a chart. */
-function savers(name, body) {
-  return element("div", { class: "savers unprinted" }, ["SVG", "PNG"].map((format) => element("button", {
-    type: "button",
-    "aria-label": `Save ${name} as ${format}`,
-    click: () => (format === "SVG" ? saveFile(`${name}.svg`, "image/svg+xml", asSvg(body)) : savePng(`${name}.png`, asSvg(body))),
-  }, format)));
+function savers({ name, title }, body) {
+  return element("div", { class: "savers unprinted" },
+    saver("SVG", title, () => saveFile(`${name}.svg`, "image/svg+xml", asSvg(title, body))),
+    saver("PNG", title, () => savePng(`${name}.png`, asSvg(title, body))));
 }
 
 const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "opacity", "paint-order", "font-size", "font-weight", "font-family", "text-anchor", "visibility"];
 
-/* The drawings of a chart with their captions, each where it is on the page, as one file. */
-function asSvg(body) {
-  const all = body.getBoundingClientRect();
-  const page = getComputedStyle(document.body);
-  const whole = svg("svg", { viewBox: `-12 -12 ${all.width + 24} ${all.height + 24}`, width: all.width + 24, height: all.height + 24 },
-    svg("rect", { x: -12, y: -12, width: all.width + 24, height: all.height + 24, fill: page.backgroundColor }));
-  for (const node of body.querySelectorAll("svg, .key .name, figcaption")) {
-    const box = node.getBoundingClientRect();
-    const [x, y] = [box.left - all.left, box.top - all.top];
-    if (node.matches("svg")) {
-      const copy = node.cloneNode(true);
-      Object.entries({ x, y, width: box.width, height: box.height, overflow: "visible" }).forEach(([key, value]) => copy.setAttribute(key, value));
-      const copies = copy.querySelectorAll("*");
-      node.querySelectorAll("*").forEach((original, index) => {
-        const look = getComputedStyle(original);
-        for (const name of LOOKS) copies[index].setAttribute(name, look.getPropertyValue(name));
-        copies[index].removeAttribute("tabindex");
-      });
-      whole.append(copy);
-    } else {
-      const look = getComputedStyle(node);
-      whole.append(svg("text", { x, y: y + box.height * 0.75, fill: look.color, "font-size": look.fontSize, "font-weight": look.fontWeight, "font-family": look.fontFamily }, node.textContent));
-    }
-  }
+/* The title, drawings and captions of a chart, each where it is on the page, as one file. */
+function asSvg(title, body) {
+  const nodes = [...body.querySelectorAll("svg, .key .name, figcaption")];
+  const boxes = nodes.map((node) => node.getBoundingClientRect());
+  const [left, top] = [Math.min(...boxes.map((box) => box.left)) - 12, Math.min(...boxes.map((box) => box.top)) - 44];
+  const [width, height] = [Math.max(...boxes.map((box) => box.right)) - left + 12, Math.max(...boxes.map((box) => box.bottom)) - top + 12];
+  const words = (node, text, x, y, size) => {
+    const { color, fontSize, fontWeight, fontFamily } = getComputedStyle(node);
+    return svg("text", { x, y, fill: color, "font-size": size ?? fontSize, "font-weight": size ? 700 : fontWeight, "font-family": fontFamily }, text);
+  };
+  const whole = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height },
+    svg("rect", { width, height, fill: getComputedStyle(document.body).backgroundColor }), words(document.body, title, 12, 26, 17));
+  nodes.forEach((node, place) => {
+    const [x, y] = [boxes[place].left - left, boxes[place].top - top];
+    if (!node.matches("svg")) return whole.append(words(node, node.textContent, x, y + boxes[place].height * 0.75));
+    const copy = node.cloneNode(true);
+    Object.entries({ x, y, width: boxes[place].width, height: boxes[place].height, overflow: "visible" }).forEach(([key, value]) => copy.setAttribute(key, value));
+    const copies = copy.querySelectorAll("*");
+    node.querySelectorAll("*").forEach((original, index) => {
+      const look = getComputedStyle(original);
+      for (const name of ["style", "tabindex", "class"]) copies[index].removeAttribute(name);
+      for (const name of LOOKS) copies[index].setAttribute(name, look.getPropertyValue(name));
+    });
+    return whole.append(copy);
+  });
   return new XMLSerializer().serializeToString(whole);
 }
 

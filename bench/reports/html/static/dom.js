@@ -83,6 +83,20 @@ function percent(share, digits = 1) {
   return `${(100 * share).toFixed(digits)}%`;
 }
 
+/* A heading with a link to what it heads. */
+function heading(tag, id, title) {
+  return element(tag, {}, title, " ", element("a", { class: "anchor unprinted", href: `#${id}`, "aria-label": `Link to ${title}` }, "#"));
+}
+
+/* A button that saves what it is next to. */
+function saver(format, about, save) {
+  return element("button", { type: "button", "aria-label": `Save ${about} as ${format}`, click: save }, format);
+}
+
+function fileName(title) {
+  return title.toLowerCase().replace(/[^a-z0-9]+/g, "_").replace(/^_|_$/g, "") || "table";
+}
+
 /* Saves what the page made, in a file of that name. */
 function saveFile(name, type, content) {
   const address = URL.createObjectURL(new Blob([content], { type }));

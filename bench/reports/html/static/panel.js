@@ -64,8 +64,7 @@ function placed(panel, width) {
   const random = marksOf(panel).filter((mark) => mark.y === null).length;
   const strip = random ? STRIP + 12 * Math.max(0, Math.min(random, 10) - 3) : 0;
   const some = !panel.layers.every((layer) => layer.kind === "points" && layer.marks.every((mark) => mark.y === null));
-  const tall = panel.height ?? 0.45;
-  const plot = rows ? rows.length * step : some ? Math.max(tall > 0.8 ? 0 : 130, Math.min(printing ? 270 : 400, (right - left) * tall)) : 0;
+  const plot = rows ? rows.length * step : some ? Math.max(panel.height ? 0 : 230, Math.min(printing ? 270 : 400, (right - left) * (panel.height ?? 0.45))) : 0;
   const floor = top + plot;
   const bottom = floor + strip;
   const across = columns && (right - left) / columns.length;
@@ -149,7 +148,7 @@ function drawSpans(panel, { x, columns, across, frame }) {
     const [from, to] = columns ? [frame.left + start * across, frame.left + end * across] : [x(start), x(end)];
     return [
       i % 2 && !columns && svg("rect", { class: "band", x: from, y: frame.top, width: to - from, height: frame.bottom - frame.top }),
-      svg("text", { x: from + 3, y: frame.top - 6, "font-size": 11 }, fitted(name, to - from - 4)),
+      to - from > 26 && svg("text", { x: from + 3, y: frame.top - 6, "font-size": 11 }, fitted(name, to - from - 4)),
     ].filter(Boolean);
   });
 }
@@ -162,7 +161,7 @@ function drawPoints(layer, panel, { x, y, frame }, aside, labels) {
     return `M${px} ${y(mark.interval[0])}V${y(mark.interval[1])}${mark.interval.map((v) => `M${px - 4} ${y(v)}h8`).join("")}`;
   });
   const nodes = places.map(({ mark, px, py }, i) => {
-    const node = svg("g", {}, whiskers[i] && svg("path", { class: `whisker ${colourOf(layer)}`, d: whiskers[i] }),
+    const node = svg("g", {}, whiskers[i] && ["hit", `whisker ${colourOf(layer)}`].map((look) => svg("path", { class: look, d: whiskers[i] })),
       svg("circle", { class: "halo", cx: px, cy: py, r: 11, "pointer-events": "all" }), marker(px, py, layer, mark.size));
     if (layer.labelled) {
       const [low, high] = mark.interval && mark.y !== null ? mark.interval.map(y) : [py, py];

@@ -8,6 +8,8 @@ document.body.prepend(
   element("nav", { class: "contents", "aria-label": "Contents" }, element("ul", { class: "column" },
     there.map(({ name, title }) => element("li", {}, element("a", { href: `#${name}` }, title))))),
   element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
-    element("section", { id: name, "aria-labelledby": `title-${name}` },
-      element("h2", { id: `title-${name}` }, title), draw()))),
+    element("section", { id: name, "aria-label": title }, heading("h2", name, title), draw()))),
   element("footer", { class: "column soft small" }, DATA.footer));
+
+// What a link leads to has moved since the browser looked for it, because the charts are drawn now.
+window.addEventListener("load", () => { if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView(); });

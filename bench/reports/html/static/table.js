@@ -10,6 +10,7 @@ function sortable(spec, about) {
     const nodes = cells.map((cell, index) => tableCell(spec.columns[index], cell, index === name ? { mark } : null, scales[index]));
     return { cells, state: mark?.[0], badge: mark?.[1], label: cells[name].text, node: element("tr", { class: mark?.[0] }, nodes) };
   });
+  if (spec.columns[name].title === "Backbone") rows.forEach(({ node, label }) => tagged(node, label));
   const body = element("tbody", {}, rows.map(({ node }) => node));
   const heads = spec.columns.map((column, index) => sortHead(column, (descending) => {
     heads.forEach((head, i) => { if (i !== index) head.removeAttribute("aria-sort"); });
@@ -21,7 +22,23 @@ function sortable(spec, about) {
   const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${about}, scrolls sideways` }, table);
   const outer = element("div", {}, (spec.marks && Object.keys(spec.marks).length > 0) || rows.length > MANY_ROWS ? rowFilters(rows) : null, frame);
   if (spec.columns.length > 4) outer.prepend(columnChooser(spec.columns, name, table, frame, outer));
+  outer.append(element("div", { class: "savers unprinted" }, saver("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
   return outer;
+}
+
+/* The figures of a table, not as they are written; an interval is three columns. */
+function asCsv({ columns, rows }) {
+  const spread = columns.map((_, index) => rows.some((row) => row[index].ends));
+  const cell = ({ text, value, ends }, index) => (spread[index] ? [1, 0, 2].map((end) => ends?.[end] ?? "") : [value ?? (text === "–" ? "" : text)]);
+  const head = columns.flatMap(({ title }, index) => (spread[index] ? [title, `${title} low`, `${title} high`] : [title]));
+  return [head, ...rows.map((row) => row.flatMap(cell))].map((line) => `${line.map(quoted).join(",")}\r\n`).join("");
+}
+
+function quoted(value) {
+  if (typeof value === "number") return String(value);
+  // No text may start a formula in a spreadsheet.
+  const text = /^\s*[=+\-@]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function tableCell(column, cell, head, scale) {
