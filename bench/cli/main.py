@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
     "list": "show what there is: backbones, data sets, protocols, runtimes, formats, executors",
+    "status": "tell how far a running or stopped run is, and how to continue it",
     "report": "render a run's reports again from its records",
     "choose": "say which backbone of a run to take under limits of time, size and accuracy",
     "compare": "compare two runs, with intervals, where they are comparable",

@@ -38,6 +38,7 @@ from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
 from bench.execution.run_meta import RunInputs
 from bench.execution.schedule import Planned, RunListener
+from bench.execution.status import ProgressFile
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol, load_protocol
@@ -262,7 +263,7 @@ def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Ru
         reports.write_index(request.results)
         return findings
 
-    with opened(inputs):
+    with opened(inputs), ProgressFile(folder, listener) as listener:
         listener(TrainingStarted())
         try:
             records = carry_out(inputs, executor, listener)

@@ -4,6 +4,7 @@
       run.json        the request, protocol, settings, what was skipped and why (`run_folder.py`)
       dataset.json    class names, and the images and labels of each split
       records.jsonl   one line per trial, finished or failed
+      progress.json   what the command that makes the run is at (`execution/status.py`)
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
       logs/*.log    the output of the trial's process
 

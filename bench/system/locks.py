@@ -142,6 +142,19 @@ def holder(path: Path) -> int | None:
     return None
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a process of this machine holds the lock on `path`."""
+    if not path.exists():
+        return False
+    if sys.platform == "linux":  # looking takes no lock, which a run might want at this instant
+        return holder(path) is not None
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def named(pid: int | None) -> str:
     """Return the process with its command, as far as known."""
     if pid is None:

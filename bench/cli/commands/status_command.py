@@ -1,0 +1,81 @@
+"""`status`: how far a run is, from its folder alone; changes nothing there."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from bench.cli.json_lines import write
+from bench.cli.shared_options import add_json, add_results
+from bench.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.execution.status import Status
+
+STATES = {
+    "running": "running for {elapsed}",
+    "finished": "finished after {elapsed}",
+    "interrupted": "interrupted after {elapsed}",
+    "error": "ended by an error after {elapsed}",
+    "killed": "killed, or the machine went down, after about {elapsed}",
+    "unknown": "made by a version that left no progress",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="a run's name or folder (the one begun last)"
+    )
+    add_results(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print what is done, what goes on and what is left; 0 whatever that is."""
+    from bench.execution.status import read_status
+    from bench.storage.run_folder import find_run
+
+    name = arguments.run or _begun_last(arguments.results)
+    status = read_status(find_run(arguments.results, name))
+    if arguments.json:
+        write(status)
+    else:
+        for title, text in _lines(status):
+            print(f"{title:<9} {text}")
+    return Exit.DONE
+
+
+def _lines(status: Status) -> list[tuple[str, str]]:
+    from bench.cli.display import human_seconds
+
+    elapsed = human_seconds(status.elapsed_seconds or 0.0)
+    failed = f", {status.failed} failed" if status.failed else ""
+    trials = f"{status.done} of {status.trials} done{failed}, {status.left} left"
+    lines = [
+        ("run", f"{status.run}, {STATES[status.state].format(elapsed=elapsed)}"),
+        ("trials", trials),
+        *(("now", text) for text in status.doing),
+    ]
+    if status.seconds_left is not None:
+        lines.append(("left", f"about {human_seconds(status.seconds_left)}"))
+    if status.reason:
+        lines.append(("error", status.reason))
+    unfinished = status.state not in ("running", "finished") or status.failed
+    if unfinished and status.state != "running":
+        again = status.command or "the same `bench.run(...)`"
+        lines.append(("continue", f"{again}   (finished trials are kept)"))
+    if status.state == "finished":
+        lines.append(("report", f"{status.folder}/report.md"))
+    return lines
+
+
+def _begun_last(results: Path) -> str:
+    """Return the run whose command began last: `latest` names one only when its reports are
+    written."""
+    found = [path for path in results.glob("*/run.json") if not path.parent.is_symlink()]
+    if not found:
+        raise UsageError(f"there is no run in {results} yet.")
+    return max(found, key=lambda path: path.stat().st_mtime).parent.name
