@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,30 @@ def test_every_exit_code_is_said_in_the_help() -> None:
     assert set(EXIT_CODES) == set(Exit)
 
 
+def test_help_begins_with_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = []
+    for words in (["help"], ["--help"], ["-h"]):
+        assert ends(words) == 0
+        shown.append(capsys.readouterr().out)
+    assert len(set(shown)) == 1
+    named = re.findall(r"^  (\w+) +(.+)$", shown[0].partition("options:")[0], re.MULTILINE)
+    assert dict(named) == cli.COMMANDS
+    for example in cli.EXAMPLES:
+        assert example in shown[0]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends(["help", command]) == 0
+    shown = capsys.readouterr().out
+    assert ends([command, "--help"]) == 0
+    assert shown == capsys.readouterr().out
+    assert shown.split()[1:3] == ["backbone-bench", command]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -63,6 +88,8 @@ def test_every_exit_code_is_said_in_the_help() -> None:
         (["--seeds", "x"], 2, "argument --seeds: must be how many seeds (5 trains 0 to 4), or"),
         (["--limit", "0"], 2, "argument --limit: must be a whole number, 1 or more; got '0'"),
         (["--back", "vgg16"], 2, "'--back' is not known here. Did you mean --backbones?"),
+        (["help", "lst"], 2, "'lst' is not known here. Did you mean list?"),
+        (["status", "nothing"], 2, "there is no run 'nothing'"),
         (["lst"], 2, "'lst' is not known here. Did you mean list?"),
         (["report", "--vervose"], 2, "'--vervose' is not known here."),
         (["cache", "forget"], 2, "argument action: invalid choice: 'forget'"),

@@ -11,6 +11,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
@@ -36,6 +37,11 @@ COMMANDS = {
     "cache": "show or clear what has been computed once and kept",
 }
 
+EXAMPLES = {
+    "--dataset photos/ --seeds 3": "your own photographs",
+    "choose latest --max-latency-ms 20": "the pick under a limit",
+    "predict latest new/": "classify new images",
+}
 EXITS = ", ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items())
 
 
@@ -49,9 +55,7 @@ def main(
     `executor` runs the trials instead of processes on this machine.
     """
     make_usable()
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] not in (*COMMANDS, "--version"):
-        words = ["run", *words]
+    words = _with_command(sys.argv[1:] if argv is None else argv)
     interrupts = Interrupts()
     try:
         code = _run(words, packages, executor)
@@ -59,6 +63,17 @@ def main(
         code = Exit.INTERRUPTED
     interrupts.ended(code)
     return int(code)
+
+
+def _with_command(words: Sequence[str]) -> list[str]:
+    """Return the words with the command that they leave out, and `help` as an option."""
+    if words and words[0] == "help":
+        return (
+            [*words[1:], "--help"] if not words[1:] or words[1] in COMMANDS else ["run", words[1]]
+        )
+    if words and words[0] in (*COMMANDS, "-h", "--help", "--version"):
+        return list(words)
+    return ["run", *words]
 
 
 def _run(words: list[str], packages: Sequence[str], executor: Executor | None) -> int:
@@ -88,13 +103,22 @@ def parser(command: str) -> Parser:
     Options are given by their whole names: what abbreviates one today may be that of another
     tomorrow.
     """
+    width = max(map(len, EXAMPLES))
+    examples = "".join(f"\n  {program()} {e:<{width}}  {t}" for e, t in EXAMPLES.items())
     whole = Parser(
         prog=program(),
+        usage="%(prog)s [COMMAND] [OPTION ...]",
         description="One freeze-then-fine-tune protocol over every pretrained backbone.",
-        epilog=f"Exit codes: {EXITS}.",
+        epilog=f"examples:{examples}\n\n{fill(f'exit codes: {EXITS}', 79)}",
+        formatter_class=lambda prog: _Overview(prog, max_help_position=15),
+        add_help=False,  # below, after the commands
     )
-    whole.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(
+        title="commands (`help COMMAND` tells more; without one, `run`)",
+        dest="command",
+        required=True,
+        prog=program(),
+    )
     whole.commands = {
         name: commands.add_parser(
             name,
@@ -106,17 +130,24 @@ def parser(command: str) -> Parser:
         )
         for name, text in COMMANDS.items()
     }
-    others = [f"{name} ({text})" for name, text in COMMANDS.items() if name != "run"]
-    whole.commands[
-        "run"
-    ].epilog = (
-        f"Other commands: {'; '.join(others)}. COMMAND --help tells more. Exit codes: {EXITS}."
-    )
+    options = whole.add_argument_group("options")
+    options.add_argument("-h", "--help", action="help", help="show this page")
+    options.add_argument("--version", action="version", version=f"backbone-bench {__version__}")
+    whole.commands["run"].epilog = f"Exit codes: {EXITS}."
     if command in COMMANDS:
         chosen = whole.commands[command]
         chosen.add_argument("--debug", action="store_true", default=False, help="show tracebacks")
         _module(command).add_options(chosen)
     return whole
+
+
+class _Overview(argparse.RawDescriptionHelpFormatter):
+    """The commands without the line that argparse puts above them."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "".join(map(super()._format_action, action._choices_actions))
+        return super()._format_action(action)
 
 
 def _module(command: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.cli.argument_types import points, positive, positive_float, seed
 from bench.execution.request import RunRequest
 
+Options = argparse._ActionsContainer  # a parser, or a group of its options
 DEFAULTS = RunRequest()
 
 
@@ -20,7 +21,7 @@ def add_run(parser: argparse.ArgumentParser, name: str = "run", *, optional: boo
         parser.add_argument(name, metavar="RUN", help=about)
 
 
-def add_plugins(parser: argparse.ArgumentParser) -> None:
+def add_plugins(parser: Options) -> None:
     """Declare `--plugin`."""
     parser.add_argument(
         "--plugin",
@@ -33,7 +34,7 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_results(parser: argparse.ArgumentParser) -> None:
+def add_results(parser: Options) -> None:
     """Declare `--results`."""
     parser.add_argument(
         "--results",
@@ -44,7 +45,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: Options) -> None:
     """Declare `--json`."""
     parser.add_argument(
         "--json",
@@ -54,7 +55,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_margin(parser: argparse.ArgumentParser) -> None:
+def add_margin(parser: Options) -> None:
     """Declare `--margin`, of every command that recommends a backbone."""
     parser.add_argument(
         "--margin",
@@ -65,7 +66,7 @@ def add_margin(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_report_options(parser: argparse.ArgumentParser) -> None:
+def add_report_options(parser: Options) -> None:
     """Declare what is asked of the commands that write reports."""
     parser.add_argument(
         "--price-per-hour",

@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-from bench.cli import audit_text
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_cache, add_images, add_json
-from bench.data import preparation
-from bench.data.audit import gate
-from bench.data.audit.result import KeptAudit, train_ids_to_drop, validation_ids_to_drop
-from bench.data.sources import list_dataset
 from bench.errors import DatasetError
-from bench.storage.cache import Store
-from bench.system.files import write_atomic
+
+if TYPE_CHECKING:
+    from bench.data.audit.result import KeptAudit
 
 SIZE = 160  # enough for 48-pixel thumbnails and for looking at the pairs
 
@@ -42,6 +36,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Audit a data set and say what was found; an error where a leak is to be one."""
+    # Late: `audit --help` needs none of it.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    from bench.cli import audit_text
+    from bench.data import preparation
+    from bench.data.audit import gate
+    from bench.data.sources import list_dataset
+    from bench.storage.cache import Store
+    from bench.system.files import write_atomic
+
     errors = Console(stderr=True, highlight=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     listing = list_dataset(
@@ -91,6 +96,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _for_programs(kept: KeptAudit) -> dict[str, object]:
     """The findings, and what follows from them."""
+    from bench.data.audit.result import train_ids_to_drop, validation_ids_to_drop
+
     return {
         **dataclasses.asdict(kept.audit),
         "leaked_test_ids": kept.leaked,

@@ -15,6 +15,7 @@ from bench.cli.argument_types import (
     seeds,
 )
 from bench.cli.shared_options import (
+    Options,
     add_cache,
     add_images,
     add_json,
@@ -87,17 +88,21 @@ def request_of(arguments: argparse.Namespace) -> RunRequest:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options. Those of the request have its names and no default of their own."""
     parser.set_defaults(open=False, quiet=False, verbose=False, dry_run=False)
-    add_plugins(parser)
-    add_results(parser)
-    add_report_options(parser)
-    add_json(parser)
-    add_cache(parser)
-    add_images(parser)
+    parser.usage = "%(prog)s [--backbones NAMES] [--dataset DATA] [--seeds N] [OPTION ...]"
     _what_to_run(parser.add_argument_group("what to run"))
-    _how_to_run(parser.add_argument_group("how to run"))
+    add_images(parser)
+    _how_to_train(parser.add_argument_group("how to train"))
+    _what_to_measure(parser.add_argument_group("what to measure and to keep"))
+    _where(parser.add_argument_group("where and when"))
+    reports = parser.add_argument_group("reports and output")
+    add_report_options(reports)
+    add_json(reports)
+    reports.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
+    reports.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")
+    add_cache(parser)
 
 
-def _what_to_run(what: argparse._ArgumentGroup) -> None:
+def _what_to_run(what: Options) -> None:
     what.add_argument(
         "--backbones",
         metavar="NAMES",
@@ -113,7 +118,6 @@ def _what_to_run(what: argparse._ArgumentGroup) -> None:
     what.add_argument(
         "--input-size", type=positive, metavar="PX", help="the same for all (each one's own)"
     )
-    what.add_argument("--batch-size", type=positive, metavar="N", help="images a step (32)")
     either = what.add_mutually_exclusive_group()
     either.add_argument(
         "--seed", type=one_seed, dest="seeds", metavar="N", help="of the training (0)"
@@ -137,29 +141,25 @@ def _what_to_run(what: argparse._ArgumentGroup) -> None:
         dest="audit",
         help="do not look for copies among the images",
     )
-    what.add_argument(
+    add_plugins(what)
+
+
+def _how_to_train(how: Options) -> None:
+    how.add_argument("--batch-size", type=positive, metavar="N", help="images a step (32)")
+    how.add_argument(
         "--fractions",
         type=fractions,
         metavar="A,B,1",
         help="also train on these shares of the training images, for learning curves; each seed "
         "draws its own, and smaller shares are part of larger ones (1)",
     )
-    what.add_argument(
+    how.add_argument(
         "--tune",
         type=budget,
         metavar="N",
         help="train each trial at N learning rates, the protocol's times 1, 0.32, 3.2, 0.1, ..., "
         "and take the one with the least validation loss (the protocol's alone)",
     )
-    what.add_argument(
-        "--robustness",
-        action="store_true",
-        help="also ask the trained models about corrupted test images: blur, noise, JPEG, "
-        "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
-    )
-
-
-def _how_to_run(how: argparse._ArgumentGroup) -> None:
     how.add_argument("--device", choices=DEVICES, help="where to compute")
     how.add_argument(
         "--precision",
@@ -173,38 +173,15 @@ def _how_to_run(how: argparse._ArgumentGroup) -> None:
         help="of the processor, in training and in every runtime that is timed (all cores)",
     )
     how.add_argument(
-        "--no-cache",
-        action="store_false",
-        dest="cache_features",
-        help="run the frozen part in every epoch, as a plain training loop does",
-    )
-    how.add_argument(
         "--deterministic",
         action="store_true",
         help="ask the framework for operations that give the same result every time",
     )
     how.add_argument(
-        "--latency-seconds",
-        type=positive_float,
-        metavar="S",
-        help="how long to time one image after another; larger batches a quarter of it (2)",
-    )
-    how.add_argument(
-        "--runtimes",
-        metavar="NAMES",
-        help=f"how trained models are run to be timed: keras (always), or more: "
-        f"{', '.join(RUNTIMES.names[1:])}; or `all` (see `list`)",
-    )
-    how.add_argument(
-        "--keep-models",
-        choices=KEEP_MODELS,
-        help="whose trained weights to keep: of each backbone the best seed's, by validation "
-        "(best), every trial's, or none; `predict` and `export` need them",
-    )
-    how.add_argument(
-        "--keep-artefacts",
-        action="store_true",
-        help="keep what --runtimes converted, in the run's folder models/",
+        "--no-cache",
+        action="store_false",
+        dest="cache_features",
+        help="run the frozen part in every epoch, as a plain training loop does",
     )
     how.add_argument(
         "--no-retry",
@@ -220,15 +197,49 @@ def _how_to_run(how: argparse._ArgumentGroup) -> None:
         help="end a trial that takes longer, with what it loads, builds and computes for the cache;"
         " it is recorded as failed and the run goes on (no limit)",
     )
-    how.add_argument(
+
+
+def _what_to_measure(what: Options) -> None:
+    what.add_argument(
+        "--runtimes",
+        metavar="NAMES",
+        help=f"how trained models are run to be timed: keras (always), or more: "
+        f"{', '.join(RUNTIMES.names[1:])}; or `all` (see `list`)",
+    )
+    what.add_argument(
+        "--latency-seconds",
+        type=positive_float,
+        metavar="S",
+        help="how long to time one image after another; larger batches a quarter of it (2)",
+    )
+    what.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also ask the trained models about corrupted test images: blur, noise, JPEG, "
+        "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
+    )
+    what.add_argument(
+        "--keep-models",
+        choices=KEEP_MODELS,
+        help="whose trained weights to keep: of each backbone the best seed's, by validation "
+        "(best), every trial's, or none; `predict` and `export` need them",
+    )
+    what.add_argument(
+        "--keep-artefacts",
+        action="store_true",
+        help="keep what --runtimes converted, in the run's folder models/",
+    )
+
+
+def _where(where: Options) -> None:
+    where.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
+    add_results(where)
+    where.add_argument(
+        "--fresh", action="store_true", help="start again; an earlier run is moved aside"
+    )
+    where.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    where.add_argument(
         "--on",
         metavar="EXECUTOR",
         help="where trials run: local (processes on this machine), or another of `list`",
     )
-    how.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
-    how.add_argument(
-        "--fresh", action="store_true", help="start again; an earlier run is moved aside"
-    )
-    how.add_argument("--dry-run", action="store_true", help="show the plan and stop")
-    how.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
-    how.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")

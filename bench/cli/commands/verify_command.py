@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from bench.cli.shared_options import add_plugins, add_results, add_run
 from bench.errors import Exit
-from bench.execution.verify import Verification, smallest, verify
-from bench.registry import load_plugins
-from bench.storage.records import load_run
-from bench.storage.run_folder import find_run
 from bench.training.events import Event, Note, StageProgress
-from bench.types import Trial
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.execution.verify import Verification
+    from bench.types import Trial
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Train again and compare; 0 where the probabilities are the same, 1 where not."""
+    # Late: `verify --help` needs none of it.
+    from rich.console import Console
+
+    from bench.execution.verify import smallest, verify
+    from bench.registry import load_plugins
+    from bench.storage.records import load_run
+    from bench.storage.run_folder import find_run
+
     console = Console(highlight=False)
     for error in load_plugins(arguments.plugins, arguments.packages):
         console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
