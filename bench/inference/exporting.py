@@ -80,7 +80,9 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
             ) from error
         found = reference.check(call)
         made.replace(path)
-    write_atomic(about_it, model_card.text(run, evidence, about, path.name, found.text()))
+    write_atomic(
+        about_it, model_card.text(run, evidence, about, path.name, found.text(), chosen.usage)
+    )
     return Exported(path, about_it, found.text())
 
 

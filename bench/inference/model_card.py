@@ -26,11 +26,14 @@ FIGURES = (
 )
 
 
-def text(run: Run, evidence: Evidence, about: About, file: str, checked: str) -> str:
-    """Return the whole card, as Markdown."""
+def text(
+    run: Run, evidence: Evidence, about: About, file: str, checked: str, usage: str = ""
+) -> str:
+    """Return the whole card, as Markdown; `usage` is the code by which its format is loaded."""
     sections = [
         _head(about, evidence.record, file),
         _use(about),
+        _code(about, file, usage),
         _data(run),
         _training(run, evidence.record),
         _figures(run, evidence),
@@ -78,6 +81,26 @@ def _use(about: About) -> str:
         f"`BILINEAR`). Preprocessing is inside. Output: probabilities, N × {len(about.classes)}, "
         f"in this order:\n\n{listed}\n\n{scale}"
     )
+
+
+def _code(about: About, file: str, usage: str) -> str:
+    """Return a whole program that classifies one photograph."""
+    if not usage:
+        return ""
+    size = about.input_size
+    program = f"""\
+import numpy as np
+from PIL import Image, ImageOps
+
+photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+photo = photo.resize(({size}, {size}), Image.Resampling.BILINEAR)
+images = np.asarray(photo)[None]  # a batch of one
+
+{usage.replace("FILE", repr(file))}
+
+label = int(probabilities[0].argmax())  # its place in the list above
+print(label, probabilities[0, label])"""
+    return f"```python\n{program}\n```"
 
 
 def _data(run: Run) -> str:

@@ -46,6 +46,7 @@ class Format(ABC):
     suffix: str  # of the exported file
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
+    usage: str = ""  # Python code for the model card: from `images` and `FILE` to `probabilities`
 
     @abstractmethod
     def write(self, model: Any, folder: Path, about: About) -> Path:

@@ -37,6 +37,14 @@ class _Converted(Format):
 class _LiteRT(_Converted):
     help = "LiteRT (TensorFlow Lite), for phones and small machines"
     suffix = ".tflite"
+    usage = """\
+from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert
+
+interpreter = Interpreter(model_path=FILE)
+interpreter.allocate_tensors()
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+interpreter.invoke()
+probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])"""
 
     def describe(self, path: Path, about: About) -> None:
         # As in the metadata of TensorFlow Lite: a zip archive after the network with `labels.txt`.
@@ -49,6 +57,11 @@ class _LiteRT(_Converted):
 class _Onnx(_Converted):
     help = "ONNX, for ONNX Runtime and many others"
     suffix = ".onnx"
+    usage = """\
+import onnxruntime  # pip install onnxruntime
+
+session = onnxruntime.InferenceSession(FILE)
+(probabilities,) = session.run(None, {"image": images})"""
 
     def describe(self, path: Path, about: About) -> None:
         import onnx

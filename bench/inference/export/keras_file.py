@@ -27,6 +27,12 @@ TOLERANCE = 1e-4  # of the preprocessed range
 class _KerasFormat(Format):
     """What both formats share: Keras reads them."""
 
+    usage = """\
+import keras  # pip install keras tensorflow
+
+model = keras.saving.load_model(FILE)
+probabilities = model.predict(images)"""
+
     def load(self, path: Path) -> Call:
         import keras
 

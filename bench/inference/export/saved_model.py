@@ -23,6 +23,11 @@ class _SavedModel(Format):
     suffix = ".saved_model"
     modules = ("tensorflow",)
     install = "tensorflow"
+    usage = """\
+import tensorflow as tf  # pip install tensorflow
+
+model = tf.saved_model.load(FILE)
+probabilities = model.serve(tf.constant(images)).numpy()"""
 
     def write(self, model: Any, folder: Path, about: About) -> Path:
         needs_backend(self.name, "tensorflow")

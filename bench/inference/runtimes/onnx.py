@@ -55,20 +55,34 @@ class _OnnxRuntime(Runtime):
 
 
 def export_onnx(model: Any, path: Path, name: str) -> None:
-    """Write the model as float32 ONNX, for any batch size."""
+    """Write the model as float32 ONNX: `image` (batch, height, width, 3) to `probabilities`."""
     graph = frozen_graph(model, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import onnx
         import tf2onnx
 
-        tf2onnx.convert.from_graph_def(
+        converted, _ = tf2onnx.convert.from_graph_def(
             graph.graph.as_graph_def(),
             input_names=[tensor.name for tensor in graph.inputs],
             output_names=[tensor.name for tensor in graph.outputs],
             opset=OPSET,
-            output_path=str(path),
         )
+    _name_interface(converted.graph)
+    onnx.save(converted, str(path))
+
+
+def _name_interface(graph: Any) -> None:
+    """Name input, output and the dimension of the batch, which are named by TensorFlow so far."""
+    (image,), (output,) = graph.input, graph.output
+    names = {image.name: "image", output.name: "probabilities"}
+    for node in graph.node:
+        for places in (node.input, node.output):
+            places[:] = [names.get(place, place) for place in places]
+    for value in (image, output):
+        value.name = names[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
 def _quantize(exported: Path, path: Path, images: Array) -> None:

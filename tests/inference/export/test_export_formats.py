@@ -137,6 +137,45 @@ def test_raw_images_in_the_recorded_answers_out(
         exported(run, model, name, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", [f[0] for f in FORMATS])
+def test_the_program_in_the_card_classifies_a_photograph(
+    run: Run,
+    model: TrainedModel,
+    images: Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    done = exported(run, model, name, tmp_path)
+    _, _, rest = done.card.read_text().partition("```python\n")
+    program, end, _ = rest.partition("\n```\n")
+    assert end
+    Image.fromarray(images[5]).save(tmp_path / "photo.jpg", "PNG")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Array] = {}
+    exec(program, found)
+    np.testing.assert_allclose(found["probabilities"][0], recorded(run, model)[5], atol=1e-5)
+    assert capsys.readouterr().out.split()[-2] == str(recorded(run, model)[5].argmax())
+
+
+def test_onnx_names_its_input_its_output_and_the_batch(
+    run: Run, model: TrainedModel, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("tf2onnx")
+    done = exported(run, model, "onnx", tmp_path)
+    onnx.checker.check_model(str(done.path), full_check=True)
+    graph = onnx.load(str(done.path)).graph
+    shapes = {
+        value.name: [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    }
+    assert shapes == {"image": ["batch", 32, 32, 3], "probabilities": ["batch", 3]}
+
+
 def test_labels_lie_in_a_litert_file_as_its_users_expect(
     run: Run, model: TrainedModel, tmp_path: Path
 ) -> None:
