@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-OF_TENSORFLOW = ("tensorflow", "tensorflow-datasets", "importlib-resources", "array-record")
-
+from bench.data.sources import SOURCES
+from bench.execution.executors import EXECUTORS
+from bench.inference.export import FORMATS
+from bench.inference.runtimes import RUNTIMES
+from bench.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,11 +27,8 @@ def _name(requirement: str) -> str:
 
 def test_the_core_is_the_dependencies_without_tensorflow() -> None:
     content = _pyproject()
-    wanted = [
-        line
-        for line in content["project"]["dependencies"]
-        if line.split(">")[0] not in OF_TENSORFLOW
-    ]
+    lines = content["project"]["dependencies"]
+    wanted = [line for line in lines if not line.startswith("tensorflow")]
 
     assert content["dependency-groups"]["core"] == wanted
 
@@ -37,7 +37,7 @@ def test_every_package_that_make_installs_has_its_version() -> None:
     content = _pyproject()
     groups, extras = content["dependency-groups"], content["project"]["optional-dependencies"]
     installed = [*content["project"]["dependencies"], *groups["test"]]
-    for extra in ("dev", "litert", "onnx", "parquet"):
+    for extra in ("dev", "litert", "onnx", "parquet", "tfds"):
         installed += extras[extra]
     installed += [line for line in groups["jax"] if isinstance(line, str)]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -62,3 +62,29 @@ def test_the_wheel_holds_the_harness_and_the_backbones_and_nothing_else() -> Non
     assert {f.partition(".")[0] for f in folders} >= {"bench", "backbones", "benchmarks", "tests"}
     assert {f.partition(".")[0] for f in installed} == {"bench", "backbones"}
     assert {f for f in folders if f.partition(".")[0] in ("bench", "backbones")} == installed
+
+
+def test_the_wheel_holds_every_file_that_is_no_code() -> None:
+    patterns = _pyproject()["tool"]["setuptools"]["package-data"]["bench"]
+    files = {
+        path.relative_to(ROOT / "bench").as_posix()
+        for path in (ROOT / "bench").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    for pattern in patterns:
+        matched = {file for file in files if PurePosixPath(file).match(pattern)}
+        assert matched, pattern
+        files -= matched
+    assert not files
+
+
+def test_what_messages_say_to_install_exists() -> None:
+    extras = _pyproject()["project"]["optional-dependencies"]
+    known: list[Registry[Any]] = [SOURCES, RUNTIMES, FORMATS, EXECUTORS]
+    named = {
+        extra
+        for registry in known
+        for item in registry
+        for extra in re.findall(r"^backbone-bench\[(\w+)\]$", item.install)
+    }
+    assert {"litert", "onnx", "openvino", "tfds"} <= named <= extras.keys()

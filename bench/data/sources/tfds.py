@@ -66,7 +66,8 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise DatasetError(
-            f"tfds:{name} needs TensorFlow Datasets ({error}): pip install tensorflow-datasets"
+            f"tfds:{name} needs TensorFlow Datasets ({error}); install it with "
+            "`pip install 'backbone-bench[tfds]'`."
         ) from error
     logging.getLogger("absl").setLevel(logging.ERROR)  # it warns about sets not prepared yet
     bare = name.partition(":")[0].partition("/")[0]
@@ -310,7 +311,7 @@ SOURCES.add(
         help="an image-classification set of TensorFlow Datasets",
         list_images=list_tfds,
         modules=("tensorflow_datasets",),
-        install="tensorflow-datasets",
+        install="backbone-bench[tfds]",
         loads_code=lambda name: not INSTALLED.fullmatch(name),
     )
 )
