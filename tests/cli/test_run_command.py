@@ -324,7 +324,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> User:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--backbones", "tinny"], 2, "unknown backbone 'tinny'. Did you mean 'tiny'? `list`"),
+        (["--backbones", "tinny"], 2, "unknown backbone 'tinny'. Did you mean 'tiny'? `list zoo`"),
         (["--protocol", "defalt"], 2, "unknown protocol 'defalt'. Did you mean 'default'?"),
         (["--dataset", "nowhere"], 2, "no data set 'nowhere'"),
         (["--weights", "imagenet"], 1, "tiny has no ImageNet weights here"),
