@@ -24,6 +24,7 @@ from bench.registry import lacking
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, Run
 from bench.system.files import remove_stale, workplace, write_atomic
+from bench.system.frameworks import suppress_stderr
 
 BATCH = 32
 MAX_IMAGES = 1000
@@ -66,7 +67,8 @@ def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store:
     classifier = model.class_probabilities()
     reference = Reference(classifier, run, evidence, store)
     remove_stale(folder, below=False)
-    with workplace(folder) as place:
+    # Converters write progress and deprecations to it; what fails is raised.
+    with workplace(folder) as place, suppress_stderr():
         try:
             made = chosen.write(classifier, place, about)
             call = chosen.load(made)

@@ -120,11 +120,21 @@ NEEDS = {"litert": "ai_edge_litert", "onnx": "tf2onnx", "saved_model": "tensorfl
 
 @pytest.mark.parametrize(("name", "file", "ask", "about"), FORMATS, ids=[f[0] for f in FORMATS])
 def test_raw_images_in_the_recorded_answers_out(
-    run: Run, model: TrainedModel, images: Array, tmp_path: Path, name: str, file: str, ask, about
+    run: Run,
+    model: TrainedModel,
+    images: Array,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    file: str,
+    ask,
+    about,
 ) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
+    capfd.readouterr()
     done = exported(run, model, name, tmp_path / "out")
+    assert capfd.readouterr() == ("", "")  # converters have much to say
     assert done.path == tmp_path / "out" / file
     assert "the class is the recorded one for 24 of 24" in done.checked
     np.testing.assert_allclose(ask(done.path, images), recorded(run, model), atol=1e-5)
