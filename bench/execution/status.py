@@ -16,13 +16,13 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bench.errors import reason
-from bench.execution.events import RunEvent, RunListener, WritingReports
+from bench.execution.schedule import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, read_json, read_meta
 from bench.system.command_line import typed
 from bench.system.files import from_json, to_json, write_atomic
 from bench.system.locks import is_held
-from bench.training.events import RunProgress, StageProgress, TrialEnded
+from bench.training.events import RunProgress, StageProgress, TrialEnded, WritingReports
 
 FILE = "progress.json"
 SECONDS_BETWEEN = 1.0  # two writes of it
