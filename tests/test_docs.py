@@ -99,8 +99,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(home / "cache"))
 
 
+def write_files(page: Path, home: Path) -> None:
+    """Write the Python blocks that begin with a file's name, as a reader does."""
+    text = page.read_text(encoding="utf-8")
+    for name, content in re.findall(
+        r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ):
+        (home / name).write_text(content)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_every_command_works(page: Path, home: Path) -> None:
+    write_files(page, home)
     for words in commands(page, home):
         told = f"{page.name}: {' '.join(words)}"
         name = words[0] if words and words[0] in COMMANDS else "run"

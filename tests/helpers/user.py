@@ -23,6 +23,7 @@ from bench.registry import BACKBONES, load_plugins
 from bench.storage.records import Run, load_run
 
 ROOT = Path(__file__).resolve().parents[2]
+OURS = ("backbones",)  # as run_bench.py says
 PLUGINS = Path(__file__).parent / "plugins"
 PROTOCOL = """
 [head]
@@ -95,7 +96,7 @@ def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None
     out, err = io.StringIO(), io.StringIO()
     with _unchanged(), chdir(home), redirect_stdout(out), redirect_stderr(err):
         try:
-            code = main(words, executor=executor or ScriptedExecutor())
+            code = main(words, OURS, executor or ScriptedExecutor())
         except SystemExit as ending:  # as argparse ends
             code = int(ending.code or 0)
     return Ended(words, code, out.getvalue(), err.getvalue())
@@ -103,7 +104,7 @@ def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None
 
 @contextmanager
 def _unchanged() -> Iterator[None]:
-    load_plugins()  # installed backbones register themselves once in a process
+    load_plugins(packages=OURS)  # they register themselves once in a process
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = {number: signal.getsignal(number) for number in numbers}
     environment, names = dict(os.environ), set(BACKBONES.names)
@@ -116,6 +117,8 @@ def _unchanged() -> Iterator[None]:
         os.environ.update(environment)
         for name in set(BACKBONES.names) - names:
             BACKBONES.remove(name)
+        for module in [name for name in sys.modules if name.startswith("backbone_bench_plugin_")]:
+            del sys.modules[module]  # else the file would not register again
 
 
 if __name__ == "__main__":  # the command with an executor that trains nothing, to be killed
