@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.data.sources import SOURCES
 from bench.execution.executors import EXECUTORS
-from bench.inference.export import FORMATS
+from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.registry import Registry
 
@@ -80,7 +80,7 @@ def test_the_wheel_holds_every_file_that_is_no_code() -> None:
 
 def test_what_messages_say_to_install_exists() -> None:
     extras = _pyproject()["project"]["optional-dependencies"]
-    known: list[Registry[Any]] = [SOURCES, RUNTIMES, FORMATS, EXECUTORS]
+    known: list[Registry[Any]] = [SOURCES, RUNTIMES, EXPORT_FORMATS, EXECUTORS]
     named = {
         extra
         for registry in known
