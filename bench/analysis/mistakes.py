@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from bench.analysis.metrics.classification import Guesses
 
 MAX_PER_BACKBONE = 24  # mistakes of one backbone that are shown
 MAX_SHARED = 48  # images that all backbones get wrong that are shown
+MAX_COMPARED = 4  # backbones that are compared image by image, the first of the table
+MAX_ONE_RIGHT = 12  # images that only one of two gets right that are shown
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,44 @@ def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
     return tuple(sorted(suspects, key=lambda suspect: (-suspect.confidence, suspect.image)))
 
 
+@dataclass(frozen=True)
+class Disagreement:
+    """The test images of which one of two backbones gets right and the other wrong."""
+
+    first: str
+    second: str
+    only_first: tuple[Mistake, ...]  # right by the first alone: the mistakes of the second
+    only_second: tuple[Mistake, ...]
+    both_wrong: int
+
+    @property
+    def one_right(self) -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
+        return self.only_first, self.only_second
+
+
+def disagreements(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Disagreement, ...]:
+    """Return each pair of the first backbones, with their mistakes, most confident first."""
+    labels = list(by_backbone)[:MAX_COMPARED]
+    found = []
+    for first, second in combinations(labels, 2):
+        wrong = {name: {m.image for m in by_backbone[name]} for name in (first, second)}
+        found.append(
+            Disagreement(
+                first,
+                second,
+                tuple(m for m in by_backbone[second] if m.image not in wrong[first]),
+                tuple(m for m in by_backbone[first] if m.image not in wrong[second]),
+                len(wrong[first] & wrong[second]),
+            )
+        )
+    return tuple(found)
+
+
 def shown(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
-    """Return the test images that reports show: the worst of each backbone and of all together."""
+    """Return the test images that reports show: the worst of each backbone, of all together, and
+    those that one of two gets right."""
     found = {m.image for each in by_backbone.values() for m in each[:MAX_PER_BACKBONE]}
     found |= {suspect.image for suspect in shared(by_backbone)[:MAX_SHARED]}
+    for pair in disagreements(by_backbone):
+        found |= {m.image for side in pair.one_right for m in side[:MAX_ONE_RIGHT]}
     return tuple(sorted(found))

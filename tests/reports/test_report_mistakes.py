@@ -16,11 +16,12 @@ from synthetic import Net, answers, judged, make_run
 from bench import reports as report
 from bench.analysis.findings import find
 from bench.analysis.metrics.classification import Guesses
-from bench.analysis.mistakes import mistakes, shared, shown
+from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
-from bench.reports.blocks import Shot, Shots
+from bench.reports.blocks import Gallery, Shot, Shots, Table
 from bench.reports.figures import sheet
+from bench.reports.sections import disagreements as disagreements_section
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
 from bench.storage.records import load_run, read_records
@@ -42,6 +43,45 @@ def test_the_most_confident_mistake_comes_first() -> None:
     assert brief(found) == [(2, 0.95), (0, 0.6)]
     assert (found[0].true, found[0].predicted, found[0].wrong_seeds, found[0].seeds) == (1, 0, 1, 1)
     assert mistakes([]) == ()
+
+
+def wrong(*images: int) -> tuple[Mistake, ...]:
+    return tuple(Mistake(i, 0, 1, 0.9 - i / 100, 1, 1) for i in images)
+
+
+def test_two_backbones_disagree_where_one_of_them_is_right() -> None:
+    by_backbone = {"a": wrong(0, 1, 2), "b": wrong(2, 3)}
+    (pair,) = disagreements(by_backbone)
+    assert (pair.first, pair.second) == ("a", "b")
+    assert [m.image for m in pair.only_first] == [3]
+    assert [m.image for m in pair.only_second] == [0, 1]
+    assert pair.both_wrong == 1
+    assert disagreements({"a": wrong(0)}) == ()
+    # Of the first four of the table: six pairs.
+    assert len(disagreements(dict.fromkeys("abcdef", wrong(0)))) == 6
+
+
+def test_images_that_divide_two_backbones_are_kept() -> None:
+    # Image 90 is the last of b's mistakes, and the only one that a gets right.
+    most = wrong(*range(60))
+    kept = shown({"a": most, "b": (*most, *wrong(90))})
+    assert 90 in kept
+    assert 59 not in kept
+
+
+@pytest.mark.slow
+def test_the_section_of_disagreements_by_hand(tmp_path: Path) -> None:
+    make_run(tmp_path, [Net("a"), Net("b")], images=20)
+    for record, errors in zip(read_records(tmp_path), ([0, 1, 2], [2, 3]), strict=True):
+        write_arrays(tmp_path, record.trial.key, judged(answers(errors, 20)))
+    section = disagreements_section.section(find(load_run(tmp_path)))
+    assert section is not None
+    table, gallery = section.blocks
+    assert isinstance(table, Table)
+    assert isinstance(gallery, Gallery)
+    assert table.texts == [["b", "a", "2", "1", "1", "16"]]
+    assert [sheet.label for sheet in gallery.sheets] == ["b right, a wrong", "a right, b wrong"]
+    assert [shot.file for shot in gallery.sheets[1].shots] == ["test/00003.png"]
 
 
 def test_seeds_vote_and_a_seed_that_is_right_counts_nothing() -> None:

@@ -22,7 +22,7 @@ def section(findings: Findings) -> Section | None:
     """Return what all get wrong, most suspect first, then galleries of each backbone."""
     if not any(findings.mistakes.values()):
         return None
-    images = _Images(findings)
+    images = Images(findings)
     suspects = shared(findings.mistakes)[:MAX_SHARED]
     blocks: list[Block] = []
     if suspects:
@@ -65,7 +65,7 @@ def _about(findings: Findings) -> str:
     )
 
 
-class _Images:
+class Images:
     """Test images by name, with the names of their classes."""
 
     def __init__(self, findings: Findings) -> None:
@@ -88,7 +88,7 @@ class _Images:
         about = f"{len(found):,} images wrong in most seeds"
         if len(found) > len(shown):
             about += f"; the most confident {len(shown)}"
-        return Shots(tuple(self.shot(one, _sure(one)) for one in shown), label, f"{about}.")
+        return Shots(tuple(self.shot(one, sure(one)) for one in shown), label, f"{about}.")
 
     def shot(self, one: Mistake | Suspect, words: str) -> Shot:
         title = f"{self._classes[one.true]} → {self._classes[one.predicted]}"
@@ -98,8 +98,9 @@ class _Images:
         return self._ids[place] if place < len(self._ids) else str(place)
 
 
-def _sure(mistake: Mistake) -> str:
-    sure = f"{fmt.percent(mistake.confidence)} sure"
+def sure(mistake: Mistake) -> str:
+    """Say how sure a backbone was of a wrong answer."""
+    words = f"{fmt.percent(mistake.confidence)} sure"
     if mistake.seeds == 1:
-        return sure
-    return f"{sure}, {mistake.wrong_seeds} of {mistake.seeds} seeds"
+        return words
+    return f"{words}, {mistake.wrong_seeds} of {mistake.seeds} seeds"
