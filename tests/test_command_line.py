@@ -118,6 +118,8 @@ def test_the_same_word_is_an_error_of_its_own_command(
     monkeypatch.setattr(sys, "argv", ["/usr/bin/backbone-bench"])
     assert ends(["report", "--nonsense"]) == 2
     assert capsys.readouterr().err.splitlines()[1] == "See `backbone-bench report --help`."
+    assert ends(["lst"]) == 2
+    assert capsys.readouterr().err.splitlines()[1] == "See `backbone-bench --help`."
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import user
 from scripted_executor import ScriptedExecutor
 from tiny import write_images
 
@@ -112,16 +113,18 @@ def test_a_run_as_one_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny_backbone")
 def test_a_finished_run_classifies_images(trained_run: Path) -> None:
     run = bench.load_run(trained_run)
     images = trained_run.parent.parent / "data" / "test"
-    answers = run.predict(images, backbone="tiny")
+    with pytest.raises(BenchError, match="has tiny from a plugin that is not loaded; name it with"):
+        run.predict(images, backbone="tiny")
+    with user.unchanged():
+        answers = run.predict(images, backbone="tiny", plugins=[user.PLUGINS / "tiny_backbone.py"])
+        (bad,) = run.predict([trained_run / "run.json"], backbone="tiny").itertuples()
+    assert bad.error
     assert len(answers) == 24
     assert answers["error"].unique().tolist() == [""]
     assert np.allclose([sum(row) for row in answers["probabilities"]], 1, atol=1e-6)
     assert (answers["confidence"] == [max(row) for row in answers["probabilities"]]).all()
-    (bad,) = run.predict([trained_run / "run.json"], backbone="tiny").itertuples()
-    assert bad.error
     with pytest.raises(BenchError, match="ranks no backbone"):
         run.predict(images)

@@ -11,6 +11,7 @@ from bench import reports
 from bench.analysis.findings import Findings
 from bench.inference import prediction
 from bench.models.rebuild import record_of
+from bench.registry import load_plugins
 from bench.storage.records import load_run as load_records
 from bench.storage.run_folder import find_run
 from bench.types import Record
@@ -65,15 +66,21 @@ class Run:
         return self.findings.with_standings(self.findings.backbones)
 
     def predict(
-        self, images: str | Path | Sequence[str | Path], *, backbone: str | None = None
+        self,
+        images: str | Path | Sequence[str | Path],
+        *,
+        backbone: str | None = None,
+        plugins: Sequence[str | Path] = (),
     ) -> pd.DataFrame:
         """Classify new images with a trained model of the run: `image`, `class`, `confidence`,
         `probabilities` and, for an image that cannot be read, `error`.
 
-        `backbone`: whose model; None takes the recommended one.
+        `backbone`: whose model; None takes the recommended one. `plugins`: files that declare it,
+        where it is not installed.
         """
         import pandas as pd
 
+        load_plugins(map(Path, plugins))
         paths = [images] if isinstance(images, str | Path) else images
         run = load_records(self.folder)
         record = prediction.best_record(run) if backbone is None else record_of(run, backbone)

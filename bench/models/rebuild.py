@@ -137,7 +137,8 @@ def declared(run: Run, record: Record) -> Backbone:
     name = record.trial.backbone
     if name not in BACKBONES:
         raise BenchError(
-            f"run {run.name} has {name} from a plugin that is not loaded; name it with --plugin."
+            f"run {run.name} has {name} from a plugin that is not loaded; name it with "
+            f"--plugin, or `plugins` of `Run.predict`."
         )
     return BACKBONES[name]
 

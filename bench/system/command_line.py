@@ -75,7 +75,9 @@ def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
         known = [*command._option_string_actions, *whole.commands]
         near = get_close_matches(unknown[0], known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        command.error(f"{unknown[0]!r} is not known here.{hint}")
+        # A first word that is no command was taken for an argument of `run`.
+        command_meant = arguments.command == "run" and not unknown[0].startswith("-")
+        (whole if command_meant else command).error(f"{unknown[0]!r} is not known here.{hint}")
     return arguments
 
 

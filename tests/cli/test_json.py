@@ -129,6 +129,18 @@ def test_list_choose_and_compare_give_one_object(two_runs: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny_backbone")
+def test_check_gives_a_line_a_check(tmp_path: Path) -> None:
+    ended = in_process(tmp_path, "check", "tiny", "--json")
+    *checks, caution, last = lines(ended)
+    assert {one["check"] for one in checks} >= {"preprocess", "build", "cuts", "save"}
+    assert {(one["event"], one["status"]) for one in checks} == {("check", "passed")}
+    assert caution["text"].startswith("tiny declares no weights")
+    assert (last["event"], last["passed"], last["checks"]) == ("checked", len(checks), len(checks))
+    assert ended.returncode == 0
+
+
+@pytest.mark.slow
 def test_audit_gives_one_object(tmp_path: Path) -> None:
     write_images(tmp_path / "data", {"train": 4, "validation": 2, "test": 2})
     ended = in_process(tmp_path, "audit", "data", "--cache", "cache", "--json")

@@ -94,7 +94,7 @@ def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None
     What a command changes in its process is put back: signal handlers, environment, backbones.
     """
     out, err = io.StringIO(), io.StringIO()
-    with _unchanged(), chdir(home), redirect_stdout(out), redirect_stderr(err):
+    with unchanged(), chdir(home), redirect_stdout(out), redirect_stderr(err):
         try:
             code = main(words, OURS, executor or ScriptedExecutor())
         except SystemExit as ending:  # as argparse ends
@@ -103,7 +103,7 @@ def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None
 
 
 @contextmanager
-def _unchanged() -> Iterator[None]:
+def unchanged() -> Iterator[None]:
     load_plugins(packages=OURS)  # they register themselves once in a process
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = {number: signal.getsignal(number) for number in numbers}
