@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 from synthetic import Net, make_run
+from test_conformance import errors
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -386,6 +387,13 @@ def test_every_section_has_a_heading_and_every_control_a_name(page: Any) -> None
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map((h) => Number(h.tagName[1]))")
     assert levels[0] == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_what_the_page_builds_is_html(page: Any) -> None:
+    for summary in page.locator("main summary:visible").all():
+        summary.click()
+    built = page.evaluate("document.documentElement.outerHTML")
+    assert errors(f"<!doctype html>{built}") == []
 
 
 def test_the_index_leads_to_the_report(browser: Any, folder: Path) -> None:
