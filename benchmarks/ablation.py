@@ -32,7 +32,7 @@ from pathlib import Path
 import psutil
 from ours import ROOT
 
-from bench.storage.records import Run, load_run
+from bench.storage.records import StoredRun, read_run
 from bench.system.ablation import OPTIMISATIONS, VARIABLE
 
 SETTINGS = {
@@ -113,7 +113,7 @@ class _Bench:
         subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
         wall, processor = time.perf_counter() - begun, _children_seconds() - used
         try:
-            run = load_run(results / "one")
+            run = read_run(results / "one")
             if failed := [r.reason for r in run.records if r.status != "ok"]:
                 sys.exit(f"a trial failed: {failed[0]}")
             return Measured(wall, processor, tuple(_accuracies(run)))
@@ -127,7 +127,7 @@ def _children_seconds() -> float:
     return float(times.children_user + times.children_system)
 
 
-def _accuracies(run: Run) -> Iterator[float]:
+def _accuracies(run: StoredRun) -> Iterator[float]:
     for evidence in run.evidence:
         arrays = evidence.arrays
         right = arrays["test_probabilities"].argmax(axis=1) == arrays["test_labels"]

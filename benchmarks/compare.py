@@ -21,7 +21,7 @@ from ours import ROOT, run_bench, timed, write_protocol
 
 from bench.data.sources import list_dataset
 from bench.storage.cache import Store
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _ours(arguments: argparse.Namespace, work: Path, number: int, seed: int) -> 
     command += ["--cache", str(work / f"cache{number}"), "--run", f"round{number}"]
     command += ["--results", str(work / "results")]
     timing = run_bench(command, watched=True)
-    run = load_run(work / "results" / f"round{number}")
+    run = read_run(work / "results" / f"round{number}")
     record = run.records[0]
     if record.status != "ok":
         sys.exit(f"ours failed: {record.reason}")

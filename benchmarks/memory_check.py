@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.execution.plan import choose_backbones
 from bench.registry import load_plugins
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 MAX_DIFFERENCE = 0.05
 WATCH_SECONDS = 0.01
@@ -54,7 +54,7 @@ def main() -> int:
         for backbone in choose_backbones(arguments.backbones):
             seen_training = _trained(work, backbone.name, arguments.input_size)
             seen_inference = _answered(work / "results" / backbone.name)
-            (record,) = load_run(work / "results" / backbone.name).records
+            (record,) = read_run(work / "results" / backbone.name).records
             failed |= _differ(backbone.name, "training", record.memory_bytes, seen_training)
             ours = record.runtimes[0].memory_bytes
             failed |= _differ(backbone.name, "inference", ours, seen_inference)
@@ -128,7 +128,7 @@ def _answer(folder: Path) -> None:
     from bench.models.backends.base import current
     from bench.models.rebuild import rebuild
 
-    backend, run = current(), load_run(folder)
+    backend, run = current(), read_run(folder)
     Chain(backend, side=64, products=1)  # the framework's own start is not the model's
     if sys.platform == "linux":
         # What it freed and kept would be taken again unseen.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ours import run_bench, timed, write_protocol
 
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 MATRIX = 2048  # the edge of the matrices whose product shows the machine's peak
 
@@ -76,7 +76,7 @@ def _ours(
     options += ["--input-size", str(arguments.input_size), "--cache", str(work / f"cache{number}")]
     options += ["--results", str(work / "results"), "--run", f"round{number}"]
     timing = run_bench(options)
-    run = load_run(work / "results" / f"round{number}")
+    run = read_run(work / "results" / f"round{number}")
     seconds = run.records[0].seconds
     splits = run.dataset.splits
     counts = len(splits["train"]), sum(len(split) for split in splits.values())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.analysis.findings import Findings, find
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,4 +55,4 @@ def run(
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return find(load_run(results / name))
+    return find(read_run(results / name))

@@ -22,7 +22,7 @@ from bench.data.decode import decode
 from bench.inference.prediction import BATCH, THREADS, decoded_ahead, find_images, predictions
 from bench.models.rebuild import rebuild, record_of
 from bench.registry import load_plugins
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 from bench.storage.run_folder import find_run
 
 TARGET = 1.3
@@ -39,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     load_plugins((), ("backbones",))
-    run = load_run(find_run(arguments.results, arguments.run))
+    run = read_run(find_run(arguments.results, arguments.run))
     record = record_of(run, arguments.backbone)
     size = record.trial.input_size
     paths = find_images([arguments.folder])[: arguments.images]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ours import Timed, run_bench, write_protocol
 
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 SEEDS = "5"
 NEW_SEED = "77"
@@ -53,7 +53,7 @@ def main() -> None:
                 flush=True,
             )
         _run(arguments, work, both, "warm", ["--seed", NEW_SEED], cache="both0-five")
-        seconds = load_run(work / "results" / "warm").records[0].seconds
+        seconds = read_run(work / "results" / "warm").records[0].seconds
         reused = seconds["data"] + seconds["features"] - seconds["reused"]
         parts = "  ".join(f"{name} {value:.2f}" for name, value in seconds.items())
         print(f"another seed on warm caches, as from cold: {parts}")

@@ -17,7 +17,7 @@ from user import User
 
 from bench.analysis.metrics.base import METRICS
 from bench.execution.executors.devices import can_be_no_gpu
-from bench.storage.records import Run, read_records
+from bench.storage.records import StoredRun, read_records
 from bench.types import Record
 
 pytestmark = pytest.mark.slow
@@ -29,13 +29,13 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> User:
 
 
 @pytest.fixture(scope="module")
-def finished(user: User) -> Run:
+def finished(user: User) -> StoredRun:
     result = user.run("--seeds", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     return user.load()
 
 
-def test_what_a_run_leaves(user: User, finished: Run) -> None:
+def test_what_a_run_leaves(user: User, finished: StoredRun) -> None:
     folder = user.results / "latest"
     for name in ("report.md", "summary.csv", "records.jsonl", "run.json", "dataset.json"):
         assert (folder / name).stat().st_size > 0
@@ -52,7 +52,7 @@ def test_what_a_run_leaves(user: User, finished: Run) -> None:
     assert "random init" in (folder / "report.md").read_text()
 
 
-def test_memory_is_that_of_processes_that_did_nothing_else(finished: Run) -> None:
+def test_memory_is_that_of_processes_that_did_nothing_else(finished: StoredRun) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux tells the peak of a part of a process's life")
     for record in finished.records:
@@ -62,7 +62,7 @@ def test_memory_is_that_of_processes_that_did_nothing_else(finished: Run) -> Non
         assert 0.1e6 < taken < 100e6 < record.memory_bytes
 
 
-def test_figures_agree_with_scikit_learn(finished: Run) -> None:
+def test_figures_agree_with_scikit_learn(finished: StoredRun) -> None:
     for evidence in finished.evidence:
         labels = evidence.arrays["test_labels"]
         probabilities = evidence.arrays["test_probabilities"]
@@ -77,14 +77,14 @@ def test_figures_agree_with_scikit_learn(finished: Run) -> None:
         np.testing.assert_array_equal(phases[-1], probabilities)
 
 
-def test_test_images_chose_nothing(finished: Run) -> None:
+def test_test_images_chose_nothing(finished: StoredRun) -> None:
     splits = finished.dataset.splits
     assert (len(splits["train"]), len(splits["validation"]), len(splits["test"])) == (40, 8, 24)
     assert all(name.startswith("test/") for name in splits["test"].ids)
     assert all(name.startswith("train/") for name in splits["validation"].ids)
 
 
-def test_seconds_add_up(finished: Run) -> None:
+def test_seconds_add_up(finished: StoredRun) -> None:
     first, second = sorted(finished.records, key=_seed)
     for record in (first, second):
         parts = {k: v for k, v in record.seconds.items() if k not in ("total", "reused")}
@@ -100,7 +100,7 @@ def test_seconds_add_up(finished: Run) -> None:
     assert again > before + first.seconds["features"]
 
 
-def test_a_seed_gives_identical_probabilities(user: User, finished: Run) -> None:
+def test_a_seed_gives_identical_probabilities(user: User, finished: StoredRun) -> None:
     for words in (
         ["--seed", "1", "--run", "again"],
         ["--seed", "1", "--run", "plain", "--no-cache"],
@@ -140,7 +140,7 @@ def test_one_that_dies_first_takes_no_other_with_it(user: User) -> None:
     assert records["tiny"].status == "ok"
 
 
-def test_killed_while_it_trains_it_goes_on(user: User, finished: Run) -> None:
+def test_killed_while_it_trains_it_goes_on(user: User, finished: StoredRun) -> None:
     """Nothing is lost or counted twice; `test_killed_run.py` kills at any other instant."""
     process = _at_work(user, "--seeds", "2", "--run", "killed")
     os.kill(process.pid, signal.SIGKILL)

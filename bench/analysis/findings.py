@@ -20,7 +20,7 @@ from bench.analysis.speed import Faster, faster
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
 from bench.data.audit.result import KeptAudit, load
-from bench.storage.records import Run
+from bench.storage.records import StoredRun
 from bench.types import Record
 
 
@@ -33,7 +33,7 @@ class Findings:
     `mistakes` are of pretrained backbones only: mistakes of random weights are meaningless.
     """
 
-    run: Run
+    run: StoredRun
     trials: pd.DataFrame  # one row a trial
     backbones: pd.DataFrame  # one row a label
     records: Mapping[str, tuple[Record, ...]]
@@ -116,7 +116,7 @@ class Findings:
         )
 
 
-def find(run: Run) -> Findings:
+def find(run: StoredRun) -> Findings:
     """Derive everything from the records and arrays of a run."""
     scores = score(run)
     trials = trial_table(scores)

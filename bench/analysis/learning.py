@@ -16,7 +16,7 @@ from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import labels
 from bench.analysis.statistics import intervals
 from bench.analysis.statistics.margin import place
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.types import Record
 
 Right = NDArray[np.bool_]
@@ -59,7 +59,7 @@ class LearningCurves:
         return tuple(sorted({p.images for points in self.points.values() for p in points}))
 
 
-def learning_curves(run: Run, margin: float) -> LearningCurves | None:
+def learning_curves(run: StoredRun, margin: float) -> LearningCurves | None:
     """Return the curves of a run that trained on more than one share of its images."""
     records = (*run.records, *run.smaller)
     if not run.smaller:
@@ -85,7 +85,7 @@ def learning_curves(run: Run, margin: float) -> LearningCurves | None:
     return LearningCurves(points, tuple(best for best in found if best is not None))
 
 
-def _right(run: Run, records: tuple[Record, ...]) -> dict[str, Right]:
+def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
     """Return which test images were right, by trial; only finished pretrained trials."""
     found = {}
     for record in records:
@@ -96,7 +96,7 @@ def _right(run: Run, records: tuple[Record, ...]) -> dict[str, Right]:
     return found
 
 
-def _point(run: Run, records: list[Record], right: Mapping[str, Right]) -> Point:
+def _point(run: StoredRun, records: list[Record], right: Mapping[str, Right]) -> Point:
     answers = np.stack([right[record.trial.key] for record in records])
     low, high = intervals.accuracy(answers)
     return Point(
@@ -119,7 +119,7 @@ def _common_seeds(
 
 
 def _best(
-    run: Run,
+    run: StoredRun,
     fraction: float,
     groups: Mapping[str, Mapping[float, list[Record]]],
     right: Mapping[str, Right],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.robustness import Robustness, robustness
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.types import Record
 
 
@@ -44,7 +44,7 @@ class CorruptedAccuracy:
 
 
 def corrupted_accuracy(
-    run: Run, records: Mapping[str, Sequence[Record]]
+    run: StoredRun, records: Mapping[str, Sequence[Record]]
 ) -> CorruptedAccuracy | None:
     """Read the stored answers; `None` if no corrupted image was tested."""
     rows: dict[str, BackboneAccuracy] = {}

@@ -24,7 +24,7 @@ from bench.analysis.metrics.classification import (
     guesses,
 )
 from bench.analysis.metrics.phases import right_after_phases
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.types import Record
 
 RANDOM_INIT = "random init"
@@ -55,13 +55,13 @@ class Contender:
     right_after: NDArray[np.bool_] | None  # phases, test images
 
 
-def score(run: Run) -> tuple[Score, ...]:
+def score(run: StoredRun) -> tuple[Score, ...]:
     """Compute every metric of every trial, holding the arrays of one trial at a time."""
     names = labels(run.records)
     return tuple(_score(run, record, names[record.trial.key]) for record in run.records)
 
 
-def _score(run: Run, record: Record, label: str) -> Score:
+def _score(run: StoredRun, record: Record, label: str) -> Score:
     if record.status != "ok":
         return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
     evidence = Evidence(record, run.dataset.classes, run.folder)

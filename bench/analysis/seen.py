@@ -12,7 +12,7 @@ from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.scores import Score
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.types import Record
 
 
@@ -38,7 +38,7 @@ class Seen:
 
 
 def gather(
-    run: Run, records: Mapping[str, Sequence[Record]], scores: Sequence[Score]
+    run: StoredRun, records: Mapping[str, Sequence[Record]], scores: Sequence[Score]
 ) -> Mapping[str, Seen]:
     """Return the answers and queries of each finished backbone, by label, in table order."""
     found: dict[str, Seen] = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import ScoredSplit
 from bench.analysis.statistics.pairwise import LEVEL, holm, paired_p_value
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.types import Record
 
 SCORED_SPLITS: tuple[ScoredSplit, ...] = ("validation", "test")
@@ -74,7 +74,7 @@ class Sensitivity:
         )
 
 
-def sensitivity(run: Run, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
+def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
     """Return the sensitivity of these backbones; `None` if nothing was tuned."""
     tuned = {label: [r for r in of_label if _usable(r)] for label, of_label in records.items()}
     tuned = {label: of_label for label, of_label in tuned.items() if of_label}
@@ -103,7 +103,7 @@ def _usable(record: Record) -> bool:
 
 
 def _right(
-    run: Run, records: Sequence[Record], split: ScoredSplit
+    run: StoredRun, records: Sequence[Record], split: ScoredSplit
 ) -> dict[float, dict[int, Right]]:
     """Return which images were right, by multiplier and seed."""
     found: dict[float, dict[int, Right]] = {}

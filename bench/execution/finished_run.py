@@ -12,7 +12,7 @@ from bench.analysis.findings import Findings
 from bench.inference import prediction
 from bench.models.rebuild import record_of
 from bench.registry import load_plugins
-from bench.storage.records import load_run as load_records
+from bench.storage.records import read_run
 from bench.storage.run_folder import find_run
 from bench.types import Record
 
@@ -82,7 +82,7 @@ class Run:
 
         load_plugins(map(Path, plugins))
         paths = [images] if isinstance(images, str | Path) else images
-        run = load_records(self.folder)
+        run = read_run(self.folder)
         record = prediction.best_record(run) if backbone is None else record_of(run, backbone)
         model = prediction.model_of(run, record)
         found = prediction.predict(model, prediction.find_images(map(Path, paths)))

@@ -36,7 +36,7 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
-from bench.storage.records import Change, Evidence, Run, changes
+from bench.storage.records import Change, Evidence, StoredRun, changes
 from bench.system.files import fields_of
 from bench.system.frameworks import keras_backend_of
 from bench.training.events import Event, Listener, Note, RecordMade
@@ -80,7 +80,7 @@ class Verification:
 
 
 def verify(
-    run: Run,
+    run: StoredRun,
     record: Record,
     listener: Listener,
     executor: Executor | None = None,
@@ -138,7 +138,7 @@ def verify(
     return Verification(found, changes(record, again))
 
 
-def smallest(run: Run) -> Record:
+def smallest(run: StoredRun) -> Record:
     """Return the finished trial that took the least time, of those whose arrays exist."""
     arrays = run.folder / "arrays"
     found = [
@@ -151,7 +151,7 @@ def smallest(run: Run) -> Record:
     return min(found, key=lambda record: record.seconds["total"])
 
 
-def stored_protocol(run: Run, record: Record) -> TrainingProtocol:
+def stored_protocol(run: StoredRun, record: Record) -> TrainingProtocol:
     """Return the protocol that the run stored; an error where the trial was trained by another."""
     stored = fields_of(run.meta.protocol)
     del stored["digest"]
@@ -176,7 +176,7 @@ def check_dataset(dataset: Dataset, record: Record) -> None:
 
 
 def train_again(
-    run: Run,
+    run: StoredRun,
     record: Record,
     dataset: Dataset,
     weights: LocatedWeights | None,
@@ -228,7 +228,7 @@ def differences(before: Evidence, after: Evidence) -> Mapping[SplitName, Differe
     return found
 
 
-def _recorded_plugins(run: Run, backbone: str, plugins: Sequence[Path]) -> Sequence[Path]:
+def _recorded_plugins(run: StoredRun, backbone: str, plugins: Sequence[Path]) -> Sequence[Path]:
     """Import the plugins that the run names if they are needed, and if this user has run them."""
     if backbone in BACKBONES:
         return ()
@@ -243,7 +243,7 @@ def _recorded_plugins(run: Run, backbone: str, plugins: Sequence[Path]) -> Seque
     return plugins
 
 
-def _dataset(run: Run, record: Record, request: RecordedRequest, store: Store) -> Dataset:
+def _dataset(run: StoredRun, record: Record, request: RecordedRequest, store: Store) -> Dataset:
     """Return the images, found again where the run found them and checked to be the same."""
     try:
         source, name = find_source(request.dataset)

@@ -22,7 +22,7 @@ from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel
 from bench.registry import lacking
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.system.files import remove_stale, workplace, write_atomic
 from bench.system.frameworks import suppress_stderr
 
@@ -43,7 +43,9 @@ class Exported:
     checked: str
 
 
-def export(run: Run, model: TrainedModel, format_name: str, folder: Path, store: Store) -> Exported:
+def export(
+    run: StoredRun, model: TrainedModel, format_name: str, folder: Path, store: Store
+) -> Exported:
     """Write a file, load it again, compare, and only then put it in place; replace nothing."""
     chosen = EXPORT_FORMATS[format_name]
     if text := lacking("export format", chosen):
@@ -109,7 +111,7 @@ class Check:
 class Reference:
     """The model's own answers, and the recorded ones."""
 
-    def __init__(self, model: Any, run: Run, evidence: Evidence, store: Store) -> None:
+    def __init__(self, model: Any, run: StoredRun, evidence: Evidence, store: Store) -> None:
         self._images, self._recorded = _images(run, evidence, store)
         plain = evidence.record.trial.settings.precision == "float32"
         self._undecided = UNDECIDED if plain else UNDECIDED_IN_HALF
@@ -148,7 +150,7 @@ def _same_class(found: Array, recorded: Array, undecided: float) -> int:
     return int(same.sum())
 
 
-def _images(run: Run, evidence: Evidence, store: Store) -> tuple[Array, Array | None]:
+def _images(run: StoredRun, evidence: Evidence, store: Store) -> tuple[Array, Array | None]:
     size = evidence.record.trial.input_size
     entry = pixels.find(run.dataset.splits["test"], size, store)
     known = answers(evidence, "test")

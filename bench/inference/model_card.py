@@ -11,7 +11,7 @@ from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import class_scores, confusion_matrix
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.types import SPLITS, Record
 
 MAX_CLASSES = 50
@@ -27,7 +27,7 @@ FIGURES = (
 
 
 def text(
-    run: Run, evidence: Evidence, about: About, file: str, checked: str, usage: str = ""
+    run: StoredRun, evidence: Evidence, about: About, file: str, checked: str, usage: str = ""
 ) -> str:
     """Return the whole card, as Markdown; `usage` is the code by which its format is loaded."""
     sections = [
@@ -103,7 +103,7 @@ print(label, probabilities[0, label])"""
     return f"```python\n{program}\n```"
 
 
-def _data(run: Run) -> str:
+def _data(run: StoredRun) -> str:
     dataset = run.dataset
     counts = ", ".join(f"{len(dataset.splits[s]):,} {s}" for s in SPLITS if s in dataset.splits)
     lines = [
@@ -115,7 +115,7 @@ def _data(run: Run) -> str:
     return "## Data\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
-def _training(run: Run, record: Record) -> str:
+def _training(run: StoredRun, record: Record) -> str:
     protocol = run.meta.protocol
     lines = [f"- Protocol {safe(protocol.name)}: {safe(protocol.summary)}"]
     for phase in record.phases:
@@ -128,7 +128,7 @@ def _training(run: Run, record: Record) -> str:
     return "## Training\n\n" + "\n".join(lines)
 
 
-def _figures(run: Run, evidence: Evidence) -> str:
+def _figures(run: StoredRun, evidence: Evidence) -> str:
     rows = list(_rows(evidence))
     text = "## Figures\n\nOn the test images, of this trial alone.\n\n"
     text += "| Figure | Value |\n|---|---:|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)
@@ -144,7 +144,7 @@ def _figures(run: Run, evidence: Evidence) -> str:
     return f"{text}\n\n{titles}" + "\n".join(lines)
 
 
-def _verdict(run: Run) -> str:
+def _verdict(run: StoredRun) -> str:
     """Return the verdict of the run that the model comes from, as its reports show it."""
     path = run.folder / "verdict.json"
     try:
@@ -168,7 +168,7 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "95% interval of the accuracy (one seed)", fmt.interval(low, high)
 
 
-def _limits(run: Run, evidence: Evidence, about: About) -> str:
+def _limits(run: StoredRun, evidence: Evidence, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
         "The figures hold for images like the test images; on others it may do worse.",

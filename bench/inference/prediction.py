@@ -20,7 +20,7 @@ from bench.errors import NotRankedError, UsageError
 from bench.models.backends.base import Forward, current
 from bench.models.rebuild import load_trained, record_of
 from bench.storage.arrays import best_first
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.system.environment import available_cores
 from bench.system.parallel import prefetch_map
 from bench.types import Record
@@ -59,7 +59,7 @@ class Prediction:
 class PredictingModel:
     """A run's trained model that answers, and how its confidence is calibrated."""
 
-    run: Run
+    run: StoredRun
     record: Record
     temperature: float | None  # None: the confidence is what the network gave, not calibrated
     not_calibrated: str = ""  # why
@@ -69,7 +69,7 @@ class PredictingModel:
         return self.run.dataset.classes
 
 
-def best_record(run: Run) -> Record:
+def best_record(run: StoredRun) -> Record:
     """Return the best seed of the backbone that the run recommends."""
     from bench.analysis.choice import Limits, choose
     from bench.analysis.findings import find
@@ -83,7 +83,7 @@ def best_record(run: Run) -> Record:
     return record_of(run, choice.pick.backbone)
 
 
-def model_of(run: Run, record: Record) -> PredictingModel:
+def model_of(run: StoredRun, record: Record) -> PredictingModel:
     """Return the trained model of a record; nothing is loaded yet."""
     from bench.analysis.metrics.calibration import temperature
 

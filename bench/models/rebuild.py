@@ -24,7 +24,7 @@ from bench.storage.arrays import (
     weights_path,
     write_trained,
 )
-from bench.storage.records import Run
+from bench.storage.records import StoredRun
 from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
     hidden_packages,
@@ -73,7 +73,7 @@ class TrainedModel:
         return keras.Model(features.inputs, self.head(features.outputs[0], training=False))
 
 
-def record_of(run: Run, backbone: str) -> Record:
+def record_of(run: StoredRun, backbone: str) -> Record:
     """Return the backbone's best trial by validation, of those whose weights were kept."""
     of_backbone = [r for r in run.records if r.trial.backbone == backbone]
     if not of_backbone:
@@ -87,7 +87,7 @@ def record_of(run: Run, backbone: str) -> Record:
     return (kept or finished)[0]
 
 
-def rebuild(run: Run, record: Record, precision: Precision | None = None) -> TrainedModel:
+def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) -> TrainedModel:
     """Build the network, load the pretrained weights, and apply what training changed.
 
     It computes in the precision that it was trained in, unless another is given; its weights are
@@ -108,7 +108,9 @@ def rebuild(run: Run, record: Record, precision: Precision | None = None) -> Tra
     return TrainedModel(record, run.dataset.classes, network, head)
 
 
-def load_trained(run: Run, record: Record, precision: Precision | None = None) -> TrainedModel:
+def load_trained(
+    run: StoredRun, record: Record, precision: Precision | None = None
+) -> TrainedModel:
     """Rebuild a trained model in a process that has loaded no framework yet: on the backend that it
     was trained on, unless the user names another."""
     set_framework_defaults(keras_backend_of(record))
@@ -132,7 +134,7 @@ def changed_code(record: Record) -> str:
     )
 
 
-def declared(run: Run, record: Record) -> Backbone:
+def declared(run: StoredRun, record: Record) -> Backbone:
     """Return the declaration of a record's backbone."""
     name = record.trial.backbone
     if name not in BACKBONES:

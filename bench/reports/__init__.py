@@ -38,9 +38,9 @@ def read(
     """Derive what the records of a run say, once, for all that is written and shown. A price or a
     margin (in percentage points) replaces the one that the run was given."""
     from bench.analysis.findings import find
-    from bench.storage.records import load_run
+    from bench.storage.records import read_run
 
-    run = load_run(folder)
+    run = read_run(folder)
     price = run.meta.price_per_hour if price_per_hour is None else price_per_hour
     points = run.meta.margin if margin is None else margin
     return find(replace(run, meta=replace(run.meta, price_per_hour=price, margin=points)))

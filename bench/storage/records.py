@@ -53,7 +53,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """One run, read from its folder."""
 
     folder: Path
@@ -85,7 +85,7 @@ class Run:
         return tuple(Evidence(r, self.dataset.classes, self.folder) for r in self.records)
 
 
-def load_run(folder: Path) -> Run:
+def read_run(folder: Path) -> StoredRun:
     """Read a run's folder; an error names the file that is missing or damaged."""
     if not (folder / "run.json").is_file():
         raise BenchError(
@@ -95,7 +95,7 @@ def load_run(folder: Path) -> Run:
     finished = {place(record.trial) for record in records if record.status == "ok"}
     again = [r for r in records if r.status == "failed" and place(r.trial) in finished]
     every = tuple(record for record in records if record not in again)
-    return Run(folder, meta, dataset, every, tuple(again))
+    return StoredRun(folder, meta, dataset, every, tuple(again))
 
 
 def read_dataset(folder: Path) -> Dataset:

@@ -29,7 +29,7 @@ from bench.storage.arrays import (
     write_trained,
 )
 from bench.storage.cache import Draft, Store
-from bench.storage.records import SCHEMA, Evidence, load_run
+from bench.storage.records import SCHEMA, Evidence, read_run
 from bench.system.environment import environment, utc_now
 from bench.training.accounting import Imports
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
@@ -97,7 +97,7 @@ def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) ->
 def measure(job: Job, listener: Listener, alone: object = None) -> None:
     """In the place of `bench.inference.measuring.stage.measure`."""
     folder, store = Path(job.folder), Store(Path(job.store), job.store_limit_bytes)
-    run = load_run(folder)
+    run = read_run(folder)
     asked = {trial.key for trial in job.trials}
     records = [record for record in run.records if record.trial.key in asked]
     # As there: killed in between, a model whose weights are there is still to be measured.

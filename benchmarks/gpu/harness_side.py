@@ -14,7 +14,7 @@ from outcome import Outcome, Status, last_line
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.latency import sweep
 from bench.errors import BenchError
-from bench.storage.records import Evidence, load_run
+from bench.storage.records import Evidence, read_run
 from bench.types import Backbone
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -42,7 +42,7 @@ def measure(
     ]
     ran = run(command, seconds, os.environ, work)
     try:
-        (evidence,) = load_run(work / "results" / name).evidence
+        (evidence,) = read_run(work / "results" / name).evidence
     except (BenchError, ValueError):
         if ran.code is None:
             return Outcome("timed out", f"{seconds:.0f} s were not enough", ran.seconds)

@@ -11,7 +11,7 @@ from bench.analysis.findings import find
 from bench.analysis.sensitivity import Flip, LeadAtRate, Sensitivity
 from bench.analysis.warnings import Cause, Caution, cautions
 from bench.data.audit.result import SCHEMA, Audit, ImagePair, KeptAudit, Located
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import Excluded, RuntimeResult, Session
 
 NETS = (Net("one"), Net("two"), Net("drawn", source="random init"), Net("broken", fails="no"))
@@ -63,7 +63,7 @@ def told(folder: Path) -> list[Caution]:
             )
         records.append(record)
     write_records(folder, records)
-    run = load_run(folder)
+    run = read_run(folder)
     failed = replace(records[0], status="failed", reason="no")
     smaller = replace(failed, trial=replace(failed.trial, fraction=0.5, key="half"))
     findings = find(replace(run, failed_again=(failed,), every=(*run.every, smaller)))

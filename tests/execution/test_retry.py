@@ -25,7 +25,7 @@ from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 from bench.system.memory import is_out_of_memory, memory_error_summary
 from bench.training.job import Job
 from bench.types import Dataset, Record, Settings, Trial
@@ -251,7 +251,7 @@ def test_a_trial_short_of_memory_ends_with_the_same_batch(
     # 12 and 16 images are too many to be answered at once, so the batch of 8 is divided, too.
     assert (plain.accumulation, short.accumulation) == (1, 2)
     assert (plain.status, short.status) == ("ok", "ok")
-    one, other = (load_run(tmp_path / run).evidence[0].arrays for run in ("plain", "short"))
+    one, other = (read_run(tmp_path / run).evidence[0].arrays for run in ("plain", "short"))
     for name in ("test_probabilities", "validation_probabilities"):
         np.testing.assert_allclose(one[name], other[name], atol=1e-5)
     report.render(tmp_path / "short")

@@ -33,7 +33,7 @@ from bench.reports import render
 from bench.storage.arrays import arrays_path
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
-from bench.storage.records import SCHEMA, load_run, read_records
+from bench.storage.records import SCHEMA, read_records, read_run
 from bench.storage.run_folder import lock_run, run_folder
 from bench.training.events import Listener
 from bench.training.job import Job
@@ -182,7 +182,7 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
     with pytest.raises(KeyboardInterrupt):
         run(p, tmp_path / "r", store, lambda job, t: ends.get(t.backbone, "ok"))
     assert [t.backbone for t in pending(p, tmp_path / "r")] == ["two", "three"]
-    assert load_run(tmp_path / "r").meta.name == "r"
+    assert read_run(tmp_path / "r").meta.name == "r"
 
 
 def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
@@ -287,7 +287,7 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
     changed = plan("one", weights=other)
 
     run(changed, folder, store, lambda job, trial: "failed")
-    loaded = load_run(folder)
+    loaded = read_run(folder)
     assert [r.trial.key for r in loaded.every] == [first]
     assert [r.trial.key for r in loaded.failed_again] == [changed.trials[0].key]
     findings = report.read(folder)
@@ -301,7 +301,7 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
 
     assert pending(changed, folder) == list(changed.trials)
     run(changed, folder, store)
-    loaded = load_run(folder)
+    loaded = read_run(folder)
     assert [r.trial.key for r in loaded.every] == [changed.trials[0].key]
     assert loaded.failed_again == ()
 
@@ -313,7 +313,7 @@ def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Sto
     again = run(more, tmp_path / "r", store)
     assert again.ran == [("one", 0), ("one", 1)]
     assert [t.fraction for t in pending(more, tmp_path / "r")] == []
-    loaded = load_run(tmp_path / "r")
+    loaded = read_run(tmp_path / "r")
     assert [r.trial.fraction for r in loaded.records] == [1.0, 1.0]
     assert [r.trial.fraction for r in loaded.smaller] == [0.1, 0.1]
     # Other weights take the place of the same seed and share, and of nothing else.
@@ -350,7 +350,7 @@ def test_what_is_measured_makes_no_other_run_and_no_other_trial(
     more = replace(plan("one"), measuring=asked)
     assert (more.name, more.trials) == (first.name, first.trials)
     assert run(more, tmp_path / "r", store).ran == []
-    assert load_run(tmp_path / "r").meta.measuring.latency_seconds == 9.0
+    assert read_run(tmp_path / "r").meta.measuring.latency_seconds == 9.0
 
 
 def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: Store) -> None:
@@ -365,7 +365,7 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
         more = replace(plan("one", seeds=(0, 1)), measuring=Measuring(**asked))
         assert run(more, tmp_path / "r", store).ran == []
         assert read_records(tmp_path / "r") == tuple(records)
-        return list(load_run(tmp_path / "r").meta.notes)
+        return list(read_run(tmp_path / "r").meta.notes)
 
     def note(what: str) -> str:
         return (
@@ -387,7 +387,7 @@ def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
     """Its settings held what is measured, and its runtimes had one session for all."""
     folder = tmp_path / "run_0_1"
     shutil.copytree(Path(__file__).parent / "run_0_1", folder)
-    (evidence,) = load_run(folder).evidence
+    (evidence,) = read_run(folder).evidence
     assert evidence.record.trial.settings == Settings()
     assert evidence.record.trial.code == ""
     assert evidence.record.session is not None
@@ -401,7 +401,7 @@ def test_a_run_knows_what_its_last_command_asked_for(tmp_path: Path, store: Stor
     run(plan("one"), tmp_path / "r", store)
     last = plan("two")
     run(last, tmp_path / "r", store)
-    assert load_run(tmp_path / "r").meta.asked == (last.trials[0].key,)
+    assert read_run(tmp_path / "r").meta.asked == (last.trials[0].key,)
 
 
 def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:

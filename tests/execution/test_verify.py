@@ -23,7 +23,7 @@ from bench.execution.verify import (
 from bench.registry import BACKBONES
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.records import Change, Evidence, Run, changes, load_run, manifest
+from bench.storage.records import Change, Evidence, StoredRun, changes, manifest, read_run
 from bench.system.files import to_json
 from bench.types import Dataset
 
@@ -41,7 +41,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Dataset) -> Run:
+def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Dataset) -> StoredRun:
     """A run of two seeds, as the harness leaves it."""
     folder = tmp_path_factory.mktemp("run")
     found, _ = run(dataset, store, folder, seeds=(0, 1))
@@ -49,11 +49,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Data
     meta = {"protocol": asdict(PROTOCOL) | {"digest": PROTOCOL.digest}}
     (folder / "run.json").write_text(to_json(meta))
     (folder / "dataset.json").write_text(to_json(dataset))
-    return load_run(folder)
+    return read_run(folder)
 
 
 def test_trained_again_it_gives_the_same(
-    stored: Run, dataset: Dataset, store: Store, tmp_path: Path
+    stored: StoredRun, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
     record = smallest(stored)
     # The second seed found everything compiled, but from cold caches it costs as much: either.
@@ -74,7 +74,7 @@ def test_trained_again_it_gives_the_same(
     assert changes(record, again) == []
 
 
-def test_what_counts_as_the_same(stored: Run, dataset: Dataset, tmp_path: Path) -> None:
+def test_what_counts_as_the_same(stored: StoredRun, dataset: Dataset, tmp_path: Path) -> None:
     record = stored.records[0]
     before = Evidence(record, dataset.classes, stored.folder)
     for moved, changed, same in ((0.0, 0, True), (5e-7, 0, True), (2e-6, 0, False)):
@@ -90,7 +90,7 @@ def test_what_counts_as_the_same(stored: Run, dataset: Dataset, tmp_path: Path) 
     assert (found.changed, found.same) == (5, False)
 
 
-def test_a_smaller_share_is_the_smallest_trial(stored: Run) -> None:
+def test_a_smaller_share_is_the_smallest_trial(stored: StoredRun) -> None:
     half = replace(stored.records[1].trial, fraction=0.5)
     quick = replace(stored.records[1], trial=half, seconds={"total": 0.5})
     slow = replace(stored.records[0], seconds={"total": 9.0})
@@ -101,7 +101,7 @@ def test_a_smaller_share_is_the_smallest_trial(stored: Run) -> None:
         smallest(replace(stored, every=(failed,)))
 
 
-def test_changed_images_or_protocols_are_refused(stored: Run, dataset: Dataset) -> None:
+def test_changed_images_or_protocols_are_refused(stored: StoredRun, dataset: Dataset) -> None:
     record = stored.records[0]
     check_dataset(dataset, record)
     with pytest.raises(DatasetError, match="its fingerprint is eeee"):
@@ -112,7 +112,7 @@ def test_changed_images_or_protocols_are_refused(stored: Run, dataset: Dataset) 
         stored_protocol(replace(stored, meta=meta), record)
 
 
-def test_the_manifest_says_what_a_figure_depends_on(stored: Run, dataset: Dataset) -> None:
+def test_the_manifest_says_what_a_figure_depends_on(stored: StoredRun, dataset: Dataset) -> None:
     record = stored.records[0]
     found = manifest(record)
     assert found["command"] == "python run_bench.py run"
@@ -128,7 +128,7 @@ def test_the_manifest_says_what_a_figure_depends_on(stored: Run, dataset: Datase
     assert "variables" in about
 
 
-def test_what_differs_since(stored: Run) -> None:
+def test_what_differs_since(stored: StoredRun) -> None:
     record = stored.records[0]
     older = dict(record.environment) | {"commit": "one", "versions": {"numpy": "1.0"}}
     found = changes(replace(record, environment=older), record)

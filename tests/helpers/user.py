@@ -20,7 +20,7 @@ from tiny import write_images
 
 from bench.cli.main import main
 from bench.registry import BACKBONES, load_plugins
-from bench.storage.records import Run, load_run
+from bench.storage.records import StoredRun, read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("backbones",)  # as run_bench.py says
@@ -78,9 +78,9 @@ class User:
         """Run the command in this process; nothing is trained."""
         return in_process(self.home, *self.words(*more, backbones=backbones), executor=executor)
 
-    def load(self, name: str = "r") -> Run:
+    def load(self, name: str = "r") -> StoredRun:
         """Read one of the runs."""
-        return load_run(self.results / name)
+        return read_run(self.results / name)
 
 
 def process(home: Path, *command: str) -> Ended:

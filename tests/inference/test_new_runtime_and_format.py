@@ -17,7 +17,7 @@ from bench.cli.main import main
 from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.registry import BACKBONES, import_modules
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -113,7 +113,7 @@ def test_help_and_list_show_them(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_runtime_is_timed(tmp_path: Path) -> None:
     measuring = replace(made.MEASURING, runtimes="eager")
     folder = made.make(tmp_path, seeds=(0,), measuring=measuring)
-    (evidence,) = load_run(folder).evidence
+    (evidence,) = read_run(folder).evidence
     assert [(r.name, r.status) for r in evidence.record.runtimes] == [
         ("keras", "ok"),
         ("eager", "ok"),

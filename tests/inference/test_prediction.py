@@ -18,7 +18,7 @@ from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
 from bench.inference.prediction import BATCH, decoded_ahead, find_images, predictions
 from bench.storage.arrays import best_first
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -41,7 +41,7 @@ def predict(results: Path, *words: str) -> int:
 def test_as_the_record_says_with_calibrated_confidence(
     results: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = load_run(results / "r")
+    run = read_run(results / "r")
     ids = run.dataset.splits["test"].ids
     words = [str(data / name) for name in ids]
     assert predict(results, "tiny", *words, "--json") == 0
@@ -151,7 +151,7 @@ def test_a_backbone_is_meant_where_a_folder_has_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
-    run = load_run(results / "r")
+    run = read_run(results / "r")
 
     record, paths = predict_command._what(run, ["tiny", str(data / "test")])
 

@@ -20,7 +20,7 @@ from bench.models.network import Network, build_head, initialise_head, weighted_
 from bench.models.rebuild import rebuild
 from bench.protocol import Head, Phase, Unfreeze
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, load_run
+from bench.storage.records import Evidence, read_run
 from bench.training.train import PhaseTrainer
 from bench.types import PRECISIONS, Precision, Settings
 
@@ -144,7 +144,7 @@ def test_small_gradients_survive_float16() -> None:
 @pytest.mark.usefixtures("tiny_backbone")
 def test_the_model_is_made_again_and_timed_in_its_precision(tmp_path: Path) -> None:
     settings = Settings(precision="mixed_bfloat16")
-    run = load_run(made_run.make(tmp_path, seeds=(0,), settings=settings))
+    run = read_run(made_run.make(tmp_path, seeds=(0,), settings=settings))
     (evidence,) = run.evidence
     assert [runtime.status for runtime in evidence.record.runtimes] == ["ok"]
     assert evidence.record.session is not None

@@ -27,7 +27,7 @@ from bench.storage.arrays import (
     weights_path,
     write_trained,
 )
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -102,7 +102,7 @@ def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> N
 
 @pytest.mark.usefixtures("tiny_backbone")
 def test_the_model_answers_as_the_record_says(trained_run: Path) -> None:
-    run = load_run(trained_run)
+    run = read_run(trained_run)
     record = record_of(run, "tiny")
     (evidence,) = (e for e in run.evidence if e.record == record)
     ids = run.dataset.splits["test"].ids
@@ -121,7 +121,7 @@ def test_the_model_answers_as_the_record_says(trained_run: Path) -> None:
 @pytest.mark.usefixtures("tiny_backbone")
 def test_a_run_without_weights_says_what_to_do(copy: Path) -> None:
     shutil.rmtree(copy / "weights")
-    run = load_run(copy)
+    run = read_run(copy)
     with pytest.raises(BenchError, match=r"did not keep the trained weights .* --keep-models best"):
         rebuild(run, record_of(run, "tiny"))
 
@@ -131,7 +131,7 @@ def test_other_pretrained_weights_are_refused(copy: Path) -> None:
     records = read_records(copy)
     used = WeightsUsed("random init", "", "0" * 64)
     write_records(copy, [replace(r, weights=used) for r in records])
-    run = load_run(copy)
+    run = read_run(copy)
     with pytest.raises(
         WeightsError, match="was trained from random init, but the weights here differ"
     ):
@@ -139,7 +139,7 @@ def test_other_pretrained_weights_are_refused(copy: Path) -> None:
 
 
 def test_a_plugin_that_is_not_loaded_is_asked_for(trained_run: Path) -> None:
-    run = load_run(trained_run)
+    run = read_run(trained_run)
     with pytest.raises(BenchError, match="from a plugin that is not loaded; name it with --plugin"):
         rebuild(run, record_of(run, "tiny"))
 
@@ -156,15 +156,15 @@ def test_a_network_declared_otherwise_since_is_told(copy: Path) -> None:
     (path,) = (copy / "weights").iterdir()
     kept = read_trained(copy, path.stem)
     write_trained(copy, path.stem, replace(kept, head=(np.zeros((9, 3)), np.zeros(3))))
-    run = load_run(copy)
+    run = read_run(copy)
     with pytest.raises(BenchError, match="do not fit the network as it is declared now"):
         rebuild(run, record_of(run, "tiny"))
 
 
 def test_names_that_a_run_does_not_have(copy: Path) -> None:
-    run = load_run(copy)
+    run = read_run(copy)
     with pytest.raises(BenchError, match=r"unknown backbone of run r 'tiney'. Did you mean 'tiny'"):
         record_of(run, "tiney")
     write_records(copy, [replace(r, status="failed", reason="boom") for r in run.records])
     with pytest.raises(BenchError, match="tiny failed in run r: boom"):
-        record_of(load_run(copy), "tiny")
+        record_of(read_run(copy), "tiny")

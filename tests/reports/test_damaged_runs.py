@@ -27,7 +27,7 @@ from bench.storage.arrays import (
     write_arrays,
     write_trained,
 )
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 
 NETS = [Net("one"), Net("two")]
 
@@ -55,7 +55,7 @@ def old_folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> Findings:
-    return find(load_run(folder))
+    return find(read_run(folder))
 
 
 def keys(folder: Path) -> list[str]:
@@ -253,7 +253,7 @@ def test_of_lines_written_twice_the_last_one_counts(folder: Path) -> None:
     path = folder / "records.jsonl"
     first, second = path.read_text().splitlines()
     path.write_text("\n".join([first, second, first.replace('"notes": []', '"notes": ["later"]')]))
-    run = load_run(folder)
+    run = read_run(folder)
     assert [(r.trial.backbone, r.notes) for r in run.records] == [("two", ()), ("one", ("later",))]
     assert list(find(run).trials["rank"]) == [1, 2]
 
@@ -310,7 +310,7 @@ def test_a_file_that_may_not_be_read_is_no_damage(
         with pytest.raises(PermissionError):
             look(folder, record, 2)
     with pytest.raises(BenchError, match=r"run\.json: permission denied; make it yours"):
-        load_run(folder)
+        read_run(folder)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="has no named pipes")

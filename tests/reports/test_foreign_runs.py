@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.execution import known_plugins
 from bench.execution.request import RunRequest
 from bench.registry import BACKBONES
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 from bench.system.frameworks import keras_backend_of
 
 
@@ -134,7 +134,7 @@ def test_a_request_of_another_form_is_not_taken(
 
 
 def test_an_unknown_keras_backend_is_refused(tmp_path: Path) -> None:
-    (record,) = load_run(make_run(tmp_path / "r", [Net("one")])).records
+    (record,) = read_run(make_run(tmp_path / "r", [Net("one")])).records
     assert keras_backend_of(record) == "tensorflow"
     record.environment["keras_backend"] = "somebodys.module"  # type: ignore[index]
 

@@ -23,7 +23,7 @@ from test_conformance import errors
 from bench import reports as report
 from bench.analysis.findings import find
 from bench.data import thumbnails
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images=80,
     )
     (folder / thumbnails.FOLDER).mkdir()
-    for mistakes in find(load_run(folder)).mistakes.values():
+    for mistakes in find(read_run(folder)).mistakes.values():
         for mistake in mistakes:
             path = folder / thumbnails.FOLDER / f"{mistake.image:05d}.jpg"
             Image.new("RGB", (144, 144), (mistake.image * 3 % 256, 90, 120)).save(path)

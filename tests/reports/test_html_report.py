@@ -23,7 +23,7 @@ from bench.data import thumbnails
 from bench.reports import html, sections
 from bench.reports.html.document import script_json
 from bench.reports.sections import confusion
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -63,7 +63,7 @@ def rendered(findings: Findings) -> str:
 
 
 def page_of(folder: Path) -> str:
-    return rendered(find(load_run(folder)))
+    return rendered(find(read_run(folder)))
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def dense(backbone: dict[str, Any], classes: int) -> NDArray[np.int64]:
 
 
 def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
-    findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
+    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
     counts = findings.confusions["mobilenetv2"]
     (backbone,) = matrices(data_of(rendered(findings)))["backbones"]
     assert np.array_equal(dense(backbone, 30), counts)
@@ -184,7 +184,7 @@ def test_only_the_largest_confusions_are_held_where_there_are_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confusion, "MAX_CONFUSIONS", 2)
-    findings = find(load_run(make_run(tmp_path, SIX[:1], classes=range_of(5), images=200)))
+    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(5), images=200)))
     counts = findings.confusions["mobilenetv2"]
     (backbone,) = matrices(data_of(rendered(findings)))["backbones"]
     wrong = np.sort(counts[~np.eye(5, dtype=bool)])[::-1]
@@ -227,7 +227,7 @@ def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Pat
     nets = [Net(f"net{i}", 2 + i / 10, 10 + i) for i in range(10)]
     classes = [f"class {i}" for i in range(10)]
     folder = make_run(tmp_path, nets, classes=classes, seeds=range(5), images=400)
-    findings = find(load_run(folder))
+    findings = find(read_run(folder))
     # Noise compresses worst: no photograph of this size takes more room.
     noise = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
     buffer = io.BytesIO()

@@ -14,7 +14,7 @@ from bench.analysis.findings import Findings, find
 from bench.reports.blocks import Commands
 from bench.reports.sections import next_steps
 from bench.storage.arrays import weights_path, write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import Session
 
 SESSION = Session("1", ("a", "b"), 2, 4, 1e11, (0.01, 0.01), 2.0)
@@ -38,7 +38,7 @@ def made(
         write_arrays(folder, record.trial.key, arrays)
         records.append(replace(record, session=sessions[name]))
     write_records(folder, records)
-    return find(load_run(folder))
+    return find(read_run(folder))
 
 
 def commands(findings: Findings) -> dict[str, str]:

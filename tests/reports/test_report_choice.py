@@ -19,7 +19,7 @@ from bench.errors import BenchError, UsageError
 from bench.reports.blocks import Notes, Statement, Table
 from bench.reports.choice import section
 from bench.storage.arrays import artefact_folder, weights_path, write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import RuntimeResult
 
 # Right on so many of 400 images, in order, so that who is wrong more is wrong on the same ones too.
@@ -163,7 +163,7 @@ def converted(folder: Path, right: dict[str, int], *, runtime: str = "small_int8
     make = RuntimeResult(runtime, (1,), artefact=f"{runtime}.tflite", artefact_bytes=7_000_000)
     broken = RuntimeResult(runtime, status="failed", reason="no such operation")
     records = []
-    for evidence in load_run(folder).evidence:
+    for evidence in read_run(folder).evidence:
         record = evidence.record
         if record.status == "ok":
             count = right.get(record.trial.backbone)
@@ -210,7 +210,7 @@ def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path
 
 def test_answers_that_are_no_numbers_are_no_accuracy(tmp_path: Path) -> None:
     folder = converted(made(tmp_path / "r"), {"sharp": 396, "blunt": 360})
-    (sharp,) = (e for e in load_run(folder).evidence if e.record.trial.backbone == "sharp")
+    (sharp,) = (e for e in read_run(folder).evidence if e.record.trial.backbone == "sharp")
     nan = np.full((400, 2), np.nan)
     arrays = {**sharp.arrays, "probabilities_small_int8": nan}
     write_arrays(folder, sharp.record.trial.key, arrays)
@@ -231,7 +231,7 @@ def test_the_figures_of_a_runtime_are_those_of_the_seed_that_it_ran(tmp_path: Pa
     nets = [Net("one"), Net("two", 2.0)]
     folder = make_run(tmp_path / "r", nets, seeds=(0, 1, 2), images=400)
     found = []
-    for evidence in load_run(folder).evidence:
+    for evidence in read_run(folder).evidence:
         record, arrays = evidence.record, dict(evidence.arrays)
         result = RuntimeResult("onnx", (1,), artefact="model.onnx", artefact_bytes=9_000_000)
         record = replace(record, runtimes=(*record.runtimes, result))

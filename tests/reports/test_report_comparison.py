@@ -24,7 +24,7 @@ from bench.reports import terminal
 from bench.reports.blocks import Statement, Table
 from bench.reports.comparison import sections
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.system.files import to_json
 from bench.types import Session, WeightsUsed
 
@@ -49,7 +49,7 @@ def made(
 
 
 def compared(before: Path, after: Path) -> Comparison:
-    return compare(find(load_run(before)), find(load_run(after)))
+    return compare(find(read_run(before)), find(read_run(after)))
 
 
 def change(found: Comparison, figure: str) -> Change:
@@ -148,7 +148,7 @@ def test_images_are_matched_by_content_whatever_their_order_and_names(tmp_path: 
     names = [f"renamed/{i}.png" for i in range(100)]
     edit_dataset(after, digests=other, ids=names, labels=LABELS[::-1].tolist())
     (record,) = read_records(after)
-    (evidence,) = load_run(after).evidence
+    (evidence,) = read_run(after).evidence
     turned = {
         name: array[::-1] if name.startswith("test_") else array
         for name, array in evidence.arrays.items()
@@ -262,7 +262,7 @@ def test_what_finished_before_and_fails_now_breaks_any_rule(
 
 def spoil(folder: Path, backbone: str) -> None:
     """Let the network answer NaN to one test image, as one that diverged does."""
-    (evidence,) = (e for e in load_run(folder).evidence if e.record.trial.backbone == backbone)
+    (evidence,) = (e for e in read_run(folder).evidence if e.record.trial.backbone == backbone)
     probabilities = evidence.arrays["test_probabilities"].copy()
     probabilities[0] = np.nan
     arrays = {**evidence.arrays, "test_probabilities": probabilities}
@@ -320,10 +320,10 @@ def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> No
     for name in "ab":
         make_run(tmp_path / name, [Net("net")], seeds=(0, 1))
     folder = tmp_path / "b"
-    evidence = load_run(folder).evidence[1]
+    evidence = read_run(folder).evidence[1]
     arrays = {**evidence.arrays, "test_probabilities": np.full((60, 2), np.nan)}
     write_arrays(folder, evidence.record.trial.key, arrays)
-    found = compare(*(find(load_run(tmp_path / name)) for name in "ab"), ("accuracy", "macro_f1"))
+    found = compare(*(find(read_run(tmp_path / name)) for name in "ab"), ("accuracy", "macro_f1"))
     assert [(n.figures, n.reason) for n in found.refused] == [
         (("accuracy", "macro_f1"), "no usable figure for seed 1 in b")
     ]
@@ -332,7 +332,7 @@ def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> No
 def test_an_accuracy_is_the_one_of_the_leaderboard(tmp_path: Path) -> None:
     """Which is over the seeds that all backbones of the run finished."""
     nets = [Net("net", 1.0), Net("other", fails="out of memory", fails_seeds=(2,))]
-    findings = [find(load_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
+    findings = [find(read_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
     ranked = findings[0].backbones.set_index("label")["accuracy"]["net"]
     every = findings[0].trials.set_index("label")["accuracy"]["net"]
     assert ranked != pytest.approx(every.mean())

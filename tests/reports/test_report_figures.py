@@ -21,12 +21,12 @@ from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, 
 from bench.reports.figures import chart, style
 from bench.reports.figures.labelling import Box, place
 from bench.reports.sections import confusion, curves, sections, tradeoff
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import Epoch, PhaseResult
 
 
 def findings(folder: Path, *args: Any, **more: Any) -> Findings:
-    return find(load_run(make_run(folder, *args, **more)))
+    return find(read_run(make_run(folder, *args, **more)))
 
 
 def charts(found: Findings) -> dict[str, Chart]:

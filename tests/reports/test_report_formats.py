@@ -17,7 +17,7 @@ from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
 from bench.reports import formats
 from bench.reports.formats import json_report, pull_request, tensorboard, timm
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 from bench.system.files import to_json
 
 HOSTILE = ("<script>alert(1)</script>", "line\nbreak | pipe", "=cmd()|' /C calc'!A0", "x" * 300)
@@ -43,7 +43,7 @@ def test_json_keeps_to_its_published_schema(folder: Path, tmp_path: Path) -> Non
 
 
 def test_json_says_what_the_table_says(folder: Path) -> None:
-    findings = find(load_run(folder))
+    findings = find(read_run(folder))
     content = json_report.content(findings)
     best = content.backbones[0]
     assert best.label == findings.backbones["label"].iloc[0]
@@ -57,7 +57,7 @@ def test_json_says_what_the_table_says(folder: Path) -> None:
 
 
 def test_a_short_table_for_a_pull_request(folder: Path) -> None:
-    text = pull_request.text(find(load_run(folder)))
+    text = pull_request.text(find(read_run(folder)))
     lines = text.splitlines()
     assert lines[0].startswith(("resnet50", "efficientnet"))
     assert len([line for line in lines if line.startswith("|")]) == 2 + 6
@@ -67,7 +67,7 @@ def test_a_short_table_for_a_pull_request(folder: Path) -> None:
 
 def test_hostile_names_stay_text_in_a_pull_request(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", [Net("=evil|`net`\n<b>")], classes=HOSTILE)
-    text = pull_request.text(find(load_run(run)))
+    text = pull_request.text(find(read_run(run)))
     assert "<script>" not in text
     assert "<b>" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -76,7 +76,7 @@ def test_hostile_names_stay_text_in_a_pull_request(tmp_path: Path) -> None:
 
 def test_a_pull_request_calls_nobody(tmp_path: Path) -> None:
     nets = [Net("@torvalds"), Net("https://example.org", fails="see https://example.org/@me")]
-    text = pull_request.text(find(load_run(make_run(tmp_path / "r", nets))))
+    text = pull_request.text(find(read_run(make_run(tmp_path / "r", nets))))
     assert "@&#8203;torvalds" in text
     assert "https:&#8203;//example.org" in text
     assert not re.search(r"@\w|://|www\.", text)
@@ -86,7 +86,7 @@ def test_parquet_holds_the_columns_of_the_summary(folder: Path) -> None:
     pytest.importorskip("pyarrow")
     (path,) = formats.write(folder, ["parquet"])
     table = pd.read_parquet(path)
-    findings = find(load_run(folder))
+    findings = find(read_run(folder))
     expected = findings.with_standings(findings.trials).reset_index(drop=True)
     assert list(table.columns) == list(expected.columns)
     assert table["accuracy"].tolist() == pytest.approx(expected["accuracy"].tolist(), nan_ok=True)
@@ -97,7 +97,7 @@ def test_timm_columns_mean_what_they_mean_there(folder: Path) -> None:
     (path,) = formats.write(folder, ["timm"])
     rows = {row["model"]: row for row in csv.DictReader(path.read_text().splitlines())}
     assert "vgg16" not in rows  # it failed
-    table = find(load_run(folder)).backbones.set_index("backbone")
+    table = find(read_run(folder)).backbones.set_index("backbone")
     net, row = rows["mobilenetv2"], table.loc["mobilenetv2"]
     assert float(net["top1"]) == pytest.approx(100 * row["accuracy"], rel=1e-5)
     assert float(net["top1"]) + float(net["top1_err"]) == pytest.approx(100, abs=1e-3)
@@ -113,7 +113,7 @@ def test_timm_columns_mean_what_they_mean_there(folder: Path) -> None:
 
 def test_timm_top5_of_more_classes_and_no_formula(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", [Net("=net", 2.0)], classes=[f"c{i}" for i in range(10)])
-    (row,) = timm.frame(find(load_run(run))).to_dict("records")
+    (row,) = timm.frame(find(read_run(run))).to_dict("records")
     assert row["model"] == "'=net"
     assert row["top1"] < row["top5"] <= 100
 
@@ -124,7 +124,7 @@ def test_tensorboard_reads_every_epoch_and_figure(folder: Path) -> None:
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     found = accumulators.EventAccumulator(str(path / "mobilenetv2-seed-0"))
     found.Reload()
-    run = load_run(folder)
+    run = read_run(folder)
     (record,) = (r for r in run.records if (r.trial.backbone, r.trial.seed) == ("mobilenetv2", 0))
     epochs = [epoch for phase in record.phases for epoch in phase.epochs]
     read = found.Scalars("loss/train")

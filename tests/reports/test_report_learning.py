@@ -18,7 +18,7 @@ from bench.analysis.findings import find
 from bench.analysis.sensitivity import find_flips, sensitivity
 from bench.analysis.statistics import wilson
 from bench.storage.arrays import write_arrays
-from bench.storage.records import Run, load_run, read_records
+from bench.storage.records import StoredRun, read_records, read_run
 from bench.types import Record, TriedRate
 from benchmarks.calibration.inference import false_flips
 
@@ -30,7 +30,7 @@ def first_right(count: int) -> NDArray[np.float64]:
     return answers(range(count, IMAGES), IMAGES)
 
 
-def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -> Run:
+def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -> StoredRun:
     """Trials on shares of the 80 training images, with as many right answers, one a seed."""
     found: list[Record] = []
     for record in read_records(folder):
@@ -47,7 +47,7 @@ def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -
                 )
                 write_arrays(folder, key, judged(first_right(counts[trial.seed])))
     write_records(folder, found)
-    return load_run(folder)
+    return read_run(folder)
 
 
 NETS = (Net("alpha"), Net("beta"), Net("gamma", source="random init"))
@@ -95,7 +95,7 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
         if (r.trial.backbone, r.trial.fraction, r.trial.seed) != ("beta", 0.1, 0)
     ]
     write_records(folder, kept)
-    found = find(load_run(folder)).learning
+    found = find(read_run(folder)).learning
     assert found is not None
     assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.75, 1), (0.625, 2)]
 
@@ -139,7 +139,9 @@ def test_the_report_has_the_curves(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "summary.csv")["accuracy"].tolist() == [0.925, 0.9, 1.0]
 
 
-def tune(folder: Path, right: Mapping[str, Sequence[int | None]], chosen: Mapping[str, int]) -> Run:
+def tune(
+    folder: Path, right: Mapping[str, Sequence[int | None]], chosen: Mapping[str, int]
+) -> StoredRun:
     """Two rates, of which each backbone gets as many right; `None`: training came to nothing."""
     found = []
     for record in read_records(folder):
@@ -163,7 +165,7 @@ def tune(folder: Path, right: Mapping[str, Sequence[int | None]], chosen: Mappin
         write_arrays(folder, record.trial.key, judged(tried[place], **more))
         found.append(replace(record, tuning=rates, seconds=dict(record.seconds) | {"tuning": 1.0}))
     write_records(folder, found)
-    return load_run(folder)
+    return read_run(folder)
 
 
 def test_a_ranking_that_flips_with_the_rate(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from bench.reports.figures import sheet
 from bench.reports.sections import disagreements as disagreements_section
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import Split
 
 
@@ -74,7 +74,7 @@ def test_the_section_of_disagreements_by_hand(tmp_path: Path) -> None:
     make_run(tmp_path, [Net("a"), Net("b")], images=20)
     for record, errors in zip(read_records(tmp_path), ([0, 1, 2], [2, 3]), strict=True):
         write_arrays(tmp_path, record.trial.key, judged(answers(errors, 20)))
-    section = disagreements_section.section(find(load_run(tmp_path)))
+    section = disagreements_section.section(find(read_run(tmp_path)))
     assert section is not None
     table, gallery = section.blocks
     assert isinstance(table, Table)
@@ -121,7 +121,7 @@ def test_one_backbone_shares_nothing() -> None:
 @pytest.mark.parametrize("source", ["imagenet", "random init"])
 def test_random_init_accuses_no_image(tmp_path: Path, source: str) -> None:
     nets = [Net("one", 0.5), Net("two", 0.4), Net("three", 0.5, source=source)]
-    found = find(load_run(make_run(tmp_path, nets, seeds=(0, 1, 2))))
+    found = find(read_run(make_run(tmp_path, nets, seeds=(0, 1, 2))))
     assert ("three" in found.mistakes) is (source == "imagenet")
     assert set(found.mistakes) >= {"one", "two"}
     for each in found.mistakes.values():
@@ -157,7 +157,7 @@ def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None
 def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> None:
     folder = mistaken_run(tmp_path / "run")
     split = Split(tuple("abcdefgh"), (0, 1) * 4, tuple(f"{i:064x}" for i in range(8)))
-    dataset = replace(load_run(folder).dataset, splits={"test": split})
+    dataset = replace(read_run(folder).dataset, splits={"test": split})
     squares = np.repeat(np.arange(8, dtype=np.uint8) * 30, 32 * 32 * 3).reshape(8, 32, 32, 3)
     writer = store.draft(KIND, "test images", squares.nbytes)
     writer.append(squares)
@@ -182,7 +182,7 @@ def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> Non
 
 def test_without_the_pixels_there_are_no_thumbnails(tmp_path: Path, store: Store) -> None:
     folder = mistaken_run(tmp_path / "run")
-    thumbnails.keep(folder, (3,), load_run(folder).dataset, [32], store)
+    thumbnails.keep(folder, (3,), read_run(folder).dataset, [32], store)
     assert thumbnails.read(folder) == {}
 
 

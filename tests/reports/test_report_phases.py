@@ -12,7 +12,7 @@ from bench import reports as report
 from bench.analysis.findings import Findings, find
 from bench.analysis.phases import outcomes
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 
 
 def made(
@@ -24,7 +24,7 @@ def made(
     arrays = judged(after_each[-1], phase_test_probabilities=np.stack(after_each))
     for record in read_records(folder):
         write_arrays(folder, record.trial.key, arrays)
-    return find(load_run(folder))
+    return find(read_run(folder))
 
 
 def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_records_without_answers_after_each_phase_still_render(tmp_path: Path) -
     write_arrays(
         folder, record.trial.key, {"test_labels": labels, "test_probabilities": np.eye(2)[labels]}
     )
-    head, tuned = outcomes(find(load_run(folder)))
+    head, tuned = outcomes(find(read_run(folder)))
     assert head.accuracy is tuned.accuracy is tuned.gain is None
     report.render(folder)
     assert "## Phases" in (folder / "report.md").read_text(encoding="utf-8")

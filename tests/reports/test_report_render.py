@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.reports.markdown import section_text
 from bench.reports.sections import runtimes
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,7 +230,7 @@ def test_hostile_runtimes_stay_text(tmp_path: Path) -> None:
         RuntimeResult("<i>|two\x1b", status="failed", reason="<u>|"),
     )
     write_records(folder, [replace(record, runtimes=(*record.runtimes, *hostile))])
-    findings = find(load_run(folder))
+    findings = find(read_run(folder))
     section = runtimes.section(findings)
     assert section is not None
     text = section_text(section)
@@ -285,7 +285,7 @@ def test_latest_names_the_newest_run(tmp_path: Path) -> None:
     for name in ("first", "second"):
         make_run(tmp_path / name, [])
         report.point_latest(tmp_path, name)
-        assert load_run(tmp_path / "latest").meta.name == name
+        assert read_run(tmp_path / "latest").meta.name == name
         assert not (tmp_path / "latest").readlink().is_absolute()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "latest", "second"]
 

@@ -15,7 +15,7 @@ from bench.reports.charts import Chart
 from bench.reports.figures import chart
 from bench.reports.sections import robustness
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.training.robustness import KINDS
 
 
@@ -65,7 +65,7 @@ def test_only_the_seeds_that_all_finished_count(tmp_path: Path) -> None:
     folder = corrupted_run(tmp_path, [Net("one"), Net("two")], seeds=(0, 1))
     kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("two", 1)]
     write_records(folder, kept)
-    found = find(load_run(folder)).robustness
+    found = find(read_run(folder)).robustness
     assert found is not None
     # Seed 0 alone: 0, 1 and 3 wrong of ten.
     assert [row.mean for row in found.rows.values()] == pytest.approx([26 / 30, 26 / 30])
@@ -83,7 +83,7 @@ def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 20])
 def test_the_picture_says_every_accuracy(tmp_path: Path, count: int) -> None:
     nets = [Net(f"a_backbone_with_a_very_long_name_of_its_own_{i}") for i in range(count)]
-    section = robustness.section(find(load_run(corrupted_run(tmp_path, nets))))
+    section = robustness.section(find(read_run(corrupted_run(tmp_path, nets))))
     assert section is not None
     _, block = section.blocks
     assert isinstance(block, Chart)

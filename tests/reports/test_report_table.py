@@ -11,7 +11,7 @@ from synthetic import SIX, Net, answers, judged, make_run, write_records
 from bench.analysis.findings import find
 from bench.analysis.table import GONE
 from bench.storage.arrays import write_arrays
-from bench.storage.records import Run, load_run, read_records
+from bench.storage.records import StoredRun, read_records, read_run
 
 REQUIRED = [
     *("backbone", "status", "weights", "input_size", "seed"),
@@ -20,7 +20,7 @@ REQUIRED = [
 ]
 
 
-def answer(run: Run, backbone: str, seed: int, right: int, certainty: float) -> None:
+def answer(run: StoredRun, backbone: str, seed: int, right: int, certainty: float) -> None:
     """Store test answers of which `right` are right, out of all."""
     record = next(r for r in run.records if (r.trial.backbone, r.trial.seed) == (backbone, seed))
     images = len(run.dataset.splits["test"])
@@ -29,12 +29,12 @@ def answer(run: Run, backbone: str, seed: int, right: int, certainty: float) -> 
 
 
 def test_the_required_columns_come_first(tmp_path: Path) -> None:
-    table = find(load_run(make_run(tmp_path))).trials
+    table = find(read_run(make_run(tmp_path))).trials
     assert list(table.columns)[: len(REQUIRED)] == REQUIRED
 
 
 def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
-    table = find(load_run(make_run(tmp_path))).trials
+    table = find(read_run(make_run(tmp_path))).trials
     assert table["rank"].tolist()[:3] == [1, 2, 3]
     assert table["rank"].isna().tolist() == [False] * 3 + [True] * 3
     assert table["weights"].tolist()[3:5] == ["random init"] * 2
@@ -45,7 +45,7 @@ def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
 
 def test_accuracy_ranks_and_loss_breaks_ties(tmp_path: Path) -> None:
     nets = [Net("a"), Net("b"), Net("c"), Net("d", source="random init")]
-    run = load_run(make_run(tmp_path, nets, images=10))
+    run = read_run(make_run(tmp_path, nets, images=10))
     answer(run, "a", 0, right=9, certainty=0.8)
     answer(run, "b", 0, right=9, certainty=0.9)
     answer(run, "c", 0, right=8, certainty=0.9)
@@ -58,7 +58,7 @@ def test_accuracy_ranks_and_loss_breaks_ties(tmp_path: Path) -> None:
 
 
 def test_seeds_are_averaged(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, [Net("a"), Net("b")], seeds=(0, 1), images=10))
+    run = read_run(make_run(tmp_path, [Net("a"), Net("b")], seeds=(0, 1), images=10))
     answer(run, "a", 0, right=8, certainty=0.9)
     answer(run, "a", 1, right=10, certainty=0.9)
     answer(run, "b", 0, right=9, certainty=0.9)
@@ -75,13 +75,13 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
 
 
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
-    table = find(load_run(make_run(tmp_path))).backbones
+    table = find(read_run(make_run(tmp_path))).backbones
     assert table["accuracy_std"].isna().all()
 
 
 def test_a_seed_that_failed_does_not_hide_the_others(tmp_path: Path) -> None:
     net = replace(SIX[0], fails="out of memory", fails_seeds=(1,))
-    table = find(load_run(make_run(tmp_path, [net], seeds=(0, 1, 2)))).backbones
+    table = find(read_run(make_run(tmp_path, [net], seeds=(0, 1, 2)))).backbones
     assert table[["status", "seeds", "failed", "rank"]].values.tolist() == [["ok", 2, 1, 1]]
     assert table["reason"].tolist() == ["out of memory"]
 
@@ -92,7 +92,7 @@ def test_random_and_pretrained_seeds_are_not_mixed(tmp_path: Path) -> None:
     assert second.weights is not None
     drawn = replace(second, weights=replace(second.weights, source="random init"))
     write_records(folder, [first, drawn])
-    table = find(load_run(folder)).backbones
+    table = find(read_run(folder)).backbones
     assert table["label"].tolist() == ["a", "a (random init)"]
     assert table["seeds"].tolist() == [1, 1]
     assert table["rank"].isna().tolist() == [False, True]
@@ -102,12 +102,12 @@ def test_two_input_sizes_are_not_mixed(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("a")], seeds=(0, 1))
     first, second = read_records(folder)
     write_records(folder, [first, replace(second, trial=replace(second.trial, input_size=96))])
-    assert sorted(find(load_run(folder)).backbones["label"]) == ["a 224 px", "a 96 px"]
+    assert sorted(find(read_run(folder)).backbones["label"]) == ["a 224 px", "a 96 px"]
 
 
 def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2])
-    run = load_run(folder)
+    run = read_run(folder)
     (folder / "arrays" / f"{run.records[1].trial.key}.npz").unlink()
     table = find(run).trials
     assert table["backbone"].tolist() == ["mobilenetv2", "resnet50"]
@@ -116,6 +116,6 @@ def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> N
 
 
 def test_an_empty_run_has_an_empty_table(tmp_path: Path) -> None:
-    run = load_run(make_run(tmp_path, []))
+    run = read_run(make_run(tmp_path, []))
     assert list(find(run).trials.columns)[:13] == REQUIRED
     assert len(find(run).trials) == len(find(run).backbones) == 0

@@ -28,7 +28,7 @@ from bench.reports.html.blocks import section_data
 from bench.reports.markdown import section_text
 from bench.reports.sections import certainty, leaderboard, overview, tradeoff
 from bench.storage.arrays import write_arrays
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 from bench.types import Record, Session
 
 
@@ -47,7 +47,7 @@ def made(
     make_run(folder, nets, seeds=seeds, images=images, queries=64)
     for record in read_records(folder):
         write(folder, record, wrong[record.trial.backbone][record.trial.seed], images)
-    return find(load_run(folder))
+    return find(read_run(folder))
 
 
 def report_again(folder: Path) -> int:
@@ -156,12 +156,12 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
             for r in read_records(tmp_path)
         ],
     )
-    verdict = find(load_run(tmp_path)).verdict
+    verdict = find(read_run(tmp_path)).verdict
     assert (verdict.recommended, verdict.cheapest_by) == ("a", "GMACs")
     assert "take a, also the cheapest (0.300 GMACs)" in verdict.sentence
     steady = replace(session, calibration=(0.001, 0.00105))
     write_records(tmp_path, [replace(r, session=steady) for r in read_records(tmp_path)])
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     assert found.verdict.recommended == "b"
     assert not any("count as equal" in text for text in warnings(found))
     # Steady within each session, and three times slower in the other.
@@ -171,7 +171,7 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
         tmp_path,
         [replace(r, session=sessions[r.trial.backbone]) for r in read_records(tmp_path)],
     )
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     assert found.verdict.recommended == "a"
     told = " ".join(warnings(found))
     assert "The machine's speed differed between the 2 sessions" in told
@@ -198,7 +198,7 @@ def test_table_and_verdict_have_the_same_accuracy_over_the_seeds_that_all_have(
     found = made(tmp_path, {"a": [[0], list(range(27)), [1, 2]], "b": [[3], [4], [5]]})
     records = [r for r in found.run.records if (r.trial.backbone, r.trial.seed) != ("b", 1)]
     write_records(tmp_path, records)
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     verdict = found.verdict
     assert verdict.seeds == (0, 2)
     assert [(s.label, s.accuracy) for s in verdict.standings] == [("b", 0.99), ("a", 0.985)]
@@ -234,7 +234,7 @@ def test_without_a_shared_seed_nothing_is_compared(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
     kept = [r for r in found.run.records if (r.trial.backbone == "a") == (r.trial.seed == 0)]
     write_records(tmp_path, kept)
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     assert found.verdict.best is None
     assert found.verdict.sentence == (
         "Nothing is ranked: the trials differ in seed (0 for a; 1 for b: no seed finished for all)."
@@ -273,7 +273,7 @@ def test_trials_of_another_kind_are_not_ranked(
         tmp_path,
         [first, replace(second, trial=replace(second.trial, **change))],  # type: ignore[arg-type]
     )
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     assert found.trials["rank"].isna().all()
     assert found.backbones["rank"].isna().all()
     assert found.verdict.best is None
@@ -285,7 +285,7 @@ def test_trials_of_another_kind_are_not_ranked(
 def test_trials_on_other_test_images_are_not_ranked(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0]], "b": [[1]]})
     write(tmp_path, found.run.records[1], [1], 98)
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     assert found.trials["rank"].isna().all()
     assert "differ in test_labels (100 images" in found.verdict.sentence
 
@@ -334,7 +334,7 @@ def test_what_must_not_be_ranked_is_not_averaged(tmp_path: Path) -> None:
     write_records(
         tmp_path, [first, replace(second, trial=replace(second.trial, protocol_digest="e"))]
     )
-    found = find(load_run(tmp_path))
+    found = find(read_run(tmp_path))
     assert len(found.table) == 2
     assert "a; default e for a" in found.verdict.sentence
 

@@ -33,7 +33,7 @@ from bench.reports.blocks import (
 )
 from bench.reports.figures import pictures
 from bench.reports.markdown import coded, section_text
-from bench.storage.records import load_run, read_records
+from bench.storage.records import read_records, read_run
 
 DUMMY = """
 from bench.reports.blocks import Column, Notes, Section, Table
@@ -61,7 +61,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     folder = make_run(tmp_path_factory.mktemp("runs") / "r", nets, seeds=(0, 1), price_per_hour=2.0)
     counted = [replace(record, flops=10**9) for record in read_records(folder)]
     write_records(folder, counted)
-    return find(load_run(folder))
+    return find(read_run(folder))
 
 
 def plain(cell: str) -> str:

@@ -9,7 +9,7 @@ from synthetic import Net, make_run, write_records
 
 from bench.analysis.findings import find
 from bench.analysis.warnings import of_latencies, warnings
-from bench.storage.records import load_run, manifest, read_records
+from bench.storage.records import manifest, read_records, read_run
 from bench.types import RuntimeResult, Session
 
 NETS = (Net("one", 5.0), Net("two", 2.0), Net("three", 0.5))
@@ -25,7 +25,7 @@ def told(folder: Path, sessions: dict[str, dict[str, Session]]) -> list[str]:
         first = next(iter(timed.values()))
         records.append(replace(record, runtimes=results, session=first))
     write_records(folder, records)
-    return [caution.text for caution in of_latencies(find(load_run(folder)).records)]
+    return [caution.text for caution in of_latencies(find(read_run(folder)).records)]
 
 
 def session(started: str, calibration: tuple[float, ...] = STEADY, seconds: float = 2.0) -> Session:
@@ -77,7 +77,7 @@ def test_rows_that_the_last_command_did_not_ask_for_are_named(tmp_path: Path) ->
     }
     asked = [keys["one", 0], keys["one", 1], keys["two", 0]]
     make_run(tmp_path / "r", NETS, seeds=(0, 1), asked=asked)
-    (line,) = (w for w in warnings(find(load_run(tmp_path / "r"))) if w.startswith("Earlier"))
+    (line,) = (w for w in warnings(find(read_run(tmp_path / "r"))) if w.startswith("Earlier"))
     assert "which the last command did not ask for: two (seed 1), three." in line
     make_run(tmp_path / "r", NETS, seeds=(0, 1), asked=list(keys.values()))
-    assert not [w for w in warnings(find(load_run(tmp_path / "r"))) if w.startswith("Earlier")]
+    assert not [w for w in warnings(find(read_run(tmp_path / "r"))) if w.startswith("Earlier")]

@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.analysis.rules import hold, parse_rule
     from bench.reports import terminal
     from bench.reports.comparison import change_text, pictures, sections
-    from bench.storage.records import load_run
+    from bench.storage.records import read_run
 
     rules = [parse_rule(text, METRICS.names) for text in arguments.fail_if]
     folders = [find_run(arguments.results, name) for name in (arguments.before, arguments.after)]
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"{arguments.before} and {arguments.after} are one run, {folders[0].name}; name two."
         )
-    before, after = (find(load_run(folder)) for folder in folders)
+    before, after = (find(read_run(folder)) for folder in folders)
     figures = dict.fromkeys([*SHOWN, *(rule.figure for rule in rules)])
     found = compare(before, after, tuple(figures))
     held = [hold(found, rule, allow_missing=arguments.allow_missing) for rule in rules]

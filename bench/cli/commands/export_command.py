@@ -36,13 +36,13 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.models.rebuild import changed_code, load_trained, record_of
     from bench.registry import load_plugins
     from bench.storage.cache import Store
-    from bench.storage.records import load_run
+    from bench.storage.records import read_run
     from bench.storage.run_folder import find_run, refuse_links
 
     console = Console(highlight=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
         console.print(f"warning: {error}", style="yellow", markup=False)
-    run = load_run(find_run(arguments.results, arguments.run))
+    run = read_run(find_run(arguments.results, arguments.run))
     record = record_of(run, arguments.backbone)
     if warning := changed_code(record):
         console.print(f"warning: {warning}", style="yellow", markup=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bench.inference.prediction import PredictingModel, Prediction
     from bench.reports.predictions import Predictor
-    from bench.storage.records import Run
+    from bench.storage.records import StoredRun
     from bench.types import Record
 
 
@@ -63,13 +63,13 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.models.rebuild import changed_code
     from bench.registry import load_plugins
     from bench.reports import predictions
-    from bench.storage.records import load_run
+    from bench.storage.records import read_run
     from bench.storage.run_folder import find_run
 
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
         say.print(f"warning: {error}", style="yellow", markup=False)
-    run = load_run(find_run(arguments.results, arguments.run))
+    run = read_run(find_run(arguments.results, arguments.run))
     record, paths = _what(run, arguments.what)
     if warning := changed_code(record):
         say.print(f"warning: {warning}", style="yellow", markup=False)
@@ -113,7 +113,7 @@ def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
         )
 
 
-def _what(run: Run, words: Sequence[str]) -> tuple[Record, list[Path]]:
+def _what(run: StoredRun, words: Sequence[str]) -> tuple[Record, list[Path]]:
     """The first word is a backbone where the run has one of that name; a path says `./` then."""
     from bench.inference.prediction import best_record
     from bench.models.rebuild import record_of

@@ -30,13 +30,13 @@ def main(arguments: argparse.Namespace) -> int:
 
     from bench.execution.verify import smallest, verify
     from bench.registry import load_plugins
-    from bench.storage.records import load_run
+    from bench.storage.records import read_run
     from bench.storage.run_folder import find_run
 
     console = Console(highlight=False)
     for error in load_plugins(arguments.plugins, arguments.packages):
         console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
-    run = load_run(find_run(arguments.results, arguments.run))
+    run = read_run(find_run(arguments.results, arguments.run))
     record = smallest(run)
     about = f"trial       {_name(record.trial)}, the quickest of run {run.name}"
     console.print(about, markup=False, soft_wrap=True)

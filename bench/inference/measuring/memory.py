@@ -33,7 +33,7 @@ import psutil
 from bench.inference.runtimes import RUNTIMES, ModelSource
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 from bench.system.memory import process_peak
 
 POLL_SECONDS = 0.005
@@ -59,7 +59,7 @@ def inference_memory(
     the Keras model, rebuilt here.
     """
     runtime = RUNTIMES[runtime_name]
-    run = load_run(folder)
+    run = read_run(folder)
     record = next(r for r in run.records if r.trial.key == key)
     size = record.trial.input_size
     image = np.zeros((1, size, size, 3), np.uint8)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.inference.measuring.rounds import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
 from bench.storage.arrays import weights_path
-from bench.storage.records import Run
+from bench.storage.records import StoredRun
 from bench.training.events import Listener, StageProgress
 from bench.training.job import Job
 from bench.types import Measuring, Record, RuntimeResult, Trial
@@ -64,7 +64,7 @@ def stands_in(record: Record) -> bool:
     return any(STANDS_IN in note for note in record.notes)
 
 
-def groups_of(run: Run, job: Job, names: Sequence[str]) -> list[Group]:
+def groups_of(run: StoredRun, job: Job, names: Sequence[str]) -> list[Group]:
     """Group the job's trials for which some of the runtimes in `names` are still to be timed."""
     keys, seconds = {trial.key for trial in job.trials}, job.measuring.latency_seconds
     waiting: dict[tuple[str, int], list[Record]] = {}

@@ -17,7 +17,7 @@ from bench.models.network import probabilities
 from bench.models.rebuild import rebuild
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, Run
+from bench.storage.records import Evidence, StoredRun
 from bench.training import robustness
 from bench.training.events import Listener, Note, RecordMeasured
 from bench.training.features import Rows, predict
@@ -51,7 +51,7 @@ class Timed:
 
 
 def record_timed(
-    model: Model, timed: Timed, session: Session, run: Run, listener: Listener
+    model: Model, timed: Timed, session: Session, run: StoredRun, listener: Listener
 ) -> None:
     """Give every seed the same figures; the probabilities belong to the first alone."""
     result = replace(timed.result, session=session)
@@ -91,7 +91,7 @@ def record_timed(
 
 
 def record_corrupted(
-    run: Run, record: Record, job: Job, store: Store, progress: Callable[[int, int], None]
+    run: StoredRun, record: Record, job: Job, store: Store, progress: Callable[[int, int], None]
 ) -> Record:
     """Rebuild a trial's model from its kept weights and return the record with its answers to
     corrupted images."""

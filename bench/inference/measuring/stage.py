@@ -43,7 +43,7 @@ from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.arrays import artefact_folder, weights_path
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, Run, load_run
+from bench.storage.records import Evidence, StoredRun, read_run
 from bench.system.environment import available_cores, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
@@ -77,7 +77,7 @@ class _Stage:
         self.started = utc_now()
 
     def run(self) -> None:
-        run = load_run(self.folder)
+        run = read_run(self.folder)
         groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
         each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
@@ -87,7 +87,7 @@ class _Stage:
             self._time_runtimes(run, groups)
         self._evaluate_corruptions(run)
 
-    def _time_runtimes(self, run: Run, groups: Sequence[Group]) -> None:
+    def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
         calibration = Calibration(self.backend, self.device.kind)
         rate = matrix_peak(self.backend, self.device.kind)
         with ExitStack() as stack:
@@ -102,7 +102,7 @@ class _Stage:
             self.renewed[event.record.trial.key] = event.record
         self.told(event)
 
-    def _evaluate_corruptions(self, run: Run) -> None:
+    def _evaluate_corruptions(self, run: StoredRun) -> None:
         """Evaluate models of earlier commands on corrupted images; those trained now have been."""
         for found in self._to_corrupt(run):
             record = self.renewed.get(found.trial.key, found)
@@ -116,7 +116,7 @@ class _Stage:
             self.listener(RecordMeasured(record))
             self.progress.add(CORRUPTED_SECONDS)
 
-    def _to_corrupt(self, run: Run) -> list[Record]:
+    def _to_corrupt(self, run: StoredRun) -> list[Record]:
         keys = {trial.key for trial in self.job.trials}
         return [
             record
@@ -130,7 +130,7 @@ class _Stage:
         within = CORRUPTED_SECONDS * done / total if total else 0.0
         self.progress.report(trial, "corrupted test images", within=within)
 
-    def _models(self, run: Run, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
+    def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
         models: dict[str, Model] = {}
         watched = [records[0] for records, needs in groups if REFERENCE in needs]
         for record in watched:
@@ -155,7 +155,7 @@ class _Stage:
         return list(models.values())
 
     def _model(
-        self, run: Run, records: list[Record], needs: tuple[str, ...], stack: ExitStack
+        self, run: StoredRun, records: list[Record], needs: tuple[str, ...], stack: ExitStack
     ) -> Model:
         begun = time.perf_counter()
         trial = records[0].trial
@@ -180,7 +180,7 @@ class _Stage:
         )
 
     def _float32(
-        self, run: Run, record: Record, needs: tuple[str, ...], source: ModelSource
+        self, run: StoredRun, record: Record, needs: tuple[str, ...], source: ModelSource
     ) -> ModelSource:
         """Return the model in float32, where it computes in another precision and is converted."""
         plain = self.settings.precision == "float32"
@@ -192,7 +192,7 @@ class _Stage:
         self,
         runtime: Runtime,
         models: Sequence[Model],
-        run: Run,
+        run: StoredRun,
         calibration: Calibration,
         rate: float,
     ) -> None:

@@ -38,12 +38,12 @@ def parse(text: str) -> list[str]:
 def write(folder: Path, names: Iterable[str]) -> list[Path]:
     """Write the run in `folder` in each of the formats; returns what was written."""
     from bench.analysis.findings import find
-    from bench.storage.records import load_run
+    from bench.storage.records import read_run
     from bench.storage.run_folder import refuse_links
 
     refuse_links(folder)
     modules = [importlib.import_module(f"{__name__}.{FORMATS[name]}") for name in names]
-    findings = find(load_run(folder)) if modules else None
+    findings = find(read_run(folder)) if modules else None
     return [module.write(findings) for module in modules]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from user import User, in_process
 
 from bench.data.audit.result import load
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -45,7 +45,7 @@ def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(use
     kept = load(folder)
     assert kept is not None
     assert "train/cat/copy.png" in kept.dropped
-    splits = load_run(folder).dataset.splits
+    splits = read_run(folder).dataset.splits
     assert not set(kept.dropped) & {*splits["train"].ids, *splits["validation"].ids}
     assert all((folder / path).is_file() for path in kept.pictures)
     assert "left out of train and validation for it" in (folder / "report.md").read_text()

@@ -22,7 +22,7 @@ from bench.inference.runtimes import Call
 from bench.models.rebuild import TrainedModel, rebuild, record_of
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
-from bench.storage.records import Run, load_run
+from bench.storage.records import StoredRun, read_run
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -31,12 +31,12 @@ CLASSES = ["=cat", "dog & co", "fox"]
 
 
 @pytest.fixture(scope="module")
-def run(trained_run: Path) -> Run:
-    return load_run(trained_run)
+def run(trained_run: Path) -> StoredRun:
+    return read_run(trained_run)
 
 
 @pytest.fixture(scope="module")
-def model(run: Run) -> Iterator[TrainedModel]:
+def model(run: StoredRun) -> Iterator[TrainedModel]:
     from tiny import TINY
 
     BACKBONES.add(TINY)
@@ -45,16 +45,16 @@ def model(run: Run) -> Iterator[TrainedModel]:
 
 
 @pytest.fixture(scope="module")
-def images(run: Run) -> Array:
+def images(run: StoredRun) -> Array:
     data = run.folder.parent.parent / "data"
     return np.stack([np.asarray(Image.open(data / id)) for id in run.dataset.splits["test"].ids])
 
 
-def exported(run: Run, model: TrainedModel, name: str, folder: Path) -> Exported:
+def exported(run: StoredRun, model: TrainedModel, name: str, folder: Path) -> Exported:
     return export(run, model, name, folder, Store(run.folder.parent.parent / "cache"))
 
 
-def recorded(run: Run, model: TrainedModel) -> Array:
+def recorded(run: StoredRun, model: TrainedModel) -> Array:
     (evidence,) = (e for e in run.evidence if e.record == model.record)
     return evidence.arrays["test_probabilities"]
 
@@ -120,7 +120,7 @@ NEEDS = {"litert": "ai_edge_litert", "onnx": "tf2onnx", "saved_model": "tensorfl
 
 @pytest.mark.parametrize(("name", "file", "ask", "about"), FORMATS, ids=[f[0] for f in FORMATS])
 def test_raw_images_in_the_recorded_answers_out(
-    run: Run,
+    run: StoredRun,
     model: TrainedModel,
     images: Array,
     tmp_path: Path,
@@ -149,7 +149,7 @@ def test_raw_images_in_the_recorded_answers_out(
 
 @pytest.mark.parametrize("name", [f[0] for f in FORMATS])
 def test_the_program_in_the_card_classifies_a_photograph(
-    run: Run,
+    run: StoredRun,
     model: TrainedModel,
     images: Array,
     tmp_path: Path,
@@ -172,7 +172,7 @@ def test_the_program_in_the_card_classifies_a_photograph(
 
 
 def test_onnx_names_its_input_its_output_and_the_batch(
-    run: Run, model: TrainedModel, tmp_path: Path
+    run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("tf2onnx")
@@ -187,7 +187,7 @@ def test_onnx_names_its_input_its_output_and_the_batch(
 
 
 def test_labels_lie_in_a_litert_file_as_its_users_expect(
-    run: Run, model: TrainedModel, tmp_path: Path
+    run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
     pytest.importorskip("ai_edge_litert")
     done = exported(run, model, "litert", tmp_path)
@@ -196,14 +196,14 @@ def test_labels_lie_in_a_litert_file_as_its_users_expect(
 
 
 def test_without_the_images_it_is_checked_on_others_and_says_so(
-    run: Run, model: TrainedModel, tmp_path: Path
+    run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
     done = export(run, model, "keras", tmp_path / "out", Store(tmp_path / "empty"))
     assert done.checked.startswith("loaded again; on 32 generated images probabilities")
     assert "recorded" not in done.checked
 
 
-def test_a_file_that_answers_otherwise_is_refused(run: Run, model: TrainedModel) -> None:
+def test_a_file_that_answers_otherwise_is_refused(run: StoredRun, model: TrainedModel) -> None:
     (evidence,) = (e for e in run.evidence if e.record == model.record)
     classifier = model.class_probabilities()
     store = Store(run.folder.parent.parent / "cache")
@@ -219,7 +219,7 @@ def test_a_file_that_answers_otherwise_is_refused(run: Run, model: TrainedModel)
 
 
 def test_what_a_converter_trips_over_is_told_in_short(
-    run: Run, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: StoredRun, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(Format):
         name, help, suffix = "broken", "", ".broken"
@@ -239,7 +239,7 @@ def test_what_a_converter_trips_over_is_told_in_short(
 
 
 def test_the_card_says_what_it_is_and_what_it_is_not(
-    run: Run, model: TrainedModel, tmp_path: Path
+    run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
     done = exported(run, model, "keras", tmp_path)
     text = done.card.read_text()

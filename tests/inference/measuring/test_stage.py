@@ -19,7 +19,7 @@ from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 from bench.storage.arrays import weights_path
-from bench.storage.records import Evidence, load_run
+from bench.storage.records import Evidence, read_run
 from bench.training.events import Event, Listener, RecordMade
 from bench.training.job import Job
 
@@ -136,7 +136,7 @@ def broken() -> Iterator[None]:
 
 
 def test_all_seeds_have_the_figures_of_one_model(trained_run: Path) -> None:
-    first, second = load_run(trained_run).evidence
+    first, second = read_run(trained_run).evidence
     assert first.record.session == second.record.session
     session = first.record.session
     assert session is not None
@@ -155,7 +155,7 @@ def test_all_seeds_have_the_figures_of_one_model(trained_run: Path) -> None:
 
 
 def test_costs_are_there_and_add_up(trained_run: Path) -> None:
-    for evidence in load_run(trained_run).evidence:
+    for evidence in read_run(trained_run).evidence:
         record = evidence.record
         parts = {k: v for k, v in record.seconds.items() if k not in ("total", "reused")}
         assert sum(parts.values()) == pytest.approx(record.seconds["total"])
@@ -179,7 +179,7 @@ def test_a_conversion_that_fails_is_a_row_with_its_reason(
     monkeypatch.setattr(made, "Inline", Mortal)
     measuring = replace(made.MEASURING, runtimes="broken,fatal,after")
     folder = made.make(tmp_path, seeds=(0,), measuring=measuring)
-    (record,) = load_run(folder).records
+    (record,) = read_run(folder).records
     assert record.status == "ok"
     assert [(r.name, r.reason) for r in record.runtimes] == [
         ("keras", ""),
@@ -196,13 +196,13 @@ def test_measuring_that_died_is_told_and_done_again(
     fragile = Fragile()
     monkeypatch.setattr(made, "Inline", lambda: fragile)
     folder = made.make(tmp_path, seeds=(0,), keep="none")
-    (record,) = load_run(folder).records
+    (record,) = read_run(folder).records
     assert (record.status, record.session) == ("ok", None)
     assert record.runtimes[0].reason == "killed by SIGKILL"
     assert weights_path(folder, record.trial.key).is_file()
 
     made.make(tmp_path, seeds=(0,), keep="none")
-    (again,) = load_run(folder).records
+    (again,) = read_run(folder).records
     assert again.session is not None
     measured = {"session": None, "runtimes": (), "seconds": {}, "arrays_sha256": ""}
     assert replace(again, **measured) == replace(record, **measured)  # type: ignore[arg-type]
@@ -217,11 +217,11 @@ def test_killed_between_the_seeds_every_one_is_measured_in_the_end(
     executor = DiesBetween()
     monkeypatch.setattr(made, "Inline", lambda: executor)
     folder = made.make(tmp_path, seeds=(0, 1), keep="best")
-    measured = [record.session is not None for record in load_run(folder).records]
+    measured = [record.session is not None for record in read_run(folder).records]
     assert sorted(measured) == [False, True]
 
     made.make(tmp_path, seeds=(0, 1), keep="best")
-    again = load_run(folder).records
+    again = read_run(folder).records
     assert all(record.session is not None for record in again)
     assert all(r.status == "ok" for record in again for r in record.runtimes)
 
@@ -246,7 +246,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
     def make(**asked: Any) -> Evidence:
         executor.tasks.clear()
         folder = made.make(tmp_path, seeds=(0,), measuring=replace(made.MEASURING, **asked))
-        (evidence,) = load_run(folder).evidence
+        (evidence,) = read_run(folder).evidence
         return evidence
 
     first = make()
@@ -273,7 +273,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
     with pytest.raises(KeyboardInterrupt):
         make(runtimes="narrow,stopped", latency_seconds=0.03)
     assert executor.tasks == ["measure"]
-    (longer,) = load_run(tmp_path / "results" / "r").evidence
+    (longer,) = read_run(tmp_path / "results" / "r").evidence
     record = longer.record
     assert [r.name for r in record.runtimes] == ["keras", "same", "narrow"]
     sessions = [result.session for result in record.runtimes]
@@ -292,12 +292,12 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
     left = make(runtimes="stopped", latency_seconds=0.03)
     assert executor.tasks == []
     assert left.record == record
-    (note,) = load_run(tmp_path / "results" / "r").meta.notes
+    (note,) = read_run(tmp_path / "results" / "r").meta.notes
     assert note == (
         "tiny (seed 0): stopped cannot be measured as asked, for its trained weights were not "
         "kept; --fresh trains it again."
     )
-    told = warnings(find(load_run(tmp_path / "results" / "r")))
+    told = warnings(find(read_run(tmp_path / "results" / "r")))
     assert note in told
     assert any(text.startswith("same: timed by another command than keras") for text in told)
     gap_told = "tiny (random init) was not timed through narrow in batches of 32: MemoryError"
@@ -305,7 +305,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
 
 
 def test_rows_of_the_report(trained_run: Path) -> None:
-    (row,) = rows(find(load_run(trained_run)))
+    (row,) = rows(find(read_run(trained_run)))
     assert (row.runtime, row.status) == ("keras", "ok")
     assert row.latency_p50_ms is not None
     assert row.artefact_mb is None

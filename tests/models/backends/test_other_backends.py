@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.metrics.base import METRICS
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +45,7 @@ def test_a_demo_trial(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    run = load_run(tmp_path / "results" / "demo")
+    run = read_run(tmp_path / "results" / "demo")
     (evidence,) = run.evidence
     assert evidence.record.status == "ok"
     assert evidence.record.environment["keras_backend"] == BACKEND

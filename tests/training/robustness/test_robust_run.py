@@ -20,7 +20,7 @@ from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, Run, load_run
+from bench.storage.records import Evidence, StoredRun, read_run
 from bench.training.events import Event, Listener
 from bench.training.job import Job
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
@@ -81,7 +81,7 @@ def test_asking_about_corruptions_keeps_what_was_timed_just_before(
     execute(RunInputs(planned(Measuring(0.02)), folder, request, store), Inline(), silent)
     asked = Measuring(0.03, robustness=True)
     execute(RunInputs(planned(asked), folder, request, store), Lagging(), silent)
-    (record,) = load_run(folder).records
+    (record,) = read_run(folder).records
     assert record.session is not None
     assert record.session.latency_seconds == 0.03
     assert "robustness" in record.seconds
@@ -100,9 +100,9 @@ def test_the_trained_model_answers_corrupted_images(
     request = RunRequest(command=(), keep_models="best")
     asked = Measuring(latency_seconds=0.02, robustness=True)
 
-    def run(measuring: Measuring) -> Run:
+    def run(measuring: Measuring) -> StoredRun:
         execute(RunInputs(planned(measuring), tmp_path / "r", request, store), Inline(), silent)
-        return load_run(tmp_path / "r")
+        return read_run(tmp_path / "r")
 
     if later:
         (before,) = run(replace(asked, robustness=False)).evidence
