@@ -128,7 +128,7 @@ class Display:
         if ended := self._under_way.pop(record.trial.key, None):
             self._bars.remove_task(ended.bar)
         random = record.weights is not None and not record.weights.pretrained
-        accuracy = "-" if event.accuracy is None else f"{event.accuracy:.3f}"
+        accuracy = "-" if random or event.accuracy is None else f"{event.accuracy:.3f}"
         cells, mark = [accuracy, f"{event.seconds:.0f} s"], "random init" if random else ""
         if record.status == "failed":
             cells, mark = ["failed", ""], ""
@@ -139,7 +139,8 @@ class Display:
         if record.status == "failed":
             self._print(f"{name} failed: {record.reason}", "red")
         elif not self._is_live:
-            self._line(f"{name}: done, accuracy " + "  ".join(filter(None, (*cells, mark))))
+            of = "" if random else "accuracy "  # which has no meaning where weights are random
+            self._line(f"{name}: done, {of}" + "  ".join(filter(None, (*cells[random:], mark))))
 
     def _runtime(self, event: RuntimeMeasured) -> None:
         name = f"{_name(event.trial)}, {event.result.name}"

@@ -16,8 +16,8 @@ from bench.execution.progress import Progress
 from bench.execution.schedule import make_schedule
 from bench.protocol import Phase
 from bench.storage.records import SCHEMA
-from bench.training.events import EpochEnded, RecordMade, StageProgress
-from bench.types import Epoch, Record
+from bench.training.events import EpochEnded, RecordMade, StageProgress, TrialEnded
+from bench.types import Epoch, Record, WeightsUsed
 
 EPOCH = Epoch(loss=0.5, accuracy=0.75, val_loss=0.4, val_accuracy=0.8, seconds=1.0)
 
@@ -109,3 +109,12 @@ def test_a_phase_that_stops_early_counts_as_finished_once_the_next_begins(tmp_pa
     assert tell._time._under_way[trial.key] == pytest.approx(0.5 + 0.25 * 1.5 / 100)
     tell(StageProgress(trial, "fine-tune", 1, 2, "phase"))
     assert tell._time._under_way[trial.key] == pytest.approx(0.75 + 0.25 * 0.5 / 10)
+
+
+def test_random_weights_have_times_and_no_accuracy() -> None:
+    (trial,) = plan("one").trials
+    weights = WeightsUsed("random init", "", "")
+    shown = StringIO()
+    with Display(Console(file=shown, width=200)) as display:
+        display(TrialEnded(Record(SCHEMA, trial, "ok", weights=weights), 0.5, seconds=12.0))
+    assert shown.getvalue() == "one: done, 12 s  random init\n"
