@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from rich.console import Console
 from synthetic import SIX, Net, make_run, write_records
 from test_html_report import data_of, rendered
@@ -31,6 +34,7 @@ from bench.reports.blocks import (
     number,
     words,
 )
+from bench.reports.charts import Chart, Panel, Points
 from bench.reports.figures import pictures
 from bench.reports.markdown import coded, section_text
 from bench.storage.records import read_records, read_run
@@ -120,6 +124,44 @@ def test_every_report_has_the_same_columns_and_cells(findings: Findings) -> None
                     assert raw == (None if value is None else pytest.approx(value, rel=1e-5))
             compared += raw_in_csv(table.title, table)
     assert compared > 100
+
+
+@pytest.mark.slow
+def test_every_chart_has_the_same_marks_in_the_page_and_in_the_picture(findings: Findings) -> None:
+    placed = sections.sections(findings)
+    page = data_of(rendered(findings))
+    drawn = {one.name: one.draw() for one in pictures([section for _, section in placed], {})}
+    compared = 0
+    for _, section in placed:
+        on_page = page["sections"].get(section.name, {"blocks": ()})["blocks"]
+        for block, shown in zip(section.blocks, on_page, strict=True):
+            if isinstance(block, Chart):
+                assert len(block.panels) == len(shown["panels"])
+                axes = drawn[block.name].axes
+                compared += same_marks(block.panels[0], shown["panels"][0], axes)
+    assert compared > 30
+
+
+def same_marks(panel: Panel, shown: dict[str, Any], axes: Sequence[Axes]) -> int:
+    """Hold the points of a panel against those of the page and of the picture, and count them."""
+    compared = 0
+    for layer, other in zip(panel.layers, shown["layers"], strict=True):
+        if not isinstance(layer, Points):
+            continue
+        expected = [(mark.x, mark.y) for mark in layer.marks]
+        held = [(mark["x"], mark["y"]) for mark in other["marks"]]
+        np.testing.assert_allclose(np.array(held, float), np.array(expected, float), rtol=1e-5)
+        painted = [
+            tuple(point)
+            for one in axes[:2]  # the panel and its strip
+            for collection in one.collections
+            for point in np.asarray(collection.get_offsets()).tolist()
+        ]
+        for x, y in expected:
+            near = {px for px, py in painted if y is None or py == pytest.approx(y)}
+            assert any(px == pytest.approx(x, rel=0.05) for px in near), (panel.title, x, y)
+        compared += len(expected)
+    return compared
 
 
 def raw_in_csv(name: str, table: Table) -> int:

@@ -1,5 +1,6 @@
 /* Confusion matrix, and the images behind each cell. */
 const MAX_WRITTEN = 24;
+const MAX_SCORED = 20; // beyond that the section on classes has not all of them
 const MAX_TURNED = 6;
 const MAX_LISTED = 12;
 const MAX_LISTED_LARGE = 40;
@@ -53,7 +54,7 @@ function failures(classes, backbone, rates) {
       : mixedUp(classes, backbone, open, MAX_LISTED_LARGE),
     drill,
     !few && wholeMatrix(classes, backbone),
-    classScores(classes, backbone),
+    classes.length > MAX_SCORED && classScores(classes, backbone),
   ];
 }
 
@@ -65,11 +66,8 @@ function classScores(classes, backbone) {
       return [{ text: classes[index] }, ...figures.map((value) => (value === null ? { text: "–" } : { text: percent(value, 2), value })), { text: images.toLocaleString("en"), value: images }];
     }),
   });
-  const many = classes.length > MAX_WRITTEN;
-  const details = element("details", { class: many ? "long" : null, open: classes.length <= 12 || (printing && !many) }, element("summary", {}, "Precision, recall and F1 of each class"));
-  const fill = () => details.append(sortable(spec(), `Scores of each class, ${backbone.label}`));
-  if (many) whenOpened(details, fill);
-  else fill();
+  const details = element("details", { class: "long" }, element("summary", {}, "Precision, recall and F1 of each class"));
+  whenOpened(details, () => details.append(sortable(spec(), `Scores of each class, ${backbone.label}`)));
   return details;
 }
 
