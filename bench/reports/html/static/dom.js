@@ -50,11 +50,11 @@ function choice(about, options, choose) {
   return element("div", { class: "choice", role: "group", "aria-label": about }, buttons);
 }
 
-/* A menu of the backbones of a section. */
-function picker(backbones, choose) {
+/* A menu of what has labels. */
+function picker(backbones, choose, what = "Backbone") {
   const menu = element("select", { class: "field", change: () => choose(backbones[menu.value]) },
     backbones.map((b, index) => element("option", { value: index }, shortened(b.label, 60))));
-  return element("label", {}, element("span", {}, "Backbone"), menu);
+  return element("label", {}, element("span", {}, what), menu);
 }
 
 /* Figures next to each other, the first few at once, the others on demand or in print. */

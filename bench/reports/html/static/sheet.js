@@ -16,7 +16,7 @@ function drawGallery({ title, sheets }) {
   const place = element("div", {});
   const show = (sheet) => place.replaceChildren(...[sheet.about && element("p", { class: "soft small" }, sheet.about), contactSheet(sheet.shots)].filter(Boolean));
   const details = element("details", { class: "long" }, element("summary", {}, title),
-    sheets.length > 1 && element("div", { class: "tools" }, picker(sheets, show)), place);
+    sheets.length > 1 && element("div", { class: "tools" }, picker(sheets, show, "Of")), place);
   whenOpened(details, () => show(sheets[0]));
   return details;
 }
