@@ -8,34 +8,41 @@ READY := $(VENV)/.ready
 VENV_JAX := .venv-jax
 BIN_JAX := $(VENV_JAX)/bin
 READY_JAX := $(VENV_JAX)/.ready
+# What TensorFlow answered, for JAX to be held against.
 ANSWERS := build/answers
 ANSWERED := $(ANSWERS)/.complete
+CONTRACT := tests/backbones/test_contract.py
 # The versions that the suite passed with, so that it passes again; `make upgrade` takes newer ones.
 CONSTRAINTS := constraints.txt
 # Two processes, a file at a time: module fixtures are made once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Most of the time on JAX goes into compiling what runs once.
+COMPILED_SOON := --xla_backend_optimization_level=0
 
 .PHONY: bench test quick test-jax check setup upgrade clean
 
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
 
-test: $(READY)  ## set up, then the whole suite with ruff and mypy, and the core of it on JAX
+test: setup  ## the whole suite with ruff and mypy, and the core of it on JAX
+	$(MAKE) check
 	rm -rf $(ANSWERS)
-	$(MAKE) -j 2 check $(ANSWERED)
-	$(BIN)/pytest $(PARALLEL)
+	mkdir -p $(ANSWERS)
+	ANSWERS=$(ANSWERS) $(BIN)/pytest $(PARALLEL)
+	touch $(ANSWERED)
 	$(MAKE) test-jax
 
 quick: $(READY)  ## the tests that train nothing
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-jax: $(READY_JAX) $(ANSWERED)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
-	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) $(BIN_JAX)/python -m pytest $(PARALLEL) \
-		tests/models/backends tests/backbones/test_contract.py; \
+	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) XLA_FLAGS=$(COMPILED_SOON) $(BIN_JAX)/python -m pytest \
+		-n 2 --dist worksteal $(CONTRACT) tests/models/backends; \
 		code=$$?; rm -rf $(ANSWERS); exit $$code
 
 $(ANSWERED): $(READY)
-	$(BIN)/python tests/models/backends/answers.py $(ANSWERS)
+	mkdir -p $(ANSWERS)
+	ANSWERS=$(ANSWERS) $(BIN)/pytest $(PARALLEL) $(CONTRACT)
 	touch $@
 
 check: $(READY)  ## format, lint, types and which room may import which
@@ -44,7 +51,8 @@ check: $(READY)  ## format, lint, types and which room may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-setup: $(READY)  ## the virtual environment alone
+setup:  ## the virtual environments alone, both at once
+	$(MAKE) -j 2 $(READY) $(READY_JAX)
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)

@@ -97,21 +97,20 @@ def _in_a_process(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
     """Build one network and return what is found, and what is not as it should be."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from bench.execution.check import run_checks
+    from bench.execution.check import Subject, run_checks
     from bench.execution.check.build import check_declaration
     from bench.execution.check.stages import check_stages
-    from bench.execution.check.subject import Subject
     from bench.models.cuts import found_stages, labels
     from bench.models.network import Network, macs
 
     faults = []
     if backbone.weights == "imagenet":
         faults += _wrong_file(backbone)
+    subject = Subject(backbone)
     if arguments.check:
-        results = list(run_checks(backbone))
+        results = list(run_checks(subject))
         faults += [f"{r.check.name}: {r.text}" for r in results if r.status != "passed"]
     else:
-        subject = Subject(backbone)
         for check in (check_declaration, check_stages):
             try:
                 check(subject)

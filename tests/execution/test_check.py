@@ -34,7 +34,7 @@ IMAGE = (32, 32, 3)
 
 def _reason(check: str, **changes: Any) -> str:
     """Why `check` fails a backbone with these changes, the checks before it having passed."""
-    for result in run_checks(replace(RIGHT, **changes)):
+    for result in run_checks(Subject(replace(RIGHT, **changes))):
         if result.check.name == check:
             assert result.status == "failed", result.text
             assert len(result.text.splitlines()) <= 2
@@ -54,7 +54,7 @@ def _builder(change: Callable[[Any], Any]) -> Callable[..., keras.Model]:
 
 
 def test_a_right_adapter_passes_every_check() -> None:
-    results = list(run_checks(RIGHT))
+    results = list(run_checks(Subject(RIGHT)))
 
     assert {r.check.name: r.text for r in results if r.status != "passed"} == {}
     assert [r.check for r in results] == list(CHECKS)
@@ -174,7 +174,7 @@ def test_double_rescaling() -> None:
 
 
 def test_rescaling_inside_alone_is_right() -> None:
-    results = {result.check.name: result for result in run_checks(INSIDE)}
+    results = {result.check.name: result for result in run_checks(Subject(INSIDE))}
 
     assert results["rescaling"].text == "-1..1 at 'end'"
     assert {result.status for result in results.values()} == {"passed"}
@@ -274,7 +274,7 @@ def test_a_stage_without_a_name_of_its_own(built: int, expected: str) -> None:
 
 def test_stages_that_are_found_and_stages_by_position() -> None:
     for stages in ((), (7, "three_join", "output")):
-        results = {r.check.name: r for r in run_checks(replace(RIGHT, stages=stages))}
+        results = {r.check.name: r for r in run_checks(Subject(replace(RIGHT, stages=stages)))}
         assert {r.status for r in results.values()} == {"passed"}
         if not stages:
             assert results["stages"].text == "3 stages found: one_add, three_join, four_add"
@@ -305,7 +305,7 @@ def test_an_output_that_says_nothing() -> None:
     changes = {"build": _builder(_dead), "parameters": None, "layers": None, "gmacs": None}
     changes["stages"] = ("one_add", "end")
     assert "the same for all images" in _reason("cuts", **changes)
-    results = {r.check.name: r.text for r in run_checks(replace(RIGHT, **changes))}
+    results = {r.check.name: r.text for r in run_checks(Subject(replace(RIGHT, **changes)))}
     assert "left the head as it was" in results["frozen"]
     assert results["unfreeze"] == "cuts must pass first"
 

@@ -61,13 +61,13 @@ def check_all(
         current()  # imports Keras and the framework
     # It warns of functions compiled again and again, which is what checking them takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    from bench.execution.check import cautions, run_checks
+    from bench.execution.check import Subject, cautions, run_checks
 
     wrong = 0
     for backbone in backbones:
         console.print(backbone.name, style="bold", markup=False)
         results = []
-        for result in run_checks(backbone):
+        for result in run_checks(Subject(backbone)):
             results.append(result)
             console.print(_line(result), style=STYLES[result.status], markup=False)
             if debug and result.error is not None:

@@ -105,9 +105,8 @@ class Result:
     error: Exception | None = None
 
 
-def run_checks(backbone: Backbone) -> Iterator[Result]:
+def run_checks(subject: Subject) -> Iterator[Result]:
     """Yield the result of every check, in order."""
-    subject = Subject(backbone)
     passed: set[str] = set()
     for check in CHECKS:
         missing = [name for name in check.needs if name not in passed]

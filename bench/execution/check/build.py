@@ -30,7 +30,7 @@ def check_build(subject: Subject) -> str:
             f"minimum_size {backbone.minimum_size} is above input_size {backbone.input_size}; "
             f"correct one of them."
         )
-    own, other = subject.own_size, subject.network.base
+    own, other = subject.own_size, subject.built.base
     if own.count_params() != other.count_params():
         raise CheckError(
             f"{own.count_params():,} parameters at {backbone.input_size} px and "

@@ -69,7 +69,7 @@ def check_range(subject: Subject) -> str:
 
 def check_rescaling(subject: Subject) -> str:
     """Check that a network that rescales has no preprocessing, and that no range collapses."""
-    network = subject.network
+    network = subject.built
     first = next((x for x in network.base.layers if kernels(x)), None)
     if first is None:
         return "no convolution or dense layer to look at"
@@ -104,7 +104,7 @@ def _check_as_keras(subject: Subject, first: Any) -> None:
     Only where nothing but padding comes before the first weights: a custom builder may rescale
     inside the network.
     """
-    operations = subject.network.base.operations
+    operations = subject.built.base.operations
     before = operations[: operations.index(first)]
     reference = expected_preprocessing(subject.backbone)
     if reference is None or not all(isinstance(x, UNCHANGING) for x in before):

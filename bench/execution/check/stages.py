@@ -19,7 +19,7 @@ CUT_TOLERANCE = 1e-4  # of the greatest value
 
 def check_stages(subject: Subject) -> str:
     """Check the stages in the graph alone: nothing is computed."""
-    backbone, model = subject.backbone, subject.network.base
+    backbone, model = subject.backbone, subject.built.base
     if not backbone.stages:
         return _check_found(subject)
     called, again = ([one.name for one in net.operations] for net in (model, subject.own_size))
@@ -61,7 +61,7 @@ def _check_found(subject: Subject) -> str:
     """Check that the same stages are found at both sizes."""
     found, own = (
         [labels(net)[end] for end in found_stages(net)]
-        for net in (subject.network.base, subject.own_size)
+        for net in (subject.built.base, subject.own_size)
     )
     if found != own:
         raise CheckError(

@@ -47,11 +47,15 @@ class Subject:
         return least if least < own else own + STEP_BETWEEN_SIZES
 
     @cached_property
+    def built(self) -> Network:
+        """Return the network as it is built, with random weights."""
+        return Network(self._guarded, self.size)
+
+    @cached_property
     def network(self) -> Network:
         """Return the network that is run; its random weights are scaled so that outputs differ."""
-        network = Network(self._guarded, self.size)
-        calibrate(network, self.images)
-        return network
+        calibrate(self.built, self.images)
+        return self.built
 
     @cached_property
     def own_size(self) -> Any:
@@ -75,8 +79,8 @@ class Subject:
     @cached_property
     def stages(self) -> list[str]:
         """Return the labels of the operations at which the stages end."""
-        called = labels(self.network.base)
-        return [called[end] for end in stage_ends(self.backbone, self.network.base)]
+        called = labels(self.built.base)
+        return [called[end] for end in stage_ends(self.backbone, self.built.base)]
 
     @cached_property
     def at_stages(self) -> dict[str, Array]:
