@@ -69,7 +69,7 @@ CHECKS = (
     ),
     Check(
         "cuts",
-        "at each stage, the parts before and after it give the whole network's output",
+        "cut at its stages, the network gives part by part what it gives as a whole",
         check_cuts,
         needs=("stages",),
     ),

@@ -89,19 +89,20 @@ def check_cuts(subject: Subject) -> str:
             f"run twice, the network's output differs by {_difference(once, again):.1e} of its "
             f"greatest value; it must not be random in inference (`training` in a layer's call)."
         )
-    differences = []
-    for stage in stages:
-        output = subject.at_stages[stage]
-        if stage != stages[-1]:
-            [output] = subject.backend.forward(network.between(stage, stages[-1:]))(output)
-        differences.append(_difference(output, whole))
-        if differences[-1] > CUT_TOLERANCE:
+    # From stage to stage: from each to the end would compute the last of them again and again.
+    there = subject.at_stages
+    differences = {stages[-1]: _difference(there[stages[-1]], whole)}
+    for stage, following in pairwise(stages):
+        [output] = subject.backend.forward(network.between(stage, [following]))(there[stage])
+        differences[stage] = _difference(output, there[following])
+    for stage, difference in differences.items():
+        if difference > CUT_TOLERANCE:
             raise CheckError(
-                f"cut at stage {stage!r}, the output differs from the whole network's by "
-                f"{differences[-1]:.1e} of its greatest value: something crosses the cut unseen. "
+                f"cut at stage {stage!r}, what follows differs from the whole network's by "
+                f"{difference:.1e} of its greatest value: something crosses the cut unseen. "
                 f"Let layers after it read nothing before it, or declare other `stages`."
             )
-    return f"greatest difference {max(differences):.1e}"
+    return f"greatest difference {max(differences.values()):.1e}"
 
 
 def _check_weights(ends: Sequence[int], names: Sequence[str], model: Any) -> None:
