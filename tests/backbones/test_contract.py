@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.execution.check import CHECKS, Subject, run_checks
+from bench.execution.check import CHECKS, run_checks
+from bench.execution.check.subject import Subject
 from bench.models.network import initialise_head, restore, snapshot
 from bench.registry import BACKBONES, load_plugins
 

@@ -61,7 +61,8 @@ def check_all(
         current()  # imports Keras and the framework
     # It warns of functions compiled again and again, which is what checking them takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    from bench.execution.check import Subject, cautions, run_checks
+    from bench.execution.check import cautions, run_checks
+    from bench.execution.check.subject import Subject
 
     wrong = 0
     for backbone in backbones:
