@@ -128,12 +128,7 @@ def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
 
 
 def _copy(
-    dataset: Dataset,
-    name: SplitName,
-    split: Split,
-    rows: NDArray[np.intp],
-    size: int,
-    store: Store,
+    dataset: Dataset, name: SplitName, split: Split, rows: NDArray[np.intp], size: int, store: Store
 ) -> None:
     whole = images(dataset, name, size, store)
     with store.lock(KIND, parts(split, size)), keeping(store):

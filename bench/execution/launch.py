@@ -26,13 +26,7 @@ from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
-from bench.execution.plan import (
-    Plan,
-    choose_backbones,
-    find_weights,
-    make_plan,
-    size_of,
-)
+from bench.execution.plan import Plan, choose_backbones, find_weights, make_plan, size_of
 from bench.execution.remaining import faults, kept_records, pending, undone, unmeasured
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened

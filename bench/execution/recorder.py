@@ -13,14 +13,7 @@ from pathlib import Path
 from bench.storage.arrays import keep_best
 from bench.storage.records import newest, read_lines, write_lines
 from bench.system.files import to_json
-from bench.training.events import (
-    Event,
-    Listener,
-    Note,
-    RecordMade,
-    RecordMeasured,
-    StageProgress,
-)
+from bench.training.events import Event, Listener, Note, RecordMade, RecordMeasured, StageProgress
 from bench.types import KeepModels, Record
 
 

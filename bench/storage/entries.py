@@ -26,13 +26,7 @@ import numpy as np
 from msgspec import convert
 from numpy.typing import NDArray
 
-from bench.system.files import (
-    from_json,
-    remove,
-    temporary_sibling,
-    to_json,
-    write_atomic,
-)
+from bench.system.files import from_json, remove, temporary_sibling, to_json, write_atomic
 
 CHUNK_BYTES = 1 << 24
 UNREADABLE = "damaged, or of an earlier version"

@@ -17,10 +17,7 @@ KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
 # Allocate GPU memory as it is needed: by default TensorFlow takes all of it and JAX three quarters,
 # so that no peak could be measured and nothing else could use the GPU. PyTorch grows by default.
-GROWING_MEMORY = {
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
+GROWING_MEMORY = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 # Read by XLA when it starts.
 DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"

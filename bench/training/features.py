@@ -197,12 +197,7 @@ class Frozen:
                 draft.discard()
 
     def _drafts(
-        self,
-        store: Store,
-        split: SplitName,
-        view: View,
-        count: int,
-        missing: Collection[str],
+        self, store: Store, split: SplitName, view: View, count: int, missing: Collection[str]
     ) -> dict[str, Draft]:
         what = f"{self.network.backbone.name} {self.network.input_size}px {split} {view.name}"
         wanted = [

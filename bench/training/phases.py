@@ -42,12 +42,7 @@ class Phases:
     """All phases of the job's protocol, on one network with one head."""
 
     def __init__(
-        self,
-        job: Job,
-        trial: Trial,
-        prepared: PreparedModel,
-        frozen: Frozen,
-        listener: Listener,
+        self, job: Job, trial: Trial, prepared: PreparedModel, frozen: Frozen, listener: Listener
     ) -> None:
         self.job, self.settings, self.listener = job, trial.settings, listener
         self.network, self.head, self.backend = prepared.network, prepared.head, prepared.backend

@@ -231,11 +231,7 @@ def evaluate(guessed: Array, labels: Array) -> Validation:
 
 
 def _batch(
-    indices: Array,
-    views: Sequence[Rows],
-    chosen: Array | None,
-    labels: Array,
-    size: int = 0,
+    indices: Array, views: Sequence[Rows], chosen: Array | None, labels: Array, size: int = 0
 ) -> tuple[Array, Array, Array]:
     """Return rows, labels and weights; padded to `size` with rows of weight zero."""
     weight = np.ones(len(indices), "float32")

@@ -70,12 +70,7 @@ class _Setup:
     """What the trials of one backbone share."""
 
     def __init__(
-        self,
-        job: Job,
-        trial: Trial,
-        listener: Listener,
-        imports: Imports,
-        store: Store,
+        self, job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store
     ) -> None:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)

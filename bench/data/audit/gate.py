@@ -224,13 +224,7 @@ def _near_pairs(images: Sequence[Located], copies: Copies) -> list[ImagePair]:
 
 
 def _harm(pair: ImagePair) -> tuple[bool, bool, float, str, str]:
-    return (
-        not pair.conflicting,
-        not pair.across,
-        -pair.similarity,
-        pair.first.id,
-        pair.second.id,
-    )
+    return (not pair.conflicting, not pair.across, -pair.similarity, pair.first.id, pair.second.id)
 
 
 def _broken_groups(images: Sequence[Located], groups: Mapping[str, str]) -> tuple[BrokenGroup, ...]:

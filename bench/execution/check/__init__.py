@@ -38,10 +38,7 @@ CHECKS = (
         check_preprocess,
     ),
     Check(
-        "range",
-        "pixels of 0..255 become the declared range",
-        check_range,
-        needs=("preprocess",),
+        "range", "pixels of 0..255 become the declared range", check_range, needs=("preprocess",)
     ),
     Check(
         "build",

@@ -147,10 +147,7 @@ def calls_by_batch(
 
 
 def interleave(
-    calls: Sequence[TimedCall],
-    seed: int,
-    between: Callable[[], None],
-    rounds: int = ROUNDS,
+    calls: Sequence[TimedCall], seed: int, between: Callable[[], None], rounds: int = ROUNDS
 ) -> int:
     """Give every call turns, in another order each round, until all are done.
 
