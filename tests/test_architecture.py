@@ -17,7 +17,7 @@ HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "matplotlib", "scipy"}
 TENSORFLOW_FILES = {
     "bench/models/backends/tensorflow_backend.py",
     "bench/data/sources/tfds.py",
-    "bench/inference/export/saved_model.py",
+    "bench/inference/export/keras_file.py",
     "bench/inference/runtimes/__init__.py",
     "bench/inference/runtimes/litert.py",
     "bench/inference/runtimes/xla.py",

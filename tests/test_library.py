@@ -18,8 +18,8 @@ from bench.cli.commands import run_command
 from bench.cli.main import parser
 from bench.errors import BenchError, UsageError
 from bench.execution import launch
+from bench.execution.progress import Planned, RunEvent
 from bench.execution.request import RunRequest
-from bench.execution.schedule import Planned, RunEvent
 from bench.training.events import TrialEnded, WritingReports
 
 HEAVY = ("pandas", "keras", "tensorflow", "numpy", "rich")

@@ -9,7 +9,7 @@ from typing import Any
 from bench.analysis.findings import Findings
 from bench.cli import json_lines as lines
 from bench.cli.json_lines import write
-from bench.execution.schedule import Planned, RunEvent
+from bench.execution.progress import Planned, RunEvent
 from bench.reports.formats import json_report
 from bench.training.events import (
     DatasetListed,

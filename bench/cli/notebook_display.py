@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Self
 
 from bench.analysis import format as fmt
-from bench.execution.schedule import Planned, RunEvent
+from bench.execution.progress import Planned, RunEvent
 from bench.training.events import (
     DatasetListed,
     EpochEnded,

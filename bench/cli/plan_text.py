@@ -8,7 +8,7 @@ from rich.table import Table
 from bench.analysis.format import counted
 from bench.cli.display import human_seconds
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
-from bench.execution.schedule import Planned
+from bench.execution.progress import Planned
 from bench.training.robustness import passes as robustness_passes
 from bench.types import Dataset
 

@@ -11,7 +11,7 @@ from rich.status import Status
 from bench.analysis.format import counted
 from bench.cli.display import Display
 from bench.cli.plan_text import show_audit, show_plan
-from bench.execution.schedule import Planned, RunEvent
+from bench.execution.progress import Planned, RunEvent
 from bench.training.events import (
     DatasetListed,
     Interrupted,

@@ -27,11 +27,10 @@ from bench.execution.estimate import matrix_rate
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
 from bench.execution.plan import Plan, choose_backbones, find_weights, make_plan, size_of
-from bench.execution.remaining import faults, kept_records, pending, undone, unmeasured
+from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
-from bench.execution.run_meta import RunInputs
-from bench.execution.schedule import Planned, RunListener
+from bench.execution.run_meta import RunInputs, faults, kept_records, pending, undone, unmeasured
 from bench.execution.status import ProgressFile
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights

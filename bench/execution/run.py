@@ -1,26 +1,31 @@
 """Carrying out a plan: what is missing is trained, then measured, and what is there is kept.
 
-The records are the only state. Each trial ends in one, whatever its process does. Where memory was
-short, what is left of a job is run again in smaller steps, in a new process: each batch is taken in
-parts whose gradients are added up before the weights change, so the effective batch stays what it
-was. Where the measuring process dies, what was under way is recorded as failed, and the rest
-continues in a new one: a model that takes all memory in one runtime costs the others no figure.
+The records are the only state: `records.jsonl` is replaced as a whole each time one is added, so
+that a run that is killed at any instant goes on from the last finished trial. Each trial ends in a
+record, whatever its process does. Where memory was short, what is left of a job is run again in
+smaller steps, in a new process: each batch is taken in parts whose gradients are added up before
+the weights change, so the effective batch stays what it was. Where the measuring process dies, what
+was under way is recorded as failed, and the rest continues in a new one: a model that takes all
+memory in one runtime costs the others no figure.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import OutOfMemoryError, WorkerDiedError
 from bench.execution.executors import Executor
 from bench.execution.plan import Plan, PlannedBackbone
-from bench.execution.progress import Progress
-from bench.execution.recorder import RunRecorder
-from bench.execution.remaining import (
+from bench.execution.progress import Progress, make_schedule
+from bench.execution.run_meta import (
+    RunInputs,
+    check_same,
+    describe,
     faults,
     kept_records,
     largest_fraction,
@@ -29,19 +34,69 @@ from bench.execution.remaining import (
     undone,
     unmeasured,
 )
-from bench.execution.run_meta import RunInputs, check_same, describe
-from bench.execution.schedule import make_schedule
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
-from bench.storage.arrays import weights_path
+from bench.storage.arrays import keep_best, weights_path
 from bench.storage.cache import Store
-from bench.storage.records import SCHEMA
+from bench.storage.records import SCHEMA, newest, read_lines, write_lines
 from bench.storage.run_folder import lock_run
 from bench.system.environment import environment, utc_now
-from bench.system.files import remove_stale
+from bench.system.files import remove_stale, to_json
 from bench.system.parallel import run_parallel
-from bench.training.events import Listener, RecordMade, RecordMeasured
+from bench.training.events import Event, Listener, Note, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
-from bench.types import Record, RuntimeResult
+from bench.types import KeepModels, Record, RuntimeResult
+
+
+@dataclass
+class RunRecorder:
+    """The run's records, which nothing else writes. Takes the events of all workers, one at a time;
+    writes each record down and passes every event on."""
+
+    folder: Path
+    listener: Listener
+    keep: KeepModels = "none"
+    records: dict[str, Record] = field(init=False)
+    measured_before: set[str] = field(init=False)  # when this execution began
+    recorded: set[str] = field(default_factory=set)  # trials with a new record in this execution
+    trained: set[str] = field(default_factory=set)  # of them, those that were trained in it
+    last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
+    _lines: dict[str, str] = field(init=False)  # the records, encoded
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        found = read_lines(self.folder)
+        self.records = {r.trial.key: r for r in newest(found)}
+        self._lines = {key: to_json(record) for key, record in self.records.items()}
+        if len(found) > len(self.records):
+            write_lines(self.folder, self._lines.values())
+        self.measured_before = {k for k, r in self.records.items() if r.session is not None}
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        with self._lock:
+            if isinstance(event, StageProgress):
+                self.last_stage = event.trial.key, event.stage
+            elif isinstance(event, RecordMade):
+                self._write(event)
+            self.listener(event)
+
+    def note(self, text: str) -> None:
+        """Tell the user something."""
+        self(Note(text))
+
+    def _write(self, event: RecordMade) -> None:
+        record, key = event.record, event.record.trial.key
+        self.recorded.add(key)
+        if not isinstance(event, RecordMeasured):
+            self.trained.add(key)
+        # A trial whose weights have changed since has another key: the new one takes its place.
+        self.records = {r.trial.key: r for r in newest([*self.records.values(), record])}
+        self._lines[key] = event.line or to_json(record)
+        write_lines(self.folder, (self._lines[k] for k in self.records))
+        if self.keep == "best":
+            # Of this execution alone: what an earlier one was asked to keep stays.
+            keep_best(self.folder, (self.records[k] for k in self.trained if k in self.records))
+
 
 RETRIES = 3
 

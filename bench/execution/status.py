@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bench.errors import reason
-from bench.execution.schedule import RunEvent, RunListener
+from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, read_json, read_meta
 from bench.system.command_line import typed

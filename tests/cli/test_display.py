@@ -12,8 +12,7 @@ from rich.console import Console
 
 from bench.cli.display import Display, human_seconds
 from bench.execution.plan import Plan
-from bench.execution.progress import Progress
-from bench.execution.schedule import make_schedule
+from bench.execution.progress import Progress, make_schedule
 from bench.protocol import Phase
 from bench.storage.records import SCHEMA
 from bench.training.events import EpochEnded, RecordMade, StageProgress, TrialEnded

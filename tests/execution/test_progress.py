@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from plans import plan
 
-from bench.execution.progress import Progress
-from bench.execution.schedule import make_schedule
+from bench.execution.progress import Progress, make_schedule
 from bench.storage.arrays import write_arrays
 from bench.storage.records import SCHEMA
 from bench.training.events import (

@@ -25,8 +25,7 @@ from bench.analysis.warnings import warnings
 from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan, find_weights
-from bench.execution.remaining import pending
-from bench.execution.run_meta import RunInputs
+from bench.execution.run_meta import RunInputs, pending
 from bench.models.weights import LocatedWeights
 from bench.protocol import Phase, Unfreeze
 from bench.reports import render

@@ -9,8 +9,7 @@ import tiny
 from plans import plan
 
 from bench.execution.estimate import Cost, trial_cost
-from bench.execution.progress import TimeLeft
-from bench.execution.schedule import Schedule, make_schedule
+from bench.execution.progress import Schedule, TimeLeft, make_schedule
 from bench.protocol import EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
 from bench.types import SPLITS, Dataset, Split
 

@@ -28,8 +28,8 @@ from bench.inference.runtimes import RUNTIMES
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 if TYPE_CHECKING:
+    from bench.execution.progress import RunEvent, RunListener
     from bench.execution.request import RunRequest
-    from bench.execution.schedule import RunEvent, RunListener
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -3,5 +3,5 @@
     gate      find the same image twice, with two labels, in two splits; the consequences for a run
     result    the findings as data and as text, and how a run's folder stores them
 
-The search for copies: hashing, search, similarity, copies.
+The search for copies: hashing, search, copies.
 """

@@ -1,9 +1,11 @@
-"""Keras' own formats: `.keras`, and the older `.h5`.
+"""Keras' own formats, `.keras` and the older `.h5`, and TensorFlow's SavedModel, which Keras writes
+on the TensorFlow backend.
 
 A `.keras` file holds preprocessing as it was declared. An `.h5` file can hold layers alone, so
 there preprocessing becomes one. What backbones declare is, in all the usual ways, the same thing:
 each output channel is a linear combination of the input channels plus an offset. The numbers are
-read off the function itself, from five colours, and checked on random ones.
+read off the function itself, from five colours, and checked on random ones. The extra assets of a
+SavedModel hold the class names: the place that the format keeps for its users' files.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
-from bench.inference.runtimes import Call
+from bench.inference.runtimes import Call, needs_backend
+from bench.system.files import write_atomic
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
@@ -83,8 +86,43 @@ class _H5(_KerasFormat):
         return path
 
 
+class _SavedModel(Format):
+    name = "saved_model"
+    help = "TensorFlow's SavedModel, for TensorFlow Serving"
+    suffix = ".saved_model"
+    modules = ("tensorflow",)
+    install = "tensorflow"
+    usage = """\
+import tensorflow as tf  # pip install tensorflow
+
+model = tf.saved_model.load(FILE)
+probabilities = model.serve(tf.constant(images)).numpy()"""
+
+    def write(self, model: Any, folder: Path, about: About) -> Path:
+        needs_backend(self.name, "tensorflow")
+        path = folder / "model"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.export(str(path), format="tf_saved_model", verbose=False)
+        write_atomic(path / "assets.extra" / MEMBER, about.json())
+        return path
+
+    def load(self, path: Path) -> Call:
+        import tensorflow as tf
+
+        restored = tf.saved_model.load(str(path))
+
+        def call(images: Array) -> Array:
+            answer: Array = restored.serve(tf.constant(images)).numpy()
+            return answer
+
+        call.restored = restored  # type: ignore[attr-defined]  # else its variables are freed
+        return call
+
+
 EXPORT_FORMATS.add(_Keras())
 EXPORT_FORMATS.add(_H5())
+EXPORT_FORMATS.add(_SavedModel())
 
 
 def with_preprocessing_layers(model: Any) -> Any:

@@ -110,4 +110,22 @@ def frozen_graph(model: Any, runtime: str) -> Any:
     return convert_variables_to_constants_v2(traced)
 
 
+class _KerasCompiled(Runtime):
+    """The reference: the Keras model as the backend compiles it, without XLA on TensorFlow."""
+
+    name = REFERENCE
+    help = "the Keras model as its backend compiles it; always timed"
+
+    def load(self, source: ModelSource) -> Call:
+        from bench.models.backends.base import current
+
+        forward = current().forward(source.model)
+
+        def call(images: Array) -> Array:
+            return forward(images)[0]
+
+        return call
+
+
+RUNTIMES.add(_KerasCompiled())
 import_modules(__name__)

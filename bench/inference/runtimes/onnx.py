@@ -1,4 +1,6 @@
-"""ONNX Runtime: float32, and int8 with ranges calibrated on training images."""
+"""ONNX Runtime, float32 and int8 with ranges calibrated on training images; and OpenVINO on a CPU,
+from the same file. OpenVINO uses bfloat16 where the processor has it unless float32 is asked for.
+"""
 
 from __future__ import annotations
 
@@ -122,5 +124,46 @@ def _input_name(path: Path) -> str:
     return str(onnx.load(str(path)).graph.input[0].name)
 
 
+class _OpenVINO(Runtime):
+    name = "openvino"
+    help = "OpenVINO on the CPU, float32"
+    artefact = "openvino.xml"  # openvino.bin next to it has the weights
+    modules = ("tensorflow", "onnx", "tf2onnx", "openvino")
+    install = "backbone-bench[openvino]"
+
+    def convert(self, source: ModelSource) -> None:
+        import openvino
+
+        with workplace(source.folder) as folder:
+            exported = folder / "float32.onnx"
+            export_onnx(source.model, exported, self.name)
+            converted = openvino.convert_model(exported)
+        # By default it would store float16 weights.
+        openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)
+
+    def load(self, source: ModelSource) -> Call:
+        import openvino
+
+        core = openvino.Core()
+        path = source.folder / self.artefact
+        options = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": source.threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled: dict[int, Any] = {}
+
+        def call(images: Array) -> Array:
+            if len(images) not in compiled:
+                model = core.read_model(path)
+                model.reshape(list(images.shape))  # a batch of any size is slower
+                compiled[len(images)] = core.compile_model(model, "CPU", options)
+            answer: Array = compiled[len(images)](images)[0]
+            return answer
+
+        return call
+
+
 RUNTIMES.add(_OnnxRuntime("float32"))
 RUNTIMES.add(_OnnxRuntime("int8"))
+RUNTIMES.add(_OpenVINO())

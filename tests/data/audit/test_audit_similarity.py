@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.data.audit.copies import align, similarity, warp
 from bench.data.audit.hashing import EDGE, blank, hashes, thumbnails
-from bench.data.audit.similarity import align, similarity, warp
 
 
 def small(image: Image.Image) -> NDArray[np.uint8]:
