@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
-from user import User
+from user import PLUGINS, User, process
 
 from bench.analysis.metrics.base import METRICS
 from bench.execution.executors.devices import can_be_no_gpu
@@ -50,6 +50,25 @@ def test_what_a_run_leaves(user: User, finished: StoredRun) -> None:
     assert table["weights"].tolist() == ["random init"] * 2
     assert table["rank"].isna().all()
     assert "random init" in (folder / "report.md").read_text()
+
+
+def test_the_framework_s_start_up_lines_are_not_seen(
+    user: User, finished: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    plugin = ("--plugin", str(PLUGINS))
+    checked = process(user.home, *user.program, "check", "tiny", *plugin)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    predicted = process(
+        user.home, *user.program, "predict", "r", "tiny", str(user.home / "data" / "test"), *plugin
+    )
+    assert predicted.returncode == 0
+    assert [line.partition(" ")[0] for line in predicted.stderr.splitlines()] == [
+        "model",
+        "It",  # began with random weights
+        "Confidence",  # is not calibrated
+        "24",  # of 24 answers are unsure
+    ]
 
 
 def test_memory_is_that_of_processes_that_did_nothing_else(finished: StoredRun) -> None:

@@ -68,6 +68,16 @@ def test_a_run_tells_what_failed(tmp_path: Path) -> None:
     assert lines(ended)[-1]["exit_code"] == ended.returncode == 3
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_run_tells_that_it_was_interrupted(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(lambda job, trial: KeyboardInterrupt())
+    ended = User(tmp_path).main("--json", executor=executor)
+    found = lines(ended)
+    assert [one["event"] for one in found[-3:]] == ["interrupted", "reports", "error"]
+    assert found[-1]["exit_code"] == ended.returncode == 130
+
+
 def test_what_goes_on_is_told_where_it_is_new(capsys: pytest.CaptureFixture[str]) -> None:
     tell, (trial,) = JsonEvents(), plan("one").trials
     for done in range(21):

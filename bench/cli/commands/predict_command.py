@@ -34,10 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_plugins(parser)
     add_results(parser)
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--format", choices=("table", "csv"), default="table", help="of the answers (table)"
     )
-    add_json(parser)
+    add_json(form)
     parser.add_argument(
         "--top",
         type=count_or_all,
