@@ -100,11 +100,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 def write_files(page: Path, home: Path) -> None:
-    """Write the Python blocks that begin with a file's name, as a reader does."""
+    """Write the blocks that begin with a file's name, as a reader does."""
     text = page.read_text(encoding="utf-8")
-    for name, content in re.findall(
-        r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
-    ):
+    named = r"^```(?:python|toml)\n# (\w+\.(?:py|toml))\n(.*?)^```"
+    for name, content in re.findall(named, text, re.MULTILINE | re.DOTALL):
         (home / name).write_text(content)
 
 
