@@ -396,6 +396,20 @@ def test_what_the_page_builds_is_html(page: Any) -> None:
     assert errors(f"<!doctype html>{built}") == []
 
 
+@pytest.mark.skipif("AXE" not in os.environ, reason="AXE: axe.min.js of `npm pack axe-core`")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_out_of_reach(browser: Any, folder: Path, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto((folder / "report.html").as_uri())
+    for summary in page.locator("main summary:visible").all():
+        summary.click()
+    page.add_script_tag(path=os.environ["AXE"])
+    found = page.evaluate("axe.run()")["violations"]
+    context.close()
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+
+
 def test_the_index_leads_to_the_report(browser: Any, folder: Path) -> None:
     page = browser.new_page()
     said: list[str] = []

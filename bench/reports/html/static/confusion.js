@@ -91,7 +91,7 @@ function matrixCell(classes, total, cell, rates, open) {
   const { row, column, count } = cell;
   const share = total ? count / total : 0;
   const text = rates ? (total ? percent(share) : "–") : count.toLocaleString("en");
-  const depth = share > 0.88 ? " strong" : share > 0.6 ? " middle" : "";
+  const depth = share > 0.8 ? " strong" : share > 0.6 ? " middle" : "";
   const look = `cell${depth}${count ? "" : " none"}`;
   return element("td", {}, element("button", {
     class: look,

@@ -222,7 +222,7 @@ function lineReader(panel, { x, frame: { left, right, top, bottom } }) {
   const stops = [...at.keys()].sort((a, b) => a - b);
   const rule = svg("line", { class: "axis", y1: top, y2: bottom, visibility: "hidden" });
   const cover = svg("rect", { x: left, y: top, width: right - left, height: bottom - top, fill: "transparent" });
-  const group = svg("g", { tabindex: 0, role: "slider", "aria-label": [panel.y.title, panel.title].filter(Boolean).join(" of "), "aria-valuemin": 1, "aria-valuemax": stops.length }, rule, cover);
+  const group = svg("g", { tabindex: 0, role: "slider", "aria-label": [panel.y.title, panel.title].filter(Boolean).join(" of "), "aria-valuemin": 1, "aria-valuenow": 1, "aria-valuemax": stops.length }, rule, cover);
   let stop = 0;
   const show = () => {
     const value = stops[stop];
