@@ -25,7 +25,7 @@ WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 class Cause(Enum):
     """Why a reader is warned; the value says what helps."""
 
-    RANDOM_INIT = "To rank it, give its pretrained file: --weights FOLDER."
+    RANDOM_INIT = "With their pretrained files in FOLDER, --weights FOLDER ranks them."
     EARLIER = "--fresh or another --run leaves them out."
     FAILED = "The same command tries it again."
     FAILED_AGAIN = "The same command tries it once more."

@@ -61,7 +61,15 @@ class Image:
     path: str
 
 
-Value = str | float | Range | Estimate | Absent | Shown | Image | None
+@dataclass(frozen=True)
+class Link:
+    """A text that leads to another file of the same folder."""
+
+    text: str
+    file: str
+
+
+Value = str | float | Range | Estimate | Absent | Shown | Image | Link | None
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,8 @@ def _text(value: Value, show: Show) -> str:
             return value.why
         case Image():
             return value.path
+        case Link():
+            return value.text
         case Shown():
             return _text(value.value, value.show)
         case Range():
@@ -123,7 +133,7 @@ def number(value: Value) -> float | None:
             return number(value.value)
         case Range():
             return number(value.low)
-        case None | str() | Absent() | Image():
+        case None | str() | Absent() | Image() | Link():
             return None
     return None if isnan(value) else float(value)
 

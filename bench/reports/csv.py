@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Absent, Column, Estimate, Image, Range, Shown, Table, Value
+from bench.reports.blocks import Absent, Column, Estimate, Image, Link, Range, Shown, Table, Value
 
 
 def summary(findings: Findings) -> str:
@@ -63,6 +63,8 @@ def _figures(value: Value) -> Mapping[str, float | str | None]:
             return {"": None}
         case Image():
             return {"": value.path}
+        case Link():
+            return {"": value.text}
     return {"": value}
 
 

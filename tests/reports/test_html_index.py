@@ -34,6 +34,17 @@ def listed(results: Path) -> dict[str, Any]:
     return data
 
 
+def rows(data: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    """Return the cells of the table of a section, by title."""
+    (table,) = (b for b in data["sections"][section]["blocks"] if b["kind"] == "table")
+    titles = [column["title"] for column in table["columns"]]
+    return [dict(zip(titles, row, strict=True)) for row in table["rows"]]
+
+
+def names(data: dict[str, Any]) -> list[str]:
+    return [run["Run"]["text"] for run in rows(data, "runs")]
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
@@ -45,24 +56,36 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
-    runs = listed(results)["runs"]
-    assert [run["name"] for run in runs] == ["newer # %", "older"]
-    assert runs[0]["link"] == "newer%20%23%20%25/report.html"
-    assert runs[0]["created"] == "2025-03-02 12:00"
-    assert (runs[0]["best"], runs[0]["recommended"]) == ("alpha", "alpha")
-    assert runs[0]["images"]["value"] == 180
-    assert runs[0]["failed"]["value"] == 1
+    data = listed(results)
+    assert names(data) == ["newer # %", "older"]
+    newest = rows(data, "runs")[0]
+    assert newest["Run"]["link"] == "newer%20%23%20%25/report.html"
+    assert newest["Made"]["text"] == "2025-03-02 12:00"
+    assert (newest["Best"]["text"], newest["Recommended"]["text"]) == ("alpha", "alpha")
+    assert newest["Images"]["value"] == 180
+    assert newest["Failed"]["value"] == 1
 
 
 @pytest.mark.slow
 def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: Path) -> None:
-    (dataset,) = listed(results)["datasets"]
-    histories = {b["label"]: b["runs"] for b in dataset["backbones"]}
-    assert list(histories) == ["alpha", "beta"]
-    assert [run["run"] for run in histories["alpha"]] == ["newer # %", "older"]
-    assert all("value" in run["accuracy"] for run in histories["alpha"])
-    assert all("value" not in run["accuracy"] for run in histories["beta"])
-    assert all("value" in run["latency"] for run in histories["beta"])
+    data = listed(results)
+    assert data["sections"]["overview"]["blocks"][0]["sentence"] == (
+        "2 runs on 1 data set, newest first."
+    )
+    history = rows(data, "history_1")
+    assert [(row["Backbone"]["text"], row["Run"]["text"]) for row in history] == [
+        ("alpha", "newer # %"),
+        ("alpha", "older"),
+        ("beta", "newer # %"),
+        ("beta", "older"),
+    ]
+    assert ["value" in row["Accuracy"] for row in history] == [True, True, False, False]
+    assert all("value" in row["p50"] for row in history)
+    chart = data["sections"]["history_1"]["blocks"][0]
+    (course,) = chart["panels"][0]["layers"]
+    assert course["name"] == "alpha"
+    assert [mark["x"] for mark in course["marks"]] == [1, 2]
+    assert [mark["tip"][1] for mark in course["marks"]] == ["older", "newer # %"]
 
 
 @pytest.mark.slow
@@ -72,8 +95,8 @@ def test_a_run_that_refuses_to_rank_has_no_best(tmp_path: Path) -> None:
     other = replace(second, trial=replace(second.trial, protocol_digest="other"))
     write_records(folder, [first, other])
     report.render(folder)
-    (run,) = listed(tmp_path)["runs"]
-    assert (run["best"], run["recommended"], run["accuracy"]) == ("–", "–", {"text": "–"})
+    (run,) = rows(listed(tmp_path), "runs")
+    assert [run[name]["text"] for name in ("Best", "Recommended", "Accuracy")] == ["–"] * 3
 
 
 @pytest.mark.slow
@@ -83,9 +106,9 @@ def test_the_best_is_the_verdicts_over_the_seeds_that_all_have(tmp_path: Path) -
     write_records(folder, kept)
     report.render(folder)
     verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
-    (run,) = listed(tmp_path)["runs"]
-    assert run["best"] == verdict["best"]
-    assert run["accuracy"]["value"] == pytest.approx(verdict["standings"][0]["accuracy"], abs=1e-6)
+    (run,) = rows(listed(tmp_path), "runs")
+    assert run["Best"]["text"] == verdict["best"]
+    assert run["Accuracy"]["value"] == pytest.approx(verdict["standings"][0]["accuracy"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +132,7 @@ def test_a_damaged_run_does_not_keep_the_others_from_the_list(
 ) -> None:
     make_run(tmp_path / "good", NETS)
     (make_run(tmp_path / "bad", NETS) / file).write_bytes(content)
-    assert sorted(run["name"] for run in listed(tmp_path)["runs"]) == ["bad", "good"]
+    assert sorted(names(listed(tmp_path))) == ["bad", "good"]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from bench.reports.blocks import (
     Facts,
     Gallery,
     Image,
+    Link,
     Notes,
     Range,
     Section,
@@ -107,6 +108,8 @@ def _cell(column: Column, value: Value) -> Json:
     if isinstance(value, Image):
         return {"text": "", "image": value.path}
     shown = cell(text(column.text(value)), figure(value))
+    if isinstance(value, Link):
+        shown["link"] = value.file
     match value:
         case Range():
             shown["ends"] = [number(end) for end in (value.low, value.middle, value.high)]

@@ -16,8 +16,9 @@ from urllib.parse import quote
 
 from bench.analysis import format as fmt
 from bench.errors import BenchError
-from bench.reports.html.document import document
-from bench.reports.html.values import Json, cell, number, text
+from bench.reports.blocks import Block, Column, Link, Section, Statement, Table, Value, words
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points
+from bench.reports.html import page_of
 from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
 
@@ -32,8 +33,28 @@ DAMAGE = (
     AttributeError,
     RecursionError,
 )
-STYLES = ("base.css", "report.css", "index.css")
-SCRIPTS = ("dom.js", "theme.js", "tip.js", "scale.js", "table.js", "index.js")
+MAX_DRAWN = 8  # backbones whose accuracies are drawn
+RUNS = (
+    *words("Made", "Run", "Data set"),
+    Column("Images", fmt.whole),
+    Column("Protocol"),
+    Column("Backbones", fmt.whole),
+    Column("Failed", fmt.whole, better="lower"),
+    Column("Best"),
+    Column("Accuracy", fmt.percent, better="higher"),
+    Column("Recommended"),
+)
+HISTORY = (
+    *words("Backbone", "Made", "Run", "Protocol"),
+    Column("px", str),
+    Column("Seeds", str),
+    Column("Accuracy", fmt.percent, better="higher"),
+    Column("p50", fmt.milliseconds, better="lower"),
+)
+ABOUT = (
+    "Figures of one data set and one protocol may be compared; times only where the machine was "
+    "the same. Runs with random weights have no accuracy worth a place."
+)
 
 
 @dataclass(frozen=True)
@@ -63,17 +84,30 @@ class Past:
     def protocol(self) -> str:
         precision = self.meta.settings.precision
         half = "" if precision == "float32" else f", {precision}"
-        return text(self.meta.protocol.name + half, 60)
+        return self.meta.protocol.name + half
 
 
 def write_index(results: Path) -> Path:
     """List the runs of a results folder; returns the file."""
     remove_stale(results, below=False)
     runs = sorted(_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
-    data = {"runs": [_run(results, run) for run in runs], "datasets": _datasets(runs)}
+    links = {run.name: _link(results, run) for run in runs}
+    shown = [
+        Section("overview", "Runs", "", [Statement(_counted(runs), ABOUT)]),
+        Section("runs", "All runs", "", [_all(runs, links)]),
+        *_datasets(runs, links),
+    ]
     path = results / FILE
-    write_atomic(path, document("Runs – backbone-bench", data, {}, styles=STYLES, scripts=SCRIPTS))
+    footer = "Rendered from the reports of the runs in this folder."
+    write_atomic(path, page_of("Runs", shown, {}, footer))
     return path
+
+
+def _counted(runs: Sequence[Past]) -> str:
+    if not runs:
+        return "No run yet."
+    datasets = len({run.meta.dataset.fingerprint or run.name for run in runs if run.entries})
+    return f"{fmt.counted(len(runs), 'run')} on {fmt.counted(datasets, 'data set')}, newest first."
 
 
 def _runs(results: Path) -> Iterator[Past]:
@@ -142,65 +176,75 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _run(results: Path, run: Past) -> Json:
+def _link(results: Path, run: Past) -> Link:
     page = "report.html" if (results / run.name / "report.html").is_file() else "report.md"
-    counts = run.meta.dataset.counts
-    return {
-        "name": text(run.name),
-        "link": f"{quote(run.name)}/{page}",
-        "created": _day(run.meta.created),
-        "dataset": text(run.meta.dataset.name or "not known", 80),
-        "images": cell(f"{sum(counts.values()):,}" if counts else "", sum(counts.values())),
-        "protocol": run.protocol,
-        "backbones": cell(str(len(run.entries)), len(run.entries)),
-        "failed": cell(str(run.failed) if run.failed else "", run.failed),
-        "best": text(run.best, 60) if run.best else fmt.MISSING,
-        "accuracy": _accuracy(run.accuracy),
-        "recommended": text(run.recommended, 60) if run.recommended else fmt.MISSING,
-    }
+    return Link(run.name, f"{quote(run.name)}/{page}")
 
 
-def _accuracy(value: float | None) -> Json:
-    return cell(fmt.MISSING) if value is None else cell(fmt.percent(value), value)
+def _all(runs: Sequence[Past], links: Mapping[str, Link]) -> Table:
+    """Return a row a run, the newest first."""
+    rows: list[tuple[Value, ...]] = []
+    for run in runs:
+        counts = run.meta.dataset.counts
+        rows.append(
+            (
+                _day(run.meta.created),
+                links[run.name],
+                run.meta.dataset.name or "not known",
+                sum(counts.values()) if counts else None,
+                run.protocol,
+                len(run.entries),
+                run.failed or None,
+                run.best,
+                run.accuracy,
+                run.recommended,
+            )
+        )
+    return Table("All runs, newest first", RUNS, tuple(rows))
 
 
-def _datasets(runs: Sequence[Past]) -> list[Json]:
-    """Group by content, not by name: figures on other images are not comparable."""
+def _datasets(runs: Sequence[Past], links: Mapping[str, Link]) -> Iterator[Section]:
+    """Yield the history of each data set, by content, not by name: figures on other images are not
+    comparable."""
     by_content: dict[str, list[Past]] = {}
     for run in runs:
         if run.entries:
             by_content.setdefault(run.meta.dataset.fingerprint or run.name, []).append(run)
-    return [
-        {
-            "name": text(group[0].meta.dataset.name or "not known", 80),
-            "fingerprint": fingerprint[:8],
-            "runs": len(group),
-            "backbones": _histories(group),
-        }
-        for fingerprint, group in by_content.items()
-    ]
-
-
-def _histories(runs: Sequence[Past]) -> list[Json]:
-    found: dict[str, list[Json]] = {}
-    for run in runs:
-        for entry in run.entries:
-            found.setdefault(entry.backbone, []).append(
-                {
-                    "run": text(run.name),
-                    "created": _day(run.meta.created),
-                    "protocol": run.protocol,
-                    "px": cell(str(entry.input_size), entry.input_size),
-                    "seeds": cell(str(entry.seeds), entry.seeds),
-                    "accuracy": _accuracy(entry.accuracy),
-                    "latency": cell(fmt.milliseconds(entry.latency), number(entry.latency))
-                    if entry.latency is not None
-                    else cell(fmt.MISSING),
-                }
+    for number, (fingerprint, group) in enumerate(by_content.items(), 1):
+        found = [(entry, run) for run in group for entry in run.entries]
+        found.sort(key=lambda one: one[0].backbone)  # of each the newest first
+        rows = tuple(
+            (
+                *(entry.backbone, _day(run.meta.created), links[run.name], run.protocol),
+                *(entry.input_size, entry.seeds, entry.accuracy, entry.latency),
             )
-    return [{"label": text(name), "runs": found[name]} for name in sorted(found)]
+            for entry, run in found
+        )
+        blocks: list[Block] = [Table("Every run of each backbone", HISTORY, rows)]
+        if layers := _courses(group):
+            axes = Axis("run, oldest to newest", whole=True), Axis("accuracy", percent=True)
+            blocks.insert(0, Chart(f"history_{number}", "Accuracy", (Panel(*axes, layers),)))
+        name = group[0].meta.dataset.name or "not known"
+        about = f"Content {fingerprint[:8]}, {fmt.counted(len(group), 'run')}."
+        yield Section(f"history_{number}", f"History on {name}", about, blocks)
+
+
+def _courses(runs: Sequence[Past]) -> tuple[Points, ...]:
+    """Return the accuracies of each backbone with several, the oldest first."""
+    courses: dict[str, list[Mark]] = {}
+    for place, run in enumerate(reversed(runs), 1):
+        for entry in run.entries:
+            if entry.accuracy is not None:
+                tip = (fmt.percent(entry.accuracy), run.name, run.protocol)
+                mark = Mark(place, entry.accuracy, entry.backbone, tip)
+                courses.setdefault(entry.backbone, []).append(mark)
+    several = [(label, marks) for label, marks in courses.items() if len(marks) > 1]
+    return tuple(
+        Points(tuple(marks), label, colour, joined=True)
+        for colour, (label, marks) in enumerate(several[:MAX_DRAWN])
+    )
 
 
 def _day(created: str) -> str:
     """Return `2025-03-01 12:00`, which sorts chronologically."""
-    return text(created[:16].replace("T", " "))
+    return created[:16].replace("T", " ")
