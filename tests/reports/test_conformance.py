@@ -17,7 +17,7 @@ from bench.reports import markdown, sections
 from bench.reports.blocks import Image, Section, Table
 from bench.reports.html import index
 from bench.reports.markdown import MAX_ROWS
-from bench.storage.records import load_run
+from bench.storage.records import read_run
 
 PARSER = MarkdownIt("commonmark").enable("table")
 MAX_CELL = 120
@@ -35,7 +35,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         seeds=(0, 1),
         notes=list(HOSTILE),
     )
-    return find(load_run(folder))
+    return find(read_run(folder))
 
 
 def read(inline: Token) -> str:
