@@ -171,7 +171,8 @@ def lacking(kind: str, item: Optional) -> str:
     if "tensorflow" in missing:  # no extra brings it: it is a whole Keras backend
         missing, install = ["tensorflow"], "tensorflow"
     return (
-        f"{kind} {item.name} needs {', '.join(missing)}; install it with `pip install '{install}'`."
+        f"{kind} {item.name.removesuffix(':')} needs {', '.join(missing)}; install it with "
+        f"`pip install '{install}'`."
     )
 
 

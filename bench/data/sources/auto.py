@@ -30,7 +30,7 @@ def list_auto(options: ListingOptions, data_dir: Path | None = None) -> Listing:
     except NotPreparedError:  # a run would prepare and use it, not the demo
         raise
     except DatasetError as error:
-        return _demo(f"is not available ({error})")
+        return _demo(f"is not available ({str(error).rstrip('.')})")
     why = "it is prepared here" if prepared else "it could be downloaded"
     if has_gpu():
         return replace(listing, description=f"{listing.description} (auto: {why})")
