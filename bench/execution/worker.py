@@ -157,9 +157,7 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
     from bench.models.backends.base import current
     from bench.training.trial import run_trials
 
-    computed = False  # whether the framework has, and has threads that no fork takes along
     while "job" not in (order := orders.next()):
-        computed = True
         pipe.line(current().device().kind)
     pipe.line("begun")
     with Path(order["log"]).open("ab") as log:
@@ -171,8 +169,9 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         from bench.inference.measuring.memory import IsolatedProcesses
         from bench.inference.measuring.stage import measure
 
-        # Only Linux resets a process's peak of memory, and forks as is needed here.
-        can_fork = sys.platform == "linux" and not computed
+        # Only Linux resets a process's peak of memory, and forks as is needed here: before the
+        # framework has computed. What it computes on is asked of one that trains next.
+        can_fork = sys.platform == "linux"
         measure(job, pipe, IsolatedProcesses(MEMORIES_AT_ONCE) if can_fork else None)
         return
     try:

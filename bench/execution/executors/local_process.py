@@ -77,11 +77,11 @@ class LocalProcess(Executor):
         limit = self._trial_timeout and self._trial_timeout * (1 if each else len(job.trials))
         write_job(job_path, job)
         try:
-            # The memory of models is measured in processes forked before the framework computes.
-            with self._worker(fresh=job.task == "measure") as worker:
-                events = worker.work(job_path, log_path, limit, limits_each=each)
-                with closing(events):
-                    follow(events, job, listener)
+            with (
+                self._worker() as worker,
+                closing(worker.work(job_path, log_path, limit, limits_each=each)) as events,
+            ):
+                follow(events, job, listener)
         except WorkerDiedError as error:
             if self._closed:
                 raise StoppedError(f"{name} was stopped.") from error
@@ -99,14 +99,10 @@ class LocalProcess(Executor):
             return self._warm
 
     @contextmanager
-    def _worker(self, *, fresh: bool) -> Iterator[WorkerProcess]:
+    def _worker(self) -> Iterator[WorkerProcess]:
         """Take the worker that was started, or start one; afterwards it is ready for the next job,
-        or ended and its GPU free again. `fresh`: only one that has not computed yet."""
+        or ended and its GPU free again."""
         with self._lock:
-            if fresh and self._warm is not None and self._warm.has_computed:
-                self._warm.end()
-                self._free.append((self._warm.gpu, self._warm.cores))
-                self._warm = None
             worker, self._warm = self._warmed(), None
             self._running.append(worker)
         try:

@@ -107,7 +107,6 @@ class WorkerProcess:
         forks: bool = False,
     ) -> None:
         self.gpu, self.cores, self._forks = gpu, cores, forks
-        self.has_computed = False  # or what it forked for its next job
         self._begun = False  # whether the job was read
         self._exit: int | None = None  # of the process that was forked for it
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the worker has ended)
@@ -138,7 +137,6 @@ class WorkerProcess:
 
     def device_kind(self) -> str:
         """Return what its framework computes on, once that is loaded; "" where it died."""
-        self.has_computed = True
         self._order({"device": "kind?"})
         with Watch(self.pid, self.kill):
             return self._output.readline().decode().strip()
@@ -182,7 +180,6 @@ class WorkerProcess:
             self._errors.seek(0)
             with suppress(OSError), log_path.open("ab") as log:  # the exit code is more important
                 log.write(self._errors.read())
-        self.has_computed = False
         if not self.goes_on:
             self.end()
         yield end or how_it_ended(code, watch.reason, log_path)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from plans import REQUEST, execute, plan, silent
 
-from bench.errors import WorkerDiedError
 from bench.execution.executors import worker_process
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.training.events import Ended, Note, encode
-from bench.training.job import Job
 from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
@@ -91,21 +88,6 @@ def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
     assert list(worker.work(tmp_path / "job", tmp_path / "log")) == [short]
     assert not worker.goes_on
-
-
-def test_what_has_computed_measures_nothing(said: Path, tmp_path: Path) -> None:
-    """Memory is measured in processes that are forked before the framework has computed."""
-    said.write_text("begun\nexit 0\n")
-    p = plan("one")
-    job = Job(p.trials, p.protocol, p.dataset, None, str(tmp_path / "r"), "cache", 10**9)
-    with closing(LocalProcess(Settings(device="cpu"))) as executor:
-        executor._warmed().device_kind()
-        computed = executor._warmed().pid
-        with pytest.raises(WorkerDiedError, match="exit code 0"):
-            executor.run(replace(job, task="measure"), silent)
-        assert executor._warmed().pid != computed
-        with pytest.raises(ProcessLookupError):
-            os.kill(computed, 0)
 
 
 def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
