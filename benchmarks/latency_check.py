@@ -90,7 +90,7 @@ def _measured(calls: Calls, seconds: float, between: Callable[[], None]) -> Time
         name: TimedCall(call=call, images=image, seconds=seconds, least=MIN_QUERIES)  # type: ignore[arg-type]
         for name, (call, image) in calls.items()
     }
-    interleave(list(subjects.values()), seed=0, between=between)
+    interleave(list(subjects.values()), between=between)
     return {name: subject.timed for name, subject in subjects.items()}
 
 

@@ -49,11 +49,9 @@ PLAIN = View("plain")
 FLIPPED = View("flip", flip=True)
 
 
-def fixed_views(augment: Augment) -> tuple[View, ...] | None:
-    """Return the views to cache for a phase; `None` where every epoch draws its own."""
+def fixed_views(augment: Augment) -> tuple[View, ...]:
+    """Return the views to cache for a phase; none where every epoch draws its own."""
     if augment.continuous:
-        if not augment.views:
-            return None
         return tuple(View(f"drawn {i}", augment=augment, seed=(i,)) for i in range(augment.views))
     return (PLAIN, FLIPPED) if augment.flip else (PLAIN,)
 

@@ -103,39 +103,25 @@ class Frozen:
         self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
     ) -> dict[str, Rows]:
         """Return the rows at each of `cuts`, computed in as few passes as the store allows."""
-        found: dict[str, Rows] = {}
-        wanted = sorted(set(cuts), key=self.network.depth)
-        if PIXELS in wanted:
-            found[PIXELS] = self._pixels(split, view)
-            wanted.remove(PIXELS)
-        if not wanted:
-            return found
-        if self.store is None:
-            return found | {cut: self._stream(split, view, cut) for cut in wanted}
-        try:
-            stored = self._stored(self.store, split, view, wanted, progress)
-            return found | {cut: Stored(entry.array()) for cut, entry in stored.items()}
-        except NotKeptError as error:
-            self.notes.append(f"{split} activations were computed without the cache: {error}")
-            return found | {cut: self._stream(split, view, cut) for cut in wanted}
+        wanted = sorted(set(cuts) - {PIXELS}, key=self.network.depth)
+        stored: dict[str, Rows] = {}
+        if self.store is not None and wanted:
+            try:
+                entries = self._stored(self.store, split, view, wanted, progress)
+                stored = {cut: Stored(entry.array()) for cut, entry in entries.items()}
+            except NotKeptError as error:
+                self.notes.append(f"{split} activations were computed without the cache: {error}")
+        return {c: stored[c] if c in stored else self.stream(split, view, c) for c in cuts}
 
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
-        """Return the rows of a view that is used once and not worth keeping."""
-        return self._pixels(split, view) if cut == PIXELS else self._stream(split, view, cut)
+        """Return the rows of a view that is not kept, computed as they are taken."""
+        return self.over(Stored(self.images[split].array()), cut, view)
 
-    def over(self, pixels: Rows, cut: str) -> Rows:
-        """Return the rows at a cut of images outside the data set, computed as they are taken."""
+    def over(self, pixels: Rows, cut: str, view: View = PLAIN) -> Rows:
+        """Return the rows at a cut of any images, computed as they are taken."""
         if cut == PIXELS:
-            return pixels
-        return Streamed(pixels, PLAIN, self.passes.get(PIXELS, [cut]))
-
-    def _pixels(self, split: SplitName, view: View) -> Rows:
-        images = Stored(self.images[split].array())
-        return images if view == PLAIN else Streamed(images, view, None)
-
-    def _stream(self, split: SplitName, view: View, cut: str) -> Rows:
-        forward = self.passes.get(PIXELS, [cut])
-        return Streamed(Stored(self.images[split].array()), view, forward)
+            return pixels if view == PLAIN else Streamed(pixels, view, None)
+        return Streamed(pixels, view, self.passes.get(PIXELS, [cut]))
 
     def _stored(
         self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: Progress

@@ -73,7 +73,8 @@ class Phases:
                 raise
             results.append(result)
             begun = time.perf_counter()
-            after.append(self._predict(index, "test"))
+            rows = self._rows["test", PLAIN][self._cuts[index]]
+            after.append(self._trainers[index].predict(rows))
             predict_seconds += time.perf_counter() - begun
         return TrainingResult(
             tuple(results), np.stack(after), validation, len(chosen), predict_seconds
@@ -118,7 +119,7 @@ class Phases:
             ("test", PLAIN): cuts,
         }
         for phase, cut in zip(self.job.protocol.phases, self._cuts, strict=True):
-            for view in _views(phase):
+            for view in fixed_views(phase.augment):
                 wanted.setdefault(("train", view), set()).add(cut)
         rows: dict[tuple[SplitName, View], dict[str, Rows]] = {}
         for (split, view), needed in wanted.items():
@@ -188,7 +189,7 @@ class Phases:
         def part(rows: Rows) -> Rows:
             return rows if whole else Subset(rows, chosen)
 
-        fixed = _views(phase)
+        fixed = fixed_views(phase.augment)
         if fixed:
             views = [part(self._rows["train", view][cut]) for view in fixed]
             return lambda epoch: views
@@ -202,20 +203,12 @@ class Phases:
 
     def _describe_views(self, phase: Phase) -> str:
         cached = "cached" if self.settings.cache else "not cached"
-        fixed = _views(phase)
+        fixed = fixed_views(phase.augment)
         if not fixed:
             return "drawn anew every epoch; the frozen part ran each time"
         if len(fixed) == 1:
             return f"one view, {cached}"
         return f"{len(fixed)} views, {cached}, drawn per image and epoch"
-
-    def _predict(self, index: int, split: SplitName) -> Array:
-        return self._trainers[index].predict(self._rows[split, PLAIN][self._cuts[index]])
-
-
-def _views(phase: Phase) -> Sequence[View]:
-    """Return the fixed views of a phase; none where each epoch draws its own."""
-    return fixed_views(phase.augment) or ()
 
 
 @dataclass(frozen=True)

@@ -43,21 +43,17 @@ Number = NDArray[np.intp]
 
 
 def near_pairs(
-    upright: Hashes,
-    mirrored: Hashes,
-    bits: int,
-    nearest: int,
-    progress: Callable[[int], None] = lambda done: None,
+    upright: Hashes, mirrored: Hashes, progress: Callable[[int], None]
 ) -> tuple[Number, Number, NDArray[np.bool_]]:
-    """Return queries and targets of the pairs within `bits`, by query and nearest first, and which
-    queries had more than `nearest`, of which only that many are kept.
+    """Return queries and targets of the pairs within `NEAR_BITS`, by query and nearest first, and
+    which queries had more than `NEAREST`, of which only that many are kept.
 
     `progress` receives the share of the work that is done, in hashes.
     """
     count = len(upright)
     both = np.concatenate([upright, mirrored])
-    tables = tables_for(count, bits)
-    kept = _Kept(upright, mirrored, bits, nearest)
+    tables = tables_for(count, NEAR_BITS)
+    kept = _Kept(upright, mirrored)
     rng = np.random.default_rng(0)
     with ThreadPoolExecutor(available_cores()) as pool:
         found = prefetch_map(
@@ -93,11 +89,13 @@ def tables_for(count: int, bits: int) -> int:
 class _Kept:
     """The distinct pairs found so far, only the nearest of each query."""
 
-    def __init__(self, upright: Hashes, mirrored: Hashes, bits: int, nearest: int) -> None:
+    def __init__(self, upright: Hashes, mirrored: Hashes) -> None:
         self.pairs: Pairs = np.empty(0, np.int64)
-        self.bounds = np.full(len(upright), bits, np.uint8)  # the largest distance that is kept
+        self.bounds = np.full(
+            len(upright), NEAR_BITS, np.uint8
+        )  # the largest distance that is kept
         self.crowded = np.zeros(len(upright), bool)
-        self._upright, self._mirrored, self._nearest = upright, mirrored, nearest
+        self._upright, self._mirrored = upright, mirrored
         self._new: list[Pairs] = []
         self._waiting = 0
 
@@ -116,9 +114,9 @@ class _Kept:
         order = np.lexsort((target, closeness, query))
         pairs, query, closeness = pairs[order], query[order], closeness[order]
         rank = np.arange(len(query)) - np.searchsorted(query, query)
-        self.crowded[query[rank >= self._nearest]] = True
-        self.pairs = pairs[rank < self._nearest]
-        last = rank == self._nearest - 1
+        self.crowded[query[rank >= NEAREST]] = True
+        self.pairs = pairs[rank < NEAREST]
+        last = rank == NEAREST - 1
         self.bounds[query[last]] = closeness[last]
 
 
@@ -201,7 +199,7 @@ def within(
     count = len(upright)
     if count <= all_pairs:
         return candidates(np.arange(count), upright, upright, mirrored, progress)
-    query, target, crowded = near_pairs(upright, mirrored, NEAR_BITS, NEAREST, progress)
+    query, target, crowded = near_pairs(upright, mirrored, progress)
     straight, turned = distances(query, target, upright, mirrored)
     return Candidates(query, target, turned < straight, int(crowded.sum()))
 

@@ -17,6 +17,7 @@ from PIL import ImageDraw
 Colour = tuple[int, int, int]
 Curve = NDArray[np.complex128]
 
+STEPS = 6  # of a curve, from one corner to the next
 CIRCLE: Curve = np.exp(2j * np.pi * np.arange(28) / 28)
 
 
@@ -37,12 +38,9 @@ class Pen:
         turned = self.turn + (-turn if self.mirrored else turn)
         return replace(self, origin=origin, scale=self.scale * scale, turn=turned)
 
-    def blob(
-        self, place: complex, rx: float, ry: float, fill: Colour, *, turn: float = 0.0
-    ) -> None:
+    def blob(self, place: complex, rx: float, ry: float, fill: Colour) -> None:
         """Draw an ellipse."""
-        oval = CIRCLE.real * rx + 1j * CIRCLE.imag * ry
-        self.shape(place + oval * cmath.exp(1j * turn), fill)
+        self.shape(place + CIRCLE.real * rx + 1j * CIRCLE.imag * ry, fill)
 
     def leaf(self, corners: Sequence[complex], fill: Colour) -> None:
         """Draw a smooth closed shape through `corners`."""
@@ -75,7 +73,7 @@ class Pen:
         return self.origin + points * (self.scale * cmath.exp(1j * self.turn))
 
 
-def smooth(corners: Curve, *, closed: bool, steps: int = 6) -> Curve:
+def smooth(corners: Curve, *, closed: bool) -> Curve:
     """Return a Catmull-Rom curve through `corners`."""
     if closed:
         before, after, beyond = (np.roll(corners, shift) for shift in (1, -1, -2))
@@ -83,7 +81,7 @@ def smooth(corners: Curve, *, closed: bool, steps: int = 6) -> Curve:
     else:
         padded = np.concatenate((corners[:1], corners, corners[-1:]))
         before, here, after, beyond = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
-    t = np.arange(steps)[None, :] / steps
+    t = np.arange(STEPS)[None, :] / STEPS
     p0, p1, p2, p3 = (p[:, None] for p in (before, here, after, beyond))
     curve = (
         2 * p1

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
-from bench.inference.runtimes import Call, needs_backend
+from bench.inference.runtimes import Call, needs_tensorflow
 from bench.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ model = tf.saved_model.load(FILE)
 probabilities = model.serve(tf.constant(images)).numpy()"""
 
     def write(self, model: Any, folder: Path, about: About) -> Path:
-        needs_backend(self.name, "tensorflow")
+        needs_tensorflow(self.name)
         path = folder / "model"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -146,21 +146,19 @@ def calls_by_batch(
     return found
 
 
-def interleave(
-    calls: Sequence[TimedCall], seed: int, between: Callable[[], None], rounds: int = ROUNDS
-) -> int:
+def interleave(calls: Sequence[TimedCall], between: Callable[[], None]) -> int:
     """Give every call turns, in another order each round, until all are done.
 
     Calls `between` before, after and between the rounds; returns how many rounds there were.
     """
     for call in calls:
         call.warm_up()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     count = 0
     between()
     while waiting := [call for call in calls if not call.done]:
         for index in rng.permutation(len(waiting)):
-            waiting[index].turn(waiting[index].seconds / rounds)
+            waiting[index].turn(waiting[index].seconds / ROUNDS)
         count += 1
         between()
     return count

@@ -232,7 +232,7 @@ class _Stage:
                 self.progress.report(trial, text, within=seconds * share_done(every))
 
             self.progress.report(trial, text)
-            rounds = interleave(every, seed=0, between=between)
+            rounds = interleave(every, between=between)
             self.progress.add(seconds)
             timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
         session = Session(

@@ -85,13 +85,12 @@ def choose_runtimes(names: str) -> tuple[list[Runtime], list[str]]:
     return chosen, left_out
 
 
-def needs_backend(name: str, allowed: str) -> None:
+def needs_tensorflow(name: str) -> None:
     """Refuse to convert from a Keras backend that has no way there."""
     import keras
 
-    found = keras.config.backend()
-    if found != allowed:
-        raise TrialError(f"runtime {name} converts from KERAS_BACKEND={allowed}, not {found}.")
+    if (found := keras.config.backend()) != "tensorflow":
+        raise TrialError(f"runtime {name} converts from KERAS_BACKEND=tensorflow, not {found}.")
 
 
 def frozen_graph(model: Any, runtime: str) -> Any:
@@ -101,7 +100,7 @@ def frozen_graph(model: Any, runtime: str) -> Any:
     A variable would be read in every query, and what the model captured besides variables, as
     EfficientNet's normalization does, would become an input.
     """
-    needs_backend(runtime, "tensorflow")
+    needs_tensorflow(runtime)
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

@@ -48,7 +48,7 @@ def subject(clock: Clock, name: str, seconds: float, least: int = 64) -> TimedCa
 
 def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
     quick, slow = subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)
-    interleave([quick, slow], seed=0, between=lambda: None)
+    interleave([quick, slow], between=lambda: None)
     assert sum(quick.timed) == pytest.approx(1.0, abs=0.01)
     assert len(slow.timed) == 64  # 1.92 s: longer than asked, to support a p90
 
@@ -61,7 +61,7 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
 
     batch = TimedCall(clock.query("batch", fails_at), NOTHING, seconds=1.0, least=64)
     other = subject(clock, "other", 0.001)
-    interleave([batch, other], seed=0, between=lambda: None)
+    interleave([batch, other], between=lambda: None)
     assert batch.failure == "MemoryError: no room"
     assert not other.failure
     assert sum(other.timed) == pytest.approx(1.0, abs=0.01)
@@ -69,21 +69,21 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
 
 def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
     slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, least=3)
-    interleave([slow, batch], seed=0, between=lambda: None)
+    interleave([slow, batch], between=lambda: None)
     assert len(slow.timed) == rounds.FOR_A_MEDIAN  # 5.5 s, where overtime allows 4
     assert len(batch.timed) == 3
 
 
 def test_no_overtime_for_a_percentile_that_cannot_be_had(clock: Clock) -> None:
     can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.2)
-    interleave([can, cannot], seed=0, between=lambda: None)
+    interleave([can, cannot], between=lambda: None)
     assert len(can.timed) == 64  # 3.84 s of four
     assert len(cannot.timed) == rounds.FOR_A_MEDIAN  # 64 of them would take 12.8 s
 
 
 def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
     subjects = [subject(clock, name, 0.01) for name in "abcd"]
-    count = interleave(subjects, seed=0, between=lambda: clock.order.append("|"))
+    count = interleave(subjects, between=lambda: clock.order.append("|"))
     _, *turns, _ = "".join(clock.order).split("|")
     assert count == len(turns) >= rounds.ROUNDS
     assert {"".join(sorted(turn)) for turn in turns} == {"abcd"}
@@ -93,7 +93,7 @@ def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> Non
 def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
     both = [subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)]
     shares: list[float] = []
-    interleave(both, seed=0, between=lambda: shares.append(share_done(both)))
+    interleave(both, between=lambda: shares.append(share_done(both)))
     assert (shares[0], shares[-1]) == (0, 1)
     assert shares == sorted(shares)
     # A quarter of each one's second, in queries of 30 ms; 1 and 1.92 s are expected.
@@ -104,7 +104,7 @@ def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> 
     # Each of the first ten queries takes a tenth longer than the next; then all take 1 ms.
     cooling = clock.query("a", lambda n: 0.001 * 1.1 ** max(0, 10 - n))
     one = TimedCall(cooling, NOTHING, seconds=1.0, least=64)
-    interleave([one], seed=0, between=lambda: None)
+    interleave([one], between=lambda: None)
     assert one.warmup[0] == pytest.approx(0.001 * 1.1**10)
     assert 10 < len(one.warmup) < 30
     assert max(one.timed) == pytest.approx(0.001)
@@ -113,7 +113,7 @@ def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> 
 def test_energy_is_that_of_the_timed_queries_only(clock: Clock) -> None:
     one = subject(clock, "a", 0.01)
     one.joules = lambda: 50.0 * clock.now  # 50 W
-    interleave([one], seed=0, between=lambda: None)
+    interleave([one], between=lambda: None)
     assert one.energy == pytest.approx(50.0 * sum(one.timed))
 
 
