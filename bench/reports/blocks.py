@@ -163,7 +163,7 @@ def measured(name: str, title: str, show: Show, importance: int = 50) -> Column:
 
 
 @dataclass(frozen=True)
-class Mark:
+class RowMark:
     """How a row of a table stands out, and why."""
 
     state: Literal["chosen", "muted", "failed"]
@@ -178,7 +178,7 @@ class Table:
     title: str  # what a screen reader says, and what a folded table is called
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
-    marks: Mapping[int, Mark] = field(default_factory=dict)  # by row
+    marks: Mapping[int, RowMark] = field(default_factory=dict)  # by row
     folded: bool = False  # on a page, until it is opened
     about: str = ""  # below it
 

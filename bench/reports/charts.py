@@ -6,7 +6,7 @@ computed: a renderer chooses places, ticks and words for the axes, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,3 +130,19 @@ class Chart:
     panels: tuple[Panel, ...]
     note: str = ""
     choice: str = ""  # what the panels are alternatives of; on paper there is only the first
+
+
+MAX_LINES = 10  # that a reader can tell apart: five colours with their shapes, filled and hollow
+
+
+def lines(marks: Mapping[str, Sequence[Mark]]) -> tuple[Points, ...]:
+    """Return a line through the marks of each name, up to `MAX_LINES`."""
+    return tuple(
+        Points(tuple(found), name, colour, joined=True)
+        for colour, (name, found) in enumerate(list(marks.items())[:MAX_LINES])
+    )
+
+
+def drawn_of(count: int) -> str:
+    """Return a sentence if not all of so many lines are drawn."""
+    return f" The first {MAX_LINES} of {count} are drawn." if count > MAX_LINES else ""

@@ -27,6 +27,7 @@ from bench.reports.blocks import (
     notes,
     words,
 )
+from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 MAX_SHOTS = 48
 MAX_LISTED = 300
@@ -111,12 +112,43 @@ def _changes(found: Comparison) -> Iterator[Block]:
         yield Table("Changes", CHANGES, tuple(map(_row, found.changes)))
     else:
         yield notes(["Nothing can be compared."])
+    if panels := tuple(_panels(found.changes)):
+        yield Chart("changes", "What changed", panels, "Bars are 95% intervals.", choice="Figure")
     if found.refused:
         items = ((f"{n.label}, {', '.join(n.figures) or 'all'}", n.reason) for n in found.refused)
         yield Notes(tuple(items), "Not compared")
     if found.differing:
         items = ((c.field, f"{c.before} → {c.after}") for c in found.differing)
         yield Notes(tuple(items), "Other differences, which may be the cause")
+
+
+def _panels(changes: Sequence[Change]) -> Iterator[Panel]:
+    """Yield a panel for each figure whose changes have intervals, a row a backbone."""
+    for figure in dict.fromkeys(change.figure for change in changes):
+        metric = METRICS[figure]
+        found = [c for c in changes if c.figure == figure and c.low is not None]
+        shares = metric.unit == "share"
+        layers: list[Layer] = [Line((0.0, 0.0), (-0.5, len(found) - 0.5))]
+        for beyond in (True, False):
+            marks = tuple(
+                _mark(change, row, 100 if shares else 1)
+                for row, change in enumerate(found)
+                if change.beyond_chance is beyond
+            )
+            name = "beyond chance" if beyond else "may be chance"
+            if marks:
+                layers.append(Points(marks, name, hollow=not beyond))
+        if found:
+            unit = "percentage points" if shares else metric.unit
+            axis = Axis(f"change of {metric.title}" + (f", {unit}" if unit else ""))
+            rows = Axis(names=tuple(change.label for change in found))
+            yield Panel(axis, rows, tuple(layers), metric.title.capitalize())
+
+
+def _mark(change: Change, row: int, scale: float) -> Mark:
+    ends = (scale * (change.low or 0.0), scale * (change.high or 0.0))
+    tip = (change_text(change).removeprefix(f"{change.label}: "), judgement(change))
+    return Mark(scale * change.difference, row, change.label, tip, ends)
 
 
 def _row(change: Change) -> tuple[Value, ...]:

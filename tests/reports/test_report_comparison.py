@@ -129,6 +129,10 @@ def test_the_comparison_as_a_page_and_as_markdown(tmp_path: Path) -> None:
     row = data["sections"]["changes"]["blocks"][0]["rows"][0]
     assert [cell["text"] for cell in row][1:5] == ["accuracy", "96.00%", "86.00%", "-10.00 points"]
     assert '"7":"data:image/jpeg;base64,' in content
+    (chart,) = (b for b in data["sections"]["changes"]["blocks"] if b["kind"] == "chart")
+    panel = next(panel for panel in chart["panels"] if panel["title"] == "Test accuracy")
+    (mark,) = panel["layers"][1]["marks"]
+    assert (panel["layers"][1]["name"], mark["x"]) == ("beyond chance", -10)
 
 
 def test_two_images_more_may_be_chance(tmp_path: Path) -> None:

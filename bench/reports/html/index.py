@@ -17,7 +17,7 @@ from urllib.parse import quote
 from bench.analysis import format as fmt
 from bench.errors import BenchError
 from bench.reports.blocks import Block, Column, Link, Section, Statement, Table, Value, words
-from bench.reports.charts import Axis, Chart, Mark, Panel, Points
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points, lines
 from bench.reports.html import page_of
 from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
@@ -33,7 +33,6 @@ DAMAGE = (
     AttributeError,
     RecursionError,
 )
-MAX_DRAWN = 8  # backbones whose accuracies are drawn
 RUNS = (
     *words("Made", "Run", "Data set"),
     Column("Images", fmt.whole),
@@ -238,11 +237,7 @@ def _courses(runs: Sequence[Past]) -> tuple[Points, ...]:
                 tip = (fmt.percent(entry.accuracy), run.name, run.protocol)
                 mark = Mark(place, entry.accuracy, entry.backbone, tip)
                 courses.setdefault(entry.backbone, []).append(mark)
-    several = [(label, marks) for label, marks in courses.items() if len(marks) > 1]
-    return tuple(
-        Points(tuple(marks), label, colour, joined=True)
-        for colour, (label, marks) in enumerate(several[:MAX_DRAWN])
-    )
+    return lines({label: marks for label, marks in courses.items() if len(marks) > 1})
 
 
 def _day(created: str) -> str:

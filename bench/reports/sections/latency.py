@@ -12,7 +12,7 @@ from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.seen import Seen
 from bench.reports.blocks import Block, Column, Section, Table, measured
-from bench.reports.charts import Axis, Chart, Mark, Panel, Points, Spread
+from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, drawn_of, lines
 
 PLACE = 80
 PERCENTILES = ("p50", "p90", "p99")
@@ -21,7 +21,6 @@ FIGURES = (
     ("latency_iqr_ms", "Middle half", fmt.milliseconds),
     ("latency_queries", "Queries", fmt.whole),
 )
-MAX_LINES = 10  # backbones that a chart of lines can tell apart
 NOTE = "A tick is a query. The box holds the middle half, its line is the median."
 MAX_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length
 ABOUT = (
@@ -73,23 +72,15 @@ def _spread(place: int, label: str, one: Seen, row: pd.Series[Any]) -> Spread:
 def _throughput(findings: Findings, labels: list[str]) -> Chart:
     """Draw images per second against the batch size, a line a backbone."""
     seen = findings.seen
-    layers = tuple(
-        Points(
-            tuple(
-                Mark(
-                    batch, rate, label, (f"batches of {batch}", f"{fmt.significant(rate)} images/s")
-                )
-                for batch, rate in sorted(seen[label].throughput.items())
-            ),
-            label,
-            colour=place,
-            joined=True,
-        )
-        for place, label in enumerate(labels[:MAX_LINES])
-    )
-    batches = sorted({batch for label in labels for batch in seen[label].throughput})
-    x = Axis("batch size", log=True, ticks=tuple(map(float, batches)))
-    panel = Panel(x, Axis("images/s", log=True), layers)
-    more = f" The first {MAX_LINES} of the table." if len(labels) > MAX_LINES else ""
-    note = f"All images of all queries over their total time.{more}"
+    marks = {
+        label: [
+            Mark(batch, rate, label, (f"batches of {batch}", f"{fmt.significant(rate)} images/s"))
+            for batch, rate in sorted(seen[label].throughput.items())
+        ]
+        for label in labels
+    }
+    batches = sorted({mark.x for found in marks.values() for mark in found})
+    x = Axis("batch size", log=True, ticks=tuple(batches))
+    panel = Panel(x, Axis("images/s", log=True), lines(marks))
+    note = f"All images of all queries over their total time.{drawn_of(len(marks))}"
     return Chart("throughput", "Throughput by batch size", (panel,), note)

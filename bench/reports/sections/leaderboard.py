@@ -20,8 +20,8 @@ from bench.reports.blocks import (
     Block,
     Column,
     Estimate,
-    Mark,
     Range,
+    RowMark,
     Section,
     Table,
     Value,
@@ -158,14 +158,16 @@ def _name(row: pd.Series[Any]) -> str:
     return f"{label} ({failed} of {failed + row['seeds']} seeds failed)" if failed else label
 
 
-def _mark(row: pd.Series[Any], findings: Findings) -> Mark | None:
+def _mark(row: pd.Series[Any], findings: Findings) -> RowMark | None:
     verdict = findings.verdict
     if row["status"] != "ok":
-        return Mark("failed", "failed", str(row["reason"]))
+        return RowMark("failed", "failed", str(row["reason"]))
     if row["weights"] == RANDOM_INIT:
-        return Mark("muted", RANDOM_INIT, "its accuracy is meaningless; times and sizes are valid")
+        return RowMark(
+            "muted", RANDOM_INIT, "its accuracy is meaningless; times and sizes are valid"
+        )
     if len(verdict.standings) > 1 and row["label"] == verdict.recommended:
         about = f"the cheapest of the best and those within {fmt.points(verdict.margin)} of it"
         about += f", by {verdict.cheapest_by}" if verdict.cheapest_by else ""
-        return Mark("chosen", "recommended", about)
+        return RowMark("chosen", "recommended", about)
     return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.learning import BestAtSize, LearningCurves, Point
@@ -17,10 +15,9 @@ from bench.reports.blocks import (
     figures,
     notes,
 )
-from bench.reports.charts import Axis, Chart, Mark, Panel, Points
+from bench.reports.charts import Axis, Chart, Mark, Panel, drawn_of, lines
 
 PLACE = 50
-MAX_LINES = 10  # backbones that a chart of lines can tell apart
 
 
 def section(findings: Findings) -> Section | None:
@@ -78,14 +75,10 @@ def _estimate(point: Point) -> Estimate:
 
 
 def _chart(found: LearningCurves) -> Chart:
-    layers = tuple(
-        Points(tuple(map(partial(_mark, label), points)), label, colour=place, joined=True)
-        for place, (label, points) in enumerate(list(found.points.items())[:MAX_LINES])
-    )
+    marks = {n: [_mark(n, point) for point in points] for n, points in found.points.items()}
     x = Axis("training images (logarithmic)", log=True, ticks=tuple(map(float, found.sizes)))
-    panel = Panel(x, Axis("test accuracy", percent=True), layers)
-    more = f" The first {MAX_LINES} are drawn." if len(found.points) > MAX_LINES else ""
-    note = f"Bars are 95% intervals, shifted so that none hides another.{more}"
+    panel = Panel(x, Axis("test accuracy", percent=True), lines(marks))
+    note = f"Bars are 95% intervals, shifted so that none hides another.{drawn_of(len(marks))}"
     return Chart("learning_curves", "Learning curves", (panel,), note)
 
 
