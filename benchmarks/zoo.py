@@ -58,7 +58,7 @@ def main() -> int:
         print(json.dumps(_look(BACKBONES[arguments.one], arguments)))
         return 0
     rows, failed = [], 0
-    for backbone in choose_backbones(arguments.names):
+    for backbone in sorted(choose_backbones(arguments.names), key=lambda one: one.name):
         row = _in_a_process(backbone.name, arguments)
         faults = row.get("faults", [])
         failed += bool(faults)
@@ -117,17 +117,19 @@ def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
                 check(subject)
             except BenchError as error:
                 faults.append(str(error))
-    network = Network(backbone, backbone.input_size)
-    called = labels(network.base)
+    built = subject.own_size
+    called = labels(built)
     row = {
         "name": backbone.name,
         "px": backbone.input_size,
-        "parameters": network.base.count_params(),
-        "gmacs": macs(network.base) / 1e9,
-        "stages": [called[end] for end in found_stages(network.base)],
+        "parameters": built.count_params(),
+        "gmacs": macs(built) / 1e9,
+        "stages": [called[end] for end in found_stages(built)],
         "faults": faults,
     }
-    return row | (_times(network) if arguments.times else {})
+    if arguments.times:
+        row |= _times(Network(backbone, backbone.input_size))
+    return row
 
 
 def _wrong_file(backbone: Backbone) -> list[str]:

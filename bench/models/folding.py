@@ -6,6 +6,11 @@ rounding of the convolution's precision. A kernel that trains is scaled in every
 gradient is the same too; BatchNorm that trains is never folded. A layer that pads the image with
 zeros before such a convolution is dropped where the convolution's own padding is the same.
 
+A convolution with a group for each channel, as ConvNeXt has, is computed as the depthwise
+convolution that it is: Keras compiles grouped convolutions on TensorFlow with XLA, which takes 45
+to 100 times as long on a CPU. Without that the frozen pass of ConvNeXt-Tiny takes seven
+times as long (8 images at 224 px, two cores).
+
 A whole run without it takes 1.06 to 1.14 times the processor time with MobileNetV2 at 160 px, 1.05
 with ResNet50 and 1.02 with EfficientNet-Lite0 on the demo (`benchmarks/ablation.py`, two cores).
 """
@@ -37,6 +42,8 @@ def folded(model: Any) -> Any:
         if layer.name in pairs:
             convolution = pairs[layer.name]
             return _Folded(convolution, layer, paddings.get(convolution.name))(arguments[0])
+        if _has_a_group_for_each_channel(layer):
+            return _Depthwise(layer)(arguments[0])
         return layer(*arguments, **keywords)
 
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
@@ -68,6 +75,14 @@ def _is_plain_convolution(layer: Any) -> bool:
         and layer.activation is keras.activations.linear
         and layer.data_format == "channels_last"
         and getattr(layer, "groups", 1) == 1
+    )
+
+
+def _has_a_group_for_each_channel(layer: Any) -> bool:
+    return (
+        type(layer) is layers.Conv2D
+        and layer.data_format == "channels_last"
+        and layer.groups == layer.input.shape[-1] > 1
     )
 
 
@@ -131,3 +146,28 @@ class _Folded(layers.Layer):  # type: ignore[misc]
             dilation_rate=layer.dilation_rate,
         )
         return ops.add(outputs, ops.cast(shift, self.compute_dtype))
+
+
+class _Depthwise(layers.Layer):  # type: ignore[misc]
+    """A convolution with a group for each channel, by the same weights."""
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__(name=f"{convolution.name}_depthwise", dtype=convolution.dtype_policy)
+        self.convolution = convolution
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Return the convolution's own."""
+        return self.convolution.compute_output_spec(inputs)
+
+    def call(self, inputs: Any) -> Any:
+        layer = self.convolution
+        height, width, _, filters = layer.kernel.shape
+        outputs = ops.depthwise_conv(
+            inputs,
+            ops.reshape(layer.kernel, (height, width, layer.groups, filters // layer.groups)),
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation_rate=layer.dilation_rate,
+        )
+        outputs = ops.add(outputs, layer.bias) if layer.use_bias else outputs
+        return layer.activation(outputs)

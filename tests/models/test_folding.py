@@ -36,6 +36,29 @@ def test_by_hand() -> None:
     assert output.item() == 7.0
 
 
+@pytest.mark.parametrize(
+    ("filters", "options"),
+    [
+        (3, {}),
+        (6, {"strides": 2, "padding": "same", "activation": "relu"}),
+        (3, {"use_bias": False, "dilation_rate": 2}),
+    ],
+)
+def test_a_group_for_each_channel_is_a_depthwise_convolution(
+    filters: int, options: dict[str, Any]
+) -> None:
+    image = keras.Input((12, 12, 3))
+    model = keras.Model(image, layers.Conv2D(filters, 3, groups=3, name="conv", **options)(image))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.uniform(-1, 1, weight.shape))
+    both = folded(model)
+    assert [layer.name for layer in both.layers][1:] == ["conv_depthwise"]
+    pixels = rng.uniform(size=(4, 12, 12, 3)).astype("float32")
+    expected, found = (current().forward(one)(pixels)[0] for one in (model, both))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_whole_network_and_its_parts() -> None:
     network = Network(tiny.TINY, tiny.SIZE)
     rng = np.random.default_rng(0)
