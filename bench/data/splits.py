@@ -23,40 +23,29 @@ Splits = Mapping[SplitName, tuple[Listed, ...]]
 
 
 def three_splits(
-    train: Sequence[Listed],
-    validation: Sequence[Listed] | None,
-    test: Sequence[Listed] | None,
+    given: Mapping[SplitName, Sequence[Listed]],
     *,
     classes: Sequence[str],
     seed: int,
     groups: Mapping[str, str] = NO_GROUPS,
 ) -> Splits:
-    """Return all three splits, made from those that are given.
+    """Return all three splits, made from those that are given: train, and perhaps others.
 
     The reported figure must come from a held-out test set. So with only two splits the second one
     is the test set, whatever its name, and validation is carved from train; with one, both are
     carved. Carving takes 15 % of each class, rounded, and at least one image; the images of one of
     the `groups` stay together.
     """
-    if test is None:
-        validation, test = None, validation
-    carve: list[SplitName] = []
-    if test is None:
-        carve.append("test")
-    if validation is None:
-        carve.append("validation")
-    found: dict[SplitName, Sequence[Listed]] = {
-        "train": train,
-        "validation": validation or (),
-        "test": test or (),
-    }
+    found = dict(given)
+    if "validation" in found and "test" not in found:
+        found["test"] = found.pop("validation")
+    others: tuple[SplitName, ...] = ("test", "validation")
+    carve = [split for split in others if split not in found]
+    train, percent = given["train"], CARVED_PERCENT
     if carve and groups:
-        percent = CARVED_PERCENT
-        found.update(
-            split_groups(train, groups, carve, classes=classes, seed=seed, percent=percent)
-        )
+        found |= split_groups(train, groups, carve, classes=classes, seed=seed, percent=percent)
     elif carve:
-        found.update(_carved(train, carve, classes, seed))
+        found |= _carved(train, carve, classes, seed)
     return {split: by_name(found[split]) for split in SPLITS}
 
 

@@ -98,7 +98,7 @@ def listed(counts: tuple[int, ...]) -> list[Listed]:
 
 def test_without_groups_the_splits_are_the_usual_ones():
     images = listed((40, 60))
-    usual = three_splits(images, None, None, classes=CLASSES, seed=3)
+    usual = three_splits({"train": images}, classes=CLASSES, seed=3)
     found = split_groups(images, {}, ("test", "validation"), classes=CLASSES, seed=3, percent=15)
     assert {split: sorted(i.id for i in each) for split, each in found.items()} == {
         split: [i.id for i in each] for split, each in usual.items()

@@ -42,7 +42,7 @@ def whole(train: int, validation: int, test: int) -> Listing:
 
 def test_one_set_is_carved_twice_by_class() -> None:
     # 15 % of 100 is 15; of 30, 4.5, rounded up.
-    splits = three_splits(some("all", 100, 30), None, None, classes=CLASSES, seed=0)
+    splits = three_splits({"train": some("all", 100, 30)}, classes=CLASSES, seed=0)
     assert counted(splits) == {"train": [70, 20], "validation": [15, 5], "test": [15, 5]}
     assert sorted(image.id for s in SPLITS for image in splits[s]) == sorted(
         image.id for image in some("all", 100, 30)
@@ -51,10 +51,8 @@ def test_one_set_is_carved_twice_by_class() -> None:
 
 @pytest.mark.parametrize("name", ["validation", "test"])
 def test_of_two_sets_the_second_is_the_test_set(name: str) -> None:
-    given = {"validation": None, "test": None, name: some("second", 4, 6)}
-    splits = three_splits(
-        some("train", 20, 40), given["validation"], given["test"], classes=CLASSES, seed=0
-    )
+    given = {"train": some("train", 20, 40), name: some("second", 4, 6)}
+    splits = three_splits(given, classes=CLASSES, seed=0)
     assert counted(splits) == {"train": [17, 34], "validation": [3, 6], "test": [4, 6]}
     assert {image.id.split("/")[0] for image in splits["test"]} == {"second"}
     assert {image.id.split("/")[0] for image in splits["validation"]} == {"train"}
@@ -62,27 +60,27 @@ def test_of_two_sets_the_second_is_the_test_set(name: str) -> None:
 
 def test_three_sets_stay_as_given() -> None:
     given = [some("a", 5, 6), some("b", 1, 2), some("c", 3, 4)]
-    splits = three_splits(*given, classes=CLASSES, seed=0)
+    splits = three_splits(dict(zip(SPLITS, given, strict=True)), classes=CLASSES, seed=0)
     assert [list(splits[s]) for s in SPLITS] == given
 
 
 def test_every_class_gives_at_least_one_image_and_keeps_one() -> None:
-    splits = three_splits(some("all", 3, 4), None, None, classes=CLASSES, seed=0)
+    splits = three_splits({"train": some("all", 3, 4)}, classes=CLASSES, seed=0)
     assert counted(splits) == {"train": [1, 2], "validation": [1, 1], "test": [1, 1]}
     with pytest.raises(DatasetError, match=r"'dogs' has 2 image.*at least 3"):
-        three_splits(some("all", 9, 2), None, None, classes=CLASSES, seed=0)
+        three_splits({"train": some("all", 9, 2)}, classes=CLASSES, seed=0)
 
 
 def test_seed_decides_and_the_order_of_finding_does_not() -> None:
     images = some("all", 40, 40)
-    first = three_splits(images, None, None, classes=CLASSES, seed=0)
-    assert three_splits(images[::-1], None, None, classes=CLASSES, seed=0) == first
-    assert three_splits(images, None, None, classes=CLASSES, seed=1)["test"] != first["test"]
+    first = three_splits({"train": images}, classes=CLASSES, seed=0)
+    assert three_splits({"train": images[::-1]}, classes=CLASSES, seed=0) == first
+    assert three_splits({"train": images}, classes=CLASSES, seed=1)["test"] != first["test"]
 
 
 def test_one_more_image_moves_few_others() -> None:
-    before = three_splits(some("all", 100, 100), None, None, classes=CLASSES, seed=0)
-    after = three_splits(some("all", 101, 100), None, None, classes=CLASSES, seed=0)
+    before = three_splits({"train": some("all", 100, 100)}, classes=CLASSES, seed=0)
+    after = three_splits({"train": some("all", 101, 100)}, classes=CLASSES, seed=0)
     assert len(set(before["test"]) - set(after["test"])) <= 1
 
 

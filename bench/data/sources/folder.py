@@ -92,14 +92,7 @@ def list_folder(
         kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(ignored.items()))
         notes.append(f"{ignored.total()} file(s) were ignored ({kinds})")
     matched = match_groups(groups, paths)
-    splits = three_splits(
-        listed["train"],
-        listed.get("validation"),
-        listed.get("test"),
-        classes=classes,
-        seed=split_seed,
-        groups=matched,
-    )
+    splits = three_splits(listed, classes=classes, seed=split_seed, groups=matched)
     return Listing(
         name=name,
         description=f"{name}: {_how_split(folders, split_seed)}",

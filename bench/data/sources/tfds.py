@@ -123,14 +123,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
     matched = match_groups(
         options.groups, (image.id for images in listed.values() for image in images)
     )
-    splits = three_splits(
-        listed["train"],
-        listed.get("validation"),
-        listed.get("test"),
-        classes=classes,
-        seed=seed,
-        groups=matched,
-    )
+    splits = three_splits(listed, classes=classes, seed=seed, groups=matched)
     carved = (
         ""
         if len(given) == 3
