@@ -16,26 +16,9 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.storage.records import read_dataset, write_dataset
 from bench.system.files import from_json, to_json, write_atomic
-from bench.types import Dataset, KeepModels, Measuring, Settings, Trial
+from bench.types import Dataset, KeepModels, Measuring, Trial
 
 ELSEWHERE = Dataset("", "", (), {}, "")
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """What a worker must know to build a backbone's network: all that is known before the images
-    are read."""
-
-    backbone: str
-    input_size: int
-    classes: int
-    protocol: TrainingProtocol
-    settings: Settings
-    weights: LocatedWeights | None  # None: random
-    plugins: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    accumulation: int = 1
-    code: str = ""  # digest that the backbone's code must have; "": any
 
 
 @dataclass(frozen=True)
@@ -91,23 +74,6 @@ class Job:
                 f"are not those of the whole batch."
             )
         return tuple(found)
-
-    @property
-    def blueprint(self) -> Blueprint:
-        """Return the blueprint of the network that the job trains."""
-        trial = self.trials[0]
-        return Blueprint(
-            backbone=trial.backbone,
-            input_size=trial.input_size,
-            classes=len(self.dataset.classes),
-            protocol=self.protocol,
-            settings=trial.settings,
-            weights=self.weights,
-            plugins=self.plugins,
-            packages=self.packages,
-            accumulation=self.accumulation,
-            code=trial.code,
-        )
 
 
 def write_job(path: Path, job: Job) -> None:

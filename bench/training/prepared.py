@@ -23,7 +23,7 @@ from bench.models.fingerprint import code_digest, fingerprint
 from bench.models.network import Network, build_head
 from bench.protocol import Phase
 from bench.registry import BACKBONES
-from bench.training.job import Blueprint
+from bench.training.job import Job
 from bench.types import Settings, WeightsUsed
 
 FORWARD_BATCH = 32  # fixed, so that what is stored does not depend on the training batch
@@ -56,9 +56,8 @@ class ForwardPassCache:
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A network as its blueprint describes it, with nothing trained yet."""
+    """The network of a job, with nothing trained yet."""
 
-    blueprint: Blueprint
     backend: Backend
     device: DeviceInfo
     network: Network
@@ -70,41 +69,35 @@ class PreparedModel:
     seconds: float
 
 
-def build(blueprint: Blueprint) -> PreparedModel:
-    """Build the network that the blueprint describes, on the device that it asks for."""
-    backend = _backend(blueprint)
-    device = _prepared_device(backend, blueprint.settings)
-    keras.config.set_dtype_policy(blueprint.settings.precision)
+def build(job: Job) -> PreparedModel:
+    """Build the network that the job trains, on the device that it asks for."""
+    trial, protocol = job.trials[0], job.protocol
+    settings, backend = trial.settings, current()
+    if job.accumulation > 1:
+        backend = AccumulatingBackend(backend, job.accumulation, job.step_images)
+    device = _prepared_device(backend, settings)
+    keras.config.set_dtype_policy(settings.precision)
     start = time.perf_counter()
-    backbone, protocol = BACKBONES[blueprint.backbone], blueprint.protocol
-    if blueprint.code and (found := code_digest(backbone)) != blueprint.code:
+    backbone = BACKBONES[trial.backbone]
+    if trial.code and (found := code_digest(backbone)) != trial.code:
         raise TrialError(
             f"the code of {backbone.name} was changed after this run began (digest {found}, it "
-            f"was {blueprint.code}); give the same command again."
+            f"was {trial.code}); give the same command again."
         )
-    network = Network(backbone, blueprint.input_size, protocol.head.pooling)
+    network = Network(backbone, trial.input_size, protocol.head.pooling)
     stage_ends(backbone, network.base)  # raises where one is unknown: it decides what is trained
-    used = weights.load(network.base, backbone, blueprint.weights)
+    used = weights.load(network.base, backbone, job.weights)
     return PreparedModel(
-        blueprint=blueprint,
         backend=backend,
         device=device,
         network=network,
         weights=used,
-        fingerprint=fingerprint(network, used.sha256) if blueprint.settings.cache else "",
-        head=build_head(protocol.head, network.features_shape, blueprint.classes),
+        fingerprint=fingerprint(network, used.sha256) if settings.cache else "",
+        head=build_head(protocol.head, network.features_shape, len(job.dataset.classes)),
         cuts=tuple(_cuts(network, protocol.phases)),
         passes=ForwardPassCache(network, backend),
         seconds=time.perf_counter() - start,
     )
-
-
-def _backend(blueprint: Blueprint) -> Backend:
-    backend = current()
-    parts = blueprint.accumulation
-    if parts == 1:
-        return backend
-    return AccumulatingBackend(backend, parts, blueprint.settings.batch_size // parts)
 
 
 def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:

@@ -76,7 +76,7 @@ class _Setup:
         self.folder = Path(job.folder)
         self.settings = trial.settings
         listener(StageProgress(trial, "building"))
-        self.prepared = build(job.blueprint)
+        self.prepared = build(job)
         self.imports = imports
         self.seconds = {"build": self.prepared.seconds}
         self.images: dict[SplitName, Entry] = {

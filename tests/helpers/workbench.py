@@ -24,7 +24,7 @@ from bench.storage.records import Evidence
 from bench.training.accounting import Imports
 from bench.training.events import Event, RecordMade, StageProgress
 from bench.training.job import Job
-from bench.types import Backbone, Dataset, Record, Settings
+from bench.types import Backbone, Dataset, Record, Settings, Trial
 
 if TYPE_CHECKING:
     from bench.training.train import Outcome
@@ -39,6 +39,15 @@ PROTOCOL = TrainingProtocol(
     ),
 )
 SETTINGS = Settings(weights="random", batch_size=8)
+
+
+def job_of(backbone: str, protocol: TrainingProtocol = PROTOCOL, *, code: str = "") -> Job:
+    """Make a job with one trial, for what needs no images."""
+    trial = Trial(
+        *(backbone, tiny.SIZE, "d", "f", protocol.name, protocol.digest, 0, SETTINGS, "k"),
+        code=code,
+    )
+    return Job((trial,), protocol, Dataset("d", "", ("a", "b"), {}, "f"), None, "", "", 0)
 
 
 def make_dataset(folder: Path, store: Store) -> Dataset:

@@ -8,6 +8,7 @@ import keras
 import pytest
 import tiny
 from keras import layers, ops
+from workbench import job_of
 
 from bench.errors import TrialError
 from bench.models.cuts import (
@@ -22,9 +23,7 @@ from bench.models.cuts import (
 from bench.models.network import Network
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
-from bench.training.job import Blueprint
 from bench.training.prepared import build
-from bench.types import Settings
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -118,13 +117,11 @@ def test_a_stage_that_is_no_layer_is_not_trained() -> None:
     """Although no phase is cut there: this one starts from the third stage's end."""
     wrong = replace(tiny.TINY, name="wrong", stages=("one_ad", "two_add", "three_join", "four_add"))
     phase = Phase("p", 1, 0.1, unfreeze=Unfreeze("stages", 1))
-    blueprint = Blueprint(
-        "wrong", tiny.SIZE, 2, TrainingProtocol("p", "", Head(), (phase,)), Settings(), None
-    )
+    job = job_of("wrong", TrainingProtocol("p", "", Head(), (phase,)))
     BACKBONES.add(wrong)
     try:
         with pytest.raises(TrialError) as raised:
-            build(blueprint)
+            build(job)
     finally:
         BACKBONES.remove("wrong")
 

@@ -8,7 +8,7 @@ import edited
 import numpy as np
 import pytest
 import tiny
-from workbench import PROTOCOL, SETTINGS
+from workbench import job_of
 
 from bench.errors import TrialError
 from bench.models.backends.base import Array, current
@@ -17,7 +17,6 @@ from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen
-from bench.training.job import Blueprint
 from bench.training.prepared import ForwardPassCache, build
 from bench.types import Backbone
 
@@ -110,6 +109,6 @@ def test_a_layer_that_cannot_be_configured_is_no_error() -> None:
 
 
 def test_code_that_changed_after_the_plan_is_refused(tiny_backbone: None) -> None:
-    blueprint = Blueprint("tiny", tiny.SIZE, 2, PROTOCOL, SETTINGS, None, code="of yesterday")
+    job = job_of("tiny", code="of yesterday")
     with pytest.raises(TrialError, match="code of tiny was changed after this run began"):
-        build(blueprint)
+        build(job)
