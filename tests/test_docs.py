@@ -95,6 +95,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
         return {backbone.name: found for backbone in backbones}  # type: ignore[attr-defined]
 
     monkeypatch.setattr(launch, "find_weights", located)
+    monkeypatch.setattr(launch, "matrix_rate", lambda: 1e11)
     monkeypatch.setattr(reports, "write", lambda findings, **options: [])
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(home / "cache"))
 
