@@ -28,7 +28,6 @@ from bench.data.audit.search import Candidates, candidates, once, within
 
 MAX_WARP = 0.2  # the largest stretch or shift of a picture, in half edges
 STIFFNESS = 0.02  # regularises what the pixels do not determine, as along a plain stripe
-CHUNK = 1024  # pairs between two reports
 BATCH = 32  # pairs processed at a time: their pictures stay in a core's cache
 COARSE_STEPS, FINE_STEPS = 6, 3
 MIN_COARSE = 0.6  # agreement at a quarter of the pixels below which the pair is dropped
@@ -107,33 +106,23 @@ def _sampling(
 
 
 def similarities(
-    images: Thumbnails,
-    others: Thumbnails,
-    pairs: Candidates,
-    progress: Callable[[int], None] = lambda done: None,
+    images: Thumbnails, others: Thumbnails, pairs: Candidates, progress: Callable[[int], None]
 ) -> Floats:
     """Return how well each query, from `images`, agrees with its target, from `others`."""
     found = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        target = others[pairs.target[chunk]]
-        turned = pairs.mirrored[chunk]
-        target[turned] = target[turned, :, ::-1]
-        found[chunk] = similarity(images[pairs.query[chunk]], target)
-        progress(min(start + CHUNK, len(pairs)))
-    return found
-
-
-def similarity(first: Thumbnails, second: Thumbnails) -> Floats:
-    """Return the agreement of each pair of thumbnails."""
-    found = np.empty(len(first), np.float32)
-    for start in range(0, len(first), BATCH):
+    for start in range(0, len(pairs), BATCH):
         batch = slice(start, start + BATCH)
-        found[batch] = _batch(first[batch].astype(np.float32), second[batch].astype(np.float32))
+        target = others[pairs.target[batch]]
+        turned = pairs.mirrored[batch]
+        target[turned] = target[turned, :, ::-1]
+        found[batch] = similarity(images[pairs.query[batch]], target)
+        progress(min(start + BATCH, len(pairs)))
     return found
 
 
-def _batch(first: Pictures, second: Pictures) -> Floats:
+def similarity(thumbnails: Thumbnails, others: Thumbnails) -> Floats:
+    """Return the agreement of each pair of thumbnails."""
+    first, second = thumbnails.astype(np.float32), others.astype(np.float32)
     found = np.zeros(len(first), np.float32)
     small, other = _softened(_halved(first)), _softened(_halved(second))
     start = np.zeros((len(first), 4), np.float32)
