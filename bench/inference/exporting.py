@@ -17,6 +17,7 @@ from bench.data import pixels
 from bench.errors import BenchError, UsageError
 from bench.inference import model_card
 from bench.inference.export import EXPORT_FORMATS, About
+from bench.inference.measuring.deployment import predict_all
 from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel
@@ -26,7 +27,6 @@ from bench.storage.records import Evidence, StoredRun
 from bench.system.files import remove_stale, workplace, write_atomic
 from bench.system.frameworks import suppress_stderr
 
-BATCH = 32
 MAX_IMAGES = 1000
 GENERATED = 32
 TOLERANCE = 1e-3  # of a probability
@@ -116,11 +116,11 @@ class Reference:
         plain = evidence.record.trial.settings.precision == "float32"
         self._undecided = UNDECIDED if plain else UNDECIDED_IN_HALF
         forward = current().forward(model)
-        self._expected = _ask(lambda batch: forward(batch)[0], self._images)
+        self._expected = predict_all(lambda batch: forward(batch)[0], self._images)
 
     def check(self, call: Call) -> Check:
         """Ask the exported file the same; raise where it does not agree."""
-        found = _ask(call, self._images)
+        found = predict_all(call, self._images)
         if found.shape != self._expected.shape:
             raise BenchError(
                 f"the exported model answers with shape {found.shape}, expected "
@@ -158,15 +158,3 @@ def _images(run: StoredRun, evidence: Evidence, store: Store) -> tuple[Array, Ar
         noise = np.random.default_rng(0).integers(0, 256, (GENERATED, size, size, 3))
         return noise.astype("uint8"), None
     return entry.array()[:MAX_IMAGES], known[1][:MAX_IMAGES]
-
-
-def _ask(call: Call, images: Array) -> Array:
-    """Return the answers to all images, asked in batches of one shape."""
-    size = min(BATCH, len(images))
-    found = []
-    for first in range(0, len(images), size):
-        batch = np.asarray(images[first : first + size])
-        filled = np.concatenate([batch, np.repeat(batch[:1], size - len(batch), axis=0)])
-        # A copy: a runtime may reuse the memory of its answer.
-        found.append(np.array(call(filled)[: len(batch)], dtype=np.float64))
-    return np.concatenate(found)

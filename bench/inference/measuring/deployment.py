@@ -59,6 +59,7 @@ def predict_all(call: Call, images: Array) -> Array:
     for start in range(0, len(images), ANSWER_BATCH):
         rows = images[start : start + ANSWER_BATCH]
         full = np.resize(rows, (ANSWER_BATCH, *rows.shape[1:]))
+        # A copy: a runtime may reuse the memory of its answer.
         found.append(np.array(call(full)[: len(rows)], dtype=np.float64))
     whole = np.concatenate(found)
     return np.hstack([1 - whole, whole]) if whole.shape[1] == 1 else whole
