@@ -28,16 +28,19 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 # The files that take longest, the longest first.
 LONGEST = (
     "test_contract.py",
-    "test_retry.py",
-    "test_frozen_training.py",
     "test_end_to_end.py",
-    "test_stage.py",
     "test_faults.py",
-    "test_precision.py",
+    "test_retry.py",
+    "test_notebook.py",
+    "test_frozen_training.py",
     "test_check.py",
+    "test_stage.py",
+    "test_run_command.py",
     "test_html_browser.py",
+    "test_verify_command.py",
     "test_export_formats.py",
-    "test_rebuild.py",
+    "test_robust_run.py",
+    "test_precision.py",
 )
 
 

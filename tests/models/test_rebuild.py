@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-import trained_run as made
 from PIL import Image
+from plans import REQUEST, execute, plan, silent
+from scripted_executor import ScriptedExecutor
 from synthetic import write_records
 
 from bench.errors import BenchError, WeightsError
+from bench.execution.run_meta import RunInputs
 from bench.models.backends.base import current
 from bench.models.network import probabilities
 from bench.models.rebuild import changed_code, rebuild, record_of
@@ -27,8 +29,9 @@ from bench.storage.arrays import (
     weights_path,
     write_trained,
 )
+from bench.storage.cache import Store
 from bench.storage.records import read_records, read_run
-from bench.types import WeightsUsed
+from bench.types import KeepModels, WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -83,11 +86,14 @@ def test_of_the_seeds_the_best_by_validation_is_kept(trained_run: Path) -> None:
     assert [p.stem for p in (trained_run / "weights").iterdir()] == [best.trial.key]
 
 
-@pytest.mark.usefixtures("tiny_backbone")
-@pytest.mark.parametrize(("keep", "count"), [("none", 0), ("all", 2)])
-def test_none_or_all_are_kept_on_request(tmp_path: Path, keep: str, count: int) -> None:
-    folder = made.make(tmp_path, keep=keep)  # type: ignore[arg-type]
-    assert len(list(folder.glob("weights/*.npz"))) == count
+@pytest.mark.parametrize(("keep", "count"), [("none", 0), ("best", 1), ("all", 2)])
+def test_of_the_seeds_as_many_are_kept_as_was_asked(
+    tmp_path: Path, store: Store, keep: KeepModels, count: int
+) -> None:
+    request = replace(REQUEST, keep_models=keep)
+    inputs = RunInputs(plan("one", seeds=(0, 1)), tmp_path, request, store)
+    execute(inputs, ScriptedExecutor(), silent)
+    assert len(list(tmp_path.glob("weights/*.npz"))) == count
 
 
 def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> None:
