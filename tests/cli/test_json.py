@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from synthetic import Net, make_run
 from tiny import write_images
 from user import ROOT, Ended, User, in_process
 
+from bench.analysis.choice import Choice
+from bench.analysis.comparison import Comparison
 from bench.cli import json_lines
 from bench.cli.json_run import JsonEvents
+from bench.data.audit.result import Audit
+from bench.execution.status import Status
 from bench.inference.prediction import Prediction
 from bench.training.events import RunProgress, RuntimeMeasured, StageProgress, TaskProgress
 from bench.types import RuntimeResult
@@ -183,10 +188,24 @@ def kinds() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def test_every_key_is_documented() -> None:
+def documented(columns: int) -> dict[str, str]:
+    """The last cells of the tables with so many columns in the page, by the first ones."""
     text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    told = {row[1].strip("`"): row[3] for row in rows if len(row) == 5 and row[1].startswith("`")}
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    return {row[0].strip("`"): row[-1] for row in rows if len(row) == columns and "`" in row[0]}
+
+
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [("status", Status), ("audit", Audit), ("choose", Choice), ("compare", Comparison)],
+)
+def test_every_key_of_a_result_is_documented(command: str, result: type) -> None:
+    told = documented(2)[command]
+    assert [f.name for f in dataclasses.fields(result) if f"`{f.name}`" not in told] == []
+
+
+def test_every_key_of_a_line_is_documented() -> None:
+    told = documented(3)
     shared = ("trial", "backbone", "input_size", "seed", "fraction")
     assert told.keys() == kinds().keys()
     for event, keys in kinds().items():
