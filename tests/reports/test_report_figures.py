@@ -212,6 +212,17 @@ def test_random_init_has_a_cost_and_no_accuracy(tmp_path: Path) -> None:
     assert drawn.panels[0].title == "Latency"
 
 
+def test_a_run_of_random_weights_shows_no_accuracy(tmp_path: Path) -> None:
+    section = tradeoff.section(findings(tmp_path, SIX[3:5]))
+    assert section is not None
+    assert section.about.startswith("No pretrained backbone finished")
+    (drawn,) = section.blocks
+    assert isinstance(drawn, Chart)
+    said = [text for text, _ in texts(chart.draw(drawn))]
+    assert "random init, not ranked" in said
+    assert "test accuracy" not in said
+
+
 def test_curves_mark_phases_and_kept_epochs(tmp_path: Path) -> None:
     (record,) = read_records(make_run(tmp_path, SIX[:1]))
     panel = curves._panel("mobilenetv2", [record], "loss")

@@ -158,7 +158,7 @@ def _words(drawn: Figure, panel: Panel, frame: Box, floor: float) -> None:
         name = style.fitting(span.name, 40, ends[1] - ends[0] - 0.06, style.SMALL)
         style.write(drawn, sum(ends) / 2, y, name, ha="center", **small)
     y += 0.2 * bool(panel.spans)
-    if panel.y.title:
+    if panel.y.title and frame.top > frame.bottom:
         style.write(drawn, frame.left - 0.3 * (not panel.y.names), y, panel.y.title, **small)
         y += 0.2
     if panel.title:

@@ -42,16 +42,22 @@ def section(findings: Findings) -> Section | None:
     panels = tuple(_panel(findings, rows, *cost) for cost in COSTS if table[cost[0]].notna().any())
     if not panels:
         return None
-    over = " and seeds" if len(findings.verdict.seeds) > 1 else ""
+    chart = Chart("accuracy_cost", "Accuracy against cost", panels, choice="Cost")
+    return Section("tradeoff", "Accuracy against cost", _about(findings), [chart])
+
+
+def _about(findings: Findings) -> str:
+    verdict = findings.verdict
+    if not findings.guesses:
+        return "No pretrained backbone finished, so there are only costs, on a logarithmic scale."
+    over = " and seeds" if len(verdict.seeds) > 1 else ""
     about = (
         f"Bars are 95% intervals of the test accuracy, over test images{over}. Costs are on a "
         f"logarithmic scale."
     )
-    take = findings.verdict.recommended
-    if take and len(findings.verdict.standings) > 1:
-        about += f" Recommended: {take}."
-    chart = Chart("accuracy_cost", "Accuracy against cost", panels, choice="Cost")
-    return Section("tradeoff", "Accuracy against cost", about, [chart])
+    if verdict.recommended and len(verdict.standings) > 1:
+        about += f" Recommended: {verdict.recommended}."
+    return about
 
 
 def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) -> Panel:

@@ -138,7 +138,7 @@ function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, h
       children.push(svg("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }), svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
     }
   }
-  if (panel.y.title) children.push(svg("text", { x: 0, y: 11 }, panel.y.title));
+  if (panel.y.title && floor > top) children.push(svg("text", { x: 0, y: 11 }, panel.y.title));
   if (panel.x.title) children.push(svg("text", { x: (left + right) / 2, y: height - 5, "text-anchor": "middle" }, panel.x.title));
   return children;
 }
