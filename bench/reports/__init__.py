@@ -118,9 +118,16 @@ def shown_images(findings: Findings) -> tuple[int, ...]:
     return shown(findings.mistakes)
 
 
-def show(findings: Findings, console: Console) -> None:
-    """Print the sections that a reader needs at the end of a run."""
+def show(findings: Findings, console: Console, only: str = "") -> None:
+    """Print the sections that a reader needs at the end of a run, or only the one of that name."""
+    from bench.errors import UnknownNameError
     from bench.reports import terminal
     from bench.reports.sections import sections
 
-    terminal.show([section for _, section in sections(findings) if section.brief], console)
+    found = {section.name: section for _, section in sections(findings)}
+    if only and only not in found:
+        raise UnknownNameError("section", only, list(found))
+    if only:
+        terminal.show([replace(found[only], brief=False)], console, folded=True)
+    else:
+        terminal.show([section for section in found.values() if section.brief], console)

@@ -38,26 +38,25 @@ UNLIMITED = 100_000  # for what must be whole where no terminal says its width
 STYLES = {"chosen": "bold", "muted": "dim", "failed": "red"}
 
 
-def show(sections: Iterable[Section], console: Console) -> None:
-    """Print sections, a line between two of them; what is brief, and the first, has no title."""
+def show(sections: Iterable[Section], console: Console, *, folded: bool = False) -> None:
+    """Print sections, a line between two of them; what is brief has no titles. With `folded` also
+    what a page folds."""
     for number, section in enumerate(sections):
+        blocks = [b for b in section.blocks if folded or not getattr(b, "folded", False)]
+        titled = not section.brief and not isinstance(next(iter(blocks), None), Statement)
         if number:
             console.print()
-        if number and not section.brief:
+        if titled:
             console.print(Text(section.title, style="bold underline"))
             if section.about:
                 console.print(Text(section.about, style="dim"))
-        for block in section.blocks:
-            if not section.brief and (title := _title(block)) not in ("", section.title):
+        for block in blocks:
+            title = block.title if isinstance(block, Table | Notes) else ""
+            if not section.brief and title not in ("", section.title):
                 console.print(Text(f"\n{title}", style="bold"))
             for part in _parts(block, console.width):
                 # A command is copied: the terminal wraps it better than a line break would.
                 console.print(part, soft_wrap=isinstance(block, Commands))
-
-
-def _title(block: Block) -> str:
-    """Return the title of a block that is printed, if it has one."""
-    return block.title if isinstance(block, Table | Notes) and not block.folded else ""
 
 
 def _parts(block: Block, width: int) -> Iterator[RenderableType]:
@@ -74,14 +73,14 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
             for title, text in block.items:
                 lines.add_row(title, Text(_plain(text)))
             yield lines
-        case Table() if not block.folded:
+        case Table():
             yield table(block, width)
         case Notes():
             yield from _notes(block)
         case Commands():
             for about, command in () if block.title else block.items:
                 yield Text.assemble((f"{about}: ", "dim"), command)
-        case Table() | Chart() | Gallery() | Drawing():  # for a page
+        case Chart() | Gallery() | Drawing():  # for a page
             pass
 
 

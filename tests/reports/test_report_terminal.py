@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from synthetic import SIX, Net, make_run, write_records
 
 from bench import reports as report
+from bench.cli.main import main
 from bench.storage.records import read_records
 from bench.types import Excluded
 
@@ -132,3 +134,19 @@ def test_a_phase_whose_best_epoch_is_the_last_allowed_is_told(tmp_path: Path) ->
     text = printed(folder, 400)
     assert text.count("last allowed") == 1
     assert "phase fine-tune was the last allowed for a (1 of 2 seeds)" in text
+
+
+def test_one_section_is_printed_whole_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "r", SIX[:2])
+    words = ["report", "r", "--results", str(tmp_path), "--section"]
+    assert main([*words, "certainty"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Pairwise significance"
+    assert any(re.match(r"resnet50 +mobilenetv2 +[+]", line) for line in lines)
+    assert not (tmp_path / "r" / "report.md").exists()
+    assert main([*words, "certainti"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: unknown section 'certainti'. Did you mean 'certainty'? Known: ")
+    assert "leaderboard" in error

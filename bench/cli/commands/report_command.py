@@ -27,6 +27,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"also for other tools: {', '.join(formats.FORMATS)}; several with commas",
     )
 
+    parser.add_argument(
+        "--section",
+        metavar="NAME",
+        help="print this section of the reports, and write none; a wrong name lists them",
+    )
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the run's reports and show the table; 3 where trials failed or may not be ranked."""
@@ -37,6 +43,9 @@ def main(arguments: argparse.Namespace) -> int:
 def _render(arguments: argparse.Namespace) -> int:
     folder = find_run(arguments.results, arguments.run)
     findings = report.read(folder, price_per_hour=arguments.price_per_hour, margin=arguments.margin)
+    if arguments.section:
+        report.show(findings, Console(highlight=False), only=arguments.section)
+        return Exit.DONE
     report.write(findings, latex=arguments.latex)
     for path in formats.write(folder, formats.parse(arguments.format)):
         print(f"wrote {path}")
