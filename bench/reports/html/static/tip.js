@@ -35,8 +35,11 @@ function tagged(node, about) {
   return node;
 }
 
+let lit = null;
 function light(event) {
   const about = event.target.closest?.("[data-about]")?.dataset.about;
+  if (about === lit) return;
+  lit = about;
   document.querySelectorAll(".lit").forEach((node) => node.classList.remove("lit"));
   if (about) document.querySelectorAll(`[data-about="${CSS.escape(about)}"]`).forEach((node) => node.classList.add("lit"));
 }
