@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.execution.plan import choose_backbones
 from bench.inference.measuring.hardware import Calibration
-from bench.inference.measuring.rounds import TimedCall, interleave
+from bench.inference.measuring.timing import TimedCall, interleave
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head
 from bench.protocol import Head

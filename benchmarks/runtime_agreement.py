@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.execution.check.subject import calibrate
 from bench.execution.plan import choose_backbones
-from bench.inference.measuring.deployment import deploy, predict_all
+from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes
 from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head

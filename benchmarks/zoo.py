@@ -98,7 +98,7 @@ def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
     """Build one network and return what is found, and what is not as it should be."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from bench.execution.check import run_checks
-    from bench.execution.check.build import check_declaration
+    from bench.execution.check.network import check_declaration
     from bench.execution.check.stages import check_stages
     from bench.execution.check.subject import Subject
     from bench.models.cuts import found_stages, labels

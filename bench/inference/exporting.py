@@ -17,7 +17,7 @@ from bench.data import pixels
 from bench.errors import BenchError, UsageError
 from bench.inference import model_card
 from bench.inference.export import EXPORT_FORMATS, About
-from bench.inference.measuring.deployment import predict_all
+from bench.inference.measuring.timing import predict_all
 from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel

@@ -139,11 +139,9 @@ class Store:
                 folder = Path(stack.enter_context(elsewhere))
             yield folder
 
-    @contextmanager
-    def lock(self, kind: str, parts: Parts) -> Iterator[None]:
+    def lock(self, kind: str, parts: Parts) -> AbstractContextManager[None]:
         """Lock an entry while it is looked up and made, so that only one process makes it."""
-        with self._locked(f"{kind}-{key_of(parts)}"):
-            yield
+        return self._locked(f"{kind}-{key_of(parts)}")
 
     def make(
         self,
@@ -204,11 +202,10 @@ class Store:
             new.rename(path)
         remove(aside)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> list[Entry]:
         """Return all entries, least recently used first, unreadable ones included. Contents are not
         verified."""
-        found = (list_entry(p) for p in self.root.glob("entries/*/*"))
-        yield from sorted(found, key=lambda e: e.used)
+        return sorted(map(list_entry, self.root.glob("entries/*/*")), key=lambda e: e.used)
 
     def extracted(self) -> Iterator[tuple[Path, int]]:
         """Yield the folders of extracted archives, with their sizes in bytes."""
@@ -259,7 +256,7 @@ class Store:
         self.make_folder("drafts")
         self.remove_stale()
         self._drafts = [draft for draft in self._drafts if draft.is_open]
-        entries, pinned = list(self.entries()), self._pins.in_use()
+        entries, pinned = self.entries(), self._pins.in_use()
         held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
         yet = nbytes + sum(draft.still_to_write for draft in self._drafts)
         over_bound = held + nbytes - self.limit_bytes

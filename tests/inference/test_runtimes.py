@@ -12,7 +12,7 @@ import tiny
 
 from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate
-from bench.inference.measuring.deployment import deploy, predict_all
+from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head, initialise_head, macs

@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
         if cleared.refused:
             raise BenchError(f"{cleared.refused:,} entries in {store.root} cannot be deleted.")
         return 0
-    entries = list(store.entries())
+    entries = store.entries()
     extracted = [nbytes for _, nbytes in store.extracted()]
     console.print(_each(entries) if arguments.action == "list" else _by_kind(entries, extracted))
     total = sum(entry.nbytes for entry in entries) + sum(extracted)

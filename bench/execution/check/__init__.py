@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import BenchError
-from bench.execution.check.build import check_build, check_declaration, check_save
+from bench.execution.check.network import (
+    check_build,
+    check_declaration,
+    check_frozen,
+    check_save,
+    check_unfreeze,
+)
 from bench.execution.check.preprocessing import check_preprocess, check_range, check_rescaling
 from bench.execution.check.stages import check_cuts, check_stages
 from bench.execution.check.subject import Subject, cause
-from bench.execution.check.training import check_frozen, check_unfreeze
 from bench.types import Backbone
 
 

@@ -2,8 +2,8 @@
 
 - `pending`: what is still to be measured, for how long, and how much of it is done
 - `stage`: all of it, for all trained models of a run, in one process
-- `deployment`: one trained model through one runtime: converted, loaded, asked every test image
-- `rounds`: warm-up and timed queries, of many subjects in turn
+- `timing`: one trained model through one runtime: converted, loaded, asked every test image; then
+  warm-up and timed queries, of many in turn
 - `hardware`: matrix products for the best speed and its drift; joules, where a GPU counts them
 - `memory`: what one trained model takes to answer, in a process that has done nothing else
 - `recorded`: the results, put into the records of the seeds that they stand for

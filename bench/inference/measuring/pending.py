@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.inference.measuring.rounds import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
+from bench.inference.measuring.timing import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
 from bench.storage.arrays import weights_path
 from bench.storage.records import StoredRun
 from bench.training.events import Listener, StageProgress

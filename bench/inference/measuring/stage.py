@@ -20,7 +20,6 @@ import numpy as np
 
 from bench.data import pixels
 from bench.errors import reason
-from bench.inference.measuring.deployment import Deployment, deploy
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
 from bench.inference.measuring.pending import (
@@ -37,7 +36,14 @@ from bench.inference.measuring.pending import (
     with_results,
 )
 from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
-from bench.inference.measuring.rounds import TimedCall, calls_by_batch, interleave, share_done
+from bench.inference.measuring.timing import (
+    Deployment,
+    TimedCall,
+    calls_by_batch,
+    deploy,
+    interleave,
+    share_done,
+)
 from bench.inference.runtimes import REFERENCE, ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild

@@ -1,4 +1,5 @@
-"""Timing many calls in turn: warmed up until stable, then in rounds of random order.
+"""One trained model through one runtime: converted, loaded, asked every test image; then many timed
+in turn, warmed up until stable, in rounds of random order.
 
 A slow minute of the machine then affects every model alike, instead of the one that happened to
 be timed in it. The first query after another call's turn counts as warm-up, as its data is no
@@ -16,9 +17,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.errors import reason
-from bench.inference.runtimes import Call
+from bench.errors import TrialError, reason
+from bench.inference.runtimes import REFERENCE, Call, ModelSource, Runtime
 from bench.models.backends.base import Array
+from bench.types import RuntimeResult
+
+ANSWER_BATCH = 8
+# Of a probability, by precision: rounding changes it less, other weights more.
+REFERENCE_TOLERANCE = {"float32": 0.01, "mixed_float16": 0.05, "mixed_bfloat16": 0.3}
 
 ROUNDS = 4  # in which every call has a turn; slow ones get more, until they have enough
 OVERTIME = 4  # how many times its seconds a slow call may take to get the queries it needs
@@ -32,6 +38,71 @@ SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
 SWEEP_QUERIES = 3
 SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
 COLD_BELOW = 0.1  # seconds; cold caches make no difference to a longer query
+
+
+@dataclass
+class Deployment:
+    """A runtime that is ready to answer, and what preparing it took."""
+
+    result: RuntimeResult
+    call: Call
+    seconds_an_image: float  # one image at a time, warm
+    probabilities: Array | None  # of every test image; those of the reference are known
+
+
+def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array) -> Deployment:
+    """Convert and load a model; `expected` are its probabilities for `images` after training."""
+    begun = time.perf_counter()
+    runtime.convert(source)
+    converted = time.perf_counter() - begun
+    begun = time.perf_counter()
+    call = runtime.load(source)
+    call(np.asarray(images[:1]))
+    loaded = time.perf_counter() - begun
+    begun = time.perf_counter()
+    call(np.asarray(images[:1]))
+    seconds_an_image = time.perf_counter() - begun
+    if runtime.name == REFERENCE:
+        tolerance = REFERENCE_TOLERANCE[source.model.dtype_policy.name]
+        _check_same(predict_all(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
+    result = RuntimeResult(
+        runtime.name,
+        compile_seconds=loaded,
+        artefact=runtime.artefact,
+        artefact_bytes=_size(source, runtime),
+        convert_seconds=converted if runtime.artefact else 0.0,
+    )
+    known = runtime.name == REFERENCE
+    return Deployment(result, call, seconds_an_image, None if known else predict_all(call, images))
+
+
+def predict_all(call: Call, images: Array) -> Array:
+    """Return probabilities of all images, one column per class, in batches of one size."""
+    found = []
+    for start in range(0, len(images), ANSWER_BATCH):
+        rows = images[start : start + ANSWER_BATCH]
+        full = np.resize(rows, (ANSWER_BATCH, *rows.shape[1:]))
+        # A copy: a runtime may reuse the memory of its answer.
+        found.append(np.array(call(full)[: len(rows)], dtype=np.float64))
+    whole = np.concatenate(found)
+    return np.hstack([1 - whole, whole]) if whole.shape[1] == 1 else whole
+
+
+def _check_same(found: Array, expected: Array, tolerance: float) -> None:
+    difference = float(np.abs(found - expected).max())
+    if not difference < tolerance:
+        raise TrialError(
+            f"the model rebuilt from its kept weights answers differently from the trained one: "
+            f"probabilities differ by up to {difference:.3f}."
+        )
+
+
+def _size(source: ModelSource, runtime: Runtime) -> int:
+    """Return the bytes of the artefact and of files that belong to it, as OpenVINO's weights."""
+    if not runtime.artefact:
+        return 0
+    stem = runtime.artefact.rsplit(".", 1)[0]
+    return sum(path.stat().st_size for path in source.folder.glob(f"{stem}.*"))
 
 
 @dataclass

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.analysis.statistics.timing import drift
-from bench.inference.measuring import rounds
-from bench.inference.measuring.rounds import TimedCall, interleave, share_done
+from bench.inference.measuring import timing
+from bench.inference.measuring.timing import TimedCall, interleave, share_done
 from bench.models.backends.base import Array
 
 NOTHING = np.zeros(1)
@@ -70,7 +70,7 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
 def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
     slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, least=3)
     interleave([slow, batch], between=lambda: None)
-    assert len(slow.timed) == rounds.FOR_A_MEDIAN  # 5.5 s, where overtime allows 4
+    assert len(slow.timed) == timing.FOR_A_MEDIAN  # 5.5 s, where overtime allows 4
     assert len(batch.timed) == 3
 
 
@@ -78,14 +78,14 @@ def test_no_overtime_for_a_percentile_that_cannot_be_had(clock: Clock) -> None:
     can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.2)
     interleave([can, cannot], between=lambda: None)
     assert len(can.timed) == 64  # 3.84 s of four
-    assert len(cannot.timed) == rounds.FOR_A_MEDIAN  # 64 of them would take 12.8 s
+    assert len(cannot.timed) == timing.FOR_A_MEDIAN  # 64 of them would take 12.8 s
 
 
 def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
     subjects = [subject(clock, name, 0.01) for name in "abcd"]
     count = interleave(subjects, between=lambda: clock.order.append("|"))
     _, *turns, _ = "".join(clock.order).split("|")
-    assert count == len(turns) >= rounds.ROUNDS
+    assert count == len(turns) >= timing.ROUNDS
     assert {"".join(sorted(turn)) for turn in turns} == {"abcd"}
     assert len(set(turns)) > 1
 
