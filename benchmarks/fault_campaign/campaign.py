@@ -38,8 +38,9 @@ def chosen_kinds(names: Sequence[str]) -> list[Kind]:
 
 
 def in_turn(kinds: Sequence[Kind]) -> Iterator[tuple[Kind, int]]:
-    """Cases without end, each kind as often as its weight says; always in the same order."""
-    tried = Counter({one.name: 0 for one in kinds})
+    """Cases without end, in the same order always: every kind once, then as its weight says."""
+    yield from ((one, 1) for one in sorted(kinds, key=lambda one: -one.weight))
+    tried = Counter(one.name for one in kinds)
     while True:
         least = min(kinds, key=lambda one: (tried[one.name] + 1) / one.weight)
         tried[least.name] += 1
