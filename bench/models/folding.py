@@ -49,6 +49,25 @@ def folded(model: Any) -> Any:
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
 
 
+def portable(model: Any) -> Any:
+    """Return a model of the same function over the same weights in operations that ONNX has.
+
+    Depthwise convolutions as such, as Keras hides grouped ones in a compiled function, and GELU by
+    the error function, where TensorFlow takes its complement.
+    """
+
+    def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
+        if hasattr(layer, "operations"):  # a model in the model
+            return portable(layer)(*arguments, **keywords)
+        if _has_a_group_for_each_channel(layer):
+            return _Depthwise(layer)(arguments[0])
+        if type(layer) is layers.Activation and layer.activation is keras.activations.gelu:
+            return _Gelu(dtype=layer.dtype_policy)(arguments[0])
+        return layer(*arguments, **keywords)
+
+    return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
+
+
 def _found(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the convolution that feeds only a BatchNorm, by that one's name, and the padding that
     feeds only such a convolution, by that one's name."""
@@ -171,3 +190,10 @@ class _Depthwise(layers.Layer):  # type: ignore[misc]
         )
         outputs = ops.add(outputs, layer.bias) if layer.use_bias else outputs
         return layer.activation(outputs)
+
+
+class _Gelu(layers.Layer):  # type: ignore[misc]
+    """GELU by the error function."""
+
+    def call(self, inputs: Any) -> Any:
+        return 0.5 * inputs * (1 + ops.erf(inputs * 2**-0.5))

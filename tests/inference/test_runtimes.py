@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tiny
+from keras import layers
 
 from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate
@@ -58,6 +60,25 @@ def test_a_runtime_answers_as_keras_does(
     if runtime.artefact:
         again = runtime.load(ModelSource(None, IMAGES[:0], tmp_path, 1))
         np.testing.assert_allclose(predict_all(again, IMAGES), found, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["litert", "onnx", "openvino"])
+def test_what_convnext_is_made_of(name: str, tmp_path: Path) -> None:
+    """A convolution with a group for each channel, and GELU, in a model in the model."""
+    runtime = RUNTIMES[name]
+    for module in runtime.modules:
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    features = keras.Input((16, 16, 8))
+    x = layers.Conv2D(8, 3, padding="same", groups=8)(features)
+    block = keras.Model(features, layers.Activation("gelu")(x))
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    x = layers.Conv2D(8, 2, strides=2)(layers.Rescaling(1 / 64, offset=-2.0)(image))
+    x = layers.GlobalAveragePooling2D()(block(x))
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(x))
+    expected = predict_all(lambda x: current().forward(model)(x)[0], IMAGES)
+    made = deploy(runtime, ModelSource(model, IMAGES, tmp_path, 1), IMAGES, expected)
+    assert np.abs(predict_all(made.call, IMAGES) - expected).max() < EXACT
 
 
 def test_another_model_than_the_trained_one_is_refused(

@@ -58,7 +58,9 @@ class _OnnxRuntime(Runtime):
 
 def export_onnx(model: Any, path: Path, name: str) -> None:
     """Write the model as float32 ONNX: `image` (batch, height, width, 3) to `probabilities`."""
-    graph = frozen_graph(model, name)
+    from bench.models.folding import portable
+
+    graph = frozen_graph(portable(model), name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
