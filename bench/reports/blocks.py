@@ -9,7 +9,7 @@ each renderer escapes what it writes. Nothing here computes a figure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any, Literal
 
@@ -197,13 +197,10 @@ class Table:
     def only(self, columns: Iterable[int]) -> Table:
         """Return the table with some of its columns, by place."""
         kept = list(columns)
-        return Table(
-            self.title,
-            tuple(self.columns[i] for i in kept),
-            tuple(tuple(row[i] for i in kept) for row in self.rows),
-            self.marks,
-            self.folded,
-            self.about,
+        return replace(
+            self,
+            columns=tuple(self.columns[i] for i in kept),
+            rows=tuple(tuple(row[i] for i in kept) for row in self.rows),
         )
 
 

@@ -3,7 +3,6 @@
 document    one self-contained file of data, styles and scripts
 blocks      sections of blocks (`bench/reports/sections`) as data
 answers     the images behind each cell of the confusion matrices
-values      how figures and names go into the data
 index       the runs of a results folder
 """
 
@@ -18,15 +17,9 @@ from bench.analysis.findings import Findings
 from bench.data import thumbnails
 from bench.reports.blocks import Image, Section, Table
 from bench.reports.html.answers import answers
-from bench.reports.html.blocks import section_data
+from bench.reports.html.blocks import Json, section_data
 from bench.reports.html.document import document
-from bench.reports.html.values import Json
 
-STYLES = ("base.css", "report.css")
-SCRIPTS = (
-    *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "panel.js", "table.js"),
-    *("sheet.js", "blocks.js", "confusion.js", "report.js"),
-)
 MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show
 OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
@@ -56,8 +49,6 @@ def page_of(
         f"{one_line(title)} – backbone-bench",
         {"sections": drawn, "contents": list(drawn), "footer": footer},
         {"answers": images, "pictures": embedded},
-        styles=STYLES,
-        scripts=SCRIPTS,
     )
 
 

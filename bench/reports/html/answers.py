@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.analysis.findings import Findings
 from bench.analysis.seen import Seen
-from bench.reports.html.values import Json, number, text
+from bench.reports.html.blocks import Json, number, text
 from bench.types import Split
 
 PER_CELL = 36  # images that a cell shows at most, most confident first

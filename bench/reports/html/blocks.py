@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from bench.analysis.escape import one_line, shorten
 from bench.reports.blocks import (
     Block,
     Column,
@@ -27,9 +29,22 @@ from bench.reports.blocks import (
 )
 from bench.reports.blocks import number as figure
 from bench.reports.charts import Cells, Chart, Line, Points, Spread
-from bench.reports.html.values import Json, cell, number, text
 
 LONGEST = 4000  # characters of an explanation
+LONG = 600  # of any other text
+Json = dict[str, Any]
+
+
+def text(value: object, most: int = LONG) -> str:
+    """Return one line without control codes; markup is safe, because the page sets text only."""
+    return shorten(one_line(str(value)), most)
+
+
+def number(value: float | None, digits: int = 6) -> float | None:
+    """Return a figure with as many digits as a picture needs; `None` if there is none."""
+    if value is None or not isfinite(value):
+        return None
+    return float(f"{float(value):.{digits}g}")
 
 
 def section_data(section: Section) -> Json:
@@ -107,7 +122,9 @@ def _column(column: Column) -> Json:
 def _cell(column: Column, value: Value) -> Json:
     if isinstance(value, Image):
         return {"text": "", "image": value.path}
-    shown = cell(text(column.text(value)), figure(value))
+    shown: Json = {"text": text(column.text(value))}
+    if (sorted_by := number(figure(value))) is not None:
+        shown["value"] = sorted_by
     if isinstance(value, Link):
         shown["link"] = value.file
     match value:

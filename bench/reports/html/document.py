@@ -16,20 +16,18 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+STYLES = ("base.css", "report.css")
+SCRIPTS = (
+    *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "panel.js", "table.js"),
+    *("sheet.js", "blocks.js", "confusion.js", "report.js"),
+)
 STATIC = Path(__file__).parent / "static"
 _AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
-def document(
-    title: str,
-    data: Mapping[str, Any],
-    blocks: Mapping[str, Any],
-    *,
-    styles: Sequence[str],
-    scripts: Sequence[str],
-) -> str:
+def document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
     """Return the page of `data`, drawn by files of `static/`; `blocks` are decoded on demand."""
-    style, script = _joined(styles), _script(scripts)
+    style, script = _joined(STYLES), _script(SCRIPTS)
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         f"img-src data:; base-uri 'none'; form-action 'none'"
