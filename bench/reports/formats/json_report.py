@@ -18,6 +18,7 @@ from msgspec import Meta, json
 from bench.analysis import facts
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
+from bench.analysis.speed import Faster
 from bench.analysis.warnings import warnings
 from bench.system.files import to_json, write_atomic
 
@@ -73,6 +74,12 @@ class Verdict:
     within: Annotated[tuple[str, ...], _about("shown to be within the margin of the best")] = ()
     undecided: tuple[str, ...] = ()
     worse: Annotated[tuple[str, ...], _about("shown to be worse than the best")] = ()
+    largest_loss: Annotated[
+        float, _about("how far behind any other the recommended one could be, a share")
+    ] = 0.0
+    faster: Annotated[
+        Faster | None, _about("the recommended against the best, with the 95% interval")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,8 @@ def content(findings: Findings) -> Report:
             within=tuple(verdict.placed("within")),
             undecided=tuple(verdict.placed("undecided")),
             worse=tuple(verdict.placed("worse")),
+            largest_loss=verdict.largest_loss,
+            faster=findings.faster,
         ),
         metrics={m.name: Figure(m.title, m.unit, m.better) for m in METRICS},
         backbones=tuple(_backbone(row) for _, row in findings.backbones.iterrows()),
