@@ -275,12 +275,11 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What only the page can show, by `static/<name>.js`, and the charts that stand for it
-    elsewhere."""
+    """What only the page can show, by `static/<name>.js`, and what stands for it elsewhere."""
 
     name: str
     data: Mapping[str, Any]
-    elsewhere: tuple[Chart, ...] = ()
+    elsewhere: tuple[Chart | Table, ...] = ()
 
 
 Block = Statement | Facts | Table | Notes | Commands | Chart | Gallery | Drawing

@@ -75,8 +75,8 @@ def _block(block: Block, pictures: Sequence[Picture], *, titled: bool) -> Iterat
         case Chart() | Gallery():
             yield from _shown(block, pictures)
         case Drawing():
-            for chart in block.elsewhere:
-                yield from _shown(chart, pictures)
+            for one in block.elsewhere:
+                yield from _block(one, pictures, titled=True)
 
 
 def _shown(block: Chart | Gallery, pictures: Sequence[Picture]) -> Iterator[str]:

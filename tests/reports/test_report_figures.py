@@ -20,6 +20,7 @@ from bench.reports.blocks import Drawing
 from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, Span
 from bench.reports.figures import chart, style
 from bench.reports.figures.labelling import Box, place
+from bench.reports.markdown import section_text
 from bench.reports.sections import confusion, curves, sections, tradeoff
 from bench.storage.records import read_records, read_run
 from bench.types import Epoch, PhaseResult
@@ -117,6 +118,22 @@ def test_a_confusion_matrix_says_its_counts() -> None:
     for words in ("28\n93.3%", "2\n6.7%", "1\n0.1%", "1,999\n100.0%", "cats", "dogs"):
         assert words in said
     assert any("2,027 of 2,030 test images right" in text for text in said)
+
+
+def test_the_largest_confusions_of_many_classes_are_listed_where_the_matrix_is_a_picture(
+    tmp_path: Path,
+) -> None:
+    counts = np.diag(np.full(100, 9))
+    counts[7, 3], counts[50, 51] = 4, 6
+    names = tuple(f"class {i}" for i in range(100))
+    assert list(confusion._mixed_up("net", counts, names)) == [
+        ("net", "class 50", "class 51", 6, 6 / 15),
+        ("net", "class 7", "class 3", 4, 4 / 13),
+    ]
+    found = findings(tmp_path, SIX[:1], classes=[f"class {i}" for i in range(21)], images=63)
+    section = confusion.section(found)
+    assert section is not None
+    assert "**Most mixed up**" in section_text(section)
 
 
 def panel_of(*layers: Any, **more: Any) -> Panel:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from bench.analysis import format as fmt
 from bench.analysis.escape import file_names
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Counts, class_scores
 from bench.analysis.scores import RANDOM_INIT
-from bench.reports.blocks import Drawing, Section
+from bench.reports.blocks import Column, Drawing, Section, Table, Value, words
 from bench.reports.charts import Axis, Cells, Chart, Panel
 from bench.types import Record
 
@@ -20,6 +21,12 @@ MAX_CONFUSIONS = 10_000  # cells off the diagonal that a backbone has in the pag
 MAX_CHARTS = 6  # backbones, the first of the table, with a picture; report.html has all
 MAX_WRITTEN = 20  # classes whose cells show their number of images
 MAX_NAMED = 50  # classes that the axes name
+MAX_LISTED = 12  # confusions of a backbone
+MIXED_UP = (
+    *words("Backbone", "True", "Taken for"),
+    Column("Answers", fmt.whole),
+    Column("Of the class", fmt.percent),
+)
 FEW = 4  # classes whose cells have room for a share, too
 
 
@@ -35,9 +42,23 @@ def section(findings: Findings) -> Section | None:
         "backbones": [_backbone(n, found[n], findings.records[n]) for n in labels],
     }
     names = file_names(findings.records)
-    charts = (_matrix(n, names[n], found[n], classes) for n in labels[:MAX_CHARTS])
-    blocks = [Drawing("confusion", data, tuple(charts))]
-    return Section("confusion", "Confusion matrix", "", blocks)
+    shown = labels[:MAX_CHARTS]
+    elsewhere: list[Chart | Table] = [_matrix(n, names[n], found[n], classes) for n in shown]
+    if len(classes) > MAX_WRITTEN:
+        rows = tuple(row for label in shown for row in _mixed_up(label, found[label], classes))
+        elsewhere.append(Table("Most mixed up", MIXED_UP, rows))
+    drawing = Drawing("confusion", data, tuple(elsewhere))
+    return Section("confusion", "Confusion matrix", "", [drawing])
+
+
+def _mixed_up(label: str, counts: Counts, classes: tuple[str, ...]) -> Iterator[tuple[Value, ...]]:
+    """Yield the largest confusions of a backbone, which a matrix of many classes does not show."""
+    wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    for place in np.argsort(-wrong, axis=None, kind="stable")[:MAX_LISTED]:
+        true, said = divmod(int(place), len(classes))
+        if answers := int(wrong[true, said]):
+            share = answers / int(counts[true].sum())
+            yield label, classes[true], classes[said], answers, share
 
 
 def _backbone(label: str, counts: Counts, records: Sequence[Record]) -> dict[str, Any]:
