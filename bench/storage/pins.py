@@ -2,7 +2,7 @@
 
     pins/.in-use.PID-HEX/KIND-KEY     one empty file per entry, in a folder per process
 
-What a killed process left counts no more (see `unfinished`). Where nothing can be written, nothing
+What a killed process left counts no more (`system/files.py`). Where nothing can be written, nothing
 is pinned: nothing can be deleted there either.
 """
 
