@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.demo.scene import SIDE, draw_scene
+from bench.data.demo import SIDE, draw_scene
 from bench.data.preparation import prepare
 from bench.data.sources import list_dataset
 from bench.data.sources.demo import CLASSES, COUNTS, DemoReader, list_demo

@@ -22,7 +22,7 @@ class DemoReader:
     """Draws the picture that a name stands for."""
 
     def read(self, id: str) -> bytes:
-        from bench.data.demo.scene import draw_scene
+        from bench.data.demo import draw_scene
 
         species = id.split("/")[1]
         seed = hashlib.sha256(f"demo {VERSION} {id}".encode()).hexdigest()
