@@ -50,9 +50,9 @@ def show(sections: Iterable[Section], console: Console, *, folded: bool = False)
             console.print(Text(section.title, style="bold underline"))
             if section.about:
                 console.print(Text(section.about, style="dim"))
-        for block in blocks:
+        for number, block in enumerate(blocks):
             title = block.title if isinstance(block, Table | Notes) else ""
-            if not section.brief and title not in ("", section.title):
+            if (number or not section.brief) and title not in ("", section.title):
                 console.print(Text(f"\n{title}", style="bold"))
             for part in _parts(block, console.width):
                 # A command is copied: the terminal wraps it better than a line break would.

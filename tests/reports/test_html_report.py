@@ -134,18 +134,23 @@ def test_the_page_loads_nothing_and_lets_only_its_own_script_run(tmp_path: Path)
 
 def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: Path) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX, seeds=(0, 1))))
-    board = data["sections"]["leaderboard"]["blocks"][0]
-    titles = [column["title"] for column in board["columns"]]
-    muted = [int(place) for place, (state, *_) in board["marks"].items() if state == "muted"]
-    random = [dict(zip(titles, board["rows"][place], strict=True)) for place in muted]
-    assert {row["Backbone"]["text"].split()[0] for row in random} == {
-        "inceptionv3",
-        "efficientnetb0",
-    }
+    board, times, every = data["sections"]["leaderboard"]["blocks"]
+    untrained = {"inceptionv3", "efficientnetb0"}
+    titles = [column["title"] for column in times["columns"]]
+    assert times["title"] == "Times only: no pretrained weights"
+    assert titles[:3] == ["Backbone", "Training", "p50"]
+    assert not {"#", "Accuracy", "Loss", "Verdict", "Val. acc."} & set(titles)
+    assert {row[0]["text"].split()[0] for row in times["rows"]} == untrained
+    assert all(row[titles.index("p50")]["value"] > 0 for row in times["rows"])
+    name = [column["title"] for column in board["columns"]].index("Backbone")
+    assert not untrained & {row[name]["text"].split()[0] for row in board["rows"]}
+    titles = [column["title"] for column in every["columns"]]
+    rows = [dict(zip(titles, row, strict=True)) for row in every["rows"]]
+    random = [row for row in rows if row["Backbone"]["text"].split()[0] in untrained]
+    assert len(random) == 4
     for row in random:
         assert row["Accuracy"] == {"text": "no pretrained weights"}
-        assert row["#"]["text"] == row["Verdict"]["text"] == row["Loss"]["text"] == "–"
-        assert row["p50"]["value"] > 0
+        assert row["#"]["text"] == row["Loss"]["text"] == "–"
     latency = chart_of(data, "tradeoff")["panels"][0]
     points = {m["label"]: m["y"] for one in latency["layers"] for m in one.get("marks", ())}
     assert points["inceptionv3"] is None

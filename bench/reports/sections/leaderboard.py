@@ -1,4 +1,5 @@
-"""Results: the ranked table, a row a backbone; metrics declare their own columns.
+"""Results: the ranked table, a row a backbone; metrics declare their own columns. Where weights are
+random, only times and sizes mean something: such rows have a table of their own.
 
 Every metric is in `summary.csv`, with all its digits.
 """
@@ -29,6 +30,7 @@ from bench.reports.blocks import (
 )
 
 PLACE = 1
+TIMES_ONLY = "Times only: no pretrained weights"
 NO_WEIGHTS = Absent("no pretrained weights", "no weights")
 EXPLANATION = (
     "Accuracy and loss are on the held-out test set; the 95% interval is Wilson's and covers "
@@ -60,36 +62,49 @@ STANDING = (
 
 
 def section(findings: Findings) -> Section:
-    """Return the ranked table."""
+    """Return the ranked table, and that of what has times only."""
     if not len(findings.table):
         return Section("leaderboard", "Results", "No trial finished.", brief=True)
     blocks: list[Block] = [table(findings)]
+    untrained = findings.table[_untrained(findings.table)]
+    if len(untrained):
+        metrics = [metric for metric in _ranked_metrics() if metric.kind != "answers"]
+        blocks.append(_table(TIMES_ONLY, findings, untrained, metrics))
     if findings.averaged:
         title = "Every trial"
-        blocks.append(_table(title, findings, findings.trials, standing=(), folded=True))
+        metrics = _ranked_metrics()
+        blocks.append(_table(title, findings, findings.trials, metrics, ranked=True, folded=True))
     return Section("leaderboard", "Results", "", blocks, brief=True)
 
 
 def table(findings: Findings) -> Table:
-    """Return a row a backbone, or a trial where trials must not be averaged."""
+    """Return a row a backbone, or a trial where trials must not be averaged; none whose weights
+    are random."""
+    frame = findings.table[~_untrained(findings.table)]
     title = "Backbones, ranked by test accuracy"
-    compared = _known(findings.table, "p_first")
-    standing = [c for c in STANDING if compared and _known(findings.table, c.name)]
-    ranked = _table(title, findings, findings.table, standing)
-    return replace(ranked, about=explanation(findings))
+    standing = [c for c in STANDING if _known(frame, "p_first") and _known(frame, c.name)]
+    found = _table(title, findings, frame, _ranked_metrics(), standing, ranked=True)
+    return replace(found, about=explanation(findings))
+
+
+def _untrained(frame: pd.DataFrame) -> pd.Series[bool]:
+    return (frame["status"] == "ok") & (frame["weights"] == RANDOM_INIT)
 
 
 def _table(
     title: str,
     findings: Findings,
     frame: pd.DataFrame,
-    standing: Sequence[Column],
+    metrics: Sequence[Metric],
+    standing: Sequence[Column] = (),
     *,
+    ranked: bool = False,
     folded: bool = False,
 ) -> Table:
     rows = [row for _, row in frame.iterrows()]
-    metrics = [m for m in _ranked_metrics() if m.name == "accuracy" or _known(frame, m.name)]
-    columns = [RANK, Column("Backbone", name="label", importance=100)]
+    metrics = [m for m in metrics if m.name == "accuracy" or _known(frame, m.name)]
+    columns = [RANK] if ranked else []
+    columns.append(Column("Backbone", name="label", importance=100))
     if several := "seed" in frame and frame["seed"].nunique() > 1:
         columns.append(Column("Seed", str, name="seed", importance=100))
     own = [_column(metric) for metric in metrics]
@@ -98,9 +113,9 @@ def _table(
     for row in rows:
         figures = [_cell(metric, row) for metric in metrics]
         placed = [row[column.name] or None for column in standing]
-        rank = None if pd.isna(row["rank"]) else int(row["rank"])
+        rank = [None if pd.isna(row["rank"]) else int(row["rank"])] if ranked else []
         seed = [int(row["seed"])] if several else []
-        cells.append((rank, _name(row), *seed, *figures[:2], *placed, *figures[2:]))
+        cells.append((*rank, _name(row), *seed, *figures[:2], *placed, *figures[2:]))
     marks = {n: mark for n, row in enumerate(rows) if (mark := _mark(row, findings)) is not None}
     return Table(title, tuple(columns), tuple(cells), marks, folded)
 

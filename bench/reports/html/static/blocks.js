@@ -3,11 +3,13 @@ const FEW_NOTES = 10, FEW_WARNINGS = 4, LONG_TABLE = 60;
 
 function blockSection(name) {
   const { title, about, blocks } = DATA.sections[name];
-  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map((one) => drawBlock(one, title)).flat()] };
+  const several = blocks.filter(({ kind, folded }) => kind === "table" && !folded).length > 1;
+  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map((one) => drawBlock(one, title, several)).flat()] };
 }
 
-function drawBlock(content, under) {
+function drawBlock(content, under, titled) {
   const { kind } = content;
+  if (kind === "table" && titled && !content.folded) return [element("h3", {}, content.title), ...drawTable(content)];
   if (kind === "chart") return drawChart(content, under);
   if (kind === "drawing") return drawings[content.name](content.data);
   return { statement: drawStatement, facts: drawFacts, table: drawTable, gallery: drawGallery, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
