@@ -65,7 +65,8 @@ def section(findings: Findings) -> Section:
     """Return the ranked table, and that of what has times only."""
     if not len(findings.table):
         return Section("leaderboard", "Results", "No trial finished.", brief=True)
-    blocks: list[Block] = [table(findings)]
+    ranked = table(findings)
+    blocks: list[Block] = [ranked] if ranked.rows else []
     untrained = findings.table[_untrained(findings.table)]
     if len(untrained):
         metrics = [metric for metric in _ranked_metrics() if metric.kind != "answers"]
