@@ -195,6 +195,17 @@ def test_every_name_of_a_layer_is_in_the_key_once() -> None:
     assert (said.count("training"), said.count("kept")) == (1, 1)
 
 
+@pytest.mark.slow
+def test_names_without_room_are_counted(tmp_path: Path) -> None:
+    nets = crowd(90)
+    drawn = chart.draw(charts(findings(tmp_path, nets, images=60))["accuracy_cost"])
+    said = [text for text, _ in texts(drawn)]
+    (line,) = (text for text in said if text.endswith("names had no room"))
+    written = sum(text.startswith("network_of_some_family_") for text in said)
+    assert int(line.split()[0]) == len(nets) - written
+    assert_legible(drawn)
+
+
 def test_error_bars_are_the_interval(tmp_path: Path) -> None:
     found = findings(tmp_path, SIX[:1])
     (axes,) = chart.draw(charts(found)["accuracy_cost"]).axes

@@ -61,10 +61,15 @@ def draw(chart: Chart) -> Figure:
     top = 0.5 + 0.16 * len(notes) + KEY * len(keys) + 0.1
     height = top + -(-len(panels) // columns) * down + 0.1
     drawn = style.figure(width, height)
+    nameless = 0
     for number, (panel, size) in enumerate(zip(panels, sizes, strict=True)):
         left = number % columns * across + size.left
         ceiling = height - top - number // columns * down - size.above
-        _panel(drawn, panel, size, Box(left, ceiling - size.height, left + size.width, ceiling))
+        frame = Box(left, ceiling - size.height, left + size.width, ceiling)
+        nameless += _panel(drawn, panel, size, frame)
+    if nameless:
+        about = f"{nameless} name{'s' * (nameless > 1)} had no room"
+        style.write(drawn, MARGIN, 0.08, about, fontsize=style.SMALL)
     style.heading(drawn, MARGIN, title, "\n".join(notes))
     for row, line in enumerate(keys):
         y = height - 0.5 - 0.16 * len(notes) - KEY * (row + 0.5)
@@ -82,9 +87,14 @@ def _notes(chart: Chart, panels: Sequence[Panel], room: float) -> list[str]:
 
 def _size(panel: Panel, *, alone: bool) -> _Size:
     cells = next((layer for layer in panel.layers if isinstance(layer, Cells)), None)
+    points = [layer for layer in panel.layers if isinstance(layer, Points)]
     rows, columns = panel.y.names, panel.x.names
     width = WIDE if alone else SQUARE if panel.height > 0.8 else HALF
     height = len(rows) * ROW if rows else width * panel.height
+    # More names need more room.
+    named = sum(len(one.marks) for one in points if one.labelled)
+    many = min(40, max(0, named - 12))
+    width, height = width + 0.08 * many, height + 0.09 * many
     below = 0.3 + (0.22 if panel.x.title else 0.0)
     if cells is not None and cells.texts:
         widest = style.widest(
@@ -96,8 +106,9 @@ def _size(panel: Panel, *, alone: bool) -> _Size:
         width = height = max(BARE, 0.13 * len(rows) * any(rows))
     if columns and not fits(columns, width / len(columns)):
         below += style.widest((style.label(name, 24) for name in columns), style.SMALL)
-    strip = [mark for mark in _marks(panel) if mark.y is None]
-    if len(strip) and len(strip) == len(list(_marks(panel))):
+    marks = [mark for one in points for mark in one.marks]
+    strip = [mark for mark in marks if mark.y is None]
+    if strip and len(strip) == len(marks):
         height = 0.0
     left = style.widest((style.label(name, 40) for name in rows), style.SMALL) if rows else 0.32
     above = 0.14 + 0.2 * bool(panel.title) + 0.2 * bool(panel.spans) + 0.2 * bool(panel.y.title)
@@ -110,14 +121,9 @@ def fits(names: Sequence[str], room: float) -> bool:
     return style.widest((style.label(name, 24) for name in names), style.SMALL) < room - 0.08
 
 
-def _marks(panel: Panel) -> Iterator[Mark]:
-    for layer in panel.layers:
-        if isinstance(layer, Points):
-            yield from layer.marks
-
-
-def _panel(drawn: Figure, panel: Panel, size: _Size, frame: Box) -> None:
-    """Draw one panel in its frame, the strip below it, and the words around both."""
+def _panel(drawn: Figure, panel: Panel, size: _Size, frame: Box) -> int:
+    """Draw one panel in its frame, the strip below it, and the words around both; returns how many
+    labels found no place."""
     ground = Box(frame.left, frame.bottom - size.strip, frame.right, frame.bottom)
     parts = [(set_up(style.panel(drawn, frame), panel, fits), False)] if size.height else []
     if size.strip:
@@ -136,8 +142,9 @@ def _panel(drawn: Figure, panel: Panel, size: _Size, frame: Box) -> None:
                     labels += [(m, axes) for m in layer.marks if (m.y is None) == strip]
             elif not strip:
                 layers.other(axes, layer)
-    _names(drawn, labels, Box(ground.left, ground.bottom, frame.right, frame.top), ground.top)
     _words(drawn, panel, frame, ground.bottom - size.below)
+    whole = Box(ground.left, ground.bottom, frame.right, frame.top)
+    return _names(drawn, labels, whole, ground.top)
 
 
 def _shifted(layer: Points) -> bool:
@@ -176,8 +183,9 @@ def _words(drawn: Figure, panel: Panel, frame: Box, floor: float) -> None:
     style.write(drawn, middle, floor + 0.04, panel.x.title, ha="center", **small)
 
 
-def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor: float) -> None:
-    """Write the label of each mark where there is room, with a line to it if it is far."""
+def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor: float) -> int:
+    """Write the label of each mark where there is room, with a line to it if it is far; returns how
+    many found none."""
     points, obstacles = [], []
     for mark, axes in labels:
         heights = (0.42,) * 3 if mark.y is None else (mark.y, *(mark.interval or (mark.y,) * 2))
@@ -201,6 +209,7 @@ def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor
         if abs(near[0] - x) + abs(near[1] - y) > 0.27:
             ends = [x / width, near[0] / width], [y / height, near[1] / height]
             drawn.add_artist(Line2D(*ends, color=style.FAINT, linewidth=0.7))
+    return found.count(None)
 
 
 def _keys(panels: Sequence[Panel], room: float) -> Iterator[list[tuple[float, Points | Line]]]:
