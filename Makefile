@@ -17,7 +17,7 @@ CONSTRAINTS := constraints.txt
 # Two processes, a file at a time: module fixtures are made once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Most of the time on JAX goes into compiling what runs once.
-COMPILED_SOON := --xla_backend_optimization_level=0
+COMPILED_SOON := --xla_backend_optimization_level=1
 
 .PHONY: bench test quick test-jax check setup upgrade clean
 
