@@ -9,7 +9,7 @@ function blockSection(name) {
 
 function drawBlock(content, under, titled) {
   const { kind } = content;
-  if (kind === "table" && titled && !content.folded) return [element("h3", {}, content.title), ...drawTable(content)];
+  if (kind === "table" && titled && !content.folded) return [element("h3", { class: "above" }, content.title), ...drawTable(content)];
   if (kind === "chart") return drawChart(content, under);
   if (kind === "drawing") return drawings[content.name](content.data);
   return { statement: drawStatement, facts: drawFacts, table: drawTable, gallery: drawGallery, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);

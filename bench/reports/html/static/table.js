@@ -20,7 +20,7 @@ function sortable(spec, about) {
   }));
   const table = element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body);
   const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${about}, scrolls sideways` }, table);
-  const outer = element("div", {}, (spec.marks && Object.keys(spec.marks).length > 0) || rows.length > MANY_ROWS ? rowFilters(rows) : null, frame);
+  const outer = element("div", {}, rows.length > MANY_ROWS || (rows.some(({ state }) => state) && rows.some(({ state }) => !state)) ? rowFilters(rows) : null, frame);
   if (spec.columns.length > 4) outer.prepend(columnChooser(spec.columns, name, table, frame, outer));
   outer.append(element("div", { class: "savers unprinted" }, saver("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
   return outer;
