@@ -11,6 +11,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings, find
+from bench.cli.main import main
 from bench.reports.blocks import Commands
 from bench.reports.sections import next_steps
 from bench.storage.arrays import weights_path, write_arrays
@@ -60,6 +61,18 @@ def test_the_recommended_is_so_many_times_faster_than_the_best(tmp_path: Path) -
     section = next_steps.section(findings)
     assert section is not None
     assert section.about == findings.faster.text
+
+
+@pytest.mark.slow
+def test_it_is_the_last_line_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speeds = {"a": 18.0, "b": 10.0}
+    made(tmp_path / "r", {"a": 0, "b": 2}, speeds, dict.fromkeys("ab", SESSION))
+    assert main(["report", "r", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "b is 1.80 ± 0.01 times faster than a, within 1 point."
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,10 @@ def _render(arguments: argparse.Namespace) -> int:
     # A run elsewhere, given by its path, leaves what is beside it alone.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
-    report.show(findings, Console(highlight=False))
+    console = Console(highlight=False)
+    report.show(findings, console)
+    if findings.faster is not None:
+        console.print(findings.faster.text, markup=False, style="bold")
     if arguments.open:
         open_report(folder, Console(stderr=True, highlight=False))
     return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE
