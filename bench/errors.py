@@ -15,6 +15,7 @@
         DivergedError          exit 1   training diverged: the loss is no longer a number
       WorkerDiedError          exit 1   the process of a trial ended without a record
         OutOfMemoryError       exit 1   it ran out of memory; smaller steps may fit
+        NodeLostError          exit 1   the machine that ran it was lost; another may do it
       StoppedError             exit 1   the executor was closed while the job ran
 
 Messages say what was wrong, what was received and what to do, without a traceback. Anything that is
@@ -140,6 +141,10 @@ class WorkerDiedError(BenchError):
 
 class OutOfMemoryError(WorkerDiedError):
     """The process of a trial ran out of memory; the remaining trials may need less."""
+
+
+class NodeLostError(WorkerDiedError):
+    """The events of a job stopped before its end: its machine, or the way to it, was lost."""
 
 
 class StoppedError(BenchError):

@@ -207,7 +207,8 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
 
     def start(settings: Settings) -> Sequence[str]:
         if not executors:
-            executors.append(make_executor(settings, request.trial_timeout, name=request.on))
+            asked = {"on": request.on, "per_trial": request.per_trial}
+            executors.append(make_executor(settings, request.trial_timeout, **asked))
         (executor,) = executors
         executor.warm_up()
         return executor.notes

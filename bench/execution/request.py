@@ -66,7 +66,8 @@ class RunRequest:
     cache_features: bool = True  # --no-cache: run the frozen part in every epoch
     retry: bool = True  # in smaller steps, where memory was short
     trial_timeout: float | None = None  # seconds
-    on: str = "local"  # the executor: where trials run
+    on: str = "local"  # the executor: where trials run; of a cluster, with `:ADDRESS`
+    per_trial: str = ""  # what a cluster grants each trial: cpus=4,gpus=0.5
     # What to measure and what to keep.
     latency_seconds: float = 2.0
     runtimes: str = "keras"

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import OutOfMemoryError, WorkerDiedError
+from bench.errors import NodeLostError, OutOfMemoryError, WorkerDiedError
 from bench.execution.executors import Executor
 from bench.execution.plan import Plan, PlannedBackbone
 from bench.execution.progress import Progress, make_schedule
@@ -99,6 +99,7 @@ class RunRecorder:
 
 
 RETRIES = 3
+RESUBMISSIONS = 2  # of a job whose machine was lost
 
 
 @contextmanager
@@ -164,11 +165,16 @@ def train_trials(
     slots = min(executor.slots, len(found)) if len(found) > 1 else 1
 
     def train(planned: PlannedBackbone) -> None:
-        parts, shortage, tried = 1, "", list[int]()
+        parts, shortage, tried, lost = 1, "", list[int](), list[str]()
         while todo := [t for t in planned.trials if t.key in missing - recorder.recorded]:
             inputs.restore()
             job = inputs.job(
-                todo, planned.weights, slots=slots, accumulation=parts, shortage=shortage
+                todo,
+                planned.weights,
+                slots=slots,
+                accumulation=parts,
+                shortage=shortage,
+                lost=tuple(lost),
             )
             tried.append(job.step_images)
             try:
@@ -188,6 +194,13 @@ def train_trials(
                     f"{error} Tried with {', '.join(map(str, tried))} images a step; a smaller "
                     f"{smaller} takes less."
                 )
+            except NodeLostError as error:
+                lost.append(str(error))
+                if len(lost) <= RESUBMISSIONS:
+                    tried.pop()
+                    recorder.note(f"{planned.backbone}: {error} What is left is submitted again.")
+                    continue
+                reason = f"{error} Submitted {len(lost)} times."
             except WorkerDiedError as error:
                 reason = str(error)
             # The first without a record is the one that died; those after it never began.
@@ -195,7 +208,7 @@ def train_trials(
                 at = utc_now()
                 record = Record(SCHEMA, died, "failed", reason, at, at, environment=environment())
                 recorder(RecordMade(record))
-            parts, shortage, tried = 1, "", []
+            parts, shortage, tried, lost = 1, "", [], []
 
     run_parallel(train, found, slots, executor.close)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.data.sources import SOURCES
 from bench.errors import UsageError
 from bench.execution.plan import Plan
 from bench.execution.request import RunRequest, merged_plugins
@@ -20,7 +21,7 @@ from bench.storage.records import SCHEMA, read_records, write_dataset
 from bench.storage.run_folder import RunData, RunMeta, RunProtocol, read_meta
 from bench.system.environment import environment, utc_now
 from bench.system.files import fields_of, to_json, write_atomic
-from bench.training.job import Job
+from bench.training.job import ImagesFrom, Job
 from bench.types import Record, Settings, Trial
 
 
@@ -152,8 +153,17 @@ class RunInputs:
             keep_models=request.keep_models,
             keep_artefacts=request.keep_artefacts,
             measuring=plan.measuring,
+            images=_images(request),
             **more,
         )
+
+
+def _images(request: RunRequest) -> ImagesFrom:
+    dataset, path = request.dataset, Path(request.dataset).expanduser()
+    if dataset not in SOURCES and path.exists():
+        dataset = str(path.resolve())
+    groups = str(request.groups.resolve()) if request.groups else None
+    return ImagesFrom(dataset, request.limit, groups)
 
 
 def check_same(plan: Plan, folder: Path) -> None:

@@ -22,6 +22,15 @@ ELSEWHERE = Dataset("", "", (), {}, "")
 
 
 @dataclass(frozen=True)
+class ImagesFrom:
+    """Where the images of a data set come from, besides the seed of its splits."""
+
+    dataset: str  # a name, or a path
+    limit: int | None = None
+    groups: str | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """Trials of one backbone, which differ in the seed and the share of training images, with all
     that is needed to run them."""
@@ -45,6 +54,8 @@ class Job:
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts
     slots: int = 1  # how many workers train at once
+    lost: tuple[str, ...] = ()  # how nodes were lost that ran it before
+    images: ImagesFrom | None = None  # where a node may read them; None: they are in its cache
 
     @property
     def batch_size(self) -> int:
@@ -60,6 +71,7 @@ class Job:
         """Return what the records say of how the job was run."""
         gpus = f"trained on one of {self.slots} GPUs, next to other trials on the others"
         found = [gpus] if self.slots > 1 else []
+        found += [f"submitted again: {text}" for text in self.lost]
         if self.accumulation == 1:
             return tuple(found)
         whole, part = self.batch_size, self.step_images

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tiny
 import workbench
-from plans import REQUEST, execute, plan, plan_of, silent
+from plans import REQUEST, Told, execute, plan, plan_of, silent
 from scripted_executor import Outcome, ScriptedExecutor
 from user import User
 
 from bench import reports as report
-from bench.errors import OutOfMemoryError, WorkerDiedError
+from bench.errors import NodeLostError, OutOfMemoryError, WorkerDiedError
 from bench.execution.executors.inline import Inline
 from bench.execution.executors.worker_process import how_it_ended
 from bench.execution.plan import Plan
@@ -114,6 +114,39 @@ def test_other_deaths_are_not_tried_again(tmp_path: Path, store: Store) -> None:
     (record,) = run(plan("one"), tmp_path, store, needing)
     assert needing.steps == [(0, 32)]
     assert record.reason == "killed by SIGSEGV"
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_a_lost_node_costs_two_submissions_at_most(
+    losses: int, tmp_path: Path, store: Store
+) -> None:
+    left = [NodeLostError(f"node {number} was lost.") for number in range(losses)]
+
+    def script(job: Job, trial: Trial) -> Outcome:
+        return left.pop(0) if trial.seed == 1 and left else "ok"
+
+    executor, told = ScriptedExecutor(script), Told()
+    p = plan("one", seeds=(0, 1, 2))
+    records = execute(RunInputs(p, tmp_path, REQUEST, store), executor, told)
+    first, lost, last = sorted(records, key=lambda record: record.trial.seed)
+    # What has a record is not run again.
+    assert executor.ran == [("one", 0), *[("one", 1)] * min(losses + 1, 3), ("one", 2)]
+    assert (first.status, first.notes) == ("ok", ())
+    again = tuple(f"submitted again: node {number} was lost." for number in range(losses))
+    if losses == 3:
+        assert (lost.status, lost.reason) == ("failed", "node 2 was lost. Submitted 3 times.")
+        assert (last.status, last.notes) == ("ok", ())
+    else:
+        assert (lost.status, lost.notes, last.notes) == ("ok", again, again)
+    resubmitted = [f"one: node {n} was lost. What is left is submitted again." for n in (0, 1)]
+    assert told.notes == resubmitted[:losses]
+
+
+def test_a_loss_does_not_count_as_a_smaller_step(tmp_path: Path, store: Store) -> None:
+    left: list[Exception] = [NodeLostError("lost."), *[OutOfMemoryError("no room.")] * 4]
+    executor = ScriptedExecutor(lambda job, trial: left.pop(0))
+    (record,) = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
+    assert "Tried with 32, 16, 8, 4 images a step" in record.reason
 
 
 def test_trained_batchnorm_saw_fewer_images_and_the_record_says_so() -> None:

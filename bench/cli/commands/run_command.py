@@ -241,5 +241,11 @@ def _where(where: Options) -> None:
     where.add_argument(
         "--on",
         metavar="EXECUTOR",
-        help="where trials run: local (processes on this machine), or another of `list`",
+        help="where trials run: local (processes on this machine), ray or ray:HOST:PORT (a Ray "
+        "cluster), or another of `list`",
+    )
+    where.add_argument(
+        "--per-trial",
+        metavar="cpus=N,gpus=N",
+        help="what a cluster grants each trial (as many cores as --threads, or 1; no GPU)",
     )

@@ -7,11 +7,12 @@ itself: importing this package registers every executor, and loads nothing befor
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from bench.errors import OutOfMemoryError, UsageError, WorkerDiedError
+from bench.errors import NodeLostError, OutOfMemoryError, UsageError, WorkerDiedError
 from bench.registry import Registry, import_modules, lacking
 from bench.training.events import Ended, Event, Listener, RecordMade, StageProgress, Waiting, Work
 from bench.training.job import Job
@@ -43,37 +44,89 @@ class Executor(ABC):
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a cluster grants each job."""
+
+    cpus: int = 0  # 0: as many as `--threads` says, otherwise one
+    gpus: float = 0.0  # a half: two jobs share one
+
+    def __str__(self) -> str:
+        return f"cpus={self.cpus},gpus={self.gpus:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> Resources:
+        """Read what `--per-trial` was given: `cpus=4,gpus=0.5`, or one of them."""
+        found = {"cpus": 0.0, "gpus": 0.0}
+        try:
+            parts = [part.split("=") for part in text.split(",")] if text else []
+            found |= {name.strip(): float(amount) for name, amount in parts}
+        except ValueError:
+            found[""] = 0.0  # which no resource is called
+        cpus, gpus = found["cpus"], found["gpus"]
+        if len(found) > 2 or not (cpus.is_integer() and cpus >= 0 and 0 <= gpus < math.inf):
+            raise UsageError(
+                f"--per-trial {text!r} is not understood; give a whole number of cpus, a number "
+                f"of gpus, or both, as cpus=4,gpus=0.5."
+            )
+        return cls(int(cpus), gpus)
+
+
+@dataclass(frozen=True)
+class ExecutorOptions:
+    """What an executor is made for."""
+
+    settings: Settings
+    trial_timeout: float | None = None  # seconds that a trial may take
+    address: str = ""  # of a cluster; "": the one that this machine belongs to
+    per_trial: Resources = Resources()
+
+
+@dataclass(frozen=True)
 class ExecutorKind:
     """An executor as it is declared: nothing of it is loaded before it is made."""
 
     name: str
     help: str  # a few words, for `--help` and `list`
-    make: Callable[[Settings, float | None], Executor]  # and the seconds that a trial may take
+    make: Callable[[ExecutorOptions], Executor]
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
+    cluster: bool = False  # whether it has an address and takes `--per-trial`
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry("executor")
 
 
 def make_executor(
-    settings: Settings, trial_timeout: float | None = None, *, name: str = "local"
+    settings: Settings,
+    trial_timeout: float | None = None,
+    *,
+    on: str = "local",
+    per_trial: str = "",
 ) -> Executor:
-    """Make the executor of this name; an error that says how to install what it lacks."""
+    """Make the executor that `on` names, as `ray` or `ray:ADDRESS`; an error that says how to
+    install what it lacks."""
+    name, _, address = on.partition(":")
     kind = EXECUTORS[name]
+    if (address or per_trial) and not kind.cluster:
+        raise UsageError(
+            f"executor {name} is no cluster: it takes no address and no --per-trial; got --on {on}"
+            f"{f' --per-trial {per_trial}' if per_trial else ''}."
+        )
     if text := lacking("executor", kind):
         raise UsageError(text)
-    return kind.make(settings, trial_timeout)
+    resources = Resources.parse(per_trial)
+    return kind.make(ExecutorOptions(settings, trial_timeout, address, resources))
 
 
 def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
-    """Pass the events of a job on to the listener; raise as the last one, `Ended`, says.
+    """Pass the events of a job on to the listener; raise as the last one, `Ended`, says, and
+    `NodeLostError` where that never came.
 
     The events may come over a pipe, from a file on a shared disk or from another machine.
     """
     left = {trial.key: trial for trial in job.trials}
     work: Work = "measuring" if job.task == "measure" else "preparing"
-    end = Ended(message="the events of the job stopped before its end.")
+    end: Ended | None = None
     for event in events:
         if isinstance(event, Ended):
             end = event
@@ -84,8 +137,10 @@ def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
             if isinstance(event, RecordMade):
                 left.pop(event.record.trial.key, None)
             listener(event)
+    if end is None and (left or job.task == "measure"):
+        raise NodeLostError("the events of the job stopped before its end.")
     # A measuring job records each trial several times: the last of it may be missing.
-    if left or (job.task == "measure" and end.code != 0):
+    if end is not None and (left or (job.task == "measure" and end.code != 0)):
         raise (OutOfMemoryError if end.out_of_memory else WorkerDiedError)(end.message)
 
 

@@ -26,6 +26,6 @@ EXECUTORS.add(
     ExecutorKind(
         "inline",
         "in this process, for debuggers: a crash ends the run",
-        lambda settings, trial_timeout: Inline(),
+        lambda options: Inline(),
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow
 from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.files import temporary_sibling
-from bench.training.events import Listener
+from bench.training.events import Event, Listener
 from bench.training.job import Job, write_job
 from bench.types import Settings
 
@@ -25,16 +25,19 @@ class LocalProcess(Executor):
     not: the driver of a GPU is not known to survive a fork.
     """
 
-    def __init__(self, settings: Settings, trial_timeout: float | None = None) -> None:
-        """`trial_timeout`: the seconds after which a trial is ended, if any."""
+    def __init__(
+        self, settings: Settings, trial_timeout: float | None = None, *, cores: int = 0
+    ) -> None:
+        """`trial_timeout`: the seconds after which a trial is ended, if any; `cores`: to which a
+        worker is bound where the settings name no number of threads (0: to none)."""
         self._trial_timeout = trial_timeout
-        self._environment = worker_environment(settings)
+        self._environment = worker_environment(settings, cores)
         self._gpus = () if settings.device == "cpu" else visible_gpus()
         no_gpu = settings.device == "cpu" or can_be_no_gpu()
         self._forks = sys.platform == "linux" and no_gpu
         # GPUs and cores without a worker. "": the framework finds a single GPU, or none, itself.
         gpus = self._gpus if len(self._gpus) > 1 else ("",)
-        self._cores = reserve(settings.threads, len(gpus))
+        self._cores = reserve(settings.threads or cores, len(gpus))
         self._free = list(zip(gpus, self._cores.sets, strict=True))
         self._warm: WorkerProcess | None = None
         self._running: list[WorkerProcess] = []
@@ -68,6 +71,16 @@ class LocalProcess(Executor):
         self._cores.release()
 
     def run(self, job: Job, listener: Listener) -> None:
+        try:
+            with closing(self.events(job)) as events:
+                follow(events, job, listener)
+        except WorkerDiedError as error:
+            if self._closed:
+                raise StoppedError("the executor was closed while a job ran.") from error
+            raise
+
+    def events(self, job: Job) -> Generator[Event]:
+        """Run a job and yield its events, the last of which says how it ended."""
         first = job.trials[0]
         logs = Path(job.folder) / "logs"
         name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
@@ -77,15 +90,8 @@ class LocalProcess(Executor):
         limit = self._trial_timeout and self._trial_timeout * (1 if each else len(job.trials))
         write_job(job_path, job)
         try:
-            with (
-                self._worker() as worker,
-                closing(worker.work(job_path, log_path, limit, limits_each=each)) as events,
-            ):
-                follow(events, job, listener)
-        except WorkerDiedError as error:
-            if self._closed:
-                raise StoppedError(f"{name} was stopped.") from error
-            raise
+            with self._worker() as worker:
+                yield from worker.work(job_path, log_path, limit, limits_each=each)
         finally:
             job_path.unlink(missing_ok=True)
 
@@ -107,8 +113,6 @@ class LocalProcess(Executor):
             self._running.append(worker)
         try:
             yield worker
-        except WorkerDiedError:
-            raise  # the job's process has ended, and may have been one of several
         except BaseException:
             worker.end()
             raise
@@ -122,5 +126,9 @@ class LocalProcess(Executor):
 
 
 EXECUTORS.add(
-    ExecutorKind("local", "processes on this machine, one at a time or one a GPU", LocalProcess)
+    ExecutorKind(
+        "local",
+        "processes on this machine, one at a time or one a GPU",
+        lambda options: LocalProcess(options.settings, options.trial_timeout),
+    )
 )

@@ -219,9 +219,10 @@ class WorkerProcess:
             self._process.stdin.flush()
 
 
-def worker_environment(settings: Settings) -> dict[str, str]:
+def worker_environment(settings: Settings, cores: int = 0) -> dict[str, str]:
     """Return this process's variables, with those that the settings ask for: what a framework
-    reads when it is imported, too early for the backend's own file."""
+    reads when it is imported, too early for the backend's own file. `cores`: of the worker, where
+    the settings name no number of threads (0: all)."""
     env = dict(os.environ)
     root = str(Path(__file__).resolve().parent.parent.parent.parent)
     env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
@@ -233,7 +234,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     else:
         # The threads are those that the record names, whatever a framework would guess.
         for name in FRAMEWORKS:
-            env.setdefault(name, str(available_cores()))
+            env.setdefault(name, str(cores or available_cores()))
     if settings.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
         env["JAX_PLATFORMS"] = "cpu"

@@ -9,9 +9,21 @@ from pathlib import Path
 import pytest
 from plans import REQUEST, execute, plan, silent
 
-from bench.errors import OutOfMemoryError, UnknownNameError, UsageError, WorkerDiedError
+from bench.errors import (
+    NodeLostError,
+    OutOfMemoryError,
+    UnknownNameError,
+    UsageError,
+    WorkerDiedError,
+)
 from bench.execution import executors
-from bench.execution.executors import EXECUTORS, ExecutorKind, follow, make_executor
+from bench.execution.executors import (
+    EXECUTORS,
+    ExecutorKind,
+    Resources,
+    follow,
+    make_executor,
+)
 from bench.execution.run_meta import RunInputs
 from bench.registry import import_modules
 from bench.storage.cache import Store
@@ -42,7 +54,7 @@ class Dummy(Executor):
             listener(RecordMade(Record(SCHEMA, trial, "failed", "by the dummy")))
 
 
-EXECUTORS.add(ExecutorKind("dummy", "for a test", lambda settings, timeout: Dummy()))
+EXECUTORS.add(ExecutorKind("dummy", "for a test", lambda options: Dummy()))
 """
 
 
@@ -60,7 +72,7 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("dummy")
 def test_a_new_file_is_found_and_carries_out_a_plan(tmp_path: Path, store: Store) -> None:
     assert {"dummy", "inline", "local"} <= set(EXECUTORS.names)
-    executor = make_executor(Settings(), name="dummy")
+    executor = make_executor(Settings(), on="dummy")
     records = execute(RunInputs(plan("a", "b"), tmp_path / "r", REQUEST, store), executor, silent)
     assert [record.reason for record in records] == ["by the dummy"] * 2
 
@@ -74,11 +86,34 @@ def test_what_an_executor_lacks_is_named_with_its_extra() -> None:
         with pytest.raises(
             UsageError, match=r"needs no_such_one; install it with `pip install .*far\[all\]'`"
         ):
-            make_executor(Settings(), name="far")
+            make_executor(Settings(), on="far")
     finally:
         EXECUTORS.remove("far")
     with pytest.raises(UnknownNameError, match="Did you mean 'local'"):
-        make_executor(Settings(), name="locl")
+        make_executor(Settings(), on="locl")
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus", "gpus"),
+    [("", 0, 0.0), ("cpus=4", 4, 0.0), ("gpus=0.5", 0, 0.5), ("cpus=4, gpus=1", 4, 1.0)],
+)
+def test_what_a_cluster_is_to_grant(text: str, cpus: int, gpus: float) -> None:
+    assert Resources.parse(text) == Resources(cpus, gpus)
+
+
+@pytest.mark.parametrize(
+    "text", ["4", "cpus", "cpus=", "cpus=0.5", "cpus=-1", "cpus=nan", "gpus=inf", "tpus=1", "a=b=c"]
+)
+def test_what_it_cannot_grant_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--per-trial '{text}' is not understood"):
+        Resources.parse(text)
+
+
+def test_only_a_cluster_has_an_address_and_resources() -> None:
+    with pytest.raises(UsageError, match=r"executor local is no cluster.* got --on local:x\."):
+        make_executor(Settings(), on="local:x")
+    with pytest.raises(UsageError, match=r"got --on inline --per-trial cpus=1\."):
+        make_executor(Settings(), on="inline", per_trial="cpus=1")
 
 
 @pytest.fixture
@@ -117,7 +152,7 @@ def test_a_stream_without_all_records_is_an_error_that_says_how_it_ended(job: Jo
     assert not isinstance(died.value, OutOfMemoryError)
     with pytest.raises(OutOfMemoryError, match="no room"):
         follow([Ended(0, True, "no room")], job, told.append)
-    with pytest.raises(WorkerDiedError, match="stopped before its end"):
+    with pytest.raises(NodeLostError, match="stopped before its end"):
         follow([first], job, told.append)
     # All is there: how the process left is nobody's concern.
     follow([first, second, Ended(-9, True, "killed")], job, told.append)
