@@ -44,7 +44,7 @@ python() {
         *) words unknown python "$@" ;;
     esac
 }
-for other in make pip git cd source jq; do eval "$other() { :; }"; done
+for other in make pip git cd source jq ray; do eval "$other() { :; }"; done
 command_not_found_handle() { words unknown "$@"; }
 """
 

@@ -1,0 +1,225 @@
+"""The two ends of a job that runs on another machine: `serve` runs it there, `receive` takes in
+here what that yields. A transport, such as Ray, carries it and needs to know nothing of it.
+
+What is carried are events and, each before the event that needs it, files. Where it runs, a job has
+a folder of its own in the node's cache, removed at its end; where its process was killed, the next
+job removes it. Only the process that receives writes to the run's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from bench.errors import BenchError, NodeLostError, WorkerDiedError, reason
+from bench.execution.executors.local_process import LocalProcess
+from bench.models.weights import LocatedWeights
+from bench.storage.cache import Store
+from bench.system.environment import VARIABLES, environment
+from bench.system.files import is_file_name, write_atomic
+from bench.training.events import Ended, Event, RecordMade, Waiting
+from bench.training.job import Job
+
+GPUS = "CUDA_VISIBLE_DEVICES"  # a node's own
+FORWARDED = ("KERAS_BACKEND", *(name for name in VARIABLES if name != GPUS))
+FRAMEWORKS = {"jax": ("jax", "jaxlib"), "torch": ("torch",)}
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file of the run's folder."""
+
+    path: str  # in that folder: arrays/KEY.npz, weights/KEY.npz, logs/NAME.log
+    sha256: str
+    content: bytes
+
+
+Sent: TypeAlias = Event | SentFile
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job, with what a node must know besides it."""
+
+    job: Job
+    cores: int
+    gpus: float
+    trial_timeout: float | None
+    variables: Mapping[str, str]
+    versions: Mapping[str, str]  # that the node must have, too
+
+
+def make_order(job: Job, cores: int, gpus: float, trial_timeout: float | None) -> Order:
+    """Return the order for a job, with this process's variables and versions."""
+    variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+    return Order(job, cores, gpus, trial_timeout, variables, versions())
+
+
+def versions(keras_backend: str = "") -> dict[str, str]:
+    """Return the versions here of what the figures of a trial with this backend depend on; "":
+    with this process's."""
+    found = environment()
+    keras_backend = keras_backend or found["keras_backend"]
+    named = ("keras", "numpy", *FRAMEWORKS.get(keras_backend, (keras_backend,)))
+    return {
+        "backbone-bench": found["backbone_bench"],
+        "commit": found["commit"],
+        "python": found["python"],
+        **{name: found["versions"].get(name, "none") for name in named},
+    }
+
+
+def check_versions(asked: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Raise an error that names what a node has in another version than was asked for.
+
+    An installed package knows no commit; then the version must do.
+    """
+    unlike = [
+        f"{name} {found.get(name, 'none')} instead of {version}"
+        for name, version in asked.items()
+        if found.get(name) != version and not (name == "commit" and "" in (version, found[name]))
+    ]
+    if unlike:
+        raise BenchError(
+            f"other versions than here: {', '.join(unlike)}; install the same on every node."
+        )
+
+
+def serve(order: Order, weights: bytes | None) -> Iterator[Sent]:
+    """Run a job on this machine; yield its events, and the files that it makes.
+
+    `weights`: the content of the job's file of weights, which need not be on this machine.
+    """
+    node = platform.node()
+    yield Waiting(f"starting on {node}")
+    store = Store(Path(order.job.store), order.job.store_limit_bytes)
+    try:
+        _set_variables(order)
+        check_versions(order.versions, versions())
+        executor = _executor(order)
+        executor.warm_up()  # while images are decoded, perhaps
+        store.remove_stale()
+        with store.workplace() as folder:
+            job = replace(
+                order.job,
+                folder=str(folder),
+                slots=1,
+                weights=_put(folder, order.job.weights, weights),
+            )
+            _restore_images(job, store)
+            with closing(executor.events(job)) as events:
+                yield from _with_files(events, folder, node)
+    except (BenchError, OSError) as error:
+        yield Ended(1, message=f"node {node}: {reason(error)}")
+    finally:
+        store.release()
+
+
+_kept: tuple[Any, LocalProcess] | None = None  # what it was made for, and the executor
+
+
+def _set_variables(order: Order) -> None:
+    """Set what figures depend on as it is where the job comes from, and hide GPUs not granted."""
+    for name in FORWARDED:  # as OMP_NUM_THREADS, which Ray sets
+        os.environ.pop(name, None)
+    os.environ.update(order.variables)
+    if not order.gpus:
+        os.environ[GPUS] = ""
+
+
+def _executor(order: Order) -> LocalProcess:
+    """Return this process's executor; the last job's, with its framework loaded, if that fits."""
+    global _kept
+    settings = order.job.trials[0].settings
+    made_for = (settings, order.trial_timeout, order.cores, order.variables, os.environ.get(GPUS))
+    if _kept is not None and _kept[0] != made_for:
+        _kept[1].close()
+        _kept = None
+    if _kept is None:
+        made = LocalProcess(settings, order.trial_timeout, cores=order.cores)
+        _kept = (made_for, made)
+    return _kept[1]
+
+
+def _put(
+    folder: Path, located: LocatedWeights | None, content: bytes | None
+) -> LocatedWeights | None:
+    """Write the pretrained weights into the job's folder, and return them as they are there."""
+    if located is None or content is None:
+        return located
+    if hashlib.sha256(content).hexdigest() != located.sha256:
+        raise BenchError(f"{located.location} arrived damaged, or was changed since the plan.")
+    path = folder / "pretrained" / Path(located.path).name
+    write_atomic(path, content)
+    return replace(located, path=str(path))
+
+
+def _restore_images(job: Job, store: Store) -> None:
+    """Decode the job's images into this node's cache if they are not in it."""
+    from bench.data.pixels import stored  # late: `list` needs only the executor's name
+    from bench.data.preparation import restore
+    from bench.data.sources import list_dataset
+
+    sizes = sorted({trial.input_size for trial in job.trials})
+    if job.images is None or all(stored(job.dataset, size, store) for size in sizes):
+        return
+    listing = list_dataset(
+        job.images.dataset,
+        store=store,
+        split_seed=job.split_seed or 0,
+        limit=job.images.limit,
+        groups=Path(job.images.groups) if job.images.groups else None,
+    )
+    restore(listing, job.dataset, sizes, store=store)
+
+
+def _with_files(events: Iterable[Event], folder: Path, node: str) -> Iterator[Sent]:
+    """Yield events, each after the files that it needs; records say which node made them."""
+    for event in events:
+        names: list[str] = []
+        if isinstance(event, RecordMade):
+            record = event.record
+            event = RecordMade(replace(record, environment={**record.environment, "node": node}))
+            key = record.trial.key
+            names = [f"arrays/{key}.npz", f"weights/{key}.npz"]
+        elif isinstance(event, Ended):
+            names = [f"logs/{path.name}" for path in sorted(folder.glob("logs/*.log"))]
+        for name in names:
+            if (folder / name).is_file():
+                content = (folder / name).read_bytes()
+                yield SentFile(name, hashlib.sha256(content).hexdigest(), content)
+        yield event
+
+
+def receive(sent: Iterable[Sent], job: Job) -> Iterator[Event]:
+    """Write the files of a job into its folder, and yield its events.
+
+    A file that is none of the job's is refused; one that is damaged counts as a lost node.
+    """
+    write = partial(_write, Path(job.folder), {trial.key for trial in job.trials})
+    for one in sent:
+        if isinstance(one, SentFile):
+            write(one)
+        else:
+            yield one
+
+
+def _write(folder: Path, keys: set[str], file: SentFile) -> None:
+    kind, _, name = file.path.partition("/")
+    of_trial = kind in ("arrays", "weights") and name in {f"{key}.npz" for key in keys}
+    log = kind == "logs" and name.endswith(".log") and is_file_name(name)
+    if not (of_trial or log):
+        raise WorkerDiedError(f"its node sent a file {file.path!r}, which is none of the job's.")
+    if hashlib.sha256(file.content).hexdigest() != file.sha256:
+        raise NodeLostError(f"{file.path} arrived damaged.")
+    path, content = folder / kind / name, file.content
+    if log and path.exists():  # of an earlier attempt
+        content = path.read_bytes() + content
+    write_atomic(path, content)

@@ -1,0 +1,244 @@
+"""Runs jobs on the machines of a Ray cluster: each job is a task, whose events are a stream.
+
+Ray schedules; what a node does and what is carried is in `node.py`. Models are measured on this
+machine, all in turns. Ray repeats nothing (`max_retries=0`): a repeated stream would tell its
+events twice. `bench/execution/run.py` submits again what was lost, without the trials that have a
+record.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, NodeLostError, StoppedError, UsageError, one_line
+from bench.execution.executors import (
+    EXECUTORS,
+    Executor,
+    ExecutorKind,
+    ExecutorOptions,
+    Resources,
+    follow,
+)
+from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.node import (
+    Sent,
+    check_versions,
+    make_order,
+    receive,
+    serve,
+    versions,
+)
+from bench.system.environment import environment
+from bench.training.events import Ended, Listener
+from bench.training.job import Job
+
+MAX_JOBS = 1000  # submitted at once, a thread each; nodes that join late find work
+ANSWER_SECONDS = 10.0
+HEALTH_SECONDS = 30.0  # takes about one, most of it to load Ray
+VERSIONS_SECONDS = 60.0  # a node may have to start a process first
+ENDING_SECONDS = 20.0
+
+
+class RayCluster(Executor):
+    """A cluster that is running; this machine is one of its nodes."""
+
+    def __init__(self, options: ExecutorOptions) -> None:
+        settings, asked = options.settings, options.per_trial
+        self._cpus, self._gpus = asked.cpus or settings.threads or 1, asked.gpus
+        if settings.threads > self._cpus:
+            raise UsageError(
+                f"--threads {settings.threads} needs --per-trial cpus={settings.threads} or more."
+            )
+        if settings.device == "gpu" and not self._gpus:
+            raise UsageError("--device gpu needs GPUs on the nodes: --per-trial gpus=1.")
+        self._options = options
+        self._measuring: LocalProcess | None = None
+        self._streams: set[Any] = set()
+        self._closed = False
+        self._changed = threading.Condition()
+        self._ray, self._connected = _connect(options.address)
+        try:
+            self._nodes = self._able_nodes()
+            self._check_versions(self._nodes)
+        except BaseException:
+            self.close()
+            raise
+        self._task = self._ray.remote(serve).options(
+            num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0, num_returns="streaming"
+        )
+
+    @property
+    def slots(self) -> int:
+        return MAX_JOBS
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        where = ", ".join(sorted({*self._nodes.values()}))
+        return (
+            f"trained on a Ray cluster ({where}), {self._cpus} CPUs and {self._gpus:g} GPUs a job; "
+            f"models are measured on this machine",
+        )
+
+    def run(self, job: Job, listener: Listener) -> None:
+        if job.task == "measure":
+            if self._measuring is None:
+                options = self._options
+                self._measuring = LocalProcess(options.settings, options.trial_timeout)
+            self._measuring.run(job, listener)
+            return
+        with self._submitted(job) as stream:
+            follow(receive(self._sent(stream), job), job, listener)
+
+    def close(self) -> None:
+        """Cancel what runs or waits, and leave the cluster, which goes on."""
+        with self._changed:
+            self._closed = True
+            for stream in self._streams:
+                self._cancel(stream)
+            self._changed.wait_for(lambda: not self._streams, ENDING_SECONDS)
+        if self._measuring is not None:
+            self._measuring.close()
+        if self._connected:
+            self._connected = False
+            self._ray.shutdown()
+
+    @contextmanager
+    def _submitted(self, job: Job) -> Iterator[Any]:
+        order = make_order(job, self._cpus, self._gpus, self._options.trial_timeout)
+        weights = Path(job.weights.path).read_bytes() if job.weights is not None else None
+        with self._changed:
+            if self._closed:
+                raise StoppedError("no more jobs are submitted.")
+            stream = self._task.remote(order, weights)
+            self._streams.add(stream)
+        try:
+            yield stream
+        except BaseException:
+            self._cancel(stream)
+            raise
+        finally:
+            with self._changed:
+                self._streams.discard(stream)
+                self._changed.notify_all()
+
+    def _cancel(self, stream: Any) -> None:
+        with suppress(Exception):  # the cluster may be gone
+            self._ray.cancel(stream, force=True)
+
+    def _sent(self, stream: Any) -> Iterator[Sent]:
+        """Yield what a node sends; an error where it sends no more."""
+        errors = self._ray.exceptions
+        try:
+            for reference in stream:
+                yield self._ray.get(reference)
+        except errors.OutOfMemoryError as error:
+            yield Ended(-signal.SIGKILL, True, f"Ray ended it for memory: {_first_line(error)}")
+        except errors.RayTaskError as error:  # an error of `serve` itself
+            yield Ended(1, message=f"its node failed: {_first_line(error.cause)}")
+        except errors.RayError as error:
+            if self._closed:
+                raise StoppedError("the executor was closed while a job ran.") from error
+            raise NodeLostError(f"the node that ran it was lost ({_first_line(error)}).") from error
+
+    def _able_nodes(self) -> dict[str, str]:
+        """Return the nodes that can do a job, host names by Ray's; an error where none can."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        have = [(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes]
+        able = {
+            node["NodeID"]: node["NodeManagerHostname"]
+            for node, (cpus, gpus) in zip(nodes, have, strict=True)
+            if cpus >= self._cpus and gpus >= self._gpus
+        }
+        if not able:
+            each = [f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in sorted({*have})]
+            raise UsageError(
+                f"--per-trial {Resources(self._cpus, self._gpus)}: no node of the Ray cluster has "
+                f"as much; they have {'; '.join(each)}."
+            )
+        return able
+
+    def _check_versions(self, nodes: Mapping[str, str]) -> None:
+        """Ask each node for its versions; an error where they are not this machine's."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        ask, here = self._ray.remote(versions), versions()
+        answers = [
+            ask.options(
+                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+            ).remote(environment()["keras_backend"])
+            for node in nodes
+        ]
+        for name, answer in zip(nodes.values(), answers, strict=True):
+            try:
+                check_versions(here, self._ray.get(answer, timeout=VERSIONS_SECONDS))
+            except BenchError as error:
+                raise BenchError(f"node {name} has {error}") from error
+            except self._ray.exceptions.TaskUnschedulableError:
+                continue  # it has left meanwhile
+            except Exception as error:  # Ray raises the error of the node, of any type
+                raise BenchError(
+                    f"node {name} cannot run backbone-bench ({_first_line(error)}); install it in "
+                    f"the environment that Ray runs in there."
+                ) from error
+
+
+def _connect(address: str) -> tuple[Any, bool]:
+    """Return Ray, connected to the cluster, and whether that connection is to be ended later."""
+    # Read when Ray is imported. It would start processes through `uv run` where this one was, and
+    # warn that it will leave GPUs visible to jobs without one, which `node.py` hides.
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():  # in a notebook or a program
+        return ray, False
+    where = f"at {address}" if address else "on this machine"
+    nothing = BenchError(
+        f"no Ray cluster answers {where}; start one with `ray start --head`, or name its address "
+        f"with --on ray:HOST:PORT."
+    )
+    if address:  # where Ray does not answer, its `init` would wait for minutes
+        host, _, port = address.rpartition(":")
+        words = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+        try:
+            socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+            subprocess.run(words, capture_output=True, timeout=HEALTH_SECONDS, check=True)
+        except (OSError, ValueError, OverflowError, subprocess.SubprocessError) as error:
+            raise nothing from error
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address or "auto", log_to_driver=False, logging_level=logging.CRITICAL)
+    except ConnectionError as error:
+        raise nothing from error
+    except Exception as error:  # of many types, as where this machine is no node of the cluster
+        raise BenchError(f"Ray does not connect: {_first_line(error)}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)  # Ray has set its own
+    return ray, True
+
+
+def _first_line(error: BaseException) -> str:
+    return one_line(error)[:200]
+
+
+EXECUTORS.add(
+    ExecutorKind(
+        "ray",
+        "the machines of a Ray cluster (ray:HOST:PORT)",
+        RayCluster,
+        modules=("ray",),
+        install="backbone-bench[ray]",
+        cluster=True,
+    )
+)

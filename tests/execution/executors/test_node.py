@@ -1,0 +1,124 @@
+"""The two ends of a job that runs on another machine, without a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import workbench
+from plans import plan
+
+from bench.data.pixels import stored
+from bench.errors import BenchError, DatasetError, NodeLostError, WorkerDiedError
+from bench.execution.executors import node
+from bench.execution.executors.node import SentFile, check_versions, make_order, receive, serve
+from bench.models.weights import LocatedWeights
+from bench.storage.cache import Store
+from bench.training.events import Ended, Note, Waiting
+from bench.training.job import ImagesFrom, Job
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    p = plan("one")
+    return Job(
+        p.trials, p.protocol, p.dataset, None, str(tmp_path / "r"), str(tmp_path / "cache"), 10**9
+    )
+
+
+def sent(path: str, content: bytes = b"content") -> SentFile:
+    return SentFile(path, hashlib.sha256(content).hexdigest(), content)
+
+
+def test_files_are_written_and_events_go_on(job: Job) -> None:
+    key = job.trials[0].key
+    names = [f"arrays/{key}.npz", f"weights/{key}.npz", "logs/one.log"]
+    assert list(receive([*map(sent, names), Note("a")], job)) == [Note("a")]
+    assert {(Path(job.folder) / name).read_bytes() for name in names} == {b"content"}
+    list(receive([sent("logs/one.log", b", more")], job))
+    assert (Path(job.folder) / "logs" / "one.log").read_bytes() == b"content, more"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "records.jsonl",
+        "/etc/passwd",
+        "arrays/../records.jsonl",
+        "arrays/other.npz",
+        "logs/../records.log",
+        "logs/.hidden/x.log",
+        "logs/run.json",
+        "models/KEY.npz",
+        "",
+    ],
+)
+def test_a_file_that_is_none_of_the_job_is_refused(path: str, job: Job, tmp_path: Path) -> None:
+    with pytest.raises(WorkerDiedError, match="none of the job's") as refused:
+        list(receive([sent(path.replace("KEY", job.trials[0].key))], job))
+    assert not isinstance(refused.value, NodeLostError)  # it would only come again
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_damaged_file_is_not_written(job: Job, tmp_path: Path) -> None:
+    file = replace(sent("logs/one.log"), content=b"other")
+    with pytest.raises(NodeLostError, match=r"logs/one\.log arrived damaged"):
+        list(receive([file], job))
+    assert not list(tmp_path.rglob("*.log"))
+
+
+def test_versions_must_be_the_same_but_a_package_knows_no_commit() -> None:
+    asked = {"backbone-bench": "1", "commit": "abc", "keras": "3"}
+    check_versions(asked, asked)
+    check_versions(asked, asked | {"commit": ""})
+    check_versions(asked | {"commit": ""}, asked)
+    check_versions(asked, asked | {"another": "1"})
+    with pytest.raises(BenchError, match="keras 4 instead of 3; install"):
+        check_versions(asked, asked | {"keras": "4"})
+    with pytest.raises(BenchError, match="commit abd instead of abc;"):
+        check_versions(asked, asked | {"commit": "abd"})
+    with pytest.raises(BenchError, match="keras none instead of 3;"):
+        check_versions(asked, {"backbone-bench": "1", "commit": "abc"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [("versions", "other versions than here: keras"), ("weights", "x.h5 arrived damaged")],
+)
+def test_what_a_node_cannot_do_it_says(
+    wrong: str, says: str, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_kept", None)
+    for name in node.FORWARDED:
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # which the order sets: put back later
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(node.GPUS, "0")
+    located = LocatedWeights("imagenet", "/there/x.h5", "x.h5", "0" * 64)
+    order = make_order(replace(job, weights=located), 1, 0.0, None)
+    if wrong == "versions":
+        order = replace(order, versions=dict(order.versions) | {"keras": "9.9"})
+    waiting, end = serve(order, b"not these")
+    if node._kept is not None:
+        node._kept[1].close()
+    assert waiting == Waiting(f"starting on {os.uname().nodename}")
+    assert isinstance(end, Ended)
+    assert end.code == 1
+    assert end.message.startswith(f"node {os.uname().nodename}: {says}")
+    assert os.environ[node.GPUS] == ""  # none was granted
+
+
+def test_images_are_decoded_into_the_cache_of_a_node(tmp_path: Path, job: Job) -> None:
+    folder, there = tmp_path / "data", Store(tmp_path / "there")
+    dataset = workbench.make_dataset(folder, Store(tmp_path / "here"))
+    trials = (replace(job.trials[0], input_size=tiny.SIZE),)
+    job = replace(job, dataset=dataset, trials=trials, images=ImagesFrom(str(folder)))
+    node._restore_images(job, there)
+    assert all(stored(dataset, tiny.SIZE, store) for store in (there, Store(tmp_path / "here")))
+    next(folder.rglob("*.png")).unlink()
+    node._restore_images(job, there)  # they need not be read again
+    with pytest.raises(DatasetError, match="have changed since the run began"):
+        node._restore_images(job, Store(tmp_path / "another"))

@@ -1,0 +1,316 @@
+"""Jobs on a Ray cluster of this machine: a head without processors and nodes of one. Workers are
+scripted; everything else is real. `test_node.py` holds what needs no cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import workbench
+from plans import REQUEST, Told, backbone, execute, plan_of, silent
+from scripted_executor import ScriptedExecutor
+from user import ROOT
+
+from bench.errors import BenchError, StoppedError, UsageError
+from bench.execution.executors import make_executor, node
+from bench.execution.plan import Plan
+from bench.execution.run_meta import RunInputs
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, read_lines
+from bench.types import Dataset, Record, Settings
+
+pytest.importorskip("ray", reason="needs `pip install 'backbone-bench[ray]'`")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the script kills processes as Linux does"),
+    pytest.mark.filterwarnings("ignore"),  # Ray's own, and pydantic's
+]
+PATIENCE = 120
+LOCAL = ScriptedExecutor()
+
+
+@dataclass
+class Nodes:
+    """A running cluster."""
+
+    cluster: Any
+    folder: Path  # of the script
+
+    @property
+    def on(self) -> str:
+        return f"ray:{self.cluster.address}"
+
+    def worker(self) -> psutil.Process:
+        """Return the process that waits in the middle of a trial."""
+        path = self.folder / "pid"
+        wait(lambda: path.exists() and path.read_text() != "")
+        found = psutil.Process(int(path.read_text()))
+        path.unlink()
+        return found
+
+    def go(self) -> None:
+        """Let it go on, as all that come after it."""
+        (self.folder / "go").touch()
+
+
+def wait(for_what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not for_what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    from ray.cluster_utils import Cluster
+
+    folder = tmp_path_factory.mktemp("script")
+    helpers = ROOT / "tests" / "helpers"
+    with pytest.MonkeyPatch.context() as patch:
+        paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers)]
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("SCRIPTED_FOLDER", str(folder))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        try:
+            for _ in range(2):
+                cluster.add_node(num_cpus=1)
+            yield Nodes(cluster, folder)
+        finally:
+            cluster.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _again(nodes: Nodes) -> None:
+    for name in ("go", "pid"):
+        (nodes.folder / name).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, store: Store) -> Dataset:
+    return workbench.make_dataset(tmp_path / "data", store)
+
+
+@dataclass
+class Bench:
+    """A run on the cluster."""
+
+    nodes: Nodes
+    folder: Path
+    store: Store
+    dataset: Dataset
+    told: Told
+
+    def plan(self, *names: str, seeds: tuple[int, ...] = (0,)) -> Plan:
+        declared = [backbone(name, input_size=32) for name in names]
+        settings = Settings(weights="random", threads=1)
+        return plan_of(declared, self.dataset, workbench.PROTOCOL, settings, seeds)
+
+    def run(self, plan: Plan) -> list[Record]:
+        with closing(make_executor(plan.settings, on=self.nodes.on)) as executor:
+            return list(execute(self.inputs(plan), executor, self.told))
+
+    def inputs(self, plan: Plan) -> RunInputs:
+        request = replace(REQUEST, dataset=str(self.folder.parent / "data"))
+        return RunInputs(plan, self.folder, request, self.store)
+
+    def arrays(self, record: Record) -> dict[str, bytes]:
+        found = Evidence(record, self.dataset.classes, self.folder).arrays
+        return {name: a.tobytes() for name, a in found.items() if "latency" not in name}
+
+    def nothing_is_left(self, records: int) -> bool:
+        """Assert that each trial has one line, and no job of a killed process its folder."""
+        assert len(read_lines(self.folder)) == records
+        # A process that was killed along with its node may take an instant to end.
+        wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
+        return not list(self.folder.rglob(".*.*-*"))
+
+
+@pytest.fixture
+def bench(nodes: Nodes, tmp_path: Path, store: Store, dataset: Dataset) -> Bench:
+    return Bench(nodes, tmp_path / "r", store, dataset, Told())
+
+
+def test_a_run_is_a_local_run_on_other_machines(bench: Bench, tmp_path: Path) -> None:
+    sigterm = signal.getsignal(signal.SIGTERM)
+    plan = bench.plan("one", "two", "hungry", "segfault", seeds=(0, 1))
+    records = {(r.trial.backbone, r.trial.seed): r for r in bench.run(plan)}
+    assert bench.nothing_is_left(8)
+    dead = [records.pop(("segfault", seed)) for seed in (0, 1)]
+    assert all(r.status == "ok" and r.session is not None for r in records.values())
+    assert {r.environment["node"] for r in records.values()} == {os.uname().nodename}
+    # Probabilities and labels are those of the same trials in this process.
+    here = Bench(bench.nodes, tmp_path / "local", bench.store, bench.dataset, Told())
+    local = {(r.trial.backbone, r.trial.seed): r for r in execute(here.inputs(plan), LOCAL, silent)}
+    for trial, record in records.items():
+        found, expected = bench.arrays(record), here.arrays(local[trial])
+        assert found == expected
+        assert "test_probabilities" in found
+    # Memory was short: what was left of the job was run in smaller steps.
+    assert [records["hungry", seed].accumulation for seed in (0, 1)] == [4, 4]
+    # A process that died is a record, whose log came along.
+    for record in dead:
+        assert record.status == "failed"
+        assert "killed by SIGSEGV" in record.reason
+    logs = {path.name.partition("-")[0]: path for path in bench.folder.glob("logs/segfault*.log")}
+    assert f"its log is logs/{logs['segfault'].name}" in "".join(r.reason for r in dead)
+    # Ray sets a handler of its own, which would take Ctrl-C's place from the run.
+    assert signal.getsignal(signal.SIGTERM) == sigterm
+
+
+@contextmanager
+def in_background(bench: Bench, plan: Plan) -> Iterator[list[Record]]:
+    """Run the plan while the block does something to the cluster; then the records are there."""
+    records: list[Record] = []
+    executor = make_executor(plan.settings, on=bench.nodes.on)
+    with ThreadPoolExecutor(1) as pool, closing(executor):
+        future = pool.submit(execute, bench.inputs(plan), executor, bench.told)
+        yield records
+        records += future.result(timeout=PATIENCE)
+
+
+def test_a_lost_process_of_ray_costs_one_submission(bench: Bench) -> None:
+    with in_background(bench, bench.plan("waits", seeds=(0, 1))) as records:
+        worker = bench.nodes.worker()
+        ray_worker = worker.parents()[1]  # of the process that forks
+        assert ray_worker.name().startswith("ray::")
+        ray_worker.kill()
+        assert worker.wait(PATIENCE) is None or not worker.is_running()
+        bench.nodes.go()
+    assert [r.status for r in records] == ["ok", "ok"]
+    assert [note[:47] for r in records for note in r.notes] == [
+        "submitted again: the node that ran it was lost "
+    ] * 2
+    assert bench.nothing_is_left(2)
+
+
+def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
+    cluster = bench.nodes.cluster
+    with in_background(bench, bench.plan("waits", "one")) as records:
+        worker = bench.nodes.worker()
+        pids = {process.pid for process in worker.parents()}
+        (node,) = (
+            node
+            for node in cluster.worker_nodes
+            if pids & {info.process.pid for info in node.all_processes["raylet"]}
+        )
+        cluster.remove_node(node, allow_graceful=False)
+        cluster.add_node(num_cpus=1)  # one that joins late
+        bench.nodes.go()
+    assert [r.status for r in records] == ["ok", "ok"]
+    notes = {r.trial.backbone: r.notes for r in records}
+    assert notes["one"] == ()
+    assert "submitted again" in notes["waits"][0]
+    assert not worker.is_running()
+    assert bench.nothing_is_left(2)
+
+
+def test_a_run_that_is_stopped_leaves_no_process(bench: Bench) -> None:
+    executor = make_executor(Settings(), on=bench.nodes.on)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(execute, bench.inputs(bench.plan("waits")), executor, silent)
+        worker = bench.nodes.worker()
+        executor.close()
+        with pytest.raises(StoppedError):
+            future.result(timeout=PATIENCE)
+    wait(lambda: not worker.is_running())
+    assert bench.nothing_is_left(0)
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, "{tests}")
+from plans import *
+import workbench
+from bench.execution.executors import make_executor
+from bench.storage.cache import Store
+from bench.storage.records import read_dataset
+from pathlib import Path
+declared = [backbone(name, input_size=32) for name in ("one", "waits")]
+dataset = workbench.make_dataset(Path("{home}") / "data2", Store(Path("{store}")))
+plan = plan_of(
+    declared, dataset, workbench.PROTOCOL, Settings(weights="random", threads=1), (0,)
+)
+executor = make_executor(plan.settings, on="{on}")
+execute(RunInputs(plan, Path("{folder}"), REQUEST, Store(Path("{store}"))), executor, silent)
+"""
+
+
+def test_a_killed_driver_goes_on(bench: Bench) -> None:
+    script = DRIVER.format(
+        tests=ROOT / "tests" / "helpers",
+        home=bench.folder.parent,
+        store=bench.store.root,
+        on=bench.nodes.on,
+        folder=bench.folder,
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
+    try:
+        worker = bench.nodes.worker()
+        wait(lambda: len(read_lines(bench.folder)) == 1)
+    finally:
+        process.kill()
+        process.wait()
+    with suppress(psutil.TimeoutExpired):
+        worker.wait(PATIENCE)
+    assert not worker.is_running()
+    bench.nodes.go()
+    records = bench.run(bench.plan("one", "waits"))
+    assert sorted((r.trial.backbone, r.status) for r in records) == [("one", "ok"), ("waits", "ok")]
+    assert bench.nothing_is_left(2)
+
+
+@pytest.mark.parametrize(
+    ("per_trial", "threads", "device", "says"),
+    [
+        (
+            "cpus=64",
+            0,
+            "auto",
+            r"cpus=64,gpus=0: no node .* as much; they have .*1 CPUs and 0 GPUs",
+        ),
+        ("cpus=1", 2, "auto", "--threads 2 needs --per-trial cpus=2 or more"),
+        ("", 0, "gpu", "--per-trial gpus=1"),
+    ],
+)
+def test_what_no_node_can_ever_do_is_refused(
+    per_trial: str, threads: int, device: str, says: str, nodes: Nodes
+) -> None:
+    settings = Settings(threads=threads, device=device)
+    with pytest.raises(UsageError, match=says):
+        make_executor(settings, on=nodes.on, per_trial=per_trial)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "127.0.0.1", "127.0.0.1:port", "localhost:70000"]
+)
+def test_an_address_where_nothing_answers(address: str) -> None:
+    with pytest.raises(BenchError, match=rf"no Ray cluster answers at {address}; .*ray start"):
+        make_executor(Settings(), on=f"ray:{address}")
+
+
+def test_a_node_with_another_version_is_named(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = node.environment()
+    other = here | {"versions": here["versions"] | {"keras": "9.9"}}
+    monkeypatch.setattr(node, "environment", lambda: other)  # of this process alone
+    with pytest.raises(
+        BenchError, match=r"^node \S+ has other versions than here: keras \S+ instead of 9\.9;"
+    ):
+        make_executor(Settings(), on=nodes.on)
