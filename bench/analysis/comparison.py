@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.analysis.changed_answers import ChangedAnswers, changed_answers
 from bench.analysis.facts import skipped
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
@@ -76,38 +77,6 @@ class NotComparable:
 
     def covers(self, label: str, figure: str) -> bool:
         return label == self.label and (not self.figures or figure in self.figures)
-
-
-@dataclass(frozen=True)
-class ChangedAnswer:
-    """A test image that the two runs call differently."""
-
-    id: str
-    place: int  # in the test split of the second run
-    earlier: int  # its place in that of the first
-    true: int
-    before: int
-    after: int
-
-
-@dataclass(frozen=True)
-class ChangedAnswers:
-    """The images that one backbone calls differently; what is wrong now comes first."""
-
-    label: str
-    images: tuple[ChangedAnswer, ...]
-
-    @property
-    def right(self) -> int:
-        return sum(image.after == image.true for image in self.images)
-
-    @property
-    def wrong(self) -> int:
-        return sum(image.before == image.true for image in self.images)
-
-    @property
-    def other(self) -> int:
-        return len(self.images) - self.right - self.wrong
 
 
 @dataclass(frozen=True)
@@ -312,14 +281,7 @@ class _Pair:
         """Return the shared test images that the two runs call differently."""
         old, new = self.before.called(self.common.before), self.after.called(self.common.after)
         split = self.after.findings.run.dataset.splits["test"]
-        found = []
-        for at in np.flatnonzero(old != new):
-            place = self.common.after[at]
-            true, before, after = split.labels[place], int(old[at]), int(new[at])
-            earlier = self.common.before[at]
-            found.append(ChangedAnswer(split.ids[place], place, earlier, true, before, after))
-        found.sort(key=lambda image: image.before != image.true)
-        return ChangedAnswers(self.label, tuple(found))
+        return changed_answers(self.label, old, new, self.common, split)
 
     def _latency_interval(self) -> tuple[float | None, float | None]:
         old, new = self.before.timed(), self.after.timed()
