@@ -25,6 +25,7 @@ def set_up(
 ) -> Axes:
     """Give axes the ranges and ticks of a panel, or of the strip below it."""
     style.plain(axes)
+    axes.tick_params(axis="x", pad=7)  # clear of the lowest figure of y
     cells = any(isinstance(layer, Cells) for layer in panel.layers)
     _figures(axes, panel, "x")
     if strip:
@@ -74,7 +75,7 @@ def _figures(axes: Axes, panel: Panel, name: str) -> None:
     box = axes.get_position()
     drawn_on = axes.figure.get_size_inches()  # type: ignore[union-attr]
     inches = box.width * drawn_on[0] if name == "x" else 1.5 * box.height * drawn_on[1]
-    ticks: Locator = MaxNLocator(3 if inches < 2 else 6, integer=axis.whole)
+    ticks: Locator = MaxNLocator(min(6, max(3, round(1.6 * inches))), integer=axis.whole)
     if axis.ticks:
         ticks = FixedLocator(axis.ticks)
     elif axis.log:

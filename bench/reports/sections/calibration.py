@@ -69,8 +69,8 @@ def _panel(findings: Findings, label: str, classes: int) -> Panel:
     if len(after) == len(seeds):
         layers.append(_points(pooled(seeds, after), len(seeds), scaled=True))
     return Panel(
-        Axis("confidence", percent=True, low=least, high=1.0),
-        Axis("share right", percent=True, low=0.0, high=1.0),
+        Axis("confidence", percent=True, low=least, high=1.0, ticks=(least, (1 + least) / 2, 1.0)),
+        Axis("share right", percent=True, low=0.0, high=1.0, ticks=(0.0, 0.5, 1.0)),
         tuple(layers),
         label,
         about=label,
