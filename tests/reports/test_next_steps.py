@@ -13,7 +13,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings, find
 from bench.cli.main import main
 from bench.reports.blocks import Commands
-from bench.reports.sections import next_steps
+from bench.reports.sections import next_steps, reproduction
 from bench.storage.arrays import weights_path, write_arrays
 from bench.storage.records import read_records, read_run
 from bench.types import Session
@@ -107,6 +107,19 @@ def test_the_commands_go_on_from_the_recommended(tmp_path: Path) -> None:
         ),
         "Choose under your own limits": "python run_bench.py choose r --max-latency-ms 20",
     }
+
+
+def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(tmp_path: Path) -> None:
+    command = ("run_bench.py", "--results", "my runs", "--backbones", "a,b")
+    speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
+    findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
+    where = " --results 'my runs'"
+    choose = commands(findings)["Choose under your own limits"]
+    assert choose == f"python run_bench.py choose r --max-latency-ms 20{where}"
+    section = reproduction.section(findings)
+    assert section is not None
+    assert isinstance(section.blocks[0], Commands)
+    assert f"python run_bench.py verify r{where}" in dict(section.blocks[0].items).values()
 
 
 def test_half_an_interval_is_never_nothing_and_rounded_up() -> None:

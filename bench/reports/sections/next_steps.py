@@ -26,13 +26,27 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield what each command does, and the command."""
     run, argv = findings.run.name, findings.run.meta.command
     program = argv[:1] if argv and argv[0] in TYPED else (INSTALLED,)
+    where = results_of(argv)
     if pick := _kept(findings):
-        yield f"Classify new images with {pick}", (*program, "predict", run, pick, "photos/")
-        yield f"Take {pick} elsewhere", (*program, "export", run, pick, "--format", "onnx")
+        predict = (*program, "predict", run, pick, "photos/", *where)
+        yield f"Classify new images with {pick}", predict
+        export = (*program, "export", run, pick, "--format", "onnx", *where)
+        yield f"Take {pick} elsewhere", export
     if argv and (seeds := _seeds(findings)):
         why = "which would decide" if seeds > SEEDS else "to compare backbones, not trainings"
         yield f"Train {seeds} seeds, {why}", _with_seeds(argv, seeds)
-    yield "Choose under your own limits", (*program, "choose", run, "--max-latency-ms", "20")
+    choose = (*program, "choose", run, "--max-latency-ms", "20", *where)
+    yield "Choose under your own limits", choose
+
+
+def results_of(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the option of a recorded command that says where its runs are, if it has one."""
+    for place, word in enumerate(command):
+        if word == "--results":
+            return tuple(command[place : place + 2])
+        if word.startswith("--results="):
+            return (word,)
+    return ()
 
 
 def _kept(findings: Findings) -> str:
