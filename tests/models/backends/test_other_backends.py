@@ -51,7 +51,7 @@ def test_a_demo_trial(tmp_path: Path) -> None:
     assert evidence.record.environment["keras_backend"] == BACKEND
     assert "tensorflow" not in evidence.record.environment["versions"]
     assert [phase.name for phase in evidence.record.phases] == ["head", "fine-tune"]
-    assert evidence.arrays["test_probabilities"].shape == (48, 2)  # of 120, cut like train
+    assert evidence.arrays["test_probabilities"].shape == (192, 2)  # of 480, cut like train
     np.testing.assert_allclose(evidence.arrays["test_probabilities"].sum(axis=1), 1, atol=1e-6)
     assert (METRICS["latency_p50_ms"].compute(evidence) or 0) > 0
     assert (run.folder / "report.html").stat().st_size > 0
