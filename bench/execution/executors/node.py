@@ -115,7 +115,7 @@ def serve(order: Order, weights: bytes | None) -> Iterator[Sent]:
             )
             _restore_images(job, store)
             with closing(executor.events(job)) as events:
-                yield from _with_files(events, folder, node)
+                yield from _with_files(events, folder, node, executor.notes)
     except (BenchError, OSError) as error:
         yield Ended(1, message=f"node {node}: {reason(error)}")
     finally:
@@ -180,13 +180,17 @@ def _restore_images(job: Job, store: Store) -> None:
     restore(listing, job.dataset, sizes, store=store)
 
 
-def _with_files(events: Iterable[Event], folder: Path, node: str) -> Iterator[Sent]:
-    """Yield events, each after the files that it needs; records say which node made them."""
+def _with_files(
+    events: Iterable[Event], folder: Path, node: str, notes: tuple[str, ...]
+) -> Iterator[Sent]:
+    """Yield events, each after the files that it needs; records say which node made them, and
+    what a reader should know of it, as where its cores were shared."""
     for event in events:
         names: list[str] = []
         if isinstance(event, RecordMade):
             record = event.record
-            event = RecordMade(replace(record, environment={**record.environment, "node": node}))
+            about = {**record.environment, "node": node}
+            event = RecordMade(replace(record, environment=about, notes=(*record.notes, *notes)))
             key = record.trial.key
             names = [f"arrays/{key}.npz", f"weights/{key}.npz"]
         elif isinstance(event, Ended):

@@ -18,8 +18,11 @@ from bench.execution.executors import node
 from bench.execution.executors.node import SentFile, check_versions, make_order, receive, serve
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
-from bench.training.events import Ended, Note, Waiting
+from bench.storage.records import SCHEMA
+from bench.system.files import write_atomic
+from bench.training.events import Ended, Note, RecordMade, Waiting
 from bench.training.job import ImagesFrom, Job
+from bench.types import Record
 
 
 @pytest.fixture
@@ -109,6 +112,21 @@ def test_what_a_node_cannot_do_it_says(
     assert end.code == 1
     assert end.message.startswith(f"node {os.uname().nodename}: {says}")
     assert os.environ[node.GPUS] == ""  # none was granted
+
+
+def test_files_come_before_the_event_that_needs_them(job: Job, tmp_path: Path) -> None:
+    trial = job.trials[0]
+    for name in (f"arrays/{trial.key}.npz", "arrays/other.npz", "logs/one.log"):
+        write_atomic(tmp_path / name, b"content")
+    record = Record(SCHEMA, trial, "ok", environment={"cores": 1}, notes=("a",))
+    events = [RecordMade(record, "as it was encoded"), Ended()]
+    first, made, log, end = node._with_files(events, tmp_path, "n1", ("its cores were shared",))
+    assert first == sent(f"arrays/{trial.key}.npz")
+    assert log == sent("logs/one.log")
+    assert end == Ended()
+    # The node is in the record as it will be written.
+    notes = ("a", "its cores were shared")
+    assert made == RecordMade(replace(record, environment={"cores": 1, "node": "n1"}, notes=notes))
 
 
 def test_images_are_decoded_into_the_cache_of_a_node(tmp_path: Path, job: Job) -> None:
