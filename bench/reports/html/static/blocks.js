@@ -26,7 +26,7 @@ function drawFacts({ title, items }) {
 }
 
 function drawWarnings({ items }) {
-  const list = (some) => some.map(([, text]) => element("li", {}, text));
+  const list = (some) => some.map(([, text]) => element("li", {}, coded(text)));
   const rest = items.slice(FEW_WARNINGS);
   return element("aside", { "aria-label": "Warnings" },
     element("ul", { class: "warnings" }, list(items.slice(0, FEW_WARNINGS)),
