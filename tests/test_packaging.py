@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import pytest
 
 from bench.data.sources import SOURCES
 from bench.execution.executors import EXECUTORS
@@ -88,3 +91,12 @@ def test_what_messages_say_to_install_exists() -> None:
         for extra in re.findall(r"^backbone-bench\[(\w+)\]$", item.install)
     }
     assert {"litert", "onnx", "openvino", "tfds"} <= named <= extras.keys()
+
+
+def test_no_file_holds_what_a_merge_left() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("no git here")
+    marks = re.compile(rb"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert [path for path in paths if path.is_file() and marks.search(path.read_bytes())] == []

@@ -61,7 +61,7 @@ def test_a_run_tells_all_that_happens(tmp_path: Path) -> None:
     (row,) = result["report"]["backbones"]
     of_seeds = [one["accuracy"] for one in trials]
     assert row["figures"]["accuracy"] == pytest.approx(sum(of_seeds) / 2)
-    assert "report.md" in ended.stderr
+    assert "report.html" in ended.stderr
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(ScriptedExecutor(), "--seeds", "2") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"report    {results / 'r' / 'report.md'}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"report    {results / 'r' / 'report.html'}"
     assert (
         run(
             ScriptedExecutor(edit=_other_labels, nets={"tiny": Net("tiny")}),

@@ -60,7 +60,7 @@ def test_after_it_has_ended(tmp_path: Path) -> None:
     assert told["run"].startswith("r, finished after ")
     assert told["trials"] == "1 of 2 done, 1 failed, 0 left"
     assert told["continue"].startswith("backbone-bench run --backbones tiny --dataset")
-    assert told["report"] == f"{user.results / 'r'}/report.md"
+    assert told["report"] == f"{user.results / 'r'}/report.html"
     assert ended.returncode == 0
     assert json.loads(status(user, "r", "--json").stdout)["failed"] == 1
     assert files(user.results) == before

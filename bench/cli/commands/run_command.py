@@ -67,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
     reports.show(run.findings, result)
     if arguments.open:
         open_report(run.folder, Console(stderr=True, highlight=False))
-    result.print(f"report    {run.folder / 'report.md'}", markup=False, soft_wrap=True)
+    result.print(f"report    {run.folder / 'report.html'}", markup=False, soft_wrap=True)
     if run.findings.faster is not None:
         result.print(run.findings.faster.text, markup=False, style="bold")
     if json:

@@ -68,7 +68,7 @@ def _lines(status: Status) -> list[tuple[str, str]]:
         again = status.command or "the same `bench.run(...)`"
         lines.append(("continue", f"{again}   (finished trials are kept)"))
     if status.state == "finished":
-        lines.append(("report", f"{status.folder}/report.md"))
+        lines.append(("report", f"{status.folder}/report.html"))
     return lines
 
 
