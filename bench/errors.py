@@ -48,7 +48,7 @@ EXIT_CODES: Mapping[Exit, str] = {
     Exit.DONE: "all done",
     Exit.ERROR: "an error, or `check` or `verify` found a difference",
     Exit.USAGE: "the command line is wrong, or names what does not exist",
-    Exit.INCOMPLETE: "some trials or images failed, were skipped or may not be ranked",
+    Exit.INCOMPLETE: "some trials or images failed, were skipped or are not comparable",
     Exit.RULE_BROKEN: "a rule of `compare` is broken, or nothing keeps to the limits of `choose`",
     Exit.INTERRUPTED: "interrupted",
 }

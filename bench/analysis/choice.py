@@ -85,6 +85,7 @@ class Choice:
     purchases: tuple[Purchase, ...]
     margin: float  # a share
     cheapest_by: str = ""  # the figure by which the pick is the cheapest, if any
+    cheapest_of_all_by: str = ""  # the same, where the less accurate are not cheaper either
 
 
 def choose(findings: Findings, limits: Limits) -> Choice:
@@ -117,7 +118,17 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     refused = [replace(c, lead=answered.lead(c.label, over=pick.label)) for c in refused]
     bought = _purchases(pick, refused, limits)
     by = "" if least is None else least.by
-    return Choice(limits, pick, tuple(others), tuple(refused), bought, findings.margin, by)
+    least_of_all = _cheapest(findings, fitting)
+    return Choice(
+        limits,
+        pick,
+        tuple(others),
+        tuple(refused),
+        bought,
+        findings.margin,
+        by,
+        least_of_all.by if least_of_all is not None and least_of_all.label == pick.label else "",
+    )
 
 
 def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest | None:

@@ -146,14 +146,16 @@ def verdict(
         return replace(result, sentence=_alone(result))
     result = _with_pairs(result, answers, compare_all(answers, apart))
     choice = [s.label for s in result.standings if s.place in ("best", "within")]
-    drift = timing_drift(r for label in choice for r in records[label])
-    least = cheapest(rows.loc[choice], drift)
+    least, least_of_all = (
+        cheapest(rows.loc[some], timing_drift(r for label in some for r in records[label]))
+        for some in (choice, labels)
+    )
     if least is not None:
         result = replace(result, recommended=least.label, cheapest_by=least.by)
     everyone = {c.record.trial.seed for c in eligible(scores)}
     return replace(
         result,
-        sentence=_sentence(result, least),
+        sentence=_sentence(result, least, least_of_all),
         certainty=_certainty(result, len(everyone)),
     )
 
@@ -211,11 +213,11 @@ def _alone(verdict: Verdict) -> str:
     )
 
 
-def _sentence(verdict: Verdict, least: Cheapest | None) -> str:
+def _sentence(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
     """Say who is best, who is within the margin, what to take, and what is undecided."""
     best = verdict.standings[0]
     accuracy = f"{fmt.percent(best.accuracy)} ({fmt.interval(best.low, best.high)})"
-    parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least)]
+    parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least, least_of_all)]
     if undecided := [s for s in verdict.standings if s.place == "undecided"]:
         names = [_undecided(standing) for standing in undecided[:MAX_UNDECIDED]]
         if more := len(undecided) - len(names):
@@ -228,8 +230,10 @@ def _sentence(verdict: Verdict, least: Cheapest | None) -> str:
     return " ".join(parts)
 
 
-def _advice(verdict: Verdict, least: Cheapest | None) -> str:
+def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
     within, margin = verdict.placed("within"), fmt.points(verdict.margin)
+    if not within and least_of_all is not None and least_of_all.label == verdict.best:
+        return f"Take {verdict.best}, also the cheapest ({least_of_all.cost})."
     if not within:
         return f"Take {verdict.best}: no cheaper one is shown to be within {margin}."
     text = f"Within {margin} of it: {listed(within)};"

@@ -25,7 +25,7 @@ WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 class Cause(Enum):
     """Why a reader is warned; the value says what helps."""
 
-    RANDOM_INIT = "With their pretrained files in FOLDER, --weights FOLDER ranks them."
+    RANDOM_INIT = "With pretrained files in FOLDER, --weights FOLDER ranks them."
     EARLIER = "--fresh or another --run leaves them out."
     FAILED = "The same command tries it again."
     FAILED_AGAIN = "The same command tries it once more."
@@ -70,10 +70,11 @@ def cautions(findings: Findings) -> Iterator[Caution]:
     run = findings.run
     random = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["backbone"]
     if len(random):
+        of = "Its" if len(random) == 1 else "Their"
         yield Caution(
             Cause.RANDOM_INIT,
-            f"Random init, so not ranked: {', '.join(random)}. Their accuracy is meaningless; "
-            f"their times and sizes are valid.",
+            f"Random init, so not ranked: {', '.join(random)}. {of} accuracy is meaningless; "
+            f"{of.lower()} times and sizes are valid.",
         )
     yield from _earlier(findings)
     for who, why in facts.failures(findings):
@@ -195,8 +196,8 @@ def _drifted(records: Sequence[Record]) -> Iterator[Caution]:
         )
     if slack:
         found[-1] += (
-            f". For the recommendation, latencies up to {100 * slack:.0f}% above the least count "
-            f"as equal, and arithmetic decides"
+            f". For the recommendation, latencies within a factor of {1 + slack:.1f} count as "
+            f"equal; the one with fewer multiplications is taken"
         )
     yield from (Caution(Cause.DRIFT, what) for what in found)
 

@@ -40,7 +40,7 @@ def section(choice: Choice, run: str) -> Section:
 def _blocks(choice: Choice, run: str) -> Iterator[Block]:
     if choice.pick is None:
         limits = _limits(choice.limits) or "the limits"
-        yield Statement(f"No backbone of {run} is within {limits}.")
+        yield Statement(f"No backbone of {run} keeps to {limits}.")
     else:
         yield Statement(f"Take {choice.pick.label}: {_figures(choice.pick)}.", _why(choice))
     if choice.runners_up:
@@ -92,6 +92,8 @@ def _reason(choice: Choice, pick: Candidate) -> str:
             f"{among}, {best.label} is the most accurate; this one is shown to be within "
             f"{margin} of it, and is the cheapest that is (by {choice.cheapest_by})."
         )
+    if by := choice.cheapest_of_all_by:
+        return f"{among}, it is the most accurate, and the cheapest (by {by})."
     return f"{among}, it is the most accurate; no cheaper one is shown to be within {margin} of it."
 
 

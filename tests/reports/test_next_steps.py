@@ -101,11 +101,11 @@ def test_the_commands_go_on_from_the_recommended(tmp_path: Path) -> None:
     weights_path(tmp_path / "r", key).touch()
     assert commands(findings) == {
         "Classify new images with b": "python run_bench.py predict r b photos/",
-        "Take b elsewhere": "python run_bench.py export r b --format onnx",
+        "Export b": "python run_bench.py export r b --format onnx",
         "Train 3 seeds, to compare backbones, not trainings": (
             "python run_bench.py --backbones a,b --seeds 3"
         ),
-        "Choose under your own limits": "python run_bench.py choose r --max-latency-ms 20",
+        "Choose under your own limits": "python run_bench.py choose r --max-latency-ms 13",
     }
 
 
@@ -115,7 +115,7 @@ def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(tmp_path: 
     findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
     where = " --results 'my runs'"
     choose = commands(findings)["Choose under your own limits"]
-    assert choose == f"python run_bench.py choose r --max-latency-ms 20{where}"
+    assert choose == f"python run_bench.py choose r --max-latency-ms 13{where}"
     section = reproduction.section(findings)
     assert section is not None
     assert isinstance(section.blocks[0], Commands)

@@ -26,11 +26,11 @@ from bench.types import RuntimeResult
 RIGHT = {"sharp": 396, "keen": 394, "blunt": 360, "fast": 300, "lucky": 400}
 
 
-def made(folder: Path) -> Path:
+def made(folder: Path, sharp_ms: float = 50) -> Path:
     """Sharp is 2 images of 400 ahead of keen, which is quicker: 0.5 points, up to 1.3. Blunt and
     fast are worse; lucky is the best of all, with random weights."""
     nets = [
-        Net("sharp", latency_ms=50, parameters=20_000_000),  # 80 MB
+        Net("sharp", latency_ms=sharp_ms, parameters=20_000_000),  # 80 MB
         Net("keen", latency_ms=20, parameters=5_000_000),  # 20 MB
         Net("blunt", latency_ms=10, parameters=2_500_000),  # 10 MB
         Net("fast", latency_ms=2, parameters=1_000_000),  # 4 MB
@@ -113,6 +113,13 @@ def test_every_limit_that_is_missed_is_named(folder: Path) -> None:
     (purchase,) = choice.purchases
     assert (purchase.limit, purchase.candidate.backbone) == ("size", "blunt")
     assert (purchase.to, purchase.more) == (10.0, 5.0)
+
+
+def test_a_pick_that_is_also_the_cheapest_says_so(tmp_path: Path) -> None:
+    choice = chosen(made(tmp_path / "r", sharp_ms=1))
+    assert said(choice).certainty == (
+        "Of all ranked backbones, it is the most accurate, and the cheapest (by p50 latency)."
+    )
 
 
 def test_what_one_more_millisecond_would_buy(folder: Path) -> None:
@@ -308,7 +315,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--max-latency-ms", "12"]) == 0
     assert capsys.readouterr().out.startswith("Take blunt: 90.00% accuracy")
     assert main([*words, "--max-mb", "1"]) == 4
-    assert "No backbone of r is within at most 1.00 MB." in capsys.readouterr().out
+    assert "No backbone of r keeps to at most 1.00 MB." in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pick"]["backbone"] == "sharp"
     assert main([*words, "--min-accuracy", "95"]) == 2

@@ -87,6 +87,15 @@ def test_what_is_worse_is_not_taken(tmp_path: Path) -> None:
     )
 
 
+def test_the_best_that_is_also_the_cheapest_is_called_so(tmp_path: Path) -> None:
+    # b is the best and answers in 5 ms, a in 10.
+    verdict = made(tmp_path, {"b": [[0, 1]], "a": [list(range(2, 12))]}).verdict
+    assert "b is best, 98.00% (93.0–99.4%). Take b, also the cheapest (5.00 ms at p50). " in (
+        verdict.sentence
+    )
+    assert verdict.recommended == "b"
+
+
 def test_no_significant_difference_is_no_reason_to_take_the_cheaper(tmp_path: Path) -> None:
     # Seven against two: 5 / 102 +- 1.96 * 0.0306 = -1.1 to 10.91 points, and p = 0.11. b answers in
     # 5 ms, a in 10. (1.96 + 0.84)^2 * (0.09 - 0.05^2) / 0.05^2 = 275 images would show b worse.
@@ -176,7 +185,9 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
     assert found.verdict.recommended == "a"
     told = " ".join(warnings(found))
     assert "The machine's speed differed between the 2 sessions" in told
-    assert "count as equal, and arithmetic decides" in told
+    assert (
+        "within a factor of 4.3 count as equal; the one with fewer multiplications is taken" in told
+    )
 
 
 def test_ties_do_not_carry_over(tmp_path: Path) -> None:

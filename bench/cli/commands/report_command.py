@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the run's reports and show the table; 3 where trials failed or may not be ranked."""
+    """Write the run's reports and show the table; 3 where trials failed or are not comparable."""
     with gc_disabled():  # the process ends soon, and makes a great many objects until then
         return _render(arguments)
 

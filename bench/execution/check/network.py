@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from bench.analysis.format import counted
 from bench.errors import CheckError
 from bench.execution.check.subject import IMAGES, LABELS, Subject, cause, named
 from bench.models.backends.base import Array
@@ -156,7 +157,7 @@ def check_unfreeze(subject: Subject) -> str:
             f"unfreezing the last stage left {named(sorted(expected - changed))} unchanged: no "
             f"gradient reaches it. Take out what has no effect on the output."
         )
-    return f"{len(changed)} layers changed, {len(norms)} BatchNorm kept"
+    return f"{counted(len(changed), 'layer')} changed, {len(norms)} BatchNorm kept"
 
 
 def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:

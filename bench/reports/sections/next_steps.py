@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil, isnan
 
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Commands, Section
@@ -31,12 +32,13 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict
         export = (*program, "export", run, pick, "--format", "onnx", *where)
-        yield f"Take {pick} elsewhere", export
+        yield f"Export {pick}", export
     if argv and (seeds := _seeds(findings)):
         why = "which would decide" if seeds > SEEDS else "to compare backbones, not trainings"
         yield f"Train {seeds} seeds, {why}", _with_seeds(argv, seeds)
-    choose = (*program, "choose", run, "--max-latency-ms", "20", *where)
-    yield "Choose under your own limits", choose
+    if (limit := _latency(findings)) is not None:
+        choose = (*program, "choose", run, "--max-latency-ms", str(limit), *where)
+        yield "Choose under your own limits", choose
 
 
 def results_of(command: Sequence[str]) -> tuple[str, ...]:
@@ -55,6 +57,13 @@ def _kept(findings: Findings) -> str:
         if weights_path(findings.run.folder, record.trial.key).is_file():
             return record.trial.backbone
     return ""
+
+
+def _latency(findings: Findings) -> int | None:
+    """Return the recommended backbone's latency, rounded up: a limit that it keeps to."""
+    rows = findings.backbones.set_index("label")["latency_p50_ms"]
+    milliseconds = float(rows[findings.verdict.recommended or ""])
+    return None if isnan(milliseconds) else ceil(milliseconds)
 
 
 def _seeds(findings: Findings) -> int:
