@@ -48,14 +48,38 @@ def test_choices_as_people_write_them() -> None:
     assert request.seeds == (0, 1, 2)
     assert request.plugins == (Path("p.py"),)
     assert RunRequest.of({"seeds": [7, 9]}).seeds == (7, 9)
+    one = RunRequest.of({"plugins": "p.py", "packages": "mine", "results": "r", "limit": None})
+    assert one.plugins == (Path("p.py"),)
+    assert one.packages == ("mine",)
+    assert one.results == Path("r")
+    assert RunRequest.of({"plugins": Path("p.py"), "margin": 2}).plugins == one.plugins
 
 
 @pytest.mark.parametrize(
     ("choices", "said"),
     [
         ({"backbone": "one"}, "'backbone' is not a choice of a run. Did you mean 'backbones'"),
-        ({"seeds": 0}, "seeds must be a number, 1 or more"),
+        ({"seeds": 0}, "seeds must be how many, 1 or more, or a list of whole numbers; got 0"),
+        ({"seeds": 2.0}, "seeds must be how many, .*; got 2.0"),
+        ({"seeds": "a"}, "seeds must be how many, .*; got 'a'"),
+        ({"seeds": True}, "seeds must be how many, .*; got True"),
         ({"seeds": [1, 1]}, "seeds must be different"),
+        ({"seeds": [-1]}, "seeds must be from 0"),
+        ({"dataset": 3}, "dataset must be text; got 3"),
+        ({"backbones": 3}, "backbones must be text; got 3"),
+        ({"backbones": ["one", 3]}, "backbones must be text; got"),
+        ({"results": 3}, "results must be a path; got 3"),
+        ({"plugins": 3}, "plugins must be a list of paths; got 3"),
+        ({"results": None}, "results must be a path; got None"),
+        ({"audit": 1}, "audit must be True or False; got 1"),
+        ({"input_size": "160"}, "input_size must be a whole number; got '160'"),
+        ({"limit": 2.5}, "limit must be a whole number; got 2.5"),
+        ({"margin": "x"}, "margin must be a number; got 'x'"),
+        ({"margin": 0}, "margin must be above 0 and below 100; got 0"),
+        ({"threads": -1}, "threads must be 1 or more, or 0 for all cores; got -1"),
+        ({"latency_seconds": float("nan")}, "latency_seconds must be above 0; got nan"),
+        ({"fractions": 0.5}, "fractions must be a list of numbers; got 0.5"),
+        ({"fractions": [1, 1]}, "fractions must be different"),
         ({"fractions": [0.5, 2]}, "fractions must be above 0, up to 1"),
         ({"input_size": 0}, "input_size must be above 0; got 0"),
         ({"device": "cuda"}, "device must be one of auto, cpu, gpu; got 'cuda'"),

@@ -6,9 +6,8 @@ import argparse
 import sys
 from typing import NoReturn
 
+from bench.execution.request import LARGEST_SEED
 from bench.training.tuning import MAX_BUDGET
-
-LARGEST_SEED = 2**32 - 1
 
 
 def positive(text: str) -> int:

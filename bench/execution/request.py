@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_type_hints
 
 from msgspec import ValidationError, convert
 
@@ -30,7 +30,23 @@ from bench.types import (
 )
 
 PATHS = ("groups", "results", "cache")
-ALLOWED = {
+LARGEST_SEED = 2**32 - 1
+KINDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    Path: "a path",
+    tuple[int, ...]: "a list of whole numbers",
+    tuple[float, ...]: "a list of numbers",
+    tuple[str, ...]: "a list of texts",
+    tuple[Path, ...]: "a list of paths",
+}
+ABOVE_ZERO = (
+    *("input_size", "batch_size", "limit", "latency_seconds", "trial_timeout", "cache_gb"),
+    "price_per_hour",
+)
+ALLOWED: Mapping[str, Sequence[str]] = {
     "device": DEVICES,
     "precision": PRECISIONS,
     "keep_models": KEEP_MODELS,
@@ -100,42 +116,34 @@ class RunRequest:
                 f"{unknown[0]!r} is not a choice of a run.{hint} There are: "
                 f"{', '.join(sorted(known))}."
             )
-        given = dict(choices)
-        if isinstance(given.get("backbones"), list | tuple):
-            given["backbones"] = ",".join(given["backbones"])
-        if isinstance(count := given.get("seeds"), int):
-            if count < 1:
-                raise UsageError(f"seeds must be a number, 1 or more, or a list; got {count}.")
-            given["seeds"] = range(count)
-        for name in ("dataset", "protocol", "weights"):
-            if isinstance(given.get(name), Path):
-                given[name] = str(given[name])
-        for name in PATHS:
-            if isinstance(given.get(name), str):
-                given[name] = Path(given[name])
-        for name in ("seeds", "fractions", "packages", "command"):
-            if name in given:
-                given[name] = tuple(given[name])
-        if "plugins" in given:
-            given["plugins"] = tuple(Path(path) for path in given["plugins"])
+        kinds = get_type_hints(cls)
+        given = {name: _converted(name, value, kinds[name]) for name, value in choices.items()}
         request = cls(**given)
         request._check()
         return request
 
     def _check(self) -> None:
         """Refuse what no run can do; `UsageError` names the choice."""
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise UsageError(f"seeds must be different whole numbers; got {list(self.seeds)}.")
-        if not self.fractions or not all(0 < part <= 1 for part in self.fractions):
+        for name in ("seeds", "fractions"):
+            found = getattr(self, name)
+            if not found or len(set(found)) < len(found):
+                raise UsageError(f"{name} must be different numbers; got {list(found)}.")
+        if not all(0 <= seed <= LARGEST_SEED for seed in (*self.seeds, self.split_seed)):
+            raise UsageError(
+                f"seeds must be from 0 to {LARGEST_SEED}; got seeds={list(self.seeds)}, "
+                f"split_seed={self.split_seed}."
+            )
+        if not all(0 < part <= 1 for part in self.fractions):
             raise UsageError(f"fractions must be above 0, up to 1; got {list(self.fractions)}.")
-        for name, allowed in ALLOWED.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise UsageError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
         if self.tune not in (0, *range(2, MAX_BUDGET + 1)):
             raise UsageError(f"tune must be from 2 to {MAX_BUDGET}; got {self.tune}.")
-        for name in ("input_size", "batch_size", "limit", "latency_seconds", "trial_timeout"):
+        if self.threads < 0:
+            raise UsageError(f"threads must be 1 or more, or 0 for all cores; got {self.threads}.")
+        if self.margin is not None and not 0 < self.margin < 100:
+            raise UsageError(f"margin must be above 0 and below 100; got {self.margin}.")
+        for name in ABOVE_ZERO:
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} must be above 0; got {value}.")
 
     def data(self) -> dict[str, Any]:
@@ -162,6 +170,44 @@ class RunRequest:
     def measuring(self) -> Measuring:
         """Return what is measured on trained models."""
         return Measuring(self.latency_seconds, self.runtimes, self.robustness)
+
+
+def _converted(name: str, value: Any, kind: Any) -> Any:
+    """Return a choice as `RunRequest` holds it; `UsageError` where it is nothing of that kind."""
+    if name in ALLOWED:
+        if value not in ALLOWED[name]:
+            raise UsageError(f"{name} must be one of {', '.join(ALLOWED[name])}; got {value!r}.")
+        return value
+    optional = type(None) in get_args(kind)
+    if optional and value is None:
+        return None
+    kind = get_args(kind)[0] if optional else kind
+    wanted = KINDS[kind]
+    if name == "seeds":
+        wanted = f"how many, 1 or more, or {wanted}"
+    try:
+        return convert(_plain(name, value, kind), kind)
+    except (ValidationError, TypeError):
+        raise UsageError(f"{name} must be {wanted}; got {value!r}.") from None
+
+
+def _plain(name: str, value: Any, kind: Any) -> Any:
+    """Return a choice in the one form that its kind has of those that people write."""
+    if name == "seeds" and type(value) is int and value > 0:  # True is no number of seeds
+        return tuple(range(value))
+    if name == "backbones" and not isinstance(value, str):
+        return ",".join(value)
+    if kind is str and isinstance(value, Path):
+        return str(value)
+    if kind is Path:
+        return Path(value)
+    if kind == tuple[Path, ...]:
+        return tuple(map(Path, [value] if isinstance(value, str | Path) else value))
+    if kind == tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value)
+    if get_args(kind) and not isinstance(value, str):
+        return tuple(value)
+    return value
 
 
 @dataclass(frozen=True)
