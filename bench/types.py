@@ -79,6 +79,30 @@ class Backbone:
     in_all: bool = True  # whether `--backbones all` includes it
     reference: str = ""  # the paper
 
+    def __post_init__(self) -> None:
+        """Refuse what is of another type, which would fail far from the declaration."""
+        optional = type(None)
+        for names, types, wanted in (
+            (("name", "reference"), (str,), "text"),
+            (("input_size", "minimum_size"), (int,), "a whole number"),
+            (("parameters", "layers"), (int, optional), "a whole number"),
+            (("gmacs", "top1"), (int, float, optional), "a number"),
+            (("in_all",), (bool,), "True or False"),
+            (("stages",), (tuple, list), "a tuple"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                    raise TypeError(f"{name} must be {wanted}; got {value!r}")
+        files = isinstance(self.weights, tuple | list) and all(
+            isinstance(file, WeightsFile) for file in self.weights
+        )
+        if not (files or isinstance(self.weights, PackagedWeights) or self.weights == "imagenet"):
+            raise TypeError(
+                f"weights must be 'imagenet', PackagedWeights or a tuple of WeightsFile; got "
+                f"{self.weights!r}"
+            )
+
 
 @dataclass(frozen=True)
 class Excluded:

@@ -94,6 +94,22 @@ def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> N
     assert "plugged" in BACKBONES  # of the one that is right
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("input_size='224'", "input_size must be a whole number; got '224'"),
+        ("input_size=True", "input_size must be a whole number; got True"),
+        ("input_size=32, stages='output'", "stages must be a tuple; got 'output'"),
+        ("input_size=32, weights='http://x'", "weights must be 'imagenet', PackagedWeights or"),
+    ],
+)
+def test_a_declaration_of_another_type_is_refused(tmp_path: Path, given: str, said: str) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(f"from bench.types import Backbone\nBackbone('x', 'a:b', 'a:c', {given})\n")
+    with pytest.raises(PluginError, match=f"{said}.*line 2 of wrong.py"):
+        load_plugins([file])
+
+
 def test_a_broken_plugin_leaves_nothing_in_any_registry(tmp_path: Path) -> None:
     things: Registry[Thing] = Registry("thing")
     things.add(Thing("old"))
