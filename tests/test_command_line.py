@@ -79,6 +79,7 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
         (["verify", "nothing"], 2, "there is no run 'nothing'"),
         (["check", "nothing"], 2, "unknown backbone 'nothing'"),
         (["audit", "nowhere"], 2, "no data set 'nowhere'"),
+        (["audit", "/no/where"], 2, "no data set '/no/where'. There is no such folder"),
         (["--backbones", "tiny", "--dataset", "nowhere", "--dry-run"], 2, "no data set 'nowhere'"),
         (["--backbones", "nothing"], 2, "unknown backbone 'nothing'"),
         (["--on", "nothing"], 2, "unknown executor 'nothing'"),

@@ -69,14 +69,16 @@ def cautions(listing: Listing) -> tuple[str, ...]:
     found = []
     test = len(listing.splits["test"])
     if test < FEW_TEST:
+        images = "image" if test == 1 else "images"
         found.append(
-            f"only {test} test images: each is {100 / max(test, 1):.1f} points of accuracy"
+            f"only {test} test {images}: each is {100 / max(test, 1):.1f} points of accuracy"
         )
     counts = Counter(image.label for image in listing.splits["train"])
     by_size = sorted((counts[label], title) for label, title in enumerate(listing.classes))
     (least, rarest), (most, commonest) = by_size[0], by_size[-1]
     if least < FEW_TRAIN:
-        found.append(f"only {least} training images of class {rarest!r}")
+        images = "image" if least == 1 else "images"
+        found.append(f"only {least} training {images} of class {rarest!r}")
     elif most >= UNEVEN * least:
         found.append(
             f"classes are uneven: {most:,} training images of {commonest!r}, {least:,} of "

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.storage.run_folder import LATEST
 from bench.system.files import temporary_sibling, write_atomic
-
-NAME = "latest"
 
 
 def point_latest(results: Path, run: str) -> None:
     """Make `results/latest` name `run`; at any instant it names the old run or the new one."""
-    latest = results / NAME
+    latest = results / LATEST
     if latest.is_dir() and not latest.is_symlink():
         raise BenchError(
             f"{latest} is a folder, so it cannot name the newest run; move it elsewhere."

@@ -102,7 +102,8 @@ def read_json(path: Path, checked: Callable[[str], T], remedy: str) -> T:
 
 
 LOCK = ".lock"  # held by the process that makes the run
-TAKEN = ("latest", "index.html")  # entries of `results/` that are not runs
+LATEST = "latest"  # a link to the newest run, or a file whose first line names it
+TAKEN = (LATEST, "index.html")  # entries of `results/` that are not runs
 MAX_NAME_BYTES = 200  # file systems allow 255, less what temporary names add
 
 
@@ -147,11 +148,15 @@ def _leads_into(link: Path, folder: Path) -> bool:
 def find_run(results: Path, name: str) -> Path:
     """The folder of a run given by name, by path, or as `latest`."""
     for folder in (results / name, Path(name)):
-        if folder.is_file():  # where links cannot be made, `latest` is a file holding the name
-            folder = results / folder.read_text(encoding="utf-8").strip()
+        if folder.name == LATEST and folder.is_file():  # where links cannot be made
+            first, *_ = [*folder.read_text(encoding="utf-8", errors="replace").splitlines(), ""]
+            folder = folder.parent / first.strip()
         if (folder / "run.json").is_file():
             return folder.resolve()
     known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
+    if name == LATEST and known and not any(results.glob("*/report.md")):
+        how = " or ".join(f"`status {run}`" for run in known)
+        raise UsageError(f"no run in {results} has finished yet; {how} shows how far it is.")
     listed = ", ".join(known) if known else "none yet"
     raise UsageError(f"there is no run {name!r} in {results}. Known: {listed}.")
 

@@ -72,6 +72,7 @@ def _processor_seconds(pid: int) -> dict[int, float]:
 
 
 UNKNOWN_SECONDS = 6 * 3600.0  # for a holder on another machine or in another container, or no Linux
+MAX_COMMAND = 80  # characters of a process's command in a message
 REPORT_SECONDS = 10.0  # between two reports that this process waits
 
 
@@ -165,4 +166,6 @@ def named(pid: int | None) -> str:
         command = " ".join(" ".join(psutil.Process(pid).cmdline()).split())
     except psutil.Error:
         command = ""
-    return f"process {pid}" + (f" ({command[:80]})" if command else "")
+    if len(command) > MAX_COMMAND:
+        command = command[: MAX_COMMAND - 1] + "…"
+    return f"process {pid}" + (f" ({command})" if command else "")

@@ -26,6 +26,7 @@ def test_few_test_images() -> None:
 
 def test_few_training_images() -> None:
     assert cautions(with_counts((900, 9), 100)) == ("only 9 training images of class 'dogs'",)
+    assert cautions(with_counts((9, 1), 100)) == ("only 1 training image of class 'dogs'",)
 
 
 def test_uneven_classes() -> None:

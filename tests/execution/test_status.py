@@ -14,7 +14,9 @@ import user as user_file
 from scripted_executor import Outcome, ScriptedExecutor
 from user import Ended, User, in_process
 
+from bench.errors import UsageError
 from bench.execution.status import FILE, Status, read_status
+from bench.storage.run_folder import find_run
 from bench.training.job import Job
 from bench.types import Trial
 
@@ -126,3 +128,25 @@ def test_a_run_of_an_earlier_version(tmp_path: Path) -> None:
 def test_where_there_is_none(tmp_path: Path) -> None:
     ended = in_process(tmp_path, "status")
     assert (ended.returncode, ended.stderr) == (2, "error: there is no run in results yet.\n")
+
+
+def test_no_run_is_the_latest_before_one_has_finished(tmp_path: Path) -> None:
+    user = User(tmp_path)
+    user.main()
+    (user.results / "latest").unlink()
+    (user.results / "r" / "report.md").unlink()
+    ended = in_process(tmp_path, "report")
+    said = "error: no run in results has finished yet; `status r` shows how far it is.\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
+
+
+def test_only_a_file_of_that_name_is_read_as_latest(tmp_path: Path) -> None:
+    user = User(tmp_path)
+    user.main()
+    (user.results / "README.md").write_text("r\n")
+    with pytest.raises(UsageError, match=r"there is no run 'README.md' in .* Known: r"):
+        find_run(user.results, "README.md")
+    (user.results / "latest").unlink()
+    (user.results / "latest").write_text("r\nand more\n")
+    assert find_run(user.results, "latest") == (user.results / "r").resolve()
+    assert find_run(Path("elsewhere"), str(user.results / "latest")).name == "r"

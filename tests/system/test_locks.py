@@ -96,3 +96,10 @@ def test_who_makes_a_run_is_named(tmp_path: Path) -> None:
         lock_run(tmp_path / "r"),
     ):
         pass
+
+
+def test_a_long_command_is_marked_as_cut(tmp_path: Path) -> None:
+    with _held(tmp_path / "lock", 60, "idle") as pid:
+        said = locks.named(pid)
+    assert said.endswith("…)")
+    assert len(said) == len(f"process {pid} ()") + locks.MAX_COMMAND

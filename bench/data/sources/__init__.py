@@ -73,6 +73,8 @@ def find_source(value: str) -> tuple[Source, str]:
     keywords = [s.name for s in SOURCES if s.matches_path is None and not s.name.endswith(":")]
     near = get_close_matches(value.lower(), keywords, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if value != path.name and not path.exists():
+        hint = " There is no such folder or file."
     raise NoDatasetError(f"no data set {value!r}.{hint} Give {any_usage()}.")
 
 
