@@ -14,6 +14,7 @@ from bench.inference.export import About
 from bench.storage.records import Evidence, StoredRun
 from bench.types import SPLITS, Record
 
+BEGAN_RANDOM = "It began with random weights: its answers mean nothing."
 MAX_CLASSES = 50
 FIGURES = (
     ("accuracy", fmt.percent),
@@ -168,15 +169,19 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "95% interval of the accuracy (one seed)", fmt.interval(low, high)
 
 
+def began_random(record: Record) -> bool:
+    """Return whether a trained model began without pretrained weights, or may have."""
+    return record.weights is None or not record.weights.pretrained
+
+
 def _limits(run: StoredRun, evidence: Evidence, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
         "The figures hold for images like the test images; on others it may do worse.",
         "The latency was measured on the machine of the run, through Keras.",
     ]
-    weights = evidence.record.weights
-    if weights is None or not weights.pretrained:
-        lines.insert(0, "It began with random weights: its answers mean nothing.")
+    if began_random(evidence.record):
+        lines.insert(0, BEGAN_RANDOM)
     counts = confusion_matrix(evidence)
     if counts is not None and counts.sum() < 1000:
         lines.append(

@@ -6,6 +6,7 @@ and while a batch is computed. An image that cannot be read is an answer with a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -105,6 +106,10 @@ def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Prediction]:
 def find_images(paths: Iterable[Path]) -> list[Path]:
     """Return the files that are named; of a folder, all below it with an image's suffix."""
     found: list[Path] = []
+    paths = list(paths)
+    if missing := [printable(str(path)) for path in paths if not os.path.lexists(path)]:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise UsageError(f"there is no image or folder {missing[0]!r}{more}.")
     for path in paths:
         if path.is_dir():
             inside = [p for p in files_below(path) if p.suffix.lower() in IMAGE_SUFFIXES]

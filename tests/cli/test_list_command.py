@@ -48,6 +48,16 @@ def test_the_backbones_that_are_named(
     assert [line.split()[0] for line in lines if not line.startswith((" ", "name"))] == expected
 
 
+def test_several_words_and_one_list_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "vgg16", "vgg19", "--json"], packages=["backbones"]) == Exit.DONE
+    named = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in named["backbones"]] == ["vgg16", "vgg19"]
+    assert main(["list", "protocols", "formats", "--json"], packages=["backbones"]) == Exit.DONE
+    lists = json.loads(capsys.readouterr().out)
+    assert set(lists) == {"protocols", "export formats"}
+    assert [row["name"] for row in lists["protocols"]] == [*protocol_names()]
+
+
 def test_published_figures_and_blanks_where_none_are_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

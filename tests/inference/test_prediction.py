@@ -68,7 +68,8 @@ def test_bad_files_are_told_and_the_rest_is_done(
     (mixed / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     (mixed / "empty.png").write_bytes(b"")
     (mixed / "notes.txt").write_text("no image, so not asked about")
-    code = predict(results, "tiny", str(mixed), str(tmp_path / "gone.png"), "--format", "csv")
+    (mixed / "gone.png").symlink_to("nothing")
+    code = predict(results, "tiny", str(mixed), "--format", "csv")
     told = capsys.readouterr()
     assert code == 3
     rows = list(csv.DictReader(io.StringIO(told.out)))
@@ -90,6 +91,7 @@ def test_a_name_of_any_bytes_can_be_written(
     results: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], form: list[str]
 ) -> None:
     name = os.fsdecode(b"\xff\n.png")
+    (tmp_path / name).touch()
     assert predict(results, "tiny", str(tmp_path / name), *form) == 3
     assert rb"\xff" in capfdbinary.readouterr().out
 
@@ -120,7 +122,10 @@ def test_what_a_user_may_get_wrong(
     with pytest.raises(UsageError, match="holds no image"):
         find_images([tmp_path / "results" / "r" / "arrays"])
     shutil.rmtree(results / "r" / "weights")
-    assert predict(results, "tiny", "x.png") == 1
+    assert predict(results, "tiny", "x.png", "y.png") == 2
+    assert "there is no image or folder 'x.png' and 1 more." in capsys.readouterr().err
+    (tmp_path / "x.png").touch()
+    assert predict(results, "tiny", str(tmp_path / "x.png")) == 1
     assert "did not keep the trained weights" in capsys.readouterr().err
 
 

@@ -87,7 +87,7 @@ def test_a_plugin_that_the_user_names_is_imported(
 
 
 @pytest.mark.parametrize(
-    "words", [["predict", "r", "plugged", "x.png"], ["export", "r", "plugged"]]
+    "words", [["predict", "r", "plugged", __file__], ["export", "r", "plugged"]]
 )
 def test_other_commands_do_not_even_look_for_recorded_plugins(
     tmp_path: Path, plugin: Path, words: list[str]

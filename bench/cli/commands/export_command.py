@@ -33,6 +33,7 @@ def main(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.inference.exporting import export
+    from bench.inference.model_card import BEGAN_RANDOM, began_random
     from bench.models.rebuild import changed_code, load_trained, record_of
     from bench.registry import load_plugins
     from bench.storage.cache import Store
@@ -46,6 +47,8 @@ def main(arguments: argparse.Namespace) -> int:
     record = record_of(run, arguments.backbone)
     if warning := changed_code(record):
         console.print(f"warning: {warning}", style="yellow", markup=False)
+    if began_random(record):
+        console.print(BEGAN_RANDOM, style="yellow")
     # A file of float32, whatever it was trained in: what every reader of it computes in.
     model = load_trained(run, record, "float32")
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))

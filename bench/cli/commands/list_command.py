@@ -24,14 +24,22 @@ from bench.protocol import load_protocol, protocol_names
 from bench.registry import BACKBONES, Registry, lacking, load_plugins
 from bench.types import Backbone
 
+# The word that asks for one list, and the list's title.
+TOPICS = {
+    **{name: name for name in ("backbones", "datasets", "protocols", "runtimes")},
+    "formats": "export formats",
+    "executors": "executors",
+}
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "names",
-        nargs="?",
+        nargs="*",
         metavar="NAMES",
-        help="these backbones only, as `run --backbones` takes them: zoo, NAME, 'resnet*', ...",
+        help=f"these backbones only, as `run --backbones` takes them: zoo, NAME, 'resnet*', ...; "
+        f"or one of the lists only: {', '.join(TOPICS)}",
     )
     add_plugins(parser)
     add_json(parser)
@@ -42,10 +50,14 @@ def main(arguments: argparse.Namespace) -> int:
     broken = [str(error) for error in load_plugins(arguments.plugins, arguments.packages)]
     for line in broken:
         print(f"warning: {line}", file=sys.stderr)
-    if arguments.names:
-        known = {"backbones": [_backbone(b) for b in choose_backbones(arguments.names)]}
-    else:
-        known = _everything([b for b in BACKBONES if b.in_all or arguments.json])
+    topics = [title for word, title in TOPICS.items() if word in arguments.names]
+    names = [name for name in arguments.names if name not in TOPICS]
+    known: dict[str, list[dict[str, Any]]] = {}
+    if topics or not names:
+        shown = _everything([b for b in BACKBONES if b.in_all or arguments.json])
+        known = {title: shown[title] for title in topics or shown}
+    if names:
+        known["backbones"] = [_backbone(b) for b in choose_backbones(",".join(names))]
     if arguments.json:
         write(known)
     else:
@@ -53,7 +65,7 @@ def main(arguments: argparse.Namespace) -> int:
         for title, rows in known.items():
             console.print(_table(title, rows))
             more = len(BACKBONES) - len(rows)
-            if title == "backbones" and more and not arguments.names:
+            if title == "backbones" and more and not names:
                 console.print(f"{more} more: `list zoo`, `list 'resnet*'`", style="dim")
             console.print()
     return Exit.INCOMPLETE if broken else Exit.DONE

@@ -72,11 +72,12 @@ def main(arguments: argparse.Namespace) -> int:
         say.print(f"warning: {error}", style="yellow", markup=False)
     run = read_run(find_run(arguments.results, arguments.run))
     record, paths = _what(run, arguments.what)
+    images = find_images(paths)
     if warning := changed_code(record):
         say.print(f"warning: {warning}", style="yellow", markup=False)
     model = model_of(run, record)
     source = _source(model, arguments.min_confidence, say)
-    found = predict(model, find_images(paths))
+    found = predict(model, images)
     if arguments.json:
         _write_json(found, source)
     else:
@@ -136,14 +137,15 @@ def _what(run: StoredRun, words: Sequence[str]) -> tuple[Record, list[Path]]:
 
 def _source(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
     """Say whose answers they are, and what a reader must know of them."""
+    from bench.inference.model_card import BEGAN_RANDOM, began_random
     from bench.reports.predictions import Predictor
 
     trial = model.record.trial
     say.print(
         f"model     {trial.backbone}, seed {trial.seed}, of run {model.run.name}", markup=False
     )
-    if model.record.weights is not None and not model.record.weights.pretrained:
-        say.print("It began with random weights: its answers mean nothing.", style="yellow")
+    if began_random(model.record):
+        say.print(BEGAN_RANDOM, style="yellow")
     if model.temperature is None:
         text = f"Confidence is not calibrated: {model.not_calibrated}."
         say.print(text, style="yellow", markup=False)

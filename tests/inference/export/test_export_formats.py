@@ -277,5 +277,7 @@ def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     folder = shutil.copytree(trained_run, tmp_path / "results" / "r")
     words = ["export", "r", "tiny", "--results", str(tmp_path / "results")]
     assert main([*words, "--cache", str(trained_run.parent.parent / "cache")]) == 0
-    assert "24 of 24" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "24 of 24" in said
+    assert "It began with random weights: its answers mean nothing." in said
     assert (folder / "exported" / "tiny.keras").is_file()
