@@ -65,13 +65,13 @@ def test_help_and_list_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     datasets = json.loads(capsys.readouterr().out)["datasets"]
     assert {"name": "dummy:NAME", "summary": "a source of one file", "available": "yes"} in datasets
     missing = next(row["available"] for row in datasets if row["name"] == "away:NAME")
-    assert missing == "data source away: needs no_such; install it with `pip install 'no-such'`."
+    assert missing == "data source away needs no_such; install it with `pip install 'no-such'`."
 
 
 @pytest.mark.usefixtures("dummy")
 def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
     with pytest.raises(
-        DatasetError, match="away: needs no_such; install it with `pip install 'no-such'`"
+        DatasetError, match="away needs no_such; install it with `pip install 'no-such'`"
     ):
         list_dataset("away:x", store=store)
 
