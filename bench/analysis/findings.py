@@ -28,9 +28,9 @@ from bench.types import Record
 class Findings:
     """A run with its tables.
 
-    What is by label is in the order of `backbones`; a confusion matrix is the
-    sum over the seeds. `guesses`, `scaled` (their confidence after temperature scaling) and
-    `mistakes` are of pretrained backbones only: mistakes of random weights are meaningless.
+    What is by label is in the order of `backbones`; a confusion matrix is the sum over the seeds.
+    `confusions`, `guesses`, `scaled` (their confidence after temperature scaling) and `mistakes`
+    are of pretrained backbones only: answers of random weights are meaningless.
     """
 
     run: StoredRun
@@ -127,11 +127,12 @@ def find(run: StoredRun) -> Findings:
     scaled: dict[str, tuple[Floats, ...]] = {}
     for one in sorted(scores, key=lambda s: s.record.trial.seed):
         records[one.label] += (one.record,)
+        if one.record.weights is None or not one.record.weights.pretrained:
+            continue
         if one.confusion is not None:
             before = confusions.get(one.label)
             confusions[one.label] = one.confusion if before is None else before + one.confusion
-        pretrained = one.record.weights is not None and one.record.weights.pretrained
-        if one.guesses is not None and pretrained:
+        if one.guesses is not None:
             guesses[one.label] = (*guesses.get(one.label, ()), one.guesses)
             if one.scaled is not None:
                 scaled[one.label] = (*scaled.get(one.label, ()), one.scaled)

@@ -111,12 +111,15 @@ class Display:
     def _epoch(self, event: EpochEnded) -> None:
         current, epoch = self._of(event.trial.key), event.epoch
         current.losses.append(epoch.val_loss)
-        drawn = f"loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.3f}"
+        drawn, validation = f"loss {epoch.loss:.4f}", f"validation {epoch.val_loss:.4f}"
+        if not event.random:
+            drawn += f"  accuracy {epoch.accuracy:.3f}"
+            validation += f" {epoch.val_accuracy:.3f}"
         if self._draws:
             drawn = sparkline(current.losses)
         text = (
             f"{_name(event.trial)}: {event.phase} {event.number}/{event.epochs}  {drawn}  "
-            f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:.3f}"
+            f"{validation}"
         )
         if self._is_live:
             self._bars.update(current.bar, description=text)

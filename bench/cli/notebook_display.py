@@ -65,9 +65,12 @@ class NotebookDisplay:
                 counted = f" {done}/{total}" if total else ""
                 self._now = f"{trial.backbone}, seed {trial.seed}: {stage}{counted}"
             case EpochEnded(trial=trial, phase=phase, number=number, epoch=epoch):
+                what = f"accuracy {epoch.val_accuracy:.3f}"
+                if event.random:
+                    what = f"loss {epoch.val_loss:.4f}"
                 self._now = (
                     f"{trial.backbone}, seed {trial.seed}: {phase}, epoch {number}, "
-                    f"validation accuracy {epoch.val_accuracy:.3f}"
+                    f"validation {what}"
                 )
             case TrialEnded():
                 self._rows.append(_row(event))

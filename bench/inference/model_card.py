@@ -47,7 +47,7 @@ def text(
 
 def _head(about: About, record: Record, file: str) -> str:
     weights = record.weights
-    origin = "random weights" if weights is None or not weights.pretrained else weights.location
+    origin = weights.location if weights and weights.pretrained else "random weights"
     return (
         f"# {safe(file)}\n\n"
         f"An image classifier: {safe(about.backbone)} from {safe(origin)}, trained by "
@@ -121,9 +121,10 @@ def _training(run: StoredRun, record: Record) -> str:
     lines = [f"- Protocol {safe(protocol.name)}: {safe(protocol.summary)}"]
     for phase in record.phases:
         accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
+        reached = f" (validation accuracy {accuracy})" if not began_random(record) else ""
         lines.append(
-            f"- {safe(phase.name)}: {len(phase.epochs)} epochs, epoch {phase.best_epoch} kept "
-            f"(validation accuracy {accuracy}), "
+            f"- {safe(phase.name)}: {len(phase.epochs)} epochs, epoch {phase.best_epoch} kept"
+            f"{reached}, "
             f"{fmt.count(phase.trainable_parameters)} parameters trained"
         )
     return "## Training\n\n" + "\n".join(lines)
@@ -131,10 +132,12 @@ def _training(run: StoredRun, record: Record) -> str:
 
 def _figures(run: StoredRun, evidence: Evidence) -> str:
     rows = list(_rows(evidence))
-    text = "## Figures\n\nOn the test images, of this trial alone.\n\n"
+    random = began_random(evidence.record)
+    text = "## Figures\n\n"
+    text += "On the test images, of this trial alone.\n\n" if not random else ""
     text += "| Figure | Value |\n|---|---:|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)
     confusion = confusion_matrix(evidence)
-    if confusion is None:
+    if confusion is None or random:
         return text
     scored = zip(run.dataset.classes, class_scores(confusion), strict=True)
     lines = [
@@ -160,10 +163,13 @@ def _verdict(run: StoredRun) -> str:
 
 
 def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    random = began_random(evidence.record)
     for name, show in FIGURES:
         value = METRICS[name].compute(evidence)
-        if value is not None:
+        if value is not None and (not random or METRICS[name].kind != "answers"):
             yield METRICS[name].title, show(value)
+    if random:
+        return
     low, high = (METRICS[f"accuracy_{end}"].compute(evidence) for end in ("low", "high"))
     if low is not None and high is not None:
         yield "95% interval of the accuracy (one seed)", fmt.interval(low, high)
@@ -180,10 +186,11 @@ def _limits(run: StoredRun, evidence: Evidence, about: About) -> str:
         "The figures hold for images like the test images; on others it may do worse.",
         "The latency was measured on the machine of the run, through Keras.",
     ]
-    if began_random(evidence.record):
+    random = began_random(evidence.record)
+    if random:
         lines.insert(0, BEGAN_RANDOM)
     counts = confusion_matrix(evidence)
-    if counts is not None and counts.sum() < 1000:
+    if counts is not None and not random and counts.sum() < 1000:
         lines.append(
             f"{int(counts.sum())} test images leave its accuracy uncertain; see the interval."
         )

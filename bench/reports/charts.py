@@ -72,7 +72,6 @@ class Cells:
 
     shades: NDArray[np.float64]  # NaN: no figure
     texts: Sequence[Sequence[str]] = ()  # none: too many to read
-    grey: bool = False
     about: tuple[str, ...] = ()  # the backbone of each column, or else of each row
 
 

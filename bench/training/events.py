@@ -37,6 +37,7 @@ class EpochEnded:
     epochs: int  # of the phase, at most
     number: int  # counted from 1
     epoch: Epoch
+    random: bool = False  # its weights are, so that its accuracy means nothing
 
 
 @dataclass(frozen=True)

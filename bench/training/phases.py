@@ -48,7 +48,7 @@ class Phases:
         self.network, self.head, self.backend = prepared.network, prepared.head, prepared.backend
         self.frozen = frozen
         self.compile_seconds = 0.0
-        self._cuts = prepared.cuts
+        self._cuts, self.pretrained = prepared.cuts, prepared.weights.pretrained
         self._rows = self._prepare(trial)
         self._trainers: list[PhaseTrainer] = []
         self.initial = snapshot(self.network.base.weights)
@@ -143,7 +143,8 @@ class Phases:
         """
 
         def on_epoch(number: int, epoch: Epoch) -> None:
-            self.listener(EpochEnded(trial, phase.name, phase.epochs, number, epoch))
+            random = not self.pretrained
+            self.listener(EpochEnded(trial, phase.name, phase.epochs, number, epoch, random))
 
         cut = self._cuts[index]
         self.network.unfreeze(phase)

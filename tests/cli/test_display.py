@@ -115,5 +115,8 @@ def test_random_weights_have_times_and_no_accuracy() -> None:
     weights = WeightsUsed("random init", "", "")
     shown = StringIO()
     with Display(Console(file=shown, width=200)) as display:
+        display(EpochEnded(trial, "head", 1, 1, EPOCH, random=True))
         display(TrialEnded(Record(SCHEMA, trial, "ok", weights=weights), 0.5, seconds=12.0))
-    assert shown.getvalue() == "one: done, 12 s  random init\n"
+    assert shown.getvalue() == (
+        "one: head 1/1  loss 0.5000  validation 0.4000\none: done, 12 s  random init\n"
+    )

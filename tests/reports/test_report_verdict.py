@@ -397,6 +397,19 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
     assert "take the cheapest" not in text
 
 
+@pytest.mark.parametrize("source", ["imagenet", "random init"])
+def test_a_card_gives_no_accuracy_of_random_weights(tmp_path: Path, source: str) -> None:
+    findings = made(tmp_path, CLOSE, images=10, source=source)
+    about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
+    checked = Check(4, False, 0, 0).text()
+    text = model_card.text(findings.run, findings.run.evidence[1], about, "b.onnx", checked)
+    random = source == "random init"
+    assert ("its answers mean nothing" in text) == random
+    for words in ("%", "| test accuracy |", "10 test images leave its accuracy uncertain"):
+        assert (words in text) != random, words
+    assert "median latency, one image" in text
+
+
 def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) -> None:
     # 400 of 1,000 that one alone gets right: p is far below what can be computed.
     findings = made(tmp_path, {"a": [[]], "b": [list(range(400))]}, images=1000)

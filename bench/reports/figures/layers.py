@@ -97,7 +97,7 @@ def _line(axes: Axes, layer: Line) -> None:
 def _cells(axes: Axes, layer: Cells) -> None:
     image = axes.imshow(
         layer.shades,
-        cmap="Greys" if layer.grey else "Blues",
+        cmap="Blues",
         vmin=-0.03,
         vmax=1.1,
         aspect="auto",

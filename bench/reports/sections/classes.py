@@ -53,7 +53,7 @@ def section(findings: Findings) -> Section:
     title = "Precision, recall and F1 of each class"
     table = Table(title, COLUMNS, shown, folded=True, about=about.strip())
     blocks: list[Block] = [table]
-    if recall := class_recall({label: findings.confusions[label] for label in findings.guesses}):
+    if recall := class_recall(findings.confusions):
         blocks.insert(0, _recall(recall, classes))
     return Section("classes", "Classes", "", blocks, files)
 

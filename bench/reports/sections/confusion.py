@@ -11,7 +11,6 @@ from bench.analysis import format as fmt
 from bench.analysis.escape import file_names
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Counts, class_scores
-from bench.analysis.scores import RANDOM_INIT
 from bench.reports.blocks import Column, Drawing, Section, Table, Value, words
 from bench.reports.charts import Axis, Cells, Chart, Panel
 from bench.types import Record
@@ -31,7 +30,7 @@ FEW = 4  # classes whose cells have room for a share, too
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the matrices of all backbones that answered."""
+    """Return the matrices of all pretrained backbones that answered."""
     found = findings.confusions
     if not found:
         return None
@@ -96,7 +95,6 @@ def _matrix(label: str, name: str, counts: Counts, classes: tuple[str, ...]) -> 
         # Rare mistakes among many classes would be invisible on a linear scale.
         np.sqrt(shares) if many else shares,
         () if many else texts,
-        grey=label.endswith(f"({RANDOM_INIT})"),
     )
     scale = ", on a square-root scale" if many else ""
     note = (

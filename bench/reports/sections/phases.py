@@ -6,7 +6,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.phases import Fit, Gain, PhaseOutcome, outcomes
 from bench.reports.blocks import Column, Range, Section, Table, Value, figures, words
-from bench.types import PhaseResult
+from bench.types import PhaseResult, Record
 
 PLACE = 40
 COLUMNS = (
@@ -36,7 +36,7 @@ def section(findings: Findings) -> Section | None:
     if not any(outcome.best for outcome in found):
         return None
     trials = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
-    every = (_phase(label, r.trial.seed, phase) for label, r in trials for phase in r.phases)
+    every = (_phase(label, r, phase) for label, r in trials for phase in r.phases)
     tables = [
         Table("Phases", COLUMNS, tuple(_row(outcome) for outcome in found)),
         Table("The phases of every trial", OF_TRIALS, tuple(every), folded=True),
@@ -44,10 +44,11 @@ def section(findings: Findings) -> Section | None:
     return Section("phases", "Phases", _about(findings), tables)
 
 
-def _phase(label: str, seed: int, phase: PhaseResult) -> tuple[Value, ...]:
+def _phase(label: str, record: Record, phase: PhaseResult) -> tuple[Value, ...]:
+    pretrained = record.weights is not None and record.weights.pretrained
     return (
         label,
-        seed,
+        record.trial.seed,
         phase.name,
         phase.cut,
         phase.views,
@@ -55,7 +56,7 @@ def _phase(label: str, seed: int, phase: PhaseResult) -> tuple[Value, ...]:
         len(phase.epochs),
         "early" if phase.stopped_early else "",
         phase.best_epoch,
-        phase.kept.accuracy if phase.kept else None,
+        phase.kept.accuracy if phase.kept and pretrained else None,
         phase.compile_seconds,
         phase.train_seconds,
     )

@@ -74,11 +74,10 @@ function classScores(classes, backbone) {
 function matrixTable(classes, backbone, rates, open) {
   const turned = classes.length > MAX_TURNED;
   const few = classes.length <= 4;
-  const random = backbone.label.endsWith("(random init)");
   const counts = classes.map(() => classes.map(() => 0));
   for (const { row, column, count } of cellsOf(backbone)) counts[row][column] = count;
   return element("div", { class: "scroll matrix-frame" },
-    element("table", { class: `matrix${few ? " few" : ""}${random ? " random" : ""}` },
+    element("table", { class: `matrix${few ? " few" : ""}` },
       element("caption", { class: "unseen" }, `Confusion matrix of ${backbone.label}, ${rates ? "rates" : "counts"}`),
       element("thead", {}, element("tr", {}, element("th", { class: "soft small left" }, "true ↓ answer →"), classes.map((name) =>
         element("th", { scope: "col", class: turned ? "turned" : null, title: name }, turned ? element("span", {}, shortened(name, 40)) : shortened(name, 24))))),

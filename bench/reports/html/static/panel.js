@@ -193,7 +193,7 @@ function drawCells(layer, panel, { x, y, across, step }) {
   return layer.shades.flatMap((row, i) => row.map((shade, j) => {
     const text = layer.texts?.[i][j] ?? "";
     const node = svg("g", {},
-      svg("rect", { class: "halo", x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2, style: { fill: layer.grey ? "var(--faint)" : "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
+      svg("rect", { class: "halo", x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2, style: { fill: "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
       across > textWidth(text) + 2 && svg("text", { class: shade > 0.8 ? "inverse" : "ink", x: x(j), y: y(i) + 4, "text-anchor": "middle", "font-size": 11 }, text));
     const span = panel.spans?.find(({ start, end }) => j >= start && j < end)?.name;
     const about = layer.about?.length === panel.y.names.length ? layer.about[i] : layer.about?.[j];
