@@ -270,6 +270,31 @@ def test_what_is_seen_can_be_saved(page: Any, tmp_path: Path) -> None:
     assert not any(row["Backbone"].startswith("untrained") for row in rows)
 
 
+def test_a_filter_is_only_where_it_divides_a_table(page: Any, browser: Any, tmp_path: Path) -> None:
+    assert page.locator("#leaderboard > div").first.get_by_label("failed (1)").count() == 1
+    whole = make_run(tmp_path / "run", [NETS[0], NETS[1], NETS[3]], images=80)
+    report.render(whole)
+    for other in _opened(browser, whole / "report.html", width=1280):
+        assert other.locator("#leaderboard .badge").all_inner_texts() == ["recommended"]
+        assert other.locator("#leaderboard input[type=search]").count() == 0
+
+
+def test_no_line_goes_through_a_name(page: Any) -> None:
+    crossed = """() => {
+      const drawing = document.querySelector("#tradeoff svg");
+      const front = drawing.querySelector("path.dashed");
+      const length = front.getTotalLength();
+      const names = [...drawing.querySelectorAll("text.over")].map((one) => one.getBBox());
+      const part = length / 1999;
+      const at = Array.from({ length: 2000 }, (_, k) => front.getPointAtLength(k * part));
+      return [names.length, at.filter(({ x, y }) => names.some((box) =>
+        x > box.x && x < box.x + box.width && y > box.y + 2 && y < box.y + box.height - 2)).length];
+    }"""
+    names, crossings = page.evaluate(crossed)
+    assert names >= 3
+    assert crossings == 0
+
+
 def test_headings_link_to_what_they_head(page: Any) -> None:
     targets = page.locator("a.anchor").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
     assert {"#leaderboard", "#tradeoff"} <= set(targets)
@@ -334,6 +359,14 @@ def test_commands_are_copied_or_selected(page: Any) -> None:
     command.get_by_role("button", name=re.compile("Copied|Selected")).wait_for()
 
 
+def test_a_narrow_table_keeps_three_columns_and_scrolls(phone: Any) -> None:
+    phone.set_viewport_size({"width": 240, "height": 900})
+    phone.wait_for_function("innerWidth === 240")
+    phone.wait_for_timeout(100)
+    heads = phone.locator("#disagreements thead th:visible").all_inner_texts()
+    assert heads[:3] == ["First", "Second", "Only the first right"]
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_scrolls_one_way_only(browser: Any, folder: Path, width: int) -> None:
     for page in _opened(browser, folder / "report.html", width=width):
@@ -352,14 +385,16 @@ def test_printing_shows_every_backbone_and_no_button(page: Any) -> None:
     assert page.locator("#tradeoff .chart svg").is_visible()
 
 
-def test_paper_has_the_matrix_of_every_backbone_and_what_is_folded_away(page: Any) -> None:
+def test_paper_has_the_matrix_of_every_pretrained_backbone_and_what_is_folded_away(
+    page: Any,
+) -> None:
     matrices, pairs = (
         page.locator("#confusion .matrix"),
         page.locator("#certainty details:not(.chooser)").first,
     )
     assert (matrices.count(), pairs.get_attribute("open")) == (1, None)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert (matrices.count(), pairs.get_attribute("open")) == (4, "")
+    assert (matrices.count(), pairs.get_attribute("open")) == (3, "")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert (matrices.count(), pairs.get_attribute("open")) == (1, None)
 

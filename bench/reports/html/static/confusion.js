@@ -145,7 +145,7 @@ function mixedUp(classes, backbone, open, most) {
   const total = wrong.length + backbone.left_out;
   const more = total > most && element("p", { class: "soft small" }, `The largest ${most} of ${total.toLocaleString("en")}.`);
   return element("div", {}, element("h3", {}, "Most mixed up"),
-    element("div", { class: "scroll" }, element("table", {},
+    element("div", { class: "scroll" }, element("table", { class: "mixed" },
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Answers"), element("th", { scope: "col" }, "Of the class"), element("th", { scope: "col", class: "left" }, "True → taken for"), element("th", { class: "unprinted" }, element("span", { class: "unseen" }, "Images")))),
       element("tbody", {}, wrong.slice(0, most).map((cell) => element("tr", {},
         element("td", {}, cell.count.toLocaleString("en")),

@@ -41,7 +41,8 @@ function drawPanel(panel, width) {
     else children.push(drawSpread(layer, place));
   }
   const written = panel.strip && hasStrip(panel) ? [[frame.left, frame.floor, frame.left + 6 + textWidth(panel.strip), frame.floor + 16]] : [];
-  children.push(...placeNames(labels, written, [frame.left, frame.right, frame.top, frame.bottom]));
+  const lines = panel.layers.filter((layer) => layer.steps).flatMap((layer) => stepsOf(layer, x, y));
+  children.push(...placeNames(labels, written, lines, [frame.left, frame.right, frame.top, frame.bottom]));
   if (panel.layers.some((layer) => layer.kind === "line" && layer.name)) children.push(lineReader(panel, place));
   return { height, children };
 }
@@ -255,15 +256,25 @@ function lineReader(panel, { x, frame: { left, right, top, bottom } }) {
   return group;
 }
 
-/* A free place next to each mark for its name; a name without one is only in the tooltip. */
-function placeNames(marks, written, [left, right, top, bottom]) {
+/* The boxes of a line's level and upright parts. */
+function stepsOf(layer, x, y) {
+  return layer.x.slice(1).flatMap((value, i) => {
+    const [from, to, before, after] = [x(layer.x[i]), x(value), y(layer.y[i]), y(layer.y[i + 1])];
+    return [[Math.min(from, to), before - 2, Math.max(from, to), before + 2], [to - 2, Math.min(before, after), to + 2, Math.max(before, after)]];
+  });
+}
+
+/* A free place next to each mark for its name, off the lines if there is one; a name without a place
+   is only in the tooltip. */
+function placeNames(marks, written, lines, [left, right, top, bottom]) {
   const taken = [...written, ...marks.flatMap((m) => [[m.x - 8, m.y - 8, m.x + 8, m.y + 8], [m.x - 2, m.high, m.x + 2, m.low]])];
-  const overlaps = (a) => taken.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
+  const overlaps = (a, others) => others.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
   return marks.map((mark) => {
     const size = textWidth(mark.text);
     const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 19], [-8 - size, 19], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
-    const free = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
-      .find((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b));
+    const possible = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
+      .filter((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b, taken));
+    const free = possible.find((b) => !overlaps(b, lines)) ?? possible[0];
     if (!free) return null;
     taken.push(free);
     return tagged(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);

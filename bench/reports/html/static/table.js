@@ -1,6 +1,7 @@
 /* Tables: every column sorts, rows are filtered where some stand out, and where there is no room
    for all columns the least important are hidden until the reader chooses them. */
 const MANY_ROWS = 30;
+const FEWEST_COLUMNS = 3; // fewer tell nothing: then the table scrolls
 
 function sortable(spec, about) {
   const name = Math.max(0, spec.columns.findIndex((column) => column.left));
@@ -20,7 +21,8 @@ function sortable(spec, about) {
   }));
   const table = element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body);
   const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${about}, scrolls sideways` }, table);
-  const outer = element("div", {}, rows.length > MANY_ROWS || (rows.some(({ state }) => state) && rows.some(({ state }) => !state)) ? rowFilters(rows) : null, frame);
+  const badges = badgesOf(rows);
+  const outer = element("div", {}, rows.length > MANY_ROWS || badges.length ? rowFilters(rows, badges) : null, frame);
   if (spec.columns.length > 4) outer.prepend(columnChooser(spec.columns, name, table, frame, outer));
   outer.append(element("div", { class: "savers unprinted" }, saver("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
   return outer;
@@ -87,7 +89,13 @@ function compareCells(a, b, descending) {
   return turn * a.text.localeCompare(b.text);
 }
 
-function rowFilters(rows) {
+/* Those that some rows have and others do not: hiding what all have would only empty the table. */
+function badgesOf(rows) {
+  const found = new Set(rows.filter(({ state }) => state && state !== "chosen").map(({ badge }) => badge));
+  return [...found].filter((badge) => rows.some((row) => row.badge !== badge));
+}
+
+function rowFilters(rows, badges) {
   const hidden = new Set();
   const said = element("span", { class: "soft small", role: "status" });
   const search = element("input", { class: "field", type: "search", placeholder: "Filter by name", "aria-label": "Filter rows by name", input: () => apply() });
@@ -100,7 +108,6 @@ function rowFilters(rows) {
     }
     said.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
   };
-  const badges = [...new Set(rows.filter(({ state }) => state && state !== "chosen").map(({ badge }) => badge))];
   const boxes = badges.map((badge) => {
     const box = element("input", { type: "checkbox", checked: true, change: () => {
       if (box.checked) hidden.delete(badge); else hidden.add(badge);
@@ -132,7 +139,7 @@ function columnChooser(columns, name, table, frame, outer) {
     if (chosen || printing || !frame.clientWidth) return;
     all();
     for (const index of order) {
-      if (frame.scrollWidth <= frame.clientWidth) break;
+      if (frame.scrollWidth <= frame.clientWidth || shown.filter(Boolean).length <= FEWEST_COLUMNS) break;
       show(index, false);
     }
     menu.hidden = shown.every(Boolean);
