@@ -98,11 +98,6 @@ SIZED = {
 
 def published_files(backbone: Backbone) -> tuple[WeightsFile, ...]:
     """Return the files of a backbone that is declared with `weights="imagenet"`."""
-    if backbone.weights != IMAGENET:
-        raise WeightsError(
-            f"weights={backbone.weights!r} of {backbone.name} is not known; declare {IMAGENET!r}, "
-            f"a tuple of WeightsFile or PackagedWeights."
-        )
     name = application(backbone.build)
     if not has_weights(name):
         raise WeightsError(

@@ -87,8 +87,8 @@ def test_what_is_no_network_of_keras() -> None:
         "published weights, got another builder; declare its files"
     )
     assert available(wrong, "auto", 32) == "missing"
-    with pytest.raises(WeightsError, match=r"weights='resnet.h5' of tiny is not known"):
-        files_for(replace(tiny.TINY, weights="resnet.h5"), 32)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"weights must be 'imagenet', .*; got 'resnet.h5'"):
+        replace(tiny.TINY, weights="resnet.h5")  # type: ignore[arg-type]
 
 
 def test_which_builders_are_keras_own() -> None:
