@@ -1,8 +1,8 @@
 """The topics of the reports, one a file; a new file in this folder is found by itself.
 
 Each file has `section(findings)`, which returns a `Section` or, where the run has nothing for it,
-`None`, and `PLACE`, its position among the others. The section then appears in
-`report.md` and `report.html`.
+`None`, and `PLACE`, its position among the others. The section then appears in `report.md`,
+`report.html` and `report RUN --section NAME`.
 """
 
 from __future__ import annotations
