@@ -356,3 +356,8 @@ class Record:
     session: Session | None = None  # that timed the first runtime
     accumulation: int = 1  # parts that each batch was split into, to fit into memory
     arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1
+
+    @property
+    def pretrained(self) -> bool:
+        """Return whether its weights were; only then do its answers mean anything."""
+        return self.weights is not None and self.weights.pretrained

@@ -127,8 +127,6 @@ def find(run: StoredRun) -> Findings:
     scaled: dict[str, tuple[Floats, ...]] = {}
     for one in sorted(scores, key=lambda s: s.record.trial.seed):
         records[one.label] += (one.record,)
-        if one.record.weights is None or not one.record.weights.pretrained:
-            continue
         if one.confusion is not None:
             before = confusions.get(one.label)
             confusions[one.label] = one.confusion if before is None else before + one.confusion

@@ -89,7 +89,7 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
     """Return which test images were right, by trial; only finished pretrained trials."""
     found = {}
     for record in records:
-        if record.status == "ok" and record.weights is not None and record.weights.pretrained:
+        if record.status == "ok" and record.pretrained:
             guessed = guesses(Evidence(record, run.dataset.classes, run.folder))
             if guessed is not None:
                 found[record.trial.key] = guessed.right

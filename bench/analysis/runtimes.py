@@ -78,8 +78,7 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigure
     arrays = evidence.arrays
     trained, answered = _answered(evidence, REFERENCE), _answered(evidence, result.name)
     accuracy = agreement = difference = None
-    weights = evidence.record.weights
-    if answered is not None and weights is not None and weights.pretrained:
+    if answered is not None and evidence.record.pretrained:
         accuracy = float((answered.argmax(axis=1) == arrays["test_labels"]).mean())
     if answered is not None and trained is not None and result.name != REFERENCE:
         agreement = float((answered.argmax(axis=1) == trained.argmax(axis=1)).mean())

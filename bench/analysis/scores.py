@@ -65,6 +65,13 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
     if record.status != "ok":
         return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
     evidence = Evidence(record, run.dataset.classes, run.folder)
+    gone = not evidence.arrays
+    if not record.pretrained:  # times and sizes alone: its answers mean nothing
+        figures = {
+            metric.name: None if metric.kind == "answers" else metric.compute(evidence)
+            for metric in METRICS
+        }
+        return Score(record, label, figures, None, None, None, gone=gone)
     return Score(
         record,
         label,
@@ -73,7 +80,7 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
         guesses(evidence),
         scaled_confidence(evidence),
         right_after_phases(evidence),
-        gone=not evidence.arrays,
+        gone=gone,
     )
 
 
@@ -114,7 +121,7 @@ def eligible(scores: Iterable[Score]) -> list[Contender]:
     found = [
         Contender(s.record, s.label, s.guesses, s.right_after)
         for s in scores
-        if s.guesses is not None and s.record.weights is not None and s.record.weights.pretrained
+        if s.guesses is not None
     ]
     most = max((c.record.trial.fraction for c in found), default=1.0)
     return [c for c in found if c.record.trial.fraction == most]

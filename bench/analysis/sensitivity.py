@@ -98,8 +98,7 @@ def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sens
 
 
 def _usable(record: Record) -> bool:
-    pretrained = record.weights is not None and record.weights.pretrained
-    return record.status == "ok" and pretrained and bool(record.tuning)
+    return record.status == "ok" and record.pretrained and bool(record.tuning)
 
 
 def _right(

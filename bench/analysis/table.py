@@ -68,8 +68,10 @@ def _columns() -> list[str]:
 def _row(score: Score) -> Cells:
     record, trial = score.record, score.record.trial
     reason = record.reason
-    if record.status == "ok" and score.figures["accuracy"] is None:
-        reason = GONE if score.gone else NO_FIGURES
+    if score.gone:
+        reason = GONE
+    elif record.pretrained and record.status == "ok" and score.figures["accuracy"] is None:
+        reason = NO_FIGURES
     facts = {
         "backbone": trial.backbone,
         "status": record.status,
@@ -132,9 +134,9 @@ def _group(row: Cells) -> int:
     """Return 0 for ranked, 1 for random init, 2 for no figures, 3 for failed."""
     if row["status"] != "ok":
         return 3
-    if np.isnan(row["accuracy"]):
-        return 2
-    return 1 if row["weights"] == RANDOM_INIT else 0
+    if row["weights"] == RANDOM_INIT:
+        return 1
+    return 2 if np.isnan(row["accuracy"]) else 0
 
 
 def _place(row: Cells, unlike: bool) -> tuple[int, float, float, str, int]:

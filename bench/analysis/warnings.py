@@ -110,7 +110,7 @@ def _stopped_at_the_limit(findings: Findings) -> Iterator[Caution]:
     """Name the phases of pretrained backbones whose best epoch was the last allowed."""
     where: dict[str, list[str]] = {}
     for label, records in findings.records.items():
-        trained = [r for r in records if r.weights and r.weights.pretrained]
+        trained = [r for r in records if r.pretrained]
         for name in dict.fromkeys(p.name for r in trained for p in r.phases):
             phases = [p for r in trained for p in r.phases if p.name == name]
             if count := sum(phase.at_limit for phase in phases):

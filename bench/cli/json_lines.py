@@ -65,9 +65,9 @@ class Epoch(OfTrial):
     number: int
     epochs: int
     loss: float
-    accuracy: float
+    accuracy: float | None  # null: random weights, of which it means nothing
     val_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     seconds: float
 
 

@@ -50,8 +50,10 @@ class JsonEvents:
             case StageProgress(trial, stage):
                 if self._is_new(trial.key, stage):
                     write(lines.Stage(**_of(trial), stage=stage))
-            case EpochEnded(trial, phase, epochs, number, epoch):
+            case EpochEnded(trial, phase, epochs, number, epoch, random):
                 figures = asdict(epoch)
+                if random:
+                    figures |= {"accuracy": None, "val_accuracy": None}
                 write(
                     lines.Epoch(**_of(trial), phase=phase, number=number, epochs=epochs, **figures)
                 )

@@ -94,10 +94,9 @@ class NotebookDisplay:
 
 def _row(ended: TrialEnded) -> str:
     record = ended.record
-    trained = record.weights is not None and record.weights.pretrained
     if record.status == "failed":
         accuracy = f"failed: {record.reason}"
-    elif not trained:
+    elif not record.pretrained:
         accuracy = "random weights"
     else:
         accuracy = fmt.MISSING if ended.accuracy is None else fmt.percent(ended.accuracy)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from bench import reports
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.base import METRICS
-from bench.analysis.scores import RANDOM_INIT
 from bench.inference import prediction
 from bench.models.rebuild import record_of
 from bench.registry import load_plugins
@@ -66,11 +64,7 @@ class Run:
     def table(self) -> pd.DataFrame:
         """Return the ranked table, one row a backbone; what depends on the answers of random
         weights is NaN."""
-        table = self.findings.with_standings(self.findings.backbones)
-        answers = {metric.name for metric in METRICS if metric.kind == "answers"}
-        columns = [name for name in table if str(name).removesuffix("_std") in answers]
-        table.loc[table["weights"] == RANDOM_INIT, columns] = float("nan")
-        return table
+        return self.findings.with_standings(self.findings.backbones)
 
     def predict(
         self,

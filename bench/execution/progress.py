@@ -145,7 +145,9 @@ class Progress:
         if record.status == "failed":
             return TrialEnded(record, None, 0.0)
         took = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
-        accuracy = METRICS["accuracy"].compute(self._evidence(record))
+        accuracy = (
+            METRICS["accuracy"].compute(self._evidence(record)) if record.pretrained else None
+        )
         return TrialEnded(record, accuracy, took)
 
     def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:

@@ -19,7 +19,7 @@ from bench.training.events import (
     RuntimeMeasured,
     TrialEnded,
 )
-from bench.types import Record, RuntimeResult, Session
+from bench.types import Record, RuntimeResult, Session, WeightsUsed
 
 
 def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) -> None:
@@ -34,7 +34,8 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
     }
     digest = write_arrays(tmp_path, trial.key, arrays)
     seconds = {"total": 9.0, "reused": 2.0}
-    record = Record(SCHEMA, trial, "ok", seconds=seconds, arrays_sha256=digest)
+    weights = WeightsUsed("imagenet", "w.h5", "")
+    record = Record(SCHEMA, trial, "ok", weights=weights, seconds=seconds, arrays_sha256=digest)
     tell(RecordMade(record))
     assert TrialEnded(record, 0.75, 7.0) in told
 

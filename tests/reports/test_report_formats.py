@@ -13,6 +13,7 @@ import pytest
 from synthetic import SIX, Net, make_run
 
 from bench.analysis.findings import find
+from bench.analysis.metrics.base import METRICS
 from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
 from bench.reports import formats
@@ -51,7 +52,11 @@ def test_json_says_what_the_table_says(folder: Path) -> None:
     assert best.figures["accuracy"] == findings.backbones["accuracy"].iloc[0]
     assert best.standard_deviations["accuracy"] is not None
     by_label = {row.label: row for row in content.backbones}
-    assert by_label["inceptionv3 (random init)"].rank is None
+    random = by_label["inceptionv3 (random init)"]
+    assert random.rank is None
+    answers = [metric.name for metric in METRICS if metric.kind == "answers"]
+    assert all(random.figures[name] is None for name in answers)
+    assert random.figures["latency_p50_ms"] is not None
     assert by_label["vgg16"].figures["accuracy"] is None
     assert len(content.trials) == 12
 

@@ -108,7 +108,8 @@ def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
     )
     table = find(run).table
     assert table["backbone"].tolist() == ["beta", "alpha", "gamma"]
-    assert table["accuracy"].tolist() == [37 / 40, 36 / 40, 1.0]
+    assert table["accuracy"].tolist()[:2] == [37 / 40, 36 / 40]
+    assert np.isnan(table["accuracy"].iloc[2])  # its weights are random
     without = add_shares(make_run(tmp_path / "half", NETS, images=IMAGES), {("beta", 0.5): [20]})
     assert [r.trial.fraction for r in without.records] == [0.5]
     assert find(without).learning is None

@@ -41,8 +41,7 @@ def runtimes_needed(record: Record, names: Sequence[str], seconds: float) -> tup
 
 def robustness_needed(record: Record, asked: Measuring) -> bool:
     """Return whether the trial's model is still to be evaluated on corrupted images."""
-    pretrained = record.weights is not None and record.weights.pretrained
-    trained = record.status == "ok" and pretrained
+    trained = record.status == "ok" and record.pretrained
     return asked.robustness and trained and "robustness" not in record.seconds
 
 

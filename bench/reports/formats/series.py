@@ -41,7 +41,7 @@ def _series(findings: Findings, label: str, record: Record, row: pd.Series) -> S
         "run": findings.run.name,
         "backbone": trial.backbone,
         "weights": record.weights.source if record.weights else "",
-        "ranked": str(record.weights is not None and record.weights.pretrained),
+        "ranked": str(record.pretrained),
         "input_size": str(trial.input_size),
         "seed": str(trial.seed),
         "fraction": f"{trial.fraction:g}",
@@ -52,12 +52,12 @@ def _series(findings: Findings, label: str, record: Record, row: pd.Series) -> S
         "batch_size": str(trial.settings.batch_size),
     }
     epochs = tuple(
-        {
-            "loss/train": epoch.loss,
-            "loss/validation": epoch.val_loss,
-            "accuracy/train": epoch.accuracy,
-            "accuracy/validation": epoch.val_accuracy,
-        }
+        {"loss/train": epoch.loss, "loss/validation": epoch.val_loss}
+        | (
+            {"accuracy/train": epoch.accuracy, "accuracy/validation": epoch.val_accuracy}
+            if record.pretrained  # of random weights they mean nothing
+            else {}
+        )
         for phase in record.phases
         for epoch in phase.epochs
     )

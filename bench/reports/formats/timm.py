@@ -8,7 +8,6 @@ batch. Random-init rows have times and sizes, but no accuracy. What this program
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,8 @@ import pandas as pd
 
 from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.classification import answers
-from bench.analysis.scores import RANDOM_INIT
-from bench.storage.records import Evidence
+from bench.analysis.metrics import top_five
 from bench.system.files import write_atomic
-from bench.types import Record
-
-TOP = 5
 
 
 def write(findings: Findings) -> Path:
@@ -42,17 +36,16 @@ def frame(findings: Findings) -> pd.DataFrame:
 
 
 def _row(findings: Findings, row: pd.Series) -> dict[str, object]:
-    ranked = row["weights"] != RANDOM_INIT
     records = [r for r in findings.records[row["label"]] if r.status == "ok"]
-    top1 = 100 * row["accuracy"] if ranked else np.nan
+    top1 = 100 * row["accuracy"]
     found: dict[str, object] = {
         "model": csv_cell(str(row["backbone"])),
         "img_size": int(row["input_size"]),
         "top1": top1,
         "top1_err": 100 - top1,
     }
-    if len(findings.run.dataset.classes) > TOP:
-        top5 = 100 * _top5(findings, records) if ranked else np.nan
+    if len(findings.run.dataset.classes) > top_five.NUMBER:
+        top5 = 100 * row["top5_accuracy"]
         found |= {"top5": top5, "top5_err": 100 - top5}
     rate, batch = row["throughput_images_per_second"], row["throughput_batch"]
     return found | {
@@ -63,15 +56,3 @@ def _row(findings: Findings, row: pd.Series) -> dict[str, object]:
         "infer_img_size": int(row["input_size"]),
         "infer_gmacs": records[0].flops / 2e9 if records and records[0].flops else np.nan,
     }
-
-
-def _top5(findings: Findings, records: Sequence[Record]) -> float:
-    """Return the share of test images whose class is among the five most probable."""
-    shares = []
-    for record in records:
-        found = answers(Evidence(record, findings.run.dataset.classes, findings.run.folder), "test")
-        if found is not None:
-            labels, probabilities = found
-            best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
-            shares.append(float((best == labels[:, None]).any(axis=1).mean()))
-    return float(np.mean(shares)) if shares else np.nan

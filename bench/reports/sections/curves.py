@@ -25,7 +25,7 @@ def section(findings: Findings) -> Section | None:
     for label, records in findings.records.items():
         trained = [r for r in records if r.status == "ok" and any(p.epochs for p in r.phases)]
         if trained:
-            pretrained = all(r.weights and r.weights.pretrained for r in trained)
+            pretrained = all(r.pretrained for r in trained)
             shown = ("loss", "accuracy") if pretrained else ("loss",)
             panels += map(partial(_panel, label, trained), shown)
     if not panels:

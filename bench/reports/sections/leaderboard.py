@@ -156,8 +156,8 @@ def _cell(metric: Metric, row: pd.Series[Any]) -> Value:
     """Return what a metric says of a row; no answer of random weights means anything."""
     own, value = metric.column, row[metric.name]
     assert own is not None
-    if metric.kind == "answers" and row["status"] == "ok" and row["weights"] == RANDOM_INIT:
-        return NO_WEIGHTS if metric.name == "accuracy" else None
+    if metric.name == "accuracy" and row["status"] == "ok" and row["weights"] == RANDOM_INIT:
+        return NO_WEIGHTS
     if pd.isna(value):
         return None
     if own.up_to:

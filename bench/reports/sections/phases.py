@@ -45,7 +45,6 @@ def section(findings: Findings) -> Section | None:
 
 
 def _phase(label: str, record: Record, phase: PhaseResult) -> tuple[Value, ...]:
-    pretrained = record.weights is not None and record.weights.pretrained
     return (
         label,
         record.trial.seed,
@@ -56,7 +55,7 @@ def _phase(label: str, record: Record, phase: PhaseResult) -> tuple[Value, ...]:
         len(phase.epochs),
         "early" if phase.stopped_early else "",
         phase.best_epoch,
-        phase.kept.accuracy if phase.kept and pretrained else None,
+        phase.kept.accuracy if phase.kept and record.pretrained else None,
         phase.compile_seconds,
         phase.train_seconds,
     )

@@ -37,7 +37,9 @@ Rows = Mapping[str, "pd.Series[Any]"]
 
 def section(findings: Findings) -> Section | None:
     """Return a chart of every cost that was measured."""
-    table = findings.backbones.dropna(subset=["accuracy"])
+    table = findings.backbones
+    untrained = (table["weights"] == RANDOM_INIT) & (table["status"] == "ok")
+    table = table[table["accuracy"].notna() | untrained]
     rows = {row["label"]: row for _, row in table.iterrows()}
     panels = tuple(_panel(findings, rows, *cost) for cost in COSTS if table[cost[0]].notna().any())
     if not panels:
