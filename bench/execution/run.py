@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,11 +132,12 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     missing = pending(plan, folder, damaged)
     kept = kept_records(plan, folder, damaged)
     trained = {trial.backbone for trial in unmeasured(plan, folder, kept)}
-    progress = Progress(plan, folder, make_schedule(plan, missing, trained), listener)
+    schedule = make_schedule(plan, missing, trained)
+    progress = Progress(plan, folder, schedule, listener)
     recorder = RunRecorder(folder, progress, request.keep_models)
     for fault in damaged.values():
         recorder.note(f"{fault}: its trial is trained again.")
-    train_trials(inputs, {trial.key for trial in missing}, executor, recorder)
+    train_trials(inputs, schedule.trials, executor, recorder)
     measure_trials(inputs, executor, recorder)
     for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
         recorder.note(text)
@@ -157,16 +157,16 @@ def _delete_weights(folder: Path, recorder: RunRecorder) -> None:
 
 
 def train_trials(
-    inputs: RunInputs, missing: AbstractSet[str], executor: Executor, recorder: RunRecorder
+    inputs: RunInputs, missing: Mapping[str, float], executor: Executor, recorder: RunRecorder
 ) -> None:
-    """Train the trials with these keys, those of a backbone in one job; as many jobs at once as
-    there are devices."""
-    found = [p for p in inputs.plan.planned if any(trial.key in missing for trial in p.trials)]
+    """Train the trials with these keys, and estimated seconds; as many jobs at once as there are
+    devices."""
+    found = _jobs(inputs.plan, missing, executor.capacity)
     slots = min(executor.slots, len(found)) if len(found) > 1 else 1
 
     def train(planned: PlannedBackbone) -> None:
         parts, shortage, tried, lost = 1, "", list[int](), list[str]()
-        while todo := [t for t in planned.trials if t.key in missing - recorder.recorded]:
+        while todo := [t for t in planned.trials if t.key not in recorder.recorded]:
             inputs.restore()
             job = inputs.job(
                 todo,
@@ -211,6 +211,30 @@ def train_trials(
             parts, shortage, tried, lost = 1, "", [], []
 
     run_parallel(train, found, slots, executor.close)
+
+
+def _jobs(plan: Plan, missing: Mapping[str, float], capacity: int) -> list[PlannedBackbone]:
+    """Return the missing trials, those of a backbone in one job, since they share the frozen
+    activations. Where machines would stay idle, the longest job is divided, again and again."""
+    found = [
+        replace(planned, trials=left)
+        for planned in plan.planned
+        if (left := tuple(trial for trial in planned.trials if trial.key in missing))
+    ]
+    seconds = [sum(missing[trial.key] for trial in planned.trials) for planned in found]
+    most, parts = [len(planned.trials) for planned in found], [1] * len(found)
+    for _ in range(min(capacity, sum(most)) - len(found)):
+        longest = max(
+            (job for job in range(len(found)) if parts[job] < most[job]),
+            key=lambda job: seconds[job] / parts[job],
+        )
+        parts[longest] += 1
+    # In turns, so that each part has its share of the smaller fractions, which come last.
+    return [
+        replace(planned, trials=planned.trials[part::count])
+        for planned, count in zip(found, parts, strict=True)
+        for part in range(count)
+    ]
 
 
 def _more_parts(job: Job) -> int | None:

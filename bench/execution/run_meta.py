@@ -153,6 +153,7 @@ class RunInputs:
             keep_models=request.keep_models,
             keep_artefacts=request.keep_artefacts,
             measuring=plan.measuring,
+            largest_fraction=max(trial.fraction for trial in plan.trials),
             images=_images(request),
             **more,
         )

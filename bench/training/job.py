@@ -49,6 +49,7 @@ class Job:
     keep_models: KeepModels = "none"
     keep_artefacts: bool = False
     measuring: Measuring = field(default_factory=Measuring)
+    largest_fraction: float = 1.0  # of the run: robustness is measured on it alone
     died: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of which runtimes, by key
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up

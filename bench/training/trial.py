@@ -154,11 +154,10 @@ class _Setup:
     def _robustness(self, trial: Trial) -> Mapping[str, Array]:
         """Evaluate on corrupted images where that is asked for and meaningful: not with random
         weights, nor for the smaller shares, which serve learning curves alone."""
-        largest = max(one.fraction for one in self.job.trials)
         if (
             not self.job.measuring.robustness
             or not self.prepared.weights.pretrained
-            or trial.fraction < largest
+            or trial.fraction < self.job.largest_fraction
         ):
             return {}
         progress = stage_progress(self.listener, trial, "corrupted test images")

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +319,53 @@ def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Sto
     other = plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5"), fractions=(0.1,))
     run(other, tmp_path / "r", store)
     assert len(read_records(tmp_path / "r")) == 4
+
+
+@dataclass
+class Machines(ScriptedExecutor):
+    """So many machines; remembers the trials of each job."""
+
+    capacity: int = 1
+    jobs: list[tuple[tuple[str, float, int], ...]] = field(default_factory=list)
+
+    def run(self, job: Job, listener: Listener) -> None:
+        if job.task == "train":
+            self.jobs.append(tuple((t.backbone, t.fraction, t.seed) for t in job.trials))
+        super().run(job, listener)
+
+
+def test_trials_of_a_backbone_are_divided_among_idle_machines(tmp_path: Path, store: Store) -> None:
+    p = plan("one", "two", seeds=(0, 1), fractions=(1.0, 0.5))
+
+    def jobs(machines: int) -> list[str]:
+        """Return the jobs of a new run: of each, `seed share` of its trials."""
+        executor, folder = Machines(capacity=machines), tmp_path / str(machines)
+        execute(RunInputs(p, folder, REQUEST, store), executor, silent)
+        return [", ".join(f"{t[0]} {t[2]} {t[1]:g}" for t in job) for job in executor.jobs]
+
+    one, two = (f"{n} 0 1, {n} 1 1, {n} 0 0.5, {n} 1 0.5" for n in ("one", "two"))
+    assert jobs(1) == jobs(2) == [one, two]
+    assert jobs(3) == ["one 0 1, one 0 0.5", "one 1 1, one 1 0.5", two]
+    assert jobs(4) == [f"{n} {seed} 1, {n} {seed} 0.5" for n in ("one", "two") for seed in (0, 1)]
+    assert sorted(", ".join(jobs(9)).split(", ")) == sorted(f"{one}, {two}".split(", "))
+    # The figures are those of one machine.
+    for trial in p.trials:
+        found = [read_arrays(tmp_path / n, trial.key) for n in ("1", "9")]
+        assert found[0] == found[1]
+
+
+def read_arrays(folder: Path, key: str) -> dict[str, bytes]:
+    with np.load(arrays_path(folder, key)) as arrays:
+        return {name: arrays[name].tobytes() for name in arrays}
+
+
+def test_what_is_left_of_a_run_is_divided(tmp_path: Path, store: Store) -> None:
+    run(plan("one"), tmp_path, store)
+    executor = Machines(capacity=4)
+    p = plan("one", "two", seeds=(0, 1, 2, 3))
+    execute(RunInputs(p, tmp_path, REQUEST, store), executor, silent)
+    # The longer job first: three trials of one, four of two.
+    assert [[seed for _, _, seed in job] for job in executor.jobs] == [[1, 3], [2], [0, 2], [1, 3]]
 
 
 def test_what_makes_a_trial_is_in_its_key() -> None:

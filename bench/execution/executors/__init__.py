@@ -28,6 +28,12 @@ class Executor(ABC):
         return 1
 
     @property
+    def capacity(self) -> int:
+        """Return how many jobs machines that share no work run side by side, as far as is known:
+        where there are more than backbones, the trials of a backbone are divided among them."""
+        return 1
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the figures should know of how the work is done."""
         return ()

@@ -82,6 +82,10 @@ class RayCluster(Executor):
         return MAX_JOBS
 
     @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    @property
     def notes(self) -> tuple[str, ...]:
         where = ", ".join(sorted({*self._nodes.values()}))
         return (
@@ -159,6 +163,12 @@ class RayCluster(Executor):
             for node, (cpus, gpus) in zip(nodes, have, strict=True)
             if cpus >= self._cpus and gpus >= self._gpus
         }
+        self._capacity = int(
+            sum(
+                min([cpus // self._cpus, *([gpus // self._gpus] if self._gpus else [])])
+                for cpus, gpus in have
+            )
+        )
         if not able:
             each = [f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in sorted({*have})]
             raise UsageError(

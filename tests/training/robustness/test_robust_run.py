@@ -64,6 +64,12 @@ def check_answers(evidence: Evidence) -> None:
     assert parts == pytest.approx(seconds["total"])
 
 
+class Divided(Inline):
+    """As a cluster with idle machines: each trial is a job."""
+
+    capacity = 2
+
+
 class Lagging(Inline):
     """Its events arrive only after all is measured, as those of another process may."""
 
@@ -101,7 +107,7 @@ def test_the_trained_model_answers_corrupted_images(
     asked = Measuring(latency_seconds=0.02, robustness=True)
 
     def run(measuring: Measuring) -> StoredRun:
-        execute(RunInputs(planned(measuring), tmp_path / "r", request, store), Inline(), silent)
+        execute(RunInputs(planned(measuring), tmp_path / "r", request, store), Divided(), silent)
         return read_run(tmp_path / "r")
 
     if later:
