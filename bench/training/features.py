@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from bench.models.backends.base import Array, Forward
-from bench.models.cuts import PIXELS
+from bench.models.cuts import FEATURES, PIXELS
 from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
 from bench.system.ablation import enabled, switched_off
 from bench.system.parallel import prefetch_map
@@ -112,6 +112,17 @@ class Frozen:
             except NotKeptError as error:
                 self.notes.append(f"{split} activations were computed without the cache: {error}")
         return {c: stored[c] if c in stored else self.stream(split, view, c) for c in cuts}
+
+    def pooled(self, split: SplitName, progress: Progress) -> Array:
+        """Return one feature a channel of each image, unaugmented: what the head gets, or its mean
+        over the positions where the head gets them all."""
+        rows = self.rows(split, PLAIN, [FEATURES], progress)[FEATURES]
+        channels = self.network.base.output.shape[-1]
+        pieces = []
+        for first in range(0, len(rows), FORWARD_BATCH):
+            piece = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
+            pieces.append(piece.reshape(len(piece), -1, channels).mean(axis=1))
+        return np.concatenate(pieces)
 
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
         """Return the rows of a view that is not kept, computed as they are taken."""

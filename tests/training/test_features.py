@@ -79,3 +79,17 @@ def test_a_cache_that_is_deleted_meanwhile(passes: ForwardPassCache, store: Stor
     np.testing.assert_array_equal(_take(frozen, "one_add"), expected)
     assert _take(frozen, "two_add").shape == (COUNT, *passes.network.shape("two_add"))
     assert frozen.notes == []
+
+
+def test_pooled_features_are_one_a_channel_however_the_head_pools(
+    passes: ForwardPassCache, store: Store
+) -> None:
+    averaged = _frozen(passes, store, store)
+    flat = ForwardPassCache(Network(tiny.TINY, tiny.SIZE, "flatten"), current())
+    flat.network.base.set_weights(passes.network.base.get_weights())
+    found = averaged.pooled("train", lambda done, total: None)
+    assert found.shape == (COUNT, 8)
+    positions = _take(averaged, "four_add")
+    np.testing.assert_allclose(found, positions.mean(axis=(1, 2)), rtol=1e-5)
+    of_flat = _frozen(flat, store, Store(store.root.parent / "flat")).pooled("train", print)
+    np.testing.assert_allclose(of_flat, found, rtol=1e-5)

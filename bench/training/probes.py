@@ -1,0 +1,183 @@
+"""Probes: classifiers on the pooled features of a frozen network, trained in seconds.
+
+Two of them: the votes of the nearest training images, and a multinomial logistic regression with
+an L2 penalty. Both are deterministic, see features standardised by the training images, and return
+probabilities (images x classes). NumPy and SciPy alone: where the features come from is in
+`features.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.integer]
+
+NEIGHBOURS = 20
+SHARPNESS = 0.07  # a neighbour's vote is exp(similarity / SHARPNESS)
+STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)  # of the penalty, from the strongest
+FOLDS = 5
+PIECE = 256  # queries whose similarities to all features are held at once
+TOLERANCE = 1e-5  # of the gradient's largest entry
+STEPS = 200
+
+
+def nearest(features: Floats, queries: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
+    """Return, for each query, the rows of its `count` nearest features by cosine similarity, the
+    nearest first, and the similarities; fewer where there are not as many features."""
+    count, units = min(count, len(features)), _unit(features).T
+    rows = np.empty((len(queries), count), np.intp)
+    found = np.empty((len(queries), count))
+    for first in range(0, len(queries), PIECE):
+        piece = slice(first, first + PIECE)
+        similarity = _unit(queries[piece]) @ units
+        some = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(similarity, some, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        rows[piece] = np.take_along_axis(some, order, axis=1)
+        found[piece] = np.take_along_axis(values, order, axis=1)
+    return rows, found
+
+
+def vote(features: Floats, labels: Labels, queries: Floats, classes: int) -> Floats:
+    """Return the classes' shares of the votes of each query's nearest training images."""
+    features, queries = _standardised(features, features, queries)
+    rows, similarity = nearest(features, queries, NEIGHBOURS)
+    weights = np.exp((similarity - similarity[:, :1]) / SHARPNESS)
+    votes = np.zeros((len(queries), classes))
+    np.add.at(votes, (np.arange(len(queries))[:, None], labels[rows]), weights)
+    shares: Floats = votes / votes.sum(axis=1, keepdims=True)
+    return shares
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fitted logistic regression's probabilities, and the penalty that was chosen."""
+
+    validation: Floats
+    test: Floats
+    strength: float
+
+
+def regress(
+    features: Floats,
+    labels: Labels,
+    validation: Floats,
+    validation_labels: Labels,
+    test: Floats,
+    classes: int,
+) -> Regression:
+    """Fit a logistic regression with the penalty whose loss on the validation images is least."""
+    best, least = None, np.inf
+    for strength, (of_validation, of_test) in _path(features, labels, classes, validation, test):
+        loss = _loss(of_validation, validation_labels)
+        if loss >= least:
+            break  # weaker penalties fit the training images still closer
+        best, least = Regression(of_validation, of_test, strength), loss
+    assert best is not None
+    return best
+
+
+def cross_validate(
+    features: Floats,
+    labels: Labels,
+    classes: int,
+    groups: Labels | None = None,
+    folds: int = FOLDS,
+) -> Floats:
+    """Return the probabilities of each image by the logistic regression fitted without its fold.
+
+    Images of one group, such as copies, are in one fold. One penalty is chosen for all folds, by
+    the loss on the images left out.
+    """
+    fold = fold_numbers(labels, groups, folds)
+    held = [fold == number for number in np.unique(fold)]
+    paths = [_path(features[~out], labels[~out], classes, features[out]) for out in held]
+    best, least = np.zeros((len(labels), classes)), np.inf
+    for fitted in zip(*paths, strict=True):
+        found = np.empty((len(labels), classes))
+        for out, (_, (shares,)) in zip(held, fitted, strict=True):
+            found[out] = shares
+        loss = _loss(found, labels)
+        if loss >= least:
+            break
+        best, least = found, loss
+    return best
+
+
+def fold_numbers(labels: Labels, groups: Labels | None, folds: int) -> NDArray[np.intp]:
+    """Return the fold of each image: each group in one, the classes spread evenly over them.
+
+    The largest groups are placed first, each where fewest images of its first image's class are.
+    """
+    groups = np.arange(len(labels)) if groups is None else groups
+    _, first, group, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    drawn = np.random.default_rng(0).permutation(len(sizes))
+    of_class = np.zeros((int(labels.max()) + 1, folds), np.int64)
+    placed = np.empty(len(sizes), np.intp)
+    for number in drawn[np.argsort(-sizes[drawn], kind="stable")]:
+        held = of_class[labels[first[number]]]
+        placed[number] = np.lexsort((of_class.sum(axis=0), held))[0]
+        held[placed[number]] += sizes[number]
+    return placed[group]
+
+
+def _path(
+    features: Floats, labels: Labels, classes: int, *others: Floats
+) -> Iterator[tuple[float, tuple[Floats, ...]]]:
+    """Yield each strength, from the strongest, with the probabilities of the other features; each
+    fit starts from the one before."""
+    from scipy.optimize import minimize
+
+    x, *rest = (_with_one(part) for part in _standardised(features, features, *others))
+    wanted = np.zeros((len(labels), classes))
+    wanted[np.arange(len(labels)), labels] = 1
+
+    def cost(flat: Floats, strength: float) -> tuple[float, Floats]:
+        weights = flat.reshape(-1, classes)
+        shares = _probabilities(x, weights)
+        penalty = strength * weights
+        penalty[-1] = 0  # not of the intercepts
+        gradient = x.T @ ((shares - wanted) / len(labels)).astype(x.dtype) + penalty
+        return _loss(shares, labels) + float((penalty * weights).sum()) / 2, gradient.ravel()
+
+    weights = np.zeros(x.shape[1] * classes)
+    for strength in STRENGTHS:
+        options = {"gtol": TOLERANCE, "maxiter": STEPS}
+        weights = minimize(cost, weights, strength, "L-BFGS-B", jac=True, options=options).x
+        found = weights.reshape(-1, classes)
+        yield strength, tuple(_probabilities(part, found) for part in rest)
+
+
+def _standardised(features: Floats, *parts: Floats) -> list[Floats]:
+    """Return the parts with the mean and standard deviation of `features` made 0 and 1."""
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1)
+    return [(part - mean) / scale for part in parts]
+
+
+def _unit(rows: Floats) -> Floats:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
+
+
+def _with_one(rows: Floats) -> Floats:
+    return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1)
+
+
+def _probabilities(features: Floats, weights: Floats) -> Floats:
+    logits = (features @ weights.astype(features.dtype)).astype(np.float64)
+    shares: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _loss(probabilities: Floats, labels: Labels) -> float:
+    of_true = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(of_true, np.finfo(of_true.dtype).tiny)).mean())
