@@ -1,0 +1,67 @@
+"""What a round of screening keeps: figures that can be checked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.analysis.screening import Evidence, affordable
+
+
+def right(*wrong: int, images: int = 100) -> NDArray[np.bool_]:
+    """So many of the last images wrong, for each backbone: their mistakes are the same ones."""
+    return np.array([np.arange(images) < images - count for count in wrong])
+
+
+def test_a_backbone_is_behind_by_its_own_mistakes_with_their_interval() -> None:
+    gap, low, high = Evidence.of(right(0, 10)).behind()
+    assert gap == pytest.approx([0, 0.1])
+    # 10 of 100 won, and half of one each way: 1.96 * sqrt((11 / 102 - (10 / 102)**2) / 102).
+    half = 1.96 * np.sqrt((11 / 102 - (10 / 102) ** 2) / 102)
+    assert (low[1], high[1]) == pytest.approx((10 / 102 - half, 10 / 102 + half), abs=1e-4)
+    assert (low[0], high[0]) == (0, 0)
+
+
+def test_copies_count_once() -> None:
+    once, groups = right(0, 10, images=100), np.repeat(np.arange(100), 2)
+    twice = np.repeat(once, 2, axis=1)
+    for alone, copied in zip(
+        Evidence.of(once).behind(), Evidence.of(twice, groups).behind(), strict=True
+    ):
+        assert copied == pytest.approx(alone)
+    assert Evidence.of(twice).behind()[1][1] > Evidence.of(once).behind()[1][1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kept"),
+    [
+        ((0, 1, 2, 3, 4, 5, 30), (True,) * 6 + (False,)),  # 5 behind may be 2 behind
+        ((0, 20, 21, 22, 23, 24), (True,) * 5 + (False,)),  # never fewer than five
+        ((0, 20, 21, 22, 23, 23, 30), (True,) * 6 + (False,)),  # ties with the fifth stay
+        ((0, 50), (True, True)),
+        ((7,), (True,)),
+    ],
+)
+def test_the_rule(wrong: tuple[int, ...], kept: tuple[bool, ...]) -> None:
+    assert tuple(Evidence.of(right(*wrong)).kept()) == kept
+
+
+def test_the_chance_that_the_best_was_dropped() -> None:
+    alike = Evidence.of(right(10, 10))
+    assert alike.chance(np.array([False, True]), 0.02) == pytest.approx(0.5, abs=0.02)
+    assert alike.chance(np.array([False, False]), 0.02) == 0
+    assert alike.chance(np.array([True, True]), 0.02) == 1
+    clear = Evidence.of(right(0, 1, 2, 3, 4, 50, images=1000))
+    assert clear.chance(np.array([False] * 5 + [True]), 0.01) < 0.001
+    # A larger bias of the round: what looks worse may be the best.
+    near = Evidence.of(right(0, 20, images=1000))
+    second = np.array([False, True])
+    assert near.chance(second, 0.005) < near.chance(second, 0.03) < 0.5
+
+
+def test_how_many_a_budget_allows() -> None:
+    assert affordable([10, 20, 30, 40], 60) == 3
+    assert affordable([10, 20, 30, 40], 59) == 2
+    assert affordable([10, 20, 30], 0) == 2  # never the first alone
+    assert affordable([10], 0) == 1
