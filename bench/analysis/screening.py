@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.statistics.intervals import Spread, change
+from bench.analysis.statistics.intervals import Spread, Values, change
 
 MARGIN = 0.02
 LEAST = 5
@@ -24,15 +24,13 @@ BIAS = {"probes": 0.02, "head": 0.01}
 """The standard deviation of the final accuracy around what a round shows, besides the sampling of
 images: what gave rank correlations of 0.87 and 0.97 in 12 configurations on 17 classes."""
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Evidence:
     """The accuracies of several backbones on the same images, and what is known of them."""
 
-    accuracy: Floats
-    covariance: Floats  # of the accuracies, from the choice of images
+    accuracy: Values
+    covariance: Values  # of the accuracies, from the choice of images
     units: int  # that were drawn independently: images, or groups of them
 
     @classmethod
@@ -50,7 +48,7 @@ class Evidence:
             apart = summed.T
         return cls(accuracy, apart @ apart.T / images**2, units)
 
-    def behind(self) -> tuple[Floats, Floats, Floats]:
+    def behind(self) -> tuple[Values, Values, Values]:
         """Return how far each is behind the best, with the ends of the 95% paired intervals."""
         best = int(self.accuracy.argmax())
         own = np.diag(self.covariance)
