@@ -7,7 +7,7 @@ JSON finds the pixels, and two data sets that share a split share its array.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -131,17 +131,34 @@ def _copy(
     dataset: Dataset, name: SplitName, split: Split, rows: NDArray[np.intp], size: int, store: Store
 ) -> None:
     whole = images(dataset, name, size, store)
+
+    def rows_of() -> Iterator[NDArray[np.uint8]]:
+        pixels = whole.array()
+        for start in range(0, len(rows), ROWS):
+            yield pixels[rows[start : start + ROWS]]
+            forget_pages(pixels)
+
+    # The time to decode these images, which a trial from cold caches would take.
+    cost = whole.cost_seconds * len(rows) / len(whole.array())
+    keep(split, size, rows_of(), whole.description, cost, store)
+
+
+def keep(
+    split: Split,
+    size: int,
+    pieces: Iterable[NDArray[np.uint8]],
+    description: str,
+    cost_seconds: float,
+    store: Store,
+) -> None:
+    """Store a split's decoded images, given in pieces, unless they are there."""
     with store.lock(KIND, parts(split, size)), keeping(store):
         if find(split, size, store) is not None:
             return
-        pixels = whole.array()
-        writer = store.draft(KIND, whole.description, nbytes(len(rows), size))
+        writer = store.draft(KIND, description, nbytes(len(split), size))
         try:
-            for start in range(0, len(rows), ROWS):
-                writer.append(pixels[rows[start : start + ROWS]])
-                forget_pages(pixels)
-            # The time to decode these images, which a trial from cold caches would take.
-            cost = whole.cost_seconds * len(rows) / len(pixels)
-            writer.commit(parts(split, size), cost)
+            for piece in pieces:
+                writer.append(piece)
+            writer.commit(parts(split, size), cost_seconds)
         finally:
             writer.discard()

@@ -207,8 +207,14 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
 
     def start(settings: Settings) -> Sequence[str]:
         if not executors:
-            asked = {"on": request.on, "per_trial": request.per_trial}
-            executors.append(make_executor(settings, request.trial_timeout, **asked))
+            executor = make_executor(
+                settings,
+                request.trial_timeout,
+                on=request.on,
+                per_trial=request.per_trial,
+                ship_data=request.ship_data,
+            )
+            executors.append(executor)
         (executor,) = executors
         executor.warm_up()
         return executor.notes

@@ -84,6 +84,7 @@ class RunRequest:
     trial_timeout: float | None = None  # seconds
     on: str = "local"  # the executor: where trials run; of a cluster, with `:ADDRESS`
     per_trial: str = ""  # what a cluster grants each trial: cpus=4,gpus=0.5
+    ship_data: bool = False  # send decoded images to the nodes of a cluster
     # What to measure and what to keep.
     latency_seconds: float = 2.0
     runtimes: str = "keras"

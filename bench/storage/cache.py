@@ -50,6 +50,7 @@ from bench.system.files import remove, remove_stale, temporary_sibling, workplac
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
 
 DEFAULT_LIMIT_BYTES = 50 * 10**9
+CACHE_VARIABLE = "BACKBONE_BENCH_CACHE"
 EXTRACTED = "extracted"
 DISK_MARGIN = 1.1  # free disk space required, relative to the bytes to be written
 GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a longer holder hangs
@@ -338,8 +339,8 @@ def forget_pages(array: NDArray[Any]) -> None:
 
 
 def default_root() -> Path:
-    """Return the user's cache folder for this program; `BACKBONE_BENCH_CACHE` overrides it."""
-    named = os.environ.get("BACKBONE_BENCH_CACHE")
+    """Return the user's cache folder for this program; the variable overrides it."""
+    named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else user_cache_path("backbone-bench")
 
 

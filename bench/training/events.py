@@ -74,6 +74,7 @@ class Ended:
     code: int = 0  # of its exit; negative: the signal that killed it
     out_of_memory: bool = False
     message: str = ""  # how it ended, and where its log is
+    lost: bool = False  # what it needed did not come: another node may do the job
 
 
 @dataclass(frozen=True)

@@ -249,3 +249,8 @@ def _where(where: Options) -> None:
         metavar="cpus=N,gpus=N",
         help="what a cluster grants each trial (as many cores as --threads, or 1; no GPU)",
     )
+    where.add_argument(
+        "--ship-data",
+        action="store_true",
+        help="send decoded images to the nodes of a cluster, which need not have the data set",
+    )

@@ -85,6 +85,7 @@ class ExecutorOptions:
     trial_timeout: float | None = None  # seconds that a trial may take
     address: str = ""  # of a cluster; "": the one that this machine belongs to
     per_trial: Resources = Resources()
+    ship_data: bool = False  # send decoded images to nodes, which need not reach the data set
 
 
 @dataclass(frozen=True)
@@ -108,20 +109,23 @@ def make_executor(
     *,
     on: str = "local",
     per_trial: str = "",
+    ship_data: bool = False,
 ) -> Executor:
     """Make the executor that `on` names, as `ray` or `ray:ADDRESS`; an error that says how to
     install what it lacks."""
     name, _, address = on.partition(":")
     kind = EXECUTORS[name]
-    if (address or per_trial) and not kind.cluster:
+    given = [f"--per-trial {per_trial}"] if per_trial else []
+    given += ["--ship-data"] if ship_data else []
+    if (address or given) and not kind.cluster:
         raise UsageError(
-            f"executor {name} is no cluster: it takes no address and no --per-trial; got --on {on}"
-            f"{f' --per-trial {per_trial}' if per_trial else ''}."
+            f"executor {name} is no cluster: it takes no address, no --per-trial and no "
+            f"--ship-data; got {' '.join([f'--on {on}', *given])}."
         )
     if text := lacking("executor", kind):
         raise UsageError(text)
     resources = Resources.parse(per_trial)
-    return kind.make(ExecutorOptions(settings, trial_timeout, address, resources))
+    return kind.make(ExecutorOptions(settings, trial_timeout, address, resources, ship_data))
 
 
 def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
@@ -143,6 +147,8 @@ def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
             if isinstance(event, RecordMade):
                 left.pop(event.record.trial.key, None)
             listener(event)
+    if end is not None and end.lost:
+        raise NodeLostError(end.message)
     if end is None and (left or job.task == "measure"):
         raise NodeLostError("the events of the job stopped before its end.")
     # A measuring job records each trial several times: the last of it may be missing.

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bench.errors import BenchError, NodeLostError, WorkerDiedError, reason
+from bench.execution.executors.contents import Fetch, SentImages, place_images, place_weights
 from bench.execution.executors.local_process import LocalProcess
-from bench.models.weights import LocatedWeights
-from bench.storage.cache import Store
+from bench.storage.cache import CACHE_VARIABLE, Store
 from bench.system.environment import VARIABLES, environment
 from bench.system.files import is_file_name, write_atomic
 from bench.training.events import Ended, Event, RecordMade, Waiting
@@ -54,12 +54,19 @@ class Order:
     trial_timeout: float | None
     variables: Mapping[str, str]
     versions: Mapping[str, str]  # that the node must have, too
+    images: tuple[SentImages, ...] = ()  # to fetch; none: the node decodes them itself
 
 
-def make_order(job: Job, cores: int, gpus: float, trial_timeout: float | None) -> Order:
+def make_order(
+    job: Job,
+    cores: int,
+    gpus: float,
+    trial_timeout: float | None,
+    images: tuple[SentImages, ...] = (),
+) -> Order:
     """Return the order for a job, with this process's variables and versions."""
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
-    return Order(job, cores, gpus, trial_timeout, variables, versions())
+    return Order(job, cores, gpus, trial_timeout, variables, versions(), images)
 
 
 def versions(keras_backend: str = "") -> dict[str, str]:
@@ -92,14 +99,15 @@ def check_versions(asked: Mapping[str, str], found: Mapping[str, str]) -> None:
         )
 
 
-def serve(order: Order, weights: bytes | None) -> Iterator[Sent]:
+def serve(order: Order, fetch: Fetch) -> Iterator[Sent]:
     """Run a job on this machine; yield its events, and the files that it makes.
 
-    `weights`: the content of the job's file of weights, which need not be on this machine.
+    Pretrained weights are fetched, and so are images where the order has them.
     """
     node = platform.node()
     yield Waiting(f"starting on {node}")
-    store = Store(Path(order.job.store), order.job.store_limit_bytes)
+    root = os.environ.get(CACHE_VARIABLE, order.job.store)  # a node may have a folder of its own
+    store = Store(Path(root), order.job.store_limit_bytes)
     try:
         _set_variables(order)
         check_versions(order.versions, versions())
@@ -110,14 +118,20 @@ def serve(order: Order, weights: bytes | None) -> Iterator[Sent]:
             job = replace(
                 order.job,
                 folder=str(folder),
+                store=str(store.root),
                 slots=1,
-                weights=_put(folder, order.job.weights, weights),
+                weights=place_weights(folder, order.job.weights, fetch),
             )
-            _restore_images(job, store)
+            if order.images:
+                yield Waiting(f"receiving images on {node}")
+                place_images(job, order.images, store, fetch)
+            else:
+                _restore_images(job, store)
             with closing(executor.events(job)) as events:
                 yield from _with_files(events, folder, node, executor.notes)
     except (BenchError, OSError) as error:
-        yield Ended(1, message=f"node {node}: {reason(error)}")
+        lost = isinstance(error, NodeLostError)
+        yield Ended(1, message=f"node {node}: {reason(error)}", lost=lost)
     finally:
         store.release()
 
@@ -146,19 +160,6 @@ def _executor(order: Order) -> LocalProcess:
         made = LocalProcess(settings, order.trial_timeout, cores=order.cores)
         _kept = (made_for, made)
     return _kept[1]
-
-
-def _put(
-    folder: Path, located: LocatedWeights | None, content: bytes | None
-) -> LocatedWeights | None:
-    """Write the pretrained weights into the job's folder, and return them as they are there."""
-    if located is None or content is None:
-        return located
-    if hashlib.sha256(content).hexdigest() != located.sha256:
-        raise BenchError(f"{located.location} arrived damaged, or was changed since the plan.")
-    path = folder / "pretrained" / Path(located.path).name
-    write_atomic(path, content)
-    return replace(located, path=str(path))
 
 
 def _restore_images(job: Job, store: Store) -> None:

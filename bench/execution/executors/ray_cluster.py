@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from bench.errors import BenchError, NodeLostError, StoppedError, UsageError, one_line
@@ -29,8 +29,10 @@ from bench.execution.executors import (
     Resources,
     follow,
 )
+from bench.execution.executors.contents import Offer
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.node import (
+    Order,
     Sent,
     check_versions,
     make_order,
@@ -40,7 +42,8 @@ from bench.execution.executors.node import (
 )
 from bench.system.environment import environment
 from bench.training.events import Ended, Listener
-from bench.training.job import Job
+from bench.training.job import ELSEWHERE, Job
+from bench.types import Dataset
 
 MAX_JOBS = 1000  # submitted at once, a thread each; nodes that join late find work
 ANSWER_SECONDS = 10.0
@@ -73,7 +76,10 @@ class RayCluster(Executor):
         except BaseException:
             self.close()
             raise
-        self._task = self._ray.remote(serve).options(
+        self._contents: dict[str, Any] = {}  # Ray's references, by SHA-256
+        self._dataset: Any = None  # Ray's reference: ids and digests may be many
+        self._offer = Offer(self._put)
+        self._task = self._ray.remote(_serve).options(
             num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0, num_returns="streaming"
         )
 
@@ -118,12 +124,19 @@ class RayCluster(Executor):
 
     @contextmanager
     def _submitted(self, job: Job) -> Iterator[Any]:
-        order = make_order(job, self._cpus, self._gpus, self._options.trial_timeout)
-        weights = Path(job.weights.path).read_bytes() if job.weights is not None else None
+        self._offer.weights(job.weights)
+        images = self._offer.images(job) if self._options.ship_data else ()
+        order = make_order(job, self._cpus, self._gpus, self._options.trial_timeout, images)
+        needed = [part for sent in images for part in sent.parts]
+        needed += [job.weights.sha256] if job.weights is not None else []
+        contents = {sha256: self._contents[sha256] for sha256 in needed}
         with self._changed:
             if self._closed:
                 raise StoppedError("no more jobs are submitted.")
-            stream = self._task.remote(order, weights)
+            if self._dataset is None:
+                self._dataset = self._ray.put(job.dataset)
+            slim = replace(order, job=replace(job, dataset=ELSEWHERE))
+            stream = self._task.remote(slim, self._dataset, contents)
             self._streams.add(stream)
         try:
             yield stream
@@ -134,6 +147,9 @@ class RayCluster(Executor):
             with self._changed:
                 self._streams.discard(stream)
                 self._changed.notify_all()
+
+    def _put(self, sha256: str, content: bytes) -> None:
+        self._contents[sha256] = self._ray.put(content)
 
     def _cancel(self, stream: Any) -> None:
         with suppress(Exception):  # the cluster may be gone
@@ -200,6 +216,14 @@ class RayCluster(Executor):
                     f"node {name} cannot run backbone-bench ({_first_line(error)}); install it in "
                     f"the environment that Ray runs in there."
                 ) from error
+
+
+def _serve(order: Order, dataset: Dataset, contents: Mapping[str, Any]) -> Iterator[Sent]:
+    """Run a job on a node; Ray carries there what the job fetches."""
+    import ray
+
+    order = replace(order, job=replace(order.job, dataset=dataset))
+    yield from serve(order, lambda sha256: bytes(ray.get(contents[sha256])))
 
 
 def _connect(address: str) -> tuple[Any, bool]:

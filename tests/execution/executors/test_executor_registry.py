@@ -114,6 +114,8 @@ def test_only_a_cluster_has_an_address_and_resources() -> None:
         make_executor(Settings(), on="local:x")
     with pytest.raises(UsageError, match=r"got --on inline --per-trial cpus=1\."):
         make_executor(Settings(), on="inline", per_trial="cpus=1")
+    with pytest.raises(UsageError, match=r"got --on local --ship-data\."):
+        make_executor(Settings(), ship_data=True)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from plans import REQUEST, Told, backbone, execute, plan_of, silent
 from scripted_executor import ScriptedExecutor
 from user import ROOT
 
+from bench.data.pixels import stored
 from bench.errors import BenchError, StoppedError, UsageError
 from bench.execution.executors import make_executor, node
 from bench.execution.plan import Plan
@@ -219,6 +220,23 @@ def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
     assert "submitted again" in notes["waits"][0]
     assert not worker.is_running()
     assert bench.nothing_is_left(2)
+
+
+def test_images_are_sent_to_nodes_that_have_only_a_cache(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder.parent / "data").rename(tmp_path / "elsewhere")
+    cluster, cache = bench.nodes.cluster, tmp_path / "cache of the node"
+    node = cluster.add_node(num_cpus=2, env_vars={"BACKBONE_BENCH_CACHE": str(cache)})
+    try:
+        plan = bench.plan("one", "two")
+        on = {"on": bench.nodes.on, "per_trial": "cpus=2", "ship_data": True}
+        with closing(make_executor(plan.settings, **on)) as executor:  # type: ignore[arg-type]
+            records = execute(bench.inputs(plan), executor, silent)
+    finally:
+        cluster.remove_node(node)
+    assert [(r.status, r.reason) for r in records] == [("ok", "")] * 2
+    assert stored(bench.dataset, 32, Store(cache))
 
 
 def test_a_run_that_is_stopped_leaves_no_process(bench: Bench) -> None:
