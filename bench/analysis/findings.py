@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from bench.analysis.ensembles import Ensembles, ensembles
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.mistakes import Mistake, mistakes
@@ -83,6 +84,11 @@ class Findings:
     def seen(self) -> Mapping[str, Seen]:
         """Return the answers and timed queries of each backbone that finished."""
         return gather(self.run, self.records, self.scores)
+
+    @cached_property
+    def ensembles(self) -> Ensembles | None:
+        """Return what averaging the probabilities of several backbones gives."""
+        return ensembles(self.run, self.scores, self.backbones, self.verdict)
 
     @property
     def several_seeds(self) -> bool:

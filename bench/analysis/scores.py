@@ -20,8 +20,10 @@ from bench.analysis.metrics.classification import (
     Counts,
     Floats,
     Guesses,
+    answers,
     confusion_matrix,
     guesses,
+    of_true,
 )
 from bench.analysis.metrics.phases import right_after_phases
 from bench.storage.records import Evidence, StoredRun
@@ -43,6 +45,7 @@ class Score:
     scaled: Floats | None  # confidence of the guesses after temperature scaling
     right_after: NDArray[np.bool_] | None = None  # phases, test images
     gone: bool = False  # the trial finished, but all its arrays are missing
+    of_true: Floats | None = None  # probability of each validation image's true class
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Contender:
     label: str
     guesses: Guesses
     right_after: NDArray[np.bool_] | None  # phases, test images
+    of_true: Floats | None = None  # probability of each validation image's true class
 
 
 def score(run: StoredRun) -> tuple[Score, ...]:
@@ -72,6 +76,7 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
             for metric in METRICS
         }
         return Score(record, label, figures, None, None, None, gone=gone)
+    validation = answers(evidence, "validation")
     return Score(
         record,
         label,
@@ -81,6 +86,7 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
         scaled_confidence(evidence),
         right_after_phases(evidence),
         gone=gone,
+        of_true=None if validation is None else of_true(*validation),
     )
 
 
@@ -119,7 +125,7 @@ def contenders(scores: Iterable[Score]) -> list[Contender]:
 def eligible(scores: Iterable[Score]) -> list[Contender]:
     """Return the trials that may be ranked, of any seed."""
     found = [
-        Contender(s.record, s.label, s.guesses, s.right_after)
+        Contender(s.record, s.label, s.guesses, s.right_after, s.of_true)
         for s in scores
         if s.guesses is not None
     ]

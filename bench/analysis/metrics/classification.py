@@ -124,12 +124,23 @@ def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
     return compute
 
 
-def cross_entropy(labels: Counts, probabilities: Floats) -> float:
-    """Return the mean of -ln(probability of the true class)."""
+def of_true(labels: Counts, probabilities: Floats) -> Floats:
+    """Return the probability of each image's true class."""
+    found: Floats = probabilities[np.arange(len(labels)), labels]
+    return found
+
+
+def mean_loss(of_true: Floats) -> Floats:
+    """Return the mean over the images (the last axis) of -ln(probability of the true class)."""
     # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
     smallest = np.finfo(np.float64).eps
-    of_true = np.clip(probabilities[np.arange(len(labels)), labels], smallest, 1 - smallest)
-    return float(-np.log(of_true).mean())
+    found: Floats = -np.log(np.clip(of_true, smallest, 1 - smallest)).mean(axis=-1)
+    return found
+
+
+def cross_entropy(labels: Counts, probabilities: Floats) -> float:
+    """Return the mean of -ln(probability of the true class)."""
+    return float(mean_loss(of_true(labels, probabilities)))
 
 
 def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:

@@ -1,0 +1,176 @@
+"""Ensembles of a run's backbones: the mean of their probabilities, from what is stored of each.
+
+A member is one network: the networks of one seed are averaged, seed by seed, so that an ensemble
+costs the sum of its members and is compared over seeds and images as a backbone is. They are chosen
+by validation loss. The best of so many would look better by chance on the images that chose it, so
+the test images judge the chosen one alone; what is shown of the others decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.analysis.metrics.classification import Floats, answers, mean_loss
+from bench.analysis.scores import Contender, Score, contenders
+from bench.analysis.statistics.intervals import accuracy, change, difference
+from bench.analysis.verdict import Verdict
+from bench.storage.records import Evidence, StoredRun
+
+MAX_PAIRS = 5  # that are judged; the others have a validation loss only
+MAX_MEMBERS = 5  # of the greedy ensemble
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The accuracy on the test images, and its lead over the best backbone, with 95% intervals."""
+
+    accuracy: float
+    low: float
+    high: float
+    lead: float
+    lead_low: float
+    lead_high: float
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Backbones whose probabilities are averaged, in the order of the table."""
+
+    members: tuple[str, ...]
+    val_loss: float
+    latency_ms: float | None  # the sum of their medians: one after the other
+    params: float
+    judged: Judgement | None = None
+
+    @property
+    def label(self) -> str:
+        return " + ".join(self.members)
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """What averaging gives, next to the most accurate backbone alone."""
+
+    best: Ensemble  # one member
+    shown: tuple[Ensemble, ...]  # the best pairs and the greedy ensemble, the lowest loss first
+    others: tuple[Ensemble, ...]  # the other pairs, not judged
+    chosen: Ensemble | None  # None: no ensemble has a lower loss than every backbone alone
+
+
+def ensembles(
+    run: StoredRun, scores: Sequence[Score], backbones: pd.DataFrame, verdict: Verdict
+) -> Ensembles | None:
+    """Average every pair of the compared backbones, and greedily more; `None` without two."""
+    by_label: dict[str, dict[int, Contender]] = {}
+    for one in contenders(scores):
+        by_label.setdefault(one.label, {})[one.record.trial.seed] = one
+    labels = [standing.label for standing in verdict.standings]
+    trials = [[by_label[label][seed] for seed in verdict.seeds] for label in labels]
+    known = [one.of_true for seeds in trials for one in seeds if one.of_true is not None]
+    if len(labels) < 2 or len(known) < len(labels) * len(verdict.seeds):
+        return None
+    if len({len(one) for one in known}) > 1:
+        return None
+    of_true = np.reshape(np.stack(known), (len(labels), len(verdict.seeds), -1))
+    rows = backbones.set_index("label").loc[labels]
+    latencies, params = rows["latency_p50_ms"].to_numpy(), rows["params"].to_numpy()
+
+    def ensemble(members: Sequence[int], loss: float) -> Ensemble:
+        places = sorted(members)
+        latency = float(latencies[places].sum())
+        return Ensemble(
+            tuple(labels[i] for i in places),
+            loss,
+            None if np.isnan(latency) else latency,
+            float(params[places].sum()),
+        )
+
+    alone = _losses(of_true)
+    pairs = sorted((ensemble(*pair) for pair in _pairs(of_true)), key=_loss)
+    shown = {one.members: one for one in pairs[:MAX_PAIRS]}
+    if len(places := _greedy(of_true, alone)) > 1:
+        greedy = ensemble(places, float(_losses(of_true[places].mean(axis=0))))
+        shown.setdefault(greedy.members, greedy)
+    best = ensemble([0], float(alone[0]))
+    of_label = dict(zip(labels, trials, strict=True))
+    best, *judged = _judge(run, of_label, [best, *sorted(shown.values(), key=_loss)])
+    return Ensembles(
+        best,
+        tuple(judged),
+        tuple(pair for pair in pairs if pair.members not in shown),
+        judged[0] if judged[0].val_loss < alone.min() else None,
+    )
+
+
+def _loss(one: Ensemble) -> float:
+    return one.val_loss
+
+
+def _losses(of_true: Floats) -> Floats:
+    """Return the mean loss over seeds of probabilities (..., seeds, images)."""
+    found: Floats = mean_loss(of_true).mean(axis=-1)
+    return found
+
+
+def _pairs(of_true: Floats) -> list[tuple[tuple[int, int], float]]:
+    """Return the validation loss of each pair: it needs the true class's probability alone."""
+    count = len(of_true)
+    losses = [_losses((of_true[i] + of_true[i + 1 :]) / 2) for i in range(count)]
+    flat = np.concatenate(losses).tolist()
+    return list(zip(combinations(range(count), 2), flat, strict=True))
+
+
+def _greedy(of_true: Floats, alone: Floats) -> list[int]:
+    """Begin with the lowest loss, and add what lowers it most as long as anything does.
+
+    Each is taken once: with equal weights the members' names say all, for whoever uses it.
+    """
+    members, lowest = [int(alone.argmin())], float(alone.min())
+    while len(members) < min(MAX_MEMBERS, len(of_true)):
+        losses = _losses((of_true[members].sum(axis=0) + of_true) / (len(members) + 1))
+        losses[members] = np.inf
+        if not losses.min() < lowest:
+            break
+        members.append(int(losses.argmin()))
+        lowest = float(losses.min())
+    return members
+
+
+def _judge(
+    run: StoredRun, trials: Mapping[str, Sequence[Contender]], candidates: Sequence[Ensemble]
+) -> list[Ensemble]:
+    """Add what the test images say of each; the first is what the others are compared with."""
+    of_seeds = [dict(zip(trials, one, strict=True)) for one in zip(*trials.values(), strict=True)]
+    # Ensembles, seeds, images.
+    right = np.stack([_right(run, seed, candidates) for seed in of_seeds], axis=1)
+    seeds, images = right.shape[1:]
+    judged = []
+    for candidate, own in zip(candidates, right, strict=True):
+        lead = difference(own, right[0])
+        ends = (*accuracy(own), lead.mean, *change(lead, images, seeds))
+        found = Judgement(float(own.mean()), *(float(end) for end in ends))
+        judged.append(replace(candidate, judged=found))
+    return judged
+
+
+def _right(
+    run: StoredRun, trials: Mapping[str, Contender], candidates: Sequence[Ensemble]
+) -> NDArray[np.bool_]:
+    """Return which test images each ensemble of one seed gets right (ensembles, images); every
+    member's answers are read once, and only their sums are held."""
+    sums: list[Floats | float] = [0.0] * len(candidates)
+    for label, one in trials.items():
+        places = [i for i, ensemble in enumerate(candidates) if label in ensemble.members]
+        if places:
+            found = answers(Evidence(one.record, run.dataset.classes, run.folder), "test")
+            assert found is not None  # a contender has answers
+            for i in places:
+                sums[i] = sums[i] + found[1]
+    labels = next(iter(trials.values())).guesses.labels
+    return np.stack([np.asarray(one).argmax(axis=1) == labels for one in sums])

@@ -1,0 +1,82 @@
+"""Ensembles: what averaging the probabilities of several backbones gives, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.analysis import format as fmt
+from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles
+from bench.analysis.findings import Findings
+from bench.reports.blocks import Block, Column, Notes, Range, RowMark, Section, Table, Value
+
+PLACE = 11
+FILE = "ensembles.csv"
+COLUMNS = (
+    Column("Ensemble", name="ensemble", importance=100),
+    Column("Validation loss", fmt.decimals, name="val_loss", unit="nats", better="lower"),
+    Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
+    Column("95% interval", fmt.percent, name="accuracy", importance=70),
+    Column("Lead", fmt.signed_points, name="lead", unit="points", better="higher", importance=90),
+    Column("95% interval of it", fmt.signed_points, name="lead", unit="points", importance=80),
+    Column("p50, sum", fmt.milliseconds, name="latency_p50_ms", unit="ms", better="lower"),
+    Column("Params, sum", fmt.count, name="params", better="lower"),
+)
+CHOSEN = RowMark("chosen", "chosen", "the lowest validation loss: the one that the test judges")
+
+
+def section(findings: Findings) -> Section | None:
+    """Return the best ensembles by validation; nothing unless two backbones are compared."""
+    found = findings.ensembles
+    if found is None:
+        return None
+    marks = {1: CHOSEN} if found.chosen is not None else {}
+    rows = (_row(found.best, alone=True), *map(_row, found.shown))
+    table = Table("Ensembles, by validation loss", COLUMNS, rows, marks)
+    every = replace(table, rows=(*rows, *map(_row, found.others)), marks={})
+    blocks: list[Block] = [replace(table, about=_about(found, len(findings.verdict.seeds)))]
+    if found.others:
+        blocks.append(Notes((), more=len(found.others), where=f"in `{FILE}`"))
+    return Section("ensembles", "Ensembles", _result(found), blocks, {FILE: every})
+
+
+def _row(one: Ensemble, *, alone: bool = False) -> tuple[Value, ...]:
+    label = f"{one.label} alone" if alone else one.label
+    test: tuple[Value, ...] = (None,) * 4
+    if (judged := one.judged) is not None:
+        lead = (judged.lead, Range(judged.lead_low, judged.lead_high))
+        test = (judged.accuracy, Range(judged.low, judged.high), *((None, None) if alone else lead))
+    return (label, one.val_loss, *test, one.latency_ms, one.params)
+
+
+def _result(found: Ensembles) -> str:
+    """Say what the one ensemble that validation chose gains on the test images."""
+    best = found.best
+    if found.chosen is None or found.chosen.judged is None:
+        return "On the validation images no ensemble has a lower loss than a backbone alone."
+    judged = found.chosen.judged
+    ends = f"{fmt.signed_points(judged.lead_low)} to {fmt.signed_points(judged.lead_high)}"
+    lead = f"{fmt.signed_points(judged.lead)} points on {best.label} (95% interval {ends})"
+    cost = f"{fmt.count(found.chosen.params)} parameters in place of {fmt.count(best.params)}"
+    if found.chosen.latency_ms is not None and best.latency_ms is not None:
+        times = map(fmt.milliseconds, (found.chosen.latency_ms, best.latency_ms))
+        cost = f"{' in place of '.join(times)} at p50, {cost}"
+    if judged.lead_low > 0:
+        shown = "gains"
+    elif judged.lead_high < 0:
+        shown = "loses; its lead is"
+    else:
+        shown = "shows no significant gain:"
+    return f"{found.chosen.label}, chosen on the validation images, {shown} {lead}, at {cost}."
+
+
+def _about(found: Ensembles, seeds: int) -> str:
+    count = len(found.shown) + len(found.others)
+    each = "of the same seed" if seeds > 1 else "of one seed"
+    return (
+        f"The class probabilities of networks {each} are averaged, with equal weights. Of "
+        f"{fmt.counted(count, 'ensemble')} (every pair, and greedily up to {MAX_MEMBERS}: from the "
+        f"lowest loss on, what lowers it most) the validation loss chose one, and the test images "
+        f"judge that one, once: the best of many on the test images would be best by chance. The "
+        f"lead is over {found.best.label}, which the test images chose, in its favour. Latencies "
+        f"are summed, as if one member ran after the other."
+    )
