@@ -211,6 +211,22 @@ class Trial:
     key: str  # content hash of all the others
     fraction: float = 1.0  # of the training images, for a learning curve
     code: str = ""  # digest of the backbone's code (`fingerprint.py`); "" in older records
+    sized: bool = False  # the run has several input sizes, so names say which
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return what a user may call the backbone: without its input size, and with it."""
+        return self.backbone, at_size(self.backbone, self.input_size)
+
+    @property
+    def name(self) -> str:
+        """Return what the backbone is called in its run."""
+        return self.names[self.sized]
+
+
+def at_size(backbone: str, input_size: int) -> str:
+    """Return the name of a backbone at one of several input sizes."""
+    return f"{backbone}@{input_size}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,13 @@ from user import ROOT, in_process
 from bench import reports
 from bench.cli.main import COMMANDS, parser
 from bench.execution import launch
+from bench.execution.plan import at_sizes
 from bench.models.weights import LocatedWeights
+from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
 from bench.reports import point_latest
 from bench.system.command_line import parse
+from bench.types import Backbone
 
 pytestmark = pytest.mark.slow
 
@@ -90,9 +94,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Say that all weights are here, and render nothing: other tests do."""
 
-    def located(backbones: list[object], *more: object, **options: object) -> object:
+    def located(
+        backbones: Sequence[Backbone],
+        protocol: TrainingProtocol,
+        choice: str,
+        sizes: Sequence[int],
+        **options: object,
+    ) -> object:
         found = LocatedWeights("imagenet", "x.h5", "0" * 64)
-        return {backbone.name: found for backbone in backbones}  # type: ignore[attr-defined]
+        return {(b.name, size): found for b, size in at_sizes(backbones, protocol, sizes)}
 
     monkeypatch.setattr(launch, "find_weights", located)
     monkeypatch.setattr(launch, "matrix_rate", lambda: 1e11)

@@ -165,7 +165,7 @@ def _candidate(
     converted = timed if timed is not None and timed.artefact_mb is not None else None
     found = Candidate(
         label=label,
-        backbone=row["backbone"],
+        backbone=findings.records[label][0].trial.name,
         accuracy=None if accuracy is None else accuracy.value,
         low=None if accuracy is None else accuracy.low,
         high=None if accuracy is None else accuracy.high,

@@ -7,7 +7,7 @@ From records alone, of any machine and date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from bench.analysis.scores import RANDOM_INIT, contenders
 from bench.analysis.statistics.intervals import change, difference, mean_change
 from bench.analysis.statistics.timing import Timed, change_of_medians
 from bench.storage.records import Evidence
-from bench.types import Record
+from bench.types import Record, at_size
 
 SHOWN = (
     "accuracy",
@@ -105,7 +105,7 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
     lost = []
     for _, row in before.backbones.iterrows():
         label = row["label"]
-        other = rows.pop(label, None)
+        other = rows.pop(label if label in rows else _renamed(row, rows), None)
         if row["status"] != "ok":
             why = f"failed in {before.run.name}: {row['reason']}"
             refused.append(NotComparable(label, (), why))
@@ -150,8 +150,17 @@ def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
     return _absent(after, row)
 
 
+def _renamed(row: pd.Series, rows: Mapping[str, pd.Series]) -> str:
+    """Return the label of the same backbone at the same size in the other run: only where a run has
+    several sizes, labels hold it."""
+    same = ("backbone", "input_size", "weights")
+    return next((name for name, one in rows.items() if all(one[x] == row[x] for x in same)), "")
+
+
 def _absent(findings: Findings, row: pd.Series) -> str:
-    why = dict(skipped(findings)).get(row["backbone"])
+    left_out = dict(skipped(findings))
+    sized = at_size(row["backbone"], row["input_size"])
+    why = left_out.get(row["backbone"], left_out.get(sized))
     return (
         f"not in {findings.run.name}" if why is None else f"skipped in {findings.run.name}: {why}"
     )

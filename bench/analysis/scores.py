@@ -27,7 +27,7 @@ from bench.analysis.metrics.classification import (
 )
 from bench.analysis.metrics.phases import right_after_phases
 from bench.storage.records import Evidence, StoredRun
-from bench.types import Record
+from bench.types import Record, at_size
 
 RANDOM_INIT = "random init"
 MAX_NAMED = 3
@@ -99,9 +99,9 @@ def labels(records: Sequence[Record]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for record in records:
         trial = record.trial
-        label = trial.backbone
-        if len(sizes[label]) > 1:
-            label = f"{label} {trial.input_size} px"
+        label = trial.name
+        if len(sizes[trial.backbone]) > 1:  # also where a plugin's own size was edited
+            label = at_size(trial.backbone, trial.input_size)
         if record.weights is not None and not record.weights.pretrained:
             label = f"{label} ({RANDOM_INIT})"
         found[trial.key] = label

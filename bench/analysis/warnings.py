@@ -68,8 +68,8 @@ def warnings(findings: Findings) -> list[str]:
 def cautions(findings: Findings) -> Iterator[Caution]:
     """Yield each warning, the most important first."""
     run = findings.run
-    random = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["backbone"]
-    if len(random):
+    drawn = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["label"]
+    if random := [label.removesuffix(f" ({RANDOM_INIT})") for label in drawn]:
         of = "Its" if len(random) == 1 else "Their"
         yield Caution(
             Cause.RANDOM_INIT,
@@ -80,7 +80,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
     for who, why in facts.failures(findings):
         yield Caution(Cause.FAILED, f"{who} failed: {why}")
     for record in run.failed_again:
-        who = f"{record.trial.backbone}, seed {record.trial.seed}"
+        who = f"{record.trial.name}, seed {record.trial.seed}"
         yield Caution(
             Cause.FAILED_AGAIN,
             f"{who}, failed when it was trained again, so its earlier record is shown: "

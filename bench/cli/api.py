@@ -17,8 +17,8 @@ def run(request: RunRequest | None = None, *, progress: bool = True, **choices: 
     """Train and measure backbones under one protocol, as the command line does.
 
     `choices` are the fields of `RunRequest`: `backbones="all"`, `dataset="photos/"`, `seeds=3`,
-    `input_size=160`, ... A run that was interrupted goes on where it stopped, and one that is
-    finished is read back. Raises `BenchError` for what cannot be done; a trial that failed is in
+    `input_size=[128, 160]`, ... A run that was interrupted goes on where it stopped, and one that
+    is finished is read back. Raises `BenchError` for what cannot be done; a trial that failed is in
     the result (`Run.incomplete`).
     """
     if request is None:

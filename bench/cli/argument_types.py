@@ -65,6 +65,13 @@ def fractions(text: str) -> tuple[float, ...]:
     return tuple(found) if fits else _refuse(text, wanted)
 
 
+def pixels(text: str) -> tuple[int, ...]:
+    """`160` or `128,160,224`: different input sizes."""
+    wanted = "different whole numbers, 1 or more, with commas (128,160,224)"
+    found = [_whole(part, wanted, 1) for part in text.split(",")]
+    return tuple(sorted(found)) if len(set(found)) == len(found) else _refuse(text, wanted)
+
+
 def budget(text: str) -> int:
     """How many learning rates; one alone would be the protocol's own."""
     return _whole(text, f"a whole number from 2 to {MAX_BUDGET}", 2, MAX_BUDGET)

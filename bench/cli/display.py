@@ -137,7 +137,7 @@ class Display:
             cells, mark = ["failed", ""], ""
         losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]
         drawn = [sparkline(losses)] if self._draws else []
-        trial = (record.trial.backbone, str(record.trial.seed))
+        trial = (record.trial.name, str(record.trial.seed))
         self._results.add_row(*trial, *cells, *drawn, mark)
         if record.status == "failed":
             self._print(f"{name} failed: {record.reason}", "red")
@@ -197,4 +197,4 @@ def human_seconds(seconds: float) -> str:
 def _name(trial: Trial) -> str:
     seed = f" seed {trial.seed}" if trial.seed else ""
     share = f" {100 * trial.fraction:g}% of train" if trial.fraction < 1 else ""
-    return trial.backbone + seed + share
+    return trial.name + seed + share

@@ -63,14 +63,13 @@ class NotebookDisplay:
                 )
             case StageProgress(trial=trial, stage=stage, done=done, total=total):
                 counted = f" {done}/{total}" if total else ""
-                self._now = f"{trial.backbone}, seed {trial.seed}: {stage}{counted}"
+                self._now = f"{trial.name}, seed {trial.seed}: {stage}{counted}"
             case EpochEnded(trial=trial, phase=phase, number=number, epoch=epoch):
                 what = f"accuracy {epoch.val_accuracy:.3f}"
                 if event.random:
                     what = f"loss {epoch.val_loss:.4f}"
                 self._now = (
-                    f"{trial.backbone}, seed {trial.seed}: {phase}, epoch {number}, "
-                    f"validation {what}"
+                    f"{trial.name}, seed {trial.seed}: {phase}, epoch {number}, validation {what}"
                 )
             case TrialEnded():
                 self._rows.append(_row(event))
@@ -100,5 +99,5 @@ def _row(ended: TrialEnded) -> str:
         accuracy = "random weights"
     else:
         accuracy = fmt.MISSING if ended.accuracy is None else fmt.percent(ended.accuracy)
-    cells = (record.trial.backbone, str(record.trial.seed), accuracy, f"{ended.seconds:.0f} s")
+    cells = (record.trial.name, str(record.trial.seed), accuracy, f"{ended.seconds:.0f} s")
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

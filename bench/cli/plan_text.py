@@ -33,7 +33,7 @@ def show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None:
         left = [trial.key for trial in planned.trials if trial.key in waiting]
         seconds = sum(schedule.trials[key] for key in left)
         table.add_row(
-            planned.backbone,
+            planned.name,
             str(planned.input_size),
             "random init" if planned.weights is None else planned.weights.source,
             str(len(planned.trials)),

@@ -26,7 +26,7 @@ from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
-from bench.execution.plan import Plan, choose_backbones, find_weights, make_plan, size_of
+from bench.execution.plan import Plan, at_sizes, choose_backbones, find_weights, make_plan
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
@@ -62,7 +62,7 @@ class Preparation:
     settings: Settings
     store: Store
     listing: Listing
-    located: dict[str, LocatedWeights | None]
+    located: dict[tuple[str, int], LocatedWeights | None]
     matrix_rate: float
     notes: list[str]
     broken_plugins: Sequence[str]
@@ -73,7 +73,7 @@ class Preparation:
     def sizes(self) -> list[int]:
         """Return the input sizes that images are decoded to."""
         asked = self.request.input_size
-        return sorted({size_of(b, self.protocol, asked) for b in self.backbones})
+        return sorted({size for _, size in at_sizes(self.backbones, self.protocol, asked)})
 
     def plan(self, dataset: Dataset) -> Plan:
         """Lay out the trials over these images."""
@@ -84,7 +84,7 @@ class Preparation:
             self.protocol,
             self.settings,
             request.seeds,
-            input_size=request.input_size,
+            input_sizes=request.input_size,
             keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
             rate=self.matrix_rate,
             located=self.located,

@@ -24,20 +24,26 @@ from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import Skipped
 from bench.system.files import to_json
-from bench.types import Backbone, Dataset, Measuring, Settings, Trial
+from bench.types import Backbone, Dataset, Measuring, Settings, Trial, at_size
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class PlannedBackbone:
-    """All trials of one backbone: they differ in the seed and the share of training images."""
+    """All trials of one backbone at one input size: they differ in the seed and the share of
+    training images."""
 
     backbone: str
     input_size: int
     weights: LocatedWeights | None  # None: random
     trials: tuple[Trial, ...]
     cost: Cost | None  # as it is estimated
+
+    @property
+    def name(self) -> str:
+        """Return what the backbone is called in this run."""
+        return self.trials[0].name
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Plan:
     protocol: TrainingProtocol
     settings: Settings
     measuring: Measuring
-    input_size: int | None  # as it was asked for; None: each backbone's own
+    input_size: int | list[int] | None  # as asked for; None: each backbone's own
     planned: tuple[PlannedBackbone, ...]
     skipped: tuple[Skipped, ...]
 
@@ -83,9 +89,16 @@ def _named(name: str) -> list[Backbone]:
     return found or [BACKBONES[name]]  # which says what is near
 
 
-def size_of(backbone: Backbone, protocol: TrainingProtocol, asked: int | None) -> int:
-    """Return the input size: the user's choice, else the protocol's, else the backbone's own."""
-    return asked or protocol.input_size or backbone.input_size
+def at_sizes(
+    backbones: Sequence[Backbone], protocol: TrainingProtocol, asked: Sequence[int]
+) -> list[tuple[Backbone, int]]:
+    """Return each backbone with each of its input sizes: those that the user chose, else the
+    protocol's, else its own."""
+    return [
+        (backbone, size)
+        for backbone in backbones
+        for size in asked or [protocol.input_size or backbone.input_size]
+    ]
 
 
 def make_plan(
@@ -95,38 +108,41 @@ def make_plan(
     settings: Settings,
     seeds: Sequence[int],
     *,
-    input_size: int | None,
+    input_sizes: Sequence[int] = (),
     keras_backend: str,
     rate: float,
-    located: Mapping[str, LocatedWeights | None],
+    located: Mapping[tuple[str, int], LocatedWeights | None],
     fractions: Sequence[float] = (1.0,),
     measuring: Measuring | None = None,
 ) -> Plan:
-    """Lay out the trials; `located` says for each backbone which weights were found.
+    """Lay out the trials; `located` says for each backbone and size which weights were found.
 
     The largest fraction comes first: the ranking is over it, and a run may be interrupted.
     """
     measuring = measuring or Measuring()
+    sized = len(input_sizes) > 1
+    # A single size is written as before there could be several, so that older runs continue.
+    asked = list(input_sizes) if sized else next(iter(input_sizes), None)
     shared = {
         "schema": SCHEMA,
         "dataset": dataset.fingerprint,
         "protocol": protocol.digest,
         "settings": asdict(settings),
-        "input_size": input_size,
+        "input_size": asked,
         "keras_backend": keras_backend,
     }
     planned: list[PlannedBackbone] = []
     skipped: list[Skipped] = []
-    for backbone in backbones:
-        size = size_of(backbone, protocol, input_size)
+    for backbone, size in at_sizes(backbones, protocol, input_sizes):
         try:
             check_trainable(backbone, size, protocol, len(dataset.classes))
         except TrialError as error:
-            skipped.append(Skipped(backbone.name, str(error)))
+            name = at_size(backbone.name, size) if sized else backbone.name
+            skipped.append(Skipped(name, str(error)))
             continue
         code = code_digest(backbone)
         facts = shared | {"backbone": backbone.name, "size": size, "code": code}
-        found = located[backbone.name]
+        found = located[backbone.name, size]
         facts |= {"weights": found and [found.source, found.location, found.sha256]}
         trials = tuple(
             Trial(
@@ -141,6 +157,7 @@ def make_plan(
                 key=_hash(facts | {"seed": seed} | _part(fraction))[:16],
                 fraction=fraction,
                 code=code,
+                sized=sized,
             )
             for fraction in sorted(fractions, reverse=True)
             for seed in seeds
@@ -157,7 +174,7 @@ def make_plan(
         planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
     return Plan(
-        *(name, dataset, protocol, settings, measuring, input_size),
+        *(name, dataset, protocol, settings, measuring, asked),
         planned=tuple(planned),
         skipped=tuple(skipped),
     )
@@ -185,25 +202,30 @@ def find_weights(
     backbones: Sequence[Backbone],
     protocol: TrainingProtocol,
     choice: str,
-    input_size: int | None,
+    input_sizes: Sequence[int] = (),
     *,
     say: Say,
     progress: Callable[[int, int], None],
     fetching: bool,
     failed: Say,
     digests: FileDigests,
-) -> dict[str, LocatedWeights | None]:
-    """Find the weights of each backbone, and fetch them, so that none is missing later.
+) -> dict[tuple[str, int], LocatedWeights | None]:
+    """Find the weights of each backbone at each size, and fetch them, so that none is missing
+    later.
 
     `failed` is called for each download that may succeed another time.
     """
-    sized = [(backbone, size_of(backbone, protocol, input_size)) for backbone in backbones]
     located = weights.locate_all(
-        sized, choice, say=say, progress=progress, fetching=fetching, failed=failed
+        at_sizes(backbones, protocol, input_sizes),
+        choice,
+        say=say,
+        progress=progress,
+        fetching=fetching,
+        failed=failed,
     )
     return {
-        name: found and replace(found, sha256=digests.sha256(Path(found.path)))
-        for name, found in located.items()
+        place: found and replace(found, sha256=digests.sha256(Path(found.path)))
+        for place, found in located.items()
     }
 
 

@@ -62,7 +62,7 @@ def make_schedule(plan: Plan, todo: Sequence[Trial], unmeasured: Collection[str]
     measuring, known = 0.0, True
     for planned in plan.planned:
         trials = [trial for trial in planned.trials if trial.key in keys]
-        if not trials and planned.backbone not in unmeasured:
+        if not trials and planned.name not in unmeasured:
             continue
         known &= planned.cost is not None
         cost = planned.cost or UNKNOWN
@@ -87,7 +87,7 @@ class Planned:
     @property
     def schedule(self) -> Schedule:
         """Return how long it is estimated to take."""
-        return make_schedule(self.plan, self.waiting, {t.backbone for t in self.unmeasured})
+        return make_schedule(self.plan, self.waiting, {t.name for t in self.unmeasured})
 
 
 RunEvent: TypeAlias = Event | Planned

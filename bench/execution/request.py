@@ -43,8 +43,7 @@ KINDS: Mapping[Any, str] = {
     tuple[Path, ...]: "a list of paths",
 }
 ABOVE_ZERO = (
-    *("input_size", "batch_size", "limit", "latency_seconds", "trial_timeout", "cache_gb"),
-    "price_per_hour",
+    *("batch_size", "limit", "latency_seconds", "trial_timeout", "cache_gb", "price_per_hour"),
 )
 ALLOWED: Mapping[str, Sequence[str]] = {
     "device": DEVICES,
@@ -63,7 +62,7 @@ class RunRequest:
     dataset: str = "auto"  # auto, demo, a folder, a .zip file, tfds:NAME
     protocol: str = "default"  # a name, or a TOML file
     weights: WeightsChoice = "auto"
-    input_size: int | None = None  # None: each backbone's own
+    input_size: tuple[int, ...] = ()  # one or several, for all; none: each backbone's own
     batch_size: int | None = None  # None: the protocol's
     seeds: tuple[int, ...] = (0,)
     fractions: tuple[float, ...] = (1.0,)  # of the training images
@@ -125,15 +124,17 @@ class RunRequest:
 
     def _check(self) -> None:
         """Refuse what no run can do; `UsageError` names the choice."""
-        for name in ("seeds", "fractions"):
+        for name in ("seeds", "fractions", "input_size"):
             found = getattr(self, name)
-            if not found or len(set(found)) < len(found):
+            if len(set(found)) < len(found) or not (found or name == "input_size"):
                 raise UsageError(f"{name} must be different numbers; got {list(found)}.")
         if not all(0 <= seed <= LARGEST_SEED for seed in (*self.seeds, self.split_seed)):
             raise UsageError(
                 f"seeds must be from 0 to {LARGEST_SEED}; got seeds={list(self.seeds)}, "
                 f"split_seed={self.split_seed}."
             )
+        if not all(size > 0 for size in self.input_size):
+            raise UsageError(f"input_size must be above 0; got {list(self.input_size)}.")
         if not all(0 < part <= 1 for part in self.fractions):
             raise UsageError(f"fractions must be above 0, up to 1; got {list(self.fractions)}.")
         if self.tune not in (0, *range(2, MAX_BUDGET + 1)):
@@ -186,6 +187,8 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
     wanted = KINDS[kind]
     if name == "seeds":
         wanted = f"how many, 1 or more, or {wanted}"
+    if name == "input_size":
+        wanted = "one or more whole numbers"
     try:
         return convert(_plain(name, value, kind), kind)
     except (ValidationError, TypeError):
@@ -196,6 +199,8 @@ def _plain(name: str, value: Any, kind: Any) -> Any:
     """Return a choice in the one form that its kind has of those that people write."""
     if name == "seeds" and type(value) is int and value > 0:  # True is no number of seeds
         return tuple(range(value))
+    if name == "input_size":
+        return () if value is None else (value,) if type(value) is int else tuple(sorted(value))
     if name == "backbones" and not isinstance(value, str):
         return ",".join(value)
     if kind is str and isinstance(value, Path):

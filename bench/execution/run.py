@@ -131,7 +131,7 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     damaged = faults(plan, folder)
     missing = pending(plan, folder, damaged)
     kept = kept_records(plan, folder, damaged)
-    trained = {trial.backbone for trial in unmeasured(plan, folder, kept)}
+    trained = {trial.name for trial in unmeasured(plan, folder, kept)}
     schedule = make_schedule(plan, missing, trained)
     progress = Progress(plan, folder, schedule, listener)
     recorder = RunRecorder(folder, progress, request.keep_models)
@@ -185,7 +185,7 @@ def train_trials(
                 if more is not None:
                     parts, shortage = more, str(error)
                     recorder.note(
-                        f"{planned.backbone}: {error} Again with {job.batch_size // parts} images "
+                        f"{planned.name}: {error} Again with {job.batch_size // parts} images "
                         f"a step, the gradients of {parts} steps added up."
                     )
                     continue
@@ -198,7 +198,7 @@ def train_trials(
                 lost.append(str(error))
                 if len(lost) <= RESUBMISSIONS:
                     tried.pop()
-                    recorder.note(f"{planned.backbone}: {error} What is left is submitted again.")
+                    recorder.note(f"{planned.name}: {error} What is left is submitted again.")
                     continue
                 reason = f"{error} Submitted {len(lost)} times."
             except WorkerDiedError as error:
@@ -281,7 +281,7 @@ def _blamed(
     blamed: dict[str, Sequence[str]] = {}
     for other, names in left.items():
         trial, one = recorder.records[other].trial, recorder.records.get(key)
-        same = one is not None and trial.backbone == one.trial.backbone
+        same = one is not None and trial.name == one.trial.name
         if same or not of_one:
             hit = names if stage == BUILDING else [name for name in names if name == runtime]
             blamed |= {other: hit} if hit else {}

@@ -87,7 +87,7 @@ def undone(plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None) -
             seeds = ", ".join(map(str, lacking))
             what = ", ".join(dict.fromkeys(name for names in lacking.values() for name in names))
             found.append(
-                f"{of_backbone[0].trial.backbone} (seed {seeds}): {what} cannot be measured as "
+                f"{of_backbone[0].trial.name} (seed {seeds}): {what} cannot be measured as "
                 f"asked, for its trained weights were not kept; --fresh trains it again."
             )
     return found
@@ -203,7 +203,7 @@ def describe(inputs: RunInputs) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
-    chosen = {p.backbone for p in plan.planned} | {s.backbone for s in plan.skipped}
+    chosen = {p.name for p in plan.planned} | {s.backbone for s in plan.skipped}
     skipped = (s for s in earlier.skipped if s.backbone not in chosen)
     dataset, protocol = plan.dataset, plan.protocol
     meta = RunMeta(

@@ -72,7 +72,7 @@ class ProgressFile:
             case StageProgress(trial, stage, done, total):
                 counted = f" {done}/{total}" if total else ""
                 key = "" if event.work == "measuring" else trial.key
-                doing[key] = f"{trial.backbone}, seed {trial.seed}: {stage}{counted}"
+                doing[key] = f"{trial.name}, seed {trial.seed}: {stage}{counted}"
             case TrialEnded(record):
                 doing.pop(record.trial.key, None)
             case WritingReports():

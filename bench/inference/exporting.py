@@ -50,7 +50,7 @@ def export(
     chosen = EXPORT_FORMATS[format_name]
     if text := lacking("export format", chosen):
         raise UsageError(text)
-    backbone = model.record.trial.backbone
+    backbone = model.record.trial.name
     path = folder / (file_names([backbone])[backbone] + chosen.suffix)
     about_it = path.with_name(f"{path.name}.md")
     for there in (path, about_it):

@@ -79,7 +79,7 @@ def best_record(run: StoredRun) -> Record:
     if choice.pick is None:
         raise NotRankedError(
             f"run {run.name} ranks no backbone; name one to predict with "
-            f"({', '.join(sorted({r.trial.backbone for r in best_first(run.records)}))})."
+            f"({', '.join(sorted({r.trial.name for r in best_first(run.records)}))})."
         )
     return record_of(run, choice.pick.backbone)
 

@@ -73,16 +73,16 @@ class TrainedModel:
         return keras.Model(features.inputs, self.head(features.outputs[0], training=False))
 
 
-def record_of(run: StoredRun, backbone: str) -> Record:
-    """Return the backbone's best trial by validation, of those whose weights were kept."""
-    of_backbone = [r for r in run.records if r.trial.backbone == backbone]
-    if not of_backbone:
-        raise UnknownNameError(
-            f"backbone of run {run.name}", backbone, {r.trial.backbone for r in run.records}
-        )
-    finished = best_first(of_backbone)
+def record_of(run: StoredRun, name: str) -> Record:
+    """Return the best trial by validation of a backbone, at one input size where the name says
+    which, of those whose weights were kept."""
+    named = [record for record in run.records if name in record.trial.names]
+    if not named:
+        known = {record.trial.name for record in run.records}
+        raise UnknownNameError(f"backbone of run {run.name}", name, known)
+    finished = best_first(named)
     if not finished:
-        raise BenchError(f"{backbone} failed in run {run.name}: {of_backbone[0].reason}")
+        raise BenchError(f"{name} failed in run {run.name}: {named[0].reason}")
     kept = [r for r in finished if weights_path(run.folder, r.trial.key).is_file()]
     return (kept or finished)[0]
 

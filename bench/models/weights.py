@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsErr
 from bench.models.download import Progress
 from bench.models.published import alteration, cached, download, files_for, keras_cache
 from bench.registry import resolve
-from bench.types import Backbone, PackagedWeights, WeightsChoice, WeightsFile, WeightsUsed
+from bench.types import Backbone, PackagedWeights, WeightsChoice, WeightsFile, WeightsUsed, at_size
 
 CHOICES = ("auto", "imagenet", "random")  # any other choice is a folder
 KERAS_SUFFIXES = (".h5", ".keras", ".weights.h5")
@@ -52,9 +53,9 @@ def locate(
 
     `None` means random weights. `imagenet` raises instead, and accepts only published files.
     """
-    named = (backbone, input_size)
-    found = locate_all([named], choice, say=say, progress=progress, fetching=fetching)
-    return found[backbone.name]
+    one = [(backbone, input_size)]
+    found = locate_all(one, choice, say=say, progress=progress, fetching=fetching)
+    return found[backbone.name, input_size]
 
 
 def locate_all(
@@ -65,13 +66,14 @@ def locate_all(
     progress: Progress,
     fetching: bool = True,
     failed: Say = lambda text: None,
-) -> dict[str, LocatedWeights | None]:
-    """Locate the weights of several backbones, each with its input size; say each thing once.
+) -> dict[tuple[str, int], LocatedWeights | None]:
+    """Locate the weights of several backbones, each at its input size; say each thing once.
 
     `failed` is called for each download that failed but may succeed later: what is trained without
     it is not what was asked for.
     """
-    found: dict[str, LocatedWeights | None] = {}
+    found: dict[tuple[str, int], LocatedWeights | None] = {}
+    times = Counter(backbone.name for backbone, _ in backbones)
     lacking: dict[str, list[tuple[str, str]]] = {}
     said: set[str] = set()
 
@@ -82,7 +84,7 @@ def locate_all(
 
     for backbone, size in backbones:
         try:
-            found[backbone.name] = _find(
+            found[backbone.name, size] = _find(
                 backbone, choice, size, say_once, progress if fetching else None, failed
             )
         except WeightsError as error:
@@ -91,13 +93,14 @@ def locate_all(
                     f"{backbone.name} has no ImageNet weights here: {error} "
                     f"{_remedy(backbone, size)}"
                 ) from error
-            found[backbone.name] = None
+            found[backbone.name, size] = None
             shared = str(error)
             # Without a network all lack their file for one reason; a temporary failure is reported
             # for each file.
             if isinstance(error, MissingWeightsError) and not error.temporary:
                 shared = f"the file of each {error.why}"
-            lacking.setdefault(shared, []).append((backbone.name, str(error)))
+            name = at_size(backbone.name, size) if times[backbone.name] > 1 else backbone.name
+            lacking.setdefault(shared, []).append((name, str(error)))
     for shared, those in lacking.items():
         *others, last = (name for name, _ in those)
         if others:

@@ -106,7 +106,7 @@ class Phases:
             wrong = np.asarray(np.isnan(self._trainers[0].predict(rows)).any(axis=1))
             if wrong.any():
                 raise TrialError(
-                    f"before any training {trial.backbone} gives NaN for {wrong.sum():,} of "
+                    f"before any training {trial.name} gives NaN for {wrong.sum():,} of "
                     f"{len(wrong):,} {what} images; check its preprocess and its weights, and "
                     f"--precision if it is not float32."
                 ) from error

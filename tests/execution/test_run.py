@@ -216,14 +216,13 @@ def test_weights_of_the_same_name_are_those_of_their_content(tmp_path: Path, sto
             [backbone("one")],
             PROTOCOL,
             str(file.parent),
-            None,
             say=lambda text: None,
             progress=lambda done, total: None,
             fetching=True,
             failed=lambda text: None,
             digests=FileDigests(tmp_path / "digests.json"),
         )
-        return plan("one", weights=found["one"])
+        return plan("one", weights=found["one", 64])
 
     file.write_bytes(b"yesterday")
     run(planned(), tmp_path / "r", store)
@@ -241,6 +240,16 @@ def test_another_input_size_is_another_run(tmp_path: Path, store: Store) -> None
     assert plan("one", input_size=96).name != plan("one").name
     # Also where it is the backbone's own: another backbone's is not.
     with pytest.raises(UsageError, match="made with --input-size None, now it is 64"):
+        run(plan("one", input_size=64), tmp_path / "r", store)
+
+
+def test_the_same_input_sizes_are_the_same_run(tmp_path: Path, store: Store) -> None:
+    sizes = (64, 96)
+    assert run(plan("one", input_size=sizes), tmp_path / "r", store).ran == [
+        *(("one@64", 0), ("one@96", 0)),
+    ]
+    assert run(plan("one", input_size=sizes), tmp_path / "r", store).ran == []
+    with pytest.raises(UsageError, match=r"made with --input-size \[64, 96\], now it is 64"):
         run(plan("one", input_size=64), tmp_path / "r", store)
 
 

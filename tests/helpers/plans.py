@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.execution.executors import Executor
-from bench.execution.plan import Plan, make_plan
+from bench.execution.plan import Plan, at_sizes, make_plan
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
 from bench.execution.run_meta import RunInputs
@@ -40,20 +40,22 @@ def plan_of(
     seeds: Sequence[int] = (0,),
     *,
     weights: LocatedWeights | None = None,
-    input_size: int | None = None,
+    input_size: int | Sequence[int] = (),
     **more: Any,
 ) -> Plan:
     """Plan trials of these backbones, all with the same weights; None: random ones."""
+    sizes = (input_size,) if isinstance(input_size, int) else input_size
+    places = [(one.name, size) for one, size in at_sizes(backbones, protocol, sizes)]
     return make_plan(
         backbones,
         dataset,
         protocol,
         settings or Settings(),
         seeds,
-        input_size=input_size,
+        input_sizes=sizes,
         keras_backend="tensorflow",
         rate=1e11,
-        located={backbone.name: weights for backbone in backbones},
+        located=dict.fromkeys(places, weights),
         **more,
     )
 

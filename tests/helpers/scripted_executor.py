@@ -68,7 +68,7 @@ class ScriptedExecutor(Executor):
             if job.task == "measure":
                 self._measure(job, trial, listener)
                 continue
-            self.ran.append((trial.backbone, trial.seed))
+            self.ran.append((trial.name, trial.seed))
             outcome = self.script(job, trial)
             if outcome == HANGS:
                 assert self.closed.wait(PATIENCE), "nobody ended the executor"
@@ -78,7 +78,7 @@ class ScriptedExecutor(Executor):
             listener(RecordMade(self._train(job, trial, listener, outcome)))
 
     def _net(self, trial: Trial) -> Net:
-        return self.nets.get(trial.backbone, Net(trial.backbone))
+        return self.nets.get(trial.name, Net(trial.name))
 
     def _train(self, job: Job, trial: Trial, listener: Listener, outcome: str) -> Record:
         folder, net = Path(job.folder), self._net(trial)
@@ -93,7 +93,7 @@ class ScriptedExecutor(Executor):
         arrays = make_arrays(net, job.dataset, trial.seed, phases=len(record.phases))
         arrays = self.edit(trial, arrays)
         write_trained(folder, trial.key, TrainedWeights({}, (np.zeros(1),)))
-        if trial.backbone not in self.nets:
+        if trial.name not in self.nets:
             found = job.weights or LocatedWeights("random init", "", "")
             used = WeightsUsed(found.source, found.location, found.sha256)
             record = replace(record, weights=used)

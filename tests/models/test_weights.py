@@ -188,7 +188,7 @@ def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> 
         progress=lambda done, total: None,
     )
 
-    assert [name for name, located in found.items() if located is None] == ["a", "b", "c"]
+    assert [name for (name, _), located in found.items() if located is None] == ["a", "b", "c"]
     assert len(said) == 2
     assert said[0].startswith("tiny_notop.h5 is not the file that was published")
     assert said[1].startswith(
@@ -216,7 +216,7 @@ def test_a_failure_that_may_pass_is_told_for_each_file(published: Path, home: Pa
         at = f"cannot be downloaded from 127.0.0.1:{server.server_port}"
 
     busy = f"busy {at}: the server answered 503 Service Unavailable, 3 times."
-    assert [name for name, located in found.items() if located is None] == [
+    assert [name for (name, _), located in found.items() if located is None] == [
         *("tiny", "second", "gone"),
     ]
     assert said[0].startswith("other takes usual instead: short cannot be downloaded")

@@ -102,7 +102,7 @@ def test_two_input_sizes_are_not_mixed(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("a")], seeds=(0, 1))
     first, second = read_records(folder)
     write_records(folder, [first, replace(second, trial=replace(second.trial, input_size=96))])
-    assert sorted(find(read_run(folder)).backbones["label"]) == ["a 224 px", "a 96 px"]
+    assert sorted(find(read_run(folder)).backbones["label"]) == ["a@224", "a@96"]
 
 
 def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> None:

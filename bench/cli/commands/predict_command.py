@@ -120,12 +120,12 @@ def _what(run: StoredRun, words: Sequence[str]) -> tuple[Record, list[Path]]:
     from bench.inference.prediction import best_record
     from bench.models.rebuild import record_of
 
-    names = {record.trial.backbone for record in run.records}
     first = Path(words[0])
-    if words[0] in names:
+    if any(words[0] in record.trial.names for record in run.records):
         record, images = record_of(run, words[0]), words[1:]
     elif len(first.parts) == 1 and not first.suffix and not os.path.lexists(first):
         # A misspelled backbone, and no missing image: another model would answer in its place.
+        names = {record.trial.name for record in run.records}
         raise UnknownNameError(f"image, folder or backbone of run {run.name}", words[0], names)
     else:
         record, images = best_record(run), words
@@ -141,9 +141,7 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Pred
     from bench.reports.predictions import Predictor
 
     trial = model.record.trial
-    say.print(
-        f"model     {trial.backbone}, seed {trial.seed}, of run {model.run.name}", markup=False
-    )
+    say.print(f"model     {trial.name}, seed {trial.seed}, of run {model.run.name}", markup=False)
     if began_random(model.record):
         say.print(BEGAN_RANDOM, style="yellow")
     if model.temperature is None:
@@ -151,7 +149,7 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Pred
         say.print(text, style="yellow", markup=False)
     return Predictor(
         run=model.run.name,
-        backbone=trial.backbone,
+        backbone=trial.name,
         trial=trial.key,
         classes=model.classes,
         temperature=model.temperature,

@@ -10,6 +10,7 @@ from bench.cli.argument_types import (
     budget,
     fractions,
     one_seed,
+    pixels,
     positive,
     positive_float,
     seeds,
@@ -116,7 +117,10 @@ def _what_to_run(what: Options) -> None:
         help="auto (random where none are available), imagenet (or stop), random, or a folder",
     )
     what.add_argument(
-        "--input-size", type=positive, metavar="PX", help="the same for all (each one's own)"
+        "--input-size",
+        type=pixels,
+        metavar="PX[,PX]",
+        help="for all, one row of the tables for each (each backbone's own)",
     )
     either = what.add_mutually_exclusive_group()
     either.add_argument(

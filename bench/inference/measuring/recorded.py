@@ -61,7 +61,7 @@ def record_timed(
     if result.status == "failed" and any(
         earlier.name == result.name and earlier.status == "ok" for earlier in first.runtimes
     ):
-        what = f"{first.trial.backbone}, {result.name}, timed again"
+        what = f"{first.trial.name}, {result.name}, timed again"
         listener(Note(f"{what}: {result.reason} The earlier figures are kept."))
     # The one with kept weights comes last: if killed in between, it is measured again.
     for record in reversed(model.records):

@@ -117,7 +117,7 @@ class _Stage:
                 record = record_corrupted(run, record, self.job, self.store, told)
             except Exception as error:
                 traceback.print_exc()
-                name = f"{record.trial.backbone}, corrupted test images"
+                name = f"{record.trial.name}, corrupted test images"
                 self.listener(Note(f"{name}: {reason(error)}"))
             self.listener(RecordMeasured(record))
             self.progress.add(CORRUPTED_SECONDS)
@@ -243,7 +243,7 @@ class _Stage:
             timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
         session = Session(
             started=self.started,
-            backbones=tuple(model.records[0].trial.backbone for model, *_ in ready),
+            backbones=tuple(model.records[0].trial.name for model, *_ in ready),
             threads=self.threads,
             rounds=rounds,
             matrix_rate=rate,

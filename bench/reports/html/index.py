@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from bench.reports.charts import Axis, Chart, Mark, Panel, Points, lines
 from bench.reports.html import page_of
 from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
+from bench.types import at_size
 
 FILE = "index.html"
 DAMAGE = (
@@ -229,14 +231,18 @@ def _datasets(runs: Sequence[Past], links: Mapping[str, Link]) -> Iterator[Secti
 
 
 def _courses(runs: Sequence[Past]) -> tuple[Points, ...]:
-    """Return the accuracies of each backbone with several, the oldest first."""
+    """Return the accuracies of each backbone with several, the oldest first; where there are
+    several input sizes, of each."""
+    sizes = {(entry.backbone, entry.input_size) for run in runs for entry in run.entries}
+    times = Counter(backbone for backbone, _ in sizes)
     courses: dict[str, list[Mark]] = {}
     for place, run in enumerate(reversed(runs), 1):
         for entry in run.entries:
             if entry.accuracy is not None:
                 tip = (fmt.percent(entry.accuracy), run.name, run.protocol)
-                mark = Mark(place, entry.accuracy, entry.backbone, tip)
-                courses.setdefault(entry.backbone, []).append(mark)
+                sized = at_size(entry.backbone, entry.input_size)
+                name = sized if times[entry.backbone] > 1 else entry.backbone
+                courses.setdefault(name, []).append(Mark(place, entry.accuracy, name, tip))
     return lines({label: marks for label, marks in courses.items() if len(marks) > 1})
 
 

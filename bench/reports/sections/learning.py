@@ -34,7 +34,7 @@ def section(findings: Findings) -> Section | None:
             blocks.append(notes(_sentence(best, findings.margin) for best in found.best))
         blocks.append(_table(found))
     failed = [
-        (_name(r.trial.backbone, r.trial.seed, r.trial.fraction), r.reason)
+        (_name(r.trial.name, r.trial.seed, r.trial.fraction), r.reason)
         for r in findings.run.smaller
         if r.status == "failed"
     ]

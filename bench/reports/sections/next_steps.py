@@ -55,7 +55,7 @@ def _kept(findings: Findings) -> str:
     """Return the recommended backbone, if the run kept its trained weights."""
     for record in findings.records.get(findings.verdict.recommended or "", ()):
         if weights_path(findings.run.folder, record.trial.key).is_file():
-            return record.trial.backbone
+            return record.trial.name
     return ""
 
 
