@@ -194,6 +194,7 @@ class Measuring:
     latency_seconds: float = 2.0  # for one image after another
     runtimes: str = "keras"  # that trained models are timed with: `all`, or NAME,NAME
     robustness: bool = False  # whether to test on corrupted images
+    heatmaps: bool = True  # whether to explain mistakes
 
 
 @dataclass(frozen=True)
@@ -344,8 +345,8 @@ class Record:
     Raw arrays (labels, probabilities, durations) are in `arrays/<key>.npz`; metrics derive the rest
     from them. `seconds` splits the trial: `imports`, `data` (decoding), `build`, `features` (the
     frozen part), `compile`, `train`, `tuning` (rates that were tried and not chosen), `measure`,
-    `robustness`; `total` is their sum, the time of the trial from cold caches, and `reused` is the
-    part of it that was cached.
+    `robustness`, `heatmaps`, `neighbours` (which explain mistakes); `total` is their sum, the time
+    of the trial from cold caches, and `reused` is the part of it that was cached.
     """
 
     schema: int

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.ensembles import Ensembles, ensembles
+from bench.analysis.explanations import Explanations, explanations
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.mistakes import Mistake, mistakes
@@ -74,6 +75,12 @@ class Findings:
         for one in contenders(self.scores):
             by_label[one.label].append(one.record)
         return corrupted_accuracy(self.run, by_label)
+
+    @cached_property
+    def explanations(self) -> Mapping[str, Explanations]:
+        """Return what explains the mistakes of each label whose model was kept."""
+        found = explanations(self.run, self.scores)
+        return {label: found[label] for label in self.mistakes if label in found}
 
     @cached_property
     def faster(self) -> Faster | None:

@@ -257,7 +257,8 @@ def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Ru
     def write_reports() -> Findings:
         listener(WritingReports())
         findings = reports.read(folder)
-        thumbnails.keep(folder, reports.shown_images(findings), dataset, sizes, store)
+        for split, places in reports.shown_images(findings).items():
+            thumbnails.keep(folder, places, trained, sizes, store, split)
         reports.write(findings, latex=request.latex)
         reports.point_latest(request.results, folder.name)
         reports.write_index(request.results)

@@ -12,7 +12,11 @@ from bench.data.sources import SOURCES
 from bench.errors import UsageError
 from bench.execution.plan import Plan
 from bench.execution.request import RunRequest, merged_plugins
-from bench.inference.measuring.pending import robustness_needed, runtimes_needed
+from bench.inference.measuring.pending import (
+    model_to_explain,
+    robustness_needed,
+    runtimes_needed,
+)
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.storage.arrays import arrays_fault, weights_path
@@ -67,6 +71,9 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
             asked = robustness_needed(record, plan.measuring)
             if asked and weights_path(folder, record.trial.key).is_file():
                 untimed.add(record.trial.key)
+        explains = model_to_explain(of_backbone, folder) if plan.measuring.heatmaps else None
+        if explains is not None and "heatmaps" not in explains.seconds:
+            untimed.add(explains.trial.key)
         found += [r.trial for r in of_backbone if r.trial.key in untimed]
     return found
 

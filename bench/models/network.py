@@ -47,9 +47,10 @@ class Network:
         self.image = keras.Input(shape, dtype="uint8", name="image")
         preprocessed = resolve(backbone.preprocess)(ops.cast(self.image, "float32"))
         self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")
-        self.pool = _pooling(pooling)
+        self.pooling, self.pool = pooling, _pooling(pooling)
         self.features_shape = tuple(self.pool(self.base.output).shape[1:])
         self._order = {label: i for i, label in enumerate(labels(self.base))}
+        self.last_map = list(self._order)[-1]  # the cut before the pooling
 
     def depth(self, cut: str) -> int:
         """Return how deep a cut is."""

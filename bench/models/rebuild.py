@@ -63,14 +63,16 @@ class TrainedModel:
         both = keras.layers.Concatenate(name="probabilities")([first, second])
         return keras.Model(whole.inputs[0], both)
 
-    def logits(self, *, fold: bool) -> Any:
-        """Return the model from uint8 pixels to logits; `fold` where the backend gains from it."""
+    def logits(self, *, fold: bool, maps: bool = False) -> Any:
+        """Return the model from uint8 pixels to logits and, if asked for, the last feature map;
+        `fold` where the backend gains from it."""
         import keras
 
-        from bench.models.cuts import FEATURES, PIXELS
+        from bench.models.cuts import PIXELS
 
-        features = self.network.between(PIXELS, [FEATURES], fold=fold)
-        return keras.Model(features.inputs, self.head(features.outputs[0], training=False))
+        last = self.network.between(PIXELS, [self.network.last_map], fold=fold)
+        logits = self.head(self.network.pool(last.outputs[0]), training=False)
+        return keras.Model(last.inputs, [logits, last.outputs[0]] if maps else logits)
 
 
 def record_of(run: StoredRun, name: str) -> Record:

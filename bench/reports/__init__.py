@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.analysis.findings import Findings
+    from bench.types import SplitName
 
 __all__ = [
     "incomplete",
@@ -111,11 +112,13 @@ def write_index(results: Path) -> Path:
     return index.write_index(results)
 
 
-def shown_images(findings: Findings) -> tuple[int, ...]:
-    """Return the test images, by place in the split, of which the reports show pictures."""
+def shown_images(findings: Findings) -> dict[SplitName, Collection[int]]:
+    """Return the images, by split and place in it, of which the reports show pictures."""
     from bench.analysis.mistakes import shown
 
-    return shown(findings.mistakes)
+    each = findings.explanations.values()
+    nearest = (near for one in each for image in one.images.values() for near in image.nearest)
+    return {"test": shown(findings.mistakes), "train": {near.image for near in nearest}}
 
 
 def show(findings: Findings, console: Console, only: str = "") -> None:

@@ -246,6 +246,14 @@ class Commands:
 
 
 @dataclass(frozen=True)
+class Near:
+    """A training image that resembles a shot."""
+
+    image: int  # its place in the split
+    words: str
+
+
+@dataclass(frozen=True)
 class Shot:
     """An image of the test set with its caption."""
 
@@ -253,6 +261,9 @@ class Shot:
     title: str
     words: str
     file: str
+    heatmap: tuple[tuple[float, ...], ...] = ()  # shares of the strongest, row by row
+    strongest: str = ""  # where the heatmap is
+    near: tuple[Near, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def build(job: Job) -> PreparedModel:
         weights=used,
         fingerprint=fingerprint(network, used.sha256) if settings.cache else "",
         head=build_head(protocol.head, network.features_shape, len(job.dataset.classes)),
-        cuts=tuple(_cuts(network, protocol.phases)),
+        cuts=tuple(cuts_of(network, protocol.phases)),
         passes=ForwardPassCache(network, backend),
         seconds=time.perf_counter() - start,
     )
@@ -112,7 +112,7 @@ def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:
     return found
 
 
-def _cuts(network: Network, phases: Sequence[Phase]) -> list[str]:
+def cuts_of(network: Network, phases: Sequence[Phase]) -> list[str]:
     """Return where each phase starts from: never deeper than an earlier phase trained, as the store
     does not hold what that phase changed."""
     cuts: list[str] = []

@@ -18,7 +18,7 @@ from synthetic import Net, make_arrays, make_record
 
 from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.executors import Executor
-from bench.inference.measuring.pending import runtimes_needed, with_results
+from bench.inference.measuring.pending import model_to_explain, runtimes_needed, with_results
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.storage.arrays import TrainedWeights, read_arrays, write_arrays, write_trained
@@ -119,4 +119,6 @@ class ScriptedExecutor(Executor):
         digest = write_arrays(folder, trial.key, arrays, replaces=record.arrays_sha256)
         results = with_results(record, results)
         record = replace(record, runtimes=results, session=session, arrays_sha256=digest)
+        if job.measuring.heatmaps and model_to_explain([record], folder):
+            record = replace(record, seconds={**record.seconds, "heatmaps": 0.0})
         listener(RecordMeasured(record))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic import Net, answers, judged, make_run
+from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -19,9 +19,11 @@ from bench.analysis.metrics.classification import Guesses
 from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
-from bench.reports.blocks import Gallery, Shot, Shots, Table
+from bench.reports.blocks import Gallery, Near, Shot, Shots, Table
 from bench.reports.figures import sheet
+from bench.reports.html import page
 from bench.reports.sections import disagreements as disagreements_section
+from bench.reports.sections import mistakes as mistakes_section
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
 from bench.storage.records import read_records, read_run
@@ -141,7 +143,7 @@ def mistaken_run(folder: Path) -> Path:
 @pytest.mark.slow
 def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None:
     folder = mistaken_run(tmp_path / "run")
-    assert report.shown_images(report.read(folder)) == (3, 5)
+    assert report.shown_images(report.read(folder)) == {"test": (3, 5), "train": set()}
     report.render(folder)
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "1 of 8 test images are wrong with each of the 2 pretrained backbones" in text
@@ -151,6 +153,48 @@ def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None
     ]
     # No picture of an image was kept, so there is no sheet and no link to one.
     assert "label_suspects" not in text
+
+
+def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_path: Path) -> None:
+    folder = mistaken_run(tmp_path / "run")
+    first, second = read_records(folder)
+    arrays = judged(
+        answers([3, 5], 8),
+        explained_images=np.array([3, 5]),
+        explained_answers=np.array([0, 1]),  # of 5 the report shows 0: seeds may differ
+        explained_heatmaps=np.array([[[-1.0, 0.5], [2.0, 1.0]]] * 2),
+        explained_nearest=np.array([[7, 2, 0], [1, 2, 3]]),
+        explained_similarity=np.array([[0.914, 0.5, 0.25]] * 2),
+        map_images=np.arange(8),
+        map=np.zeros((8, 2)),
+        map_shares=np.array([0.5, 0.25]),
+    )
+    write_arrays(folder, first.trial.key, arrays)
+    seconds = {**first.seconds, "heatmaps": 0.4, "neighbours": 3.0}
+    write_records(folder, [replace(first, seconds=seconds), second])
+    findings = find(read_run(folder))
+    section = mistakes_section.section(findings)
+    assert section is not None
+    assert "0.2 s an image" in section.about
+    assert "3.0 s a backbone" in section.about
+    _, suspects, sheets = section.blocks
+    assert isinstance(suspects, Gallery)
+    assert isinstance(sheets, Gallery)
+    other, mine = ({shot.image: shot for shot in one.shots} for one in sheets.sheets)
+    assert mine[3].heatmap == ((0.0, 0.25), (1.0, 0.5))
+    assert mine[3].strongest == "bottom left"
+    assert mine[3].near == (Near(7, "dogs 0.91"), Near(2, "cats 0.50"), Near(0, "cats 0.25"))
+    assert (mine[5].heatmap, len(mine[5].near)) == ((), 3)
+    assert other[3] == Shot(3, mine[3].title, mine[3].words, mine[3].file)
+    assert suspects.sheets[0].shots[0].near == mine[3].near
+    assert report.shown_images(findings) == {"test": (3, 5), "train": {0, 1, 2, 3, 7}}
+
+    (folder / "thumbnails" / "train").mkdir(parents=True)
+    for place in (7, 6):
+        Image.new("RGB", (9, 9)).save(folder / "thumbnails" / "train" / f"{place:05d}.jpg")
+    drawn = page(findings, [(16, section)])
+    assert '"train/7":"data:image/jpeg' in drawn
+    assert '"train/6"' not in drawn
 
 
 @pytest.mark.slow

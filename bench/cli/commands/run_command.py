@@ -223,6 +223,12 @@ def _what_to_measure(what: Options) -> None:
         "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
     )
     what.add_argument(
+        "--no-heatmaps",
+        action="store_false",
+        dest="heatmaps",
+        help="do not explain mistakes: no heatmaps, nearest training images or map of the features",
+    )
+    what.add_argument(
         "--keep-models",
         choices=KEEP_MODELS,
         help="whose trained weights to keep: of each backbone the best seed's, by validation "

@@ -7,10 +7,11 @@ seconds. Seeds of a backbone share the figures of one model. No framework is imp
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.inference.measuring.timing import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
-from bench.storage.arrays import weights_path
+from bench.storage.arrays import best_first, weights_path
 from bench.storage.records import StoredRun
 from bench.training.events import Listener, StageProgress
 from bench.training.job import Job
@@ -43,6 +44,31 @@ def robustness_needed(record: Record, asked: Measuring) -> bool:
     """Return whether the trial's model is still to be evaluated on corrupted images."""
     trained = record.status == "ok" and record.pretrained
     return asked.robustness and trained and "robustness" not in record.seconds
+
+
+def to_corrupt(run: StoredRun, job: Job) -> list[Record]:
+    """Return the job's trials whose models are still to be evaluated on corrupted images."""
+    keys = {trial.key for trial in job.trials}
+    return [
+        record
+        for record in run.records
+        if record.trial.key in keys
+        and weights_path(run.folder, record.trial.key).is_file()
+        and robustness_needed(record, job.measuring)
+    ]
+
+
+def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:
+    """Return the trial of a backbone whose model explains its mistakes: of those with kept weights
+    the one that did before, or else the best. Random weights explain nothing."""
+    kept = [
+        record
+        for record in best_first(records)
+        if record.weights is not None
+        and record.weights.pretrained
+        and weights_path(folder, record.trial.key).is_file()
+    ]
+    return min(kept, key=lambda record: "heatmaps" not in record.seconds, default=None)
 
 
 def with_results(record: Record, new: Iterable[RuntimeResult]) -> tuple[RuntimeResult, ...]:

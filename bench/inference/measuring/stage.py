@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,6 +19,7 @@ import numpy as np
 
 from bench.data import pixels
 from bench.errors import reason
+from bench.inference.measuring.explained import record_explained, to_explain
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
 from bench.inference.measuring.pending import (
@@ -31,8 +31,8 @@ from bench.inference.measuring.pending import (
     Group,
     Progress,
     groups_of,
-    robustness_needed,
     timing_seconds,
+    to_corrupt,
     with_results,
 )
 from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
@@ -46,8 +46,8 @@ from bench.inference.measuring.timing import (
 )
 from bench.inference.runtimes import REFERENCE, ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
-from bench.models.rebuild import rebuild
-from bench.storage.arrays import artefact_folder, weights_path
+from bench.models.rebuild import TrainedModel, rebuild
+from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
 from bench.system.environment import available_cores, utc_now
@@ -56,6 +56,7 @@ from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial
 
 CALIBRATION_IMAGES = 100
+EXPLAINED_SECONDS = 4.0  # to explain the mistakes of a model
 CORRUPTED_SECONDS = 30.0  # to evaluate a model on them; for the progress shown
 
 
@@ -71,6 +72,7 @@ class _Stage:
     def __init__(self, job: Job, listener: Listener, isolated: IsolatedProcesses | None) -> None:
         self.job, self.isolated = job, isolated
         self.told, self.renewed = listener, dict[str, Record]()
+        self.built = dict[str, TrainedModel]()  # models that explain mistakes after the timing
         self.folder = Path(job.folder)
         self.settings, self.asked = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
@@ -87,11 +89,14 @@ class _Stage:
         groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
         each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
-        total += CORRUPTED_SECONDS * len(self._to_corrupt(run))
+        total += CORRUPTED_SECONDS * len(to_corrupt(run, self.job))
+        self.asked_of = to_explain(run, self.job) if self.asked.heatmaps else []
+        total += EXPLAINED_SECONDS * len(self.asked_of)
         self.progress = Progress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
         self._evaluate_corruptions(run)
+        self._explain(run)
 
     def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
         calibration = Calibration(self.backend, self.device.kind)
@@ -110,10 +115,14 @@ class _Stage:
 
     def _evaluate_corruptions(self, run: StoredRun) -> None:
         """Evaluate models of earlier commands on corrupted images; those trained now have been."""
-        for found in self._to_corrupt(run):
+        for found in to_corrupt(run, self.job):
             record = self.renewed.get(found.trial.key, found)
+
+            def told(done: int, total: int, trial: Trial = record.trial) -> None:
+                within = CORRUPTED_SECONDS * done / max(1, total)
+                self.progress.report(trial, "corrupted test images", within=within)
+
             try:
-                told = partial(self._report_corrupted, record.trial)
                 record = record_corrupted(run, record, self.job, self.store, told)
             except Exception as error:
                 traceback.print_exc()
@@ -122,19 +131,20 @@ class _Stage:
             self.listener(RecordMeasured(record))
             self.progress.add(CORRUPTED_SECONDS)
 
-    def _to_corrupt(self, run: StoredRun) -> list[Record]:
-        keys = {trial.key for trial in self.job.trials}
-        return [
-            record
-            for record in run.records
-            if record.trial.key in keys
-            and weights_path(self.folder, record.trial.key).is_file()
-            and robustness_needed(record, self.asked)
-        ]
-
-    def _report_corrupted(self, trial: Trial, done: int, total: int) -> None:
-        within = CORRUPTED_SECONDS * done / total if total else 0.0
-        self.progress.report(trial, "corrupted test images", within=within)
+    def _explain(self, run: StoredRun) -> None:
+        """Explain mistakes, last: nothing may disturb what is timed."""
+        for found, asked in self.asked_of:
+            record = self.renewed.get(found.trial.key, found)
+            self.progress.report(record.trial, "heatmaps")
+            try:
+                model = self.built.pop(record.trial.key, None) or rebuild(run, record)
+                record = record_explained(run, record, asked, self.job, self.store, model)
+            except Exception as error:
+                traceback.print_exc()
+                self.listener(Note(f"{record.trial.backbone}, heatmaps: {reason(error)}"))
+            else:
+                self.listener(RecordMeasured(record))
+            self.progress.add(EXPLAINED_SECONDS)
 
     def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
         models: dict[str, Model] = {}
@@ -167,14 +177,14 @@ class _Stage:
         trial = records[0].trial
         train = pixels.images(self.job.dataset, "train", trial.input_size, self.store).array()
         test = pixels.images(self.job.dataset, "test", trial.input_size, self.store).array()
-        classifier = rebuild(run, records[0]).classifier()
+        built = self.built[trial.key] = rebuild(run, records[0])
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
             folder = stack.enter_context(self.store.workplace())
         else:
             folder = artefact_folder(self.folder, trial)
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
-        source = ModelSource(classifier, np.asarray(train[chosen]), folder, self.threads)
+        source = ModelSource(built.classifier(), np.asarray(train[chosen]), folder, self.threads)
         return Model(
             records,
             needs,

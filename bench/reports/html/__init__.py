@@ -15,12 +15,12 @@ from pathlib import Path
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
 from bench.data import thumbnails
-from bench.reports.blocks import Image, Section, Table
+from bench.reports.blocks import Gallery, Image, Section, Table
 from bench.reports.html.answers import answers
 from bench.reports.html.blocks import Json, section_data
 from bench.reports.html.document import document
 
-MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show
+MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show, and of training images
 OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
 
@@ -53,14 +53,22 @@ def page_of(
 
 
 def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
-    """Return the pictures that the run kept of its test images, by place in the split, and those
-    in tables by path, as far as there is room."""
+    """Return the pictures that the run kept of its test images, by place in the split, and, as
+    far as there is room, those in tables by path and of training images."""
     found = {str(place): jpeg for place, jpeg in thumbnails.read(folder).items()}
+    blocks = [block for section in shown for block in section.blocks]
     room = MAX_PICTURES
-    tables = (b for section in shown for b in section.blocks if isinstance(b, Table))
+    tables = (block for block in blocks if isinstance(block, Table))
     for value in (value for table in tables for row in table.rows for value in row):
         if isinstance(value, Image) and (file := folder / value.path).is_file():
             room -= file.stat().st_size
             if room >= 0:
                 found[value.path] = file.read_bytes()
+    galleries = (block for block in blocks if isinstance(block, Gallery))
+    shots = (shot for gallery in galleries for sheet in gallery.sheets for shot in sheet.shots)
+    trained = thumbnails.read(folder, "train")
+    for image in dict.fromkeys(near.image for shot in shots for near in shot.near):
+        room -= len(trained.get(image, b""))
+        if image in trained and room >= 0:
+            found[f"train/{image}"] = trained[image]
     return found

@@ -66,4 +66,4 @@ def _sheet(images: Images, right: str, wrong: str, found: Sequence[Mistake]) -> 
     about = f"{len(found):,} images that {right} gets right and {wrong} takes for something else"
     about += f"; the most confident {len(shown)}." if len(shown) < len(found) else "."
     label = f"{right} right, {wrong} wrong"
-    return [Shots(tuple(images.shot(one, sure(one)) for one in shown), label, about)]
+    return [Shots(tuple(images.shot(one, sure(one), wrong) for one in shown), label, about)]

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared
-from bench.reports.blocks import Block, Column, Gallery, Section, Shot, Shots, Table, Value, words
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Gallery,
+    Near,
+    Section,
+    Shot,
+    Shots,
+    Table,
+    Value,
+    words,
+)
 from bench.types import Split
 
 PLACE = 16
@@ -16,6 +31,7 @@ COLUMNS = (
     *words("Image", "Label", "Taken for"),
     Column("Confidence", fmt.percent),
 )
+DOWN, ACROSS = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 
 def section(findings: Findings) -> Section | None:
@@ -35,7 +51,8 @@ def section(findings: Findings) -> Section | None:
                 (
                     Shots(
                         tuple(
-                            images.shot(s, f"wrong by all {len(s.by_backbone)}") for s in suspects
+                            images.shot(s, f"wrong by all {len(s.by_backbone)}", *s.by_backbone)
+                            for s in suspects
                         ),
                         about="True → predicted; the most confident first.",
                     ),
@@ -50,6 +67,27 @@ def section(findings: Findings) -> Section | None:
 
 
 def _about(findings: Findings) -> str:
+    return " ".join(filter(None, (_shared(findings), _explained(findings))))
+
+
+def _explained(findings: Findings) -> str:
+    """Say what heatmaps and neighbours are, and what they cost."""
+    costs = [(one.score.record.seconds, len(one.images)) for one in findings.explanations.values()]
+    if not (images := sum(count for _, count in costs)):
+        return ""
+    heatmaps, neighbours = (
+        sum(seconds.get(part, 0.0) for seconds, _ in costs) for part in ("heatmaps", "neighbours")
+    )
+    return (
+        f"Heatmaps show what of an image speaks for the wrong answer: gradient times activation of "
+        f"the last feature map; {fmt.duration(heatmaps / images)} an image. Under an image are the "
+        f"training images whose features are nearest to its own, with their label and the cosine: "
+        f"one that is nearly the same under another label is a label to check; "
+        f"{fmt.duration(neighbours / len(costs))} a backbone."
+    )
+
+
+def _shared(findings: Findings) -> str:
     together, images = len(findings.mistakes), len(findings.run.dataset.splits["test"])
     if together < 2:
         return "With one pretrained backbone there are no shared mistakes."
@@ -72,6 +110,7 @@ class Images:
         self._findings = findings
         self._classes = findings.run.dataset.classes
         self._ids = findings.run.dataset.splits.get("test", Split((), ())).ids
+        self._trained = findings.run.dataset.splits.get("train", Split((), ())).labels
 
     def row(self, number: int, suspect: Suspect) -> tuple[Value, ...]:
         return (
@@ -88,14 +127,39 @@ class Images:
         about = f"{len(found):,} images wrong in most seeds"
         if len(found) > len(shown):
             about += f"; the most confident {len(shown)}"
-        return Shots(tuple(self.shot(one, sure(one)) for one in shown), label, f"{about}.")
+        return Shots(tuple(self.shot(one, sure(one), label) for one in shown), label, f"{about}.")
 
-    def shot(self, one: Mistake | Suspect, words: str) -> Shot:
+    def shot(self, one: Mistake | Suspect, words: str, *labels: str) -> Shot:
+        """Return an image with what the first of these backbones that explains it has to say."""
         title = f"{self._classes[one.true]} → {self._classes[one.predicted]}"
-        return Shot(one.image, title, words, self._file(one.image))
+        shot = Shot(one.image, title, words, self._file(one.image))
+        found = [self._findings.explanations[n] for n in labels if n in self._findings.explanations]
+        found = [explained for explained in found if one.image in explained.images]
+        if not found:
+            return shot
+        heatmap = found[0].heatmap(one.image, one.predicted)
+        near = tuple(
+            Near(near.image, f"{self._classes[self._trained[near.image]]} {near.similarity:.2f}")
+            for near in found[0].images[one.image].nearest
+            if near.image < len(self._trained)
+        )
+        if heatmap is None or isinstance(one, Suspect):
+            return replace(shot, near=near)
+        rows = tuple(tuple(round(float(share), 2) for share in row) for row in heatmap)
+        return replace(shot, heatmap=rows, strongest=_strongest(heatmap), near=near)
 
     def _file(self, place: int) -> str:
         return self._ids[place] if place < len(self._ids) else str(place)
+
+
+def _strongest(heatmap: NDArray[np.float64]) -> str:
+    """Say where a heatmap is strongest."""
+    if not heatmap.any():
+        return "nowhere"
+    rows, columns = heatmap.shape
+    row, column = divmod(int(heatmap.argmax()), columns)
+    down, across = (2 * row + 1) * 3 // (2 * rows), (2 * column + 1) * 3 // (2 * columns)
+    return "centre" if down == across == 1 else f"{DOWN[down]} {ACROSS[across]}"
 
 
 def sure(mistake: Mistake) -> str:

@@ -4,19 +4,43 @@ function contactSheet(images) {
   const seen = images.filter(({ image }) => image in pictures);
   const unseen = images.filter(({ image }) => !(image in pictures));
   return element("div", {},
-    seen.length > 0 && element("ul", { class: "sheet" }, seen.map(({ image, file, words, title }) => element("li", {},
-      element("img", { src: pictures[image], alt: title ? `${title}: ${file}` : file, decoding: "async", width: 144, height: 144 }),
-      title && element("div", {}, title), element("div", {}, words), element("div", { class: "file name", title: file }, file)))),
+    seen.length > 0 && element("ul", { class: "sheet" }, seen.map(({ image, file, words, title, heatmap, strongest, near }) => element("li", {},
+      element("div", { class: "shot" },
+        element("img", { src: pictures[image], alt: [title ? `${title}: ${file}` : file, heatmap && `heatmap strongest: ${strongest}`].filter(Boolean).join("; "), decoding: "async", width: 144, height: 144 }),
+        heatmap && drawHeatmap(heatmap)),
+      title && element("div", {}, title), element("div", {}, words), element("div", { class: "file name", title: file }, file),
+      near && nearest(near, pictures)))),
     unseen.length > 0 && element("ul", { class: "files" }, unseen.map(({ file, words, title }) =>
       element("li", {}, named(file), ` (${[title, words].filter(Boolean).join(", ")})`))));
+}
+
+/* As many pixels as the map has places: the browser smooths them. */
+function drawHeatmap(rows) {
+  const [least, most] = [[12, 18, 48], [255, 170, 0]];
+  const canvas = element("canvas", { class: "heatmap", width: rows[0].length, height: rows.length, "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  rows.forEach((row, y) => row.forEach((share, x) => {
+    context.fillStyle = `rgb(${least.map((from, i) => from + (most[i] - from) * share).join(" ")} / 0.55)`;
+    context.fillRect(x, y, 1, 1);
+  }));
+  return canvas;
+}
+
+/* Training images that resemble a test image. */
+function nearest(near, pictures) {
+  return element("ul", { class: "near", "aria-label": "Nearest training images" }, near.map(({ image, words }) => element("li", {},
+    pictures[`train/${image}`] && element("img", { src: pictures[`train/${image}`], alt: "", decoding: "async", width: 72, height: 72 }), words)));
 }
 
 /* Contact sheets, one at a time; pictures are decoded when they are first opened. */
 function drawGallery({ title, sheets }) {
   const place = element("div", {});
   const show = (sheet) => place.replaceChildren(...[sheet.about && element("p", { class: "soft small" }, sheet.about), contactSheet(sheet.shots)].filter(Boolean));
+  const mapped = sheets.some(({ shots }) => shots.some(({ heatmap }) => heatmap));
+  const toggle = (event) => place.classList.toggle("unmapped", !event.currentTarget.checked);
   const details = element("details", { class: "long" }, element("summary", {}, title),
-    sheets.length > 1 && element("div", { class: "tools" }, picker(sheets, show, "Of")), place);
+    (sheets.length > 1 || mapped) && element("div", { class: "tools" }, sheets.length > 1 && picker(sheets, show, "Of"),
+      mapped && element("label", {}, element("input", { type: "checkbox", checked: true, change: toggle }), "Heatmaps")), place);
   whenOpened(details, () => show(sheets[0]));
   return details;
 }

@@ -1,0 +1,189 @@
+"""The mistakes of trained models explained, into the arrays of their records: heatmaps, the nearest
+training images, and a map of the test images.
+
+Heatmaps are in `bench/inference/heatmaps.py`. Features are the last feature map's mean over the
+places, scaled to length 1, so that their products are cosines; whatever of the network was frozen
+comes from the cache that training filled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bench.analysis import explanations as names
+from bench.analysis.metrics.classification import guesses
+from bench.analysis.mistakes import Mistake, mistakes, shown
+from bench.analysis.scores import labels
+from bench.data import pixels
+from bench.inference.heatmaps import heatmaps
+from bench.inference.measuring.pending import model_to_explain
+from bench.models.backends.base import Array, Forward, current
+from bench.models.cuts import FEATURES, PIXELS
+from bench.models.fingerprint import fingerprint
+from bench.models.rebuild import TrainedModel
+from bench.storage.arrays import write_arrays
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, StoredRun
+from bench.training.augment import PLAIN
+from bench.training.features import Frozen, Rows, predict
+from bench.training.job import Job
+from bench.training.phases import Subset, stratified
+from bench.training.prepared import ForwardPassCache, cuts_of
+from bench.types import SPLITS, Record, SplitName
+
+NEAREST = 3  # training images of each mistake
+MAX_MAPPED = 1000  # test images on the map
+AT_ONCE = 256  # images whose feature maps are in memory
+
+
+def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
+    """Return the trials of the job whose models explain mistakes, with those that reports show;
+    without trials that explained the same ones before."""
+    called = labels(run.records)
+    by_label: dict[str, list[Record]] = {}
+    for record in run.records:
+        if record.weights is not None and record.weights.pretrained:
+            by_label.setdefault(called[record.trial.key], []).append(record)
+    classes = run.dataset.classes
+    wrong = {
+        label: mistakes([g for r in of_label if (g := guesses(Evidence(r, classes, run.folder)))])
+        for label, of_label in by_label.items()
+    }
+    pictured, keys = set(shown(wrong)), {trial.key for trial in job.trials}
+    found = []
+    for label, of_label in by_label.items():
+        explains = model_to_explain(of_label, run.folder)
+        if explains is None or keys.isdisjoint(r.trial.key for r in of_label):
+            continue
+        asked = [mistake for mistake in wrong[label] if mistake.image in pictured]
+        before = Evidence(explains, classes, run.folder).arrays.get(names.IMAGES)
+        if before is None or set(before.tolist()) != {mistake.image for mistake in asked}:
+            found.append((explains, asked))
+    return found
+
+
+def record_explained(
+    run: StoredRun,
+    record: Record,
+    asked: Sequence[Mistake],
+    job: Job,
+    store: Store,
+    model: TrainedModel,
+) -> Record:
+    """Return the record with the explanations of these mistakes by its model in its arrays."""
+    begun = time.perf_counter()
+    source = _Source(record, job, store, model)
+    places = np.array([mistake.image for mistake in asked], int)
+    answers = np.array([mistake.predicted for mistake in asked], int)
+    maps = source.maps(places)
+    heat = heatmaps(source.model, maps, answers)
+    drawn = time.perf_counter()
+    trial, labelled = record.trial, pixels.labels(job.dataset, "train")
+    trained = stratified(labelled, trial.fraction, trial.seed)
+    nearest, similar = _nearest(_unit(maps), source.features("train", trained))
+    count = len(job.dataset.splits["test"])
+    mapped = np.linspace(0, count - 1, min(count, MAX_MAPPED)).astype(int)
+    place, shares = principal(np.concatenate([*source.features("test", mapped)]))
+    ended = time.perf_counter()
+    found: Mapping[str, Array] = {
+        names.IMAGES: places,
+        names.ANSWERS: answers,
+        names.HEATMAPS: heat.astype(np.float32),
+        names.NEAREST: trained[nearest],
+        names.SIMILARITY: similar.astype(np.float32),
+        names.MAP_IMAGES: mapped,
+        names.MAP: place.astype(np.float32),
+        names.MAP_SHARES: shares,
+    }
+    arrays = Evidence(record, run.dataset.classes, run.folder).arrays
+    digest = write_arrays(
+        run.folder, record.trial.key, {**arrays, **found}, replaces=record.arrays_sha256
+    )
+    spent = {"heatmaps": drawn - begun, "neighbours": ended - drawn}
+    total = record.seconds.get("total", 0.0) + ended - begun
+    total -= sum(record.seconds.get(part, 0.0) for part in spent)  # of fewer mistakes, before
+    seconds = {**record.seconds, **spent, "total": total}
+    return replace(record, seconds=seconds, arrays_sha256=digest)
+
+
+class _Source:
+    """The feature maps and features of a trained model over a data set."""
+
+    def __init__(self, record: Record, job: Job, store: Store, model: TrainedModel) -> None:
+        assert record.weights is not None
+        self.model, trial, network = model, record.trial, model.network
+        self.dataset = job.dataset
+        self.passes = ForwardPassCache(network, current())
+        self.frozen = Frozen(
+            self.passes,
+            fingerprint(network, record.weights.sha256) if trial.settings.cache else "",
+            {s: pixels.images(job.dataset, s, trial.input_size, store) for s in SPLITS},
+            store if trial.settings.cache else None,
+        )
+        self.cut = cuts_of(network, job.protocol.phases)[-1]  # before it nothing was trained
+
+    def maps(self, images: Array) -> Array:
+        """Return the last feature maps of test images."""
+        cut = PIXELS if self.cut == FEATURES else self.cut
+        if not len(images):
+            network = self.model.network
+            return np.empty((0, *network.shape(network.last_map)), np.float32)
+        return predict(self._forward(cut), Subset(self._rows("test", cut), images))
+
+    def features(self, split: SplitName, images: Array) -> Iterator[Array]:
+        """Yield the features of images of a split, some at a time."""
+        network = self.model.network
+        rows = Subset(self._rows(split, self.cut), images)
+        channels = network.shape(network.last_map)[-1]
+        for start in range(0, len(rows), AT_ONCE):
+            part = Subset(rows, np.arange(start, min(start + AT_ONCE, len(rows))))
+            if self.cut == FEATURES:
+                values = part.take(np.arange(len(part)))
+            else:
+                values = predict(self._forward(self.cut), part)
+            yield _unit(values.reshape(len(values), -1, channels))
+
+    def _rows(self, split: SplitName, cut: str) -> Rows:
+        return self.frozen.rows(split, PLAIN, [cut], lambda done, total: None)[cut]
+
+    def _forward(self, cut: str) -> Forward:
+        return self.passes.get(cut, [self.model.network.last_map])
+
+
+def _unit(maps: Array) -> Array:
+    """Return features of length 1: means over the places of maps."""
+    means = maps.reshape(len(maps), -1, maps.shape[-1]).mean(axis=1)
+    found: Array = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return found
+
+
+def _nearest(queries: Array, chunks: Iterator[Array]) -> tuple[Array, Array]:
+    """Return the rows of the chunks that are most similar to each query, and how similar."""
+    places, similar = np.empty((len(queries), 0), int), np.empty((len(queries), 0))
+    start = 0
+    for chunk in chunks:
+        numbers = np.arange(start, start + len(chunk))
+        places = np.hstack([places, np.tile(numbers, (len(queries), 1))])
+        similar = np.hstack([similar, queries @ chunk.T])
+        order = np.argsort(-similar, axis=1, kind="stable")[:, :NEAREST]
+        places, similar = (np.take_along_axis(a, order, axis=1) for a in (places, similar))
+        start += len(chunk)
+    return places, similar
+
+
+def principal(features: Array) -> tuple[Array, Array]:
+    """Return the first two principal components of each row, and their shares of the variance."""
+    centred = features.astype(np.float64) - features.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    found = np.zeros((len(features), 2))
+    kept = left[:, :2] * sizes[:2]
+    found[:, : kept.shape[1]] = kept
+    # Either sign would do: the same one each time.
+    strongest = found[np.abs(found).argmax(axis=0), [0, 1]]
+    shares = np.zeros(2)
+    shares[: kept.shape[1]] = sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-30)
+    return found * np.where(strongest < 0, -1.0, 1.0), shares
