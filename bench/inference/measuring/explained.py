@@ -35,6 +35,7 @@ from bench.training.phases import Subset, stratified
 from bench.training.prepared import ForwardPassCache, cuts_of
 from bench.types import SPLITS, Record, SplitName
 
+EXPLAINED_SECONDS = 4.0  # to explain the mistakes of one model; for the progress shown
 NEAREST = 3  # training images of each mistake
 MAX_MAPPED = 1000  # test images on the map
 AT_ONCE = 256  # images whose feature maps are in memory

@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.data import pixels
 from bench.errors import reason
-from bench.inference.measuring.explained import record_explained, to_explain
+from bench.inference.measuring.explained import EXPLAINED_SECONDS, record_explained, to_explain
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
 from bench.inference.measuring.pending import (
@@ -56,7 +56,6 @@ from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session, Trial
 
 CALIBRATION_IMAGES = 100
-EXPLAINED_SECONDS = 4.0  # to explain the mistakes of a model
 CORRUPTED_SECONDS = 30.0  # to evaluate a model on them; for the progress shown
 
 
@@ -89,9 +88,9 @@ class _Stage:
         groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
         each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
+        self.mistakes = to_explain(run, self.job) if self.asked.heatmaps else []
+        total += EXPLAINED_SECONDS * len(self.mistakes)
         total += CORRUPTED_SECONDS * len(to_corrupt(run, self.job))
-        self.asked_of = to_explain(run, self.job) if self.asked.heatmaps else []
-        total += EXPLAINED_SECONDS * len(self.asked_of)
         self.progress = Progress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
@@ -133,17 +132,16 @@ class _Stage:
 
     def _explain(self, run: StoredRun) -> None:
         """Explain mistakes, last: nothing may disturb what is timed."""
-        for found, asked in self.asked_of:
+        for found, asked in self.mistakes:
             record = self.renewed.get(found.trial.key, found)
             self.progress.report(record.trial, "heatmaps")
             try:
                 model = self.built.pop(record.trial.key, None) or rebuild(run, record)
                 record = record_explained(run, record, asked, self.job, self.store, model)
+                self.listener(RecordMeasured(record))
             except Exception as error:
                 traceback.print_exc()
                 self.listener(Note(f"{record.trial.backbone}, heatmaps: {reason(error)}"))
-            else:
-                self.listener(RecordMeasured(record))
             self.progress.add(EXPLAINED_SECONDS)
 
     def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
