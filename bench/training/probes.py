@@ -29,12 +29,12 @@ STEPS = 200
 def nearest(features: Floats, queries: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
     """Return, for each query, the rows of its `count` nearest features by cosine similarity, the
     nearest first, and the similarities; fewer where there are not as many features."""
-    count, units = min(count, len(features)), _unit(features).T
+    count, units = min(count, len(features)), unit(features).T
     rows = np.empty((len(queries), count), np.intp)
     found = np.empty((len(queries), count))
     for first in range(0, len(queries), PIECE):
         piece = slice(first, first + PIECE)
-        similarity = _unit(queries[piece]) @ units
+        similarity = unit(queries[piece]) @ units
         some = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         values = np.take_along_axis(similarity, some, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
@@ -162,7 +162,8 @@ def _standardised(features: Floats, *parts: Floats) -> list[Floats]:
     return [(part - mean) / scale for part in parts]
 
 
-def _unit(rows: Floats) -> Floats:
+def unit(rows: Floats) -> Floats:
+    """Return rows scaled to length 1, whose products are cosines."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
 

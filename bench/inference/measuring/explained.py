@@ -1,15 +1,14 @@
 """The mistakes of trained models explained, into the arrays of their records: heatmaps, the nearest
 training images, and a map of the test images.
 
-Heatmaps are in `bench/inference/heatmaps.py`. Features are the last feature map's mean over the
-places, scaled to length 1, so that their products are cosines; whatever of the network was frozen
-comes from the cache that training filled.
+Heatmaps are in `bench/inference/heatmaps.py`. Features are what the head gets, or its mean over the
+places where the head gets them all; what was frozen comes from the cache that training filled.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +27,7 @@ from bench.models.rebuild import TrainedModel
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
+from bench.training import probes
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Rows, predict
 from bench.training.job import Job
@@ -47,7 +47,7 @@ def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
     called = labels(run.records)
     by_label: dict[str, list[Record]] = {}
     for record in run.records:
-        if record.weights is not None and record.weights.pretrained:
+        if record.pretrained:
             by_label.setdefault(called[record.trial.key], []).append(record)
     classes = run.dataset.classes
     wrong = {
@@ -85,10 +85,11 @@ def record_explained(
     drawn = time.perf_counter()
     trial, labelled = record.trial, pixels.labels(job.dataset, "train")
     trained = stratified(labelled, trial.fraction, trial.seed)
-    nearest, similar = _nearest(_unit(maps), source.features("train", trained))
+    asked_about, known = source.features("test", places), source.features("train", trained)
+    nearest, similar = probes.nearest(known, asked_about, NEAREST)
     count = len(job.dataset.splits["test"])
     mapped = np.linspace(0, count - 1, min(count, MAX_MAPPED)).astype(int)
-    place, shares = principal(np.concatenate([*source.features("test", mapped)]))
+    place, shares = principal(probes.unit(source.features("test", mapped)))
     ended = time.perf_counter()
     found: Mapping[str, Array] = {
         names.IMAGES: places,
@@ -117,7 +118,6 @@ class _Source:
     def __init__(self, record: Record, job: Job, store: Store, model: TrainedModel) -> None:
         assert record.weights is not None
         self.model, trial, network = model, record.trial, model.network
-        self.dataset = job.dataset
         self.passes = ForwardPassCache(network, current())
         self.frozen = Frozen(
             self.passes,
@@ -135,45 +135,27 @@ class _Source:
             return np.empty((0, *network.shape(network.last_map)), np.float32)
         return predict(self._forward(cut), Subset(self._rows("test", cut), images))
 
-    def features(self, split: SplitName, images: Array) -> Iterator[Array]:
-        """Yield the features of images of a split, some at a time."""
+    def features(self, split: SplitName, images: Array) -> Array:
+        """Return one feature a channel of each of these images of a split."""
         network = self.model.network
         rows = Subset(self._rows(split, self.cut), images)
         channels = network.shape(network.last_map)[-1]
+        found = []
         for start in range(0, len(rows), AT_ONCE):
             part = Subset(rows, np.arange(start, min(start + AT_ONCE, len(rows))))
             if self.cut == FEATURES:
                 values = part.take(np.arange(len(part)))
             else:
                 values = predict(self._forward(self.cut), part)
-            yield _unit(values.reshape(len(values), -1, channels))
+            values = values.reshape(len(values), -1, channels)
+            found.append(values.max(axis=1) if network.pooling == "max" else values.mean(axis=1))
+        return np.concatenate(found) if found else np.empty((0, channels), np.float32)
 
     def _rows(self, split: SplitName, cut: str) -> Rows:
         return self.frozen.rows(split, PLAIN, [cut], lambda done, total: None)[cut]
 
     def _forward(self, cut: str) -> Forward:
         return self.passes.get(cut, [self.model.network.last_map])
-
-
-def _unit(maps: Array) -> Array:
-    """Return features of length 1: means over the places of maps."""
-    means = maps.reshape(len(maps), -1, maps.shape[-1]).mean(axis=1)
-    found: Array = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    return found
-
-
-def _nearest(queries: Array, chunks: Iterator[Array]) -> tuple[Array, Array]:
-    """Return the rows of the chunks that are most similar to each query, and how similar."""
-    places, similar = np.empty((len(queries), 0), int), np.empty((len(queries), 0))
-    start = 0
-    for chunk in chunks:
-        numbers = np.arange(start, start + len(chunk))
-        places = np.hstack([places, np.tile(numbers, (len(queries), 1))])
-        similar = np.hstack([similar, queries @ chunk.T])
-        order = np.argsort(-similar, axis=1, kind="stable")[:, :NEAREST]
-        places, similar = (np.take_along_axis(a, order, axis=1) for a in (places, similar))
-        start += len(chunk)
-    return places, similar
 
 
 def principal(features: Array) -> tuple[Array, Array]:

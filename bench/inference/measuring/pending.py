@@ -64,9 +64,7 @@ def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:
     kept = [
         record
         for record in best_first(records)
-        if record.weights is not None
-        and record.weights.pretrained
-        and weights_path(folder, record.trial.key).is_file()
+        if record.pretrained and weights_path(folder, record.trial.key).is_file()
     ]
     return min(kept, key=lambda record: "heatmaps" not in record.seconds, default=None)
 

@@ -141,7 +141,7 @@ class _Stage:
                 self.listener(RecordMeasured(record))
             except Exception as error:
                 traceback.print_exc()
-                self.listener(Note(f"{record.trial.backbone}, heatmaps: {reason(error)}"))
+                self.listener(Note(f"{record.trial.name}, heatmaps: {reason(error)}"))
             self.progress.add(EXPLAINED_SECONDS)
 
     def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
