@@ -63,7 +63,7 @@ def main() -> None:
 
     def predicting() -> None:
         with decoded_ahead(paths, size) as images:
-            assert len(list(predictions(images, len(paths), folded, 1.0))) == len(paths)
+            assert len(list(predictions(images, len(paths), [(size, folded)]))) == len(paths)
 
     parts = [_seconds(work) for work in (decoding, passing, predicting)]
     decode_seconds, forward_seconds, predict_seconds = parts

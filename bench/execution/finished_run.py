@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench import reports
 from bench.analysis.findings import Findings
 from bench.inference import prediction
-from bench.models.rebuild import record_of
+from bench.models.rebuild import members_of
 from bench.registry import load_plugins
 from bench.storage.records import read_run
 from bench.storage.run_folder import find_run
@@ -76,7 +76,8 @@ class Run:
         """Classify new images with a trained model of the run: `image`, `class`, `confidence`,
         `probabilities` and, for an image that cannot be read, `error`.
 
-        `backbone`: whose model; None takes the recommended one. `plugins`: files that declare it,
+        `backbone`: whose model, or NAME+NAME for the mean of several; None takes the recommended
+        one. `plugins`: files that declare it,
         where it is not installed.
         """
         import pandas as pd
@@ -84,8 +85,8 @@ class Run:
         load_plugins(map(Path, plugins))
         paths = [images] if isinstance(images, str | Path) else images
         run = read_run(self.folder)
-        record = prediction.best_record(run) if backbone is None else record_of(run, backbone)
-        model = prediction.model_of(run, record)
+        members = (prediction.best_record(run),) if backbone is None else members_of(run, backbone)
+        model = prediction.model_of(run, *members)
         found = prediction.predict(model, prediction.find_images(map(Path, paths)))
         return pd.DataFrame(
             {

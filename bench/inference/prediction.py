@@ -1,4 +1,5 @@
-"""Classes and confidences for new images, in the order given.
+"""Classes and confidences for new images, in the order given, by a trained model or by several,
+whose probabilities are averaged.
 
 Images are decoded as the training images were, in threads, ahead of the network: while Keras loads,
 and while a batch is computed. An image that cannot be read is an answer with a reason.
@@ -7,7 +8,7 @@ and while a batch is computed. An image that cannot be read is an answer with a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.analysis.pooled import mean, pooled
 from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
 from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, read_file
 from bench.errors import NotRankedError, UsageError
 from bench.models.backends.base import Forward, current
 from bench.models.rebuild import load_trained, record_of
 from bench.storage.arrays import best_first
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import StoredRun
 from bench.system.environment import available_cores
 from bench.system.parallel import prefetch_map
 from bench.types import Record
@@ -29,8 +31,10 @@ from bench.types import Record
 BATCH = 32
 AHEAD = 8 * BATCH  # images decoded before they are used: bounds memory
 THREADS = max(2, available_cores())
-Decoded = tuple[Path, Pixels | str]
-"""An image with its pixels, or with the reason why it has none."""
+Decoded = tuple[Path, Mapping[int, Pixels] | str]
+"""An image with its pixels at each size, or with the reason why it has none."""
+Member = tuple[int, Forward]
+"""A model from uint8 pixels to logits, after the size of its images."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,20 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PredictingModel:
-    """A run's trained model that answers, and how its confidence is calibrated."""
+    """A run's trained model that answers, or several, and how their confidence is calibrated."""
 
     run: StoredRun
-    record: Record
+    members: tuple[Record, ...]
     temperature: float | None  # None: the confidence is what the network gave, not calibrated
     not_calibrated: str = ""  # why
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.run.dataset.classes
+
+    @property
+    def name(self) -> str:
+        return "+".join(record.trial.name for record in self.members)
 
 
 def best_record(run: StoredRun) -> Record:
@@ -84,23 +92,26 @@ def best_record(run: StoredRun) -> Record:
     return record_of(run, choice.pick.backbone)
 
 
-def model_of(run: StoredRun, record: Record) -> PredictingModel:
-    """Return the trained model of a record; nothing is loaded yet."""
+def model_of(run: StoredRun, *members: Record) -> PredictingModel:
+    """Return the trained model of a record, or the ensemble of several; nothing is loaded yet."""
     from bench.analysis.metrics.calibration import temperature
 
-    fitted = temperature(Evidence(record, run.dataset.classes, run.folder))
-    return PredictingModel(run, record, fitted.value, fitted.reason)
+    fitted = temperature(pooled(run, members))
+    return PredictingModel(run, members, fitted.value, fitted.reason)
 
 
 def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Prediction]:
     """Answer for every image, through the Keras backend that the model was trained on unless the
     user names another."""
-    record = model.record
-    with decoded_ahead(paths, record.trial.input_size) as images:
-        trained = load_trained(model.run, record)
-        backend = current()
-        logits = backend.forward(trained.logits(fold=backend.gains_from_folding))
-        return list(predictions(images, len(paths), logits, model.temperature or 1.0))
+    sizes = {record.trial.input_size for record in model.members}
+    with decoded_ahead(paths, *sizes) as images:
+        members = []
+        for record in model.members:
+            trained = load_trained(model.run, record)
+            backend = current()
+            forward = backend.forward(trained.logits(fold=backend.gains_from_folding))
+            members.append((record.trial.input_size, forward))
+        return list(predictions(images, len(paths), members, model.temperature))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -122,35 +133,45 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 @contextmanager
-def decoded_ahead(paths: Sequence[Path], size: int) -> Iterator[Iterator[Decoded]]:
+def decoded_ahead(paths: Sequence[Path], *sizes: int) -> Iterator[Iterator[Decoded]]:
     """Decode images in threads, in order, ahead of their use: the first ones at once."""
     with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
-        yield prefetch_map(pool, lambda path: (path, _pixels(path, size)), paths, AHEAD)
+        yield prefetch_map(pool, lambda path: (path, _pixels(path, sizes)), paths, AHEAD)
 
 
 def predictions(
-    images: Iterable[Decoded], count: int, logits: Forward, temperature: float
+    images: Iterable[Decoded],
+    count: int,
+    members: Sequence[Member],
+    temperature: float | None = None,
 ) -> Iterator[Prediction]:
-    """Query the model batch by batch; all have one shape, so that it is compiled once."""
+    """Query the models batch by batch; all have one shape, so that each is compiled once."""
     size = min(BATCH, count)
     batch: list[Decoded] = []
     for one in images:
         batch.append(one)
         if sum(not isinstance(pixels, str) for _, pixels in batch) == size:
-            yield from _ask(batch, logits, temperature, size)
+            yield from _ask(batch, members, temperature, size)
             batch = []
-    yield from _ask(batch, logits, temperature, size)
+    yield from _ask(batch, members, temperature, size)
 
 
 def _ask(
-    batch: Sequence[Decoded], logits: Forward, temperature: float, size: int
+    batch: Sequence[Decoded], members: Sequence[Member], temperature: float | None, size: int
 ) -> Iterator[Prediction]:
+    from bench.analysis.metrics.calibration import scaled
     from bench.models.network import probabilities
 
     rows: Iterator[list[float]] = iter(())
     if good := [pixels for _, pixels in batch if not isinstance(pixels, str)]:
-        filled = np.stack(good + good[:1] * (size - len(good)))
-        rows = iter(probabilities(logits(filled)[0] / temperature).tolist())
+        filled = good + good[:1] * (size - len(good))
+        found = mean(
+            [
+                probabilities(logits(np.stack([pixels[edge] for pixels in filled]))[0])
+                for edge, logits in members
+            ]
+        )
+        rows = iter((found if temperature is None else scaled(found, temperature)).tolist())
     for path, pixels in batch:
         if isinstance(pixels, str):
             yield Prediction(printable(str(path)), reason=pixels)
@@ -158,9 +179,9 @@ def _ask(
             yield Prediction(printable(str(path)), tuple(next(rows)))
 
 
-def _pixels(path: Path, size: int) -> Pixels | str:
+def _pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:
     try:
-        return decode(read_file(path), [size])[size]
+        return decode(read_file(path), sizes)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     except BadImageError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, UnknownNameError, WeightsError
+from bench.errors import BenchError, UnknownNameError, UsageError, WeightsError
 from bench.models import weights
 from bench.models.backends.base import current
 from bench.models.fingerprint import code_digest
@@ -87,6 +87,33 @@ def record_of(run: StoredRun, name: str) -> Record:
         raise BenchError(f"{name} failed in run {run.name}: {named[0].reason}")
     kept = [r for r in finished if weights_path(run.folder, r.trial.key).is_file()]
     return (kept or finished)[0]
+
+
+def members_of(run: StoredRun, names: str) -> tuple[Record, ...]:
+    """Return `record_of` each backbone of an ensemble, NAME+NAME; of a single one, its own."""
+    found = tuple(record_of(run, name) for name in split_names(run, names))
+    if len({record.trial.key for record in found}) < len(found):
+        raise UsageError(f"{names!r} names a backbone twice; each member counts once.")
+    return found
+
+
+def split_names(run: StoredRun, names: str) -> list[str]:
+    """Return the names of an ensemble's members, known or not; a backbone's name may hold a +."""
+    if any(names in record.trial.names for record in run.records):
+        return [names]
+    return [name.strip() for name in names.split("+")]
+
+
+def mean_model(models: Sequence[TrainedModel]) -> Any:
+    """Return the mean of the models' class probabilities as one model; of one, its own."""
+    import keras
+
+    wholes = [model.class_probabilities() for model in models]
+    if len(wholes) == 1:
+        return wholes[0]
+    image = keras.Input(wholes[0].input_shape[1:], dtype="uint8", name="image")
+    mean = keras.layers.Average(name="mean")([whole(image) for whole in wholes])
+    return keras.Model(image, mean)
 
 
 def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) -> TrainedModel:

@@ -7,18 +7,26 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import TINY
 
-from bench.analysis.metrics.calibration import scaled, temperature
+from bench import load_run
+from bench.analysis.metrics.calibration import fit_temperature, scaled, temperature
 from bench.cli.commands import predict_command
 from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
-from bench.inference.prediction import BATCH, decoded_ahead, find_images, predictions
-from bench.storage.arrays import best_first
-from bench.storage.records import read_run
+from bench.inference.prediction import BATCH, decoded_ahead, find_images, model_of, predictions
+from bench.inference.prediction import predict as predict_all
+from bench.models.rebuild import members_of
+from bench.registry import BACKBONES
+from bench.storage.arrays import best_first, read_trained, write_trained
+from bench.storage.records import StoredRun, read_records, read_run, write_lines
+from bench.system.files import to_json
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -158,7 +166,7 @@ def test_a_backbone_is_meant_where_a_folder_has_its_name(
     (tmp_path / "tiny").mkdir()
     run = read_run(results / "r")
 
-    record, paths = predict_command._what(run, ["tiny", str(data / "test")])
+    (record,), paths = predict_command._what(run, ["tiny", str(data / "test")])
 
     assert (record.trial.backbone, paths) == ("tiny", [data / "test"])
     with pytest.raises(UsageError, match=r"\(./tiny is one, if you mean that\)"):
@@ -195,7 +203,7 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
             return [np.stack([red, np.zeros_like(red)], axis=1)]
 
     with decoded_ahead(paths, 2) as images:
-        found = list(predictions(images, len(paths), Brightness(), temperature=2.0))
+        found = list(predictions(images, len(paths), [(2, Brightness())], 2.0))
     assert [Path(answer.image) for answer in found] == paths
     for number, answer in enumerate(found):
         if number % 5 == 3:
@@ -204,3 +212,60 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
             expected = 1 / (1 + np.exp(-number / 200))
             assert answer.probabilities[0] == pytest.approx(expected, abs=1e-6)
     assert set(shapes) == {(min(BATCH, count), 2, 2, 3)}
+
+
+@pytest.fixture
+def other_backbone(tiny_backbone: None) -> Iterator[None]:
+    """The tiny network under another name and at another size."""
+    BACKBONES.add(replace(TINY, name="other"))
+    yield
+    BACKBONES.remove("other")
+
+
+def with_other(results: Path, size: int) -> StoredRun:
+    """Let the run's second seed be one of `other`, with other weights and another input size."""
+    folder = results / "r"
+    first, second = best_first(read_records(folder))
+    trained = read_trained(folder, first.trial.key)
+    write_trained(folder, second.trial.key, replace(trained, head=tuple(-w for w in trained.head)))
+    trial = replace(second.trial, backbone="other", input_size=size)
+    write_lines(folder, map(to_json, (first, replace(second, trial=trial))))
+    return read_run(folder)
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_members(
+    results: Path, data: Path, other_backbone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = with_other(results, 48)
+    paths = find_images([data / "test"])
+    both = model_of(run, *members_of(run, "tiny + other"))
+    alone = [replace(both, members=(one,), temperature=None) for one in both.members]
+    each = [[a.probabilities for a in predict_all(model, paths)] for model in alone]
+    assert np.abs(np.subtract(*each)).max() > 0.01
+    together = predict_all(replace(both, temperature=None), paths)
+    expected = np.mean(each, axis=0)
+    np.testing.assert_array_equal([a.probabilities for a in together], expected)
+    # Its temperature is fitted to the mean of what was recorded of the members.
+    recorded = [e.arrays["validation_probabilities"] for e in run.evidence]
+    labels = run.evidence[0].arrays["validation_labels"]
+    assert both.temperature == fit_temperature(labels, np.mean(recorded, axis=0)).value
+    assert predict(results, "tiny+other", str(data / "test"), "--json") == 0
+    told, *images = map(json.loads, capsys.readouterr().out.splitlines())
+    assert told["backbone"] == "tiny+other"
+    assert told["trial"] == "+".join(record.trial.key for record in both.members)
+    found = [image["probabilities"] for image in images]
+    calibrated = expected if both.temperature is None else scaled(expected, both.temperature)
+    np.testing.assert_array_equal(found, calibrated)
+    frame = load_run(results / "r").predict(data / "test", backbone="tiny+other")
+    assert frame["probabilities"].tolist() == [tuple(one) for one in found]
+
+
+def test_an_ensemble_is_named_by_backbones_of_the_run(
+    results: Path, data: Path, other_backbone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_other(results, 48)
+    assert predict(results, "tiny+othr", str(data / "test")) == 2
+    assert "backbone of run r 'othr'. Did you mean 'other'?" in capsys.readouterr().err
+    assert predict(results, "tiny+tiny", str(data / "test")) == 2
+    told = "'tiny+tiny' names a backbone twice; each member counts once."
+    assert told in capsys.readouterr().err

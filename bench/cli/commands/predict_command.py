@@ -29,8 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="+",
-        metavar="[BACKBONE] IMAGE|DIR",
-        help="images and folders of images; before them a backbone, if not the run's pick",
+        metavar="[BACKBONE[+BACKBONE]] IMAGE|DIR",
+        help="images and folders of images; before them a backbone, if not the run's pick, or "
+        "several, whose probabilities are averaged",
     )
     add_plugins(parser)
     add_results(parser)
@@ -71,11 +72,11 @@ def main(arguments: argparse.Namespace) -> int:
     for error in load_plugins(arguments.plugins, arguments.packages):
         say.print(f"warning: {error}", style="yellow", markup=False)
     run = read_run(find_run(arguments.results, arguments.run))
-    record, paths = _what(run, arguments.what)
+    members, paths = _what(run, arguments.what)
     images = find_images(paths)
-    if warning := changed_code(record):
+    for warning in filter(None, map(changed_code, members)):
         say.print(f"warning: {warning}", style="yellow", markup=False)
-    model = model_of(run, record)
+    model = model_of(run, *members)
     source = _source(model, arguments.min_confidence, say)
     found = predict(model, images)
     if arguments.json:
@@ -115,24 +116,28 @@ def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
         )
 
 
-def _what(run: StoredRun, words: Sequence[str]) -> tuple[Record, list[Path]]:
-    """The first word is a backbone where the run has one of that name; a path says `./` then."""
+def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], list[Path]]:
+    """The first word is a backbone where the run has one of that name, or several, joined by +; a
+    path says `./` then."""
     from bench.inference.prediction import best_record
-    from bench.models.rebuild import record_of
+    from bench.models.rebuild import members_of, split_names
 
     first = Path(words[0])
-    if any(words[0] in record.trial.names for record in run.records):
-        record, images = record_of(run, words[0]), words[1:]
+    known = {name for record in run.records for name in record.trial.names}
+    unknown = [name for name in split_names(run, words[0]) if name not in known]
+    members: tuple[Record, ...]
+    if not unknown:
+        members, images = members_of(run, words[0]), words[1:]
     elif len(first.parts) == 1 and not first.suffix and not os.path.lexists(first):
         # A misspelled backbone, and no missing image: another model would answer in its place.
         names = {record.trial.name for record in run.records}
-        raise UnknownNameError(f"image, folder or backbone of run {run.name}", words[0], names)
+        raise UnknownNameError(f"image, folder or backbone of run {run.name}", unknown[0], names)
     else:
-        record, images = best_record(run), words
+        members, images = (best_record(run),), words
     if not images:
         here = f" (./{words[0]} is one, if you mean that)" if first.exists() else ""
         raise UsageError(f"name at least one image or folder to predict{here}.")
-    return record, [Path(word) for word in images]
+    return members, [Path(word) for word in images]
 
 
 def _source(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
@@ -140,17 +145,18 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Pred
     from bench.inference.model_card import BEGAN_RANDOM, began_random
     from bench.reports.predictions import Predictor
 
-    trial = model.record.trial
-    say.print(f"model     {trial.name}, seed {trial.seed}, of run {model.run.name}", markup=False)
-    if began_random(model.record):
+    seeds = sorted({record.trial.seed for record in model.members})
+    seed = f"seed{'s' if seeds[1:] else ''} {' and '.join(map(str, seeds))}"
+    say.print(f"model     {model.name}, {seed}, of run {model.run.name}", markup=False)
+    if any(map(began_random, model.members)):
         say.print(BEGAN_RANDOM, style="yellow")
     if model.temperature is None:
         text = f"Confidence is not calibrated: {model.not_calibrated}."
         say.print(text, style="yellow", markup=False)
     return Predictor(
         run=model.run.name,
-        backbone=trial.name,
-        trial=trial.key,
+        backbone=model.name,
+        trial="+".join(record.trial.key for record in model.members),
         classes=model.classes,
         temperature=model.temperature,
         min_confidence=min_confidence,
