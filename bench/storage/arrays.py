@@ -35,6 +35,7 @@ DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.erro
 BLOCK = 1 << 20
 ROUNDING = 0.01
 SECONDS = ("latency_", "warmup_")
+TEST_IMAGES = ("explained_images", "map_images")
 
 
 def arrays_path(folder: Path, key: str) -> Path:
@@ -130,6 +131,10 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
                 raise ValueError(f"{name} is no list of whole numbers")
             if len(array) and not 0 <= array.min() <= array.max() < classes:
                 raise ValueError(f"{name} are not of the run's {classes} classes")
+        elif name in TEST_IMAGES:
+            count = len(arrays.get("test_labels", ()))
+            if array.dtype.kind not in "iu" or not ((array >= 0) & (array < count)).all():
+                raise ValueError(f"{name} are not places among the {count} test images")
         elif name.startswith(SECONDS):
             if array.ndim != 1 or array.dtype.kind != "f":
                 raise ValueError(f"{name} is no list of seconds")

@@ -46,7 +46,8 @@ class Evidence:
 
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
-        `robust_*` (see `bench/training/robustness.py`), and `latency_<runtime>_b<batch>`,
+        `explained_*` and `map*` (see `bench/analysis/explanations.py`), `robust_*` (see
+        `bench/training/robustness.py`), and `latency_<runtime>_b<batch>`,
         `warmup_<runtime>_b<batch>` (seconds per query).
         """
         return read_arrays(self.folder, self.record, len(self.classes))

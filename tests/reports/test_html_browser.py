@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from synthetic import Net, make_run
 from test_conformance import errors
+from test_report_mistakes import explained_run
 
 from bench import reports as report
 from bench.analysis.findings import find
@@ -454,3 +455,37 @@ def test_the_index_leads_to_the_report(browser: Any, folder: Path) -> None:
     assert page.url == (folder / "report.html").as_uri()
     assert said == []
     page.close()
+
+
+def test_a_heatmap_lies_over_its_image_until_it_is_switched_off(
+    browser: Any, tmp_path: Path
+) -> None:
+    explained_run(tmp_path / "run")
+    for path in ("00003.jpg", "train/00007.jpg"):
+        picture = tmp_path / "run" / thumbnails.FOLDER / path
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (72, 72), (90, 120, 150)).save(picture)
+    report.render(tmp_path / "run")
+    opened = _opened(browser, tmp_path / "run" / "report.html", width=360)
+    page = next(opened)
+    gallery = page.locator("#mistakes details", has_text="most confident mistakes")
+    gallery.locator("summary").click()
+    gallery.locator("select").select_option(label="one")
+    shot = gallery.locator(".sheet > li")
+    assert shot.locator(".shot img").get_attribute("alt").endswith("heatmap strongest: bottom left")
+    assert shot.locator(".near li").all_inner_texts() == ["dogs 0.91", "cats 0.50", "cats 0.25"]
+    assert shot.locator(".near img").count() == 1
+    canvas = shot.locator("canvas")
+    assert canvas.bounding_box() == shot.locator(".shot img").bounding_box()
+    # The strongest place is gold, one that speaks against the answer is dark.
+    drawn = "c => [...c.getContext('2d').getImageData(0, 0, 2, 2).data]"
+    colours = canvas.evaluate(drawn)
+    red, _, blue, opacity = colours[8:12]
+    assert red > 250
+    assert blue < 5
+    assert 135 < opacity < 145
+    assert max(colours[:3]) < 50
+    gallery.get_by_label("Heatmaps").uncheck()
+    assert not canvas.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    next(opened, None)

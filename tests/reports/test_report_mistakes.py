@@ -14,15 +14,17 @@ from PIL import Image
 from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
-from bench.analysis.findings import find
+from bench.analysis.findings import Findings, find
 from bench.analysis.metrics.classification import Guesses
 from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
 from bench.reports.blocks import Gallery, Near, Shot, Shots, Table
+from bench.reports.charts import Chart, Points
 from bench.reports.figures import sheet
 from bench.reports.html import page
 from bench.reports.sections import disagreements as disagreements_section
+from bench.reports.sections import embedding
 from bench.reports.sections import mistakes as mistakes_section
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
@@ -155,8 +157,9 @@ def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None
     assert "label_suspects" not in text
 
 
-def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_path: Path) -> None:
-    folder = mistaken_run(tmp_path / "run")
+def explained_run(folder: Path) -> Findings:
+    """`mistaken_run`, where the model of `one` explains images 3 and 5."""
+    mistaken_run(folder)
     first, second = read_records(folder)
     arrays = judged(
         answers([3, 5], 8),
@@ -165,14 +168,47 @@ def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_pa
         explained_heatmaps=np.array([[[-1.0, 0.5], [2.0, 1.0]]] * 2),
         explained_nearest=np.array([[7, 2, 0], [1, 2, 3]]),
         explained_similarity=np.array([[0.914, 0.5, 0.25]] * 2),
-        map_images=np.arange(8),
-        map=np.zeros((8, 2)),
+        map_images=np.array([0, 2, 3, 5, 7]),
+        map=np.arange(10.0).reshape(5, 2) / 8,
         map_shares=np.array([0.5, 0.25]),
     )
     write_arrays(folder, first.trial.key, arrays)
     seconds = {**first.seconds, "heatmaps": 0.4, "neighbours": 3.0}
     write_records(folder, [replace(first, seconds=seconds), second])
-    findings = find(read_run(folder))
+    return find(read_run(folder))
+
+
+def test_the_map_of_the_test_images_marks_the_mistakes(tmp_path: Path) -> None:
+    section = embedding.section(explained_run(tmp_path / "run"))
+    assert section is not None
+    (chart,) = section.blocks
+    assert isinstance(chart, Chart)
+    (panel,) = chart.panels
+    assert (panel.title, panel.note) == ("one", "Seed 0, 5 of 8 test images.")
+    assert panel.x.title == "first component, 50.00% of the variance"
+    drawn = [
+        (layer.name, [(mark.x, mark.y, mark.label, mark.tip) for mark in layer.marks])
+        for layer in panel.layers
+        if isinstance(layer, Points)
+    ]
+    told = ("dogs → cats", "90.00% sure")
+    assert drawn == [
+        ("wrong answers", [(0.5, 0.625, "", ()), (0.75, 0.875, "", ())]),
+        ("cats", [(0.0, 0.125, "", ()), (0.25, 0.375, "", ())]),
+        ("dogs", [(1.0, 1.125, "", ())]),
+        ("dogs", [(0.5, 0.625, "test/00003.png", told), (0.75, 0.875, "test/00005.png", told)]),
+    ]
+
+
+def test_of_many_classes_those_with_the_most_mistakes_have_a_colour() -> None:
+    true = np.repeat(np.arange(9), 2)
+    right = ~np.isin(true, [0, 2, 3, 5, 6, 8])
+    assert embedding.most_mistaken(true, right) == [0, 2, 3, 5, 6, 8]
+
+
+def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    findings = explained_run(folder)
     section = mistakes_section.section(findings)
     assert section is not None
     assert "0.2 s an image" in section.about

@@ -1,0 +1,81 @@
+"""Embedding map: the test images as a trained model places them, by class and by right or wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis import format as fmt
+from bench.analysis.explanations import Explanations
+from bench.analysis.findings import Findings
+from bench.analysis.metrics.classification import Counts, Guesses
+from bench.reports.blocks import Section
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points
+
+PLACE = 18
+MAX_BACKBONES = 6  # the first of the table; each has as many points as the map has images
+COLOURS = (0, 1, 2, 5, 6, 7)  # of classes; red is for mistakes
+WRONG = 3
+OTHERS = "other classes"
+ABOUT = (
+    "The first two principal components of each test image's features, scaled to length 1, in the "
+    "trained model: images close to each other look alike to it. A ring is a wrong answer. Two "
+    "components show a part of the variance only: classes that overlap here need not be mixed up."
+)
+
+
+def section(findings: Findings) -> Section | None:
+    """Return a map for each of the first backbones whose model was kept."""
+    shown = list(findings.explanations.items())[:MAX_BACKBONES]
+    panels = tuple(
+        _panel(findings, label, one, one.score.guesses)
+        for label, one in shown
+        if one.score.guesses is not None
+    )
+    if not panels:
+        return None
+    title = "Map of the test images"
+    chart = Chart("embedding", title, panels, choice="Backbone")
+    return Section("embedding", title, ABOUT, [chart])
+
+
+def _panel(findings: Findings, label: str, one: Explanations, guesses: Guesses) -> Panel:
+    classes, ids = findings.run.dataset.classes, findings.run.dataset.splits["test"].ids
+    true, right = guesses.labels[one.map.images], guesses.right[one.map.images]
+
+    def mark(point: int) -> Mark:
+        x, y = (round(float(value), 4) for value in one.map.places[point])
+        if right[point]:
+            return Mark(x, y, size=0.0)
+        image = one.map.images[point]
+        answer = f"{classes[guesses.labels[image]]} → {classes[guesses.predicted[image]]}"
+        sure = f"{fmt.percent(guesses.confidence[image])} sure"
+        return Mark(x, y, ids[image], (answer, sure), size=0.0)
+
+    coloured = dict(zip(most_mistaken(true, right), COLOURS, strict=False))
+    others = ~np.isin(true, list(coloured))
+    kinds: list[tuple[str, NDArray[np.bool_], int | None]] = [
+        *((classes[name], true == name, colour) for name, colour in coloured.items()),
+        (OTHERS, others, None),
+    ]
+    rings = tuple(Mark(*one.map.places[i].tolist()) for i in np.flatnonzero(~right))
+    layers = [Points(rings, "wrong answers", WRONG, hollow=True)]
+    for told in (right, ~right):  # mistakes last, so that nothing covers them
+        layers += [
+            Points(tuple(map(mark, np.flatnonzero(members & told).tolist())), name, colour)
+            for name, members, colour in kinds
+        ]
+    first, second = (
+        Axis(f"{which} component, {fmt.percent(share)} of the variance")
+        for which, share in zip(("first", "second"), one.map.shares, strict=True)
+    )
+    note = f"Seed {one.score.record.trial.seed}, {len(true):,} of {len(ids):,} test images."
+    drawn = tuple(layer for layer in layers if layer.marks)
+    return Panel(first, second, drawn, label, label, note, height=0.6)
+
+
+def most_mistaken(true: Counts, right: NDArray[np.bool_]) -> list[int]:
+    """Return the classes with the most mistakes, in the order of the classes."""
+    found, members = np.unique(true, return_inverse=True)
+    wrong = np.bincount(members, ~right, minlength=len(found))
+    return sorted(found[np.argsort(-wrong, kind="stable")[: len(COLOURS)]].tolist())
