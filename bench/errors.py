@@ -17,6 +17,7 @@
         OutOfMemoryError       exit 1   it ran out of memory; smaller steps may fit
         NodeLostError          exit 1   the machine that ran it was lost; another may do it
       StoppedError             exit 1   the executor was closed while the job ran
+      DetachedError            exit 0   nothing went wrong: jobs go on without this process
 
 Messages say what was wrong, what was received and what to do, without a traceback. Anything that is
 neither a `BenchError` nor in `OPERATING_SYSTEM` is a bug of this program.
@@ -149,6 +150,12 @@ class NodeLostError(WorkerDiedError):
 
 class StoppedError(BenchError):
     """The executor was closed while the job ran."""
+
+
+class DetachedError(BenchError):
+    """The run is not at its end, but what is left goes on without this process."""
+
+    exit_code = Exit.DONE
 
 
 def _either(names: Sequence[str]) -> str:

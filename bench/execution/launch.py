@@ -21,7 +21,7 @@ from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.listing import Listing, undecoded
 from bench.data.sources import list_dataset
-from bench.errors import UsageError, reason
+from bench.errors import DetachedError, UsageError, reason
 from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
 from bench.execution.executors import Executor, make_executor
@@ -199,7 +199,8 @@ def outlook(request: RunRequest, listener: RunListener) -> Planned:
 
 
 def run(request: RunRequest, listener: RunListener, executor: Executor | None = None) -> Run:
-    """Do what is asked for, as far as it is not done, and return the run with its findings.
+    """Do what is asked for, as far as it is not done, and return the run with its findings;
+    `DetachedError` where jobs are left to go on without this process.
 
     `executor` runs the trials, and is closed at the end; None: the one that the request names.
     """
@@ -213,6 +214,8 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
                 on=request.on,
                 per_trial=request.per_trial,
                 ship_data=request.ship_data,
+                site=request.site,
+                detach=request.detach,
             )
             executors.append(executor)
         (executor,) = executors
@@ -268,6 +271,8 @@ def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Ru
         listener(TrainingStarted())
         try:
             records = carry_out(inputs, executor, listener)
+        except DetachedError:
+            raise  # at once; there is nothing new to report
         except BaseException as end:
             # An interrupted run is reported too, as far as it went; why it ended comes first.
             if isinstance(end, KeyboardInterrupt):

@@ -29,7 +29,7 @@ from bench.types import (
     WeightsChoice,
 )
 
-PATHS = ("groups", "results", "cache")
+PATHS = ("groups", "results", "cache", "site")
 LARGEST_SEED = 2**32 - 1
 KINDS: Mapping[Any, str] = {
     str: "text",
@@ -84,6 +84,8 @@ class RunRequest:
     on: str = "local"  # the executor: where trials run; of a cluster, with `:ADDRESS`
     per_trial: str = ""  # what a cluster grants each trial: cpus=4,gpus=0.5
     ship_data: bool = False  # send decoded images to the nodes of a cluster
+    site: Path | None = None  # a file that says how jobs are submitted to Slurm
+    detach: bool = False  # return once all jobs are submitted
     # What to measure and what to keep.
     latency_seconds: float = 2.0
     runtimes: str = "keras"

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import NodeLostError, OutOfMemoryError, WorkerDiedError
+from bench.errors import DetachedError, NodeLostError, OutOfMemoryError, WorkerDiedError
 from bench.execution.executors import Executor
 from bench.execution.plan import Plan, PlannedBackbone
 from bench.execution.progress import Progress, make_schedule
@@ -38,6 +38,7 @@ from bench.storage.arrays import keep_best, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, newest, read_lines, write_lines
 from bench.storage.run_folder import lock_run
+from bench.system.command_line import program
 from bench.system.environment import environment, utc_now
 from bench.system.files import remove_stale, to_json
 from bench.system.parallel import run_parallel
@@ -138,6 +139,11 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     for fault in damaged.values():
         recorder.note(f"{fault}: its trial is trained again.")
     train_trials(inputs, schedule.trials, executor, recorder)
+    if left := schedule.trials.keys() - recorder.recorded:
+        raise DetachedError(
+            f"{len(left)} trials are left to the cluster's jobs; `{program()} status {folder}` "
+            f"shows how far they are, and the same command takes in what is done."
+        )
     measure_trials(inputs, executor, recorder)
     for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
         recorder.note(text)
@@ -175,6 +181,7 @@ def train_trials(
                 accumulation=parts,
                 shortage=shortage,
                 lost=tuple(lost),
+                estimated_seconds=sum(missing[trial.key] for trial in todo),
             )
             tried.append(job.step_images)
             try:
@@ -203,6 +210,8 @@ def train_trials(
                 reason = f"{error} Submitted {len(lost)} times."
             except WorkerDiedError as error:
                 reason = str(error)
+            except DetachedError:
+                return
             # The first without a record is the one that died; those after it never began.
             for died in [trial for trial in todo if trial.key not in recorder.recorded][:1]:
                 at = utc_now()

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from bench.errors import reason
+from bench.errors import DetachedError, reason
+from bench.execution.executors.spool import JobState, states
 from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, read_json, read_meta
@@ -26,7 +27,7 @@ from bench.training.events import RunProgress, StageProgress, TrialEnded, Writin
 
 FILE = "progress.json"
 SECONDS_BETWEEN = 1.0  # two writes of it
-End = Literal["", "finished", "interrupted", "error"]
+End = Literal["", "finished", "interrupted", "error", "detached"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class ProgressFile:
         end: End = "finished"
         if error is not None:
             end = "error" if isinstance(error, Exception) else "interrupted"
-        why = reason(error) if isinstance(error, Exception) else ""
+        if isinstance(error, DetachedError):
+            end = "detached"
+        why = reason(error) if isinstance(error, Exception) and end == "error" else ""
         self._now = replace(self._now, end=end, reason=why, doing={})
         self._write()
 
@@ -97,12 +100,13 @@ class Status:
 
     run: str
     folder: str
-    state: Literal["running", "finished", "interrupted", "error", "killed", "unknown"]
+    state: Literal["running", "finished", "interrupted", "error", "detached", "killed", "unknown"]
     trials: int  # that the last command asked for
     done: int
     failed: int
     left: int  # have no record yet
     doing: tuple[str, ...]  # while it is running
+    jobs: tuple[JobState, ...]  # on a Slurm cluster, whose results are not all taken in
     elapsed_seconds: float | None  # of the last command
     seconds_left: float | None  # while it is running
     reason: str  # of an error
@@ -130,6 +134,7 @@ def read_status(folder: Path) -> Status:
         failed=found.count("failed"),
         left=found.count(None),
         doing=tuple(progress.doing.values()) if running and progress else (),
+        jobs=states(folder),
         elapsed_seconds=elapsed,
         seconds_left=left,
         reason=progress.reason if progress else "",
@@ -139,7 +144,7 @@ def read_status(folder: Path) -> Status:
 
 def _ended(
     progress: Progress | None,
-) -> Literal["finished", "interrupted", "error", "killed", "unknown"]:
+) -> Literal["finished", "interrupted", "error", "detached", "killed", "unknown"]:
     if progress is None:  # as in version 0.1
         return "unknown"
     return progress.end or "killed"

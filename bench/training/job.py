@@ -55,6 +55,7 @@ class Job:
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts
     slots: int = 1  # how many workers train at once
+    estimated_seconds: float = 0.0  # that its trials take
     lost: tuple[str, ...] = ()  # how nodes were lost that ran it before
     images: ImagesFrom | None = None  # where a node may read them; None: they are in its cache
 
@@ -99,7 +100,11 @@ def write_job(path: Path, job: Job) -> None:
 
 def read_job(path: Path) -> Job:
     """Read a job; an error where the folder's data set has changed since."""
-    job = from_json(path.read_text(encoding="utf-8"), Job)
+    return with_dataset(from_json(path.read_text(encoding="utf-8"), Job))
+
+
+def with_dataset(job: Job) -> Job:
+    """Return a job that was read, with its folder's data set; an error where that has changed."""
     dataset = read_dataset(Path(job.folder))
     if dataset.fingerprint != job.trials[0].dataset_fingerprint:
         raise BenchError(

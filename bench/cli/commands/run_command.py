@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.argument_types import (
@@ -40,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench import reports
     from bench.cli.browser import open_report
     from bench.cli.run_display import RunDisplay
-    from bench.errors import Exit
+    from bench.errors import DetachedError, Exit
     from bench.execution import launch
 
     request = request_of(arguments)
@@ -61,7 +62,11 @@ def main(arguments: argparse.Namespace) -> int:
             outlook = launch.outlook(request, listener)
             display.print("Dry run: nothing was decoded, trained or written.")
             return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
-        run = launch.run(request, listener, arguments.executor)
+        try:
+            run = launch.run(request, listener, arguments.executor)
+        except DetachedError as left:
+            display.print(str(left))
+            return left.exit_code
     code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
     # The result is printed even with --quiet: it is what was asked for.
     result = Console(stderr=json, highlight=False)
@@ -252,7 +257,7 @@ def _where(where: Options) -> None:
         "--on",
         metavar="EXECUTOR",
         help="where trials run: local (processes on this machine), ray or ray:HOST:PORT (a Ray "
-        "cluster), or another of `list`",
+        "cluster), slurm (jobs of a Slurm cluster), or another of `list`",
     )
     where.add_argument(
         "--per-trial",
@@ -263,4 +268,15 @@ def _where(where: Options) -> None:
         "--ship-data",
         action="store_true",
         help="send decoded images to the nodes of a cluster, which need not have the data set",
+    )
+    where.add_argument(
+        "--site",
+        type=Path,
+        metavar="FILE",
+        help="a TOML file that says how jobs are submitted to Slurm: partition, account, time, ...",
+    )
+    where.add_argument(
+        "--detach",
+        action="store_true",
+        help="return once all jobs are submitted to Slurm; the same command takes in what is done",
     )

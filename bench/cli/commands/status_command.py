@@ -19,6 +19,7 @@ STATES = {
     "finished": "finished after {elapsed}",
     "interrupted": "interrupted after {elapsed}",
     "error": "ended by an error after {elapsed}",
+    "detached": "left to its jobs after {elapsed}",
     "killed": "killed, or the machine went down, after about {elapsed}",
     "unknown": "made by a version that left no progress",
 }
@@ -58,6 +59,13 @@ def _lines(status: Status) -> list[tuple[str, str]]:
         ("run", f"{status.run}, {STATES[status.state].format(elapsed=elapsed)}"),
         ("trials", trials),
         *(("now", text) for text in status.doing),
+        *(
+            (
+                "job",
+                f"{job.backbone}: {job.state}, {job.done} of {job.trials} trials done ({job.job})",
+            )
+            for job in status.jobs
+        ),
     ]
     if status.seconds_left is not None:
         lines.append(("left", f"about {human_seconds(status.seconds_left)}"))

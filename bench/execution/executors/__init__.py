@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.errors import NodeLostError, OutOfMemoryError, UsageError, WorkerDiedError
 from bench.registry import Registry, import_modules, lacking
@@ -86,6 +87,19 @@ class ExecutorOptions:
     address: str = ""  # of a cluster; "": the one that this machine belongs to
     per_trial: Resources = Resources()
     ship_data: bool = False  # send decoded images to nodes, which need not reach the data set
+    site: Path | None = None  # a file that says how to submit jobs
+    detach: bool = False  # leave jobs to run without this process
+
+    def resources(self, site: Resources = Resources()) -> Resources:
+        """Return what each job gets, `site` where `--per-trial` says nothing; an error where it is
+        less than the settings need."""
+        threads = self.settings.threads
+        cpus, gpus = self.per_trial.cpus or site.cpus or threads or 1, self.per_trial.gpus
+        if threads > cpus:
+            raise UsageError(f"--threads {threads} needs --per-trial cpus={threads} or more.")
+        if self.settings.device == "gpu" and not (gpus or site.gpus):
+            raise UsageError("--device gpu needs GPUs on the nodes: --per-trial gpus=1.")
+        return Resources(cpus, gpus or site.gpus)
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,9 @@ class ExecutorKind:
     make: Callable[[ExecutorOptions], Executor]
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
-    cluster: bool = False  # whether it has an address and takes `--per-trial`
+    cluster: bool = False  # whether it takes `--per-trial`
+    address: bool = False  # whether it is found by an address
+    site: bool = False  # whether it takes `--site` and `--detach`
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry("executor")
@@ -110,22 +126,28 @@ def make_executor(
     on: str = "local",
     per_trial: str = "",
     ship_data: bool = False,
+    site: Path | None = None,
+    detach: bool = False,
 ) -> Executor:
     """Make the executor that `on` names, as `ray` or `ray:ADDRESS`; an error that says how to
     install what it lacks."""
     name, _, address = on.partition(":")
     kind = EXECUTORS[name]
-    given = [f"--per-trial {per_trial}"] if per_trial else []
-    given += ["--ship-data"] if ship_data else []
-    if (address or given) and not kind.cluster:
-        raise UsageError(
-            f"executor {name} is no cluster: it takes no address, no --per-trial and no "
-            f"--ship-data; got {' '.join([f'--on {on}', *given])}."
-        )
+    given = {
+        "address": (address, kind.address),
+        "--per-trial": (per_trial, kind.cluster),
+        "--ship-data": (ship_data, kind.cluster),
+        "--site": (site, kind.site),
+        "--detach": (detach, kind.site),
+    }
+    if refused := [what for what, (value, taken) in given.items() if value and not taken]:
+        raise UsageError(f"executor {name} takes no {' and no '.join(refused)}; got --on {on}.")
     if text := lacking("executor", kind):
         raise UsageError(text)
     resources = Resources.parse(per_trial)
-    return kind.make(ExecutorOptions(settings, trial_timeout, address, resources, ship_data))
+    return kind.make(
+        ExecutorOptions(settings, trial_timeout, address, resources, ship_data, site, detach)
+    )
 
 
 def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:

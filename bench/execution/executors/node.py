@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -99,7 +99,7 @@ def check_versions(asked: Mapping[str, str], found: Mapping[str, str]) -> None:
         )
 
 
-def serve(order: Order, fetch: Fetch) -> Iterator[Sent]:
+def serve(order: Order, fetch: Fetch) -> Generator[Sent]:
     """Run a job on this machine; yield its events, and the files that it makes.
 
     Pretrained weights are fetched, and so are images where the order has them.
@@ -139,6 +139,14 @@ def serve(order: Order, fetch: Fetch) -> Iterator[Sent]:
 _kept: tuple[Any, LocalProcess] | None = None  # what it was made for, and the executor
 
 
+def release() -> None:
+    """End the process that is kept for this process's next job, and free its cores."""
+    global _kept
+    if _kept is not None:
+        _kept[1].close()
+        _kept = None
+
+
 def _set_variables(order: Order) -> None:
     """Set what figures depend on as it is where the job comes from, and hide GPUs not granted."""
     for name in FORWARDED:  # as OMP_NUM_THREADS, which Ray sets
@@ -154,8 +162,7 @@ def _executor(order: Order) -> LocalProcess:
     settings = order.job.trials[0].settings
     made_for = (settings, order.trial_timeout, order.cores, order.variables, os.environ.get(GPUS))
     if _kept is not None and _kept[0] != made_for:
-        _kept[1].close()
-        _kept = None
+        release()
     if _kept is None:
         made = LocalProcess(settings, order.trial_timeout, cores=order.cores)
         _kept = (made_for, made)

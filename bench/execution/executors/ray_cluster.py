@@ -56,14 +56,8 @@ class RayCluster(Executor):
     """A cluster that is running; this machine is one of its nodes."""
 
     def __init__(self, options: ExecutorOptions) -> None:
-        settings, asked = options.settings, options.per_trial
-        self._cpus, self._gpus = asked.cpus or settings.threads or 1, asked.gpus
-        if settings.threads > self._cpus:
-            raise UsageError(
-                f"--threads {settings.threads} needs --per-trial cpus={settings.threads} or more."
-            )
-        if settings.device == "gpu" and not self._gpus:
-            raise UsageError("--device gpu needs GPUs on the nodes: --per-trial gpus=1.")
+        granted = options.resources()
+        self._cpus, self._gpus = granted.cpus, granted.gpus
         self._options = options
         self._measuring: LocalProcess | None = None
         self._streams: set[Any] = set()
@@ -274,5 +268,6 @@ EXECUTORS.add(
         modules=("ray",),
         install="backbone-bench[ray]",
         cluster=True,
+        address=True,
     )
 )

@@ -110,12 +110,12 @@ def test_what_it_cannot_grant_is_refused(text: str) -> None:
 
 
 def test_only_a_cluster_has_an_address_and_resources() -> None:
-    with pytest.raises(UsageError, match=r"executor local is no cluster.* got --on local:x\."):
+    with pytest.raises(UsageError, match=r"executor local takes no address; got --on local:x\."):
         make_executor(Settings(), on="local:x")
-    with pytest.raises(UsageError, match=r"got --on inline --per-trial cpus=1\."):
-        make_executor(Settings(), on="inline", per_trial="cpus=1")
-    with pytest.raises(UsageError, match=r"got --on local --ship-data\."):
-        make_executor(Settings(), ship_data=True)
+    with pytest.raises(UsageError, match=r"inline takes no --per-trial and no --ship-data; got"):
+        make_executor(Settings(), on="inline", per_trial="cpus=1", ship_data=True)
+    with pytest.raises(UsageError, match=r"ray takes no --site and no --detach; got --on ray\."):
+        make_executor(Settings(), on="ray", site=Path("x"), detach=True)
 
 
 @pytest.fixture

@@ -105,8 +105,7 @@ def test_what_a_node_cannot_do_it_says(
     if wrong == "versions":
         order = replace(order, versions=dict(order.versions) | {"keras": "9.9"})
     waiting, end = serve(order, lambda sha256: b"not these")
-    if node._kept is not None:
-        node._kept[1].close()
+    node.release()
     assert waiting == Waiting(f"starting on {os.uname().nodename}")
     assert isinstance(end, Ended)
     assert (end.code, end.lost) == (1, wrong == "weights")  # another node may get them

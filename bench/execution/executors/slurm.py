@@ -1,0 +1,359 @@
+"""Runs jobs on a Slurm cluster, or as submitit's `local` and `debug` clusters do.
+
+submitit submits and cancels; what a job is given and what comes back is in its folder (`spool.py`),
+and what its node does in `node.py`. So a job needs nothing of the process that submitted it: after
+`--detach`, or where that process was killed, the same command follows the jobs that go on. Models
+are measured on this machine, all in turns.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bench.errors import (
+    BenchError,
+    DetachedError,
+    NodeLostError,
+    StoppedError,
+    UnknownNameError,
+    UsageError,
+    one_line,
+)
+from bench.execution.executors import (
+    EXECUTORS,
+    Executor,
+    ExecutorKind,
+    ExecutorOptions,
+    Resources,
+    follow,
+)
+from bench.execution.executors.contents import Offer
+from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.node import Sent, SentFile, make_order, receive, release, serve
+from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy
+from bench.execution.executors.worker_process import worker_environment
+from bench.system.environment import available_cores
+from bench.system.files import write_atomic
+from bench.training.events import Ended, Listener, RecordMade, Waiting
+from bench.training.job import Job
+
+MAX_JOBS = 1000  # submitted at once, a thread each
+COMMANDS = ("sbatch", "srun", "sacct", "scancel")  # that submitit calls
+POLL_SECONDS = 1.0
+LEAVING_SECONDS = 10.0  # that a job which has ended may take to leave
+TIMES_ESTIMATE = 10  # a job's time limit, where the site file has none
+MIN_MINUTES = 60
+SECONDS = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a site file may hold: how jobs are submitted, and what they get."""
+
+    cluster: Literal["slurm", "local", "debug"] = "slurm"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time: int | str | None = None  # minutes, or as Slurm writes it: [D-]HH:MM:SS
+    cpus: int = 0
+    gpus: int = 0
+    gres: str | None = None
+    mem: str | None = None
+    setup: tuple[str, ...] = ()  # lines of shell, run in the job before Python
+    sbatch: Mapping[str, str | int | bool] = field(default_factory=dict)  # its other options
+
+    @property
+    def minutes(self) -> int | None:
+        """Return the time limit of a job, if there is one."""
+        if not isinstance(self.time, str):
+            return self.time
+        if (found := SECONDS.fullmatch(self.time)) is None:
+            raise UsageError(f"time must be minutes or [D-]HH:MM:SS; got {self.time!r}.")
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return (days * 24 + hours) * 60 + minutes + math.ceil(seconds / 60)
+
+
+def read_site(path: Path | None) -> Site:
+    """Read a site file; `UsageError` says what is wrong in it."""
+    if path is None:
+        return Site()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        known = [one.name for one in fields(Site)]
+        for key in raw:
+            if key not in known:
+                raise UnknownNameError("key", key, known)
+        site = msgspec.convert(raw, Site)
+        if site.minutes is not None and site.minutes < 1:
+            raise UsageError(f"time must be a minute or more; got {site.time!r}.")
+    except OSError as error:
+        raise UsageError(f"--site {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--site {path} is not valid TOML: {error}.") from error
+    except (msgspec.ValidationError, UsageError) as error:
+        raise UsageError(f"--site {path}: {str(error).rstrip('.')}.") from error
+    return site
+
+
+class SlurmCluster(Executor):
+    """A cluster to which this machine can submit jobs, and with which it shares a disk."""
+
+    def __init__(self, options: ExecutorOptions) -> None:
+        self._options, self._site = options, read_site(options.site)
+        site, cluster = self._site, self._site.cluster
+        in_gres = 1 if "gpu" in (site.gres or "") else 0
+        granted = options.resources(Resources(site.cpus, site.gpus or in_gres))
+        self._cpus, self._gpus = granted.cpus, math.ceil(granted.gpus)
+        if self._gpus != granted.gpus:
+            raise UsageError(f"--per-trial {granted}: Slurm grants whole GPUs.")
+        if cluster == "debug" and options.detach:
+            raise UsageError(
+                f'--detach: jobs of cluster = "debug" run in this process; take it out of '
+                f"{options.site} or leave --detach out."
+            )
+        lacking = [name for name in COMMANDS if shutil.which(name) is None]
+        if cluster == "slurm" and lacking:
+            raise BenchError(
+                f"this machine cannot submit to Slurm: it has no {', no '.join(lacking)}; give the "
+                f'command on a login node, or try it with cluster = "local" in a --site file.'
+            )
+        import submitit
+
+        logging.getLogger("submitit").setLevel(logging.CRITICAL)  # it would write into the display
+        self._submitit: Any = submitit
+        self._jobs: dict[Path, Any] = {}  # submitit's, by folder
+        self._offers: dict[Path, Offer] = {}  # by the run's folder, as the next
+        self._runs: set[Path] = set()
+        self._measuring: LocalProcess | None = None
+        self._closed = threading.Event()
+        self._submitting = threading.Lock()
+
+    @property
+    def slots(self) -> int:
+        one_machine = {"debug": 1, "local": max(1, available_cores() // self._cpus)}
+        return one_machine.get(self._site.cluster, MAX_JOBS)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        where = "in Slurm jobs" if self._site.cluster == "slurm" else "in jobs on this machine"
+        partition = f" (partition {self._site.partition})" if self._site.partition else ""
+        return (
+            f"trained {where}{partition}, {self._cpus} CPUs and {self._gpus} GPUs a job; models "
+            f"are measured on this machine",
+        )
+
+    def run(self, job: Job, listener: Listener) -> None:
+        if job.task == "measure":
+            if self._measuring is None:
+                options = self._options
+                self._measuring = LocalProcess(options.settings, options.trial_timeout)
+            self._measuring.run(job, listener)
+            return
+        self._runs.add(Path(job.folder))
+        parts = [
+            (spool, replace(job, trials=trials))
+            for spool, trials in earlier(job, self._site.cluster)
+        ]
+        covered = {trial.key for _, part in parts for trial in part.trials}
+        if left := tuple(trial for trial in job.trials if trial.key not in covered):
+            rest = replace(job, trials=left)
+            parts.append((self._submit(rest), rest))
+        for spool, part in parts:
+            try:
+                follow(receive(self._sent(spool, part), part), part, listener)
+            finally:
+                if spool.over or not self._options.detach:
+                    self._finish(spool)
+
+    def close(self) -> None:
+        """Let the threads of `run` end: those of jobs that are not detached cancel them."""
+        self._closed.set()
+        if self._measuring is not None:
+            self._measuring.close()
+        for run in self._runs:
+            tidy(run)
+
+    def _submit(self, job: Job) -> Spool:
+        options, site, run = self._options, self._site, Path(job.folder)
+        offer = self._offers.setdefault(run, Offer(partial(put, run)))
+        offer.weights(job.weights)
+        images = offer.images(job) if options.ship_data else ()
+        order = make_order(job, self._cpus, self._gpus, options.trial_timeout, images)
+        minutes = max(MIN_MINUTES, math.ceil(TIMES_ESTIMATE * job.estimated_seconds / 60))
+        with self._submitting:
+            if self._closed.is_set():
+                raise StoppedError("no more jobs are submitted.")
+            spool = Spool.make(order, site.cluster)
+            try:
+                executor = self._submitit.AutoExecutor(spool.folder, cluster=site.cluster)
+                executor.update_parameters(
+                    name=f"bench-{job.trials[0].backbone}",
+                    timeout_min=site.minutes or minutes,
+                    cpus_per_task=self._cpus,
+                    gpus_per_node=None if site.gres else self._gpus or None,
+                    slurm_partition=site.partition,
+                    slurm_account=site.account,
+                    slurm_qos=site.qos,
+                    slurm_constraint=site.constraint,
+                    slurm_gres=site.gres,
+                    slurm_mem=site.mem,
+                    slurm_setup=list(site.setup),
+                    slurm_additional_parameters=dict(site.sbatch),
+                )
+                path = worker_environment(job.trials[0].settings)["PYTHONPATH"]
+                with self._submitit.core.utils.environment_variables(PYTHONPATH=path):
+                    submitted = executor.submit(work, str(spool.folder / ORDER))
+            except BaseException as error:
+                spool.remove()
+                if isinstance(error, self._submitit.core.utils.FailedJobError):
+                    raise BenchError(f"Slurm refused a job: {one_line(error)}") from error
+                raise
+            self._jobs[spool.folder] = submitted
+        return spool
+
+    def _job(self, spool: Spool) -> Any:
+        """Return submitit's view of a job; of one that another process submitted, too."""
+        if spool.folder not in self._jobs:
+            name, folder = spool.job_id, spool.folder
+            if self._site.cluster == "local":
+                controller = _Controller(int(name), folder)
+                found = self._submitit.LocalJob(folder, name, process=controller)
+            else:
+                found = self._submitit.SlurmJob(folder, name)
+            self._jobs[folder] = found
+        return self._jobs[spool.folder]
+
+    def _sent(self, spool: Spool, job: Job) -> Iterator[Sent]:
+        """Yield what a job's node sends of these trials; an error where it sends no more."""
+        submitted, ours = self._job(spool), {trial.key for trial in job.trials}
+        others = {trial.key for trial in spool.order().job.trials} - ours
+        yield Waiting(f"submitted as job {submitted.job_id}")
+        while True:
+            is_done = submitted.done()  # before what it has sent is read to the end
+            for sent in spool.new():
+                if isinstance(sent, Ended):
+                    spool.over = True
+                    self._wait_for_leaving(submitted)
+                if not _is_of(sent, others):
+                    yield sent
+            if spool.over:
+                return
+            if is_done:
+                spool.over = True
+                yield self._unfinished(spool, submitted, job)
+                return
+            if self._options.detach:
+                raise DetachedError("its job goes on.")
+            if self._closed.wait(POLL_SECONDS):
+                raise StoppedError("the executor was closed while a job ran.")
+
+    def _wait_for_leaving(self, submitted: Any) -> None:
+        """Wait until submitit has written its result, so that the folder can be removed."""
+        deadline = time.monotonic() + LEAVING_SECONDS
+        while not submitted.done() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS / 10)
+
+    def _unfinished(self, spool: Spool, submitted: Any, job: Job) -> Sent:
+        """Say how a job is over that has not said so itself: an error, unless it was memory."""
+        printed = submitted.stderr() or ""
+        log = Path(job.folder) / "logs" / f"{spool.folder.name}.log"
+        write_atomic(log, printed)
+        last = " ".join((printed.strip().splitlines() or [""])[-1].split())[:300]
+        state = f"{submitted.state}: {last}" if last else submitted.state
+        how = (
+            f"job {submitted.job_id} ended without a result ({state}); its log is logs/{log.name}."
+        )
+        if submitted.state.startswith("OUT_OF_ME"):
+            return Ended(-signal.SIGKILL, True, how)
+        raise NodeLostError(how)
+
+    def _finish(self, spool: Spool) -> None:
+        """Remove a job's folder; cancel the job if it is not over."""
+        if not spool.over:
+            with suppress(OSError):
+                self._job(spool).cancel(check=False)
+        self._jobs.pop(spool.folder, None)
+        spool.remove()
+
+
+def _is_of(sent: Sent, keys: set[str]) -> bool:
+    """Return whether this is a record, or a file of arrays or weights, of one of these trials."""
+    if isinstance(sent, SentFile):
+        return Path(sent.path).stem in keys
+    return isinstance(sent, RecordMade) and sent.record.trial.key in keys
+
+
+class _Controller:
+    """The process of a job of the `local` cluster, as submitit asks it, where another process
+    started it: its number may have been given to another one since."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        self._pid, self._folder = pid, str(folder)
+
+    def poll(self) -> int | None:
+        """Return None while it runs."""
+        import psutil
+
+        with suppress(psutil.Error):
+            if self._folder in psutil.Process(self._pid).cmdline():
+                return None
+        return 0
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal if it runs."""
+        import psutil
+
+        if self.poll() is None:
+            with suppress(psutil.Error):
+                psutil.Process(self._pid).send_signal(number)
+
+
+def work(order: str) -> None:
+    """Carry out the job of this file: all that a submitted job does."""
+    spool = Spool(Path(order).parent)
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)  # in order: what it started ends with it
+
+    if "SUBMITIT_EXECUTOR" in os.environ:  # in a process of its own, where submitit ignores it
+        signal.signal(signal.SIGTERM, end)
+    try:
+        received = spool.received()
+        if not received.job.trials:
+            spool.write(Ended())
+            return
+        with closing(serve(received, spool.fetch)) as events:
+            for sent in events:
+                spool.write(sent)
+    finally:
+        release()
+
+
+EXECUTORS.add(
+    ExecutorKind(
+        "slurm",
+        "the jobs of a Slurm cluster, described by --site FILE",
+        SlurmCluster,
+        modules=("submitit",),
+        install="backbone-bench[slurm]",
+        cluster=True,
+        site=True,
+    )
+)
