@@ -26,7 +26,10 @@ def install(folder: Path) -> Path:
 
 def sbatch(state: Path, script: str) -> None:
     """Start a job in a process group of its own."""
-    if "refused" in os.environ.get("SBATCH_PARTITION", "") or "--partition=none" in Path(script).read_text():
+    if (
+        "refused" in os.environ.get("SBATCH_PARTITION", "")
+        or "--partition=none" in Path(script).read_text()
+    ):
         sys.exit("sbatch: error: invalid partition specified: none")
     number = len(list(state.glob("*.pid"))) + 1
     words = ["sh", "-c", f'bash "$0"; echo $? > "{state}/{number}.code"', script]

@@ -242,7 +242,10 @@ class SlurmCluster(Executor):
 
     def _sent(self, spool: Spool, job: Job) -> Iterator[Sent]:
         """Yield what a job's node sends of these trials; an error where it sends no more."""
+        new = spool.folder in self._jobs
         submitted, ours = self._job(spool), {trial.key for trial in job.trials}
+        if self._options.detach and (new or not (spool.ended or submitted.done())):
+            raise DetachedError("its job goes on.")
         others = {trial.key for trial in spool.order().job.trials} - ours
         yield Waiting(f"submitted as job {submitted.job_id}")
         while True:
@@ -259,8 +262,6 @@ class SlurmCluster(Executor):
                 spool.over = True
                 yield self._unfinished(spool, submitted, job)
                 return
-            if self._options.detach:
-                raise DetachedError("its job goes on.")
             if self._closed.wait(POLL_SECONDS):
                 raise StoppedError("the executor was closed while a job ran.")
 

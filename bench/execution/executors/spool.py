@@ -48,6 +48,19 @@ class Spool:
         found = [path.name.removesuffix(SUBMITTED) for path in self.folder.glob(f"*{SUBMITTED}")]
         return found[0] if found else ""
 
+    @property
+    def kinds(self) -> list[str]:
+        """Return what events there are, by their names."""
+        try:
+            lines = (self.folder / EVENTS).read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        return [line.partition(b" ")[0].decode(errors="replace") for line in lines]
+
+    @property
+    def ended(self) -> bool:
+        return Ended.__name__ in self.kinds
+
     def order(self) -> Order:
         """Read the order, as it was written: without the data set."""
         return from_json((self.folder / ORDER).read_text(encoding="utf-8"), Order)
@@ -178,13 +191,12 @@ def states(run: Path) -> tuple[JobState, ...]:
     """Return how far the jobs of a run are whose records are not all taken in."""
     found = []
     for path in sorted((run / JOBS).glob(f"*/{ORDER}")):
-        spool, events = Spool(path.parent), path.with_name(EVENTS)
+        spool = Spool(path.parent)
         with suppress(OSError, ValueError):  # removed meanwhile, or written by another version
             trials = spool.order().job.trials
-            lines = events.read_bytes().split(b"\n")[:-1] if events.exists() else []
-            kinds = [line.partition(b" ")[0].decode() for line in lines]
+            kinds = spool.kinds
             state: Literal["waiting", "running", "ended"] = "running" if kinds else "waiting"
-            if Ended.__name__ in kinds:
+            if spool.ended:
                 state = "ended"
             done = kinds.count(RecordMade.__name__)
             found.append(JobState(spool.job_id, trials[0].backbone, state, len(trials), done))

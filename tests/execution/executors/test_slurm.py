@@ -1,0 +1,286 @@
+"""Jobs on a Slurm cluster: its commands are fakes that start processes here, and workers are
+scripted; everything else is real. `test_spool.py` holds what needs no job."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import fake_slurm
+import psutil
+import pytest
+import workbench
+from plans import REQUEST, Told, backbone, execute, plan_of, silent
+from scripted_executor import ScriptedExecutor
+from user import OURS, ROOT, User, in_process, unchanged
+
+from bench.cli.main import main
+from bench.errors import BenchError, DetachedError, StoppedError, UsageError
+from bench.execution.executors import make_executor, slurm
+from bench.execution.executors.slurm import Site, read_site
+from bench.execution.plan import Plan
+from bench.execution.run_meta import RunInputs
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, read_lines
+from bench.types import Dataset, Record, Settings
+
+submitit = pytest.importorskip("submitit", reason="needs `pip install 'backbone-bench[slurm]'`")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the script kills processes as Linux does"),
+    pytest.mark.filterwarnings("ignore"),  # submitit leaves processes to run
+]
+PATIENCE = 120
+
+
+def wait(for_what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not for_what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@dataclass
+class Cluster:
+    """The fake cluster, and runs on it."""
+
+    home: Path
+    store: Store
+    dataset: Dataset
+
+    @property
+    def jobs(self) -> list[str]:
+        """Return what was submitted, and what became of it."""
+        return sorted(path.name for path in (self.home / "state").iterdir())
+
+    def site(self, text: str = "") -> Path:
+        path = self.home / "site.toml"
+        path.write_text(text)
+        return path
+
+    def worker(self) -> psutil.Process:
+        """Return the process that waits in the middle of a trial."""
+        path = self.home / "pid"
+        wait(lambda: path.exists() and path.read_text() != "")
+        return psutil.Process(int(path.read_text()))
+
+    def go(self) -> None:
+        """Let it go on, as all that come after it."""
+        (self.home / "go").touch()
+
+    def plan(self, *names: str, seeds: tuple[int, ...] = (0,)) -> Plan:
+        declared = [backbone(name, input_size=32) for name in names]
+        settings = Settings(weights="random", threads=1)
+        return plan_of(declared, self.dataset, workbench.PROTOCOL, settings, seeds)
+
+    def inputs(self, plan: Plan, folder: str = "r") -> RunInputs:
+        request = replace(REQUEST, dataset=str(self.home / "data"))
+        return RunInputs(plan, self.home / folder, request, self.store)
+
+    def run(self, plan: Plan, site: str = "", *, detach: bool = False) -> list[Record]:
+        told = Told()
+        with closing(
+            make_executor(plan.settings, on="slurm", site=self.site(site), detach=detach)
+        ) as executor:
+            return list(execute(self.inputs(plan), executor, told))
+
+    def nothing_is_left(self, records: int) -> bool:
+        """Assert that each trial has one line, and no job its folder, here or in the cache."""
+        assert len(read_lines(self.home / "r")) == records
+        wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
+        return not (self.home / "r" / "jobs").exists()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    helpers = ROOT / "tests" / "helpers"
+    paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers)]
+    commands = fake_slurm.install(tmp_path / "bin")
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "state"))
+    monkeypatch.setenv("SCRIPTED_FOLDER", str(tmp_path))
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(submitit.SlurmJob.watcher, "_delay_s", 0.2)  # between two calls of sacct
+    submitit.SlurmJob.watcher.clear()
+    submitit.SlurmJob.watcher._registered.clear()
+    yield Cluster(tmp_path, store, workbench.make_dataset(tmp_path / "data", store))
+
+
+def outcome(records: list[Record]) -> dict[str, str]:
+    return {record.trial.backbone: record.status for record in records}
+
+
+def test_a_run_is_a_local_run_on_other_machines(cluster: Cluster) -> None:
+    plan = cluster.plan("one", "hungry", "segfault", seeds=(0, 1))
+    records = {(r.trial.backbone, r.trial.seed): r for r in cluster.run(plan)}
+    assert cluster.nothing_is_left(6)
+    local = execute(cluster.inputs(plan, "local"), ScriptedExecutor(), silent)
+    expected = {(r.trial.backbone, r.trial.seed): r for r in local}
+
+    def arrays(record: Record, folder: str) -> dict[str, bytes]:
+        found = Evidence(record, cluster.dataset.classes, cluster.home / folder).arrays
+        return {name: array.tobytes() for name, array in found.items() if "latency" not in name}
+
+    dead = [records.pop(("segfault", seed)) for seed in (0, 1)]
+    for trial, record in records.items():
+        assert arrays(record, "r") == arrays(expected[trial], "local")
+        assert record.session is not None  # it was measured, here
+    assert {r.environment["node"] for r in records.values()} == {os.uname().nodename}
+    # Memory was short: what was left of the job was run in smaller steps.
+    assert [records["hungry", seed].accumulation for seed in (0, 1)] == [4, 4]
+    # A process that died is a record, whose log came along.
+    assert all(r.status == "failed" and "killed by SIGSEGV" in r.reason for r in dead)
+    (log,) = (cluster.home / "r" / "logs").glob("segfault*.log")
+    assert log.name in dead[0].reason
+    assert len([name for name in cluster.jobs if name.endswith(".pid")]) == 5
+
+
+def test_a_job_that_is_killed_is_submitted_again(cluster: Cluster) -> None:
+    plan = cluster.plan("waits", seeds=(0, 1))
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(cluster.run, plan)
+        worker = cluster.worker()
+        node = worker.parents()[1]  # of the process that forks
+        assert "submitit.core._submit" in node.cmdline()
+        cluster.go()
+        node.kill()
+        records = future.result(timeout=PATIENCE)
+    assert outcome(records) == {"waits": "ok"}
+    (notes,) = {record.notes for record in records}
+    assert notes[0].startswith("submitted again: job 1 ended without a result (FAILED")
+    assert not worker.is_running()
+    assert cluster.nothing_is_left(2)
+
+
+def test_a_run_that_is_stopped_cancels_its_jobs(cluster: Cluster) -> None:
+    plan = cluster.plan("waits")
+    executor = make_executor(plan.settings, on="slurm", site=cluster.site())
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(execute, cluster.inputs(plan), executor, silent)
+        worker = cluster.worker()
+        executor.close()
+        with pytest.raises(StoppedError):
+            future.result(timeout=PATIENCE)
+    executor.close()
+    wait(lambda: not worker.is_running())
+    assert "1.cancelled" in cluster.jobs
+    assert cluster.nothing_is_left(0)
+
+
+@pytest.mark.parametrize("kind", ["slurm", "local"])
+def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Cluster) -> None:
+    site, plan = f'cluster = "{kind}"', cluster.plan("waits")
+    with pytest.raises(DetachedError, match=r"^1 trials are left to the cluster's jobs; "):
+        cluster.run(plan, site, detach=True)
+    worker = cluster.worker()
+    # As from a process that knows nothing of the job: not over, and nothing is submitted again.
+    with pytest.raises(DetachedError):
+        cluster.run(plan, site, detach=True)
+    cluster.go()
+    records = cluster.run(plan, site)
+    assert outcome(records) == {"waits": "ok"}
+    assert records[0].notes == ()
+    assert cluster.nothing_is_left(1)
+    assert not worker.is_running()
+    assert len([name for name in cluster.jobs if name.endswith(".pid")]) == (kind == "slurm")
+
+
+def test_the_debug_cluster_runs_jobs_in_this_process(cluster: Cluster) -> None:
+    records = cluster.run(cluster.plan("one"), 'cluster = "debug"')
+    assert outcome(records) == {"one": "ok"}
+    assert cluster.nothing_is_left(1)
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_the_command_that_detaches_is_the_one_that_takes_in(cluster: Cluster) -> None:
+    user = User(cluster.home / "user")
+    words = user.words("--threads", "1", "--on", "slurm", "--detach")
+
+    def status() -> str:
+        return in_process(user.home, "status", "r", "--results", str(user.results)).stdout
+
+    with unchanged():
+        assert main(words, OURS) == 0
+    wait(lambda: "job       tiny: ended, 1 of 1 trials done (1)" in status())
+    assert status().startswith("run       r, left to its jobs after ")
+    assert "1 of 1" not in status().split("job ")[0]
+    with unchanged():
+        assert main(words, OURS) == 0
+    assert status().startswith("run       r, finished after ")
+    assert "job " not in status()
+    assert (user.results / "r" / "report.html").exists()
+    assert cluster.jobs == ["1.code", "1.pid"]
+
+
+def test_a_job_that_slurm_refuses_ends_the_run(cluster: Cluster) -> None:
+    with pytest.raises(BenchError, match=r"^Slurm refused a job: sbatch: error: invalid partition"):
+        cluster.run(cluster.plan("one"), 'partition = "none"')
+    assert cluster.nothing_is_left(0)
+
+
+def test_where_slurm_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BenchError, match=r"no sbatch, no srun, no sacct, no scancel; "):
+        make_executor(Settings(), on="slurm")
+
+
+def test_a_site_file(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text('partition = "gpu"\ntime = "1-02:30:01"\nsetup = ["module load cuda"]\n')
+    site = read_site(path)
+    assert site == Site(partition="gpu", time="1-02:30:01", setup=("module load cuda",))
+    assert site.minutes == 26 * 60 + 31
+    assert Site(time=90).minutes == 90
+    assert read_site(None) == Site()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('partion = "gpu"', "unknown key 'partion'. Did you mean 'partition'?"),
+        ("cpus = 'four'", "Expected `int`, got `str` - at `$.cpus`"),
+        ("cluster = 'pbs'", "Invalid enum value 'pbs'"),
+        ("time = '5 hours'", r"time must be minutes or [D-]HH:MM:SS; got '5 hours'"),
+        ("time = 0", "time must be a minute or more; got 0"),
+        ("partition =", "is not valid TOML: "),
+    ],
+)
+def test_a_wrong_site_file_is_refused_in_one_line(content: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(content)
+    ended = None
+    with pytest.raises(UsageError) as refused:
+        read_site(path)
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"--site {path}")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("per_trial", "settings", "says"),
+    [
+        ("gpus=0.5", Settings(), "gpus=0.5: Slurm grants whole GPUs"),
+        ("cpus=1", Settings(threads=2), "--threads 2 needs --per-trial cpus=2 or more"),
+        ("", Settings(device="gpu"), "--per-trial gpus=1"),
+    ],
+)
+def test_what_no_job_can_be_given(
+    per_trial: str, settings: Settings, says: str, cluster: Cluster
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        make_executor(settings, on="slurm", per_trial=per_trial, site=cluster.site())
+
+
+def test_debug_cannot_be_detached(cluster: Cluster) -> None:
+    site = cluster.site('cluster = "debug"')
+    with pytest.raises(UsageError, match="run in this process"):
+        make_executor(Settings(), on="slurm", site=site, detach=True)

@@ -1,0 +1,149 @@
+"""A job's folder on a shared disk: what one side writes, the other reads, whole and in order."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from plans import plan
+
+from bench.errors import BenchError, NodeLostError
+from bench.execution.executors.node import SentFile, make_order
+from bench.execution.executors.spool import JobState, Spool, earlier, states, tidy
+from bench.models.weights import LocatedWeights
+from bench.storage.records import SCHEMA, write_dataset
+from bench.training.events import Ended, Note, RecordMade, StageProgress
+from bench.training.job import Job
+from bench.types import Record
+
+PRETRAINED = b"pretrained"
+FILE = SentFile("arrays/k.npz", hashlib.sha256(b"content").hexdigest(), b"content")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    p = plan("one", seeds=(0, 1))
+    folder, weights = tmp_path / "r", tmp_path / "w.h5"
+    folder.mkdir()
+    weights.write_bytes(PRETRAINED)
+    write_dataset(folder, p.dataset)
+    located = LocatedWeights(
+        "imagenet", str(weights), "w.h5", hashlib.sha256(PRETRAINED).hexdigest()
+    )
+    return Job(p.trials, p.protocol, p.dataset, located, str(folder), str(tmp_path / "c"), 10**9)
+
+
+@pytest.fixture
+def spool(job: Job) -> Spool:
+    return Spool.make(make_order(job, 2, 0.0, None), "slurm")
+
+
+def test_the_order_arrives_with_its_data_set_and_weights(spool: Spool, job: Job) -> None:
+    order, weights = spool.received()
+    assert (order.job, order.cores, weights) == (job, 2, PRETRAINED)
+    assert not spool.order().job.dataset.splits  # it is in the run's folder, once
+    Spool.make(make_order(job, 2, 0.0, None), "slurm")
+    assert len(list((spool.folder.parent / "weights").iterdir())) == 1
+
+
+def test_what_the_node_writes_is_read_once_in_order(spool: Spool, job: Job) -> None:
+    record = RecordMade(Record(SCHEMA, job.trials[0], "ok", notes=("a\u2028b",)))
+    node, driver = Spool(spool.folder), Spool(spool.folder)
+    assert list(driver.new()) == []
+    node.write(FILE)
+    node.write(record)
+    first, second = driver.new()
+    assert (first, type(second)) == (FILE, RecordMade)
+    assert isinstance(second, RecordMade)
+    assert second.record == record.record
+    node.write(Ended(1, message="a\nb"))
+    assert list(driver.new()) == [Ended(1, message="a\nb")]
+    assert list(driver.new()) == []
+
+
+def test_a_line_counts_once_it_is_whole(spool: Spool) -> None:
+    events = spool.folder / "events"
+    spool.write(Note("a"))
+    whole = events.read_bytes()
+    for length in range(len(whole)):
+        events.write_bytes(whole[:length])
+        assert list(Spool(spool.folder).new()) == []
+    driver = Spool(spool.folder)
+    assert list(driver.new()) == []
+    events.write_bytes(whole)
+    assert list(driver.new()) == [Note("a")]
+
+
+def test_a_file_is_there_before_the_line_that_names_it(spool: Spool) -> None:
+    spool.write(FILE)
+    (spool.folder / "files" / FILE.sha256).unlink()
+    with pytest.raises(NodeLostError, match=r"arrays/k\.npz did not arrive"):
+        list(spool.new())
+
+
+def test_progress_is_written_once_a_second(
+    spool: Spool, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for step in range(5):
+        now += 0.5
+        spool.write(StageProgress(job.trials[0], "head", step, 5))
+    assert [event.done for event in spool.new()] == [0, 2, 4]  # type: ignore[union-attr]
+
+
+def test_a_job_that_the_cluster_starts_again_does_what_is_left(spool: Spool, job: Job) -> None:
+    spool.write(RecordMade(Record(SCHEMA, job.trials[0], "ok")))
+    with (spool.folder / "events").open("a") as file:
+        file.write("RecordMade {cut o")  # as it was killed
+    again = Spool(spool.folder)
+    order, _ = again.received()
+    assert [trial.key for trial in order.job.trials] == [job.trials[1].key]
+    assert order.job.notes == ("submitted again: the cluster started its job again.",)
+    again.write(Ended())
+    assert list(Spool(spool.folder).new())[1:] == [Ended()]
+
+
+def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) -> None:
+    spool.remove()
+    for sent in (Ended(), FILE):
+        with pytest.raises(BenchError, match="no longer wanted"):
+            spool.write(sent)
+    tidy(Path(job.folder))
+    assert [path.name for path in Path(job.folder).iterdir()] == ["dataset.json"]
+
+
+def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: Job) -> None:
+    seeds = [replace(job, trials=(trial,)) for trial in job.trials]
+    (spool.folder / "7_submitted.pkl").touch()
+    assert [(s.job_id, found) for s, found in earlier(job, "slurm")] == [("7", job.trials)]
+    assert [found for _, found in earlier(seeds[1], "slurm")] == [(job.trials[1],)]
+    assert not list(earlier(job, "local"))
+    other = replace(job, trials=tuple(replace(t, key=f"{t.key[:-1]}-") for t in job.trials))
+    assert not list(earlier(other, "slurm"))
+    # A command that was killed before it had submitted its job left nothing that could run.
+    (spool.folder / "7_submitted.pkl").unlink()
+    assert not list(earlier(other, "slurm"))
+    assert spool.folder.exists()
+    assert not list(earlier(job, "slurm"))
+    assert not spool.folder.exists()
+
+
+def test_how_far_jobs_are(spool: Spool, job: Job) -> None:
+    run = Path(job.folder)
+    (spool.folder / "7_submitted.pkl").touch()
+
+    def state() -> JobState:
+        (found,) = states(run)
+        return found
+
+    assert state() == JobState("7", "one", "waiting", trials=2, done=0)
+    spool.write(RecordMade(Record(SCHEMA, job.trials[0], "ok")))
+    assert state() == JobState("7", "one", "running", trials=2, done=1)
+    spool.write(Ended())
+    assert state() == JobState("7", "one", "ended", trials=2, done=1)
+    (spool.folder / "job.json").write_text("{}")
+    assert states(run) == ()
+    assert states(run / "none") == ()
