@@ -43,6 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.cli.run_display import RunDisplay
     from bench.errors import DetachedError, Exit
     from bench.execution import launch
+    from bench.training.events import Note
 
     request = request_of(arguments)
     quiet, verbose, json = arguments.quiet, arguments.verbose, arguments.json
@@ -65,7 +66,7 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             run = launch.run(request, listener, arguments.executor)
         except DetachedError as left:
-            display.print(str(left))
+            listener(Note(str(left)))
             return left.exit_code
     code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
     # The result is printed even with --quiet: it is what was asked for.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -99,7 +99,7 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     helpers = ROOT / "tests" / "helpers"
     paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers)]
     commands = fake_slurm.install(tmp_path / "bin")
@@ -112,7 +112,7 @@ def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(submitit.SlurmJob.watcher, "_delay_s", 0.2)  # between two calls of sacct
     submitit.SlurmJob.watcher.clear()
     submitit.SlurmJob.watcher._registered.clear()
-    yield Cluster(tmp_path, store, workbench.make_dataset(tmp_path / "data", store))
+    return Cluster(tmp_path, store, workbench.make_dataset(tmp_path / "data", store))
 
 
 def outcome(records: list[Record]) -> dict[str, str]:
@@ -257,7 +257,6 @@ def test_a_site_file(tmp_path: Path) -> None:
 def test_a_wrong_site_file_is_refused_in_one_line(content: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text(content)
-    ended = None
     with pytest.raises(UsageError) as refused:
         read_site(path)
     assert says in str(refused.value)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from plans import plan
 
 from bench.errors import BenchError, NodeLostError
+from bench.execution.executors.contents import Offer
 from bench.execution.executors.node import SentFile, make_order
-from bench.execution.executors.spool import JobState, Spool, earlier, states, tidy
+from bench.execution.executors.spool import JobState, Spool, earlier, put, states, tidy
 from bench.models.weights import LocatedWeights
 from bench.storage.records import SCHEMA, write_dataset
 from bench.training.events import Ended, Note, RecordMade, StageProgress
@@ -41,11 +43,13 @@ def spool(job: Job) -> Spool:
 
 
 def test_the_order_arrives_with_its_data_set_and_weights(spool: Spool, job: Job) -> None:
-    order, weights = spool.received()
-    assert (order.job, order.cores, weights) == (job, 2, PRETRAINED)
+    order = spool.received()
+    assert (order.job, order.cores) == (job, 2)
     assert not spool.order().job.dataset.splits  # it is in the run's folder, once
-    Spool.make(make_order(job, 2, 0.0, None), "slurm")
-    assert len(list((spool.folder.parent / "weights").iterdir())) == 1
+    offer = Offer(partial(put, Path(job.folder)))
+    offer.weights(job.weights)
+    assert order.job.weights is not None
+    assert spool.fetch(order.job.weights.sha256) == PRETRAINED
 
 
 def test_what_the_node_writes_is_read_once_in_order(spool: Spool, job: Job) -> None:
@@ -99,7 +103,7 @@ def test_a_job_that_the_cluster_starts_again_does_what_is_left(spool: Spool, job
     with (spool.folder / "events").open("a") as file:
         file.write("RecordMade {cut o")  # as it was killed
     again = Spool(spool.folder)
-    order, _ = again.received()
+    order = again.received()
     assert [trial.key for trial in order.job.trials] == [job.trials[1].key]
     assert order.job.notes == ("submitted again: the cluster started its job again.",)
     again.write(Ended())
