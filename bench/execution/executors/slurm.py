@@ -11,27 +11,22 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import shutil
 import signal
 import threading
 import time
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from bench.errors import (
     BenchError,
     DetachedError,
     NodeLostError,
     StoppedError,
-    UnknownNameError,
     UsageError,
     one_line,
 )
@@ -46,6 +41,7 @@ from bench.execution.executors import (
 from bench.execution.executors.contents import Offer
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.node import Sent, SentFile, make_order, receive, release, serve
+from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy
 from bench.execution.executors.worker_process import worker_environment
 from bench.system.environment import available_cores
@@ -59,57 +55,7 @@ POLL_SECONDS = 1.0
 LEAVING_SECONDS = 10.0  # that a job which has ended may take to leave
 TIMES_ESTIMATE = 10  # a job's time limit, where the site file has none
 MIN_MINUTES = 60
-SECONDS = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a site file may hold: how jobs are submitted, and what they get."""
-
-    cluster: Literal["slurm", "local", "debug"] = "slurm"
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    time: int | str | None = None  # minutes, or as Slurm writes it: [D-]HH:MM:SS
-    cpus: int = 0
-    gpus: int = 0
-    gres: str | None = None
-    mem: str | None = None
-    setup: tuple[str, ...] = ()  # lines of shell, run in the job before Python
-    sbatch: Mapping[str, str | int | bool] = field(default_factory=dict)  # its other options
-
-    @property
-    def minutes(self) -> int | None:
-        """Return the time limit of a job, if there is one."""
-        if not isinstance(self.time, str):
-            return self.time
-        if (found := SECONDS.fullmatch(self.time)) is None:
-            raise UsageError(f"time must be minutes or [D-]HH:MM:SS; got {self.time!r}.")
-        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        return (days * 24 + hours) * 60 + minutes + math.ceil(seconds / 60)
-
-
-def read_site(path: Path | None) -> Site:
-    """Read a site file; `UsageError` says what is wrong in it."""
-    if path is None:
-        return Site()
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        known = [one.name for one in fields(Site)]
-        for key in raw:
-            if key not in known:
-                raise UnknownNameError("key", key, known)
-        site = msgspec.convert(raw, Site)
-        if site.minutes is not None and site.minutes < 1:
-            raise UsageError(f"time must be a minute or more; got {site.time!r}.")
-    except OSError as error:
-        raise UsageError(f"--site {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--site {path} is not valid TOML: {error}.") from error
-    except (msgspec.ValidationError, UsageError) as error:
-        raise UsageError(f"--site {path}: {str(error).rstrip('.')}.") from error
-    return site
+AS_THEY_ARE = ("partition", "account", "qos", "constraint", "gres", "mem")  # of the site file
 
 
 class SlurmCluster(Executor):
@@ -118,8 +64,7 @@ class SlurmCluster(Executor):
     def __init__(self, options: ExecutorOptions) -> None:
         self._options, self._site = options, read_site(options.site)
         site, cluster = self._site, self._site.cluster
-        in_gres = 1 if "gpu" in (site.gres or "") else 0
-        granted = options.resources(Resources(site.cpus, site.gpus or in_gres))
+        granted = options.resources(Resources(site.cpus, site.gpus or "gpu" in (site.gres or "")))
         self._cpus, self._gpus = granted.cpus, math.ceil(granted.gpus)
         if self._gpus != granted.gpus:
             raise UsageError(f"--per-trial {granted}: Slurm grants whole GPUs.")
@@ -139,8 +84,7 @@ class SlurmCluster(Executor):
         logging.getLogger("submitit").setLevel(logging.CRITICAL)  # it would write into the display
         self._submitit: Any = submitit
         self._jobs: dict[Path, Any] = {}  # submitit's, by folder
-        self._offers: dict[Path, Offer] = {}  # by the run's folder, as the next
-        self._runs: set[Path] = set()
+        self._offers: dict[Path, Offer] = {}  # by the run's folder
         self._measuring: LocalProcess | None = None
         self._closed = threading.Event()
         self._submitting = threading.Lock()
@@ -166,7 +110,8 @@ class SlurmCluster(Executor):
                 self._measuring = LocalProcess(options.settings, options.trial_timeout)
             self._measuring.run(job, listener)
             return
-        self._runs.add(Path(job.folder))
+        run = Path(job.folder)
+        self._offers.setdefault(run, Offer(partial(put, run)))
         parts = [
             (spool, replace(job, trials=trials))
             for spool, trials in earlier(job, self._site.cluster)
@@ -183,16 +128,17 @@ class SlurmCluster(Executor):
                     self._finish(spool)
 
     def close(self) -> None:
-        """Let the threads of `run` end: those of jobs that are not detached cancel them."""
+        """Cancel what runs or waits, unless it is detached."""
         self._closed.set()
+        for folder in [] if self._options.detach else list(self._jobs):
+            self._finish(Spool(folder))
         if self._measuring is not None:
             self._measuring.close()
-        for run in self._runs:
+        for run in self._offers:
             tidy(run)
 
     def _submit(self, job: Job) -> Spool:
-        options, site, run = self._options, self._site, Path(job.folder)
-        offer = self._offers.setdefault(run, Offer(partial(put, run)))
+        options, site, offer = self._options, self._site, self._offers[Path(job.folder)]
         offer.weights(job.weights)
         images = offer.images(job) if options.ship_data else ()
         order = make_order(job, self._cpus, self._gpus, options.trial_timeout, images)
@@ -207,15 +153,10 @@ class SlurmCluster(Executor):
                     name=f"bench-{job.trials[0].backbone}",
                     timeout_min=site.minutes or minutes,
                     cpus_per_task=self._cpus,
-                    gpus_per_node=None if site.gres else self._gpus or None,
-                    slurm_partition=site.partition,
-                    slurm_account=site.account,
-                    slurm_qos=site.qos,
-                    slurm_constraint=site.constraint,
-                    slurm_gres=site.gres,
-                    slurm_mem=site.mem,
+                    gpus_per_node=math.ceil(options.per_trial.gpus) or site.gpus or None,
                     slurm_setup=list(site.setup),
                     slurm_additional_parameters=dict(site.sbatch),
+                    **{f"slurm_{name}": getattr(site, name) for name in AS_THEY_ARE},
                 )
                 path = worker_environment(job.trials[0].settings)["PYTHONPATH"]
                 with self._submitit.core.utils.environment_variables(PYTHONPATH=path):
@@ -258,12 +199,13 @@ class SlurmCluster(Executor):
                     yield sent
             if spool.over:
                 return
+            if self._closed.is_set():
+                raise StoppedError("the executor was closed while a job ran.")
             if is_done:
                 spool.over = True
                 yield self._unfinished(spool, submitted, job)
                 return
-            if self._closed.wait(POLL_SECONDS):
-                raise StoppedError("the executor was closed while a job ran.")
+            self._closed.wait(POLL_SECONDS)
 
     def _wait_for_leaving(self, submitted: Any) -> None:
         """Wait until submitit has written its result, so that the folder can be removed."""
@@ -278,19 +220,17 @@ class SlurmCluster(Executor):
         write_atomic(log, printed)
         last = " ".join((printed.strip().splitlines() or [""])[-1].split())[:300]
         state = f"{submitted.state}: {last}" if last else submitted.state
-        how = (
-            f"job {submitted.job_id} ended without a result ({state}); its log is logs/{log.name}."
-        )
+        how = f"job {submitted.job_id} ended without a result ({state}); see logs/{log.name}."
         if submitted.state.startswith("OUT_OF_ME"):
             return Ended(-signal.SIGKILL, True, how)
         raise NodeLostError(how)
 
     def _finish(self, spool: Spool) -> None:
         """Remove a job's folder; cancel the job if it is not over."""
-        if not spool.over:
+        submitted = self._jobs.pop(spool.folder, None)  # None: another thread has done it
+        if submitted is not None and not spool.over:
             with suppress(OSError):
-                self._job(spool).cancel(check=False)
-        self._jobs.pop(spool.folder, None)
+                submitted.cancel(check=False)
         spool.remove()
 
 

@@ -23,7 +23,7 @@ from user import OURS, ROOT, User, in_process, unchanged
 from bench.cli.main import main
 from bench.errors import BenchError, DetachedError, StoppedError, UsageError
 from bench.execution.executors import make_executor, slurm
-from bench.execution.executors.slurm import Site, read_site
+from bench.execution.executors.site_file import Site, read_site
 from bench.execution.plan import Plan
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
