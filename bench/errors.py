@@ -141,7 +141,14 @@ class WorkerDiedError(BenchError):
 
 
 class OutOfMemoryError(WorkerDiedError):
-    """The process of a trial ran out of memory; the remaining trials may need less."""
+    """The process of a trial ran out of memory; the remaining trials may need less.
+
+    `parts`: that it took each batch in, as another command may have chosen them.
+    """
+
+    def __init__(self, message: str, *, parts: int = 1) -> None:
+        super().__init__(message)
+        self.parts = parts
 
 
 class NodeLostError(WorkerDiedError):

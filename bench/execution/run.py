@@ -188,6 +188,7 @@ def train_trials(
                 executor.run(job, recorder)
                 reason = "the executor ended without a record of this trial."
             except OutOfMemoryError as error:
+                job = replace(job, accumulation=max(job.accumulation, error.parts))
                 more = _more_parts(job) if inputs.request.retry and len(tried) <= RETRIES else None
                 if more is not None:
                     parts, shortage = more, str(error)

@@ -149,6 +149,15 @@ def test_a_loss_does_not_count_as_a_smaller_step(tmp_path: Path, store: Store) -
     assert "Tried with 32, 16, 8, 4 images a step" in record.reason
 
 
+def test_smaller_steps_continue_from_those_of_an_earlier_command(
+    tmp_path: Path, store: Store
+) -> None:
+    left: list[Outcome] = [OutOfMemoryError("no room.", parts=4), "ok"]
+    executor = ScriptedExecutor(lambda job, trial: left.pop(0))
+    (record,) = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
+    assert (record.status, record.accumulation) == ("ok", 8)
+
+
 def test_trained_batchnorm_saw_fewer_images_and_the_record_says_so() -> None:
     phase = Phase("head", 1, 0.1, batchnorm="trained")
     p = plan("one", protocol=replace(plan("one").protocol, phases=(phase,)))

@@ -175,7 +175,9 @@ def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
         raise NodeLostError("the events of the job stopped before its end.")
     # A measuring job records each trial several times: the last of it may be missing.
     if end is not None and (left or (job.task == "measure" and end.code != 0)):
-        raise (OutOfMemoryError if end.out_of_memory else WorkerDiedError)(end.message)
+        if end.out_of_memory:
+            raise OutOfMemoryError(end.message, parts=job.accumulation)
+        raise WorkerDiedError(end.message)
 
 
 import_modules(__name__)

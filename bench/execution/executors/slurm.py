@@ -112,10 +112,7 @@ class SlurmCluster(Executor):
             return
         run = Path(job.folder)
         self._offers.setdefault(run, Offer(partial(put, run)))
-        parts = [
-            (spool, replace(job, trials=trials))
-            for spool, trials in earlier(job, self._site.cluster)
-        ]
+        parts = list(earlier(job, self._site.cluster))
         covered = {trial.key for _, part in parts for trial in part.trials}
         if left := tuple(trial for trial in job.trials if trial.key not in covered):
             rest = replace(job, trials=left)

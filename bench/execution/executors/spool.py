@@ -25,7 +25,6 @@ from bench.execution.executors.node import Order, Sent, SentFile
 from bench.system.files import from_json, remove, to_json, write_atomic
 from bench.training.events import Ended, RecordMade, StageProgress, decode, encode
 from bench.training.job import ELSEWHERE, Job, with_dataset
-from bench.types import Trial
 
 JOBS, CONTENTS = "jobs", "contents"
 ORDER, EVENTS, FILES = "job.json", "events", "files"
@@ -146,21 +145,23 @@ class Spool:
         remove(self.folder)
 
 
-def earlier(job: Job, cluster: str) -> Iterator[tuple[Spool, tuple[Trial, ...]]]:
-    """Yield the folders of jobs that earlier commands submitted, with those of the job's trials
-    that each of them does. Remove the folders of those that were not submitted any more."""
+def earlier(job: Job, cluster: str) -> Iterator[tuple[Spool, Job]]:
+    """Yield the folders of jobs that earlier commands submitted, with what each of them does of
+    this job. Remove the folders of those that were not submitted any more."""
     left = {trial.key: trial for trial in job.trials}
     names = f"{job.trials[0].backbone}-*.{cluster}"
     for folder in sorted((Path(job.folder) / JOBS).glob(names)):
         spool = Spool(folder)
         try:
-            keys = [trial.key for trial in spool.order().job.trials if trial.key in left]
+            found = spool.order().job
         except (OSError, ValueError):  # written by another version, or not to its end
             continue
+        keys = [trial.key for trial in found.trials if trial.key in left]
         if keys and not spool.job_id:
             spool.remove()
         elif keys:
-            yield spool, tuple(left.pop(key) for key in keys)
+            trials = tuple(left.pop(key) for key in keys)
+            yield spool, replace(job, trials=trials, accumulation=found.accumulation)
 
 
 def put(run: Path, sha256: str, content: bytes) -> None:
