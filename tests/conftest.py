@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def tiny_backbone() -> Iterator[None]:
     BACKBONES.add(TINY)
     yield
     BACKBONES.remove(TINY.name)
+
+
+@pytest.fixture
+def other_backbone() -> Iterator[None]:
+    """The tiny backbone under another name."""
+    from tiny import TINY
+
+    from bench.registry import BACKBONES
+
+    BACKBONES.add(replace(TINY, name="other"))
+    yield
+    BACKBONES.remove("other")
 
 
 @pytest.fixture(scope="session")

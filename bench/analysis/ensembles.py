@@ -62,6 +62,13 @@ class Ensembles:
     others: tuple[Ensemble, ...]  # the other pairs, not judged
     chosen: Ensemble | None  # None: no ensemble has a lower loss than every backbone alone
 
+    @property
+    def gaining(self) -> Ensemble | None:
+        """Return the chosen one if the test images show that it is better than the best alone."""
+        chosen = self.chosen
+        gains = chosen is not None and chosen.judged is not None and chosen.judged.lead_low > 0
+        return chosen if gains else None
+
 
 def ensembles(
     run: StoredRun, scores: Sequence[Score], backbones: pd.DataFrame, verdict: Verdict

@@ -1,8 +1,10 @@
-"""Export a trained model: write the file, load it again, compare it with the model and the record,
-and only then put it in place, with a model card next to it."""
+"""Export a trained model, or several whose probabilities are averaged: write the file, load it
+again, compare it with the model and the records, and only then put it in place, with a model card
+next to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from bench import __version__
 from bench.analysis.escape import file_names, shorten
 from bench.analysis.metrics.calibration import temperature
 from bench.analysis.metrics.classification import answers
+from bench.analysis.pooled import pooled
 from bench.data import pixels
 from bench.errors import BenchError, UsageError
 from bench.inference import model_card
@@ -20,12 +23,13 @@ from bench.inference.export import EXPORT_FORMATS, About
 from bench.inference.measuring.timing import predict_all
 from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
-from bench.models.rebuild import TrainedModel
+from bench.models.rebuild import TrainedModel, mean_model
 from bench.registry import lacking
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.system.files import remove_stale, workplace, write_atomic
 from bench.system.frameworks import suppress_stderr
+from bench.types import Record
 
 MAX_IMAGES = 1000
 GENERATED = 32
@@ -43,30 +47,42 @@ class Exported:
     checked: str
 
 
+def refuse_sizes(members: Sequence[Record]) -> None:
+    """Raise an error where an ensemble's members take images of different sizes: a resizer in the
+    file would not answer as one that comes before it."""
+    if len(sizes := sorted({record.trial.input_size for record in members})) > 1:
+        raise UsageError(
+            f"the members take images of {' and '.join(map(str, sizes))} px, and a file takes one "
+            f"size; export each by itself, or let `predict` average them."
+        )
+
+
 def export(
-    run: StoredRun, model: TrainedModel, format_name: str, folder: Path, store: Store
+    run: StoredRun, models: Sequence[TrainedModel], format_name: str, folder: Path, store: Store
 ) -> Exported:
     """Write a file, load it again, compare, and only then put it in place; replace nothing."""
     chosen = EXPORT_FORMATS[format_name]
     if text := lacking("export format", chosen):
         raise UsageError(text)
-    backbone = model.record.trial.name
+    evidence = pooled(run, [model.record for model in models])
+    refuse_sizes(evidence.members)
+    trial = evidence.record.trial
+    backbone = trial.name
     path = folder / (file_names([backbone])[backbone] + chosen.suffix)
     about_it = path.with_name(f"{path.name}.md")
     for there in (path, about_it):
         if there.exists():
             raise UsageError(f"{there} exists already; remove it or give another --output.")
-    evidence = Evidence(model.record, run.dataset.classes, run.folder)
     about = About(
-        classes=model.classes,
-        input_size=model.record.trial.input_size,
+        classes=evidence.classes,
+        input_size=trial.input_size,
         backbone=backbone,
         run=run.name,
-        trial=model.record.trial.key,
+        trial=trial.key,
         temperature=temperature(evidence).value,
         backbone_bench=__version__,
     )
-    classifier = model.class_probabilities()
+    classifier = mean_model(models)
     reference = Reference(classifier, run, evidence, store)
     remove_stale(folder, below=False)
     # Converters write progress and deprecations to it; what fails is raised.

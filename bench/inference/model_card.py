@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import class_scores, confusion_matrix
+from bench.analysis.pooled import Pooled
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
 from bench.storage.records import Evidence, StoredRun
@@ -28,15 +29,15 @@ FIGURES = (
 
 
 def text(
-    run: StoredRun, evidence: Evidence, about: About, file: str, checked: str, usage: str = ""
+    run: StoredRun, evidence: Pooled, about: About, file: str, checked: str, usage: str = ""
 ) -> str:
     """Return the whole card, as Markdown; `usage` is the code by which its format is loaded."""
     sections = [
-        _head(about, evidence.record, file),
+        _head(about, evidence.members, file),
         _use(about),
         _code(about, file, usage),
         _data(run),
-        _training(run, evidence.record),
+        _training(run, evidence.members),
         _figures(run, evidence),
         _verdict(run),
         _limits(run, evidence, about),
@@ -45,15 +46,19 @@ def text(
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _head(about: About, record: Record, file: str) -> str:
-    weights = record.weights
-    origin = weights.location if weights and weights.pretrained else "random weights"
+def _head(about: About, members: Sequence[Record], file: str) -> str:
+    several = ", which answers with the mean of the probabilities of" if members[1:] else ""
     return (
         f"# {safe(file)}\n\n"
-        f"An image classifier: {safe(about.backbone)} from {safe(origin)}, trained by "
-        f"backbone-bench {about.backbone_bench} in run {safe(about.run)}, trial {about.trial}, "
-        f"seed {record.trial.seed}.{_precision(record)}"
+        f"An image classifier, trained by backbone-bench {about.backbone_bench} in run "
+        f"{safe(about.run)}{several}: {'; '.join(map(_member, members))}.{_precision(members[0])}"
     )
+
+
+def _member(record: Record) -> str:
+    weights, trial = record.weights, record.trial
+    origin = weights.location if weights and weights.pretrained else "random weights"
+    return f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, seed {trial.seed}"
 
 
 def _precision(record: Record) -> str:
@@ -116,15 +121,16 @@ def _data(run: StoredRun) -> str:
     return "## Data\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
-def _training(run: StoredRun, record: Record) -> str:
+def _training(run: StoredRun, members: Sequence[Record]) -> str:
     protocol = run.meta.protocol
     lines = [f"- Protocol {safe(protocol.name)}: {safe(protocol.summary)}"]
-    for phase in record.phases:
+    for record, phase in ((one, phase) for one in members for phase in one.phases):
+        whose = f"{safe(record.trial.name)}, " if members[1:] else ""
         accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
         reached = f" (validation accuracy {accuracy})" if not began_random(record) else ""
         lines.append(
-            f"- {safe(phase.name)}: {len(phase.epochs)} epochs, epoch {phase.best_epoch} kept"
-            f"{reached}, "
+            f"- {whose}{safe(phase.name)}: {len(phase.epochs)} epochs, epoch "
+            f"{phase.best_epoch} kept{reached}, "
             f"{fmt.count(phase.trainable_parameters)} parameters trained"
         )
     return "## Training\n\n" + "\n".join(lines)
@@ -134,7 +140,7 @@ def _figures(run: StoredRun, evidence: Evidence) -> str:
     rows = list(_rows(evidence))
     random = began_random(evidence.record)
     text = "## Figures\n\n"
-    text += "On the test images, of this trial alone.\n\n" if not random else ""
+    text += "On the test images, of this model alone.\n\n" if not random else ""
     text += "| Figure | Value |\n|---|---:|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)
     confusion = confusion_matrix(evidence)
     if confusion is None or random:
@@ -180,11 +186,13 @@ def began_random(record: Record) -> bool:
     return record.weights is None or not record.weights.pretrained
 
 
-def _limits(run: StoredRun, evidence: Evidence, about: About) -> str:
+def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
         "The figures hold for images like the test images; on others it may do worse.",
-        "The latency was measured on the machine of the run, through Keras.",
+        "The latency was measured on the machine of the run, through Keras."
+        if not evidence.members[1:]
+        else "Its latency was not measured: it is about the sum of its members'.",
     ]
     random = began_random(evidence.record)
     if random:

@@ -15,9 +15,12 @@ from synthetic import Net, make_run
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.findings import Findings, find
 from bench.reports import csv
+from bench.reports.blocks import Commands
 from bench.reports.sections import ensembles as page
-from bench.storage.arrays import write_arrays
+from bench.reports.sections import next_steps
+from bench.storage.arrays import weights_path, write_arrays
 from bench.storage.records import read_run
+from bench.system.files import write_atomic
 
 IMAGES = 100
 UNSURE = 0.4  # of the true class, of two: wrong, but not by much
@@ -73,6 +76,23 @@ def test_two_that_err_on_different_images_are_right_together(tmp_path: Path) -> 
     assert shown is not None
     assert "a + b, chosen on the validation images, gains +10.00 points on a" in shown.about
     assert "20.0 ms in place of 10.0 ms at p50" in shown.about
+
+
+def test_one_that_gains_is_offered_where_its_members_are_kept(tmp_path: Path) -> None:
+    answers = {"a": of_true(range(10)), "b": of_true(range(10, 22))}
+    findings = analysed(tmp_path / "r", answers)
+
+    def offered() -> list[str]:
+        section = next_steps.section(findings)
+        assert section is not None
+        (block,) = section.blocks
+        assert isinstance(block, Commands)
+        return [command for what, command in block.items if "ensemble a+b" in what]
+
+    write_atomic(weights_path(tmp_path / "r", findings.run.records[0].trial.key), b"")
+    assert offered() == []
+    write_atomic(weights_path(tmp_path / "r", findings.run.records[1].trial.key), b"")
+    assert offered() == ["python run_bench.py predict r a+b photos/"]
 
 
 def test_validation_chooses_and_the_test_images_only_judge(tmp_path: Path) -> None:

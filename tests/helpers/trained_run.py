@@ -5,6 +5,7 @@ It has 51 validation images, so that a temperature can be fitted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import tiny
@@ -17,7 +18,10 @@ from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
+from bench.storage.arrays import best_first, read_trained, write_trained
 from bench.storage.cache import Store
+from bench.storage.records import StoredRun, read_records, read_run, write_lines
+from bench.system.files import to_json
 from bench.types import KeepModels, Measuring, Settings
 
 CLASSES = ("=cat", "dog & co", "fox")
@@ -54,3 +58,14 @@ def make(
     records = execute(RunInputs(plan, folder, request, store), Inline(), silent)
     assert [r.reason for r in records] == [""] * len(seeds)
     return folder
+
+
+def with_other(folder: Path, size: int = tiny.SIZE) -> StoredRun:
+    """Make the second seed of a copy of the run one of the backbone `other`, with another head and,
+    at will, another input size."""
+    first, second = best_first(read_records(folder))
+    trained = read_trained(folder, first.trial.key)
+    write_trained(folder, second.trial.key, replace(trained, head=tuple(-w for w in trained.head)))
+    trial = replace(second.trial, backbone="other", input_size=size)
+    write_lines(folder, map(to_json, (first, replace(second, trial=trial))))
+    return read_run(folder)

@@ -7,13 +7,12 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import TINY
+from trained_run import with_other
 
 from bench import load_run
 from bench.analysis.metrics.calibration import fit_temperature, scaled, temperature
@@ -23,10 +22,8 @@ from bench.errors import NotRankedError, UsageError
 from bench.inference.prediction import BATCH, decoded_ahead, find_images, model_of, predictions
 from bench.inference.prediction import predict as predict_all
 from bench.models.rebuild import members_of
-from bench.registry import BACKBONES
-from bench.storage.arrays import best_first, read_trained, write_trained
-from bench.storage.records import StoredRun, read_records, read_run, write_lines
-from bench.system.files import to_json
+from bench.storage.arrays import best_first
+from bench.storage.records import read_run
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -214,29 +211,10 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
     assert set(shapes) == {(min(BATCH, count), 2, 2, 3)}
 
 
-@pytest.fixture
-def other_backbone(tiny_backbone: None) -> Iterator[None]:
-    """The tiny network under another name and at another size."""
-    BACKBONES.add(replace(TINY, name="other"))
-    yield
-    BACKBONES.remove("other")
-
-
-def with_other(results: Path, size: int) -> StoredRun:
-    """Let the run's second seed be one of `other`, with other weights and another input size."""
-    folder = results / "r"
-    first, second = best_first(read_records(folder))
-    trained = read_trained(folder, first.trial.key)
-    write_trained(folder, second.trial.key, replace(trained, head=tuple(-w for w in trained.head)))
-    trial = replace(second.trial, backbone="other", input_size=size)
-    write_lines(folder, map(to_json, (first, replace(second, trial=trial))))
-    return read_run(folder)
-
-
 def test_an_ensemble_answers_with_the_mean_of_its_members(
     results: Path, data: Path, other_backbone: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = with_other(results, 48)
+    run = with_other(results / "r", 48)
     paths = find_images([data / "test"])
     both = model_of(run, *members_of(run, "tiny + other"))
     alone = [replace(both, members=(one,), temperature=None) for one in both.members]
@@ -263,7 +241,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(
 def test_an_ensemble_is_named_by_backbones_of_the_run(
     results: Path, data: Path, other_backbone: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with_other(results, 48)
+    with_other(results / "r", 48)
     assert predict(results, "tiny+othr", str(data / "test")) == 2
     assert "backbone of run r 'othr'. Did you mean 'other'?" in capsys.readouterr().err
     assert predict(results, "tiny+tiny", str(data / "test")) == 2

@@ -1,4 +1,5 @@
-"""`export`: a run's trained model as a file that others can use, checked, with a model card."""
+"""`export`: a run's trained model, or the mean of several, as a file that others can use, checked,
+with a model card."""
 
 from __future__ import annotations
 
@@ -12,7 +13,11 @@ from bench.inference.export import EXPORT_FORMATS
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_run(parser)
-    parser.add_argument("backbone", metavar="BACKBONE")
+    parser.add_argument(
+        "backbone",
+        metavar="BACKBONE[+BACKBONE]",
+        help="of the run; several become one model that averages their probabilities",
+    )
     add_plugins(parser)
     add_results(parser)
     add_cache(parser)
@@ -32,9 +37,9 @@ def main(arguments: argparse.Namespace) -> int:
     # Late: `export --help` needs none of it.
     from rich.console import Console
 
-    from bench.inference.exporting import export
+    from bench.inference.exporting import export, refuse_sizes
     from bench.inference.model_card import BEGAN_RANDOM, began_random
-    from bench.models.rebuild import changed_code, load_trained, record_of
+    from bench.models.rebuild import changed_code, load_trained, members_of
     from bench.registry import load_plugins
     from bench.storage.cache import Store
     from bench.storage.records import read_run
@@ -44,18 +49,19 @@ def main(arguments: argparse.Namespace) -> int:
     for error in load_plugins(arguments.plugins, arguments.packages):
         console.print(f"warning: {error}", style="yellow", markup=False)
     run = read_run(find_run(arguments.results, arguments.run))
-    record = record_of(run, arguments.backbone)
-    if warning := changed_code(record):
+    members = members_of(run, arguments.backbone)
+    refuse_sizes(members)
+    for warning in filter(None, map(changed_code, members)):
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    if began_random(record):
+    if any(map(began_random, members)):
         console.print(BEGAN_RANDOM, style="yellow")
     # A file of float32, whatever it was trained in: what every reader of it computes in.
-    model = load_trained(run, record, "float32")
+    models = [load_trained(run, record, "float32") for record in members]
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     if arguments.output is None:
         refuse_links(run.folder)
     folder = arguments.output or run.folder / "exported"
-    done = export(run, model, arguments.format, folder, store)
+    done = export(run, models, arguments.format, folder, store)
     console.print(f"model  {done.path}", markup=False)
     console.print(f"card   {done.card}", markup=False)
     console.print(f"check  {done.checked}", markup=False)

@@ -132,6 +132,8 @@ def with_preprocessing_layers(model: Any) -> Any:
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
         if layer.name == "preprocess":
             return _as_layers(layer, arguments[0])
+        if any(inner.name == "preprocess" for inner in getattr(layer, "layers", ())):
+            return with_preprocessing_layers(layer)(*arguments)  # a member of an ensemble
         return layer(*arguments, **keywords)
 
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)

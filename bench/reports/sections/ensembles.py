@@ -60,7 +60,7 @@ def _result(found: Ensembles) -> str:
     if found.chosen.latency_ms is not None and best.latency_ms is not None:
         times = map(fmt.milliseconds, (found.chosen.latency_ms, best.latency_ms))
         cost = f"{' in place of '.join(times)} at p50, {cost}"
-    if judged.lead_low > 0:
+    if found.gaining is not None:
         shown = "gains"
     elif judged.lead_high < 0:
         shown = "loses; its lead is"

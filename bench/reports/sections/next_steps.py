@@ -28,11 +28,15 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     run, argv = findings.run.name, findings.run.meta.command
     program = argv[:1] if argv and argv[0] in TYPED else (INSTALLED,)
     where = results_of(argv)
-    if pick := _kept(findings):
+    if pick := _kept(findings, [findings.verdict.recommended or ""]):
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict
         export = (*program, "export", run, pick, "--format", "onnx", *where)
         yield f"Export {pick}", export
+    found = findings.ensembles.gaining if findings.ensembles is not None else None
+    if found is not None and (members := _kept(findings, found.members)):
+        ensemble = (*program, "predict", run, members, "photos/", *where)
+        yield f"Classify new images with the ensemble {members}", ensemble
     if argv and (seeds := _seeds(findings)):
         why = "which would decide" if seeds > SEEDS else "to compare backbones, not trainings"
         yield f"Train {seeds} seeds, {why}", _with_seeds(argv, seeds)
@@ -51,12 +55,14 @@ def results_of(command: Sequence[str]) -> tuple[str, ...]:
     return ()
 
 
-def _kept(findings: Findings) -> str:
-    """Return the recommended backbone, if the run kept its trained weights."""
-    for record in findings.records.get(findings.verdict.recommended or "", ()):
-        if weights_path(findings.run.folder, record.trial.key).is_file():
-            return record.trial.name
-    return ""
+def _kept(findings: Findings, labels: Sequence[str]) -> str:
+    """Return what `predict` calls these backbones; "" unless the run kept a model of each."""
+    names = []
+    for label in labels:
+        records = findings.records.get(label, ())
+        kept = (r for r in records if weights_path(findings.run.folder, r.trial.key).is_file())
+        names += [record.trial.name for record in kept][:1]
+    return "+".join(names) if len(names) == len(labels) else ""
 
 
 def _latency(findings: Findings) -> int | None:

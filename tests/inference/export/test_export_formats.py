@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from trained_run import with_other
 
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
 from bench.inference.export import MEMBER, Format
 from bench.inference.exporting import Exported, Reference, export
 from bench.inference.runtimes import Call
-from bench.models.rebuild import TrainedModel, rebuild, record_of
+from bench.models.rebuild import TrainedModel, members_of, rebuild, record_of
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun, read_run
@@ -51,7 +52,7 @@ def images(run: StoredRun) -> Array:
 
 
 def exported(run: StoredRun, model: TrainedModel, name: str, folder: Path) -> Exported:
-    return export(run, model, name, folder, Store(run.folder.parent.parent / "cache"))
+    return export(run, [model], name, folder, Store(run.folder.parent.parent / "cache"))
 
 
 def recorded(run: StoredRun, model: TrainedModel) -> Array:
@@ -198,7 +199,7 @@ def test_labels_lie_in_a_litert_file_as_its_users_expect(
 def test_without_the_images_it_is_checked_on_others_and_says_so(
     run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
-    done = export(run, model, "keras", tmp_path / "out", Store(tmp_path / "empty"))
+    done = export(run, [model], "keras", tmp_path / "out", Store(tmp_path / "empty"))
     assert done.checked.startswith("loaded again; on 32 generated images probabilities")
     assert "recorded" not in done.checked
 
@@ -280,3 +281,37 @@ def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "24 of 24" in said
     assert "It began with random weights: its answers mean nothing." in said
     assert (folder / "exported" / "tiny.keras").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"), [("h5", by_keras), ("keras", by_keras), ("onnx", by_onnx)]
+)
+def test_an_ensemble_is_one_file(
+    trained_run: Path,
+    model: TrainedModel,
+    other_backbone: None,
+    images: Array,
+    tmp_path: Path,
+    name: str,
+    ask,
+) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    run = with_other(shutil.copytree(trained_run, tmp_path / "r"))
+    models = [model, rebuild(run, members_of(run, "tiny+other")[1])]
+    # Without the test images: what is recorded of `other` is not of the weights that it has now.
+    done = export(run, models, name, tmp_path / "out", Store(tmp_path / "empty"))
+    assert done.path.name.startswith("tiny-other.")
+    each = [np.asarray(keras.ops.convert_to_numpy(m.class_probabilities()(images))) for m in models]
+    np.testing.assert_allclose(ask(done.path, images), np.mean(each, axis=0), atol=1e-5)
+    card = done.card.read_text()
+    assert "the mean of the probabilities of: tiny from random weights, trial" in card
+    assert "- other, head: 4 epochs" in card
+
+
+def test_members_of_different_sizes_are_refused(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_other(shutil.copytree(trained_run, tmp_path / "r"), 48)
+    assert main(["export", "r", "tiny+other", "--results", str(tmp_path)]) == 2
+    assert "the members take images of 32 and 48 px" in capsys.readouterr().err
