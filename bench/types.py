@@ -194,6 +194,7 @@ class Measuring:
     latency_seconds: float = 2.0  # for one image after another
     runtimes: str = "keras"  # that trained models are timed with: `all`, or NAME,NAME
     robustness: bool = False  # whether to test on corrupted images
+    probes: bool = False  # whether to fit simple classifiers to the frozen features
     heatmaps: bool = True  # whether to explain mistakes
 
 
@@ -339,14 +340,23 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Probes:
+    """What was fitted to a backbone's frozen features; the answers are in the arrays."""
+
+    features: int  # of an image
+    neighbours: int  # that vote
+    strength: float  # of the regression's penalty, chosen on the validation images
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything measured in one trial, or why it failed. Immutable, versioned, one JSON line.
 
     Raw arrays (labels, probabilities, durations) are in `arrays/<key>.npz`; metrics derive the rest
     from them. `seconds` splits the trial: `imports`, `data` (decoding), `build`, `features` (the
     frozen part), `compile`, `train`, `tuning` (rates that were tried and not chosen), `measure`,
-    `robustness`, `heatmaps`, `neighbours` (which explain mistakes); `total` is their sum, the time
-    of the trial from cold caches, and `reused` is the part of it that was cached.
+    `robustness`, `probes`, `heatmaps`, `neighbours` (which explain mistakes); `total` is their sum,
+    the time of the trial from cold caches, and `reused` is the part of it that was cached.
     """
 
     schema: int
@@ -373,6 +383,7 @@ class Record:
     session: Session | None = None  # that timed the first runtime
     accumulation: int = 1  # parts that each batch was split into, to fit into memory
     arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1
+    probes: Probes | None = None
 
     @property
     def pretrained(self) -> bool:

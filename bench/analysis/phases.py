@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
 from bench.analysis.scores import Contender, contenders
@@ -19,7 +20,7 @@ from bench.types import Epoch
 
 @dataclass(frozen=True)
 class Gain:
-    """What a phase changed in test accuracy, with its 95% interval over images and seeds."""
+    """A change of test accuracy, with its 95% interval over images and seeds."""
 
     change: float
     low: float
@@ -56,13 +57,23 @@ class PhaseOutcome:
 
 def outcomes(findings: Findings) -> list[PhaseOutcome]:
     """Return every phase of every pretrained backbone, in the order of the table."""
-    by_label: dict[str, list[Contender]] = {}
+    trials = trials_by_label(findings).items()
+    return [outcome for label, found in trials for outcome in _of_backbone(label, found)]
+
+
+def trials_by_label(findings: Findings) -> dict[str, list[Contender]]:
+    """Return the compared trials of each backbone, in the order of the table."""
+    found: dict[str, list[Contender]] = {label: [] for label in findings.backbones["label"]}
     for one in contenders(findings.scores):
-        by_label.setdefault(one.label, []).append(one)
-    found = []
-    for label in findings.backbones["label"]:
-        found += _of_backbone(label, by_label.get(label, []))
+        found[one.label].append(one)
     return found
+
+
+def gain(after: NDArray[np.bool_], before: NDArray[np.bool_]) -> Gain:
+    """Return how much more often images are right (seeds, images), paired by image and seed."""
+    gained = spread(after.astype(np.int8) - before)
+    low, high = change(gained, after.shape[1], after.shape[0])
+    return Gain(float(gained.mean), float(low), float(high))
 
 
 def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
@@ -75,16 +86,14 @@ def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
     found = []
     for index, name in enumerate(names[0]):
         results = [t.record.phases[index] for t in trials]
-        accuracy = gain = None
+        accuracy = gained = None
         if right is not None and index < len(right):
             accuracy = float(right[index].mean())
             if index:
-                gained = spread(right[index].astype(np.int8) - right[index - 1])
-                low, high = change(gained, right.shape[2], right.shape[1])
-                gain = Gain(float(gained.mean), float(low), float(high))
+                gained = gain(right[index], right[index - 1])
         best = _fit([p.kept_epoch for p in results if p.kept_epoch is not None])
         last = _fit([p.epochs[-1] for p in results if p.epochs])
-        found.append(PhaseOutcome(label, name, accuracy, gain, best, last))
+        found.append(PhaseOutcome(label, name, accuracy, gained, best, last))
     return found
 
 

@@ -8,7 +8,7 @@ together only if they share dataset, protocol, precision, threads and test image
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
@@ -26,6 +26,7 @@ from bench.analysis.metrics.classification import (
     of_true,
 )
 from bench.analysis.metrics.phases import right_after_phases
+from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
 from bench.storage.records import Evidence, StoredRun
 from bench.types import Record, at_size
 
@@ -44,6 +45,7 @@ class Score:
     guesses: Guesses | None
     scaled: Floats | None  # confidence of the guesses after temperature scaling
     right_after: NDArray[np.bool_] | None = None  # phases, test images
+    probes: Mapping[str, ProbeAnswers] = field(default_factory=dict)
     gone: bool = False  # the trial finished, but all its arrays are missing
     of_true: Floats | None = None  # probability of each validation image's true class
 
@@ -56,6 +58,7 @@ class Contender:
     label: str
     guesses: Guesses
     right_after: NDArray[np.bool_] | None  # phases, test images
+    probes: Mapping[str, ProbeAnswers]
     of_true: Floats | None = None  # probability of each validation image's true class
 
 
@@ -85,6 +88,7 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
         guesses(evidence),
         scaled_confidence(evidence),
         right_after_phases(evidence),
+        probe_answers(evidence),
         gone=gone,
         of_true=None if validation is None else of_true(*validation),
     )
@@ -125,7 +129,7 @@ def contenders(scores: Iterable[Score]) -> list[Contender]:
 def eligible(scores: Iterable[Score]) -> list[Contender]:
     """Return the trials that may be ranked, of any seed."""
     found = [
-        Contender(s.record, s.label, s.guesses, s.right_after, s.of_true)
+        Contender(s.record, s.label, s.guesses, s.right_after, s.probes, s.of_true)
         for s in scores
         if s.guesses is not None
     ]
@@ -155,13 +159,13 @@ def differences(scores: Iterable[Score]) -> list[str]:
     """Describe what the trials do not share, and which have which; empty if they may be ranked."""
     found = eligible(scores)
     different = []
-    for field, value in FIELDS.items():
+    for name, value in FIELDS.items():
         holders: dict[str, list[str]] = {}
         for contender in found:
             holders.setdefault(value(contender), []).append(contender.label)
         if len(holders) > 1:
             each = [f"{what} for {_named(who)}" for what, who in holders.items()]
-            different.append(f"{field} ({'; '.join(each)})")
+            different.append(f"{name} ({'; '.join(each)})")
     if found and not shared_seeds(found):
         by_seed: dict[int, list[str]] = {}
         for one in found:

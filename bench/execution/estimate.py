@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.inference.measuring.pending import REBUILD_SECONDS
 from bench.protocol import Augment, Phase, TrainingProtocol
+from bench.training.probes import operations as probe_operations
 from bench.training.robustness import passes as robustness_passes
-from bench.types import Backbone, Dataset
+from bench.types import Backbone, Dataset, Measuring
 
 STARTUP_SECONDS = 12.0  # imports, building, tracing
 EFFICIENCY = 0.6  # a convolutional network's share of a matrix product's speed
@@ -32,6 +34,7 @@ class Cost:
     shared: float  # by all of them: starting, building, the frozen part
     each: float  # a trial with all training images
     image: float  # one image through the network
+    probes: float = 0.0  # fitting them, once for all trials
 
 
 def trial_cost(
@@ -42,11 +45,12 @@ def trial_cost(
     rate: float,
     *,
     trainings: int = 1,
-    robustness: bool = False,
+    measuring: Measuring | None = None,
 ) -> Cost | None:
     """Return what the backbone's trials take; `None` where it declares no arithmetic.
 
     `trainings` is how many learning rates it tries; the frozen part is computed once for all.
+    `measuring` is what is asked of pretrained weights; none of random ones.
     """
     if backbone.gmacs is None:
         return None
@@ -62,9 +66,14 @@ def trial_cost(
         tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
         each = BACKWARD * train + len(dataset.splits["validation"])
         passes += trainings * _epochs(phase) * tail * each
-    if robustness:
+    measuring = measuring or Measuring()
+    if measuring.robustness:
         passes += robustness_passes(len(dataset.splits["test"]))
-    return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward)
+    fitting = 0.0
+    if measuring.probes:
+        images = {split: len(found) for split, found in dataset.splits.items()}
+        fitting = REBUILD_SECONDS + probe_operations(images, len(dataset.classes)) / rate
+    return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward, fitting)
 
 
 def matrix_rate() -> float:

@@ -169,7 +169,7 @@ def make_plan(
             dataset,
             rate,
             trainings=max(1, settings.tune),
-            robustness=measuring.robustness and found is not None,
+            measuring=measuring if found is not None else None,
         )
         planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
     name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"

@@ -69,6 +69,7 @@ def make_schedule(plan: Plan, todo: Sequence[Trial], unmeasured: Collection[str]
         for number, trial in enumerate(trials):
             # The first pays for what all of them share.
             seconds[trial.key] = cost.each * trial.fraction + (0.0 if number else cost.shared)
+        measuring += cost.probes
         measuring += measuring_seconds(cost.image, images, plan.measuring.latency_seconds, runtimes)
     return Schedule(seconds, measuring, known=known)
 

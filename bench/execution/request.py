@@ -90,6 +90,7 @@ class RunRequest:
     latency_seconds: float = 2.0
     runtimes: str = "keras"
     robustness: bool = False
+    probes: bool = False
     heatmaps: bool = True
     keep_models: KeepModels = "best"
     keep_artefacts: bool = False
@@ -174,7 +175,9 @@ class RunRequest:
     @property
     def measuring(self) -> Measuring:
         """Return what is measured on trained models."""
-        return Measuring(self.latency_seconds, self.runtimes, self.robustness, self.heatmaps)
+        return Measuring(
+            self.latency_seconds, self.runtimes, self.robustness, self.probes, self.heatmaps
+        )
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:

@@ -14,6 +14,7 @@ from bench.execution.plan import Plan
 from bench.execution.request import RunRequest, merged_plugins
 from bench.inference.measuring.pending import (
     model_to_explain,
+    probes_needed,
     robustness_needed,
     runtimes_needed,
 )
@@ -70,6 +71,8 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
         for record in of_backbone:
             asked = robustness_needed(record, plan.measuring)
             if asked and weights_path(folder, record.trial.key).is_file():
+                untimed.add(record.trial.key)
+            if probes_needed(record, plan.measuring):  # from the pretrained weights
                 untimed.add(record.trial.key)
         explains = model_to_explain(of_backbone, folder) if plan.measuring.heatmaps else None
         if explains is not None and "heatmaps" not in explains.seconds:

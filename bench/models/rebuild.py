@@ -123,18 +123,26 @@ def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) 
     float32 in all.
     """
     trained = read_trained(run.folder, record.trial.key)
-    backbone = declared(run, record)
+    declared(run, record)  # an error, before Keras is loaded, where it is not known
     import keras
 
-    from bench.models.network import Network, build_head
+    from bench.models.network import build_head
 
     keras.config.set_dtype_policy(precision or record.trial.settings.precision)
-    head_spec = run.meta.protocol.head
-    network = Network(backbone, record.trial.input_size, head_spec.pooling)
-    _load_pretrained(network, record)
-    head = build_head(head_spec, network.features_shape, len(run.dataset.classes))
+    network = pretrained(run, record)
+    head = build_head(run.meta.protocol.head, network.features_shape, len(run.dataset.classes))
     _put(network.base, head, trained, record)
     return TrainedModel(record, run.dataset.classes, network, head)
+
+
+def pretrained(run: StoredRun, record: Record) -> Network:
+    """Build the network as it was before training, in the precision that Keras has now."""
+    backbone = declared(run, record)
+    from bench.models.network import Network
+
+    network = Network(backbone, record.trial.input_size, run.meta.protocol.head.pooling)
+    _load_pretrained(network, record)
+    return network
 
 
 def load_trained(

@@ -46,9 +46,9 @@ class Evidence:
 
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
-        `explained_*` and `map*` (see `bench/analysis/explanations.py`), `robust_*` (see
-        `bench/training/robustness.py`), and `latency_<runtime>_b<batch>`,
-        `warmup_<runtime>_b<batch>` (seconds per query).
+        `explained_*` and `map*` (see `bench/analysis/explanations.py`), `robust_*`, `knn_*` and
+        `logistic_*` (see `robustness.py` and `probes.py` of `bench/training/`), and
+        `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per query).
         """
         return read_arrays(self.folder, self.record, len(self.classes))
 

@@ -3,20 +3,23 @@
 Two of them: the votes of the nearest training images, and a multinomial logistic regression with
 an L2 penalty. Both are deterministic, see features standardised by the training images, and return
 probabilities (images x classes). NumPy and SciPy alone: where the features come from is in
-`features.py`.
+`features.py`; figures come of the answers in `bench/analysis/metrics/probes.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.types import Probes, SplitName
+
 Floats = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
+PROBES = ("knn", "logistic")  # as arrays and metrics call them
 NEIGHBOURS = 20
 SHARPNESS = 0.07  # a neighbour's vote is exp(similarity / SHARPNESS)
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)  # of the penalty, from the strongest
@@ -24,6 +27,25 @@ FOLDS = 5
 PIECE = 256  # queries whose similarities to all features are held at once
 TOLERANCE = 1e-5  # of the gradient's largest entry
 STEPS = 200
+USUAL_STEPS, USUAL_FEATURES = 40, 1280
+
+
+def measure(
+    features: Mapping[SplitName, Floats], labels: Mapping[SplitName, Labels], classes: int
+) -> tuple[Probes, dict[str, Floats]]:
+    """Fit both probes to the training images; return what was fitted, and the record's arrays: the
+    probabilities of the other splits by `PROBES`."""
+    train, truth = features["train"], labels["train"]
+    validation, test = features["validation"], features["test"]
+    fitted = regress(train, truth, validation, labels["validation"], test, classes)
+    found = {
+        "knn_validation": vote(train, truth, validation, classes),
+        "knn_test": vote(train, truth, test, classes),
+        "logistic_validation": fitted.validation,
+        "logistic_test": fitted.test,
+    }
+    arrays = {f"{name}_probabilities": shares for name, shares in found.items()}
+    return Probes(train.shape[1], min(NEIGHBOURS, len(train)), fitted.strength), arrays
 
 
 def nearest(features: Floats, queries: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
@@ -153,6 +175,14 @@ def _path(
         weights = minimize(cost, weights, strength, "L-BFGS-B", jac=True, options=options).x
         found = weights.reshape(-1, classes)
         yield strength, tuple(_probabilities(part, found) for part in rest)
+
+
+def operations(images: Mapping[SplitName, int], classes: int) -> float:
+    """Return about how many floating-point operations `measure` takes, for an estimate of its time:
+    of features of a usual number, and fits that each end after a usual number of steps."""
+    products = 4 * len(STRENGTHS) * USUAL_STEPS * classes  # two in each step
+    others = images["validation"] + images["test"]
+    return float(USUAL_FEATURES * images["train"] * (products + 2 * others))
 
 
 def _standardised(features: Floats, *parts: Floats) -> list[Floats]:

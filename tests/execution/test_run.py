@@ -25,7 +25,8 @@ from bench.analysis.warnings import warnings
 from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan, find_weights
-from bench.execution.run_meta import RunInputs, pending
+from bench.execution.progress import make_schedule
+from bench.execution.run_meta import RunInputs, pending, unmeasured
 from bench.models.weights import LocatedWeights
 from bench.protocol import Phase, Unfreeze
 from bench.reports import render
@@ -38,6 +39,7 @@ from bench.training.events import Listener
 from bench.training.job import Job
 from bench.types import (
     Measuring,
+    Probes,
     Record,
     RuntimeResult,
     Session,
@@ -556,3 +558,32 @@ def test_robustness_is_estimated_for_pretrained_backbones_only() -> None:
     # Two test images, six corruptions, three strengths: 36 passes of 2e9 operations at 0.6e11.
     more = seconds("a", found, True) - seconds("a", found, False)
     assert more == pytest.approx(36 * 2e9 / 0.6e11)
+
+
+def test_probes_are_estimated_once_for_all_seeds_of_pretrained_backbones() -> None:
+    def seconds(weights: LocatedWeights | None, *, probes: bool) -> float:
+        more = {"weights": weights, "measuring": Measuring(probes=probes), "seeds": (0, 1)}
+        made = plan_of([backbone("a", gmacs=1.0)], **more)  # type: ignore[arg-type]
+        return make_schedule(made, made.trials).total
+
+    found = LocatedWeights("file", "w.h5", "0" * 64)
+    assert seconds(None, probes=True) == seconds(None, probes=False)
+    assert 4 < seconds(found, probes=True) - seconds(found, probes=False) < 5
+
+
+def test_probes_of_a_finished_run_need_no_trained_weights(tmp_path: Path, store: Store) -> None:
+    first = plan("one", "random", seeds=(0, 1))
+    run(first, tmp_path / "r", store)
+    used = WeightsUsed("imagenet", "x.h5", "0" * 64)
+    timed = (RuntimeResult("keras", session=Session("", (), 1, 1, 1.0, (), 2.0)),)
+    records = {
+        r.trial.key: replace(r, weights=used if r.trial.backbone == "one" else None, runtimes=timed)
+        for r in read_records(tmp_path / "r")
+    }
+    assert unmeasured(first, tmp_path / "r", records) == []
+    asked = replace(first, measuring=Measuring(probes=True))
+    found = unmeasured(asked, tmp_path / "r", records)
+    assert [(trial.backbone, trial.seed) for trial in found] == [("one", 0), ("one", 1)]
+    fitted = Probes(8, 20, 0.1)
+    done = {key: replace(record, probes=fitted) for key, record in records.items()}
+    assert unmeasured(asked, tmp_path / "r", done) == []

@@ -229,6 +229,12 @@ def _what_to_measure(what: Options) -> None:
         "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
     )
     what.add_argument(
+        "--probes",
+        action="store_true",
+        help="also fit simple classifiers to each pretrained backbone's frozen features, nearest "
+        "neighbours and a logistic regression: what does training gain over them?",
+    )
+    what.add_argument(
         "--no-heatmaps",
         action="store_false",
         dest="heatmaps",

@@ -6,5 +6,6 @@
   warm-up and timed queries, of many in turn
 - `hardware`: matrix products for the best speed and its drift; joules, where a GPU counts them
 - `memory`: what one trained model takes to answer, in a process that has done nothing else
-- `recorded`: the results, put into the records of the seeds that they stand for
+- `evaluation`: what trials still lack besides: answers to corrupted images, probes
+- `recorded`: the results of runtimes, put into the records of the seeds that they stand for
 """

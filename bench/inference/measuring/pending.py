@@ -46,16 +46,10 @@ def robustness_needed(record: Record, asked: Measuring) -> bool:
     return asked.robustness and trained and "robustness" not in record.seconds
 
 
-def to_corrupt(run: StoredRun, job: Job) -> list[Record]:
-    """Return the job's trials whose models are still to be evaluated on corrupted images."""
-    keys = {trial.key for trial in job.trials}
-    return [
-        record
-        for record in run.records
-        if record.trial.key in keys
-        and weights_path(run.folder, record.trial.key).is_file()
-        and robustness_needed(record, job.measuring)
-    ]
+def probes_needed(record: Record, asked: Measuring) -> bool:
+    """Return whether the probes of the trial's backbone are still to be fitted."""
+    trained = record.status == "ok" and record.pretrained
+    return asked.probes and trained and record.probes is None
 
 
 def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:

@@ -1,27 +1,16 @@
-"""Measured figures, put into records: of one runtime of one model into those of all seeds that the
-model stands for, of answers to corrupted images into that of their trial."""
+"""Figures of one runtime of one model, put into the records of all seeds that it stands for."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from bench.data import pixels
 from bench.inference.measuring.memory import MemoryUse
 from bench.inference.measuring.pending import STANDS_IN, with_results
 from bench.inference.runtimes import ModelSource
-from bench.models.backends.base import Array, current
-from bench.models.network import probabilities
-from bench.models.rebuild import rebuild
+from bench.models.backends.base import Array
 from bench.storage.arrays import write_arrays
-from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
-from bench.training import robustness
 from bench.training.events import Listener, Note, RecordMeasured
-from bench.training.features import Rows, predict
-from bench.training.job import Job
 from bench.types import Record, RuntimeResult, Session
 
 SHARED = f"timed with seed {{seed}} of this backbone, which {STANDS_IN}"
@@ -78,9 +67,10 @@ def record_timed(
             notes += (SHARED.format(seed=first.trial.seed),)
         results = with_results(record, [result])
         new = replace(
-            record,
+            with_seconds(
+                record, "measure", model.seconds, 0.0 if record is first else model.seconds
+            ),
             runtimes=results,
-            seconds=_with_measuring(record, model.seconds, spent=record is first),
             notes=notes,
             session=results[0].session or record.session,
             arrays_sha256=digest,
@@ -90,42 +80,15 @@ def record_timed(
     model.records, model.seconds = renewed, 0.0
 
 
-def record_corrupted(
-    run: StoredRun, record: Record, job: Job, store: Store, progress: Callable[[int, int], None]
-) -> Record:
-    """Rebuild a trial's model from its kept weights and return the record with its answers to
-    corrupted images."""
-    begun = time.perf_counter()
-    backend = current()
-    model = rebuild(run, record)
-    forward = backend.forward(model.logits(fold=backend.gains_from_folding))
-
-    def answer(rows: Rows) -> Array:
-        return probabilities(predict(forward, rows))
-
-    images = pixels.images(job.dataset, "test", record.trial.input_size, store).array()
-    labels = pixels.labels(job.dataset, "test")
-    found = robustness.measure(images, labels, answer, progress)
-    arrays = Evidence(record, run.dataset.classes, run.folder).arrays
-    digest = write_arrays(
-        run.folder, record.trial.key, {**arrays, **found}, replaces=record.arrays_sha256
-    )
-    spent = time.perf_counter() - begun
-    seconds = {**record.seconds, "robustness": spent}
-    seconds["total"] = seconds.get("total", 0.0) + spent
-    return replace(record, seconds=seconds, arrays_sha256=digest)
-
-
 def _is_of(runtime: str, array: str) -> bool:
     return array == f"probabilities_{runtime}" or array.startswith(
         (f"latency_{runtime}_b", f"warmup_{runtime}_b")
     )
 
 
-def _with_measuring(record: Record, seconds: float, *, spent: bool) -> dict[str, float]:
-    """Return the trial's seconds with those of its measuring; to other seeds they are reused."""
-    changed: dict[str, Any] = dict(record.seconds)
-    changed["measure"] = changed.get("measure", 0.0) + seconds
-    changed["total"] = changed.get("total", 0.0) + seconds
-    changed["reused"] = changed.get("reused", 0.0) + (0.0 if spent else seconds)
-    return changed
+def with_seconds(record: Record, part: str, seconds: float, reused: float = 0.0) -> Record:
+    """Return the record with more seconds of a part of its trial, some of them for other seeds."""
+    changed = dict(record.seconds)
+    for name, more in ((part, seconds), ("total", seconds), ("reused", reused)):
+        changed[name] = changed.get(name, 0.0) + more
+    return replace(record, seconds=changed)

@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.data import pixels
 from bench.errors import reason
+from bench.inference.measuring.evaluation import Evaluation, evaluations
 from bench.inference.measuring.explained import EXPLAINED_SECONDS, record_explained, to_explain
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
@@ -32,10 +33,9 @@ from bench.inference.measuring.pending import (
     Progress,
     groups_of,
     timing_seconds,
-    to_corrupt,
     with_results,
 )
-from bench.inference.measuring.recorded import Model, Timed, record_corrupted, record_timed
+from bench.inference.measuring.recorded import Model, Timed, record_timed
 from bench.inference.measuring.timing import (
     Deployment,
     TimedCall,
@@ -53,10 +53,9 @@ from bench.storage.records import Evidence, StoredRun, read_run
 from bench.system.environment import available_cores, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
-from bench.types import Record, RuntimeResult, Session, Trial
+from bench.types import Record, RuntimeResult, Session
 
 CALIBRATION_IMAGES = 100
-CORRUPTED_SECONDS = 30.0  # to evaluate a model on them; for the progress shown
 
 
 def measure(job: Job, listener: Listener, isolated: IsolatedProcesses | None = None) -> None:
@@ -90,11 +89,13 @@ class _Stage:
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
         self.mistakes = to_explain(run, self.job) if self.asked.heatmaps else []
         total += EXPLAINED_SECONDS * len(self.mistakes)
-        total += CORRUPTED_SECONDS * len(to_corrupt(run, self.job))
+        more = evaluations(run, self.job)
+        total += sum(one.seconds for one in more)
         self.progress = Progress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
-        self._evaluate_corruptions(run)
+        for one in more:
+            self._evaluate(run, one)
         self._explain(run)
 
     def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
@@ -112,23 +113,21 @@ class _Stage:
             self.renewed[event.record.trial.key] = event.record
         self.told(event)
 
-    def _evaluate_corruptions(self, run: StoredRun) -> None:
-        """Evaluate models of earlier commands on corrupted images; those trained now have been."""
-        for found in to_corrupt(run, self.job):
-            record = self.renewed.get(found.trial.key, found)
+    def _evaluate(self, run: StoredRun, one: Evaluation) -> None:
+        """Compute what trials of earlier commands lack, or what none has had yet."""
+        records = [self.renewed.get(record.trial.key, record) for record in one.records]
+        trial = records[0].trial
 
-            def told(done: int, total: int, trial: Trial = record.trial) -> None:
-                within = CORRUPTED_SECONDS * done / max(1, total)
-                self.progress.report(trial, "corrupted test images", within=within)
+        def told(done: int, total: int) -> None:
+            self.progress.report(trial, one.what, within=one.seconds * done / max(total, 1))
 
-            try:
-                record = record_corrupted(run, record, self.job, self.store, told)
-            except Exception as error:
-                traceback.print_exc()
-                name = f"{record.trial.name}, corrupted test images"
-                self.listener(Note(f"{name}: {reason(error)}"))
-            self.listener(RecordMeasured(record))
-            self.progress.add(CORRUPTED_SECONDS)
+        try:
+            for record in one.compute(run, records, self.job, self.store, told):
+                self.listener(RecordMeasured(record))
+        except Exception as error:
+            traceback.print_exc()
+            self.listener(Note(f"{trial.name}, {one.what}: {reason(error)}"))
+        self.progress.add(one.seconds)
 
     def _explain(self, run: StoredRun) -> None:
         """Explain mistakes, last: nothing may disturb what is timed."""

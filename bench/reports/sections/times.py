@@ -7,12 +7,8 @@ from bench.analysis.findings import Findings
 from bench.reports.blocks import Column, Section, Table, figures
 
 PLACE = 110
-ON_REQUEST = (
-    "tuning",
-    "robustness",
-    "heatmaps",
-    "neighbours",
-)  # parts that most trials do not have
+# Parts that most trials do not have.
+ON_REQUEST = ("tuning", "robustness", "probes", "heatmaps", "neighbours")
 PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
 MAX_OPEN = 12  # trials, above which a page folds the table
 ABOUT = (

@@ -1,30 +1,34 @@
-"""A run that was asked about corrupted images, from the plan to the record."""
+"""A run that was asked about corrupted images, or for probes, from the plan to the record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny
 from plans import execute, plan_of, silent
 
-from bench.data import preparation
+from bench.data import pixels, preparation
 from bench.data.sources import list_dataset
 from bench.execution.executors.inline import Inline
 from bench.execution.plan import Plan
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
+from bench.inference.measuring.evaluation import fit_probes
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
+from bench.storage.arrays import read_arrays
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
 from bench.training.events import Event, Listener
 from bench.training.job import Job
+from bench.training.probes import measure
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
-from bench.types import Measuring, Settings
+from bench.types import SPLITS, Measuring, Settings
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -32,7 +36,7 @@ PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 
 
 @pytest.fixture
-def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[[Measuring], Plan]:
+def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[..., Plan]:
     """A plan over a few images, with pretrained weights, for what is to be measured."""
     tiny.write_images(tmp_path / "data", {"train": 24, "validation": 8, "test": 10})
     weights = tmp_path / "tiny.weights.h5"
@@ -40,10 +44,10 @@ def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[[Meas
     listing = list_dataset(str(tmp_path / "data"), store=store)
     dataset = preparation.prepare(listing, [tiny.SIZE], store=store)
 
-    def plan(measuring: Measuring) -> Plan:
+    def plan(measuring: Measuring, **more: Any) -> Plan:
         settings = Settings(weights=str(tmp_path))
         located = LocatedWeights("file", str(weights), weights.name)
-        more = {"fractions": (0.5, 1.0), "measuring": measuring}
+        more = {"fractions": (0.5, 1.0), "measuring": measuring, **more}
         return plan_of([tiny.TINY], dataset, PROTOCOL, settings, weights=located, **more)
 
     return plan
@@ -128,3 +132,62 @@ def test_the_trained_model_answers_corrupted_images(
     (smaller,) = found.smaller  # for the learning curve alone
     assert "robustness" not in smaller.seconds
     assert found.meta.notes == ()
+
+
+def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
+    tmp_path: Path,
+    store: Store,
+    planned: Callable[..., Plan],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a later command, which trains nothing, needs no trained weights and computes no features;
+    once for both seeds, and not for the smaller share of the training images."""
+    folder, request = tmp_path / "r", RunRequest(command=(), keep_models="none")
+
+    def run(probes: bool, **more: Any) -> StoredRun:
+        plan = planned(Measuring(0.02, probes=probes), seeds=(0, 1), **more)
+        execute(RunInputs(plan, folder, request, store), Inline(), silent)
+        return read_run(folder)
+
+    before = run(probes=False)
+    assert "probes" not in before.records[0].seconds
+    with monkeypatch.context() as patch:
+        unwanted = "bench.training.trial.run_trials", "bench.training.features.Frozen._compute"
+        for name in unwanted:
+            patch.setattr(name, lambda *args: pytest.fail("computed again"))
+        found = run(probes=True)
+    assert found.meta.notes == ()
+    assert all(record.probes is None for record in found.smaller)
+    one, other = found.evidence
+    assert one.record.probes == other.record.probes
+    assert one.record.runtimes == before.records[0].runtimes
+    for name, kept in before.evidence[0].arrays.items():
+        np.testing.assert_array_equal(one.arrays[name], kept)
+    # From the network as Keras has it.
+    base = tiny.build((tiny.SIZE, tiny.SIZE, 3))
+    base.load_weights(tmp_path / "tiny.weights.h5")
+    features, labels = {}, {}
+    for split in SPLITS:
+        images = pixels.images(found.dataset, split, tiny.SIZE, store).array()
+        features[split] = np.asarray(base(tiny.preprocess(images.astype("float32")))).mean((1, 2))
+        labels[split] = pixels.labels(found.dataset, split)
+    expected, arrays = measure(features, labels, 2)
+    assert one.record.probes == expected
+    for name, shares in arrays.items():
+        np.testing.assert_allclose(one.arrays[name], shares, atol=1e-3)
+        np.testing.assert_array_equal(one.arrays[name], other.arrays[name])
+    first, second = (evidence.record.seconds for evidence in (one, other))
+    assert first["probes"] == second["probes"] > 0
+    added = second["reused"] - before.records[1].seconds["reused"]
+    assert added == pytest.approx(second["probes"])
+    for seconds in (first, second):
+        parts = sum(spent for part, spent in seconds.items() if part not in ("total", "reused"))
+        assert parts == pytest.approx(seconds["total"])
+    # Each seed of the smaller share was trained on images of its own.
+    job = RunInputs(planned(Measuring()), folder, request, store).job(
+        [record.trial for record in found.smaller], task="measure"
+    )
+    probed = list(fit_probes(found, found.smaller, job, store, lambda done, total: None))
+    assert [record.probes and record.probes.neighbours for record in probed] == [12, 12]
+    of_own = [read_arrays(folder, record, 2)["knn_test_probabilities"] for record in probed]
+    assert not np.array_equal(*of_own)

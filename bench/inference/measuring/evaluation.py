@@ -1,0 +1,135 @@
+"""What finished trials still lack besides timings: answers to corrupted images, and probes.
+
+Each evaluation writes arrays and gives the record back, which the caller announces. Answers to
+corrupted images come from a trained model, and a trial that is trained now has had its own; probes
+come from the pretrained network, so that no trained weights are needed, and from the features that
+the training kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.data import pixels
+from bench.inference.measuring.pending import probes_needed, robustness_needed
+from bench.inference.measuring.recorded import with_seconds
+from bench.models.backends.base import Array, current
+from bench.models.fingerprint import fingerprint
+from bench.models.network import probabilities
+from bench.models.rebuild import pretrained, rebuild
+from bench.storage.arrays import weights_path, write_arrays
+from bench.storage.cache import Store
+from bench.storage.records import Evidence, StoredRun
+from bench.training import probes, robustness
+from bench.training.features import Frozen, Progress, Rows, predict
+from bench.training.job import Job
+from bench.training.phases import stratified
+from bench.training.prepared import ForwardPassCache
+from bench.types import SPLITS, Probes, Record, SplitName
+
+CORRUPTED_SECONDS = 30.0  # for a trained model; for the progress shown
+PROBES_SECONDS = 10.0  # for a backbone
+
+Compute = Callable[[StoredRun, Sequence[Record], Job, Store, Progress], Iterator[Record]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Something to be computed for one trial, or for all seeds of a backbone."""
+
+    what: str
+    records: tuple[Record, ...]
+    seconds: float  # as estimated
+    compute: Compute
+
+
+def evaluations(run: StoredRun, job: Job) -> list[Evaluation]:
+    """Return what the job's trials still lack."""
+    keys = {trial.key for trial in job.trials}
+    records = [record for record in run.records if record.trial.key in keys]
+    found = [
+        Evaluation("corrupted test images", (record,), CORRUPTED_SECONDS, answer_corrupted)
+        for record in records
+        if robustness_needed(record, job.measuring)
+        and weights_path(run.folder, record.trial.key).is_file()
+    ]
+    seeds: dict[tuple[str, int], tuple[Record, ...]] = {}
+    for record in records:
+        if probes_needed(record, job.measuring):
+            backbone = record.trial.backbone, record.trial.input_size
+            seeds[backbone] = (*seeds.get(backbone, ()), record)
+    return found + [
+        Evaluation("probes of the frozen features", of_one, PROBES_SECONDS, fit_probes)
+        for of_one in seeds.values()
+    ]
+
+
+def answer_corrupted(
+    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: Progress
+) -> Iterator[Record]:
+    """Rebuild a trial's model from its kept weights and add its answers to corrupted images."""
+    begun = time.perf_counter()
+    (record,) = records
+    backend = current()
+    model = rebuild(run, record)
+    forward = backend.forward(model.logits(fold=backend.gains_from_folding))
+
+    def answer(rows: Rows) -> Array:
+        return probabilities(predict(forward, rows))
+
+    images = pixels.images(job.dataset, "test", record.trial.input_size, store).array()
+    labels = pixels.labels(job.dataset, "test")
+    record = _with_arrays(run, record, robustness.measure(images, labels, answer, progress))
+    yield with_seconds(record, "robustness", time.perf_counter() - begun)
+
+
+def fit_probes(
+    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: Progress
+) -> Iterator[Record]:
+    """Fit the probes of a backbone and add their answers to the records of its seeds, which share
+    them unless each was trained on images of its own."""
+    begun = time.perf_counter()
+    labels = {split: pixels.labels(job.dataset, split) for split in SPLITS}
+    features = _features(run, records[0], job, store, progress)
+    shared = time.perf_counter() - begun
+    fitted: dict[bytes, tuple[Probes, Mapping[str, Array], float]] = {}
+    for number, record in enumerate(records):
+        chosen = stratified(labels["train"], record.trial.fraction, record.trial.seed)
+        again = chosen.tobytes() in fitted
+        if not again:
+            begun = time.perf_counter()
+            answers = probes.measure(
+                features | {"train": features["train"][chosen]},
+                labels | {"train": labels["train"][chosen]},
+                len(job.dataset.classes),
+            )
+            fitted[chosen.tobytes()] = (*answers, time.perf_counter() - begun)
+        found, arrays, seconds = fitted[chosen.tobytes()]
+        record = replace(_with_arrays(run, record, arrays), probes=found)
+        reused = shared * (number > 0) + seconds * again
+        yield with_seconds(record, "probes", shared + seconds, reused)
+
+
+def _features(
+    run: StoredRun, record: Record, job: Job, store: Store, progress: Progress
+) -> dict[SplitName, Array]:
+    """Return the pooled features of the pretrained network, as kept or computed again."""
+    trial, weights = record.trial, record.weights
+    assert weights is not None
+    network = pretrained(run, record)
+    frozen = Frozen(
+        ForwardPassCache(network, current()),
+        fingerprint(network, weights.sha256) if trial.settings.cache else "",
+        {split: pixels.images(job.dataset, split, trial.input_size, store) for split in SPLITS},
+        store if trial.settings.cache else None,
+    )
+    return {split: frozen.pooled(split, progress) for split in SPLITS}
+
+
+def _with_arrays(run: StoredRun, record: Record, more: Mapping[str, Array]) -> Record:
+    """Write more arrays of a trial; return its record, which names the new file's digest."""
+    arrays = {**Evidence(record, run.dataset.classes, run.folder).arrays, **more}
+    key, before = record.trial.key, record.arrays_sha256
+    return replace(record, arrays_sha256=write_arrays(run.folder, key, arrays, replaces=before))

@@ -1,0 +1,49 @@
+"""Accuracy of the probes, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.analysis.metrics.base import METRICS
+from bench.analysis.metrics.probes import probe_answers
+from bench.analysis.statistics import wilson
+
+
+def test_figures_by_hand(make_evidence: Any) -> None:
+    a, b = [0.9, 0.1], [0.2, 0.8]
+    evidence = make_evidence(
+        {
+            "test_labels": [0, 1, 0],
+            "test_probabilities": [a, b, a],
+            "validation_labels": [1, 0],
+            "validation_probabilities": [b, a],
+            "knn_test_probabilities": [a, b, b],
+            "knn_validation_probabilities": [b, b],
+            "logistic_test_probabilities": [b, a, a],
+            "logistic_validation_probabilities": [b, a],
+        }
+    )
+    found = probe_answers(evidence)
+    assert found["knn"].right.tolist() == [True, True, False]
+    assert found["logistic"].right.tolist() == [False, False, True]
+    assert (found["knn"].validation, found["logistic"].validation) == (0.5, 1.0)
+    ends = tuple(METRICS[f"knn_{end}"].compute(evidence) for end in ("low", "high"))
+    assert METRICS["knn_accuracy"].compute(evidence) == pytest.approx(2 / 3)
+    assert ends == wilson(2, 3)
+    assert METRICS["logistic_accuracy"].compute(evidence) == pytest.approx(1 / 3)
+
+
+def test_nothing_was_fitted(make_evidence: Any) -> None:
+    evidence = make_evidence(
+        {
+            "test_labels": [0, 1],
+            "test_probabilities": [[1, 0], [0, 1]],
+            "validation_labels": [0],
+            "validation_probabilities": [[1, 0]],
+        }
+    )
+    assert probe_answers(evidence) == {}
+    assert METRICS["knn_accuracy"].compute(evidence) is None
+    assert METRICS["logistic_high"].compute(evidence) is None
