@@ -1,6 +1,7 @@
 """Registries: dictionaries with good errors, and the loading of plugins that fill them.
 
-A registry knows only the name of an item. `load_plugins` imports the installed entry points and the
+A registry knows only the name of an item. A backbone may also be found by a source of backbones,
+when its name is first used. `load_plugins` imports the installed entry points and the
 files that a user names. A plugin that fails leaves nothing in any registry: an installed one is
 reported and the rest still load, one that the user named is an error.
 """
@@ -16,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
@@ -111,7 +113,45 @@ class Registry(Generic[T]):
         return dict(self._items)
 
 
-BACKBONES: Registry[Backbone] = Registry("backbone", listed_by="`list zoo`")
+@dataclass(frozen=True)
+class BackboneSource:
+    """Where backbones that nobody declared come from: `kerashub:PRESET` is found when it is named.
+
+    `name` ends in a colon. `find` is called, in each process, with what follows it, and returns a
+    backbone of that whole name; it must be cheap, and give the same object again.
+    """
+
+    name: str
+    help: str
+    find: Callable[[str], Backbone]
+    modules: tuple[str, ...] = ()
+    install: str = ""
+
+
+BACKBONE_SOURCES: Registry[BackboneSource] = Registry("backbone source")
+
+
+class _Backbones(Registry[Backbone]):
+    """The backbones that were added, and those that a source finds by their names."""
+
+    def __getitem__(self, name: str) -> Backbone:
+        source = self._source(name)
+        if source is None:
+            return super().__getitem__(name)
+        if missing := lacking(BACKBONE_SOURCES.kind, source):
+            raise BenchError(missing)
+        return source.find(name.removeprefix(source.name))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or self._source(str(name)) is not None
+
+    def _source(self, name: str) -> BackboneSource | None:
+        if name in self._items:
+            return None
+        return next((one for one in BACKBONE_SOURCES if name.startswith(one.name)), None)
+
+
+BACKBONES = _Backbones("backbone", listed_by="`list zoo`")
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 SplitName = Literal["train", "validation", "test"]
@@ -53,6 +54,15 @@ class PackagedWeights:
 
 
 @dataclass(frozen=True)
+class FetchedWeights:
+    """Pretrained weights that another library keeps on this machine, and fetches."""
+
+    name: str  # what records and messages call the file
+    path: str  # where it is, once it was fetched
+    fetch: Callable[[], Path]
+
+
+@dataclass(frozen=True)
 class Backbone:
     """The declaration of a pretrained network without its top.
 
@@ -69,7 +79,7 @@ class Backbone:
     preprocess: Reference
     input_size: int
     stages: tuple[str | int, ...] = ()
-    weights: tuple[WeightsFile, ...] | PackagedWeights | Literal["imagenet"] = ()
+    weights: tuple[WeightsFile, ...] | PackagedWeights | FetchedWeights | Literal["imagenet"] = ()
     minimum_size: int = 32
     parameters: int | None = None  # of the network without its top; checked by `check`
     layers: int | None = None  # as Keras counts them; lets "from layer N" be refused in the plan
@@ -97,7 +107,8 @@ class Backbone:
         files = isinstance(self.weights, tuple | list) and all(
             isinstance(file, WeightsFile) for file in self.weights
         )
-        if not (files or isinstance(self.weights, PackagedWeights) or self.weights == "imagenet"):
+        other = isinstance(self.weights, PackagedWeights | FetchedWeights)
+        if not (files or other or self.weights == "imagenet"):
             raise TypeError(
                 f"weights must be 'imagenet', PackagedWeights or a tuple of WeightsFile; got "
                 f"{self.weights!r}"
@@ -297,7 +308,7 @@ class TriedRate:
 class WeightsUsed:
     """The origin of the weights of one trial."""
 
-    source: str  # "imagenet", "file" or "random init"
+    source: str  # "imagenet", "preset", "file" or "random init"
     location: str  # file name or package, never an absolute path
     sha256: str
 

@@ -15,7 +15,7 @@ from bench.data.sources import SOURCES
 from bench.execution.executors import EXECUTORS
 from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
-from bench.registry import Registry
+from bench.registry import BACKBONE_SOURCES, Registry, load_plugins
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,15 +82,16 @@ def test_the_wheel_holds_every_file_that_is_no_code() -> None:
 
 
 def test_what_messages_say_to_install_exists() -> None:
+    load_plugins(packages=["backbones"])
     extras = _pyproject()["project"]["optional-dependencies"]
-    known: list[Registry[Any]] = [SOURCES, RUNTIMES, EXPORT_FORMATS, EXECUTORS]
+    known: list[Registry[Any]] = [SOURCES, RUNTIMES, EXPORT_FORMATS, EXECUTORS, BACKBONE_SOURCES]
     named = {
         extra
         for registry in known
         for item in registry
         for extra in re.findall(r"^backbone-bench\[(\w+)\]$", item.install)
     }
-    assert {"litert", "onnx", "openvino", "tfds"} <= named <= extras.keys()
+    assert {"kerashub", "litert", "onnx", "openvino", "tfds"} <= named <= extras.keys()
 
 
 def test_no_file_holds_what_a_merge_left() -> None:

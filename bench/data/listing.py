@@ -6,7 +6,6 @@ Every source ends in a `Listing`; from there on nothing depends on where the ima
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -44,11 +43,6 @@ class Listing:
     notes: tuple[str, ...] = ()  # facts to report
     warnings: tuple[str, ...] = ()  # what makes the figures less reliable
     groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one
-
-
-def safe_name(text: str) -> str:
-    """Replace all characters that could be a problem for a file system or a shell."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "dataset"
 
 
 def digest_of(lines: Iterable[str]) -> str:

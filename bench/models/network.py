@@ -7,7 +7,7 @@ only the process that trains imports it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -106,9 +106,10 @@ class Network:
         trained = {id(x) for x in trained_layers(self.backbone, self.base, phase.unfreeze)}
         for layer in self.base.layers:
             # Layer by layer: setting the whole model's flag a second time reaches none of them.
-            norm = isinstance(layer, layers.BatchNormalization)
-            allowed = phase.batchnorm == "trained" or not norm
-            layer.trainable = id(layer) in trained and allowed
+            layer.trainable = id(layer) in trained
+        if phase.batchnorm != "trained":
+            for norm in batchnorms(self.base.layers):
+                norm.trainable = False
         return cut_for(self.backbone, self.base, phase.unfreeze)
 
     def _tensor(self, cut: str) -> Any:
@@ -134,6 +135,12 @@ class Tail(keras.Model):  # type: ignore[misc]
             features = self.body(inputs, training=training and self.trains_batchnorm)
             features = features[0] if isinstance(features, list | tuple) else features
         return self.head(features, training=training)
+
+
+def batchnorms(layers_: Iterable[Any]) -> list[Any]:
+    """Return the BatchNorm layers among some layers, and inside of them."""
+    every = [inner for layer in layers_ for inner in layer._flatten_layers()]
+    return [layer for layer in every if isinstance(layer, layers.BatchNormalization)]
 
 
 def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any:

@@ -14,12 +14,12 @@ from pathlib import Path
 from bench.models.download import Progress, fetch, mismatch
 from bench.models.keras_applications import published_files
 from bench.storage.cache import default_root
-from bench.types import Backbone, PackagedWeights, WeightsFile
+from bench.types import Backbone, FetchedWeights, PackagedWeights, WeightsFile
 
 
 def files_for(backbone: Backbone, input_size: int) -> list[WeightsFile]:
     """Return the file trained at this size, then the one for every size or the backbone's own."""
-    if isinstance(backbone.weights, PackagedWeights):
+    if isinstance(backbone.weights, PackagedWeights | FetchedWeights):
         return []
     files = backbone.weights if isinstance(backbone.weights, tuple) else published_files(backbone)
     exact = [file for file in files if file.input_size == input_size]

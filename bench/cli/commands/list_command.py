@@ -1,4 +1,4 @@
-"""`list`: the backbones, datasets, protocols, runtimes and export formats there are."""
+"""`list`: the backbones, datasets, protocols, runtimes, export formats and the like there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
 from bench.models import weights
 from bench.protocol import load_protocol, protocol_names
-from bench.registry import BACKBONES, Registry, lacking, load_plugins
+from bench.registry import BACKBONE_SOURCES, BACKBONES, Registry, lacking, load_plugins
 from bench.types import Backbone
 
 # The word that asks for one list, and the list's title.
@@ -29,6 +29,7 @@ TOPICS = {
     **{name: name for name in ("backbones", "datasets", "protocols", "runtimes")},
     "formats": "export formats",
     "executors": "executors",
+    "sources": "backbone sources",
 }
 
 
@@ -82,6 +83,7 @@ def _everything(backbones: Sequence[Backbone]) -> dict[str, list[dict[str, Any]]
         "runtimes": _optional(RUNTIMES),
         "export formats": _optional(EXPORT_FORMATS),
         "executors": _optional(EXECUTORS),
+        "backbone sources": _optional(BACKBONE_SOURCES),
     }
 
 

@@ -19,10 +19,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from bench.data.listing import Listing, Reader, safe_name
+from bench.data.listing import Listing, Reader
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
 from bench.errors import DatasetError
+from bench.system.files import safe_name
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
@@ -62,7 +63,7 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
             folder,
             split_seed=options.split_seed,
             groups=options.groups,
-            name=safe_name(path.stem),
+            name=safe_name(path.stem) or "dataset",
             identity=f"zip {digest}",
         )
     files = listing.reader

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.data.groups import match_groups
-from bench.data.listing import Listed, Listing, digest_of, safe_name
+from bench.data.listing import Listed, Listing, digest_of
 from bench.data.sources import SOURCES, Source
 from bench.data.splits import NO_GROUPS, three_splits
 from bench.errors import DatasetError
+from bench.system.files import safe_name
 from bench.types import SPLITS, SplitName
 
 SPLIT_FOLDERS: Mapping[str, SplitName] = {
@@ -70,7 +71,7 @@ def list_folder(
     `groups` are as a user's file names them.
     """
     top = unwrap(root)
-    name = name or safe_name(root.resolve().name)
+    name = name or safe_name(root.resolve().name) or "dataset"
     folders, notes = _split_folders(top)
     ignored: Counter[str] = Counter()
     if top not in folders.values():

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.data.groups import match_groups
-from bench.data.listing import Listed, Listing, digest_of, safe_name
+from bench.data.listing import Listed, Listing, digest_of
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import SPLIT_FOLDERS
 from bench.data.sources.tfrecord import TFRecords
 from bench.data.splits import three_splits
 from bench.errors import DatasetError, NoDatasetError
+from bench.system.files import safe_name
 from bench.types import SplitName
 
 if TYPE_CHECKING:

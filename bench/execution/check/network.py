@@ -10,14 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
 from bench.analysis.format import counted
 from bench.errors import CheckError
 from bench.execution.check.subject import IMAGES, LABELS, Subject, cause, named
 from bench.models.backends.base import Array
 from bench.models.cuts import PIXELS, trained_layers
-from bench.models.network import Tail, macs, probabilities, snapshot
+from bench.models.network import Tail, batchnorms, macs, probabilities, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
 from bench.training.features import Stored
@@ -142,8 +141,8 @@ def check_unfreeze(subject: Subject) -> str:
     before = {layer.name: snapshot(layer.weights) for layer in network.base.layers}
     _train(subject, phase, tail, subject.images if cut == PIXELS else subject.at_stages[cut])
     stage = trained_layers(subject.backbone, network.base, phase.unfreeze)
-    norms = [x.name for x in stage if isinstance(x, layers.BatchNormalization)]
-    expected = {x.name for x in stage if x.trainable_variables} - set(norms)
+    norms = batchnorms(stage)
+    expected = {x.name for x in stage if x.trainable_variables}
     changed = {x.name for x in network.base.layers if _changed(x.weights, before[x.name])}
     if changed - expected:
         raise CheckError(

@@ -17,7 +17,7 @@ from bench.execution.check.subject import Subject, preprocess
 from bench.models.backends.base import Array
 from bench.models.network import kernels
 from bench.registry import resolve
-from bench.types import Backbone, PackagedWeights, Reference
+from bench.types import Backbone, FetchedWeights, PackagedWeights, Reference
 
 LEAST_SPAN = 0.05  # 255 levels squeezed into less were rescaled more than once
 GREATEST_SPAN = 1000.0  # four times what pixels span when they are not rescaled at all
@@ -146,7 +146,7 @@ def expected_preprocessing(backbone: Backbone) -> str | None:
     None where the network is not Keras', or its weights are declared to be others than Keras'.
     """
     weights = backbone.weights
-    if isinstance(weights, PackagedWeights):
+    if isinstance(weights, PackagedWeights | FetchedWeights):
         return None
     if isinstance(weights, tuple) and not all(KERAS_WEIGHTS.match(file.url) for file in weights):
         return None

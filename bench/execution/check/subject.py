@@ -19,7 +19,7 @@ from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
 from bench.models.cuts import PIXELS, labels, stage_ends
 from bench.models.keras_applications import builder
-from bench.models.network import Network, build_head, initialise_head
+from bench.models.network import Network, batchnorms, build_head, initialise_head
 from bench.protocol import Head
 from bench.registry import resolve
 from bench.types import Backbone, Reference
@@ -200,7 +200,7 @@ def calibrate(network: Network, images: Array) -> None:
 
     Without them the signal fades to a spread of 1e-13 on its way, and any two networks agree.
     """
-    norms = [x for x in network.base.layers if isinstance(x, layers.BatchNormalization)]
+    norms = batchnorms(network.base.layers)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0  # the statistics become this batch's

@@ -12,7 +12,7 @@ from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow
 from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
-from bench.system.files import temporary_sibling
+from bench.system.files import safe_name, temporary_sibling
 from bench.training.events import Event, Listener
 from bench.training.job import Job, write_job
 from bench.types import Settings
@@ -83,7 +83,7 @@ class LocalProcess(Executor):
         """Run a job and yield its events, the last of which says how it ended."""
         first = job.trials[0]
         logs = Path(job.folder) / "logs"
-        name = f"{first.backbone}-{first.key}" if job.task == "train" else "measuring"
+        name = f"{safe_name(first.backbone)}-{first.key}" if job.task == "train" else "measuring"
         job_path, log_path = temporary_sibling(logs / f"{name}.job.json"), logs / f"{name}.log"
         # All trials are measured together: what one may take, as often as there are trials.
         each = job.task == "train"

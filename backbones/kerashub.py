@@ -1,0 +1,187 @@
+"""Backbones of KerasHub, found by name: `kerashub:PRESET`, a preset of its catalogue, an address
+(`kaggle://...`, `hf://...`) or a folder that `save_to_preset` wrote.
+
+What a preset says of itself is read from its JSON files. KerasHub is imported only where a network
+is built, as it loads a framework.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from importlib.util import find_spec
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.escape import shorten
+from bench.errors import (
+    BenchError,
+    TrialError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+    one_line,
+)
+from bench.registry import BACKBONE_SOURCES, BackboneSource, resolve
+from bench.types import Backbone, FetchedWeights
+
+if TYPE_CHECKING:
+    import keras
+
+CATALOGUE = "https://keras.io/keras_hub/presets"
+CONFIG, CONVERTER, WEIGHTS = "config.json", "image_converter.json", "model.weights.h5"
+SHAPES = ("image_shape", "input_shape")  # what the setting of the size is called
+USUAL_SIZE = 224
+MAX_CAUSE = 200  # characters of a library's error that are shown
+
+
+@cache
+def find(preset: str) -> Backbone:
+    """Return the declaration that a preset's own files amount to; fetch them if need be."""
+    handle = _handle(preset)
+    config = _read(preset, handle, CONFIG)
+    settings, kind = config["config"], str(config.get("registered_name"))
+    key = next((key for key in SHAPES if key in settings), "")
+    if not kind.startswith("keras_hub>") or not key:
+        raise BenchError(
+            f"kerashub:{preset} is {config.get('class_name')}, and no network of KerasHub that "
+            f"takes only images; choose another preset."
+        )
+    converter = _read(preset, handle, CONVERTER)["config"]
+    size = _size(converter, settings[key])
+    scale, offset = _scale_and_offset(converter)
+    kept = {name: value for name, value in settings.items() if name != "dtype"}  # the run's instead
+    return Backbone(
+        name=f"kerashub:{preset}",
+        build=partial(build, kind, key, json.dumps(kept)),
+        preprocess=partial(preprocess, scale=scale, offset=offset),
+        input_size=size,
+        weights=FetchedWeights(
+            name=f"{Path(preset).name}/{WEIGHTS}",
+            path=str(_file(preset, handle, CONFIG).with_name(WEIGHTS)),
+            fetch=partial(_file, preset, handle, WEIGHTS),
+        ),
+        in_all=False,
+    )
+
+
+def build(
+    kind: str,
+    key: str,
+    settings: str,
+    *,
+    input_shape: tuple[int, int, int],
+    include_top: bool = False,
+    weights: None = None,
+) -> keras.Model:
+    """Build the network of a preset for images of this shape."""
+    import keras
+    import keras_hub  # noqa: F401  (registers its networks)
+
+    network = keras.saving.get_registered_object(kind)
+    if network is None:
+        raise TrialError(f"the installed keras_hub has no {kind}; upgrade it.")
+    model = network.from_config(json.loads(settings) | {key: input_shape})
+    shape = getattr(model.output, "shape", ())
+    if len(shape) != 4:
+        raise TrialError(
+            f"{kind} does not end in one map of features but in {shape or 'several tensors'}: "
+            f"networks over tokens and detectors cannot be compared here."
+        )
+    return model
+
+
+def preprocess(images: Any, *, scale: Sequence[float], offset: Sequence[float]) -> Any:
+    """Return pixels as the preset's image converter gives them to the network."""
+    import keras
+
+    return keras.layers.Rescaling(scale, offset, dtype="float32")(images)
+
+
+def _scale_and_offset(converter: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """Return what a converter multiplies each channel by, and then adds."""
+    scale, offset = converter.get("scale"), converter.get("offset")
+    if "variance" in converter:  # presets of early versions
+        deviations = [sqrt(variance) for variance in converter["variance"]]
+        scale = [(1.0 if scale is None else scale) / one for one in deviations]
+        offset = [-mean / one for mean, one in zip(converter["mean"], deviations, strict=True)]
+    return _channels(1.0 if scale is None else scale), _channels(0.0 if offset is None else offset)
+
+
+def _channels(value: float | Sequence[float]) -> list[float]:
+    return [value] * 3 if isinstance(value, int | float) else list(value)
+
+
+def _size(converter: Mapping[str, Any], shape: Sequence[int | None]) -> int:
+    """Return the side of the images that the preset was made for."""
+    old = (converter.get("height"), converter.get("width"))
+    height, width = converter.get("image_size") or (old if all(old) else shape[:2])
+    if height != width:
+        raise BenchError(f"this preset takes images of {height}x{width} px, which are not square.")
+    return height or USUAL_SIZE
+
+
+def _read(preset: str, handle: str, name: str) -> dict[str, Any]:
+    content = json.loads(_file(preset, handle, name).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+        raise BenchError(f"{name} of kerashub:{preset} was not written by KerasHub.")
+    return content
+
+
+def _file(preset: str, handle: str, name: str) -> Path:
+    """Return one of the preset's files on this machine; its library fetches what is not there."""
+    scheme, found, place = handle.partition("://")
+    try:
+        if not found:
+            path = Path(handle, name).resolve(strict=True)
+        elif scheme == "hf":
+            path = Path(resolve("huggingface_hub:hf_hub_download")(place, name))
+        else:
+            path = Path(resolve("kagglehub:model_download")(place, name))
+    except Exception as error:  # each library raises its own
+        raise WeightsError(
+            f"{name} of kerashub:{preset} cannot be read: {shorten(one_line(error), MAX_CAUSE)}.\n"
+            f"Save the preset where there is a network, and name its folder: kerashub:./FOLDER."
+        ) from error
+    return path
+
+
+def _handle(preset: str) -> str:
+    """Return where a preset is kept: `SCHEME://PLACE`, or a folder."""
+    if "://" in preset:
+        return preset
+    folder, known = Path(preset).expanduser(), _catalogue()
+    if preset in known:
+        return known[preset]
+    if folder.is_dir():
+        return str(folder)
+    if "/" in preset:
+        raise UsageError(f"kerashub:{preset}: there is no such folder.")
+    raise UnknownNameError("preset of KerasHub", preset, known, remedy=CATALOGUE)
+
+
+def _catalogue() -> dict[str, str]:
+    """Return where KerasHub keeps its presets for images: each file of them is a table."""
+    spec = find_spec("keras_hub")
+    folders = (spec and spec.submodule_search_locations) or []
+    found: dict[str, str] = {}
+    for converter in Path(*folders).glob("src/models/*/*_image_converter.py"):
+        for file in converter.parent.glob("*_presets.py"):
+            for name, table in runpy.run_path(str(file)).items():
+                if name.endswith("presets"):
+                    found |= {one: facts["kaggle_handle"] for one, facts in table.items()}
+    return found
+
+
+BACKBONE_SOURCES.add(
+    BackboneSource(
+        "kerashub:",
+        "PRESET or ./FOLDER: image backbones of KerasHub",
+        find,
+        modules=("keras_hub",),
+        install="backbone-bench[kerashub]",
+    )
+)

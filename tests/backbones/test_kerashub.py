@@ -1,0 +1,206 @@
+"""`kerashub:PRESET`: found by name, with what the preset's own files say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from user import User, in_process
+
+from backbones import kerashub
+from bench.errors import BenchError, Exit, UnknownNameError, UsageError, WeightsError
+from bench.execution.executors.inline import Inline
+from bench.execution.plan import choose_backbones
+from bench.models import weights
+from bench.models.fingerprint import code_digest
+from bench.registry import BACKBONES, load_plugins, resolve
+from bench.types import Backbone
+
+load_plugins(packages=["backbones"])
+
+# Stands in for KerasHub: one network of its kind, and a catalogue of one preset.
+PACKAGE = """
+import keras
+from keras import layers
+
+@keras.saving.register_keras_serializable(package="keras_hub")
+class TinyBackbone(keras.Model):
+    def __init__(self, filters, image_shape=(None, None, 3), **options):
+        image = keras.Input(image_shape)
+        x = layers.Conv2D(filters, 3, strides=2, padding="same")(image)
+        x = layers.Conv2D(filters, 3, strides=2, padding="same")(layers.ReLU()(x))
+        super().__init__(image, x, **options)
+"""
+PRESETS = 'backbone_presets = {"tiny_imagenet": {"kaggle_handle": "kaggle://keras/tiny/keras/t/3"}}'
+CONFIG = {
+    "class_name": "TinyBackbone",
+    "registered_name": "keras_hub>TinyBackbone",
+    "config": {"filters": 4, "image_shape": [None, None, 3], "dtype": "float16", "name": "tiny"},
+}
+CONVERTER = {"image_size": [48, 48], "scale": 1 / 255, "offset": [-0.5, -0.4, -0.3]}
+
+
+@pytest.fixture(autouse=True)
+def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the stand-in on the path, and work in an empty folder."""
+    models = tmp_path / "packages/keras_hub/src/models/tiny"
+    models.mkdir(parents=True)
+    (tmp_path / "packages/keras_hub/__init__.py").write_text(PACKAGE)
+    (models / "tiny_presets.py").write_text(PRESETS)
+    (models / "tiny_image_converter.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.delitem(sys.modules, "keras_hub", raising=False)
+    monkeypatch.chdir(tmp_path)
+    kerashub.find.cache_clear()
+    yield
+    sys.modules.pop("keras_hub", None)
+
+
+def preset(folder: str = "mine", **converter: object) -> str:
+    Path(folder).mkdir()
+    Path(folder, "config.json").write_text(json.dumps(CONFIG))
+    settings = converter or CONVERTER
+    Path(folder, "image_converter.json").write_text(json.dumps({"config": settings}))
+    return f"kerashub:./{folder}"
+
+
+def located(backbone: Backbone, *, fetching: bool = True) -> weights.LocatedWeights | None:
+    return weights.locate(
+        backbone,
+        "imagenet",
+        48,
+        say=lambda text: None,
+        progress=lambda done, total: None,
+        fetching=fetching,
+    )
+
+
+def test_a_folder_is_a_backbone() -> None:
+    name = preset()
+    Path("mine/model.weights.h5").write_bytes(b"weights")
+    (backbone,) = choose_backbones(f"{name},{name}")
+    assert (backbone.name, backbone.input_size, backbone.stages) == (name, 48, ())
+    assert name in BACKBONES
+    assert name not in BACKBONES.names  # so `zoo` and `all` mean what they did
+    found = located(backbone)
+    assert found is not None
+    assert (found.source, found.location) == ("preset", "mine/model.weights.h5")
+    assert Path(found.path) == Path("mine/model.weights.h5").resolve()
+
+
+def test_the_digest_is_of_the_settings_and_not_of_the_place() -> None:
+    first = code_digest(BACKBONES[preset()])
+    shutil.move("mine", "moved")
+    assert code_digest(BACKBONES["kerashub:./moved"]) == first
+    text = json.dumps(CONFIG).replace('"filters": 4', '"filters": 8')
+    Path("moved/config.json").write_text(text)
+    kerashub.find.cache_clear()
+    assert code_digest(BACKBONES["kerashub:./moved"]) != first
+
+
+def test_converters_of_early_presets_have_mean_and_variance() -> None:
+    old = {"mean": [0.5, 0.4, 0.3], "variance": [0.25, 0.04, 0.01], "scale": 0.1}
+    backbone = BACKBONES[preset(**old, height=32, width=32)]
+    assert backbone.input_size == 32
+    assert backbone.preprocess.keywords == {  # type: ignore[union-attr]
+        "scale": [0.1 / 0.5, 0.1 / 0.2, 0.1 / 0.1],
+        "offset": [-0.5 / 0.5, -0.4 / 0.2, -0.3 / 0.1],
+    }
+
+
+def test_a_preset_of_the_catalogue_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def model_download(place: str, file: str) -> str:
+        asked.append((place, file))
+        if file == "model.weights.h5":
+            Path("mine", file).write_bytes(b"weights")
+        return str(Path("mine", file).resolve())
+
+    preset()
+    hub = SimpleNamespace(model_download=model_download)
+    monkeypatch.setitem(sys.modules, "kagglehub", hub)  # type: ignore[arg-type]
+    backbone = BACKBONES["kerashub:tiny_imagenet"]
+    assert weights.available(backbone, "auto", 48) == "to download: tiny_imagenet/model.weights.h5"
+    with pytest.raises(WeightsError, match="is not on this machine"):
+        located(backbone, fetching=False)
+    found = located(backbone)
+    assert found is not None
+    assert Path(found.path).read_bytes() == b"weights"
+    assert asked[-1] == ("keras/tiny/keras/t/3", "model.weights.h5")
+
+
+def test_without_a_network_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def model_download(place: str, file: str) -> str:
+        raise ConnectionError("api.kaggle.com cannot be resolved")
+
+    hub = SimpleNamespace(model_download=model_download)
+    monkeypatch.setitem(sys.modules, "kagglehub", hub)  # type: ignore[arg-type]
+    with pytest.raises(WeightsError) as raised:
+        choose_backbones("kerashub:tiny_imagenet")
+    assert str(raised.value) == (
+        "config.json of kerashub:tiny_imagenet cannot be read: api.kaggle.com cannot be resolved.\n"
+        "Save the preset where there is a network, and name its folder: kerashub:./FOLDER."
+    )
+
+
+def test_what_is_no_preset_for_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownNameError, match=r"'tiny_imagnet'\. Did you mean 'tiny_imagenet'"):
+        BACKBONES["kerashub:tiny_imagnet"]
+    with pytest.raises(UsageError, match=r"kerashub:\./nothing: there is no such folder\."):
+        BACKBONES["kerashub:./nothing"]
+    name = preset()
+    Path("mine/config.json").write_text(json.dumps(CONFIG | {"config": {"vocabulary": 9}}))
+    with pytest.raises(BenchError, match="is TinyBackbone, and no network of KerasHub that takes"):
+        BACKBONES[name]
+    with pytest.raises(BenchError, match="32x48 px, which are not square"):
+        BACKBONES[preset("wide", image_size=[32, 48])]
+    monkeypatch.setattr("bench.registry.find_spec", lambda module: None)
+    with pytest.raises(BenchError, match=r"kerashub needs keras_hub; install it with `pip install"):
+        BACKBONES["kerashub:tiny_imagenet"]
+
+
+@pytest.mark.slow
+def test_it_is_trained_from_its_weights_and_predicts_by_its_name(tmp_path: Path) -> None:
+    name = preset()
+    backbone = BACKBONES[name]
+    model = resolve(backbone.build)(input_shape=(16, 16, 3))
+    model.save_weights("mine/model.weights.h5")
+    assert model.compute_dtype == "float32"  # a run's precision, not the preset's
+
+    user = User(tmp_path)
+    words = user.words("--input-size", "32", backbones=name)
+    done = in_process(tmp_path, *words, executor=Inline())
+    assert done.returncode == Exit.DONE, done.stdout + done.stderr
+    run = user.load()
+    used = run.records[0].weights
+    assert used is not None
+    assert (used.source, used.sha256) == ("preset", weights.digest(model))
+    assert f"**{name} is the only pretrained" in (run.folder / "report.md").read_text()
+
+    images = str(tmp_path / "data" / "test")
+    told = in_process(tmp_path, "predict", "r", name, images)
+    assert told.returncode == Exit.DONE, told.stderr
+    assert f"model     {name}, seed 0" in told.stderr
+
+
+@pytest.mark.slow
+def test_the_networks_of_keras_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path / "packages")])
+    hub = pytest.importorskip("keras_hub")
+    network = hub.models.VGGBackbone([1, 1], [4, 8])
+    network.save_to_preset("real")
+    hub.layers.VGGImageConverter(image_size=(64, 64), scale=1 / 255).save_to_preset("real")
+    ended = in_process(tmp_path, "check", "kerashub:./real")
+    assert "10 of 10 passed" in ended.stdout
+    found = located(BACKBONES["kerashub:./real"])
+    assert found is not None
+    built = resolve(BACKBONES["kerashub:./real"].build)(input_shape=(32, 32, 3))
+    assert weights.load(built, BACKBONES["kerashub:./real"], found).sha256 == weights.digest(
+        network
+    )
