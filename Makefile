@@ -55,12 +55,14 @@ setup:  ## the virtual environments alone, both at once
 	$(MAKE) -j 2 $(READY) $(READY_JAX)
 
 $(READY): pyproject.toml $(CONSTRAINTS)
+	@echo 'Setting up $(VENV): this takes minutes the first time.'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
 $(READY_JAX): pyproject.toml $(CONSTRAINTS)
+	@echo 'Setting up $(VENV_JAX).'
 	$(PYTHON) -m venv $(VENV_JAX)
 	$(BIN_JAX)/pip install --quiet --upgrade pip
 	$(BIN_JAX)/pip install --quiet --constraint $(CONSTRAINTS) --group jax --group test

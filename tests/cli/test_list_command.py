@@ -52,7 +52,7 @@ def test_several_words_and_one_list_alone(capsys: pytest.CaptureFixture[str]) ->
     assert main(["list", "vgg16", "vgg19", "--json"], packages=["backbones"]) == Exit.DONE
     named = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in named["backbones"]] == ["vgg16", "vgg19"]
-    assert main(["list", "protocols", "formats", "--json"], packages=["backbones"]) == Exit.DONE
+    assert main(["list", "protocol", "formats", "--json"], packages=["backbones"]) == Exit.DONE
     lists = json.loads(capsys.readouterr().out)
     assert set(lists) == {"protocols", "export formats"}
     assert [row["name"] for row in lists["protocols"]] == [*protocol_names()]

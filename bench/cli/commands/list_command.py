@@ -51,8 +51,9 @@ def main(arguments: argparse.Namespace) -> int:
     broken = [str(error) for error in load_plugins(arguments.plugins, arguments.packages)]
     for line in broken:
         print(f"warning: {line}", file=sys.stderr)
-    topics = [title for word, title in TOPICS.items() if word in arguments.names]
-    names = [name for name in arguments.names if name not in TOPICS]
+    asked = {name: f"{name.removesuffix('s')}s" for name in arguments.names}  # or `list protocol`
+    topics = [title for word, title in TOPICS.items() if word in asked.values()]
+    names = [name for name, word in asked.items() if word not in TOPICS]
     known: dict[str, list[dict[str, Any]]] = {}
     if topics or not names:
         shown = _everything([b for b in BACKBONES if b.in_all or arguments.json])
