@@ -19,7 +19,7 @@ from bench.analysis import format as fmt
 from bench.analysis import runtimes
 from bench.analysis.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.analysis.findings import Findings
-from bench.analysis.runtimes import Lead, RankedAnswers, of_runtime, of_training
+from bench.analysis.ranked_answers import Lead, RankedAnswers, of_runtime, of_training
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.margin import Place, place
 from bench.errors import NotRankedError, UsageError
@@ -142,7 +142,7 @@ def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest |
 
 def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.RuntimeFigures]:
     """Return the figures of the runtime by label; an unknown runtime is an error."""
-    rows = runtimes.rows(findings)
+    rows = findings.runtimes
     known = dict.fromkeys(row.runtime for row in rows)
     if asked is not None and asked not in known:
         listed = ", ".join(known) if known else "none"

@@ -15,6 +15,7 @@ from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.mistakes import Mistake, mistakes
 from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
+from bench.analysis.runtimes import RuntimeFigures, measured
 from bench.analysis.scores import Score, contenders, score
 from bench.analysis.seen import Seen, gather
 from bench.analysis.sensitivity import Sensitivity, sensitivity
@@ -90,7 +91,14 @@ class Findings:
     @cached_property
     def seen(self) -> Mapping[str, Seen]:
         """Return the answers and timed queries of each backbone that finished."""
-        return gather(self.run, self.records, self.scores)
+        return gather(self.records, self.scores)
+
+    @cached_property
+    def runtimes(self) -> tuple[RuntimeFigures, ...]:
+        """Return the backbones in table order, each with its runtimes in the order measured."""
+        of_trial = {one.record.trial.key: one.runtimes for one in self.scores}
+        found = (measured(records) for records in self.records.values())
+        return tuple(row for record in found if record for row in of_trial[record.trial.key])
 
     @cached_property
     def ensembles(self) -> Ensembles | None:

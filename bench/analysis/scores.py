@@ -8,7 +8,7 @@ together only if they share dataset, protocol, precision, threads and test image
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import numpy as np
@@ -25,8 +25,10 @@ from bench.analysis.metrics.classification import (
     guesses,
     of_true,
 )
+from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.metrics.phases import right_after_phases
 from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
+from bench.analysis.runtimes import RuntimeFigures, figures
 from bench.storage.records import Evidence, StoredRun
 from bench.types import Record, at_size
 
@@ -48,6 +50,9 @@ class Score:
     probes: Mapping[str, ProbeAnswers] = field(default_factory=dict)
     gone: bool = False  # the trial finished, but all its arrays are missing
     of_true: Floats | None = None  # probability of each validation image's true class
+    milliseconds: Floats | None = None  # each timed query of one image, sorted
+    throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
+    runtimes: tuple[RuntimeFigures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,24 +77,32 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
     if record.status != "ok":
         return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
     evidence = Evidence(record, run.dataset.classes, run.folder)
-    gone = not evidence.arrays
-    if not record.pretrained:  # times and sizes alone: its answers mean nothing
-        figures = {
-            metric.name: None if metric.kind == "answers" else metric.compute(evidence)
-            for metric in METRICS
-        }
-        return Score(record, label, figures, None, None, None, gone=gone)
-    validation = answers(evidence, "validation")
-    return Score(
+    seconds = durations(evidence, 1)
+    found = Score(
         record,
         label,
-        {metric.name: metric.compute(evidence) for metric in METRICS},
-        confusion_matrix(evidence),
-        guesses(evidence),
-        scaled_confidence(evidence),
-        right_after_phases(evidence),
-        probe_answers(evidence),
-        gone=gone,
+        {
+            metric.name: metric.compute(evidence)
+            if record.pretrained or metric.kind != "answers"
+            else None  # what random weights answer means nothing
+            for metric in METRICS
+        },
+        *(None, None, None),
+        gone=not evidence.arrays,
+        milliseconds=None if seconds is None else np.sort(1000 * seconds),
+        throughput=sweep(evidence),
+        runtimes=figures(label, evidence),
+    )
+    if not record.pretrained:
+        return found
+    validation = answers(evidence, "validation")
+    return replace(
+        found,
+        confusion=confusion_matrix(evidence),
+        guesses=guesses(evidence),
+        scaled=scaled_confidence(evidence),
+        right_after=right_after_phases(evidence),
+        probes=probe_answers(evidence),
         of_true=None if validation is None else of_true(*validation),
     )
 

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
-from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.scores import Score
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.storage.records import Evidence, StoredRun
 from bench.types import Record
 
 
@@ -37,9 +35,7 @@ class Seen:
         return float(low), float(middle), float(high)
 
 
-def gather(
-    run: StoredRun, records: Mapping[str, Sequence[Record]], scores: Sequence[Score]
-) -> Mapping[str, Seen]:
+def gather(records: Mapping[str, Sequence[Record]], scores: Sequence[Score]) -> Mapping[str, Seen]:
     """Return the answers and queries of each finished backbone, by label, in table order."""
     found: dict[str, Seen] = {
         label: Seen()
@@ -53,10 +49,7 @@ def gather(
                 _add(seen, score.guesses)
             if seen.milliseconds is None and score.record.runtimes:
                 # Latency is timed once for all seeds of a backbone.
-                evidence = Evidence(score.record, run.dataset.classes, run.folder)
-                taken = durations(evidence, 1)
-                seen.milliseconds = None if taken is None else np.sort(1000 * taken)
-                seen.throughput = sweep(evidence)
+                seen.milliseconds, seen.throughput = score.milliseconds, score.throughput
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.analysis import format as fmt
 from bench.analysis.choice import Candidate, Choice, Limits, Purchase
-from bench.analysis.runtimes import Lead
+from bench.analysis.ranked_answers import Lead
 from bench.reports.blocks import (
     Block,
     Column,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -140,8 +140,10 @@ def refuse_links(folder: Path) -> None:
 
 def _leads_into(link: Path, folder: Path) -> bool:
     try:
+        with suppress(FileNotFoundError):
+            link.stat()  # `resolve` accepts a loop of links from Python 3.13 on
         return link.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError):  # a loop of links
+    except (OSError, RuntimeError):
         return False
 
 

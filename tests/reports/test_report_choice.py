@@ -11,7 +11,6 @@ import pytest
 from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
-from bench.analysis import runtimes
 from bench.analysis.choice import Choice, Limits, choose
 from bench.analysis.statistics import wilson
 from bench.cli.main import main
@@ -227,7 +226,7 @@ def test_answers_that_are_no_numbers_are_no_accuracy(tmp_path: Path) -> None:
     assert "is not known" in reasons(choice)["sharp"][0]
     (row,) = (
         row
-        for row in runtimes.rows(report.read(folder))
+        for row in report.read(folder).runtimes
         if (row.label, row.runtime) == ("sharp", "small_int8")
     )
     assert (row.accuracy, row.agreement, row.largest_difference) == (None, None, None)

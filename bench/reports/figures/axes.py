@@ -35,7 +35,8 @@ def set_up(
         axes.spines[:].set_visible(False)
     elif panel.y.names:
         names = [style.label(name, 40) for name in panel.y.names]
-        axes.set_yticks(range(len(names)), names, fontsize=style.SMALL, family=style.families())
+        how: dict[str, Any] = {"fontsize": style.SMALL, "family": style.families()}
+        axes.set_yticks(*_named(names), **how)
         axes.tick_params(axis="y", labelcolor=style.INK)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
@@ -46,8 +47,8 @@ def set_up(
         box = axes.get_position()
         room = box.width * axes.figure.get_figwidth() / len(names)  # type: ignore[union-attr]
         turn = 0 if fits(panel.x.names, room) else 90
-        how: dict[str, Any] = {"fontsize": style.SMALL, "family": style.families()}
-        axes.set_xticks(range(len(names)), names, rotation=turn, **how)
+        how = {"fontsize": style.SMALL, "family": style.families()}
+        axes.set_xticks(*_named(names), rotation=turn, **how)
         axes.tick_params(axis="x", labelcolor=style.INK)
         axes.set_xlim(-0.5, len(names) - 0.5)
     if cells:
@@ -60,6 +61,12 @@ def set_up(
             if index % 2:
                 axes.axvspan(span.start, span.end, color=style.BAND, zorder=0, linewidth=0)
     return axes
+
+
+def _named(names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return the places that have a name, with it: a tick takes time, and a thousand have none."""
+    places = [place for place, name in enumerate(names) if name]
+    return places, [names[place] for place in places]
 
 
 def _figures(axes: Axes, panel: Panel, name: str) -> None:

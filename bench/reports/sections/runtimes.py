@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.runtimes import rows
 from bench.reports.blocks import Column, Notes, Section, Table
 
 PLACE = 90
@@ -34,10 +33,12 @@ ABOUT = (
 
 def section(findings: Findings) -> Section | None:
     """Return the section; nothing where only the reference was requested, and it worked."""
-    found = rows(findings)
+    found = findings.runtimes
     if not found:
         return None
-    table = Table("Runtimes", COLUMNS, tuple(tuple(vars(row).values()) for row in found))
+    table = Table(
+        "Runtimes", COLUMNS, tuple(tuple(getattr(row, c.name) for c in COLUMNS) for row in found)
+    )
     files = {"runtimes.csv": table}
     if all(row.runtime == "keras" and row.status == "ok" for row in found):
         return Section("runtimes", "Runtimes", "", (), files)
