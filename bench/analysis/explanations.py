@@ -23,6 +23,10 @@ NEAREST, SIMILARITY = "explained_nearest", "explained_similarity"
 MAP_IMAGES, MAP, MAP_SHARES = "map_images", "map", "map_shares"
 ARRAYS = (IMAGES, ANSWERS, HEATMAPS, NEAREST, SIMILARITY, MAP_IMAGES, MAP, MAP_SHARES)
 
+# Of a heatmap where it is weakest and strongest, over an image; the page has them in `sheet.js`.
+COLOURS = np.array([[12, 18, 48], [255, 170, 0]])
+OPACITY = 0.55
+
 
 @dataclass(frozen=True)
 class Neighbour:

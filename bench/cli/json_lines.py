@@ -141,6 +141,7 @@ class Image(Line):
     low_confidence: bool = False
     probabilities: tuple[float, ...] = ()
     error: str = ""
+    heatmap: str = ""
 
 
 class Error(Line):

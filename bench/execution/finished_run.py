@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench import reports
 from bench.analysis.findings import Findings
 from bench.inference import prediction
+from bench.inference.heatmaps import Overlays
 from bench.models.rebuild import members_of
 from bench.registry import load_plugins
 from bench.storage.records import read_run
@@ -72,6 +73,7 @@ class Run:
         *,
         backbone: str | None = None,
         plugins: Sequence[str | Path] = (),
+        explain: str | Path | None = None,
     ) -> pd.DataFrame:
         """Classify new images with a trained model of the run: `image`, `class`, `confidence`,
         `probabilities` and, for an image that cannot be read, `error`.
@@ -87,7 +89,8 @@ class Run:
         run = read_run(self.folder)
         members = (prediction.best_record(run),) if backbone is None else members_of(run, backbone)
         model = prediction.model_of(run, *members)
-        found = prediction.predict(model, prediction.find_images(map(Path, paths)))
+        overlays = Overlays(Path(explain)) if explain is not None else None
+        found = prediction.predict(model, prediction.find_images(map(Path, paths)), overlays)
         return pd.DataFrame(
             {
                 "image": [answer.image for answer in found],
@@ -96,6 +99,7 @@ class Run:
                 "probabilities": [a.probabilities for a in found],
                 "error": [answer.reason for answer in found],
             }
+            | ({"heatmap": [answer.heatmap for answer in found]} if overlays else {})
         )
 
 

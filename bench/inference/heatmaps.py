@@ -10,18 +10,25 @@ The logit is taken relative to the mean of all classes': what is common to all c
 
 from __future__ import annotations
 
+import io
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from bench.analysis.explanations import shares
+from bench.analysis.escape import file_names
+from bench.analysis.explanations import COLOURS, OPACITY, shares
+from bench.analysis.format import counted, duration
 from bench.data.decode import Pixels
+from bench.errors import UsageError
 from bench.models.backends.base import Array
 from bench.models.rebuild import TrainedModel
+from bench.system.files import write_atomic
 
-COLOURS = np.array([[12, 18, 48], [255, 170, 0]])  # least and most; as in `static/sheet.js`
-OPACITY = 0.55
 SMALLEST_EDGE = 320  # pixels of a picture
 
 
@@ -57,6 +64,36 @@ def _gradients(head: Any, features: Array, answers: Array) -> Array:
     for (kernel, _), on in zip(reversed(hidden), reversed(active), strict=True):
         gradient = (gradient * on) @ kernel.T
     return np.asarray(gradient)
+
+
+class Overlays:
+    """Pictures of images under the heatmaps of their answers, written into a folder that is new or
+    empty: no file of the user is replaced."""
+
+    def __init__(self, folder: Path) -> None:
+        if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+            raise UsageError(f"{folder} is there and not empty; name a new folder for heatmaps.")
+        self.folder, self.files, self.seconds = folder, list[Path](), 0.0
+
+    def write(
+        self, model: TrainedModel, images: Sequence[tuple[Path, Pixels]], maps: Array, found: Array
+    ) -> list[str]:
+        """Write the pictures of some images for these answers; return their files."""
+        begun, first = time.perf_counter(), len(self.files)
+        for (path, pixels), heatmap in zip(images, heatmaps(model, maps, found), strict=True):
+            buffer = io.BytesIO()
+            overlay(pixels, heatmap).save(buffer, "PNG")
+            (name,) = file_names([path.stem]).values()
+            self.files.append(self.folder / f"{len(self.files) + 1:05d}-{name}.png")
+            write_atomic(self.files[-1], buffer.getvalue())
+        self.seconds += time.perf_counter() - begun
+        return list(map(str, self.files[first:]))
+
+    @property
+    def summary(self) -> str:
+        """Say where they are, and what they took."""
+        each = duration(self.seconds / max(1, len(self.files)))
+        return f"{counted(len(self.files), 'heatmap')} in {self.folder}, {each} each"
 
 
 def overlay(pixels: Pixels, heatmap: Array) -> Image.Image:

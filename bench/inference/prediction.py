@@ -8,10 +8,11 @@ and while a batch is computed. An image that cannot be read is an answer with a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from bench.analysis.pooled import mean, pooled
 from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
 from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, read_file
 from bench.errors import NotRankedError, UsageError
-from bench.models.backends.base import Forward, current
+from bench.inference.heatmaps import Overlays
+from bench.models.backends.base import Array, Forward, current
 from bench.models.rebuild import load_trained, record_of
 from bench.storage.arrays import best_first
 from bench.storage.records import StoredRun
@@ -35,6 +37,8 @@ Decoded = tuple[Path, Mapping[int, Pixels] | str]
 """An image with its pixels at each size, or with the reason why it has none."""
 Member = tuple[int, Forward]
 """A model from uint8 pixels to logits, after the size of its images."""
+Draw = Callable[[Sequence[tuple[Path, Pixels]], Array, Array], list[str]]
+"""Draws images under the heatmaps of their answers, from feature maps; returns the files."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Prediction:
     image: str
     probabilities: tuple[float, ...] = ()
     reason: str = ""
+    heatmap: str = ""  # the file of its picture, where one was asked for
 
     @property
     def ranked(self) -> list[int]:
@@ -100,18 +105,24 @@ def model_of(run: StoredRun, *members: Record) -> PredictingModel:
     return PredictingModel(run, members, fitted.value, fitted.reason)
 
 
-def predict(model: PredictingModel, paths: Sequence[Path]) -> list[Prediction]:
+def predict(
+    model: PredictingModel, paths: Sequence[Path], overlays: Overlays | None = None
+) -> list[Prediction]:
     """Answer for every image, through the Keras backend that the model was trained on unless the
-    user names another."""
+    user names another; with `overlays`, draw what in the image speaks for the answer."""
+    if overlays is not None and len(model.members) > 1:
+        raise UsageError(f"heatmaps are of one model; {model.name} is {len(model.members)}.")
+    draw = None
     sizes = {record.trial.input_size for record in model.members}
     with decoded_ahead(paths, *sizes) as images:
         members = []
         for record in model.members:
             trained = load_trained(model.run, record)
             backend = current()
-            forward = backend.forward(trained.logits(fold=backend.gains_from_folding))
-            members.append((record.trial.input_size, forward))
-        return list(predictions(images, len(paths), members, model.temperature))
+            whole = trained.logits(fold=backend.gains_from_folding, maps=overlays is not None)
+            members.append((record.trial.input_size, backend.forward(whole)))
+            draw = None if overlays is None else partial(overlays.write, trained)
+        return list(predictions(images, len(paths), members, model.temperature, draw))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -144,39 +155,49 @@ def predictions(
     count: int,
     members: Sequence[Member],
     temperature: float | None = None,
+    draw: Draw | None = None,
 ) -> Iterator[Prediction]:
-    """Query the models batch by batch; all have one shape, so that each is compiled once."""
+    """Query the models batch by batch; all have one shape, so that each is compiled once. With
+    `draw`, there is one, which also returns its last feature maps."""
     size = min(BATCH, count)
     batch: list[Decoded] = []
     for one in images:
         batch.append(one)
         if sum(not isinstance(pixels, str) for _, pixels in batch) == size:
-            yield from _ask(batch, members, temperature, size)
+            yield from _ask(batch, members, temperature, size, draw)
             batch = []
-    yield from _ask(batch, members, temperature, size)
+    yield from _ask(batch, members, temperature, size, draw)
 
 
 def _ask(
-    batch: Sequence[Decoded], members: Sequence[Member], temperature: float | None, size: int
+    batch: Sequence[Decoded],
+    members: Sequence[Member],
+    temperature: float | None,
+    size: int,
+    draw: Draw | None,
 ) -> Iterator[Prediction]:
     from bench.analysis.metrics.calibration import scaled
     from bench.models.network import probabilities
 
-    rows: Iterator[list[float]] = iter(())
-    if good := [pixels for _, pixels in batch if not isinstance(pixels, str)]:
+    rows: Iterator[tuple[list[float], str]] = iter(())
+    if good := [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]:
         filled = good + good[:1] * (size - len(good))
-        found = mean(
-            [
-                probabilities(logits(np.stack([pixels[edge] for pixels in filled]))[0])
-                for edge, logits in members
-            ]
-        )
-        rows = iter((found if temperature is None else scaled(found, temperature)).tolist())
+        outputs = [
+            logits(np.stack([pixels[edge] for _, pixels in filled])) for edge, logits in members
+        ]
+        found = mean([probabilities(output[0]) for output in outputs])[: len(good)]
+        pictures = [""] * len(good)
+        if draw is not None:
+            images = [(path, pixels[members[0][0]]) for path, pixels in good]
+            pictures = draw(images, outputs[0][1][: len(good)], found.argmax(axis=1))
+        shares = found if temperature is None else scaled(found, temperature)
+        rows = zip(shares.tolist(), pictures, strict=True)
     for path, pixels in batch:
         if isinstance(pixels, str):
             yield Prediction(printable(str(path)), reason=pixels)
         else:
-            yield Prediction(printable(str(path)), tuple(next(rows)))
+            share, picture = next(rows)
+            yield Prediction(printable(str(path)), tuple(share), heatmap=picture)
 
 
 def _pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.inference.heatmaps import COLOURS, OPACITY, heatmaps, overlay
+from bench.analysis.explanations import COLOURS, OPACITY
+from bench.inference.heatmaps import heatmaps, overlay
 from bench.models.backends.base import Array
 
 RANDOM = np.random.default_rng(0)

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from trained_run import with_other
 
 from bench import load_run
@@ -24,6 +26,8 @@ from bench.inference.prediction import predict as predict_all
 from bench.models.rebuild import members_of
 from bench.storage.arrays import best_first
 from bench.storage.records import read_run
+
+SECONDS = r"[0-9.]+ m?s"
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -247,3 +251,35 @@ def test_an_ensemble_is_named_by_backbones_of_the_run(
     assert predict(results, "tiny+tiny", str(data / "test")) == 2
     told = "'tiny+tiny' names a backbone twice; each member counts once."
     assert told in capsys.readouterr().err
+
+
+def test_explained_answers_are_drawn_into_a_new_folder_and_nothing_is_replaced(
+    results: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "a.png").write_bytes(b"")  # cannot be read
+    for number in range(BATCH + 2):
+        shutil.copy(data / "test" / "fox" / "002.png", mixed / f"{number:02d} fox?.png")
+    pictures = tmp_path / "new" / "pictures"
+    words = ("tiny", str(mixed), "--json")
+    assert predict(results, *words) == 3
+    plain = capsys.readouterr().out
+    assert predict(results, *words, "--explain", str(pictures)) == 3
+    told = capsys.readouterr()
+    assert re.search(rf"34 heatmaps in .*pictures, {SECONDS} each", told.err.replace("\n", " "))
+    _, *images = map(json.loads, told.out.splitlines())
+    drawn = [image["heatmap"] for image in images]
+    assert sorted(filter(None, drawn)) == sorted(map(str, pictures.iterdir()))
+    assert [image["image"] for image in images if not image["heatmap"]] == [str(mixed / "a.png")]
+    assert Path(drawn[0]).name == "00001-00-fox.png"
+    with Image.open(drawn[0]) as picture:
+        assert picture.size == (320, 320)
+    # The answers are those without pictures.
+    before = [json.loads(line)["probabilities"] for line in plain.splitlines()[1:]]
+    for image, probabilities in zip(images, before, strict=True):
+        np.testing.assert_allclose(image["probabilities"], probabilities, atol=1e-6)
+
+    assert predict(results, *words, "--explain", str(pictures)) == 2
+    assert "is there and not empty" in capsys.readouterr().err
+    assert predict(results, *words, "--explain", str(mixed / "a.png")) == 2

@@ -299,3 +299,13 @@ def test_hostile_file_names_stay_text(tmp_path: Path) -> None:
     assert "[link](" not in line
     assert not [line for line in text.splitlines() if line.startswith("# heading")]
     assert (folder / "figures" / "label_suspects.png").is_file()
+
+
+def test_a_sheet_shows_each_image_again_under_its_heatmap() -> None:
+    shots = Shot(0, "a", "b", "c", ((0.0, 1.0), (0.5, 0.0))), Shot(1, "d", "e", "f")
+    drawn = sheet.draw("A title", Shots(shots), {})
+    (axes,) = drawn.axes
+    pictures = [image.get_array().shape[:2] for image in axes.get_images()]
+    assert pictures == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 1)]
+    _, again, heatmap, *_ = (image.get_extent() for image in axes.get_images())
+    assert again == heatmap

@@ -54,6 +54,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="below it an answer is marked as unsure (0.7)",
     )
+    parser.add_argument(
+        "--explain",
+        type=Path,
+        metavar="DIR",
+        help="also draw each image under a heatmap of what in it speaks for the answer, into this "
+        "new folder",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -61,6 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
     # Late: `predict --help` needs none of it.
     from rich.console import Console
 
+    from bench.inference.heatmaps import Overlays
     from bench.inference.prediction import find_images, model_of, predict
     from bench.models.rebuild import changed_code
     from bench.registry import load_plugins
@@ -74,11 +82,12 @@ def main(arguments: argparse.Namespace) -> int:
     run = read_run(find_run(arguments.results, arguments.run))
     members, paths = _what(run, arguments.what)
     images = find_images(paths)
+    overlays = Overlays(arguments.explain) if arguments.explain else None
     for warning in filter(None, map(changed_code, members)):
         say.print(f"warning: {warning}", style="yellow", markup=False)
     model = model_of(run, *members)
     source = _source(model, arguments.min_confidence, say)
-    found = predict(model, images)
+    found = predict(model, images, overlays)
     if arguments.json:
         _write_json(found, source)
     else:
@@ -86,6 +95,8 @@ def main(arguments: argparse.Namespace) -> int:
         sys.stdout.write(to_text(found, source, min(arguments.top, len(source.classes))))
     for line in predictions.summary(found, source):
         say.print(line, style="yellow", markup=False)
+    if overlays:
+        say.print(overlays.summary, markup=False)
     return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
 
 
@@ -112,6 +123,7 @@ def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
                 confidence=answer.confidence,
                 low_confidence=source.is_low(answer),
                 probabilities=answer.probabilities,
+                heatmap=answer.heatmap,
             )
         )
 

@@ -1,18 +1,22 @@
 """A contact sheet: misclassified images in rows, with the answer and its confidence.
 
 Images are those that the run kept; one that it did not keep is an empty frame with its caption.
+Where there are heatmaps, each image is there a second time, under its own.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.analysis.explanations import COLOURS, OPACITY
 from bench.reports.blocks import Shots
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
@@ -22,13 +26,15 @@ MARGIN, TOP = 0.25, 0.7
 COLUMNS = 8
 NARROWEST = 4  # columns that the heading has room for
 SIZE = 7.0
+HEAT = LinearSegmentedColormap.from_list("heat", (COLOURS / 255).tolist())
 
 
 def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
     """Draw the images in the order given, row by row."""
-    columns = min(COLUMNS, max(NARROWEST, len(shots.shots)))
+    each = 2 if any(shot.heatmap for shot in shots.shots) else 1  # pictures of an image
+    columns = min(COLUMNS, max(NARROWEST, each * len(shots.shots))) // each
     rows = -(-len(shots.shots) // columns)
-    across, down = SIDE + GAP, SIDE + 3 * LINE + GAP
+    across, down = each * SIDE + GAP, SIDE + 3 * LINE + GAP
     width = 2 * MARGIN + columns * across - GAP
     height = TOP + rows * down + MARGIN / 2
     drawn = style.figure(width, height)
@@ -38,12 +44,16 @@ def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
     for number, shot in enumerate(shots.shots):
         left = MARGIN + number % columns * across
         top = height - TOP - number // columns * down
-        place = (left, left + SIDE, top - SIDE, top)
         pixels = _pixels(thumbnails.get(shot.image))
-        axes.imshow(pixels, extent=place, aspect="auto", interpolation="bilinear")
+        for x in (left + n * SIDE for n in range(each)):
+            how: dict[str, Any] = {"extent": (x, x + SIDE, top - SIDE, top), "aspect": "auto"}
+            axes.imshow(pixels, interpolation="bilinear", **how)
+        if shot.heatmap:
+            heat: dict[str, Any] = {"cmap": HEAT, "vmin": 0, "vmax": 1, "alpha": OPACITY}
+            axes.imshow(shot.heatmap, interpolation="bilinear", **how, **heat)
         words = ((shot.title, style.INK), (shot.words, style.ORANGE), (shot.file, style.SOFT_INK))
         for line, (text, colour) in enumerate(words):
-            shown = style.fitting(text, 26, SIDE + GAP / 2, SIZE)
+            shown = style.fitting(text, 26 * each, each * SIDE + GAP / 2, SIZE)
             y = top - SIDE - 0.04 - line * LINE
             style.write(drawn, left, y, shown, fontsize=SIZE, color=colour, va="top")
     # Drawing an image changes the limits of its axes.
