@@ -14,10 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from bench.analysis import explanations as names
-from bench.analysis.metrics.classification import guesses
+from bench.analysis.metrics.classification import Guesses, guesses
 from bench.analysis.mistakes import Mistake, mistakes, shown
 from bench.analysis.scores import labels
 from bench.data import pixels
+from bench.errors import BenchError
 from bench.inference.heatmaps import heatmaps
 from bench.inference.measuring.pending import model_to_explain
 from bench.models.backends.base import Array, Forward, current
@@ -45,26 +46,29 @@ def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
     """Return the trials of the job whose models explain mistakes, with those that reports show;
     without trials that explained the same ones before."""
     called = labels(run.records)
-    by_label: dict[str, list[Record]] = {}
+    by_label: dict[str, list[tuple[Record, Guesses]]] = {}
     for record in run.records:
-        if record.pretrained:
-            by_label.setdefault(called[record.trial.key], []).append(record)
-    classes = run.dataset.classes
-    wrong = {
-        label: mistakes([g for r in of_label if (g := guesses(Evidence(r, classes, run.folder)))])
-        for label, of_label in by_label.items()
-    }
+        if record.pretrained and (answers := _guesses(run, record)) is not None:
+            by_label.setdefault(called[record.trial.key], []).append((record, answers))
+    wrong = {label: mistakes([each for _, each in of]) for label, of in by_label.items()}
     pictured, keys = set(shown(wrong)), {trial.key for trial in job.trials}
     found = []
     for label, of_label in by_label.items():
-        explains = model_to_explain(of_label, run.folder)
-        if explains is None or keys.isdisjoint(r.trial.key for r in of_label):
+        explains = model_to_explain([record for record, _ in of_label], run.folder)
+        if explains is None or keys.isdisjoint(record.trial.key for record, _ in of_label):
             continue
         asked = [mistake for mistake in wrong[label] if mistake.image in pictured]
-        before = Evidence(explains, classes, run.folder).arrays.get(names.IMAGES)
+        before = Evidence(explains, run.dataset.classes, run.folder).arrays.get(names.IMAGES)
         if before is None or set(before.tolist()) != {mistake.image for mistake in asked}:
             found.append((explains, asked))
     return found
+
+
+def _guesses(run: StoredRun, record: Record) -> Guesses | None:
+    try:
+        return guesses(Evidence(record, run.dataset.classes, run.folder))
+    except BenchError:  # damaged arrays, which the reports name: they must not end the timing
+        return None
 
 
 def record_explained(

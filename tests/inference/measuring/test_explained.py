@@ -16,7 +16,7 @@ from bench.analysis.findings import find
 from bench.data import pixels
 from bench.models.backends.base import current
 from bench.models.cuts import FEATURES, PIXELS
-from bench.storage.arrays import weights_path
+from bench.storage.arrays import arrays_path, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
 from bench.training.job import Job
@@ -121,3 +121,15 @@ def asked_right(wrong: object, images: int) -> int:
     """Return an image that was not asked about."""
     seen = {mistake.image for mistake in wrong}  # type: ignore[attr-defined]
     return next(image for image in range(images) if image not in seen)
+
+
+def test_damaged_arrays_of_another_trial_end_nothing(home: Path) -> None:
+    from bench.inference.measuring.explained import to_explain
+
+    run = pretrained(read_run(home / "results" / "r"))
+    kept, other = sorted(
+        run.every, key=lambda r: not weights_path(run.folder, r.trial.key).is_file()
+    )
+    arrays_path(run.folder, other.trial.key).write_bytes(b"nothing")
+    job = Job((kept.trial,), made.PROTOCOL, run.dataset, None, str(run.folder), "", 0)
+    assert [record for record, _ in to_explain(run, job)] == [kept]
