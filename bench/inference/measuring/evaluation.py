@@ -1,4 +1,5 @@
-"""What finished trials still lack besides timings: answers to corrupted images, and probes.
+"""What finished trials still lack besides timings: answers to corrupted images, probes, and
+explanations of mistakes (`explained.py`).
 
 Each evaluation writes arrays and gives the record back, which the caller announces. Answers to
 corrupted images come from a trained model, and a trial that is trained now has had its own; probes
@@ -11,17 +12,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bench.data import pixels
+from bench.inference.measuring.explained import explain, to_explain
 from bench.inference.measuring.pending import probes_needed, robustness_needed
-from bench.inference.measuring.recorded import with_seconds
+from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, current
 from bench.models.fingerprint import fingerprint
 from bench.models.network import probabilities
 from bench.models.rebuild import pretrained, rebuild
-from bench.storage.arrays import weights_path, write_arrays
+from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import StoredRun
 from bench.training import probes, robustness
 from bench.training.features import Frozen, Progress, Rows, predict
 from bench.training.job import Job
@@ -31,6 +34,7 @@ from bench.types import SPLITS, Probes, Record, SplitName
 
 CORRUPTED_SECONDS = 30.0  # for a trained model; for the progress shown
 PROBES_SECONDS = 10.0  # for a backbone
+EXPLAINED_SECONDS = 6.0  # for a model's mistakes
 
 Compute = Callable[[StoredRun, Sequence[Record], Job, Store, Progress], Iterator[Record]]
 
@@ -60,9 +64,13 @@ def evaluations(run: StoredRun, job: Job) -> list[Evaluation]:
         if probes_needed(record, job.measuring):
             backbone = record.trial.backbone, record.trial.input_size
             seeds[backbone] = (*seeds.get(backbone, ()), record)
-    return found + [
+    found += [
         Evaluation("probes of the frozen features", of_one, PROBES_SECONDS, fit_probes)
         for of_one in seeds.values()
+    ]
+    return found + [
+        Evaluation("heatmaps", (record,), EXPLAINED_SECONDS, partial(explain, mistakes))
+        for record, mistakes in (to_explain(run, job) if job.measuring.heatmaps else ())
     ]
 
 
@@ -81,7 +89,7 @@ def answer_corrupted(
 
     images = pixels.images(job.dataset, "test", record.trial.input_size, store).array()
     labels = pixels.labels(job.dataset, "test")
-    record = _with_arrays(run, record, robustness.measure(images, labels, answer, progress))
+    record = with_arrays(run, record, robustness.measure(images, labels, answer, progress))
     yield with_seconds(record, "robustness", time.perf_counter() - begun)
 
 
@@ -107,7 +115,7 @@ def fit_probes(
             )
             fitted[chosen.tobytes()] = (*answers, time.perf_counter() - begun)
         found, arrays, seconds = fitted[chosen.tobytes()]
-        record = replace(_with_arrays(run, record, arrays), probes=found)
+        record = replace(with_arrays(run, record, arrays), probes=found)
         reused = shared * (number > 0) + seconds * again
         yield with_seconds(record, "probes", shared + seconds, reused)
 
@@ -126,10 +134,3 @@ def _features(
         store if trial.settings.cache else None,
     )
     return {split: frozen.pooled(split, progress) for split in SPLITS}
-
-
-def _with_arrays(run: StoredRun, record: Record, more: Mapping[str, Array]) -> Record:
-    """Write more arrays of a trial; return its record, which names the new file's digest."""
-    arrays = {**Evidence(record, run.dataset.classes, run.folder).arrays, **more}
-    key, before = record.trial.key, record.arrays_sha256
-    return replace(record, arrays_sha256=write_arrays(run.folder, key, arrays, replaces=before))

@@ -8,8 +8,7 @@ places where the head gets them all; what was frozen comes from the cache that t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -21,22 +20,21 @@ from bench.data import pixels
 from bench.errors import BenchError
 from bench.inference.heatmaps import heatmaps
 from bench.inference.measuring.pending import model_to_explain
+from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, Forward, current
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
-from bench.models.rebuild import TrainedModel
-from bench.storage.arrays import write_arrays
+from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.training import probes
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, Rows, predict
+from bench.training.features import Frozen, Progress, Rows, predict
 from bench.training.job import Job
 from bench.training.phases import Subset, stratified
 from bench.training.prepared import ForwardPassCache, cuts_of
 from bench.types import SPLITS, Record, SplitName
 
-EXPLAINED_SECONDS = 4.0  # to explain the mistakes of one model; for the progress shown
 NEAREST = 3  # training images of each mistake
 MAX_MAPPED = 1000  # test images on the map
 AT_ONCE = 256  # images whose feature maps are in memory
@@ -71,32 +69,33 @@ def _guesses(run: StoredRun, record: Record) -> Guesses | None:
         return None
 
 
-def record_explained(
-    run: StoredRun,
-    record: Record,
+def explain(
     asked: Sequence[Mistake],
+    run: StoredRun,
+    records: Sequence[Record],
     job: Job,
     store: Store,
-    model: TrainedModel,
-) -> Record:
-    """Return the record with the explanations of these mistakes by its model in its arrays."""
+    progress: Progress,
+) -> Iterator[Record]:
+    """Rebuild a trial's model from its kept weights and add what explains these mistakes."""
     begun = time.perf_counter()
-    source = _Source(record, job, store, model)
-    places = np.array([mistake.image for mistake in asked], int)
+    (record,) = records
+    source = _Source(record, job, store, rebuild(run, record), progress)
+    images = np.array([mistake.image for mistake in asked], int)
     answers = np.array([mistake.predicted for mistake in asked], int)
-    maps = source.maps(places)
-    heat = heatmaps(source.model, maps, answers)
-    drawn = time.perf_counter()
-    trial, labelled = record.trial, pixels.labels(job.dataset, "train")
-    trained = stratified(labelled, trial.fraction, trial.seed)
-    asked_about, known = source.features("test", places), source.features("train", trained)
-    nearest, similar = probes.nearest(known, asked_about, NEAREST)
+    ready = time.perf_counter()
+    heat = heatmaps(source.model, source.maps(images), answers)
+    drawn = time.perf_counter() - ready
+    trained = stratified(
+        pixels.labels(job.dataset, "train"), record.trial.fraction, record.trial.seed
+    )
+    known, queries = source.features("train", trained), source.features("test", images)
+    nearest, similar = probes.nearest(known, queries, NEAREST)
     count = len(job.dataset.splits["test"])
     mapped = np.linspace(0, count - 1, min(count, MAX_MAPPED)).astype(int)
     place, shares = principal(probes.unit(source.features("test", mapped)))
-    ended = time.perf_counter()
     found: Mapping[str, Array] = {
-        names.IMAGES: places,
+        names.IMAGES: images,
         names.ANSWERS: answers,
         names.HEATMAPS: heat.astype(np.float32),
         names.NEAREST: trained[nearest],
@@ -105,23 +104,19 @@ def record_explained(
         names.MAP: place.astype(np.float32),
         names.MAP_SHARES: shares,
     }
-    arrays = Evidence(record, run.dataset.classes, run.folder).arrays
-    digest = write_arrays(
-        run.folder, record.trial.key, {**arrays, **found}, replaces=record.arrays_sha256
-    )
-    spent = {"heatmaps": drawn - begun, "neighbours": ended - drawn}
-    total = record.seconds.get("total", 0.0) + ended - begun
-    total -= sum(record.seconds.get(part, 0.0) for part in spent)  # of fewer mistakes, before
-    seconds = {**record.seconds, **spent, "total": total}
-    return replace(record, seconds=seconds, arrays_sha256=digest)
+    record = with_seconds(with_arrays(run, record, found), "heatmaps", drawn)
+    yield with_seconds(record, "neighbours", time.perf_counter() - begun - drawn)
 
 
 class _Source:
     """The feature maps and features of a trained model over a data set."""
 
-    def __init__(self, record: Record, job: Job, store: Store, model: TrainedModel) -> None:
+    def __init__(
+        self, record: Record, job: Job, store: Store, model: TrainedModel, progress: Progress
+    ) -> None:
         assert record.weights is not None
-        self.model, trial, network = model, record.trial, model.network
+        self.model, self.progress = model, progress
+        trial, network = record.trial, model.network
         self.passes = ForwardPassCache(network, current())
         self.frozen = Frozen(
             self.passes,
@@ -130,10 +125,15 @@ class _Source:
             store if trial.settings.cache else None,
         )
         self.cut = cuts_of(network, job.protocol.phases)[-1]  # before it nothing was trained
+        self.passes.get(self._source_of_maps, [network.last_map])  # compiles it
+
+    @property
+    def _source_of_maps(self) -> str:
+        return PIXELS if self.cut == FEATURES else self.cut
 
     def maps(self, images: Array) -> Array:
         """Return the last feature maps of test images."""
-        cut = PIXELS if self.cut == FEATURES else self.cut
+        cut = self._source_of_maps
         if not len(images):
             network = self.model.network
             return np.empty((0, *network.shape(network.last_map)), np.float32)
@@ -156,7 +156,7 @@ class _Source:
         return np.concatenate(found) if found else np.empty((0, channels), np.float32)
 
     def _rows(self, split: SplitName, cut: str) -> Rows:
-        return self.frozen.rows(split, PLAIN, [cut], lambda done, total: None)[cut]
+        return self.frozen.rows(split, PLAIN, [cut], self.progress)[cut]
 
     def _forward(self, cut: str) -> Forward:
         return self.passes.get(cut, [self.model.network.last_map])

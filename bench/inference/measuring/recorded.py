@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bench.inference.measuring.memory import MemoryUse
@@ -84,6 +85,13 @@ def _is_of(runtime: str, array: str) -> bool:
     return array == f"probabilities_{runtime}" or array.startswith(
         (f"latency_{runtime}_b", f"warmup_{runtime}_b")
     )
+
+
+def with_arrays(run: StoredRun, record: Record, more: Mapping[str, Array]) -> Record:
+    """Write more arrays of a trial; return its record, which names the new file's digest."""
+    arrays = {**Evidence(record, run.dataset.classes, run.folder).arrays, **more}
+    key, before = record.trial.key, record.arrays_sha256
+    return replace(record, arrays_sha256=write_arrays(run.folder, key, arrays, replaces=before))
 
 
 def with_seconds(record: Record, part: str, seconds: float, reused: float = 0.0) -> Record:

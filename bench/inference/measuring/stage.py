@@ -20,7 +20,6 @@ import numpy as np
 from bench.data import pixels
 from bench.errors import reason
 from bench.inference.measuring.evaluation import Evaluation, evaluations
-from bench.inference.measuring.explained import EXPLAINED_SECONDS, record_explained, to_explain
 from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
 from bench.inference.measuring.pending import (
@@ -46,7 +45,7 @@ from bench.inference.measuring.timing import (
 )
 from bench.inference.runtimes import REFERENCE, ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
-from bench.models.rebuild import TrainedModel, rebuild
+from bench.models.rebuild import rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
@@ -70,7 +69,6 @@ class _Stage:
     def __init__(self, job: Job, listener: Listener, isolated: IsolatedProcesses | None) -> None:
         self.job, self.isolated = job, isolated
         self.told, self.renewed = listener, dict[str, Record]()
-        self.built = dict[str, TrainedModel]()  # models that explain mistakes after the timing
         self.folder = Path(job.folder)
         self.settings, self.asked = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
@@ -87,8 +85,6 @@ class _Stage:
         groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
         each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
-        self.mistakes = to_explain(run, self.job) if self.asked.heatmaps else []
-        total += EXPLAINED_SECONDS * len(self.mistakes)
         more = evaluations(run, self.job)
         total += sum(one.seconds for one in more)
         self.progress = Progress(self.listener, total)
@@ -96,7 +92,6 @@ class _Stage:
             self._time_runtimes(run, groups)
         for one in more:
             self._evaluate(run, one)
-        self._explain(run)
 
     def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
         calibration = Calibration(self.backend, self.device.kind)
@@ -129,20 +124,6 @@ class _Stage:
             self.listener(Note(f"{trial.name}, {one.what}: {reason(error)}"))
         self.progress.add(one.seconds)
 
-    def _explain(self, run: StoredRun) -> None:
-        """Explain mistakes, last: nothing may disturb what is timed."""
-        for found, asked in self.mistakes:
-            record = self.renewed.get(found.trial.key, found)
-            self.progress.report(record.trial, "heatmaps")
-            try:
-                model = self.built.pop(record.trial.key, None) or rebuild(run, record)
-                record = record_explained(run, record, asked, self.job, self.store, model)
-                self.listener(RecordMeasured(record))
-            except Exception as error:
-                traceback.print_exc()
-                self.listener(Note(f"{record.trial.name}, heatmaps: {reason(error)}"))
-            self.progress.add(EXPLAINED_SECONDS)
-
     def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
         models: dict[str, Model] = {}
         watched = [records[0] for records, needs in groups if REFERENCE in needs]
@@ -174,14 +155,14 @@ class _Stage:
         trial = records[0].trial
         train = pixels.images(self.job.dataset, "train", trial.input_size, self.store).array()
         test = pixels.images(self.job.dataset, "test", trial.input_size, self.store).array()
-        built = self.built[trial.key] = rebuild(run, records[0])
+        classifier = rebuild(run, records[0]).classifier()
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
             folder = stack.enter_context(self.store.workplace())
         else:
             folder = artefact_folder(self.folder, trial)
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
-        source = ModelSource(built.classifier(), np.asarray(train[chosen]), folder, self.threads)
+        source = ModelSource(classifier, np.asarray(train[chosen]), folder, self.threads)
         return Model(
             records,
             needs,

@@ -37,8 +37,10 @@ def pretrained(run: StoredRun) -> StoredRun:
 
 
 @pytest.mark.parametrize("tuned", [True, False], ids=["last stage trained", "head alone"])
-def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: bool) -> None:
-    from bench.inference.measuring.explained import record_explained, to_explain
+def test_mistakes_are_explained_by_the_model_that_made_them(
+    home: Path, tuned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.inference.measuring import explained as explaining
     from bench.models.network import Network
     from bench.models.rebuild import rebuild
 
@@ -54,14 +56,15 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
         store=str(store.root),
         store_limit_bytes=store.limit_bytes,
     )
-    ((record, asked),) = to_explain(run, job)
+    ((record, asked),) = explaining.to_explain(run, job)
     assert weights_path(run.folder, record.trial.key).is_file()
     assert 0 < len(asked) <= 24
     (trained,) = (r for r in made_so.every if r.trial.key == record.trial.key)
     model = rebuild(made_so, trained)
     if not tuned:
         model = replace(model, network=Network(TINY, SIZE))
-    explained = record_explained(run, record, asked, job, store, model)
+    monkeypatch.setattr(explaining, "rebuild", lambda run, record: model)
+    (explained,) = explaining.explain(asked, run, [record], job, store, lambda done, total: None)
 
     images = [mistake.image for mistake in asked]
     answers = [mistake.predicted for mistake in asked]

@@ -12,6 +12,7 @@ import pytest
 import tiny
 from plans import execute, plan_of, silent
 
+from bench.analysis.explanations import ARRAYS
 from bench.data import pixels, preparation
 from bench.data.sources import list_dataset
 from bench.execution.executors.inline import Inline
@@ -84,17 +85,21 @@ class Lagging(Inline):
             listener(event)
 
 
-def test_asking_about_corruptions_keeps_what_was_timed_just_before(
+def test_asking_for_more_keeps_what_was_timed_just_before(
     tmp_path: Path, store: Store, planned: Callable[[Measuring], Plan]
 ) -> None:
     folder, request = tmp_path / "r", RunRequest(command=(), keep_models="best")
-    execute(RunInputs(planned(Measuring(0.02)), folder, request, store), Inline(), silent)
+    plain = Measuring(0.02, heatmaps=False)
+    execute(RunInputs(planned(plain), folder, request, store), Inline(), silent)
+    assert "heatmaps" not in read_run(folder).records[0].seconds
     asked = Measuring(0.03, robustness=True)
     execute(RunInputs(planned(asked), folder, request, store), Lagging(), silent)
-    (record,) = read_run(folder).records
-    assert record.session is not None
-    assert record.session.latency_seconds == 0.03
-    assert "robustness" in record.seconds
+    (evidence,) = read_run(folder).evidence
+    session, seconds = evidence.record.session, evidence.record.seconds
+    assert session is not None
+    assert session.latency_seconds == 0.03
+    assert seconds.keys() >= {"robustness", "heatmaps", "neighbours"}
+    assert evidence.arrays.keys() >= {*ARRAYS, "robust_probabilities"}
 
 
 @pytest.mark.parametrize("later", [False, True])
@@ -108,7 +113,7 @@ def test_the_trained_model_answers_corrupted_images(
     """When it is trained, or asked by a later command, which trains nothing."""
     monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
     request = RunRequest(command=(), keep_models="best")
-    asked = Measuring(latency_seconds=0.02, robustness=True)
+    asked = Measuring(latency_seconds=0.02, robustness=True, heatmaps=False)
 
     def run(measuring: Measuring) -> StoredRun:
         execute(RunInputs(planned(measuring), tmp_path / "r", request, store), Divided(), silent)
