@@ -59,9 +59,11 @@ def trial_cost(
     others = len(dataset.splits["validation"]) + len(dataset.splits["test"])
     frozen = float(others + train * max(_views(p.augment) for p in protocol.phases))
     passes = 0.0
-    for phase in protocol.phases:
+    for number, phase in enumerate(protocol.phases):
         if phase.augment.continuous and not phase.augment.views:
-            passes += trainings * train * _epochs(phase)
+            # A first phase of the head alone goes through all rates in one pass.
+            together = number == 0 and phase.unfreeze.kind == "none"
+            passes += (1 if together else trainings) * train * _epochs(phase)
         share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
         tail = min(1.0, share.get(phase.unfreeze.kind, 0.5))
         each = BACKWARD * train + len(dataset.splits["validation"])

@@ -180,37 +180,47 @@ def initialise_head(head: Any, seed: int) -> None:
 
 def seed_dropout(model: Any, seed: int) -> None:
     """Reset what dropout and the like draw from, which the training before has advanced."""
-    weights = {id(variable) for variable in model.weights}
-    # Variables that are no weights are the state of a metric or of a random generator.
-    others = [variable for variable in model.variables if id(variable) not in weights]
-    states = [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
-    for number, state in enumerate(states):
+    for number, state in enumerate(random_states(model)):
         start = (seed + number * DROPOUT_STRIDE) % 2**32
         state.assign(np.array([start, 0], "uint32"))
 
 
+def random_states(model: Any) -> list[Any]:
+    """Return the variables that dropout and the like draw from."""
+    weights = {id(variable) for variable in model.weights}
+    # Variables that are no weights are the state of a metric or of a random generator.
+    others = [variable for variable in model.variables if id(variable) not in weights]
+    return [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
+
+
 def probabilities(logits: Array) -> Array:
-    """Return class probabilities in float64, one column per class."""
+    """Return class probabilities in float64, one in the last dimension per class."""
     z = logits.astype(np.float64)
-    if z.shape[1] == 1:
+    if z.shape[-1] == 1:
         with np.errstate(invalid="ignore"):  # NaN stays NaN, which training reports
-            positive = np.exp(-np.logaddexp(0, -z[:, 0]))
-        return np.stack([1 - positive, positive], axis=1)
-    z -= z.max(axis=1, keepdims=True)
+            positive = np.exp(-np.logaddexp(0, -z[..., 0]))
+        return np.stack([1 - positive, positive], axis=-1)
+    with np.errstate(invalid="ignore"):
+        z -= z.max(axis=-1, keepdims=True)
     shares: Array = np.exp(z)
-    shares /= shares.sum(axis=1, keepdims=True)
+    shares /= shares.sum(axis=-1, keepdims=True)
     return shares
 
 
 def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
-    """Return the mean cross-entropy over the batch's real images; padding has weight zero."""
+    """Return the mean cross-entropy over the batch's real images; padding has weight zero.
+
+    Of several copies of a head (images x copies x units), one for each.
+    """
     logits = ops.cast(logits, "float32")
+    if len(logits.shape) == 3:
+        labels = ops.repeat(ops.expand_dims(labels, 1), logits.shape[1], axis=1)
     if logits.shape[-1] == 1:
         targets = ops.cast(labels, "float32")
-        losses = ops.binary_crossentropy(targets, logits[:, 0], from_logits=True)
+        losses = ops.binary_crossentropy(targets, logits[..., 0], from_logits=True)
     else:
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return ops.sum(losses * weights) / ops.sum(weights)
+    return ops.sum(ops.transpose(losses) * weights, axis=-1) / ops.sum(weights)
 
 
 def _pooling(kind: str) -> Any:

@@ -56,6 +56,17 @@ def fixed_views(augment: Augment) -> tuple[View, ...]:
     return (PLAIN, FLIPPED) if augment.flip else (PLAIN,)
 
 
+def describe_views(augment: Augment, *, cached: bool) -> str:
+    """Return how a phase with this augmentation uses the cache."""
+    how = "cached" if cached else "not cached"
+    fixed = fixed_views(augment)
+    if not fixed:
+        return "drawn anew every epoch; the frozen part ran each time"
+    if len(fixed) == 1:
+        return f"one view, {how}"
+    return f"{len(fixed)} views, {how}, drawn per image and epoch"
+
+
 def _matrices(augment: Augment, size: int, seed: tuple[int, ...], indices: Array) -> Array:
     """Return eight projective coefficients per image, mapping output to input pixels."""
     # Drawn for the whole range of indices, so that an image's draw does not depend on its batch.

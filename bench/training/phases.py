@@ -16,14 +16,19 @@ import numpy as np
 from bench.data import pixels
 from bench.errors import DivergedError, TrialError
 from bench.models.backends.base import Array
-from bench.models.network import initialise_head, restore, seed_dropout, snapshot
+from bench.models.cuts import FEATURES
+from bench.models.head_copies import HeadCopies
+from bench.models.network import initialise_head, random_states, restore, seed_dropout, snapshot
 from bench.protocol import Phase
-from bench.training.augment import PLAIN, View, fixed_views
-from bench.training.events import EpochEnded, Listener, stage_progress
+from bench.training.augment import PLAIN, View, describe_views, fixed_views
+from bench.training.course import Outcome, only
+from bench.training.events import EpochEnded, Listener, StageProgress, stage_progress
 from bench.training.features import Frozen, Rows
 from bench.training.job import Job
 from bench.training.prepared import PreparedModel
+from bench.training.subsets import Subset, stratified
 from bench.training.train import PhaseTrainer
+from bench.training.tuning import multipliers
 from bench.types import Epoch, PhaseResult, SplitName, Trial
 
 
@@ -38,6 +43,19 @@ class TrainingResult:
     predict_seconds: float
 
 
+@dataclass(frozen=True)
+class FirstPhase:
+    """The first phase at one learning rate, from which the other phases go on."""
+
+    result: PhaseResult
+    validation: Array  # probabilities
+    test: Array
+    head: Sequence[Array]  # its weights
+    dropout: Sequence[Array]  # what it draws from next
+    predict_seconds: float  # its share of the time that all rates took together, as the next
+    seconds: float
+
+
 class Phases:
     """All phases of the job's protocol, on one network with one head."""
 
@@ -47,42 +65,87 @@ class Phases:
         self.job, self.settings, self.listener = job, trial.settings, listener
         self.network, self.head, self.backend = prepared.network, prepared.head, prepared.backend
         self.frozen = frozen
-        self.compile_seconds = 0.0
+        self.compile_seconds = self._compiling = 0.0
         self._cuts, self.pretrained = prepared.cuts, prepared.weights.pretrained
+        # A loss-scaling optimizer would skip a step of all copies where one's gradient overflows.
+        plain = trial.settings.precision != "mixed_float16"
+        budget = trial.settings.tune if self._cuts[0] == FEATURES and plain else 0
+        self._multipliers = multipliers(budget)
         self._rows = self._prepare(trial)
         self._trainers: list[PhaseTrainer] = []
         self.initial = snapshot(self.network.base.weights)
 
-    def train(self, trial: Trial, multiplier: float = 1.0) -> TrainingResult:
+    def train(
+        self, trial: Trial, multiplier: float = 1.0, first: FirstPhase | None = None
+    ) -> TrainingResult:
         """Train from the pretrained weights and a newly drawn head, at this multiple of the
-        protocol's learning rates."""
-        restore(self.network.base.weights, self.initial)
-        seed_dropout(self.network.base, trial.seed)
-        initialise_head(self.head, trial.seed)
-        chosen = stratified(pixels.labels(self.job.dataset, "train"), trial.fraction, trial.seed)
+        protocol's learning rates; or go on from the `first` phase, which was trained already."""
+        self._reset(trial)
+        chosen = self._chosen(trial)
         results: list[PhaseResult] = []
         after: list[Array] = []
         predict_seconds = 0.0
-        validation = np.empty(0)
-        for index, phase in enumerate(self.job.protocol.phases):
-            known = validation if index else None
+        validation: Array | None = None
+        if first is not None:
+            restore(self.head.weights, first.head)
+            restore(random_states(self.head), first.dropout)
+            results, after, validation = [first.result], [first.test], first.validation
+            predict_seconds = first.predict_seconds
+        for index in range(len(results), len(self._cuts)):
+            rate = self.job.protocol.phases[index].learning_rate * multiplier
             try:
-                result, validation = self._phase(trial, index, phase, chosen, multiplier, known)
+                outcome = only(self._phase(trial, index, chosen, rate, validation))
             except DivergedError as error:
                 self._check_start(trial, chosen, error)
                 raise
-            results.append(result)
+            results.append(self._result(index, outcome))
+            validation = outcome.validation
             begun = time.perf_counter()
-            rows = self._rows["test", PLAIN][self._cuts[index]]
-            after.append(self._trainers[index].predict(rows))
+            after.append(self._predict_test(index))
             predict_seconds += time.perf_counter() - begun
+        assert validation is not None  # a protocol has a phase
         return TrainingResult(
             tuple(results), np.stack(after), validation, len(chosen), predict_seconds
         )
 
+    def first_at_all_rates(self, trial: Trial) -> list[FirstPhase | None]:
+        """Train the first phase at every learning rate of the budget in one pass over the rows,
+        where it trains the head alone: the results are those of one rate after another. `None`
+        where a rate diverged; an empty list where each has to be trained by itself."""
+        if not self._multipliers:
+            return []
+        begun, compiled = time.perf_counter(), self.compile_seconds
+        stage = f"{len(self._multipliers)} learning rates in one pass"
+        self.listener(StageProgress(trial, stage))
+        self._reset(trial)
+        chosen = self._chosen(trial)
+        outcomes = self._phase(trial, 0, chosen)
+        trained = time.perf_counter()
+        test, weights = self._predict_test(0), snapshot(self._trainers[0].tail.weights)
+        ended = time.perf_counter()
+        spent = ended - begun - (self.compile_seconds - compiled)
+        diverged = [outcome for outcome in outcomes if isinstance(outcome, DivergedError)]
+        if diverged:
+            self._check_start(trial, chosen, diverged[0])
+        return [
+            None
+            if isinstance(outcome, DivergedError)
+            else FirstPhase(
+                result=self._result(0, outcome),
+                validation=outcome.validation,
+                test=test[:, copy],
+                head=[array[..., copy] for array in weights],
+                dropout=outcome.dropout,
+                predict_seconds=(ended - trained) / len(outcomes),
+                seconds=spent / len(outcomes),
+            )
+            for copy, outcome in enumerate(outcomes)
+        ]
+
     def predict_images(self, pixels: Rows) -> Array:
         """Return the probabilities of the model as last trained for images outside the data set."""
-        return self._trainers[-1].predict(self.frozen.over(pixels, self._cuts[-1]))
+        last = len(self._cuts) - 1
+        return self._predict(last, self.frozen.over(pixels, self._cuts[last]))
 
     def copy_weights(self) -> list[Array]:
         """Return a copy of the weights that the last training left in the model."""
@@ -92,18 +155,36 @@ class Phases:
         """Restore the model to what it was when `weights` were copied."""
         restore(self._variables(), weights)
 
+    def _reset(self, trial: Trial) -> None:
+        restore(self.network.base.weights, self.initial)
+        seed_dropout(self.network.base, trial.seed)
+        initialise_head(self.head, trial.seed)
+
+    def _chosen(self, trial: Trial) -> Array:
+        return stratified(pixels.labels(self.job.dataset, "train"), trial.fraction, trial.seed)
+
+    def _predict_test(self, index: int) -> Array:
+        return self._trainers[index].predict(self._rows["test", PLAIN][self._cuts[index]])
+
+    def _predict(self, index: int, rows: Rows) -> Array:
+        """Return the probabilities of the model as it is, through what a phase trains."""
+        trainer = self._trainers[index]
+        if not trainer.rates:
+            return trainer.predict(rows)
+        trainer.tail.load(self.head)
+        return trainer.predict(rows)[:, 0]
+
     def _variables(self) -> list[Any]:
         return [*self.network.base.weights, *self.head.weights]
 
     def _check_start(self, trial: Trial, chosen: Array, error: DivergedError) -> None:
         """Raise another error where the network gave NaN before any training: the learning rate is
         not to blame."""
-        restore(self.network.base.weights, self.initial)
-        initialise_head(self.head, trial.seed)
+        self._reset(trial)
         validation = self._rows["validation", PLAIN][self._cuts[0]]
         training = self._views_of(trial, 0, self.job.protocol.phases[0], chosen)(0)
         for what, rows in (("validation", validation), *(("training", view) for view in training)):
-            wrong = np.asarray(np.isnan(self._trainers[0].predict(rows)).any(axis=1))
+            wrong = np.asarray(np.isnan(self._predict(0, rows)).any(axis=1))
             if wrong.any():
                 raise TrialError(
                     f"before any training {trial.name} gives NaN for {wrong.sum():,} of "
@@ -132,15 +213,16 @@ class Phases:
         self,
         trial: Trial,
         index: int,
-        phase: Phase,
         chosen: Array,
-        multiplier: float,
-        begin: Array | None,
-    ) -> tuple[PhaseResult, Array]:
-        """Train one phase; return its result and the validation probabilities after it.
+        learning_rate: float = 0.0,
+        begin: Array | None = None,
+    ) -> list[Outcome | DivergedError]:
+        """Train one phase: at this learning rate, or at all of the budget where no rate is given.
 
-        `begin` are those before it; none in the first phase, whose head is new.
+        `begin` are the validation probabilities before it; none in the first phase, whose head is
+        new.
         """
+        phase = self.job.protocol.phases[index]
 
         def on_epoch(number: int, epoch: Epoch) -> None:
             random = not self.pretrained
@@ -149,13 +231,14 @@ class Phases:
         cut = self._cuts[index]
         self.network.unfreeze(phase)
         if index == len(self._trainers):
-            tail = self.network.tail(cut, self.head, phase, fold=self.backend.gains_from_folding)
-            self._trainers.append(PhaseTrainer(phase, index, tail, self.backend))
+            self._trainers.append(self._trainer(index, phase))
         trainer = self._trainers[index]
+        if trainer.rates:
+            trainer.tail.load(self.head)
         validation = self._rows["validation", PLAIN][cut]
-        compile_seconds = trainer.compile(validation, self.settings.batch_size)
-        self.compile_seconds += compile_seconds
-        outcome = trainer.run(
+        self._compiling = trainer.compile(validation, self.settings.batch_size)
+        self.compile_seconds += self._compiling
+        return trainer.run(
             self._views_of(trial, index, phase, chosen),
             pixels.labels(self.job.dataset, "train")[chosen],
             validation,
@@ -163,15 +246,29 @@ class Phases:
             begin=begin,
             seed=trial.seed,
             batch_size=self.settings.batch_size,
-            learning_rate=phase.learning_rate * multiplier,
+            learning_rate=learning_rate,
             on_batch=stage_progress(self.listener, trial, phase.name, "phase"),
             on_epoch=on_epoch,
         )
-        result = PhaseResult(
+
+    def _trainer(self, index: int, phase: Phase) -> PhaseTrainer:
+        if self._multipliers and index == 0:
+            rates = [phase.learning_rate * multiplier for multiplier in self._multipliers]
+            copies = HeadCopies(self.head, len(rates))
+            return PhaseTrainer(phase, index, copies, self.backend, rates)
+        fold = self.backend.gains_from_folding
+        tail = self.network.tail(self._cuts[index], self.head, phase, fold=fold)
+        return PhaseTrainer(phase, index, tail, self.backend)
+
+    def _result(self, index: int, outcome: Outcome) -> PhaseResult:
+        """Return what is recorded of a phase; the first result after a compilation tells it."""
+        phase = self.job.protocol.phases[index]
+        compile_seconds, self._compiling = self._compiling, 0.0
+        return PhaseResult(
             name=phase.name,
-            cut=cut,
-            views=self._describe_views(phase),
-            trainable_parameters=trainer.trainable_parameters,
+            cut=self._cuts[index],
+            views=describe_views(phase.augment, cached=self.settings.cache),
+            trainable_parameters=self._trainers[index].trainable_parameters,
             best_epoch=outcome.best_epoch,
             stopped_early=outcome.stopped_early,
             epochs=outcome.epochs,
@@ -180,7 +277,6 @@ class Phases:
             start=outcome.start,
             at_limit=outcome.at_limit,
         )
-        return result, outcome.validation
 
     def _views_of(
         self, trial: Trial, index: int, phase: Phase, chosen: Array
@@ -201,41 +297,3 @@ class Phases:
             return [part(self.frozen.stream("train", view, cut))]
 
         return drawn
-
-    def _describe_views(self, phase: Phase) -> str:
-        cached = "cached" if self.settings.cache else "not cached"
-        fixed = fixed_views(phase.augment)
-        if not fixed:
-            return "drawn anew every epoch; the frozen part ran each time"
-        if len(fixed) == 1:
-            return f"one view, {cached}"
-        return f"{len(fixed)} views, {cached}, drawn per image and epoch"
-
-
-@dataclass(frozen=True)
-class Subset:
-    """The rows of some of the training images, taken from those computed for all of them."""
-
-    rows: Rows
-    chosen: Array
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def take(self, indices: Array) -> Array:
-        return self.rows.take(self.chosen[indices])
-
-
-def stratified(labels: Array, fraction: float, seed: int) -> Array:
-    """Return the sorted numbers of the images in a share: that share of each class, rounded, and at
-    least one image of it.
-
-    The training seed chooses, so that the spread over seeds includes the choice; with one seed a
-    smaller share is part of every larger one.
-    """
-    kept = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        order = np.random.default_rng([seed, 2, int(label)]).permutation(members)
-        kept.append(order[: max(1, int(fraction * len(members) + 0.5))])
-    return np.sort(np.concatenate(kept))

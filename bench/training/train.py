@@ -2,7 +2,8 @@
 
 The loop is the usual one: shuffle, step, evaluate on validation, keep the best. It is fast because
 rows come from `features.py`, the backend compiles the step once, the next batch is gathered while
-this one trains, and nothing waits for the device inside an epoch.
+this one trains, and nothing waits for the device inside an epoch. Several copies of a head go
+through it together, each with a learning rate, a best epoch and an end of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -18,11 +18,20 @@ import numpy as np
 
 from bench.errors import DivergedError
 from bench.models.backends.base import Array, Backend, Forward, TrainStep
-from bench.models.network import Tail, probabilities, restore, snapshot, weighted_loss
+from bench.models.head_copies import HeadCopies
+from bench.models.network import (
+    Tail,
+    probabilities,
+    random_states,
+    restore,
+    snapshot,
+    weighted_loss,
+)
 from bench.protocol import Phase
 from bench.system.parallel import prefetch_map
+from bench.training.course import Course, Outcome, evaluate
 from bench.training.features import Rows, full_batch, predict
-from bench.types import Epoch, Validation
+from bench.types import Epoch
 
 AHEAD = 2  # batches in progress: one trains, one is gathered and sent
 OnBatch = Callable[[int, int], None]
@@ -32,11 +41,21 @@ ViewsOf = Callable[[int], Sequence[Rows]]
 
 
 class PhaseTrainer:
-    """One phase of one network, compiled once and run for every seed."""
+    """One phase of one network, compiled once and run for every seed.
 
-    def __init__(self, phase: Phase, index: int, tail: Tail, backend: Backend) -> None:
-        self.phase, self.index, self.tail = phase, index, tail
-        self.optimizer = _optimizer(phase)
+    With `rates`, the tail is as many copies of a head, and each is trained at its own of these.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        index: int,
+        tail: Tail | HeadCopies,
+        backend: Backend,
+        rates: Sequence[float] = (),
+    ) -> None:
+        self.phase, self.index, self.tail, self.rates = phase, index, tail, rates
+        self.optimizer = _optimizer(phase, rates)
         self.step: TrainStep = backend.train_step(tail, self.optimizer, weighted_loss)
         self.evaluate: Forward = backend.forward(tail)
         self._fresh = snapshot(self.optimizer.variables)
@@ -44,7 +63,9 @@ class PhaseTrainer:
 
     @property
     def trainable_parameters(self) -> int:
-        return sum(int(np.prod(v.shape)) for v in self.tail.trainable_variables)
+        """Return how many parameters one training changes."""
+        every = sum(int(np.prod(v.shape)) for v in self.tail.trainable_variables)
+        return every // max(1, len(self.rates))
 
     def compile(self, rows: Rows, batch_size: int) -> float:
         """Compile step and evaluation for this batch shape; returns the seconds it took."""
@@ -67,56 +88,91 @@ class PhaseTrainer:
         begin: Array | None = None,
         seed: int,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float = 0.0,
         on_batch: OnBatch,
         on_epoch: OnEpoch,
-    ) -> Outcome:
+    ) -> list[Outcome | DivergedError]:
         """Train from the current weights; leave the kept epoch's weights in the model.
 
         `begin` are the validation probabilities of the current weights, where they are known:
-        early stopping keeps these weights if no epoch is better.
+        early stopping keeps these weights if no epoch is better. Returns how each copy's training
+        went; of several, `on_epoch` gets the one with the lowest validation loss.
         """
         restore(self.optimizer.variables, self._fresh)
-        # The rate is a variable: another one needs no compilation.
-        self.optimizer.learning_rate = learning_rate
-        epochs: list[Epoch] = []
-        batch_losses: list[float] = []
-        best = _Best(self.phase, self.tail)
+        if not self.rates:
+            # The rate is a variable: another one needs no compilation.
+            self.optimizer.learning_rate = learning_rate
+        courses = [Course(self.phase, rate) for rate in self.rates or [learning_rate]]
         start = time.perf_counter()
         if self.phase.early_stopping is not None:
             begin = self.predict(validation) if begin is None else begin
-            best.begin(evaluate(begin, validation_labels), begin)
-        for number in range(self.phase.epochs):
+            for course, guessed, own in zip(
+                courses, self._each(begin), self._weights(), strict=True
+            ):
+                course.begin(evaluate(guessed, validation_labels), guessed, own)
+        for number in range(1, self.phase.epochs + 1):
             begun = time.perf_counter()
-            rng = np.random.default_rng([seed, 1, self.index, number])
-            losses, counts, right = self._epoch(views_of(number), labels, rng, batch_size, on_batch)
-            batch_losses += losses.tolist()
-            loss = self._finite(float((losses * counts).sum() / counts.sum()))
-            accuracy = float(right.sum() / counts.sum())
-            guessed = self.predict(validation)
-            judged = evaluate(guessed, validation_labels)
-            self._finite(judged.loss)
-            seconds = time.perf_counter() - begun
-            epochs.append(Epoch(loss, accuracy, judged.loss, judged.accuracy, seconds))
-            on_epoch(number + 1, epochs[-1])
-            if best.offer(number + 1, judged, guessed):
+            rng = np.random.default_rng([seed, 1, self.index, number - 1])
+            losses, counts, right = self._epoch(
+                views_of(number - 1), labels, rng, batch_size, on_batch
+            )
+            guesses = self._each(self.predict(validation))
+            judged = [evaluate(guessed, validation_labels) for guessed in guesses]
+            active = [i for i, course in enumerate(courses) if not course.ended]
+            seconds = (time.perf_counter() - begun) / len(active)
+            for i in active:
+                loss = float((losses[:, i] * counts).sum() / counts.sum())
+                accuracy = float(right[:, i].sum() / counts.sum())
+                epoch = Epoch(loss, accuracy, judged[i].loss, judged[i].accuracy, seconds)
+                courses[i].take(epoch, guesses[i], losses[:, i])
+            best = [courses[i].epochs[-1] for i in active if courses[i].error is None]
+            if best:
+                on_epoch(number, min(best, key=lambda epoch: epoch.val_loss))
+            self._note(courses, active)
+            if all(course.ended for course in courses):
                 break
-        best.restore()
-        seconds = time.perf_counter() - start
-        return Outcome(
-            epochs=tuple(epochs),
-            best_epoch=best.epoch,
-            stopped_early=best.stopped,
-            start=best.start,
-            at_limit=best.at_limit,
-            train_seconds=seconds,
-            batch_losses=tuple(batch_losses),
-            validation=best.validation,
-        )
+        if any(course.weights and course.best != number for course in courses):
+            pairs = zip(courses, self._weights(), strict=True)
+            self._put([course.weights or now for course, now in pairs])
+        apart = sum(epoch.seconds for course in courses for epoch in course.epochs)
+        shared = (time.perf_counter() - start - apart) / len(courses)
+        return [course.error or course.outcome(shared) for course in courses]
 
     def predict(self, rows: Rows) -> Array:
-        """Return class probabilities by the current weights."""
+        """Return class probabilities by the current weights: of several copies, images x copies x
+        classes."""
         return probabilities(predict(self.evaluate, rows))
+
+    def _note(self, courses: Sequence[Course], active: Sequence[int]) -> None:
+        """Give the copies that became better their weights, and those that ended the state that
+        dropout would draw from next."""
+        if any(courses[i].improved for i in active):
+            weights = self._weights()
+            for i in active:
+                if courses[i].improved:
+                    courses[i].weights = weights[i]
+        if self.rates and any(courses[i].ended for i in active):
+            states = snapshot(random_states(self.tail))
+            for i in active:
+                courses[i].dropout = states
+
+    def _each(self, guessed: Array) -> list[Array]:
+        """Return the probabilities of each copy."""
+        return list(np.moveaxis(guessed, 1, 0)) if self.rates else [guessed]
+
+    def _weights(self) -> list[list[Array]]:
+        """Return the trained weights of each copy."""
+        now = snapshot(self._variables())
+        return [[a[..., i] for a in now] for i in range(len(self.rates))] if self.rates else [now]
+
+    def _put(self, copies: Sequence[list[Array]]) -> None:
+        """Make these the trained weights."""
+        together = [np.stack(arrays, axis=-1) for arrays in zip(*copies, strict=True)]
+        restore(self._variables(), together if self.rates else copies[0])
+
+    def _variables(self) -> list[Any]:
+        tail = self.tail
+        return list(tail.variables if tail.trains_batchnorm else tail.trainable_variables)
 
     def _epoch(
         self,
@@ -126,7 +182,8 @@ class PhaseTrainer:
         batch_size: int,
         on_batch: OnBatch,
     ) -> tuple[Array, Array, Array]:
-        """Train one epoch; return each batch's loss, number of images and of correct answers."""
+        """Train one epoch; return each batch's loss, number of images and of correct answers; of
+        losses and answers a column for each copy."""
         order = rng.permutation(len(labels))
         chosen = rng.integers(len(views), size=len(labels)) if len(views) > 1 else None
         # BatchNorm in training must not see padding, even of weight zero: its last batch is short,
@@ -146,88 +203,8 @@ class PhaseTrainer:
                 on_batch(done, len(starts))
         values = self.step.fetch(results).astype(np.float64)
         self.step.sync()
+        values = values.reshape(len(counts), 2, -1)
         return values[:, 0], np.asarray(counts, np.float64), values[:, 1]
-
-    def _finite(self, loss: float) -> float:
-        if np.isfinite(loss):
-            return loss
-        rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-        raise DivergedError(
-            f"the loss of phase {self.phase.name!r} became {loss}: the learning rate {rate:g} is "
-            f"too high for this backbone."
-        )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of one phase for one seed."""
-
-    epochs: tuple[Epoch, ...]
-    best_epoch: int
-    stopped_early: bool
-    start: Validation | None
-    at_limit: bool
-    train_seconds: float
-    batch_losses: tuple[float, ...]
-    validation: Array  # probabilities after the kept epoch
-
-
-class _Best:
-    """The epoch to keep: the best by the monitored figure, or the last without early stopping.
-
-    With early stopping the weights at the start of the phase are a candidate, too (epoch 0), so
-    that a phase that only makes the network worse changes nothing.
-    """
-
-    def __init__(self, phase: Phase, tail: Tail) -> None:
-        self._rule, self._epochs, self._tail = phase.early_stopping, phase.epochs, tail
-        self._score = -np.inf
-        self._weights: list[Array] | None = None
-        self._seen = 0
-        self.epoch = 0
-        self.stopped = False
-        self.start: Validation | None = None
-        self.validation: Array = np.empty(0)
-
-    def begin(self, judged: Validation, validation: Array) -> None:
-        """Take the weights before the first epoch as the first candidate."""
-        self.start = judged
-        self.offer(0, judged, validation)
-
-    @property
-    def at_limit(self) -> bool:
-        """Whether the best epoch is the last that the protocol allows."""
-        return self._rule is not None and self.epoch == self._epochs
-
-    def offer(self, number: int, judged: Validation, validation: Array) -> bool:
-        """Consider a finished epoch; return whether training should stop."""
-        self._seen = number
-        if self._rule is None:
-            self.epoch, self.validation = number, validation
-            return False
-        score = -judged.loss if self._rule.monitor == "val_loss" else judged.accuracy
-        if score > self._score:
-            self._score, self.epoch, self.validation = score, number, validation
-            self._weights = snapshot(self._variables())
-        self.stopped = number < self._epochs and number - self.epoch >= self._rule.patience
-        return self.stopped
-
-    def restore(self) -> None:
-        if self._weights is not None and self.epoch != self._seen:
-            restore(self._variables(), self._weights)
-
-    def _variables(self) -> list[Any]:
-        tail = self._tail
-        if tail.trains_batchnorm:
-            return list(tail.variables)
-        return list(tail.trainable_variables)
-
-
-def evaluate(guessed: Array, labels: Array) -> Validation:
-    """Return loss and accuracy of class probabilities."""
-    true = guessed[np.arange(len(labels)), labels]
-    loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
-    return Validation(float(loss), float((guessed.argmax(axis=1) == labels).mean()))
 
 
 def _batch(
@@ -257,13 +234,18 @@ def _gather(indices: Array, views: Sequence[Rows], chosen: Array | None) -> Arra
     return out
 
 
-def _optimizer(phase: Phase) -> Any:
+def _optimizer(phase: Phase, rates: Sequence[float] = ()) -> Any:
     classes = {
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    optimizer = classes[phase.optimizer](phase.learning_rate)
+    chosen = classes[phase.optimizer]
+    if rates:
+        each = np.asarray(rates, "float32")  # copies are the last dimension of every weight
+        # A class of its own: Keras replaces its own classes on PyTorch by ones for a single rate.
+        return type("ByCopy", (chosen,), {})(lambda: each)
+    optimizer = chosen(phase.learning_rate)
     if keras.config.dtype_policy().name == "mixed_float16":
         # Gradients below float16's smallest number would be lost.
         return keras.optimizers.LossScaleOptimizer(optimizer)

@@ -1,8 +1,9 @@
 """Learning-rate search: the same budget for every backbone, chosen by validation loss alone.
 
 A rate that suits one network can ruin another, so with `--tune N` each trial is trained at N
-multiples of the protocol's rates, on rows and steps that are computed and compiled already. One
-multiplier applies to all phases: the ratio between them is the protocol's, and a budget of N is N
+multiples of the protocol's rates, on rows and steps that are computed and compiled already; a first
+phase that trains the head alone goes through all of them in one pass (`train.py`). One multiplier
+applies to all phases: the ratio between them is the protocol's, and a budget of N is N
 trainings, not N to the number of phases. Each trial chooses independently of the others, so the
 spread over seeds includes the choice. The command line imports this file: it loads no framework.
 """
@@ -21,7 +22,7 @@ from bench.types import Trial, TriedRate
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
     from bench.training.events import Listener
-    from bench.training.phases import Phases, TrainingResult
+    from bench.training.phases import FirstPhase, Phases, TrainingResult
 
 MAX_BUDGET = 9  # two decades either way
 
@@ -72,12 +73,15 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
     answers: list[TrainingResult | None] = []
     kept: list[Array] = []
     rates = multipliers(trial.settings.tune)
+    firsts = phases.first_at_all_rates(trial)
     for number, multiplier in enumerate(rates, 1):
         stage = f"learning rate x{multiplier:.2g}, {number} of {len(rates)}"
         listener(StageProgress(trial, stage))
         begun, compiled = time.perf_counter(), phases.compile_seconds
-        answer = _attempt(phases, trial, multiplier)
+        first = firsts[number - 1] if firsts else None
+        answer = None if firsts and first is None else _attempt(phases, trial, multiplier, first)
         seconds = time.perf_counter() - begun - (phases.compile_seconds - compiled)
+        seconds += 0.0 if first is None else first.seconds
         answers.append(answer)
         tried.append(_tried(multiplier, answer, labels, seconds))
         if best(tried) is tried[-1]:
@@ -104,9 +108,11 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
     )
 
 
-def _attempt(phases: Phases, trial: Trial, multiplier: float) -> TrainingResult | None:
+def _attempt(
+    phases: Phases, trial: Trial, multiplier: float, first: FirstPhase | None
+) -> TrainingResult | None:
     try:
-        return phases.train(trial, multiplier)
+        return phases.train(trial, multiplier, first)
     except DivergedError:
         return None
 
@@ -114,7 +120,7 @@ def _attempt(phases: Phases, trial: Trial, multiplier: float) -> TrainingResult 
 def _tried(
     multiplier: float, answer: TrainingResult | None, labels: Array, seconds: float
 ) -> TriedRate:
-    from bench.training.train import evaluate
+    from bench.training.course import evaluate
 
     if answer is None:
         return TriedRate(multiplier, False, None, None, (), seconds)

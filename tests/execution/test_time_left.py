@@ -10,7 +10,7 @@ from plans import plan
 
 from bench.execution.estimate import Cost, trial_cost
 from bench.execution.progress import Schedule, TimeLeft, make_schedule
-from bench.protocol import EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
+from bench.protocol import Augment, EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
 from bench.types import SPLITS, Dataset, Split
 
 
@@ -118,3 +118,20 @@ def test_a_phase_that_stops_early_is_not_expected_to_take_all_its_epochs() -> No
     assert each(100, 5) == each(8, None)
     assert each(2, 5) == each(2, None)
     assert each(8, None) == pytest.approx(4 * each(2, None))
+
+
+def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> None:
+    images = {name: Split(("a",) * 10, (0,) * 10) for name in SPLITS}
+    dataset = Dataset("d", "", ("x", "y"), images, "f")
+    augment = Augment(rotation=9.0)  # its frozen part runs in every epoch
+
+    def each(trainings: int, *phases: Phase) -> float:
+        protocol = TrainingProtocol("p", "", Head(), phases)
+        backbone = replace(tiny.TINY, gmacs=1.0)
+        cost = trial_cost(backbone, tiny.SIZE, protocol, dataset, 1e11, trainings=trainings)
+        assert cost is not None
+        return cost.each
+
+    head = Phase("head", 5, 1e-3, augment=augment)
+    assert each(5, head) == each(1, head) > 0
+    assert each(5, head, head) == pytest.approx(3 * each(1, head, head))  # 1 + 5 against 1 + 1

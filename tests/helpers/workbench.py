@@ -27,7 +27,7 @@ from bench.training.job import Job
 from bench.types import Backbone, Dataset, Record, Settings, Trial
 
 if TYPE_CHECKING:
-    from bench.training.train import Outcome
+    from bench.training.course import Outcome
 
 PROTOCOL = TrainingProtocol(
     name="p",
@@ -60,6 +60,7 @@ def make_dataset(folder: Path, store: Store) -> Dataset:
 def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Left:
     """Train a phase without dropout on so many images, whose pixels are rows of it."""
     from bench.models.network import Network, build_head, initialise_head, snapshot
+    from bench.training.course import only
     from bench.training.features import Stored
     from bench.training.train import PhaseTrainer
 
@@ -72,7 +73,7 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
     trainer = PhaseTrainer(phase, 0, tail, backend)
     rows = Stored(pixels)
     trainer.compile(rows, batch)
-    outcome = trainer.run(
+    outcomes = trainer.run(
         lambda epoch: [rows],
         labels,
         rows,
@@ -83,7 +84,7 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
         on_batch=lambda done, total: None,
         on_epoch=lambda number, epoch: None,
     )
-    return Left(snapshot([*network.base.weights, *head.weights]), outcome)
+    return Left(snapshot([*network.base.weights, *head.weights]), only(outcomes))
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ from bench.models.network import (
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN, fixed_views
+from bench.training.course import Outcome, only
 from bench.training.features import Frozen, Rows
 from bench.training.prepared import ForwardPassCache
-from bench.training.train import Outcome, PhaseTrainer
+from bench.training.train import PhaseTrainer
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -68,7 +69,7 @@ def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] =
     for seed in seeds:
         restore(network.base.weights, initial)
         initialise_head(head, seed)
-        outcome = trainer.run(
+        outcomes = trainer.run(
             lambda epoch: views,
             labels,
             validation,
@@ -79,7 +80,7 @@ def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] =
             on_batch=lambda done, total: None,
             on_epoch=lambda number, epoch: None,
         )
-    return outcome
+    return only(outcomes)
 
 
 CUTS = [

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 from workbench import PROTOCOL, SETTINGS, make_dataset, run, with_rate
 
 from bench.models.backends.base import current
-from bench.protocol import Phase, TrainingProtocol
+from bench.protocol import Phase, TrainingProtocol, Unfreeze
 from bench.storage.cache import Store
 from bench.training.tuning import best, multipliers
 from bench.types import Dataset, TriedRate
@@ -127,7 +127,9 @@ def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
 def test_where_no_rate_leads_anywhere_the_trial_fails(
     dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
-    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (Phase("head", 3, 3e38),))
+    """Here one rate is trained after another, as the first phase is not of the head alone."""
+    phase = Phase("stage", 3, 3e38, unfreeze=Unfreeze("stages", 1))
+    protocol = TrainingProtocol("wild", "", PROTOCOL.head, (phase,))
     settings = replace(SETTINGS, tune=2)
     with pytest.raises(AssertionError, match="diverged at each of the 2 learning rates"):
         run(dataset, store, tmp_path / "r", protocol=protocol, settings=settings)

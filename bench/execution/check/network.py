@@ -19,6 +19,7 @@ from bench.models.cuts import PIXELS, trained_layers
 from bench.models.network import Tail, batchnorms, macs, probabilities, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
+from bench.training.course import only
 from bench.training.features import Stored
 from bench.training.train import PhaseTrainer
 
@@ -162,7 +163,8 @@ def check_unfreeze(subject: Subject) -> str:
 def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
     """Train one epoch of one batch."""
     rows = Stored(inputs)
-    PhaseTrainer(phase, 0, tail, subject.backend).run(
+    trainer = PhaseTrainer(phase, 0, tail, subject.backend)
+    outcomes = trainer.run(
         lambda epoch: [rows],
         LABELS,
         rows,
@@ -173,6 +175,7 @@ def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
         on_batch=lambda done, total: None,
         on_epoch=lambda number, epoch: None,
     )
+    only(outcomes)
 
 
 def _changed(variables: Sequence[Any], before: Sequence[Array]) -> list[str]:

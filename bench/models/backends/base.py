@@ -19,7 +19,8 @@ from bench.system.frameworks import KERAS_BACKENDS
 
 Array = NDArray[Any]
 LossFunction = Callable[[Any, Any, Any], Any]
-"""(labels, logits, weights) -> the weighted mean loss of the batch, in backend tensors."""
+"""(labels, logits, weights) -> the weighted mean loss of the batch, or that of each copy of a head,
+in backend tensors. The sum of several is what is minimised."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,16 @@ def current() -> Backend:
 
 
 def correct(labels: Any, logits: Any, weights: Any) -> Any:
-    """Return how many of the batch's real images were classified correctly, as a backend tensor."""
+    """Return how many of the batch's real images were classified correctly, as a backend tensor;
+    of several copies of a head (images x copies x units), one number for each."""
     from keras import ops
 
     if logits.shape[-1] == 1:
-        guess = ops.cast(logits[:, 0] > 0, "int32")
+        guess = ops.cast(logits[..., 0] > 0, "int32")
     else:
         guess = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    return ops.sum(ops.cast(guess == ops.cast(labels, "int32"), "float32") * weights)
+    right = ops.cast(ops.transpose(guess) == ops.cast(labels, "int32"), "float32")
+    return ops.sum(right * weights, axis=-1)
 
 
 def host(values: Any) -> list[Array]:

@@ -95,7 +95,7 @@ class _Step:
             value = self._loss(y, logits, weight)
             value = value * share[0] if share else value
             # A loss-scaling optimizer reads its scale from its variables.
-            return _scaled(self._optimizer, slots, value), (value, logits, after)
+            return _scaled(self._optimizer, slots, value.sum()), (value, logits, after)
 
         gradients, (value, logits, other) = jax.grad(objective, has_aux=True)(trained)
         result = jnp.stack([value, correct(y, logits, weight)])

@@ -49,7 +49,7 @@ class _Step:
         logits = self._model(x, training=True)
         value = self._loss(y, logits, weight)
         value = value * share[0] if share else value
-        self._optimizer.scale_loss(value).backward()
+        self._optimizer.scale_loss(value.sum()).backward()
         with torch.no_grad():
             return torch.stack([value.detach(), correct(y, logits, weight)])
 
