@@ -213,14 +213,16 @@ def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
     Of several copies of a head (images x copies x units), one for each.
     """
     logits = ops.cast(logits, "float32")
+    whole = ops.sum(weights)
     if len(logits.shape) == 3:
         labels = ops.repeat(ops.expand_dims(labels, 1), logits.shape[1], axis=1)
+        weights = ops.expand_dims(weights, 1)
     if logits.shape[-1] == 1:
         targets = ops.cast(labels, "float32")
         losses = ops.binary_crossentropy(targets, logits[..., 0], from_logits=True)
     else:
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return ops.sum(ops.transpose(losses) * weights, axis=-1) / ops.sum(weights)
+    return ops.sum(losses * weights, axis=0) / whole
 
 
 def _pooling(kind: str) -> Any:

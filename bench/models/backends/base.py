@@ -133,12 +133,14 @@ def correct(labels: Any, logits: Any, weights: Any) -> Any:
     of several copies of a head (images x copies x units), one number for each."""
     from keras import ops
 
+    if len(logits.shape) == 3:
+        labels, weights = ops.expand_dims(labels, 1), ops.expand_dims(weights, 1)
     if logits.shape[-1] == 1:
         guess = ops.cast(logits[..., 0] > 0, "int32")
     else:
         guess = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    right = ops.cast(ops.transpose(guess) == ops.cast(labels, "int32"), "float32")
-    return ops.sum(right * weights, axis=-1)
+    right = ops.cast(guess == ops.cast(labels, "int32"), "float32")
+    return ops.sum(right * weights, axis=0)
 
 
 def host(values: Any) -> list[Array]:
