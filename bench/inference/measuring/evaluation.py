@@ -28,8 +28,8 @@ from bench.storage.records import StoredRun
 from bench.training import probes, robustness
 from bench.training.features import Frozen, Progress, Rows, predict
 from bench.training.job import Job
-from bench.training.phases import stratified
 from bench.training.prepared import ForwardPassCache
+from bench.training.subsets import stratified
 from bench.types import SPLITS, Probes, Record, SplitName
 
 CORRUPTED_SECONDS = 30.0  # for a trained model; for the progress shown

@@ -31,8 +31,8 @@ from bench.training import probes
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Progress, Rows, predict
 from bench.training.job import Job
-from bench.training.phases import Subset, stratified
 from bench.training.prepared import ForwardPassCache, cuts_of
+from bench.training.subsets import Subset, stratified
 from bench.types import SPLITS, Record, SplitName
 
 NEAREST = 3  # training images of each mistake
