@@ -52,7 +52,7 @@ class FirstPhase:
     test: Array
     head: Sequence[Array]  # its weights
     dropout: Sequence[Array]  # what it draws from next
-    predict_seconds: float  # its share of the time that all rates took together, as the next
+    predict_seconds: float  # its share of what all rates took together; so is the next
     seconds: float
 
 
@@ -125,6 +125,7 @@ class Phases:
         ended = time.perf_counter()
         spent = ended - begun - (self.compile_seconds - compiled)
         diverged = [outcome for outcome in outcomes if isinstance(outcome, DivergedError)]
+        usable = len(outcomes) - len(diverged)
         if diverged:
             self._check_start(trial, chosen, diverged[0])
         return [
@@ -136,8 +137,8 @@ class Phases:
                 test=test[:, copy],
                 head=[array[..., copy] for array in weights],
                 dropout=outcome.dropout,
-                predict_seconds=(ended - trained) / len(outcomes),
-                seconds=spent / len(outcomes),
+                predict_seconds=(ended - trained) / usable,
+                seconds=spent / usable,
             )
             for copy, outcome in enumerate(outcomes)
         ]

@@ -74,9 +74,11 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
     kept: list[Array] = []
     rates = multipliers(trial.settings.tune)
     firsts = phases.first_at_all_rates(trial)
+    left = len(phases.job.protocol.phases) > bool(firsts)
     for number, multiplier in enumerate(rates, 1):
-        stage = f"learning rate x{multiplier:.2g}, {number} of {len(rates)}"
-        listener(StageProgress(trial, stage))
+        if left:
+            stage = f"learning rate x{multiplier:.2g}, {number} of {len(rates)}"
+            listener(StageProgress(trial, stage))
         begun, compiled = time.perf_counter(), phases.compile_seconds
         first = firsts[number - 1] if firsts else None
         answer = None if firsts and first is None else _attempt(phases, trial, multiplier, first)

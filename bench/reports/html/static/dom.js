@@ -20,9 +20,10 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/* A name from the data, isolated from the text direction around it. */
+/* A name from the data, isolated from the text direction around it; it may break before `@`. */
 function named(text) {
-  return element("span", { class: "name", title: text.length > 40 ? text : null }, text);
+  const parts = text.split(/(?=@)/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+  return element("span", { class: "name", title: text.length > 40 ? text : null }, parts);
 }
 
 /* A large part of the page's data, decoded on first use. */
