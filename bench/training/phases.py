@@ -28,7 +28,6 @@ from bench.training.job import Job
 from bench.training.prepared import PreparedModel
 from bench.training.subsets import Subset, stratified
 from bench.training.train import PhaseTrainer
-from bench.training.tuning import multipliers
 from bench.types import Epoch, PhaseResult, SplitName, Trial
 
 
@@ -69,8 +68,7 @@ class Phases:
         self._cuts, self.pretrained = prepared.cuts, prepared.weights.pretrained
         # A loss-scaling optimizer would skip a step of all copies where one's gradient overflows.
         plain = trial.settings.precision != "mixed_float16"
-        budget = trial.settings.tune if self._cuts[0] == FEATURES and plain else 0
-        self._multipliers = multipliers(budget)
+        self._trains_copies = plain and self._cuts[0] == FEATURES
         self._rows = self._prepare(trial)
         self._trainers: list[PhaseTrainer] = []
         self.initial = snapshot(self.network.base.weights)
@@ -94,7 +92,7 @@ class Phases:
         for index in range(len(results), len(self._cuts)):
             rate = self.job.protocol.phases[index].learning_rate * multiplier
             try:
-                outcome = only(self._phase(trial, index, chosen, rate, validation))
+                outcome = only(self._phase(trial, index, chosen, [rate], validation))
             except DivergedError as error:
                 self._check_start(trial, chosen, error)
                 raise
@@ -108,18 +106,21 @@ class Phases:
             tuple(results), np.stack(after), validation, len(chosen), predict_seconds
         )
 
-    def first_at_all_rates(self, trial: Trial) -> list[FirstPhase | None]:
-        """Train the first phase at every learning rate of the budget in one pass over the rows,
-        where it trains the head alone: the results are those of one rate after another. `None`
-        where a rate diverged; an empty list where each has to be trained by itself."""
-        if not self._multipliers:
+    def first_at_all_rates(
+        self, trial: Trial, multipliers: Sequence[float]
+    ) -> list[FirstPhase | None]:
+        """Train the first phase at several learning rates in one pass over the rows, where it
+        trains the head alone: the results are those of one rate after another. `None` where a rate
+        diverged; an empty list where each has to be trained by itself."""
+        if not self._trains_copies:
             return []
         begun, compiled = time.perf_counter(), self.compile_seconds
-        stage = f"{len(self._multipliers)} learning rates in one pass"
+        stage = f"{len(multipliers)} learning rates in one pass"
         self.listener(StageProgress(trial, stage))
         self._reset(trial)
         chosen = self._chosen(trial)
-        outcomes = self._phase(trial, 0, chosen)
+        own = self.job.protocol.phases[0].learning_rate
+        outcomes = self._phase(trial, 0, chosen, [own * m for m in multipliers])
         trained = time.perf_counter()
         test, weights = self._predict_test(0), snapshot(self._trainers[0].tail.weights)
         ended = time.perf_counter()
@@ -215,10 +216,10 @@ class Phases:
         trial: Trial,
         index: int,
         chosen: Array,
-        learning_rate: float = 0.0,
+        rates: Sequence[float],
         begin: Array | None = None,
     ) -> list[Outcome | DivergedError]:
-        """Train one phase: at this learning rate, or at all of the budget where no rate is given.
+        """Train one phase at each of these learning rates.
 
         `begin` are the validation probabilities before it; none in the first phase, whose head is
         new.
@@ -232,7 +233,7 @@ class Phases:
         cut = self._cuts[index]
         self.network.unfreeze(phase)
         if index == len(self._trainers):
-            self._trainers.append(self._trainer(index, phase))
+            self._trainers.append(self._trainer(index, phase, rates))
         trainer = self._trainers[index]
         if trainer.rates:
             trainer.tail.load(self.head)
@@ -247,14 +248,13 @@ class Phases:
             begin=begin,
             seed=trial.seed,
             batch_size=self.settings.batch_size,
-            learning_rate=learning_rate,
+            learning_rate=rates[0],
             on_batch=stage_progress(self.listener, trial, phase.name, "phase"),
             on_epoch=on_epoch,
         )
 
-    def _trainer(self, index: int, phase: Phase) -> PhaseTrainer:
-        if self._multipliers and index == 0:
-            rates = [phase.learning_rate * multiplier for multiplier in self._multipliers]
+    def _trainer(self, index: int, phase: Phase, rates: Sequence[float]) -> PhaseTrainer:
+        if len(rates) > 1:
             copies = HeadCopies(self.head, len(rates))
             return PhaseTrainer(phase, index, copies, self.backend, rates)
         fold = self.backend.gains_from_folding

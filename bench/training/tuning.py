@@ -73,7 +73,7 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
     answers: list[TrainingResult | None] = []
     kept: list[Array] = []
     rates = multipliers(trial.settings.tune)
-    firsts = phases.first_at_all_rates(trial)
+    firsts = phases.first_at_all_rates(trial, rates)
     left = len(phases.job.protocol.phases) > bool(firsts)
     for number, multiplier in enumerate(rates, 1):
         if left:
