@@ -43,13 +43,7 @@ class Display:
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self.console, self.quiet = console, quiet
         self._under_way: dict[str, _UnderWay] = {}
-        self._results = Table(box=None, pad_edge=False, header_style="dim")
-        for title, justify in (("backbone", "left"), ("seed", "right"), ("accuracy", "right")):
-            self._results.add_column(title, justify=justify)  # type: ignore[arg-type]
-        self._results.add_column("took", justify="right")
-        if self._draws:
-            self._results.add_column("validation loss")
-        self._results.add_column("")
+        self._results: list[tuple[str, ...]] = []
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -59,6 +53,7 @@ class Display:
         )
         self._overall: TaskID = self._bars.add_task("the whole run", total=1.0, detail="")
         self._end = time.monotonic()  # of the run, as it is expected
+        self._ended = False
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> Self:
@@ -68,6 +63,7 @@ class Display:
 
     def __exit__(self, *error: object) -> None:
         if self._is_live:
+            self._ended = True
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
@@ -138,7 +134,7 @@ class Display:
         losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]
         drawn = [sparkline(losses)] if self._draws else []
         trial = (record.trial.name, str(record.trial.seed))
-        self._results.add_row(*trial, *cells, *drawn, mark)
+        self._results.append((*trial, *cells, *drawn, mark))
         if record.status == "failed":
             self._print(f"{name} failed: {record.reason}", "red")
         elif not self._is_live:
@@ -180,8 +176,23 @@ class Display:
     def _render(self) -> RenderableType:
         left = max(0.0, self._end - time.monotonic())
         self._bars.update(self._overall, detail=f"about {human_seconds(left)} left")
-        parts: list[RenderableType] = [self._results] if self._results.row_count else []
+        parts: list[RenderableType] = [self._table()] if self._results else []
         return Group(*parts, self._bars)
+
+    def _table(self) -> Table:
+        """Return the results: at the end all of them, before that those that fit the screen."""
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("backbone")
+        for title in ("seed", "accuracy", "took"):
+            table.add_column(title, justify="right")
+        if self._draws:
+            table.add_column("validation loss")
+        table.add_column("")
+        bars = sum(task.visible for task in self._bars.tasks)
+        fitting = max(1, self.console.height - bars - 1)  # the titles
+        for row in self._results if self._ended else self._results[-fitting:]:
+            table.add_row(*row)
+        return table
 
 
 def human_seconds(seconds: float) -> str:

@@ -106,7 +106,7 @@ class Progress:
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._listener, self._time = listener, TimeLeft(schedule)
         self._phases: dict[str, tuple[str, int]] = {}  # of each trial, and its finished epochs
-        self._announced: list[tuple[str, RuntimeResult]] = []  # what was measured, by trial
+        self._announced: dict[str, list[RuntimeResult]] = {}  # what was measured, by trial
         self._since = utc_now()
         self._report_time()
 
@@ -152,12 +152,12 @@ class Progress:
         return TrialEnded(record, accuracy, took)
 
     def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:
+        announced = self._announced.setdefault(record.trial.key, [])
         for result in record.runtimes:
-            measured = record.trial.key, result
             earlier = result.session is not None and result.session.started < self._since
-            if earlier or measured in self._announced:
+            if earlier or result in announced:
                 continue
-            self._announced.append(measured)
+            announced.append(result)
             failed = result.status == "failed"
             latency = None if failed else percentile(self._evidence(record), 50, result.name)
             yield RuntimeMeasured(record.trial, result, latency)
@@ -188,7 +188,7 @@ class TimeLeft:
     schedule: Schedule
     clock: Callable[[], float] = time.monotonic
     _under_way: dict[str, float] = field(default_factory=dict)  # shares of trials that are done
-    _done: set[str] = field(default_factory=set)
+    _done: float = 0.0  # estimated seconds of the trials that have ended
     _measured: float = 0.0
 
     def __post_init__(self) -> None:
@@ -200,9 +200,9 @@ class TimeLeft:
         self._under_way[key] = max(share, self._under_way.get(key, 0.0))
 
     def end(self, key: str) -> None:
-        """Note that a trial has ended."""
+        """Note that a trial has ended, which it does once."""
         self._under_way.pop(key, None)
-        self._done.add(key)
+        self._done += self.schedule.trials.get(key, 0.0)
 
     def measuring(self, share: float) -> None:
         """Note how much of the measuring is done."""
@@ -230,6 +230,6 @@ class TimeLeft:
         if self._measuring.begun is not None or not self._training.estimate:
             return 1.0
         costs = self.schedule.trials
-        done = sum(costs[key] for key in self._done if key in costs)
+        done = self._done
         done += sum(costs[key] * share for key, share in self._under_way.items() if key in costs)
         return done / self._training.estimate

@@ -1,19 +1,18 @@
 """Carrying out a plan: what is missing is trained, then measured, and what is there is kept.
 
-The records are the only state: `records.jsonl` is replaced as a whole each time one is added, so
-that a run that is killed at any instant goes on from the last finished trial. Each trial ends in a
-record, whatever its process does. Where memory was short, what is left of a job is run again in
-smaller steps, in a new process: each batch is taken in parts whose gradients are added up before
-the weights change, so the effective batch stays what it was. Where the measuring process dies, what
-was under way is recorded as failed, and the rest continues in a new one: a model that takes all
-memory in one runtime costs the others no figure.
+The records are the only state: a run that is killed at any instant goes on from the last one. Each
+trial ends in a record, whatever its process does. Where memory was short, what is left of a job is
+run again in smaller steps, in a new process: each batch is taken in parts whose gradients are added
+up before the weights change, so the effective batch stays what it was. Where the measuring process
+dies, what was under way is recorded as failed, and the rest continues in a new one: a model that
+takes all memory in one runtime costs the others no figure.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,9 +33,9 @@ from bench.execution.run_meta import (
     unmeasured,
 )
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
-from bench.storage.arrays import keep_best, weights_path
+from bench.storage.arrays import keep_better, weights_path
 from bench.storage.cache import Store
-from bench.storage.records import SCHEMA, newest, read_lines, write_lines
+from bench.storage.records import SCHEMA, Kept, append_line, read_lines, supersede, write_lines
 from bench.storage.run_folder import lock_run
 from bench.system.command_line import program
 from bench.system.environment import environment, utc_now
@@ -58,17 +57,19 @@ class RunRecorder:
     records: dict[str, Record] = field(init=False)
     measured_before: set[str] = field(init=False)  # when this execution began
     recorded: set[str] = field(default_factory=set)  # trials with a new record in this execution
-    trained: set[str] = field(default_factory=set)  # of them, those that were trained in it
     last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
-    _lines: dict[str, str] = field(init=False)  # the records, encoded
+    _kept: Kept = field(default_factory=dict)
+    _best: dict[tuple[str, int], Record] = field(default_factory=dict)  # trained in it, by network
+    _lines: int = 0  # of the file, since it was last written as a whole; 0: never
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         found = read_lines(self.folder)
-        self.records = {r.trial.key: r for r in newest(found)}
-        self._lines = {key: to_json(record) for key, record in self.records.items()}
+        for record in found:
+            supersede(self._kept, record)
+        self.records = {record.trial.key: record for record in self._kept.values()}
         if len(found) > len(self.records):
-            write_lines(self.folder, self._lines.values())
+            self._write_all()
         self.measured_before = {k for k, r in self.records.items() if r.session is not None}
 
     def __call__(self, event: Event) -> None:
@@ -84,18 +85,33 @@ class RunRecorder:
         """Tell the user something."""
         self(Note(text))
 
+    def close(self) -> None:
+        """Leave one line for each record."""
+        with self._lock:
+            if self._lines > len(self.records):
+                self._write_all()
+
     def _write(self, event: RecordMade) -> None:
-        record, key = event.record, event.record.trial.key
-        self.recorded.add(key)
-        if not isinstance(event, RecordMeasured):
-            self.trained.add(key)
+        record, trial = event.record, event.record.trial
         # A trial whose weights have changed since has another key: the new one takes its place.
-        self.records = {r.trial.key: r for r in newest([*self.records.values(), record])}
-        self._lines[key] = event.line or to_json(record)
-        write_lines(self.folder, (self._lines[k] for k in self.records))
-        if self.keep == "best":
+        for gone in supersede(self._kept, record):
+            self.records.pop(gone.trial.key, None)
+        self.recorded.add(trial.key)
+        self.records[trial.key] = record
+        if self._lines:
+            append_line(self.folder, event.line or to_json(record))
+            self._lines += 1
+        else:  # whatever its last line is
+            self._write_all()
+        if self.keep == "best" and not isinstance(event, RecordMeasured):
             # Of this execution alone: what an earlier one was asked to keep stays.
-            keep_best(self.folder, (self.records[k] for k in self.trained if k in self.records))
+            network = trial.backbone, trial.input_size
+            best = self._best.get(network, record)
+            self._best[network] = keep_better(self.folder, best, record)
+
+    def _write_all(self) -> None:
+        write_lines(self.folder, map(to_json, self.records.values()))
+        self._lines = len(self.records)
 
 
 RETRIES = 3
@@ -138,13 +154,14 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     recorder = RunRecorder(folder, progress, request.keep_models)
     for fault in damaged.values():
         recorder.note(f"{fault}: its trial is trained again.")
-    train_trials(inputs, schedule.trials, executor, recorder)
-    if left := schedule.trials.keys() - recorder.recorded:
-        raise DetachedError(
-            f"{len(left)} trials are left to the cluster's jobs; `{program()} status {folder}` "
-            f"shows how far they are, and the same command takes in what is done."
-        )
-    measure_trials(inputs, executor, recorder)
+    with closing(recorder):
+        train_trials(inputs, schedule.trials, executor, recorder)
+        if left := schedule.trials.keys() - recorder.recorded:
+            raise DetachedError(
+                f"{len(left)} trials are left to the cluster's jobs; `{program()} status {folder}` "
+                f"shows how far they are, and the same command takes in what is done."
+            )
+        measure_trials(inputs, executor, recorder)
     for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
         recorder.note(text)
     if request.keep_models == "none":

@@ -225,15 +225,13 @@ def best_first(records: Iterable[Record]) -> list[Record]:
     return sorted(finished, key=lambda r: (-r.trial.fraction, _validation_loss(r)))
 
 
-def keep_best(folder: Path, records: Iterable[Record]) -> None:
-    """Delete the weights of these trials, except for the best one of each backbone."""
-    groups: dict[tuple[str, int], list[Record]] = {}
-    for record in best_first(records):
-        trial = record.trial
-        groups.setdefault((trial.backbone, trial.input_size), []).append(record)
-    for others in groups.values():
-        for record in others[1:]:
+def keep_better(folder: Path, one: Record, other: Record) -> Record:
+    """Delete the weights of the worse of two trials of a backbone; return the better one."""
+    better, *worse = best_first((one, other)) or (one,)
+    for record in worse:
+        if record.trial.key != better.trial.key:
             weights_path(folder, record.trial.key).unlink(missing_ok=True)
+    return better
 
 
 def _validation_loss(record: Record) -> float:

@@ -8,17 +8,21 @@
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
       logs/*.log    the output of the trial's process
 
-Writing is atomic, and a record is written after its arrays, so that every record has its arrays.
+Writing is atomic, and a record is written after its arrays, so that every record has its arrays. Of
+`records.jsonl`, a command that makes the run adds one line after the other, a trial's newer one
+behind its older one, and leaves one for each trial; a last line that is cut off counts for nothing.
 Format history: 1, the first.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import convert
 
@@ -26,7 +30,7 @@ from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
 from bench.system.command_line import typed
-from bench.system.files import from_json, to_json, write_atomic
+from bench.system.files import from_json, naming, to_json, write_atomic
 from bench.types import Dataset, Record, Trial
 
 SCHEMA = 1
@@ -123,16 +127,28 @@ def read_records(folder: Path) -> tuple[Record, ...]:
 
 
 def read_lines(folder: Path) -> list[Record]:
-    """Return the records of all lines; a place may occur twice where another program wrote them."""
+    """Return the records of all lines; a place may occur twice while a run is made, or after."""
     path = folder / "records.jsonl"
     try:
+        data = path.read_bytes()
+        whole, _, last = data.rpartition(b"\n")
+        if _is_cut(last):  # it is being written, or its writer was killed
+            data = whole
         # Not `splitlines`, which also splits at U+2028 and U+0085, and names may hold these.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = data.decode().split("\n")
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
     return [_record(path, number, line) for number, line in enumerate(lines, 1) if line]
+
+
+def _is_cut(line: bytes) -> bool:
+    try:
+        json.loads(line or b"{}")
+    except (ValueError, RecursionError) as error:
+        return not isinstance(error, RecursionError)
+    return False
 
 
 def _record(path: Path, number: int, line: str) -> Record:
@@ -160,26 +176,33 @@ def place(trial: Trial) -> tuple[str, int, int, float]:
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
-def newest(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Return the last record of each place, in the order in which they were made.
+Kept: TypeAlias = dict[tuple[Hashable, bool], Record]
+
+
+def supersede(kept: Kept, record: Record) -> list[Record]:
+    """Add the record to those that are kept, as their newest; return those whose place it takes.
 
     A trial that failed with other weights or code than one that finished replaces nothing: both
     are kept until one finishes.
     """
-    kept: dict[tuple[Hashable, bool], Record] = {}
+    where = place(record.trial)
+    earlier = kept.get((where, False))
+    again = (
+        record.status == "failed"
+        and earlier is not None
+        and earlier.status == "ok"
+        and earlier.trial.key != record.trial.key
+    )
+    gone = [kept.pop((where, failed), None) for failed in ((True,) if again else (True, False))]
+    kept[where, again] = record
+    return [record for record in gone if record is not None]
+
+
+def newest(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the last record of each place, in the order in which they were made."""
+    kept: Kept = {}
     for record in records:
-        where = place(record.trial)
-        earlier = kept.get((where, False))
-        again = (
-            record.status == "failed"
-            and earlier is not None
-            and earlier.status == "ok"
-            and earlier.trial.key != record.trial.key
-        )
-        kept.pop((where, True), None)
-        if not again:
-            kept.pop((where, False), None)
-        kept[where, again] = record
+        supersede(kept, record)
     return tuple(kept.values())
 
 
@@ -191,6 +214,15 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 def write_lines(folder: Path, lines: Iterable[str]) -> None:
     """Replace a run's records, encoded, all at once: a reader never sees half a line."""
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))
+
+
+def append_line(folder: Path, line: str) -> None:
+    """Add an encoded record to those of a run, which end with a whole line."""
+    path = folder / "records.jsonl"
+    with naming(path), path.open("ab") as file:
+        file.write(line.encode(errors="backslashreplace") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 NOT_RECORDED = "not recorded"

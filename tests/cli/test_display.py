@@ -120,3 +120,14 @@ def test_random_weights_have_times_and_no_accuracy() -> None:
     assert shown.getvalue() == (
         "one: head 1/1  loss 0.5000  validation 0.4000\none: done, 12 s  random init\n"
     )
+
+
+def test_a_live_table_fits_the_screen_and_is_whole_at_the_end(tmp_path: Path) -> None:
+    p, shown = plan("one", seeds=range(50)), StringIO()
+    with Display(Console(file=shown, width=200, height=12, force_terminal=True)) as display:
+        for trial in p.trials:
+            display(TrialEnded(Record(SCHEMA, trial, "failed", ""), None, 0.0))
+        rows = [line for line in _seen(display) if line.startswith("one")]
+        assert len(rows) == 12 - 1 - 1  # without the titles and the bar of the whole run
+        assert rows[-1].split()[:2] == ["one", "49"]
+    assert len([line for line in _seen(display) if line.startswith("one")]) == 50

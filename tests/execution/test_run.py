@@ -35,7 +35,7 @@ from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA, read_records, read_run
 from bench.storage.run_folder import lock_run, run_folder
-from bench.training.events import Listener
+from bench.training.events import Event, Listener, RecordMade
 from bench.training.job import Job
 from bench.types import (
     Measuring,
@@ -109,6 +109,35 @@ def test_lines_written_twice_are_once_there_after_the_same_command(
     path.write_text(once * 2)
     again = run(plan("one", "two"), tmp_path / "r", store)
     assert (again.ran, path.read_text()) == ([], once)
+
+
+def test_a_record_whose_line_was_cut_off_is_made_again(tmp_path: Path, store: Store) -> None:
+    path, p = tmp_path / "r" / "records.jsonl", plan("one", "zw\u00f6lf")
+    run(p, tmp_path / "r", store)
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for cut in (first + 1, whole.rindex(b"\xb6"), len(whole) - 2):
+        path.write_bytes(whole[:cut])
+        assert [r.trial.backbone for r in read_records(path.parent)] == ["one"]
+    again = run(p, tmp_path / "r", store)
+    assert (again.ran, path.read_bytes().count(b"\n")) == ([("zw\u00f6lf", 0)], 2)
+    path.write_bytes(whole[:-1])  # as an editor leaves it
+    assert len(read_records(path.parent)) == 2
+
+
+def test_records_are_added_and_in_the_end_each_has_one_line(tmp_path: Path, store: Store) -> None:
+    lines: list[int] = []
+
+    def count(event: Event) -> None:
+        if isinstance(event, RecordMade):
+            lines.append((tmp_path / "r" / "records.jsonl").read_bytes().count(b"\n"))
+            assert event.record in read_records(tmp_path / "r")
+
+    execute(
+        RunInputs(plan("one", "two"), tmp_path / "r", REQUEST, store), ScriptedExecutor(), count
+    )
+    assert lines == [1, 2, 3, 4]  # trained, and measured
+    assert (tmp_path / "r" / "records.jsonl").read_bytes().count(b"\n") == 2
 
 
 def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(

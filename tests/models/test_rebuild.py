@@ -24,7 +24,7 @@ from bench.storage.arrays import (
     TrainedWeights,
     best_first,
     changed,
-    keep_best,
+    keep_better,
     read_trained,
     weights_path,
     write_trained,
@@ -101,7 +101,7 @@ def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> N
     part = replace(best, trial=replace(best.trial, fraction=0.5))
     assert best_first([part, other]) == [other, part]
     write_trained(copy, other.trial.key, TrainedWeights({}, ()))
-    keep_best(copy, [part, other])
+    assert keep_better(copy, part, other) == other
     assert not weights_path(copy, part.trial.key).exists()
     assert weights_path(copy, other.trial.key).exists()
 

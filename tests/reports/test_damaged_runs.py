@@ -106,7 +106,7 @@ def _exchanged(folder: Path) -> None:
 
 def _cut_last_line(folder: Path) -> None:
     path = folder / "records.jsonl"
-    path.write_bytes(path.read_bytes()[:-40])
+    path.write_bytes(path.read_bytes()[:-40] + b"\n")
 
 
 DEEP = b"[" * 100_000
@@ -165,7 +165,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _json(DATASET, lambda raw: raw | {"splits": {"x": {"ids": [], "labels": []}}}),
         "Invalid enum value 'x' - at `key` in `[$].splits`",
     ),
-    "records.jsonl is not UTF-8": (_bytes(RECORDS, NOT_UTF8), "records.jsonl .*utf-8"),
+    "records.jsonl is not UTF-8": (_bytes(RECORDS, NOT_UTF8 + b"\n"), "records.jsonl .*utf-8"),
     "the last record is cut": (
         _cut_last_line,
         r"records.jsonl line 2 is not a record .* Delete that line: the same `run` command",
