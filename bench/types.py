@@ -348,6 +348,7 @@ class Session:
     matrix_rate: float  # floating-point operations a second of a matrix product, at best
     calibration: tuple[float, ...]  # seconds of one fixed piece of work, before, between and after
     latency_seconds: float = 0.0  # as requested; 0 in records of version 0.1
+    node: str = ""  # of a cluster; "": the machine of the command
 
 
 @dataclass(frozen=True)

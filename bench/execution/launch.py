@@ -216,6 +216,7 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
                 ship_data=request.ship_data,
                 site=request.site,
                 detach=request.detach,
+                measure_on=request.measure_on,
             )
             executors.append(executor)
         (executor,) = executors

@@ -86,6 +86,7 @@ class RunRequest:
     ship_data: bool = False  # send decoded images to the nodes of a cluster
     site: Path | None = None  # a file that says how jobs are submitted to Slurm
     detach: bool = False  # return once all jobs are submitted
+    measure_on: str = ""  # the node of a cluster that models are timed on; "": this machine
     # What to measure and what to keep.
     latency_seconds: float = 2.0
     runtimes: str = "keras"
@@ -143,6 +144,11 @@ class RunRequest:
             raise UsageError(f"fractions must be above 0, up to 1; got {list(self.fractions)}.")
         if self.tune not in (0, *range(2, MAX_BUDGET + 1)):
             raise UsageError(f"tune must be from 2 to {MAX_BUDGET}; got {self.tune}.")
+        if self.measure_on and self.keep_artefacts:
+            raise UsageError(
+                f"keep_artefacts keeps what this machine converts; models are measured on "
+                f"{self.measure_on}: leave one of both out."
+            )
         if self.threads < 0:
             raise UsageError(f"threads must be 1 or more, or 0 for all cores; got {self.threads}.")
         if self.margin is not None and not 0 < self.margin < 100:

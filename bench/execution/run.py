@@ -10,16 +10,16 @@ takes all memory in one runtime costs the others no figure.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import DetachedError, NodeLostError, OutOfMemoryError, WorkerDiedError
 from bench.execution.executors import Executor
 from bench.execution.plan import Plan, PlannedBackbone
 from bench.execution.progress import Progress, make_schedule
+from bench.execution.recorder import RunRecorder
 from bench.execution.run_meta import (
     RunInputs,
     check_same,
@@ -33,86 +33,18 @@ from bench.execution.run_meta import (
     unmeasured,
 )
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
-from bench.storage.arrays import keep_better, weights_path
+from bench.models.weights import LocatedWeights
+from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
-from bench.storage.records import SCHEMA, Kept, append_line, read_lines, supersede, write_lines
+from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run
 from bench.system.command_line import program
 from bench.system.environment import environment, utc_now
-from bench.system.files import remove_stale, to_json
+from bench.system.files import remove_stale
 from bench.system.parallel import run_parallel
-from bench.training.events import Event, Listener, Note, RecordMade, RecordMeasured, StageProgress
+from bench.training.events import Listener, RecordMade, RecordMeasured
 from bench.training.job import Job
-from bench.types import KeepModels, Record, RuntimeResult
-
-
-@dataclass
-class RunRecorder:
-    """The run's records, which nothing else writes. Takes the events of all workers, one at a time;
-    writes each record down and passes every event on."""
-
-    folder: Path
-    listener: Listener
-    keep: KeepModels = "none"
-    records: dict[str, Record] = field(init=False)
-    measured_before: set[str] = field(init=False)  # when this execution began
-    recorded: set[str] = field(default_factory=set)  # trials with a new record in this execution
-    last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
-    _kept: Kept = field(default_factory=dict)
-    _best: dict[tuple[str, int], Record] = field(default_factory=dict)  # trained in it, by network
-    _lines: int = 0  # of the file, since it was last written as a whole; 0: never
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        found = read_lines(self.folder)
-        for record in found:
-            supersede(self._kept, record)
-        self.records = {record.trial.key: record for record in self._kept.values()}
-        if len(found) > len(self.records):
-            self._write_all()
-        self.measured_before = {k for k, r in self.records.items() if r.session is not None}
-
-    def __call__(self, event: Event) -> None:
-        """Take one event."""
-        with self._lock:
-            if isinstance(event, StageProgress):
-                self.last_stage = event.trial.key, event.stage
-            elif isinstance(event, RecordMade):
-                self._write(event)
-            self.listener(event)
-
-    def note(self, text: str) -> None:
-        """Tell the user something."""
-        self(Note(text))
-
-    def close(self) -> None:
-        """Leave one line for each record."""
-        with self._lock:
-            if self._lines > len(self.records):
-                self._write_all()
-
-    def _write(self, event: RecordMade) -> None:
-        record, trial = event.record, event.record.trial
-        # A trial whose weights have changed since has another key: the new one takes its place.
-        for gone in supersede(self._kept, record):
-            self.records.pop(gone.trial.key, None)
-        self.recorded.add(trial.key)
-        self.records[trial.key] = record
-        if self._lines:
-            append_line(self.folder, event.line or to_json(record))
-            self._lines += 1
-        else:  # whatever its last line is
-            self._write_all()
-        if self.keep == "best" and not isinstance(event, RecordMeasured):
-            # Of this execution alone: what an earlier one was asked to keep stays.
-            network = trial.backbone, trial.input_size
-            best = self._best.get(network, record)
-            self._best[network] = keep_better(self.folder, best, record)
-
-    def _write_all(self) -> None:
-        write_lines(self.folder, map(to_json, self.records.values()))
-        self._lines = len(self.records)
-
+from bench.types import Record, RuntimeResult, Trial
 
 RETRIES = 3
 RESUBMISSIONS = 2  # of a job whose machine was lost
@@ -276,12 +208,21 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
     plan = inputs.plan
     todo = unmeasured(plan, inputs.folder, recorder.records)
     died: dict[str, set[str]] = {trial.key: set() for trial in todo}
+    lost = 0
     while todo:
         inputs.restore()
         runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
         try:
-            executor.run(inputs.job(todo, task="measure", died=runtimes), recorder)
+            pretrained = _pretrained(plan, todo)
+            job = inputs.job(todo, task="measure", died=runtimes, pretrained=pretrained)
+            executor.run(job, recorder)
             return
+        except NodeLostError as error:
+            lost += 1
+            if lost > RESUBMISSIONS:
+                recorder.note(f"Measuring ended: {error} The same command tries again.")
+                return
+            recorder.note(f"Measuring is submitted again: {error}")
         except WorkerDiedError as error:
             recorder.note(f"Measuring ended early: {error}")
             left = {key: _left(plan, recorder, key, died[key]) for key in died}
@@ -292,6 +233,16 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
                 recorder(RecordMeasured(replace(record, runtimes=results)))
                 died[key] |= set(names)
             todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
+
+
+def _pretrained(plan: Plan, trials: Sequence[Trial]) -> dict[str, LocatedWeights]:
+    """Return the pretrained weights of these trials, by their rows."""
+    rows = {trial.name for trial in trials}
+    return {
+        planned.trials[0].name: planned.weights
+        for planned in plan.planned
+        if planned.weights is not None and planned.trials[0].name in rows
+    }
 
 
 def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) -> list[str]:

@@ -141,7 +141,7 @@ def pretrained(run: StoredRun, record: Record) -> Network:
     from bench.models.network import Network
 
     network = Network(backbone, record.trial.input_size, run.meta.protocol.head.pooling)
-    _load_pretrained(network, record)
+    _load_pretrained(network, record, run.folder)
     return network
 
 
@@ -182,12 +182,17 @@ def declared(run: StoredRun, record: Record) -> Backbone:
     return BACKBONES[name]
 
 
-def _load_pretrained(network: Network, record: Record) -> None:
-    """Load what the trial started from; random weights are drawn again from their fixed seed."""
+def _load_pretrained(network: Network, record: Record, folder: Path) -> None:
+    """Load what the trial started from; random weights are drawn again from their fixed seed. A
+    node of a cluster has the files in the run's folder, and searches nowhere else."""
     used = record.weights
     if used is None:
         raise BenchError(f"the record of {record.trial.backbone} does not say what weights it had.")
-    if used.pretrained:
+    sent = sorted((folder / weights.SENT).glob(f"{record.trial.name}.*"))
+    located: weights.LocatedWeights | None
+    if used.pretrained and sent:
+        located = weights.LocatedWeights(used.source, str(sent[0]), used.location)
+    elif used.pretrained:
         located = weights.locate(
             network.backbone,
             record.trial.settings.weights,

@@ -37,6 +37,7 @@ CHOICES = ("auto", "imagenet", "random")  # any other choice is a folder
 KERAS_SUFFIXES = (".h5", ".keras", ".weights.h5")
 
 Say = Callable[[str], None]
+SENT = "pretrained"  # in the run's folder of a node: files that were sent, to measure by their row
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ class Job:
     keep_artefacts: bool = False
     measuring: Measuring = field(default_factory=Measuring)
     largest_fraction: float = 1.0  # of the run: robustness is measured on it alone
+    pretrained: Mapping[str, LocatedWeights] = field(default_factory=dict)  # by row, to measure
+    node: str = ""  # of a cluster, where the job runs
     died: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of which runtimes, by key
     task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up

@@ -27,6 +27,7 @@ from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import read_run
 from bench.system.memory import is_out_of_memory, memory_error_summary
+from bench.training.events import Listener
 from bench.training.job import Job
 from bench.types import Dataset, Record, Settings, Trial
 
@@ -140,6 +141,27 @@ def test_a_lost_node_costs_two_submissions_at_most(
         assert (lost.status, lost.notes, last.notes) == ("ok", again, again)
     resubmitted = [f"one: node {n} was lost. What is left is submitted again." for n in (0, 1)]
     assert told.notes == resubmitted[:losses]
+
+
+@pytest.mark.parametrize("losses", [2, 3])
+def test_a_node_that_is_lost_while_it_measures_takes_no_runtime_with_it(
+    losses: int, tmp_path: Path, store: Store
+) -> None:
+    left = [NodeLostError("a node was lost.")] * losses
+
+    class Measuring(ScriptedExecutor):
+        def run(self, job: Job, listener: Listener) -> None:
+            if job.task == "measure" and left:
+                raise left.pop()
+            super().run(job, listener)
+
+    told = Told()
+    (record,) = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), Measuring(), told)
+    measured = losses == 2
+    assert [r.status for r in record.runtimes] == ["ok"] * measured
+    last = "Measuring ended: a node was lost. The same command tries again."
+    again = ["Measuring is submitted again: a node was lost."] * 2
+    assert told.notes == again + [last] * (not measured)
 
 
 def test_a_loss_does_not_count_as_a_smaller_step(tmp_path: Path, store: Store) -> None:

@@ -110,7 +110,9 @@ class ScriptedExecutor(Executor):
         folder, seconds = Path(job.folder), job.measuring.latency_seconds
         (record,) = (r for r in read_records(folder) if r.trial.key == trial.key)
         names = [runtime.name for runtime in choose_runtimes(job.measuring.runtimes)[0]]
-        session = Session("2025-03-01T12:00:00+00:00", (), 1, 4, 1e11, (0.05, 0.05), seconds)
+        session = Session(
+            "2025-03-01T12:00:00+00:00", (), 1, 4, 1e11, (0.05, 0.05), seconds, job.node
+        )
         arrays = read_arrays(folder, record, len(job.dataset.classes))
         results = []
         for name in runtimes_needed(record, names, seconds):

@@ -19,6 +19,7 @@ from bench.execution.run_meta import RunInputs
 from bench.models.backends.base import current
 from bench.models.network import probabilities
 from bench.models.rebuild import changed_code, rebuild, record_of
+from bench.models.weights import SENT, digest
 from bench.registry import BACKBONES
 from bench.storage.arrays import (
     TrainedWeights,
@@ -141,6 +142,20 @@ def test_other_pretrained_weights_are_refused(copy: Path) -> None:
     with pytest.raises(
         WeightsError, match="was trained from random init, but the weights here differ"
     ):
+        rebuild(run, record_of(run, "tiny"))
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_weights_that_were_sent_to_a_node_are_used_there(copy: Path) -> None:
+    sent = tiny.build((tiny.SIZE, tiny.SIZE, 3))
+    (copy / SENT).mkdir()
+    sent.save_weights(copy / SENT / "tiny.x.weights.h5")
+    used = WeightsUsed("imagenet", "x.weights.h5", digest(sent))  # which nobody publishes
+    write_records(copy, [replace(r, weights=used) for r in read_records(copy)])
+    run = read_run(copy)
+    assert rebuild(run, record_of(run, "tiny")).record.weights == used
+    shutil.rmtree(copy / SENT)
+    with pytest.raises(WeightsError):
         rebuild(run, record_of(run, "tiny"))
 
 

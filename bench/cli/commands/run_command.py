@@ -287,3 +287,8 @@ def _where(where: Options) -> None:
         action="store_true",
         help="return once all jobs are submitted to Slurm; the same command takes in what is done",
     )
+    where.add_argument(
+        "--measure-on",
+        metavar="NODE",
+        help="the node of a cluster that models are timed on (this machine)",
+    )

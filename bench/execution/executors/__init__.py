@@ -89,6 +89,7 @@ class ExecutorOptions:
     ship_data: bool = False  # send decoded images to nodes, which need not reach the data set
     site: Path | None = None  # a file that says how to submit jobs
     detach: bool = False  # leave jobs to run without this process
+    measure_on: str = ""  # a node of the cluster; "": this machine
 
     def resources(self, site: Resources = Resources()) -> Resources:
         """Return what each job gets, `site` where `--per-trial` says nothing; an error where it is
@@ -112,7 +113,7 @@ class ExecutorKind:
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
     cluster: bool = False  # whether it takes `--per-trial`
-    address: bool = False  # whether it is found by an address
+    address: bool = False  # whether it is found by an address, and a node of it can measure
     site: bool = False  # whether it takes `--site` and `--detach`
 
 
@@ -128,6 +129,7 @@ def make_executor(
     ship_data: bool = False,
     site: Path | None = None,
     detach: bool = False,
+    measure_on: str = "",
 ) -> Executor:
     """Make the executor that `on` names, as `ray` or `ray:ADDRESS`; an error that says how to
     install what it lacks."""
@@ -139,6 +141,7 @@ def make_executor(
         "--ship-data": (ship_data, kind.cluster),
         "--site": (site, kind.site),
         "--detach": (detach, kind.site),
+        "--measure-on": (measure_on, kind.address),
     }
     if refused := [what for what, (value, taken) in given.items() if value and not taken]:
         raise UsageError(f"executor {name} takes no {' and no '.join(refused)}; got --on {on}.")
@@ -146,7 +149,9 @@ def make_executor(
         raise UsageError(text)
     resources = Resources.parse(per_trial)
     return kind.make(
-        ExecutorOptions(settings, trial_timeout, address, resources, ship_data, site, detach)
+        ExecutorOptions(
+            *(settings, trial_timeout, address, resources, ship_data, site, detach, measure_on)
+        )
     )
 
 

@@ -1,4 +1,5 @@
-"""What nodes fetch, by its SHA-256, where they lack it: pretrained weights and decoded images.
+"""What nodes fetch, by its SHA-256, where they lack it: pretrained weights, decoded images, and of
+a run what its models are measured with.
 
 How it is carried is the transport's matter: `put` of `Offer` makes a content available, once, and
 `fetch` gets it where the job runs.
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import NodeLostError, WorkerDiedError, one_line
-from bench.models.weights import LocatedWeights
+from bench.models.weights import SENT, LocatedWeights
 from bench.storage.cache import Store, forget_pages
 from bench.system.files import write_atomic
 from bench.training.job import Job
@@ -38,25 +39,52 @@ class SentImages:
     parts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FetchedFile:
+    """A file of a job's folder."""
+
+    path: str
+    sha256: str
+
+
 class Offer:
     """What this machine has for the nodes of a run."""
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
         self._put = put
-        self._weights: set[str] = set()
+        self._files: set[str] = set()
         self._images: dict[tuple[SplitName, int], SentImages] = {}
         self._lock = threading.Lock()
 
     def weights(self, located: LocatedWeights | None) -> None:
         """Offer pretrained weights."""
+        if located is None or located.sha256 in self._files:
+            return
+        if self._file(Path(located.path)) != located.sha256:
+            raise WorkerDiedError(f"{located.location} was changed since the plan.")
+
+    def measuring(self, job: Job) -> tuple[FetchedFile, ...]:
+        """Offer what a measuring job needs besides images: the run's records with their arrays and
+        trained weights, and the weights that its trials began with."""
+        folder, found = Path(job.folder), list[FetchedFile]()
+        for pattern in ("run.json", "records.jsonl", "arrays/*.npz", "weights/*.npz"):
+            for path in sorted(folder.glob(pattern)):
+                name = path.relative_to(folder).as_posix()
+                found.append(FetchedFile(name, self._file(path)))
+        for row, located in job.pretrained.items():
+            self.weights(located)
+            name = f"{SENT}/{row}.{Path(located.path).name}"
+            found.append(FetchedFile(name, located.sha256))
+        return tuple(found)
+
+    def _file(self, path: Path) -> str:
         with self._lock:
-            if located is None or located.sha256 in self._weights:
-                return
-            content = Path(located.path).read_bytes()
-            if hashlib.sha256(content).hexdigest() != located.sha256:
-                raise WorkerDiedError(f"{located.location} was changed since the plan.")
-            self._put(located.sha256, content)
-            self._weights.add(located.sha256)
+            content = path.read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            if sha256 not in self._files:
+                self._put(sha256, content)
+                self._files.add(sha256)
+            return sha256
 
     def images(self, job: Job) -> tuple[SentImages, ...]:
         """Offer the images of a job, which are in the cache here."""
@@ -89,9 +117,15 @@ def place_weights(
     """Write the pretrained weights into the job's folder, and return them as they are there."""
     if located is None:
         return None
-    path = folder / "pretrained" / Path(located.path).name
-    write_atomic(path, _fetched(located.sha256, fetch, located.location))
-    return replace(located, path=str(path))
+    file = FetchedFile(f"{SENT}/{Path(located.path).name}", located.sha256)
+    place_files(folder, (file,), fetch)
+    return replace(located, path=str(folder / file.path))
+
+
+def place_files(folder: Path, files: tuple[FetchedFile, ...], fetch: Fetch) -> None:
+    """Write files into the job's folder."""
+    for file in files:
+        write_atomic(folder / file.path, _fetched(file.sha256, fetch, file.path))
 
 
 def place_images(job: Job, sent: tuple[SentImages, ...], store: Store, fetch: Fetch) -> None:

@@ -19,12 +19,19 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bench.errors import BenchError, NodeLostError, WorkerDiedError, reason
-from bench.execution.executors.contents import Fetch, SentImages, place_images, place_weights
+from bench.execution.executors.contents import (
+    Fetch,
+    FetchedFile,
+    SentImages,
+    place_files,
+    place_images,
+    place_weights,
+)
 from bench.execution.executors.local_process import LocalProcess
 from bench.storage.cache import CACHE_VARIABLE, Store
 from bench.system.environment import VARIABLES, environment
 from bench.system.files import is_file_name, write_atomic
-from bench.training.events import Ended, Event, RecordMade, Waiting
+from bench.training.events import Ended, Event, RecordMade, RecordMeasured, Waiting
 from bench.training.job import Job
 
 GPUS = "CUDA_VISIBLE_DEVICES"  # a node's own
@@ -55,6 +62,7 @@ class Order:
     variables: Mapping[str, str]
     versions: Mapping[str, str]  # that the node must have, too
     images: tuple[SentImages, ...] = ()  # to fetch; none: the node decodes them itself
+    files: tuple[FetchedFile, ...] = ()  # of the run, to measure its models
 
 
 def make_order(
@@ -63,10 +71,11 @@ def make_order(
     gpus: float,
     trial_timeout: float | None,
     images: tuple[SentImages, ...] = (),
+    files: tuple[FetchedFile, ...] = (),
 ) -> Order:
     """Return the order for a job, with this process's variables and versions."""
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
-    return Order(job, cores, gpus, trial_timeout, variables, versions(), images)
+    return Order(job, cores, gpus, trial_timeout, variables, versions(), images, files)
 
 
 def versions(keras_backend: str = "") -> dict[str, str]:
@@ -120,8 +129,10 @@ def serve(order: Order, fetch: Fetch) -> Generator[Sent]:
                 folder=str(folder),
                 store=str(store.root),
                 slots=1,
+                node=node,
                 weights=place_weights(folder, order.job.weights, fetch),
             )
+            place_files(folder, order.files, fetch)
             if order.images:
                 yield Waiting(f"receiving images on {node}")
                 place_images(job, order.images, store, fetch)
@@ -195,7 +206,9 @@ def _with_files(
     what a reader should know of it, as where its cores were shared."""
     for event in events:
         names: list[str] = []
-        if isinstance(event, RecordMade):
+        if isinstance(event, RecordMeasured):
+            names = [f"arrays/{event.record.trial.key}.npz"]
+        elif isinstance(event, RecordMade):
             record = event.record
             about = {**record.environment, "node": node}
             event = RecordMade(replace(record, environment=about, notes=(*record.notes, *notes)))
@@ -215,7 +228,10 @@ def receive(sent: Iterable[Sent], job: Job) -> Iterator[Event]:
 
     A file that is none of the job's is refused; one that is damaged counts as a lost node.
     """
-    write = partial(_write, Path(job.folder), {trial.key for trial in job.trials})
+    keys = {trial.key for trial in job.trials}
+    if job.task == "measure":  # a model of an earlier command may explain mistakes, too
+        keys |= {path.stem for path in Path(job.folder).glob("arrays/*.npz")}
+    write = partial(_write, Path(job.folder), keys)
     for one in sent:
         if isinstance(one, SentFile):
             write(one)

@@ -1,9 +1,9 @@
 """Runs jobs on the machines of a Ray cluster: each job is a task, whose events are a stream.
 
 Ray schedules; what a node does and what is carried is in `node.py`. Models are measured on this
-machine, all in turns. Ray repeats nothing (`max_retries=0`): a repeated stream would tell its
-events twice. `bench/execution/run.py` submits again what was lost, without the trials that have a
-record.
+machine or a named node, all in turns. Ray repeats nothing (`max_retries=0`): a repeated stream
+would tell its events twice. `bench/execution/run.py` submits again what was lost, without the
+trials that have a record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.execution.executors import (
     Resources,
     follow,
 )
-from bench.execution.executors.contents import Offer
+from bench.execution.executors.contents import FetchedFile, Offer
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.node import (
     Order,
@@ -66,6 +66,7 @@ class RayCluster(Executor):
         self._ray, self._connected = _connect(options.address)
         try:
             self._nodes = self._able_nodes()
+            self._measuring_node = self._named(options.measure_on) if options.measure_on else ""
             self._check_versions(self._nodes)
         except BaseException:
             self.close()
@@ -73,9 +74,9 @@ class RayCluster(Executor):
         self._contents: dict[str, Any] = {}  # Ray's references, by SHA-256
         self._dataset: Any = None  # Ray's reference: ids and digests may be many
         self._offer = Offer(self._put)
-        self._task = self._ray.remote(_serve).options(
+        self._task = self._ray.remote(
             num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0, num_returns="streaming"
-        )
+        )(_serve)
 
     @property
     def slots(self) -> int:
@@ -90,11 +91,11 @@ class RayCluster(Executor):
         where = ", ".join(sorted({*self._nodes.values()}))
         return (
             f"trained on a Ray cluster ({where}), {self._cpus} CPUs and {self._gpus:g} GPUs a job; "
-            f"models are measured on this machine",
+            f"models are measured on {self._options.measure_on or 'this machine'}",
         )
 
     def run(self, job: Job, listener: Listener) -> None:
-        if job.task == "measure":
+        if job.task == "measure" and not self._options.measure_on:
             if self._measuring is None:
                 options = self._options
                 self._measuring = LocalProcess(options.settings, options.trial_timeout)
@@ -118,10 +119,16 @@ class RayCluster(Executor):
 
     @contextmanager
     def _submitted(self, job: Job) -> Iterator[Any]:
+        where, files = "DEFAULT", tuple[FetchedFile, ...]()
+        if job.task == "measure":
+            files = self._offer.measuring(job)
+            where = self._affinity(self._measuring_node)
         self._offer.weights(job.weights)
         images = self._offer.images(job) if self._options.ship_data else ()
-        order = make_order(job, self._cpus, self._gpus, self._options.trial_timeout, images)
+        limit = self._options.trial_timeout
+        order = make_order(job, self._cpus, self._gpus, limit, images, files)
         needed = [part for sent in images for part in sent.parts]
+        needed += [file.sha256 for file in files]
         needed += [job.weights.sha256] if job.weights is not None else []
         contents = {sha256: self._contents[sha256] for sha256 in needed}
         with self._changed:
@@ -130,7 +137,8 @@ class RayCluster(Executor):
             if self._dataset is None:
                 self._dataset = self._ray.put(job.dataset)
             slim = replace(order, job=replace(job, dataset=ELSEWHERE))
-            stream = self._task.remote(slim, self._dataset, contents)
+            task = self._task.options(scheduling_strategy=where)
+            stream = task.remote(slim, self._dataset, contents)
             self._streams.add(stream)
         try:
             yield stream
@@ -187,15 +195,29 @@ class RayCluster(Executor):
             )
         return able
 
-    def _check_versions(self, nodes: Mapping[str, str]) -> None:
-        """Ask each node for its versions; an error where they are not this machine's."""
+    def _named(self, name: str) -> str:
+        """Return the node with this host name or Ray's ID, of those that can do a job."""
+        found = [node for node, host in self._nodes.items() if name in (node, host)]
+        if not found:
+            there = ", ".join(sorted({*self._nodes.values()}))
+            raise UsageError(
+                f"--measure-on {name}: no node of that name has what --per-trial asks for; there "
+                f"are {there}."
+            )
+        return found[0]
+
+    def _affinity(self, node: str) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        return NodeAffinitySchedulingStrategy(node, soft=False)
+
+    def _check_versions(self, nodes: Mapping[str, str]) -> None:
+        """Ask each node for its versions; an error where they are not this machine's."""
         ask, here = self._ray.remote(versions), versions()
         answers = [
-            ask.options(
-                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote(environment()["keras_backend"])
+            ask.options(num_cpus=0, scheduling_strategy=self._affinity(node)).remote(
+                environment()["keras_backend"]
+            )
             for node in nodes
         ]
         for name, answer in zip(nodes.values(), answers, strict=True):

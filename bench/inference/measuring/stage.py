@@ -237,6 +237,7 @@ class _Stage:
             matrix_rate=rate,
             calibration=tuple(calibration.samples[before:]),
             latency_seconds=self.asked.latency_seconds,
+            node=self.job.node,
         )
         for model, one in timed:
             record_timed(model, one, session, run, self.listener)

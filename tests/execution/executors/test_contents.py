@@ -15,9 +15,10 @@ from plans import plan
 from bench.data import pixels
 from bench.errors import NodeLostError, WorkerDiedError
 from bench.execution.executors import contents, follow
-from bench.execution.executors.contents import Offer, place_images, place_weights
+from bench.execution.executors.contents import Offer, place_files, place_images, place_weights
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
+from bench.system.files import write_atomic
 from bench.training.events import Ended
 from bench.training.job import Job
 from bench.types import SPLITS
@@ -96,6 +97,28 @@ def test_what_does_not_come_costs_the_node(
     assert not there.entries()
     with pytest.raises(NodeLostError, match="so it is"):
         follow([Ended(1, message="so it is", lost=True)], job, print)
+
+
+def test_a_node_that_measures_has_the_files_of_the_run(
+    job: Job, tmp_path: Path, carried: Carried
+) -> None:
+    run, key = tmp_path / "r", job.trials[0].key
+    names = {"run.json", "records.jsonl", f"arrays/{key}.npz", f"weights/{key}.npz"}
+    names.add("arrays/other.npz")  # reports compare all
+    for name in {*names, "report.md"}:
+        write_atomic(run / name, f"content of {name}")
+    write_atomic(tmp_path / "x.weights.h5", b"weights")
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    located = LocatedWeights("file", str(tmp_path / "x.weights.h5"), "x", sha256)
+    offer = Offer(carried.put)
+    files = offer.measuring(replace(job, folder=str(run), pretrained={"one": located}))
+    place_files(tmp_path / "node", files, carried.fetch)
+    there = {
+        str(path.relative_to(tmp_path / "node")): path.read_text()
+        for path in (tmp_path / "node").rglob("*.*")
+    }
+    sent = {"pretrained/one.x.weights.h5": "weights"}
+    assert there == {name: f"content of {name}" for name in names} | sent
 
 
 def test_weights_are_offered_once_and_as_they_were_planned(

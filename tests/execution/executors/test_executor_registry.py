@@ -116,6 +116,8 @@ def test_only_a_cluster_has_an_address_and_resources() -> None:
         make_executor(Settings(), on="inline", per_trial="cpus=1", ship_data=True)
     with pytest.raises(UsageError, match=r"ray takes no --site and no --detach; got --on ray\."):
         make_executor(Settings(), on="ray", site=Path("x"), detach=True)
+    with pytest.raises(UsageError, match=r"slurm takes no --measure-on; got --on slurm\."):
+        make_executor(Settings(), on="slurm", measure_on="node")
 
 
 @pytest.fixture

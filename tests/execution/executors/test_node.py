@@ -20,7 +20,7 @@ from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
 from bench.system.files import write_atomic
-from bench.training.events import Ended, Note, RecordMade, Waiting
+from bench.training.events import Ended, Note, RecordMade, RecordMeasured, Waiting
 from bench.training.job import ImagesFrom, Job
 from bench.types import Record
 
@@ -44,6 +44,15 @@ def test_files_are_written_and_events_go_on(job: Job) -> None:
     assert {(Path(job.folder) / name).read_bytes() for name in names} == {b"content"}
     list(receive([sent("logs/one.log", b", more")], job))
     assert (Path(job.folder) / "logs" / "one.log").read_bytes() == b"content, more"
+
+
+def test_a_measuring_job_may_renew_arrays_of_the_run_that_are_there(job: Job) -> None:
+    path = Path(job.folder) / "arrays" / "other.npz"
+    write_atomic(path, b"before")
+    list(receive([sent("arrays/other.npz")], replace(job, task="measure")))
+    assert path.read_bytes() == b"content"
+    with pytest.raises(WorkerDiedError, match="none of the job's"):
+        list(receive([sent("arrays/another.npz")], replace(job, task="measure")))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,10 @@ def test_versions_must_be_the_same_but_a_package_knows_no_commit() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
-    [("versions", "other versions than here: keras"), ("weights", "x.h5 arrived damaged.")],
+    [
+        ("versions", "other versions than here: keras"),
+        ("weights", "pretrained/x.h5 arrived damaged."),
+    ],
 )
 def test_what_a_node_cannot_do_it_says(
     wrong: str, says: str, job: Job, monkeypatch: pytest.MonkeyPatch
@@ -126,6 +138,18 @@ def test_files_come_before_the_event_that_needs_them(job: Job, tmp_path: Path) -
     # The node is in the record as it will be written.
     notes = ("a", "its cores were shared")
     assert made == RecordMade(replace(record, environment={"cores": 1, "node": "n1"}, notes=notes))
+
+
+def test_what_is_measured_comes_without_the_weights_that_are_there(
+    job: Job, tmp_path: Path
+) -> None:
+    trial = job.trials[0]
+    for kind in ("arrays", "weights"):
+        write_atomic(tmp_path / kind / f"{trial.key}.npz", b"content")
+    event = RecordMeasured(Record(SCHEMA, trial, "ok", environment={"node": "that trained"}))
+    arrays, same = node._with_files([event], tmp_path, "n1", ("its cores were shared",))
+    assert arrays == sent(f"arrays/{trial.key}.npz")
+    assert same is event
 
 
 def test_images_are_decoded_into_the_cache_of_a_node(tmp_path: Path, job: Job) -> None:

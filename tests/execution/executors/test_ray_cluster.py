@@ -230,12 +230,18 @@ def test_images_are_sent_to_nodes_that_have_only_a_cache(
     node = cluster.add_node(num_cpus=2, env_vars={"BACKBONE_BENCH_CACHE": str(cache)})
     try:
         plan = bench.plan("one", "two")
-        on = {"on": bench.nodes.on, "per_trial": "cpus=2", "ship_data": True}
-        with closing(make_executor(plan.settings, **on)) as executor:  # type: ignore[arg-type]
+        options = {
+            "on": bench.nodes.on,
+            "per_trial": "cpus=2",
+            "ship_data": True,
+            "measure_on": os.uname().nodename,
+        }
+        with closing(make_executor(plan.settings, **options)) as executor:  # type: ignore[arg-type]
             records = execute(bench.inputs(plan), executor, silent)
     finally:
         cluster.remove_node(node)
     assert [(r.status, r.reason) for r in records] == [("ok", "")] * 2
+    assert {r.session.node for r in records if r.session} == {os.uname().nodename}
     assert stored(bench.dataset, 32, Store(cache))
 
 
@@ -313,6 +319,11 @@ def test_what_no_node_can_ever_do_is_refused(
     settings = Settings(threads=threads, device=device)
     with pytest.raises(UsageError, match=says):
         make_executor(settings, on=nodes.on, per_trial=per_trial)
+
+
+def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
+    with pytest.raises(UsageError, match=rf"--measure-on other: .* are {os.uname().nodename}\."):
+        make_executor(Settings(), on=nodes.on, measure_on="other")
 
 
 @pytest.mark.parametrize(
