@@ -6,6 +6,7 @@ It shows the events that it receives, and computes nothing but the passing of ti
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -176,11 +177,14 @@ class Display:
     def _render(self) -> RenderableType:
         left = max(0.0, self._end - time.monotonic())
         self._bars.update(self._overall, detail=f"about {human_seconds(left)} left")
-        parts: list[RenderableType] = [self._table()] if self._results else []
-        return Group(*parts, self._bars)
+        # What does not fit the screen would be drawn, too, eight times a second.
+        bars = [task for task in self._bars.tasks if task.visible][: self.console.height // 2]
+        fitting = max(1, self.console.height - len(bars) - 1)  # the titles
+        results = self._results if self._ended else self._results[-fitting:]
+        parts: list[RenderableType] = [self._table(results)] if results else []
+        return Group(*parts, self._bars.make_tasks_table(bars))
 
-    def _table(self) -> Table:
-        """Return the results: at the end all of them, before that those that fit the screen."""
+    def _table(self, results: Sequence[tuple[str, ...]]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("backbone")
         for title in ("seed", "accuracy", "took"):
@@ -188,9 +192,7 @@ class Display:
         if self._draws:
             table.add_column("validation loss")
         table.add_column("")
-        bars = sum(task.visible for task in self._bars.tasks)
-        fitting = max(1, self.console.height - bars - 1)  # the titles
-        for row in self._results if self._ended else self._results[-fitting:]:
+        for row in results:
             table.add_row(*row)
         return table
 

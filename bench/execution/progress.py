@@ -188,7 +188,7 @@ class TimeLeft:
     schedule: Schedule
     clock: Callable[[], float] = time.monotonic
     _under_way: dict[str, float] = field(default_factory=dict)  # shares of trials that are done
-    _done: float = 0.0  # estimated seconds of the trials that have ended
+    _done: float = 0.0  # of the estimated seconds of all trials
     _measured: float = 0.0
 
     def __post_init__(self) -> None:
@@ -197,12 +197,14 @@ class TimeLeft:
 
     def trial(self, key: str, share: float) -> None:
         """Note how much of a trial is done."""
-        self._under_way[key] = max(share, self._under_way.get(key, 0.0))
+        before = self._under_way.get(key, 0.0)
+        self._under_way[key] = max(share, before)
+        self._done += (self._under_way[key] - before) * self.schedule.trials.get(key, 0.0)
 
     def end(self, key: str) -> None:
         """Note that a trial has ended, which it does once."""
-        self._under_way.pop(key, None)
-        self._done += self.schedule.trials.get(key, 0.0)
+        before = self._under_way.pop(key, 0.0)
+        self._done += (1 - before) * self.schedule.trials.get(key, 0.0)
 
     def measuring(self, share: float) -> None:
         """Note how much of the measuring is done."""
@@ -229,7 +231,4 @@ class TimeLeft:
     def _trained(self) -> float:
         if self._measuring.begun is not None or not self._training.estimate:
             return 1.0
-        costs = self.schedule.trials
-        done = self._done
-        done += sum(costs[key] * share for key, share in self._under_way.items() if key in costs)
-        return done / self._training.estimate
+        return min(1.0, self._done / self._training.estimate)
