@@ -19,7 +19,7 @@ STATES = {
     "finished": "finished after {elapsed}",
     "interrupted": "interrupted after {elapsed}",
     "error": "ended by an error after {elapsed}",
-    "detached": "left to its jobs after {elapsed}",
+    "detached": "left to its jobs",
     "killed": "killed, or the machine went down, after about {elapsed}",
     "unknown": "made by a version that left no progress",
 }

@@ -101,11 +101,11 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     helpers = ROOT / "tests" / "helpers"
-    paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers)]
+    paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers), os.environ.get("PYTHONPATH")]
     commands = fake_slurm.install(tmp_path / "bin")
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "state"))
     monkeypatch.setenv("SCRIPTED_FOLDER", str(tmp_path))
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.05)
@@ -211,7 +211,7 @@ def test_the_command_that_detaches_is_the_one_that_takes_in(cluster: Cluster) ->
     with unchanged():
         assert main(words, OURS) == 0
     wait(lambda: "job       tiny: ended, 1 of 1 trials done (1)" in status())
-    assert status().startswith("run       r, left to its jobs after ")
+    assert status().startswith("run       r, left to its jobs\n")
     assert "1 of 1" not in status().split("job ")[0]
     with unchanged():
         assert main(words, OURS) == 0
