@@ -51,7 +51,7 @@ from bench.training.job import Job
 
 MAX_JOBS = 1000  # submitted at once, a thread each
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")  # that submitit calls
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 LEAVING_SECONDS = 10.0  # that a job which has ended may take to leave
 TIMES_ESTIMATE = 10  # a job's time limit, where the site file has none
 MIN_MINUTES = 60

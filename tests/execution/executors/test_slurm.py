@@ -4,6 +4,7 @@ scripted; everything else is real. `test_spool.py` holds what needs no job."""
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from bench.execution.executors.site_file import Site, read_site
 from bench.execution.plan import Plan
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, read_lines
+from bench.storage.records import Evidence, read_lines, write_dataset
 from bench.types import Dataset, Record, Settings
 
 submitit = pytest.importorskip("submitit", reason="needs `pip install 'backbone-bench[slurm]'`")
@@ -176,12 +177,30 @@ def test_a_run_that_is_stopped_cancels_its_jobs(cluster: Cluster) -> None:
     assert cluster.nothing_is_left(0)
 
 
+DRIVER = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_slurm import *
+cluster = Cluster(Path({home!r}), Store(Path({store!r})), read_dataset(Path({home!r}) / "r"))
+cluster.run(cluster.plan("waits"))
+"""
+
+
 @pytest.mark.parametrize("kind", ["slurm", "local"])
 def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Cluster) -> None:
     site, plan = f'cluster = "{kind}"', cluster.plan("waits")
-    with pytest.raises(DetachedError, match=r"^1 trials are left to the cluster's jobs; "):
-        cluster.run(plan, site, detach=True)
-    worker = cluster.worker()
+    if kind == "slurm":  # by a process that is killed
+        write_dataset(cluster.home / "r", cluster.dataset)
+        places = {"home": str(cluster.home), "store": str(cluster.store.root)}
+        script = DRIVER.format(tests=str(Path(__file__).parent), **places)
+        with subprocess.Popen([sys.executable, "-c", script]) as driver:
+            worker = cluster.worker()
+            wait(lambda: list(cluster.home.glob("r/jobs/*/*_submitted.pkl")))
+            driver.kill()
+    else:
+        with pytest.raises(DetachedError, match=r"^1 trials are left to the cluster's jobs; "):
+            cluster.run(plan, site, detach=True)
+        worker = cluster.worker()
     # As from a process that knows nothing of the job: not over, and nothing is submitted again.
     with pytest.raises(DetachedError):
         cluster.run(plan, site, detach=True)
@@ -227,6 +246,20 @@ def test_a_job_that_slurm_refuses_ends_the_run(cluster: Cluster) -> None:
     assert cluster.nothing_is_left(0)
 
 
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_wrong_site_file_ends_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user, site = User(tmp_path), tmp_path / "site.toml"
+    site.write_text("partion = 'gpu'\n")
+    with unchanged():
+        assert main(user.words("--on", "slurm", "--site", str(site)), OURS) == 2
+    assert capsys.readouterr().err == (
+        f"error: --site {site}: unknown key 'partion'. Did you mean 'partition'? Known: account, "
+        "cluster, constraint, cpus, gpus, gres, mem, partition, qos, sbatch, setup, time.\n"
+    )
+
+
 def test_where_slurm_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BenchError, match=r"no sbatch, no srun, no sacct, no scancel; "):
@@ -246,7 +279,6 @@ def test_a_site_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ('partion = "gpu"', "unknown key 'partion'. Did you mean 'partition'?"),
         ("cpus = 'four'", "Expected `int`, got `str` - at `$.cpus`"),
         ("cluster = 'pbs'", "Invalid enum value 'pbs'"),
         ("time = '5 hours'", r"time must be minutes or [D-]HH:MM:SS; got '5 hours'"),
