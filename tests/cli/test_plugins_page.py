@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from user import ROOT
+from user import ROOT, User, process
 
 from bench.cli.commands import check_command
 from bench.cli.main import main
@@ -20,7 +21,9 @@ pytestmark = pytest.mark.slow  # it loads a framework
 load_plugins(packages=["backbones"])  # once in a process: not to be removed by a test
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = re.findall(r"^python run_bench.py ([^#\n]*)", PAGE, re.MULTILINE)
+COMMANDS = re.findall(
+    r"^(?:KERAS_BACKEND=torch )?python run_bench.py ([^#\n]*)", PAGE, re.MULTILINE
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +66,15 @@ def test_a_network_of_ones_own_passes_every_check(capsys: pytest.CaptureFixture[
     assert "10 of 10 passed" in told
     [shown] = re.findall(r"here `(re_lu@.*?)`", PAGE)
     assert f"3 stages found: {shown}\n" in told
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_a_network_of_pytorch_passes_every_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    Path("torch_net.py").write_text(FILES["torch_net.py"], encoding="utf-8")
+    [check] = [command for command in COMMANDS if command.startswith("check torch_net")]
+    ended = process(tmp_path, *User.program, *shlex.split(check))
+    assert "10 of 10 passed" in ended.stdout, ended.stdout + ended.stderr
+    assert "3 stages found: part0, part1, part2\n" in ended.stdout
