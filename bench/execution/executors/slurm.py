@@ -45,7 +45,7 @@ from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy
 from bench.execution.executors.worker_process import worker_environment
 from bench.system.environment import available_cores
-from bench.system.files import write_atomic
+from bench.system.files import safe_name, write_atomic
 from bench.training.events import Ended, Listener, RecordMade, Waiting
 from bench.training.job import Job
 
@@ -147,7 +147,7 @@ class SlurmCluster(Executor):
             try:
                 executor = self._submitit.AutoExecutor(spool.folder, cluster=site.cluster)
                 executor.update_parameters(
-                    name=f"bench-{job.trials[0].backbone}",
+                    name=f"bench-{safe_name(job.trials[0].backbone)}",
                     timeout_min=site.minutes or minutes,
                     cpus_per_task=self._cpus,
                     gpus_per_node=math.ceil(options.per_trial.gpus) or site.gpus or None,
