@@ -19,11 +19,16 @@ NETS = (Net("alpha"), Net("beta", source="random init"), Net("gamma", fails="no 
 
 
 def made(results: Path, name: str, day: int) -> Path:
-    dataset = {"name": "demo", "fingerprint": "ab" * 32, "counts": {"train": 120, "test": 60}}
-    created = f"2025-03-{day:02}T12:00:00+00:00"
-    folder = make_run(results / name, NETS, dataset=dataset, created=created)
+    folder = made_only(results, name, day)
     report.render(folder)
     return folder
+
+
+def made_only(results: Path, name: str, day: int) -> Path:
+    """Return a run's folder without reports."""
+    dataset = {"name": "demo", "fingerprint": "ab" * 32, "counts": {"train": 120, "test": 60}}
+    created = f"2025-03-{day:02}T12:00:00+00:00"
+    return make_run(results / name, NETS, dataset=dataset, created=created)
 
 
 def listed(results: Path) -> dict[str, Any]:
@@ -86,6 +91,18 @@ def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: 
     assert course["name"] == "alpha"
     assert [mark["x"] for mark in course["marks"]] == [1, 2]
     assert [mark["tip"][1] for mark in course["marks"]] == ["older", "newer # %"]
+
+
+def test_each_input_size_has_a_history_of_its_own(tmp_path: Path) -> None:
+    for day, sizes in enumerate(({"a": 64}, {"a@64": 64, "a@96": 96}), 1):
+        folder = made_only(tmp_path, str(day), day)
+        table = [f"ok,a,{size},{label}" for label, size in sizes.items()]
+        (folder / "summary.csv").write_text("\n".join(["status,backbone,input_size,label", *table]))
+        standings = [{"label": label, "accuracy": 0.5} for label in sizes]
+        (folder / "verdict.json").write_text(json.dumps({"standings": standings}))
+    chart = listed(tmp_path)["sections"]["history_1"]["blocks"][0]
+    (course,) = chart["panels"][0]["layers"]  # at 96 px there is one run alone
+    assert (course["name"], [mark["x"] for mark in course["marks"]]) == ("a@64", [1, 2])
 
 
 @pytest.mark.slow

@@ -45,8 +45,8 @@ def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[..., 
     listing = list_dataset(str(tmp_path / "data"), store=store)
     dataset = preparation.prepare(listing, [tiny.SIZE], store=store)
 
-    def plan(measuring: Measuring, **more: Any) -> Plan:
-        settings = Settings(weights=str(tmp_path))
+    def plan(measuring: Measuring, *, tune: int = 0, **more: Any) -> Plan:
+        settings = Settings(weights=str(tmp_path), tune=tune)
         located = LocatedWeights("file", str(weights), weights.name)
         more = {"fractions": (0.5, 1.0), "measuring": measuring, **more}
         return plan_of([tiny.TINY], dataset, PROTOCOL, settings, weights=located, **more)
@@ -102,21 +102,24 @@ def test_asking_for_more_keeps_what_was_timed_just_before(
     assert evidence.arrays.keys() >= {*ARRAYS, "robust_probabilities"}
 
 
-@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(("later", "tune"), [(False, 2), (True, 0)])
 def test_the_trained_model_answers_corrupted_images(
     tmp_path: Path,
     store: Store,
-    planned: Callable[[Measuring], Plan],
+    planned: Callable[..., Plan],
     monkeypatch: pytest.MonkeyPatch,
     later: bool,
+    tune: int,
 ) -> None:
-    """When it is trained, or asked by a later command, which trains nothing."""
+    """When it is trained (at the better of two rates that were trained in one pass), or asked by a
+    later command, which trains nothing."""
     monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
     request = RunRequest(command=(), keep_models="best")
     asked = Measuring(latency_seconds=0.02, robustness=True, heatmaps=False)
 
     def run(measuring: Measuring) -> StoredRun:
-        execute(RunInputs(planned(measuring), tmp_path / "r", request, store), Divided(), silent)
+        plan = planned(measuring, tune=tune)
+        execute(RunInputs(plan, tmp_path / "r", request, store), Divided(), silent)
         return read_run(tmp_path / "r")
 
     if later:
