@@ -30,6 +30,8 @@ from bench.training.subsets import Subset, stratified
 from bench.training.train import PhaseTrainer
 from bench.types import Epoch, PhaseResult, SplitName, Trial
 
+MAX_COPIED = 10**7  # parameters of all copies of a head: more would cost memory and save no time
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -66,9 +68,6 @@ class Phases:
         self.frozen = frozen
         self.compile_seconds = self._compiling = 0.0
         self._cuts, self.pretrained = prepared.cuts, prepared.weights.pretrained
-        # A loss-scaling optimizer would skip a step of all copies where one's gradient overflows.
-        plain = trial.settings.precision != "mixed_float16"
-        self._trains_copies = plain and self._cuts[0] == FEATURES
         self._rows = self._prepare(trial)
         self._trainers: list[PhaseTrainer] = []
         self.initial = snapshot(self.network.base.weights)
@@ -112,11 +111,12 @@ class Phases:
         """Train the first phase at several learning rates in one pass over the rows, where it
         trains the head alone: the results are those of one rate after another. `None` where a rate
         diverged; an empty list where each has to be trained by itself."""
-        if not self._trains_copies:
+        # A loss-scaling optimizer would skip a step of all copies where one's gradient overflows.
+        apart = self._cuts[0] != FEATURES or trial.settings.precision == "mixed_float16"
+        if apart or self.head.count_params() * len(multipliers) > MAX_COPIED:
             return []
         begun, compiled = time.perf_counter(), self.compile_seconds
-        stage = f"{len(multipliers)} learning rates in one pass"
-        self.listener(StageProgress(trial, stage))
+        self.listener(StageProgress(trial, f"{len(multipliers)} learning rates in one pass"))
         self._reset(trial)
         chosen = self._chosen(trial)
         own = self.job.protocol.phases[0].learning_rate

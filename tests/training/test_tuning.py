@@ -124,11 +124,21 @@ def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
     assert np.isfinite(answers[0]).all()
 
 
+@pytest.mark.parametrize("unfreeze", [Unfreeze("none"), Unfreeze("stages", 1)])
 def test_where_no_rate_leads_anywhere_the_trial_fails(
-    dataset: Dataset, store: Store, tmp_path: Path
+    dataset: Dataset,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unfreeze: Unfreeze,
 ) -> None:
-    """Here one rate is trained after another, as the first phase is not of the head alone."""
-    phase = Phase("stage", 3, 3e38, unfreeze=Unfreeze("stages", 1))
+    """Here one rate is trained after another: copies of the head would be too large, or the first
+    phase does not train the head alone."""
+    monkeypatch.setattr("bench.training.phases.MAX_COPIED", 1)
+    monkeypatch.setattr(
+        "bench.training.phases.HeadCopies", lambda *args: pytest.fail("trained in one pass")
+    )
+    phase = Phase("first", 3, 3e38, unfreeze=unfreeze)
     protocol = TrainingProtocol("wild", "", PROTOCOL.head, (phase,))
     settings = replace(SETTINGS, tune=2)
     with pytest.raises(AssertionError, match="diverged at each of the 2 learning rates"):
