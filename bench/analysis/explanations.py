@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.scores import Score
-from bench.storage.records import Evidence, StoredRun
+from bench.analysis.metrics.classification import Guesses
+from bench.storage.records import Evidence
 from bench.types import Record
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,8 @@ class EmbeddingMap:
 class Explanations:
     """What one trained model of a backbone gave."""
 
-    score: Score
+    record: Record
+    guesses: Guesses
     images: Mapping[int, Explained]  # by place in the test split
     map: EmbeddingMap
 
@@ -68,18 +69,11 @@ class Explanations:
         return found.heatmap if found is not None and found.answer == answer else None
 
 
-def explanations(run: StoredRun, scores: Sequence[Score]) -> dict[str, Explanations]:
-    """Return those of each label that has any."""
-    found = {}
-    for score in scores:
-        if "heatmaps" in score.record.seconds:
-            arrays = Evidence(score.record, run.dataset.classes, run.folder).arrays
-            if all(name in arrays for name in ARRAYS):
-                found[score.label] = _of(score, arrays)
-    return found
-
-
-def _of(score: Score, arrays: Mapping[str, NDArray[np.float64]]) -> Explanations:
+def explanations(evidence: Evidence, guesses: Guesses | None) -> Explanations | None:
+    """Return what a trial's model explains, if it was asked to."""
+    arrays = evidence.arrays
+    if guesses is None or not all(name in arrays for name in ARRAYS):
+        return None
     each = zip(*(arrays[name] for name in ARRAYS[:5]), strict=True)
     images = {
         int(image): Explained(
@@ -91,7 +85,7 @@ def _of(score: Score, arrays: Mapping[str, NDArray[np.float64]]) -> Explanations
     }
     first, second = arrays[MAP_SHARES].tolist()
     places = EmbeddingMap(arrays[MAP_IMAGES].tolist(), arrays[MAP], (first, second))
-    return Explanations(score, images, places)
+    return Explanations(evidence.record, guesses, images, places)
 
 
 def shares(heatmap: NDArray[np.float64]) -> Floats:
@@ -101,8 +95,3 @@ def shares(heatmap: NDArray[np.float64]) -> Floats:
     most = speaks.max(initial=0.0)
     found: Floats = speaks / most if most else speaks
     return found
-
-
-def seconds_per_image(record: Record, images: int) -> float:
-    """Return what the heatmaps cost, an image."""
-    return record.seconds["heatmaps"] / max(1, images)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.ensembles import Ensembles, ensembles
-from bench.analysis.explanations import Explanations, explanations
+from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
 from bench.analysis.mistakes import Mistake, mistakes
@@ -80,7 +80,7 @@ class Findings:
     @cached_property
     def explanations(self) -> Mapping[str, Explanations]:
         """Return what explains the mistakes of each label whose model was kept."""
-        found = explanations(self.run, self.scores)
+        found = {s.label: s.explanations for s in self.scores if s.explanations is not None}
         return {label: found[label] for label in self.mistakes if label in found}
 
     @cached_property

@@ -14,6 +14,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.analysis.explanations import Explanations, explanations
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.calibration import scaled_confidence
 from bench.analysis.metrics.classification import (
@@ -53,6 +54,7 @@ class Score:
     milliseconds: Floats | None = None  # each timed query of one image, sorted
     throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
     runtimes: tuple[RuntimeFigures, ...] = ()
+    explanations: Explanations | None = None
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,15 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
     )
     if not record.pretrained:
         return found
-    validation = answers(evidence, "validation")
+    validation, guessed = answers(evidence, "validation"), guesses(evidence)
     return replace(
         found,
         confusion=confusion_matrix(evidence),
-        guesses=guesses(evidence),
+        guesses=guessed,
         scaled=scaled_confidence(evidence),
         right_after=right_after_phases(evidence),
         probes=probe_answers(evidence),
+        explanations=explanations(evidence, guessed),
         of_true=None if validation is None else of_true(*validation),
     )
 

@@ -240,6 +240,10 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(
     np.testing.assert_array_equal(found, calibrated)
     frame = load_run(results / "r").predict(data / "test", backbone="tiny+other")
     assert frame["probabilities"].tolist() == [tuple(one) for one in found]
+    with pytest.raises(UsageError, match=r"one model; tiny\+other is 2"):
+        load_run(results / "r").predict(
+            data / "test", backbone="tiny+other", explain=results / "new"
+        )
 
 
 def test_an_ensemble_is_named_by_backbones_of_the_run(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bench.analysis import format as fmt
 from bench.analysis.explanations import Explanations
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.classification import Counts, Guesses
+from bench.analysis.metrics.classification import Counts
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points
 
@@ -26,21 +26,20 @@ ABOUT = (
 
 def section(findings: Findings) -> Section | None:
     """Return a map for each of the first backbones whose model was kept."""
-    shown = list(findings.explanations.items())[:MAX_BACKBONES]
-    panels = tuple(
-        _panel(findings, label, one, one.score.guesses)
-        for label, one in shown
-        if one.score.guesses is not None
-    )
-    if not panels:
+    found = findings.explanations
+    shown = list(found.items())[:MAX_BACKBONES]
+    if not shown:
         return None
+    panels = tuple(_panel(findings, label, one) for label, one in shown)
+    few = f" Of the first {MAX_BACKBONES} of the table." if len(found) > MAX_BACKBONES else ""
     title = "Map of the test images"
     chart = Chart("embedding", title, panels, choice="Backbone")
-    return Section("embedding", title, ABOUT, [chart])
+    return Section("embedding", title, f"{ABOUT}{few}", [chart])
 
 
-def _panel(findings: Findings, label: str, one: Explanations, guesses: Guesses) -> Panel:
+def _panel(findings: Findings, label: str, one: Explanations) -> Panel:
     classes, ids = findings.run.dataset.classes, findings.run.dataset.splits["test"].ids
+    guesses = one.guesses
     true, right = guesses.labels[one.map.images], guesses.right[one.map.images]
 
     def mark(point: int) -> Mark:
@@ -69,7 +68,7 @@ def _panel(findings: Findings, label: str, one: Explanations, guesses: Guesses) 
         Axis(f"{which} component, {fmt.percent(share)} of the variance")
         for which, share in zip(("first", "second"), one.map.shares, strict=True)
     )
-    note = f"Seed {one.score.record.trial.seed}, {len(true):,} of {len(ids):,} test images."
+    note = f"Seed {one.record.trial.seed}, {len(true):,} of {len(ids):,} test images."
     drawn = tuple(layer for layer in layers if layer.marks)
     return Panel(first, second, drawn, label, label, note, height=0.6)
 

@@ -72,7 +72,7 @@ def _about(findings: Findings) -> str:
 
 def _explained(findings: Findings) -> str:
     """Say what heatmaps and neighbours are, and what they cost."""
-    costs = [(one.score.record.seconds, len(one.images)) for one in findings.explanations.values()]
+    costs = [(one.record.seconds, len(one.images)) for one in findings.explanations.values()]
     if not (images := sum(count for _, count in costs)):
         return ""
     heatmaps, neighbours = (

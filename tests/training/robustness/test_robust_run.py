@@ -153,7 +153,7 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
     folder, request = tmp_path / "r", RunRequest(command=(), keep_models="none")
 
     def run(probes: bool, **more: Any) -> StoredRun:
-        plan = planned(Measuring(0.02, probes=probes), seeds=(0, 1), **more)
+        plan = planned(Measuring(0.02, probes=probes, heatmaps=False), seeds=(0, 1), **more)
         execute(RunInputs(plan, folder, request, store), Inline(), silent)
         return read_run(folder)
 
