@@ -22,7 +22,7 @@ from PIL import Image
 
 from bench.analysis.escape import file_names
 from bench.analysis.explanations import COLOURS, OPACITY, shares
-from bench.analysis.format import counted, duration
+from bench.analysis.format import counted, milliseconds
 from bench.data.decode import Pixels
 from bench.errors import UsageError
 from bench.models.backends.base import Array
@@ -92,7 +92,7 @@ class Overlays:
     @property
     def summary(self) -> str:
         """Say where they are, and what they took."""
-        each = duration(self.seconds / max(1, len(self.files)))
+        each = milliseconds(1000 * self.seconds / max(1, len(self.files)))
         return f"{counted(len(self.files), 'heatmap')} in {self.folder}, {each} each"
 
 

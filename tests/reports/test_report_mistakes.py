@@ -211,7 +211,7 @@ def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_pa
     findings = explained_run(folder)
     section = mistakes_section.section(findings)
     assert section is not None
-    assert "0.2 s an image" in section.about
+    assert "200 ms an image" in section.about
     assert "took 3.0 s a backbone" in section.about
     _, suspects, sheets = section.blocks
     assert isinstance(suspects, Gallery)

@@ -80,10 +80,11 @@ def _explained(findings: Findings) -> str:
     )
     return (
         f"Heatmaps show what of an image speaks for the wrong answer: gradient times activation of "
-        f"the last feature map; {fmt.duration(heatmaps / images)} an image. Under an image are the "
-        f"training images whose features are nearest to its own, with their label and the cosine: "
-        f"one that is nearly the same under another label is a label to check. Loading a model and "
-        f"searching them took {fmt.duration(neighbours / len(costs))} a backbone."
+        f"the last feature map; {fmt.milliseconds(1000 * heatmaps / images)} an image. Under an "
+        f"image are the training images whose features are nearest to its own, with their label "
+        f"and the cosine: one that is nearly the same under another label is a label to check. "
+        f"Loading a model and searching them took {fmt.duration(neighbours / len(costs))} a "
+        f"backbone."
     )
 
 
