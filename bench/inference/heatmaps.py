@@ -37,7 +37,7 @@ def heatmaps(model: TrainedModel, maps: Array, answers: Array) -> Array:
     logit of each image's answer."""
     pooling = model.network.pooling
     count, rows, columns, channels = maps.shape
-    flat = maps.reshape(count, rows * columns, channels)
+    flat = maps.reshape(count, rows * columns, channels).astype(np.float64)  # from any precision
     if pooling == "average":
         gradient = _gradients(model.head, flat.mean(axis=1), answers)[:, None] / flat.shape[1]
     elif pooling == "max":

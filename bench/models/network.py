@@ -50,7 +50,7 @@ class Network:
         self.pooling, self.pool = pooling, _pooling(pooling)
         self.features_shape = tuple(self.pool(self.base.output).shape[1:])
         self._order = {label: i for i, label in enumerate(labels(self.base))}
-        self.last_map = list(self._order)[-1]  # the cut before the pooling
+        self.last_map = max(self._order, key=self._order.__getitem__)  # the cut before the pooling
 
     def depth(self, cut: str) -> int:
         """Return how deep a cut is."""
