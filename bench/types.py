@@ -392,6 +392,7 @@ class Record:
     flops: int = 0  # floating-point operations for one image; 0 in records that did not count them
     memory_bytes: int = 0  # peak of the training process; seeds share one
     device_memory_bytes: int | None = None  # peak on the GPU during training
+    joules: float | None = None  # of the GPU while the trial ran; None where nothing counts them
     session: Session | None = None  # that timed the first runtime
     accumulation: int = 1  # parts that each batch was split into, to fit into memory
     arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1

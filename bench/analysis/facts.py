@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis import format as fmt
+from bench.analysis.effort import effort
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.format import counted
@@ -35,6 +37,7 @@ def facts(findings: Findings) -> list[Fact]:
         ("Trials", _trials(findings)),
         ("Precision", _precision(findings.run.meta.settings.precision)),
         ("Machine", _machine(findings)),
+        ("Effort", _effort(findings)),
     ]
     return [(title, text) for title, text in found if text]
 
@@ -122,6 +125,15 @@ def _trials(findings: Findings) -> str:
     shares = f" ({len(run.smaller)} on fewer training images)" if run.smaller else ""
     seeds = _seeds(findings.trials["seed"])
     return f"{ok} finished, {len(run.every) - ok} failed{shares}; {seeds}"
+
+
+def _effort(findings: Findings) -> str:
+    spent = effort(findings.run.every)
+    if not spent.parts:
+        return ""
+    parts = ", ".join(f"{fmt.duration(s)} {name}" for name, s in spent.parts.items())
+    energy = "" if spent.joules is None else f"; {fmt.significant(spent.joules / 1000)} kJ"
+    return f"{fmt.duration(spent.seconds)} of computing: {parts}{energy}"
 
 
 def _precision(precision: str) -> str:

@@ -24,6 +24,7 @@ from bench.models.rebuild import keep_trained
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA
+from bench.system.energy import joule_counter
 from bench.system.environment import environment, utc_now
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training import robustness
@@ -75,6 +76,8 @@ class _Setup:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)
         self.settings = trial.settings
+        joules = joule_counter()
+        self.counted = joules() if joules is not None else 0.0
         listener(StageProgress(trial, "building"))
         self.prepared = build(job)
         self.imports = imports
@@ -91,6 +94,7 @@ class _Setup:
             store if self.settings.cache else None,
         )
         self.phases = Phases(job, trial, self.prepared, self.frozen, listener)
+        self.joules = joules if self.prepared.device.kind == "gpu" else None
         self.runs = 0
 
     def run(self, trial: Trial) -> Record:
@@ -147,9 +151,17 @@ class _Setup:
             flops=2 * macs(classifier),
             memory_bytes=process_peak(),
             device_memory_bytes=self.prepared.backend.memory_peak(),
+            joules=self._joules(),
             accumulation=self.job.accumulation,
             arrays_sha256=digest,
         )
+
+    def _joules(self) -> float | None:
+        """Return what the GPU used for this trial: since the one before, or the beginning."""
+        if self.joules is None:
+            return None
+        before, self.counted = self.counted, self.joules()
+        return self.counted - before
 
     def _robustness(self, trial: Trial) -> Mapping[str, Array]:
         """Evaluate on corrupted images where that is asked for and meaningful: not with random

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.training.accounting import Imports, Spent
@@ -35,3 +37,13 @@ def test_seconds_by_hand(imports: Imports, first: bool, reused: float) -> None:
     assert seconds["imports"] == 7.0
     assert seconds["total"] == 7 + 2 + 3 + 30 + 4 + 50 + 1
     assert seconds["reused"] == reused
+
+
+def test_joules_are_those_since_the_trial_before() -> None:
+    from bench.training.trial import _Setup
+
+    counter = iter([130.0, 190.0])
+    setup = SimpleNamespace(joules=lambda: next(counter), counted=100.0)
+    assert [_Setup._joules(setup) for _ in range(2)] == [30.0, 60.0]  # type: ignore[arg-type]
+    no_gpu = SimpleNamespace(joules=None, counted=100.0)
+    assert _Setup._joules(no_gpu) is None  # type: ignore[arg-type]

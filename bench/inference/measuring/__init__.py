@@ -4,7 +4,7 @@
 - `stage`: all of it, for all trained models of a run, in one process
 - `timing`: one trained model through one runtime: converted, loaded, asked every test image; then
   warm-up and timed queries, of many in turn
-- `hardware`: matrix products for the best speed and its drift; joules, where a GPU counts them
+- `hardware`: matrix products for the best speed and its drift
 - `memory`: what one trained model takes to answer, in a process that has done nothing else
 - `evaluation`: what trials still lack besides: answers to corrupted images, probes
 - `recorded`: the results of runtimes, put into the records of the seeds that they stand for

@@ -1,4 +1,4 @@
-"""What the hardware does: matrix products for its best speed and its steadiness, joules of a GPU.
+"""What the hardware does: matrix products for its best speed and its steadiness.
 
 The products run through the backend with the same threads and precision as the models. One chain
 measures the hardware's best speed, so that a model's share of it says how well the hardware is used
@@ -8,10 +8,7 @@ model, so where it takes longer, something else was running, or the processor sl
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -69,33 +66,3 @@ class Calibration:
     def sample(self) -> None:
         """Add the median of a few repeats, so that one interruption does not look like drift."""
         self.samples.append(float(np.median(self._chain.seconds())))
-
-
-def joule_counter() -> Callable[[], float] | None:
-    """Return a running total of joules of this process's GPU; `None` where it has no counter.
-
-    Needs `nvidia-ml-py`.
-    """
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        gpu = _first_visible(pynvml)
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
-    except pynvml.NVMLError:
-        return None
-
-    def joules() -> float:
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1000
-
-    return joules
-
-
-def _first_visible(pynvml: Any) -> Any:
-    """Return the GPU that a framework here computes on; NVML itself sees all of the machine's."""
-    name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if name.startswith("GPU-"):
-        return pynvml.nvmlDeviceGetHandleByUUID(name)
-    return pynvml.nvmlDeviceGetHandleByIndex(int(name) if name.isdigit() else 0)

@@ -20,7 +20,7 @@ import numpy as np
 from bench.data import pixels
 from bench.errors import reason
 from bench.inference.measuring.evaluation import Evaluation, evaluations
-from bench.inference.measuring.hardware import Calibration, joule_counter, matrix_peak
+from bench.inference.measuring.hardware import Calibration, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
 from bench.inference.measuring.pending import (
     BUILDING,
@@ -49,6 +49,7 @@ from bench.models.rebuild import rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
+from bench.system.energy import joule_counter
 from bench.system.environment import available_cores, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job

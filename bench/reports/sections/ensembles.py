@@ -13,12 +13,19 @@ PLACE = 11
 FILE = "ensembles.csv"
 COLUMNS = (
     Column("Ensemble", name="ensemble", importance=100),
-    Column("Validation loss", fmt.decimals, name="val_loss", unit="nats", better="lower"),
+    Column("Validation loss", fmt.four_decimals, name="val_loss", unit="nats", better="lower"),
     Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
     Column("95% interval", fmt.percent, name="accuracy", importance=70),
     Column("Lead", fmt.signed_points, name="lead", unit="points", better="higher", importance=90),
     Column("95% interval of it", fmt.signed_points, name="lead", unit="points", importance=80),
-    Column("p50, sum", fmt.milliseconds, name="latency_p50_ms", unit="ms", better="lower"),
+    Column(
+        "p50, sum",
+        fmt.milliseconds,
+        name="latency_p50_ms",
+        unit="ms",
+        better="lower",
+        importance=75,
+    ),
     Column("Params, sum", fmt.count, name="params", better="lower"),
 )
 CHOSEN = RowMark("chosen", "chosen", "the lowest validation loss: the one that the test judges")

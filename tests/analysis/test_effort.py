@@ -1,0 +1,65 @@
+"""What a run cost to make: each second of computing once, whatever seeds share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from synthetic import Net, make_run
+
+from bench.analysis.effort import effort
+from bench.analysis.facts import facts
+from bench.analysis.findings import find
+from bench.inference.measuring.evaluation import with_seconds
+from bench.storage.records import read_records, read_run
+from bench.training.accounting import Imports, Ledger, Spent
+from bench.types import Record
+
+
+def trials(folder: Path) -> list[Record]:
+    """Return two seeds of a backbone: 1 s of imports, 2 of data (cached), 3 to build, 4 of frozen
+    passes, 5 to compile, 6 to train, 7 to tune and 8 to predict, each."""
+    shared = {"data": 2.0, "build": 3.0}
+    spent = Spent(Imports(1.0), shared, Ledger({"train": 4.0}), 5.0, 6.0, 7.0, 8.0)
+    records = read_records(make_run(folder, [Net("a")], seeds=(0, 1)))
+    return [
+        replace(record, seconds=spent.account(first=number == 0))
+        for number, record in enumerate(records)
+    ]
+
+
+def test_what_the_seeds_share_counts_once(tmp_path: Path) -> None:
+    found = effort(trials(tmp_path / "r"))
+    assert found.parts == {
+        "measuring": 2 * 8,
+        "tuning": 2 * 7,
+        "preparing": 1 + 3 + 4 + 5,  # data came from the cache
+        "training": 2 * 6,
+    }
+    assert list(found.parts) == ["measuring", "tuning", "preparing", "training"]
+    assert found.seconds == 16 + 14 + 13 + 12
+    assert found.joules is None
+
+
+def test_what_is_measured_for_all_seeds_counts_once(tmp_path: Path) -> None:
+    first, second = trials(tmp_path / "r")
+    first = with_seconds(first, "probes", 10.0)
+    second = with_seconds(second, "probes", 10.0, 10.0)
+    assert effort([first, second]).parts["measuring"] == pytest.approx(2 * 8 + 10)
+
+
+def test_timed_queries_of_all_seeds_are_the_same_joules(tmp_path: Path) -> None:
+    first, second = trials(tmp_path / "r")
+    (keras,) = first.runtimes
+    timed = (replace(keras, joules={"1": 20.0, "8": 30.0}),)
+    both = [replace(one, runtimes=timed, joules=400.0) for one in (first, second)]
+    assert effort(both).joules == 400 + 400 + 50
+
+
+def test_a_run_says_what_it_cost(tmp_path: Path) -> None:
+    nets = [Net("a", latency_ms=20), Net("b", fails="out of memory")]
+    findings = find(read_run(make_run(tmp_path / "r", nets)))
+    # 3 + 1.5 + 2.5 + 5 + 4 s less 1.5 s for data that was cached, 10 to train, 5 to measure.
+    said = dict(facts(findings))["Effort"]
+    assert said == "30 s of computing: 15 s preparing, 10 s training, 5.0 s measuring"
