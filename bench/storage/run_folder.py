@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from bench.errors import BenchError, UsageError, one_line, os_error_text
 from bench.protocol import Head, Phase
-from bench.system.files import from_json, is_file_name
+from bench.system.files import from_json, is_file_name, remove
 from bench.system.locks import holder, named
 from bench.types import DEFAULT_MARGIN, Measuring, Settings
 
@@ -102,6 +102,7 @@ def read_json(path: Path, checked: Callable[[str], T], remedy: str) -> T:
 
 
 LOCK = ".lock"  # held by the process that makes the run
+JOBS = "jobs"  # of a cluster: a folder each, without which a job ends
 LATEST = "latest"  # a link to the newest run, or a file whose first line names it
 TAKEN = (LATEST, "index.html")  # entries of `results/` that are not runs
 MAX_NAME_BYTES = 200  # file systems allow 255, less what temporary names add
@@ -194,6 +195,7 @@ def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
 
 
 def _move_aside(folder: Path) -> None:
+    remove(folder / JOBS)
     number = 1
     while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1

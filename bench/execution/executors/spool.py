@@ -22,11 +22,12 @@ from typing import Literal
 
 from bench.errors import BenchError, NodeLostError
 from bench.execution.executors.node import Order, Sent, SentFile
+from bench.storage.run_folder import JOBS
 from bench.system.files import from_json, remove, to_json, write_atomic
 from bench.training.events import Ended, RecordMade, StageProgress, decode, encode
 from bench.training.job import ELSEWHERE, Job, with_dataset
 
-JOBS, CONTENTS = "jobs", "contents"
+CONTENTS = "contents"  # in the folder of all jobs
 ORDER, EVENTS, FILES = "job.json", "events", "files"
 SUBMITTED = "_submitted.pkl"
 SECONDS_BETWEEN = 1.0  # two events of the progress within a stage

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -100,7 +100,7 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     helpers = ROOT / "tests" / "helpers"
     paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers), os.environ.get("PYTHONPATH")]
     commands = fake_slurm.install(tmp_path / "bin")
@@ -113,7 +113,9 @@ def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Cl
     monkeypatch.setattr(submitit.SlurmJob.watcher, "_delay_s", 0.2)  # between two calls of sacct
     submitit.SlurmJob.watcher.clear()
     submitit.SlurmJob.watcher._registered.clear()
-    return Cluster(tmp_path, store, workbench.make_dataset(tmp_path / "data", store))
+    made = Cluster(tmp_path, store, workbench.make_dataset(tmp_path / "data", store))
+    yield made
+    made.go()  # where a test has failed
 
 
 def outcome(records: list[Record]) -> dict[str, str]:
@@ -181,6 +183,7 @@ DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
 from test_slurm import *
+from bench.storage.records import read_dataset
 cluster = Cluster(Path({home!r}), Store(Path({store!r})), read_dataset(Path({home!r}) / "r"))
 cluster.run(cluster.plan("waits"))
 """

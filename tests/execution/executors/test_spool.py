@@ -16,6 +16,7 @@ from bench.execution.executors.node import SentFile, make_order
 from bench.execution.executors.spool import JobState, Spool, earlier, put, states, tidy
 from bench.models.weights import LocatedWeights
 from bench.storage.records import SCHEMA, write_dataset
+from bench.storage.run_folder import run_folder
 from bench.training.events import Ended, Note, RecordMade, StageProgress
 from bench.training.job import Job
 from bench.types import Record
@@ -118,6 +119,15 @@ def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) 
             spool.write(sent)
     tidy(Path(job.folder))
     assert [path.name for path in Path(job.folder).iterdir()] == ["dataset.json"]
+
+
+def test_a_run_that_is_begun_afresh_ends_its_jobs(spool: Spool, job: Job) -> None:
+    run = run_folder(Path(job.folder).parent, "r", fresh=True)
+    assert not run.exists()
+    assert (run.parent / "r.1" / "dataset.json").exists()
+    assert not (run.parent / "r.1" / "jobs").exists()
+    with pytest.raises(BenchError, match="no longer wanted"):
+        spool.write(Ended())
 
 
 def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: Job) -> None:
