@@ -165,7 +165,9 @@ def test_audit_gives_one_object(tmp_path: Path) -> None:
 
 def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [Prediction("a.png", (0.25, 0.75)), Prediction("b.png", reason="the file is empty")]
-    monkeypatch.setattr("bench.inference.prediction.predict", lambda model, paths: answers)
+    monkeypatch.setattr(
+        "bench.inference.prediction.predict", lambda model, paths, overlays: answers
+    )
     for name in ("a.png", "b.png"):
         (two_runs / name).touch()
     ended = in_process(two_runs, "predict", "after", "one", "a.png", "b.png", "--json")

@@ -17,6 +17,7 @@ from test_html_report import data_of
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
+from bench.analysis.pooled import pooled
 from bench.analysis.warnings import warnings
 from bench.cli.commands import report_command
 from bench.cli.main import main
@@ -393,7 +394,8 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
     (tmp_path / "verdict.json").write_text('{"sentence": "take the cheapest"}', encoding="utf-8")
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
     checked = Check(4, False, 0, 0).text()
-    text = model_card.text(findings.run, findings.run.evidence[1], about, "b.onnx", checked)
+    of_b = pooled(findings.run, findings.run.records[1:2])
+    text = model_card.text(findings.run, of_b, about, "b.onnx", checked)
     assert "take the cheapest" not in text
 
 
@@ -402,7 +404,8 @@ def test_a_card_gives_no_accuracy_of_random_weights(tmp_path: Path, source: str)
     findings = made(tmp_path, CLOSE, images=10, source=source)
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
     checked = Check(4, False, 0, 0).text()
-    text = model_card.text(findings.run, findings.run.evidence[1], about, "b.onnx", checked)
+    of_b = pooled(findings.run, findings.run.records[1:2])
+    text = model_card.text(findings.run, of_b, about, "b.onnx", checked)
     random = source == "random init"
     assert ("its answers mean nothing" in text) == random
     for words in ("%", "| test accuracy |", "10 test images leave its accuracy uncertain"):
