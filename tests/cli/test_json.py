@@ -59,8 +59,8 @@ def test_a_run_tells_all_that_happens(tmp_path: Path) -> None:
     assert (result["event"], result["exit_code"]) == ("result", ended.returncode)
     assert result["report"]["format"] == "backbone-bench-report/1"
     (row,) = result["report"]["backbones"]
-    of_seeds = [one["accuracy"] for one in trials]
-    assert row["figures"]["accuracy"] == pytest.approx(sum(of_seeds) / 2)
+    # The weights are random.
+    assert [row["figures"]["accuracy"], *(one["accuracy"] for one in trials)] == [None] * 3
     assert "report.html" in ended.stderr
 
 
