@@ -14,7 +14,6 @@ import trained_run as made
 
 from bench.analysis.findings import find
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.runtimes import rows
 from bench.analysis.warnings import warnings
 from bench.errors import WorkerDiedError
 from bench.execution.executors.inline import Inline
@@ -306,7 +305,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
 
 
 def test_rows_of_the_report(trained_run: Path) -> None:
-    (row,) = rows(find(read_run(trained_run)))
+    (row,) = find(read_run(trained_run)).runtimes
     assert (row.runtime, row.status) == ("keras", "ok")
     assert row.latency_p50_ms is not None
     assert row.artefact_mb is None
