@@ -27,6 +27,7 @@ class Site:
     qos: str | None = None
     constraint: str | None = None
     time: int | str | None = None  # minutes, or as Slurm writes it: [D-]HH:MM:SS
+    jobs: int = 1  # that run side by side, as far as is known
     cpus: int = 0
     gpus: int = 0
     gres: str | None = None

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,9 +40,9 @@ from bench.execution.executors import (
 )
 from bench.execution.executors.contents import Offer
 from bench.execution.executors.local_process import LocalProcess
-from bench.execution.executors.node import Sent, SentFile, make_order, receive, release, serve
+from bench.execution.executors.node import Sent, SentFile, make_order, receive
 from bench.execution.executors.site_file import read_site
-from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy
+from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
 from bench.execution.executors.worker_process import worker_environment
 from bench.system.environment import available_cores
 from bench.system.files import safe_name, write_atomic
@@ -84,15 +84,21 @@ class SlurmCluster(Executor):
         logging.getLogger("submitit").setLevel(logging.CRITICAL)  # it would write into the display
         self._submitit: Any = submitit
         self._jobs: dict[Path, Any] = {}  # submitit's, by folder
+        self._readers: Counter[Path] = Counter()  # a thread for each part of what a job does
+        self._taken: set[tuple[Path, str]] = set()  # folders and trials, read to the end
         self._offers: dict[Path, Offer] = {}  # by the run's folder
         self._measuring: LocalProcess | None = None
         self._closed = threading.Event()
-        self._submitting = threading.Lock()
+        self._changing = threading.Lock()
 
     @property
     def slots(self) -> int:
         one_machine = {"debug": 1, "local": max(1, available_cores() // self._cpus)}
         return one_machine.get(self._site.cluster, MAX_JOBS)
+
+    @property
+    def capacity(self) -> int:
+        return self._site.jobs
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -112,7 +118,9 @@ class SlurmCluster(Executor):
             return
         run = Path(job.folder)
         self._offers.setdefault(run, Offer(partial(put, run)))
-        parts = list(earlier(job, self._site.cluster))
+        with self._changing:
+            parts = list(earlier(job, self._site.cluster, self._taken))
+            self._readers.update(spool.folder for spool, _ in parts)
         covered = {trial.key for _, part in parts for trial in part.trials}
         if left := tuple(trial for trial in job.trials if trial.key not in covered):
             rest = replace(job, trials=left)
@@ -121,6 +129,7 @@ class SlurmCluster(Executor):
             try:
                 follow(receive(self._sent(spool, part), part), part, listener)
             finally:
+                self._taken.update((spool.folder, trial.key) for trial in part.trials)
                 if spool.over or not self._options.detach:
                     self._finish(spool)
 
@@ -140,7 +149,7 @@ class SlurmCluster(Executor):
         images = offer.images(job) if options.ship_data else ()
         order = make_order(job, self._cpus, self._gpus, options.trial_timeout, images)
         minutes = max(MIN_MINUTES, math.ceil(TIMES_ESTIMATE * job.estimated_seconds / 60))
-        with self._submitting:
+        with self._changing:
             if self._closed.is_set():
                 raise StoppedError("no more jobs are submitted.")
             spool = Spool.make(order, site.cluster)
@@ -223,7 +232,12 @@ class SlurmCluster(Executor):
         raise NodeLostError(how)
 
     def _finish(self, spool: Spool) -> None:
-        """Remove a job's folder; cancel the job if it is not over."""
+        """Remove a job's folder, unless another thread reads it; cancel the job if it is not
+        over."""
+        with self._changing:
+            self._readers[spool.folder] -= 1
+            if self._readers[spool.folder] > 0 and not self._closed.is_set():
+                return
         submitted = self._jobs.pop(spool.folder, None)  # None: another thread has done it
         if submitted is not None and not spool.over:
             with suppress(OSError):
@@ -261,27 +275,6 @@ class _Controller:
         if self.poll() is None:
             with suppress(psutil.Error):
                 psutil.Process(self._pid).send_signal(number)
-
-
-def work(order: str) -> None:
-    """Carry out the job of this file: all that a submitted job does."""
-    spool = Spool(Path(order).parent)
-
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)  # in order: what it started ends with it
-
-    if "SUBMITIT_EXECUTOR" in os.environ:  # in a process of its own, where submitit ignores it
-        signal.signal(signal.SIGTERM, end)
-    try:
-        received = spool.received()
-        if not received.job.trials:
-            spool.write(Ended())
-            return
-        with closing(serve(received, spool.fetch)) as events:
-            for sent in events:
-                spool.write(sent)
-    finally:
-        release()
 
 
 EXECUTORS.add(

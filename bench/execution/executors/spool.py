@@ -12,16 +12,18 @@ what the node yields. Which node that is, and whether it still runs, is not know
 from __future__ import annotations
 
 import json
+import os
+import signal
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Container, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bench.errors import BenchError, NodeLostError
-from bench.execution.executors.node import Order, Sent, SentFile
+from bench.execution.executors.node import Order, Sent, SentFile, release, serve
 from bench.storage.run_folder import JOBS
 from bench.system.files import from_json, remove, to_json, write_atomic
 from bench.training.events import Ended, RecordMade, StageProgress, decode, encode
@@ -146,9 +148,12 @@ class Spool:
         remove(self.folder)
 
 
-def earlier(job: Job, cluster: str) -> Iterator[tuple[Spool, Job]]:
+def earlier(
+    job: Job, cluster: str, taken: Container[tuple[Path, str]] = ()
+) -> Iterator[tuple[Spool, Job]]:
     """Yield the folders of jobs that earlier commands submitted, with what each of them does of
-    this job. Remove the folders of those that were not submitted any more."""
+    this job; not of folders and trials that were `taken` in. Remove the folders of those that were
+    not submitted any more."""
     left = {trial.key: trial for trial in job.trials}
     names = f"{job.trials[0].backbone}-*.{cluster}"
     for folder in sorted((Path(job.folder) / JOBS).glob(names)):
@@ -158,6 +163,7 @@ def earlier(job: Job, cluster: str) -> Iterator[tuple[Spool, Job]]:
         except (OSError, ValueError):  # written by another version, or not to its end
             continue
         keys = [trial.key for trial in found.trials if trial.key in left]
+        keys = [key for key in keys if (folder, key) not in taken]
         if keys and not spool.job_id:
             spool.remove()
         elif keys:
@@ -176,6 +182,27 @@ def tidy(run: Path) -> None:
     jobs = run / JOBS
     if not any(jobs.glob(f"*/{ORDER}")):
         remove(jobs)
+
+
+def work(order: str) -> None:
+    """Carry out the job of this file: all that a submitted job does."""
+    spool = Spool(Path(order).parent)
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)  # in order: what it started ends with it
+
+    if "SUBMITIT_EXECUTOR" in os.environ:  # in a process of its own, where submitit ignores it
+        signal.signal(signal.SIGTERM, end)
+    try:
+        received = spool.received()
+        if not received.job.trials:
+            spool.write(Ended())
+            return
+        with closing(serve(received, spool.fetch)) as events:
+            for sent in events:
+                spool.write(sent)
+    finally:
+        release()
 
 
 @dataclass(frozen=True)

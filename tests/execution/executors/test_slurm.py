@@ -185,13 +185,13 @@ sys.path.insert(0, {tests!r})
 from test_slurm import *
 from bench.storage.records import read_dataset
 cluster = Cluster(Path({home!r}), Store(Path({store!r})), read_dataset(Path({home!r}) / "r"))
-cluster.run(cluster.plan("waits"))
+cluster.run(cluster.plan("waits", seeds=(0, 1)))
 """
 
 
 @pytest.mark.parametrize("kind", ["slurm", "local"])
 def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Cluster) -> None:
-    site, plan = f'cluster = "{kind}"', cluster.plan("waits")
+    site, plan = f'cluster = "{kind}"', cluster.plan("waits", seeds=(0, 1))
     if kind == "slurm":  # by a process that is killed
         write_dataset(cluster.home / "r", cluster.dataset)
         places = {"home": str(cluster.home), "store": str(cluster.store.root)}
@@ -201,17 +201,17 @@ def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Clust
             wait(lambda: list(cluster.home.glob("r/jobs/*/*_submitted.pkl")))
             driver.kill()
     else:
-        with pytest.raises(DetachedError, match=r"^1 trials are left to the cluster's jobs; "):
+        with pytest.raises(DetachedError, match=r"^2 trials are left to the cluster's jobs; "):
             cluster.run(plan, site, detach=True)
         worker = cluster.worker()
     # As from a process that knows nothing of the job: not over, and nothing is submitted again.
     with pytest.raises(DetachedError):
         cluster.run(plan, site, detach=True)
     cluster.go()
-    records = cluster.run(plan, site)
-    assert outcome(records) == {"waits": "ok"}
-    assert records[0].notes == ()
-    assert cluster.nothing_is_left(1)
+    # Two threads follow it, as each asks for the job of one seed.
+    records = cluster.run(plan, f"{site}\njobs = 2")
+    assert [(r.status, r.notes) for r in records] == [("ok", ())] * 2
+    assert cluster.nothing_is_left(2)
     assert not worker.is_running()
     assert len([name for name in cluster.jobs if name.endswith(".pid")]) == (kind == "slurm")
 
@@ -259,7 +259,7 @@ def test_a_wrong_site_file_ends_the_command(
         assert main(user.words("--on", "slurm", "--site", str(site)), OURS) == 2
     assert capsys.readouterr().err == (
         f"error: --site {site}: unknown key 'partion'. Did you mean 'partition'? Known: account, "
-        "cluster, constraint, cpus, gpus, gres, mem, partition, qos, sbatch, setup, time.\n"
+        "cluster, constraint, cpus, gpus, gres, jobs, mem, partition, qos, sbatch, setup, time.\n"
     )
 
 

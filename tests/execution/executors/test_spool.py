@@ -137,6 +137,8 @@ def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: J
     asked = replace(job, accumulation=1)
     assert [(s.job_id, found) for s, found in earlier(asked, "slurm")] == [("7", job)]
     assert [found.trials for _, found in earlier(seeds[1], "slurm")] == [(job.trials[1],)]
+    first = (spool.folder, job.trials[0].key)  # while another thread reads the rest
+    assert [found.trials for _, found in earlier(job, "slurm", [first])] == [job.trials[1:]]
     assert not list(earlier(job, "local"))
     other = replace(job, trials=tuple(replace(t, key=f"{t.key[:-1]}-") for t in job.trials))
     assert not list(earlier(other, "slurm"))
