@@ -32,7 +32,7 @@ ENDING_SECONDS = 5.0
 LAST_WORDS_BYTES = 4096
 # TensorFlow's, OpenMP's and those of XLA on the processor, which is JAX there.
 FRAMEWORKS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "NPROC")
-THREADS = (*FRAMEWORKS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREADS = (*FRAMEWORKS, "MKL_NUM_THREADS")
 
 
 class Watch:
@@ -235,6 +235,9 @@ def worker_environment(settings: Settings, cores: int = 0) -> dict[str, str]:
         # The threads are those that the record names, whatever a framework would guess.
         for name in FRAMEWORKS:
             env.setdefault(name, str(cores or available_cores()))
+    # NumPy's own products are small: with two threads that wait for each other, to fit probes took
+    # 30 times as long while other processes were busy.
+    env.setdefault("OPENBLAS_NUM_THREADS", "1")
     if settings.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
         env["JAX_PLATFORMS"] = "cpu"

@@ -187,6 +187,16 @@ def test_threads_are_said_to_every_library(monkeypatch: pytest.MonkeyPatch) -> N
     assert worker_environment(Settings())["OMP_NUM_THREADS"] == "7"  # the user's own
 
 
+def test_numpy_has_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "OPENBLAS_NUM_THREADS"
+    monkeypatch.delenv(name, raising=False)
+    assert worker_environment(Settings(threads=2))[name] == "1"
+    monkeypatch.setenv(name, "3")
+    assert worker_environment(Settings())[name] == "3"
+
+
 def test_memory_of_a_gpu_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE"):
         monkeypatch.delenv(name, raising=False)
