@@ -7,6 +7,7 @@
     run.table()                      # a pandas.DataFrame, one row a backbone
     run.predict("new/")              # classify images with the recommended model
     bench.load_run("results/latest") # a run that was made before
+    bench.screen(backbones="zoo", dataset="photos/", budget="30m")  # many, of which few are run
 
 This package is the harness. It never imports `backbones/`; those are plugins like any other.
 Importing it is cheap: each name is imported when it is first used.
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bench.cli.api import run as run
+    from bench.cli.api import screen as screen
     from bench.errors import BenchError as BenchError
     from bench.execution.finished_run import Run as Run
     from bench.execution.finished_run import load_run as load_run
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "run": "bench.cli.api",
+    "screen": "bench.cli.api",
     "load_run": "bench.execution.finished_run",
     "Run": "bench.execution.finished_run",
     "RunRequest": "bench.execution.request",

@@ -22,7 +22,7 @@ from user import ROOT, in_process
 
 from bench import reports
 from bench.cli.main import COMMANDS, parser
-from bench.execution import launch
+from bench.execution import preparing
 from bench.execution.plan import at_sizes
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
@@ -104,8 +104,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
         found = LocatedWeights("imagenet", "x.h5", "0" * 64)
         return {(b.name, size): found for b, size in at_sizes(backbones, protocol, sizes)}
 
-    monkeypatch.setattr(launch, "find_weights", located)
-    monkeypatch.setattr(launch, "matrix_rate", lambda: 1e11)
+    monkeypatch.setattr(preparing, "find_weights", located)
+    monkeypatch.setattr(preparing, "matrix_rate", lambda: 1e11)
     monkeypatch.setattr(reports, "write", lambda findings, **options: [])
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(home / "cache"))
 

@@ -100,7 +100,7 @@ def test_the_command_line_makes_the_request_that_a_program_makes() -> None:
     words = ["run", "--backbones", "one", "--seed", "4", "--no-audit", "--no-cache", "--limit", "9"]
     arguments = parser("run").parse_args(words)
     arguments.words, arguments.packages = words, ()
-    asked = run_command.request_of(arguments)
+    asked = run_command.request_of(arguments, RunRequest)
     choices = {"backbones": "one", "seeds": [4], "audit": False, "cache_features": False}
     made = RunRequest.of({**choices, "limit": 9, "command": asked.command})
     assert asked == made

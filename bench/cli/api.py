@@ -1,7 +1,8 @@
-"""`bench.run`: a run as one call, with progress shown where it is called from."""
+"""`bench.run` and `bench.screen`: a run as one call, its progress shown where it is called from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -9,8 +10,11 @@ from rich.console import Console
 from bench.cli.notebook_display import NotebookDisplay
 from bench.cli.run_display import RunDisplay
 from bench.execution import launch
+from bench.execution import screen as screening
 from bench.execution.finished_run import Run
+from bench.execution.progress import RunListener
 from bench.execution.request import RunRequest
+from bench.execution.screen_costs import ScreenRequest
 
 
 def run(request: RunRequest | None = None, *, progress: bool = True, **choices: Any) -> Run:
@@ -25,11 +29,24 @@ def run(request: RunRequest | None = None, *, progress: bool = True, **choices: 
         request = RunRequest.of(choices)
     elif choices:
         raise TypeError("give a RunRequest or its fields, not both")
+    return _shown(lambda listener: launch.run(request, listener), progress)
+
+
+def screen(*, progress: bool = True, **choices: Any) -> Run:
+    """Probe all backbones, drop those that cannot win, and run those left; return their run.
+
+    `choices` are the fields of `RunRequest`, and `budget` (`"30m"`, or 3 finalists) and `sample`.
+    """
+    request = ScreenRequest.of(choices)
+    return _shown(lambda listener: screening.run(request, listener), progress)
+
+
+def _shown(work: Callable[[RunListener], Run], progress: bool) -> Run:
     if not progress:
-        return launch.run(request, lambda event: None)
+        return work(lambda event: None)
     console = Console(highlight=False)
     if console.is_jupyter:
         with NotebookDisplay() as notebook:
-            return launch.run(request, notebook)
+            return work(notebook)
     with RunDisplay(console) as display:
-        return launch.run(request, display)
+        return work(display)

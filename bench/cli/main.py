@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "train and measure backbones under one protocol (the default)",
+    "screen": "drop what cannot win by cheap probes of all backbones, then run those left",
     "list": "show what there is: backbones, data sets, protocols, runtimes, formats, executors",
     "status": "tell how far a running or stopped run is, and how to continue it",
     "report": "render a run's reports again from its records",
@@ -126,7 +127,7 @@ def parser(command: str) -> Parser:
             description=f"{text[0].upper()}{text[1:]}.",
             allow_abbrev=False,
             # What is not given has the default of `RunRequest`, and no other.
-            argument_default=argparse.SUPPRESS if name == "run" else None,
+            argument_default=argparse.SUPPRESS if name in ("run", "screen") else None,
         )
         for name, text in COMMANDS.items()
     }

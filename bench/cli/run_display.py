@@ -57,6 +57,7 @@ class RunDisplay:
             case Planned():
                 self._show(event)
             case TrainingStarted():
+                self._end_live()
                 self._display = Display(self._console, quiet=self._quiet)
                 self._display.__enter__()
             case Interrupted():

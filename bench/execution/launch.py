@@ -1,17 +1,19 @@
 """From a request to a finished run: the one way, for the command line, notebooks and programs.
 
-    prepare   what is asked for becomes a plan: plugins, protocol, images listed, weights located
     outlook   what the plan will do, without doing it (`--dry-run`)
-    run       decode, audit, train, measure and report
+    decode    images decoded and audited
+    carry     train, measure and report
+    run       all of it
 
-Prints nothing: what a user should see is sent to the listener as events (`training/events.py`).
+What is done before an image is decoded is in `preparing.py`. Prints nothing: what a user should see
+is sent to the listener as events (`training/events.py`).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import reports
@@ -19,167 +21,27 @@ from bench.analysis.findings import Findings
 from bench.data import preparation, thumbnails
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
-from bench.data.listing import Listing, undecoded
-from bench.data.sources import list_dataset
-from bench.errors import DetachedError, UsageError, reason
-from bench.execution import known_plugins
-from bench.execution.estimate import matrix_rate
+from bench.data.listing import undecoded
+from bench.errors import DetachedError, reason
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
-from bench.execution.plan import Plan, at_sizes, choose_backbones, find_weights, make_plan
+from bench.execution.plan import Plan
+from bench.execution.preparing import Preparation, prepare
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
-from bench.execution.run_meta import RunInputs, faults, kept_records, pending, undone, unmeasured
+from bench.execution.run_meta import RunInputs, undone, unmeasured
 from bench.execution.status import ProgressFile
-from bench.inference.runtimes import choose_runtimes
-from bench.models.weights import LocatedWeights
-from bench.protocol import TrainingProtocol, load_protocol
-from bench.registry import load_plugins
-from bench.storage.cache import Store
-from bench.storage.file_digests import FileDigests
-from bench.storage.run_folder import check_name, run_folder
+from bench.storage.run_folder import run_folder
 from bench.training.events import (
-    DatasetListed,
     Interrupted,
-    Note,
     TaskEnded,
     TaskProgress,
     TrainingStarted,
     Warned,
     WritingReports,
 )
-from bench.types import Backbone, Dataset, Record, Settings
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """A request with all that is known before an image is decoded."""
-
-    request: RunRequest
-    backbones: Sequence[Backbone]
-    protocol: TrainingProtocol
-    settings: Settings
-    store: Store
-    listing: Listing
-    located: dict[tuple[str, int], LocatedWeights | None]
-    matrix_rate: float
-    notes: list[str]
-    broken_plugins: Sequence[str]
-    failed_downloads: Sequence[str]
-    say: Callable[[str], None] = field(repr=False)
-
-    @property
-    def sizes(self) -> list[int]:
-        """Return the input sizes that images are decoded to."""
-        asked = self.request.input_size
-        return sorted({size for _, size in at_sizes(self.backbones, self.protocol, asked)})
-
-    def plan(self, dataset: Dataset) -> Plan:
-        """Lay out the trials over these images."""
-        request = self.request
-        plan = make_plan(
-            self.backbones,
-            dataset,
-            self.protocol,
-            self.settings,
-            request.seeds,
-            input_sizes=request.input_size,
-            keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
-            rate=self.matrix_rate,
-            located=self.located,
-            fractions=request.fractions,
-            measuring=request.measuring,
-        )
-        images = int(len(dataset.splits["train"]) * min(request.fractions))
-        if self.settings.batch_size > images:
-            self.say(
-                f"A batch of {self.settings.batch_size} is more than the {images} training images, "
-                "so an epoch is a single step on all of them; give a smaller --batch-size."
-            )
-        return plan
-
-    def outlook(self, plan: Plan, audit: KeptAudit | None, *, decoded: bool = True) -> Planned:
-        """Compare the plan with what its folder already holds."""
-        request = self.request
-        if not decoded:  # the run's name depends on the images' content
-            name = request.run or "(named after the images' content)"
-            return Planned(plan, tuple(plan.trials), (), request.results / name, None, False)
-        folder = request.results / (request.run or plan.name)
-        if request.fresh:
-            return Planned(plan, tuple(plan.trials), (), folder, audit)
-        damaged = faults(plan, folder)
-        left = unmeasured(plan, folder, kept_records(plan, folder, damaged))
-        waiting = pending(plan, folder, damaged)
-        return Planned(plan, tuple(waiting), tuple(left), folder, audit)
-
-
-def prepare(
-    request: RunRequest,
-    listener: RunListener,
-    *,
-    fetching: bool = True,
-    started: Callable[[Settings], Sequence[str]] = lambda settings: (),
-) -> Preparation:
-    """Read what is asked for; `started` is called as soon as the settings are known, and returns
-    notes. Without `fetching` nothing is downloaded and nothing written."""
-    broken = [str(error) for error in load_plugins(request.plugins, request.packages)]
-    for line in broken:
-        listener(Warned(line))
-    if request.run is not None:
-        check_name(request.run)
-    if fetching:
-        known_plugins.remember(request.plugins)
-    store = Store(request.cache, int(request.cache_gb * 1e9), read_only=not fetching)
-    backbones = choose_backbones(request.backbones)
-    protocol = load_protocol(request.protocol)
-    settings = request.settings(protocol.batch_size)
-    notes: list[str] = []
-    failed_downloads: list[str] = []
-
-    def say(text: str) -> None:
-        notes.append(text)
-        listener(Note(text))
-
-    for text in (*started(settings), *choose_runtimes(request.runtimes)[1]):
-        say(text)
-    listing = list_dataset(
-        request.dataset,
-        store=store,
-        split_seed=request.split_seed,
-        limit=request.limit,
-        groups=request.groups,
-        say=say,
-    )
-    listener(DatasetListed(listing.description))
-    located = find_weights(
-        backbones,
-        protocol,
-        settings.weights,
-        request.input_size,
-        say=say,
-        progress=lambda done, total: listener(TaskProgress("weights", done, total)),
-        fetching=fetching,
-        failed=failed_downloads.append,
-        digests=FileDigests(store.root / "file-digests.json", read_only=store.read_only),
-    )
-    listener(TaskEnded("weights"))
-    if not request.audit:
-        say(gate.NONE)
-    return Preparation(
-        request,
-        backbones,
-        protocol,
-        settings,
-        store,
-        listing,
-        located,
-        matrix_rate(),  # before the worker builds, which would slow it
-        notes,
-        broken,
-        failed_downloads,
-        say,
-    )
+from bench.types import Dataset, Record, Settings
 
 
 def outlook(request: RunRequest, listener: RunListener) -> Planned:
@@ -194,7 +56,7 @@ def outlook(request: RunRequest, listener: RunListener) -> Planned:
         trained, audit = _audited(prepared, dataset, listener)
         found = prepared.outlook(prepared.plan(trained), audit)
     listener(found)
-    _refuse_empty(found.plan)
+    found.plan.refuse_empty()
     return found
 
 
@@ -204,6 +66,15 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
 
     `executor` runs the trials, and is closed at the end; None: the one that the request names.
     """
+    with ready(request, listener, executor) as (prepared, working):
+        return carry(prepared, decode(prepared, listener), working, listener)
+
+
+@contextmanager
+def ready(
+    request: RunRequest, listener: RunListener, executor: Executor | None
+) -> Iterator[tuple[Preparation, Executor]]:
+    """Prepare what is asked for while the executor warms up; it is closed at the end."""
     executors = [executor] if executor else []
 
     def start(settings: Settings) -> Sequence[str]:
@@ -225,27 +96,48 @@ def run(request: RunRequest, listener: RunListener, executor: Executor | None = 
 
     try:
         prepared = prepare(request, listener, started=start)
-        return _run(prepared, executors[0], listener)
+        yield prepared, executors[0]
     finally:
         for started in executors:
             started.close()
 
 
-def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Run:
-    request, store = prepared.request, prepared.store
-    listing, sizes = prepared.listing, prepared.sizes
+@dataclass(frozen=True)
+class Images:
+    """The images of a run, decoded; those to train on, if the audit left some out."""
+
+    dataset: Dataset
+    trained: Dataset
+    audit: KeptAudit | None
+
+
+def decode(prepared: Preparation, listener: RunListener) -> Images:
+    """Decode the images to all sizes, and audit them."""
     dataset = preparation.prepare(
-        listing,
-        sizes,
-        store=store,
+        prepared.listing,
+        prepared.sizes,
+        store=prepared.store,
         progress=lambda done, total: listener(TaskProgress("decoding images", done, total)),
     )
     listener(TaskEnded("decoding images"))
-    trained, audit = _audited(prepared, dataset, listener)
+    return Images(dataset, *_audited(prepared, dataset, listener))
+
+
+def carry(
+    prepared: Preparation,
+    images: Images,
+    executor: Executor,
+    listener: RunListener,
+    files: Mapping[str, bytes] | None = None,
+) -> Run:
+    """Do what is not done of the plan, and report; `files` are kept in the run's folder."""
+    request, store = prepared.request, prepared.store
+    listing, sizes = prepared.listing, prepared.sizes
+    dataset, trained, audit = images.dataset, images.trained, images.audit
     outlook = prepared.outlook(prepared.plan(trained), audit)
     listener(outlook)
     plan = outlook.plan
-    _refuse_empty(plan)
+    plan.refuse_empty()
     folder = run_folder(request.results, outlook.folder.name, fresh=request.fresh)
     inputs = RunInputs(
         plan,
@@ -254,7 +146,7 @@ def _run(prepared: Preparation, executor: Executor, listener: RunListener) -> Ru
         store,
         notes=prepared.notes,
         broken_plugins=prepared.broken_plugins,
-        files=gate.files(audit, dataset, sizes, store=store),
+        files={**gate.files(audit, dataset, sizes, store=store), **(files or {})},
         restore=lambda: preparation.restore(listing, trained, sizes, store=store),
     )
 
@@ -315,11 +207,6 @@ def _audited(
     )
     listener(TaskEnded(task))
     return trained, audit
-
-
-def _refuse_empty(plan: Plan) -> None:
-    if not plan.planned:
-        raise UsageError("none of the backbones asked for can be run; see the reasons above.")
 
 
 def _is_unmade(plan: Plan, folder: Path, records: Sequence[Record]) -> bool:

@@ -63,6 +63,11 @@ class Plan:
     def trials(self) -> tuple[Trial, ...]:
         return tuple(trial for planned in self.planned for trial in planned.trials)
 
+    def refuse_empty(self) -> None:
+        """Raise an error where there is nothing to do."""
+        if not self.planned:
+            raise UsageError("none of the backbones asked for can be run; see the reasons above.")
+
 
 def choose_backbones(names: str) -> list[Backbone]:
     """Return the backbones that names divided by commas mean; an unknown one is an error.

@@ -88,11 +88,6 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
         recorder.note(f"{fault}: its trial is trained again.")
     with closing(recorder):
         train_trials(inputs, schedule.trials, executor, recorder)
-        if left := schedule.trials.keys() - recorder.recorded:
-            raise DetachedError(
-                f"{len(left)} trials are left to the cluster's jobs; `{program()} status {folder}` "
-                f"shows how far they are, and the same command takes in what is done."
-            )
         measure_trials(inputs, executor, recorder)
     for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
         recorder.note(text)
@@ -115,7 +110,7 @@ def train_trials(
     inputs: RunInputs, missing: Mapping[str, float], executor: Executor, recorder: RunRecorder
 ) -> None:
     """Train the trials with these keys, and estimated seconds; as many jobs at once as there are
-    devices."""
+    devices. `DetachedError` where jobs are left to go on without this process."""
     found = _jobs(inputs.plan, missing, executor.capacity)
     slots = min(executor.slots, len(found)) if len(found) > 1 else 1
 
@@ -170,6 +165,11 @@ def train_trials(
             parts, shortage, tried, lost = 1, "", [], []
 
     run_parallel(train, found, slots, executor.close)
+    if left := missing.keys() - recorder.recorded:
+        raise DetachedError(
+            f"{len(left)} trials are left to the cluster's jobs; `{program()} status "
+            f"{inputs.folder}` shows how far they are, and the same command takes in what is done."
+        )
 
 
 def _jobs(plan: Plan, missing: Mapping[str, float], capacity: int) -> list[PlannedBackbone]:

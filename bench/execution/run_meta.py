@@ -142,6 +142,7 @@ class RunInputs:
     broken_plugins: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
     restore: Callable[[], None] = lambda: None  # decodes images again that were deleted meanwhile
+    of_jobs: Mapping[str, Any] = field(default_factory=dict)  # fields of every job
 
     def job(
         self, trials: Sequence[Trial], weights: LocatedWeights | None = None, **more: Any
@@ -165,7 +166,7 @@ class RunInputs:
             measuring=plan.measuring,
             largest_fraction=max(trial.fraction for trial in plan.trials),
             images=_images(request),
-            **more,
+            **{**self.of_jobs, **more},
         )
 
 

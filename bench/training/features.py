@@ -113,16 +113,40 @@ class Frozen:
                 self.notes.append(f"{split} activations were computed without the cache: {error}")
         return {c: stored[c] if c in stored else self.stream(split, view, c) for c in cuts}
 
-    def pooled(self, split: SplitName, progress: Progress) -> Array:
+    def pooled(
+        self,
+        split: SplitName,
+        progress: Progress,
+        part: Callable[[Rows], Rows] | None = None,
+    ) -> Array:
         """Return one feature a channel of each image, unaugmented: what the head gets, or its mean
-        over the positions where the head gets them all."""
+        over the positions where the head gets them all.
+
+        Of a `part` of the images nothing is kept, but what is kept of all of them is used.
+        """
+        address = self._parts(split, PLAIN, FEATURES)
+        if part and not (self.store and self.store.find("features", address)):
+            return self._pooled_once(part(Stored(self.images[split].array())), progress)
         rows = self.rows(split, PLAIN, [FEATURES], progress)[FEATURES]
-        channels = self.network.base.output.shape[-1]
-        pieces = []
-        for first in range(0, len(rows), FORWARD_BATCH):
-            piece = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-            pieces.append(piece.reshape(len(piece), -1, channels).mean(axis=1))
+        rows = part(rows) if part else rows
+        batches = range(0, len(rows), FORWARD_BATCH)
+        places = (np.arange(i, min(i + FORWARD_BATCH, len(rows))) for i in batches)
+        return np.concatenate([self._mean(rows.take(place)) for place in places])
+
+    def _pooled_once(self, images: Rows, progress: Progress) -> Array:
+        forward = self.passes.get(PIXELS, [FEATURES])
+        start, pieces, done = time.perf_counter(), list[Array](), 0
+        for (output,) in _outputs(forward, images):
+            pieces.append(self._mean(output))
+            done += len(output)
+            progress(done, len(images))
+        self.ledger.spent |= {uuid.uuid4().hex: time.perf_counter() - start}
         return np.concatenate(pieces)
+
+    def _mean(self, rows: Array) -> Array:
+        """Return the mean over the positions, if the rows have any."""
+        found: Array = rows.reshape(len(rows), -1, self.network.base.output.shape[-1]).mean(axis=1)
+        return found
 
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
         """Return the rows of a view that is not kept, computed as they are taken."""

@@ -53,7 +53,9 @@ class Job:
     pretrained: Mapping[str, LocatedWeights] = field(default_factory=dict)  # by row, to measure
     node: str = ""  # of a cluster, where the job runs
     died: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of which runtimes, by key
-    task: Literal["train", "measure"] = "train"  # to measure, trials of any backbone that trained
+    task: Literal["train", "measure", "probe"] = "train"  # to measure: trials of any backbones
+    sample: tuple[int, ...] = ()  # places of the training images that are probed
+    groups: tuple[int, ...] = ()  # the group of each: those of one are never in two folds
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts
     slots: int = 1  # how many workers train at once

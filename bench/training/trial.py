@@ -34,6 +34,7 @@ from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.phases import Phases
 from bench.training.prepared import build
+from bench.training.probing import probe
 from bench.training.tuning import TuningResult, search
 from bench.types import SPLITS, Record, SplitName, Trial
 
@@ -47,9 +48,11 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
         for trial in job.trials:
             started = utc_now()
             try:
-                if setup is None:
-                    setup = _Setup(job, trial, listener, imports, store)
-                record = setup.run(trial)
+                if job.task == "probe":
+                    record = probe(job, trial, listener, imports, store)
+                else:
+                    setup = setup or _Setup(job, trial, listener, imports, store)
+                    record = setup.run(trial)
             except Exception as error:
                 traceback.print_exc()
                 if is_out_of_memory(error):

@@ -36,9 +36,9 @@ def test_copies_count_once() -> None:
 @pytest.mark.parametrize(
     ("wrong", "kept"),
     [
-        ((0, 1, 2, 3, 4, 5, 30), (True,) * 6 + (False,)),  # 5 behind may be 2 behind
-        ((0, 20, 21, 22, 23, 24), (True,) * 5 + (False,)),  # never fewer than five
-        ((0, 20, 21, 22, 23, 23, 30), (True,) * 6 + (False,)),  # ties with the fifth stay
+        ((0, 1, 2, 3, 4, 5, 5, 30), (True,) * 7 + (False,)),  # 5 behind may be 2 behind
+        ((0, 20, 21, 22, 23, 24, 25), (True,) * 6 + (False,)),  # never fewer than six
+        ((0, 20, 21, 22, 23, 24, 24, 30), (True,) * 7 + (False,)),  # ties with the sixth stay
         ((0, 50), (True, True)),
         ((7,), (True,)),
     ],

@@ -25,7 +25,7 @@ from bench.storage.arrays import TrainedWeights, read_arrays, write_arrays, writ
 from bench.storage.records import SCHEMA, read_records
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
-from bench.types import Record, RuntimeResult, Session, Trial, WeightsUsed
+from bench.types import Record, RuntimeResult, Session, Split, Trial, WeightsUsed
 
 PATIENCE = 30.0  # seconds after which something hangs
 DIES = WorkerDiedError("killed by SIGKILL")
@@ -90,7 +90,12 @@ class ScriptedExecutor(Executor):
             listener(StageProgress(trial, phase.name, 1, 1, "phase"))
             for number, epoch in enumerate(phase.epochs, 1):
                 listener(EpochEnded(trial, phase.name, len(phase.epochs), number, epoch))
-        arrays = make_arrays(net, job.dataset, trial.seed, phases=len(record.phases))
+        dataset = job.dataset
+        if job.task == "probe":  # which is judged on some training images
+            train = dataset.splits["train"]
+            judged = Split(train.ids, tuple(train.labels[place] for place in job.sample))
+            dataset = replace(dataset, splits={**dataset.splits, "validation": judged})
+        arrays = make_arrays(net, dataset, trial.seed, phases=len(record.phases))
         arrays = self.edit(trial, arrays)
         write_trained(folder, trial.key, TrainedWeights({}, (np.zeros(1),)))
         if trial.name not in self.nets:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tiny
 from plans import plan_of
@@ -119,8 +119,10 @@ def run(
     seeds: tuple[int, ...] = (0,),
     fractions: tuple[float, ...] = (1.0,),
     backbone: Backbone = tiny.TINY,
+    **more: Any,
 ) -> tuple[list[Evidence], EventLog]:
-    """Run one backbone's trials as a worker does; a trial that fails is an error here."""
+    """Run one backbone's trials as a worker does; a trial that fails is an error here. `more` are
+    fields of the job."""
     from bench.training.trial import run_trials
 
     plan = plan_of([backbone], dataset, protocol, settings, seeds, fractions=fractions)
@@ -134,6 +136,7 @@ def run(
         store_limit_bytes=store.limit_bytes,
         command=("run_bench.py", "run"),
         split_seed=0,
+        **more,
     )
     log = EventLog()
     BACKBONES.add(backbone)

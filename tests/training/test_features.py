@@ -12,8 +12,9 @@ from bench.models.backends.base import Array, current
 from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen
+from bench.training.features import Frozen, Rows
 from bench.training.prepared import ForwardPassCache
+from bench.training.subsets import Subset
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -93,3 +94,20 @@ def test_pooled_features_are_one_a_channel_however_the_head_pools(
     np.testing.assert_allclose(found, positions.mean(axis=(1, 2)), rtol=1e-5)
     of_flat = _frozen(flat, store, Store(store.root.parent / "flat")).pooled("train", print)
     np.testing.assert_allclose(of_flat, found, rtol=1e-5)
+
+
+def test_pooled_features_of_some_images(passes: ForwardPassCache, store: Store) -> None:
+    some, progress = np.array([0, 3]), lambda done, total: None
+
+    def part(rows: Rows) -> Rows:
+        return Subset(rows, some)
+
+    alone = _frozen(passes, store, store)
+    found = alone.pooled("train", progress, part)
+    assert not alone.ledger.reused
+    assert len(alone.ledger.spent) == 1
+    whole = _frozen(passes, store, store).pooled("train", progress)
+    np.testing.assert_allclose(found, whole[some], rtol=1e-5)
+    after = _frozen(passes, store, store)  # what is kept of all is used
+    np.testing.assert_array_equal(after.pooled("train", progress, part), whole[some])
+    assert not after.ledger.spent

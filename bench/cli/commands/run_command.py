@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.cli.argument_types import (
     budget,
@@ -30,22 +30,34 @@ from bench.inference.runtimes import RUNTIMES
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from bench.execution.progress import RunEvent, RunListener
     from bench.execution.request import RunRequest
+
+T = TypeVar("T", bound="RunRequest")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Plan, run, report; the exit code says whether all of it was done."""
+    from bench.execution import launch
+    from bench.execution.request import RunRequest
+
+    return carry(arguments, request_of(arguments, RunRequest), launch)
+
+
+def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -> int:
+    """Do what is asked for, or only tell it, by `run` and `outlook` of a module."""
     from rich.console import Console
 
     from bench import reports
     from bench.cli.browser import open_report
     from bench.cli.run_display import RunDisplay
     from bench.errors import DetachedError, Exit
-    from bench.execution import launch
+    from bench.execution.finished_run import Run
+    from bench.execution.progress import Planned
     from bench.training.events import Note
 
-    request = request_of(arguments)
     quiet, verbose, json = arguments.quiet, arguments.verbose, arguments.json
     console = Console(quiet=quiet, stderr=json, highlight=False)
     with RunDisplay(console, quiet=quiet, verbose=verbose) as display:
@@ -60,11 +72,11 @@ def main(arguments: argparse.Namespace) -> int:
                 one(event)
 
         if arguments.dry_run:
-            outlook = launch.outlook(request, listener)
+            outlook: Planned = way.outlook(request, listener)
             display.print("Dry run: nothing was decoded, trained or written.")
             return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
         try:
-            run = launch.run(request, listener, arguments.executor)
+            run: Run = way.run(request, listener, arguments.executor)
         except DetachedError as left:
             listener(Note(str(left)))
             return left.exit_code
@@ -82,14 +94,13 @@ def main(arguments: argparse.Namespace) -> int:
     return code
 
 
-def request_of(arguments: argparse.Namespace) -> RunRequest:
+def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:
     """Return what the options ask for; those that were not given keep the request's defaults."""
-    from bench.execution.request import RunRequest
     from bench.system.command_line import called
 
-    names = {field.name for field in fields(RunRequest)}
+    names = {field.name for field in fields(kind)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    return RunRequest.of(given | {"command": (called(), *arguments.words)})
+    return kind.of(given | {"command": (called(), *arguments.words)})
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

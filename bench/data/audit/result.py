@@ -12,10 +12,11 @@ both show the same moment. How a run's folder stores it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bench.errors import BenchError, os_error_text
 from bench.system.files import from_json
@@ -23,6 +24,7 @@ from bench.types import Excluded, OnLeak, SplitName, WrongExtension
 
 SCHEMA = 1  # raise it when a field changes its meaning
 FILE = "audit.json"
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,26 @@ def validation_ids_to_drop(audit: Audit) -> tuple[str, ...]:
     return _shared(audit, "validation", with_any_of=("test",))
 
 
-def clusters(sets: Iterable[Sequence[Located]]) -> list[list[Located]]:
-    """Return images that are connected through the sets, in order of first appearance."""
-    parent: dict[Located, Located] = {}
+def group_numbers(
+    ids: Sequence[str], audit: Audit | None, named: Mapping[str, str]
+) -> tuple[int, ...]:
+    """Return a number for each training image: the same for copies of each other, as far as they
+    were looked for, and for images that the user `named` as one group."""
+    copies = () if audit is None else clusters(_together(audit))
+    sets = [[image.id for image in images if image.split == "train"] for images in copies]
+    groups: dict[str, list[str]] = defaultdict(list)
+    for id in ids:
+        groups[named.get(id, id)].append(id)
+    found = clusters(filter(None, (*groups.values(), *sets)))
+    number = {id: n for n, together in enumerate(found) for id in together}
+    return tuple(number[id] for id in ids)
 
-    def root(image: Located) -> Located:
+
+def clusters(sets: Iterable[Sequence[T]]) -> list[list[T]]:
+    """Return images that are connected through the sets, in order of first appearance."""
+    parent: dict[T, T] = {}
+
+    def root(image: T) -> T:
         while parent[image] != image:
             # Path halving: long chains, such as a video's frames, would cost their square.
             parent[image] = parent[parent[image]]
@@ -173,7 +190,7 @@ def clusters(sets: Iterable[Sequence[Located]]) -> list[list[Located]]:
         for image in images:
             parent.setdefault(image, image)
             parent[root(image)] = root(images[0])
-    found: dict[Located, list[Located]] = {}
+    found: dict[T, list[T]] = {}
     for image in parent:
         found.setdefault(root(image), []).append(image)
     return list(found.values())

@@ -83,10 +83,10 @@ class LocalProcess(Executor):
         """Run a job and yield its events, the last of which says how it ended."""
         first = job.trials[0]
         logs = Path(job.folder) / "logs"
-        name = f"{safe_name(first.backbone)}-{first.key}" if job.task == "train" else "measuring"
+        each = job.task != "measure"
+        name = f"{safe_name(first.backbone)}-{first.key}" if each else "measuring"
         job_path, log_path = temporary_sibling(logs / f"{name}.job.json"), logs / f"{name}.log"
         # All trials are measured together: what one may take, as often as there are trials.
-        each = job.task == "train"
         limit = self._trial_timeout and self._trial_timeout * (1 if each else len(job.trials))
         write_job(job_path, job)
         try:

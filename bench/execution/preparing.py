@@ -1,0 +1,163 @@
+"""What is asked for becomes a plan: plugins, protocol, images listed, weights located.
+
+No image is decoded here, and no framework imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.data.audit import gate
+from bench.data.audit.result import KeptAudit
+from bench.data.listing import Listing
+from bench.data.sources import list_dataset
+from bench.execution import known_plugins
+from bench.execution.estimate import matrix_rate
+from bench.execution.plan import Plan, at_sizes, choose_backbones, find_weights, make_plan
+from bench.execution.progress import Planned, RunListener
+from bench.execution.request import RunRequest
+from bench.execution.run_meta import faults, kept_records, pending, unmeasured
+from bench.inference.runtimes import choose_runtimes
+from bench.models.weights import LocatedWeights
+from bench.protocol import TrainingProtocol, load_protocol
+from bench.registry import load_plugins
+from bench.storage.cache import Store
+from bench.storage.file_digests import FileDigests
+from bench.storage.run_folder import check_name
+from bench.training.events import DatasetListed, Note, TaskEnded, TaskProgress, Warned
+from bench.types import Backbone, Dataset, Settings
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A request with all that is known before an image is decoded."""
+
+    request: RunRequest
+    backbones: Sequence[Backbone]
+    protocol: TrainingProtocol
+    settings: Settings
+    store: Store
+    listing: Listing
+    located: dict[tuple[str, int], LocatedWeights | None]
+    matrix_rate: float
+    notes: list[str]
+    broken_plugins: Sequence[str]
+    failed_downloads: Sequence[str]
+    say: Callable[[str], None] = field(repr=False)
+    only: frozenset[str] | None = None  # of the plan's backbones, by name; None: all
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return the input sizes that images are decoded to."""
+        asked = self.request.input_size
+        return sorted({size for _, size in at_sizes(self.backbones, self.protocol, asked)})
+
+    def plan(self, dataset: Dataset) -> Plan:
+        """Lay out the trials over these images."""
+        request = self.request
+        plan = make_plan(
+            self.backbones,
+            dataset,
+            self.protocol,
+            self.settings,
+            request.seeds,
+            input_sizes=request.input_size,
+            keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+            rate=self.matrix_rate,
+            located=self.located,
+            fractions=request.fractions,
+            measuring=request.measuring,
+        )
+        if self.only is not None:
+            plan = replace(plan, planned=tuple(p for p in plan.planned if p.name in self.only))
+        images = int(len(dataset.splits["train"]) * min(request.fractions))
+        if self.settings.batch_size > images:
+            self.say(
+                f"A batch of {self.settings.batch_size} is more than the {images} training images, "
+                "so an epoch is a single step on all of them; give a smaller --batch-size."
+            )
+        return plan
+
+    def outlook(self, plan: Plan, audit: KeptAudit | None, *, decoded: bool = True) -> Planned:
+        """Compare the plan with what its folder already holds."""
+        request = self.request
+        if not decoded:  # the run's name depends on the images' content
+            name = request.run or "(named after the images' content)"
+            return Planned(plan, tuple(plan.trials), (), request.results / name, None, False)
+        folder = request.results / (request.run or plan.name)
+        if request.fresh:
+            return Planned(plan, tuple(plan.trials), (), folder, audit)
+        damaged = faults(plan, folder)
+        left = unmeasured(plan, folder, kept_records(plan, folder, damaged))
+        waiting = pending(plan, folder, damaged)
+        return Planned(plan, tuple(waiting), tuple(left), folder, audit)
+
+
+def prepare(
+    request: RunRequest,
+    listener: RunListener,
+    *,
+    fetching: bool = True,
+    started: Callable[[Settings], Sequence[str]] = lambda settings: (),
+) -> Preparation:
+    """Read what is asked for; `started` is called as soon as the settings are known, and returns
+    notes. Without `fetching` nothing is downloaded and nothing written."""
+    broken = [str(error) for error in load_plugins(request.plugins, request.packages)]
+    for line in broken:
+        listener(Warned(line))
+    if request.run is not None:
+        check_name(request.run)
+    if fetching:
+        known_plugins.remember(request.plugins)
+    store = Store(request.cache, int(request.cache_gb * 1e9), read_only=not fetching)
+    backbones = choose_backbones(request.backbones)
+    protocol = load_protocol(request.protocol)
+    settings = request.settings(protocol.batch_size)
+    notes: list[str] = []
+    failed_downloads: list[str] = []
+
+    def say(text: str) -> None:
+        notes.append(text)
+        listener(Note(text))
+
+    for text in (*started(settings), *choose_runtimes(request.runtimes)[1]):
+        say(text)
+    listing = list_dataset(
+        request.dataset,
+        store=store,
+        split_seed=request.split_seed,
+        limit=request.limit,
+        groups=request.groups,
+        say=say,
+    )
+    listener(DatasetListed(listing.description))
+    located = find_weights(
+        backbones,
+        protocol,
+        settings.weights,
+        request.input_size,
+        say=say,
+        progress=lambda done, total: listener(TaskProgress("weights", done, total)),
+        fetching=fetching,
+        failed=failed_downloads.append,
+        digests=FileDigests(store.root / "file-digests.json", read_only=store.read_only),
+    )
+    listener(TaskEnded("weights"))
+    if not request.audit:
+        say(gate.NONE)
+    return Preparation(
+        request,
+        backbones,
+        protocol,
+        settings,
+        store,
+        listing,
+        located,
+        matrix_rate(),  # before the worker builds, which would slow it
+        notes,
+        broken,
+        failed_downloads,
+        say,
+    )

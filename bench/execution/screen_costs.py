@@ -1,0 +1,135 @@
+"""What is asked of a screening, what its rounds are estimated to take, what its budget allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from bench.analysis.format import counted, duration
+from bench.analysis.screening import LEAST, affordable
+from bench.errors import UsageError
+from bench.execution.estimate import STARTUP_SECONDS
+from bench.execution.preparing import Preparation
+from bench.execution.progress import REPORT_SECONDS, UNKNOWN, RunListener, Schedule, make_schedule
+from bench.execution.request import RunRequest
+from bench.training.events import Note
+from bench.types import Dataset, Measuring
+
+BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class ScreenRequest(RunRequest):
+    """The choices of a screening: those of its final run, and how far it goes."""
+
+    budget: str = ""  # of time, as 30m or 2h, or a number of finalists; "": what evidence leaves
+    sample: int = 1000  # training images that are probed
+
+    @classmethod
+    def of(cls, choices: Mapping[str, Any]) -> Self:
+        """Return the request; a number of finalists may be a number."""
+        budget = choices.get("budget", "")
+        return super().of({**choices, "budget": str(budget) if type(budget) is int else budget})
+
+    def _check(self) -> None:
+        super()._check()
+        found = BUDGET.fullmatch(self.budget)
+        few = self.finalists is not None and self.finalists < 2
+        if self.budget and (found is None or few or (not found[2] and "." in found[1])):
+            raise UsageError(
+                f"budget must be a time, as 30m or 2h, or a number of finalists, 2 or more; got "
+                f"{self.budget!r}."
+            )
+        if self.sample < 2:
+            raise UsageError(f"sample must be 2 or more; got {self.sample}.")
+
+    @property
+    def seconds(self) -> float:
+        """Return the time that all rounds may take together; without such a budget, infinity."""
+        found = BUDGET.fullmatch(self.budget)
+        return float(found[1]) * SECONDS[found[2]] if found and found[2] else float("inf")
+
+    @property
+    def finalists(self) -> int | None:
+        """Return how many may be left for the final, if that is the budget."""
+        return int(self.budget) if self.budget.isdigit() else None
+
+
+class Costs:
+    """What each round takes of each backbone, in estimated seconds, and what the budget allows."""
+
+    def __init__(self, prepared: Preparation, dataset: Dataset, listener: RunListener) -> None:
+        request = prepared.request
+        assert isinstance(request, ScreenRequest)
+        self.request, self.listener = request, listener
+        self.plan = prepared.plan(dataset)
+        self.plan.refuse_empty()
+        protocol = prepared.protocol
+        first = protocol.phases[0]
+        self.early = replace(  # the plan of the rounds before the last
+            prepared,
+            protocol=replace(protocol, phases=(first,)),
+            request=replace(request, seeds=request.seeds[:1], fractions=(1.0,), keep_models="none"),
+            say=lambda text: None,
+        ).plan(dataset)
+        self.early = replace(self.early, measuring=Measuring())
+        self.sample = min(request.sample, len(dataset.splits["train"]))
+        head = len(protocol.phases) > 1 and first.unfreeze.kind == "none"
+        known = [one for one in self.plan.planned if one.weights is not None]
+        self.rounds = ("probes", "head", FINAL) if head and known else ("probes", FINAL)
+        self.of: dict[str, dict[str, float]] = {name: {} for name in self.rounds}
+        for one, early in zip(self.plan.planned, self.early.planned, strict=True):
+            cost = early.cost or UNKNOWN
+            self.of["probes"][one.name] = STARTUP_SECONDS + cost.image * self.sample
+            if head and one in known:
+                self.of["head"][one.name] = cost.shared + cost.each
+            whole = make_schedule(replace(self.plan, planned=(one,)), one.trials)
+            self.of[FINAL][one.name] = whole.total - REPORT_SECONDS
+        self.pace = 1.0  # seconds that a round took, for each that was estimated
+        self.spent = 0.0
+        self._outline()
+
+    def _outline(self) -> None:
+        plan, final = self.plan, sorted(self.of[FINAL].values())
+        train = len(plan.dataset.splits["train"])
+        took = {name: duration(sum(each.values())) for name, each in self.of.items()}
+        many = counted(len(final), "backbone")
+        lines = [
+            f"probes: {many} on {self.sample:,} of {train:,} training images, {took['probes']}"
+        ]
+        if "head" in self.of:
+            pretrained = len(self.of["head"])
+            lines.append(f"head: those left of {pretrained} pretrained, at most {took['head']}")
+        else:
+            lines.append("no head round: no pretrained weights, or the protocol has no such phase")
+        left = self.request.finalists
+        few = "those left" if left is None else f"{left} at most"
+        each = f"{duration(final[0])} to {duration(final[-1])} each"
+        lines.append(f"final, the whole protocol: {few}, {each}; all {len(final)}: {took[FINAL]}")
+        for number, line in enumerate(lines, 1):
+            self.listener(Note(f"round {number}: {line} (estimated)"))
+
+    def allowed(self, *rounds: str) -> Callable[[Sequence[str]], int]:
+        """Return a function that says how many of an order may enter the next of these rounds,
+        which are still to come."""
+
+        def number(order: Sequence[str]) -> int:
+            if self.request.finalists is not None:
+                return self.request.finalists if rounds == (FINAL,) else len(order)
+            # Two are always left for each round after the next.
+            kept = sum(self.of[r].get(name, 0.0) for r in rounds[1:] for name in order[:2])
+            costs = [self.of[rounds[0]].get(name, 0.0) * self.pace for name in order]
+            return affordable(costs, self.request.seconds - self.spent - kept * self.pace)
+
+        return number
+
+    def schedule(self, trials: Mapping[str, float], order: Sequence[str], *later: str) -> Schedule:
+        """Return the time that is left, as the evidence may leave it."""
+        most = self.request.finalists or LEAST
+        rest = sum(self.of[r].get(name, 0.0) for r in later for name in order[:most])
+        paced = {key: seconds * self.pace for key, seconds in trials.items()}
+        return Schedule(paced, 0.0, rest * self.pace + REPORT_SECONDS)

@@ -1,0 +1,69 @@
+"""The trial of a probe: a logistic regression on frozen features, judged on training images alone.
+
+Its record has no phases, and its arrays no test images: `validation_*` are some training images,
+each answered by a regression that was fitted without its fold. What the regression is, is in
+`probes.py`; what its answers decide, in `bench/analysis/screening.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.data import pixels
+from bench.storage.arrays import write_arrays
+from bench.storage.cache import Entry, Store
+from bench.storage.records import SCHEMA
+from bench.system.environment import environment
+from bench.training.accounting import Imports, Spent
+from bench.training.events import Listener, StageProgress, stage_progress
+from bench.training.features import Frozen
+from bench.training.job import Job
+from bench.training.prepared import build
+from bench.training.probes import cross_validate
+from bench.training.subsets import Subset
+from bench.types import Record, SplitName, Trial
+
+
+def probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:
+    """Compute the features of the job's sample and cross-validate on them."""
+    listener(StageProgress(trial, "building"))
+    prepared = build(job)
+    images: dict[SplitName, Entry] = {
+        "train": pixels.images(job.dataset, "train", trial.input_size, store)
+    }
+    kept = store if trial.settings.cache else None
+    frozen = Frozen(prepared.passes, prepared.fingerprint, images, kept)
+    chosen, groups = np.array(job.sample), np.array(job.groups)
+    progress = stage_progress(listener, trial, "frozen part, training images")
+    labels = pixels.labels(job.dataset, "train")
+    part = None if len(chosen) == len(labels) else lambda rows: Subset(rows, chosen)
+    features = frozen.pooled("train", progress, part)
+    listener(StageProgress(trial, "logistic regression"))
+    labels = labels[chosen]
+    begun = time.perf_counter()
+    answers = cross_validate(features, labels, len(job.dataset.classes), groups)
+    train = time.perf_counter() - begun
+    arrays = {"validation_labels": labels, "validation_probabilities": answers}
+    spent = Spent(
+        imports=imports,
+        shared={"build": prepared.seconds, "data": images["train"].cost_seconds},
+        ledger=frozen.ledger,
+        compile_seconds=prepared.passes.compile_seconds,
+        train=train,
+        tuning=0.0,
+        predict=0.0,
+    )
+    return Record(
+        schema=SCHEMA,
+        trial=trial,
+        status="ok",
+        weights=prepared.weights,
+        seconds=spent.account(first=True),
+        environment=environment() | {"device": vars(prepared.device)},
+        notes=(*frozen.notes, *job.notes),
+        train_images=len(chosen),
+        arrays_sha256=write_arrays(Path(job.folder), trial.key, arrays),
+    )

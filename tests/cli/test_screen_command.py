@@ -1,0 +1,175 @@
+"""`screen` with an executor that trains nothing: who is left, what is trained, how it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from scripted_executor import Outcome, ScriptedExecutor
+from synthetic import Net
+from user import Ended, User, in_process
+
+from bench import reports
+from bench.analysis.screening import Screening, load
+from bench.errors import WorkerDiedError
+from bench.execution.screen_costs import ScreenRequest
+from bench.training.job import Job
+from bench.types import Trial
+
+NETS = {
+    "mobilenetv2": 6.0,
+    "resnet50": 6.0,
+    "vgg16": 6.0,
+    "inceptionv3": 6.0,
+    "efficientnetb0": 6.0,
+    "efficientnetb1": 6.0,
+    "densenet121": 0.0,  # guesses
+    "xception": 0.1,
+}
+GOOD = list(NETS)[:6]
+
+
+class Tasks(ScriptedExecutor):
+    """Counts what it is asked for, by round; `ends` says how a trial of a backbone ends."""
+
+    def __init__(self, source: str = "file", ends: dict[str, Outcome] | None = None) -> None:
+        self.asked: Counter[str] = Counter()
+        self.ends = ends or {}
+        nets = {name: Net(name, skill, source=source) for name, skill in NETS.items()}
+        super().__init__(self._end, nets)
+
+    def _end(self, job: Job, trial: Trial) -> Outcome:
+        round_ = {1: "head", 2: "final"}[len(job.protocol.phases)]
+        self.asked["probes" if job.task == "probe" else round_] += 1
+        return self.ends.get(trial.backbone, "ok")
+
+
+class Somebody(User):
+    """Has files of weights for some backbones, which nothing reads."""
+
+    def screen(self, executor: Tasks, *more: str, pretrained: Sequence[str] = tuple(NETS)) -> Ended:
+        folder = self.home / "weights"
+        folder.mkdir(exist_ok=True)
+        for name in pretrained:
+            (folder / f"{name}.weights.h5").write_bytes(b"weights")
+        words = self.words("--weights", str(folder), *more, backbones=",".join(NETS))
+        return in_process(self.home, "screen", *words, executor=executor)
+
+    @property
+    def found(self) -> Screening:
+        found = load(self.results / "r")
+        assert found is not None
+        return found
+
+    def outcomes(self) -> list[dict[str, str]]:
+        return [{one.name: one.outcome for one in each.candidates} for each in self.found.rounds]
+
+    def report(self) -> str:
+        """Return the section as the terminal has it, on one line."""
+        words = ("report", "r", "--section", "screening", "--results", str(self.results))
+        return " ".join(in_process(self.home, *words).stdout.split())
+
+    def trained(self) -> list[str]:
+        return sorted({record.trial.backbone for record in self.load().records})
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Somebody:
+    monkeypatch.setattr(reports, "write", lambda findings, **options: [])  # as other tests do
+    return Somebody(tmp_path)
+
+
+def test_what_cannot_win_is_dropped_and_the_rest_is_an_ordinary_run(user: Somebody) -> None:
+    executor = Tasks()
+    ended = user.screen(executor, "--seeds", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert executor.asked == {"probes": 8, "head": 6, "final": 12}
+    probes, head = user.outcomes()
+    assert probes == dict.fromkeys(GOOD, "goes on") | dict.fromkeys(
+        ("densenet121", "xception"), "evidence"
+    )
+    assert head == dict.fromkeys(GOOD, "goes on")
+    assert user.trained() == sorted(GOOD)
+    assert "at least 2 points behind the best: " in ended.stdout
+    report = user.report()
+    assert "6 of 8 backbones were run in full" in report
+    assert "dropped on evidence" in report
+    assert user.found.dropped_best is not None
+    assert user.found.dropped_best < 0.01
+
+
+def test_a_screening_that_was_stopped_goes_on(user: Somebody) -> None:
+    stopped = Tasks(ends={"vgg16": KeyboardInterrupt()})
+    assert user.screen(stopped).returncode == 130
+    before = stopped.asked["probes"] - 1
+    again = Tasks()
+    assert user.screen(again).returncode == 0
+    assert again.asked == {"probes": 8 - before, "head": 6, "final": 6}
+    more = Tasks()
+    assert user.screen(more, "--seeds", "2").returncode == 0
+    assert more.asked == {"final": 6}
+
+
+def test_a_number_of_finalists(user: Somebody) -> None:
+    executor = Tasks()
+    assert user.screen(executor, "--budget", "3").returncode == 0
+    assert executor.asked == {"probes": 8, "head": 6, "final": 3}
+    _, head = user.outcomes()
+    assert Counter(head.values()) == {"goes on": 3, "budget": 3}
+    assert user.trained() == sorted(name for name, outcome in head.items() if outcome == "goes on")
+    assert "over the budget" in user.report()
+
+
+def test_a_budget_of_time_leaves_two_for_each_round(user: Somebody) -> None:
+    executor = Tasks()
+    ended = user.screen(executor, "--budget", "1s")
+    assert ended.returncode == 0, ended.stderr
+    assert executor.asked == {"probes": 2, "head": 2, "final": 2}
+    assert len(user.found.unaffordable) == 6
+    assert "Not even probed, for the budget" in user.report()
+
+
+def test_a_probe_that_fails(user: Somebody) -> None:
+    ended = user.screen(Tasks(ends={"vgg16": WorkerDiedError("killed by SIGKILL")}))
+    assert ended.returncode == 3
+    assert user.outcomes()[0]["vgg16"] == "failed"
+    assert "failed: killed by SIGKILL" in user.report()
+
+
+def test_random_weights_are_no_evidence(user: Somebody) -> None:
+    executor = Tasks("random init")
+    ended = user.screen(executor, "--budget", "2", pretrained=())
+    assert ended.returncode == 0, ended.stderr
+    assert executor.asked == {"probes": 8, "final": 2}
+    (probes,) = user.found.rounds
+    assert {one.accuracy for one in probes.candidates} == {None}
+    assert user.trained() == ["efficientnetb0", "mobilenetv2"]  # the cheapest
+    assert user.found.dropped_best is None
+    assert "only the budget left any out, by their times" in user.report()
+
+
+@pytest.mark.parametrize("budget", ["1", "0", "2.5", "soon", "-3", "30x"])
+def test_no_budget(user: Somebody, budget: str) -> None:
+    ended = user.screen(Tasks(), f"--budget={budget}")
+    assert ended.returncode == 2
+    assert "budget must be a time, as 30m or 2h, or a number of finalists" in ended.stderr
+    assert repr(budget) in ended.stderr
+
+
+def test_a_dry_run_tells_the_rounds(user: Somebody) -> None:
+    executor = Tasks()
+    ended = user.screen(executor, "--budget", "3", "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert "round 1: probes: 8 backbones on 40 of 40 training images" in ended.stdout
+    assert "round 2: head: those left of 8 pretrained" in ended.stdout
+    assert "round 3: final, the whole protocol: 3 at most" in ended.stdout
+    assert not executor.asked
+    assert not user.results.exists()
+
+
+def test_a_program_asks_as_people_write() -> None:
+    assert ScreenRequest.of({"budget": 3}).finalists == 3
+    request = ScreenRequest.of({"budget": "1.5h", "seeds": 2})
+    assert (request.seconds, request.finalists, request.seeds) == (5400, None, (0, 1))
