@@ -1,7 +1,8 @@
 """`sbatch`, `srun`, `sacct` and `scancel` as far as submitit uses them; jobs are processes here.
 
 Jobs are numbered from 1. In the folder FAKE_SLURM, NUMBER.pid holds the leader of a job's process
-group, NUMBER.code what it ended with, and NUMBER.cancelled says that `scancel` ended it.
+group, NUMBER.code what it ended with, and NUMBER.cancelled says that `scancel` ended it. Jobs for
+the partition `none` are refused, and kept as refused.sh.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def install(folder: Path) -> Path:
 
 def sbatch(state: Path, script: str) -> None:
     """Start a job in a process group of its own."""
-    if "--partition=none" in Path(script).read_text(encoding="utf-8"):
+    if "--partition=none" in (text := Path(script).read_text(encoding="utf-8")):
+        (state / "refused.sh").write_text(text, encoding="utf-8")
         sys.exit("sbatch: error: invalid partition specified: none")
     number = len(list(state.glob("*.pid"))) + 1
     words = ["sh", "-c", f'bash "$0"; echo $? > "{state}/{number}.code"', script]

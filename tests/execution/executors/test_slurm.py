@@ -244,9 +244,31 @@ def test_the_command_that_detaches_is_the_one_that_takes_in(cluster: Cluster) ->
 
 
 def test_a_job_that_slurm_refuses_ends_the_run(cluster: Cluster) -> None:
-    with pytest.raises(BenchError, match=r"^Slurm refused a job: sbatch: error: invalid partition"):
-        cluster.run(cluster.plan("one"), 'partition = "none"')
+    site = """
+        partition = "none"
+        account = "vision"
+        time = "04:00:30"
+        cpus = 4
+        gres = "gpu:1"
+        mem = "32G"
+        setup = ["module load cuda"]
+        sbatch = {reservation = "course"}
+    """
+    refusal = r"^Slurm refused a job: sbatch: error: invalid partition specified: none$"
+    with pytest.raises(BenchError, match=refusal):
+        cluster.run(cluster.plan("one"), site)
     assert cluster.nothing_is_left(0)
+    script = (cluster.home / "state" / "refused.sh").read_text()
+    asked = {
+        *("partition=none", "account=vision", "time=241", "cpus-per-task=4", "gres=gpu:1"),
+        *("mem=32G", "reservation=course", "job-name=bench-one"),
+    }
+    assert asked <= {line.removeprefix("#SBATCH --") for line in script.splitlines()}
+    assert script.index("module load cuda") < script.index("submitit.core._submit")
+    # What no site file limits has ten times what is estimated, or an hour.
+    with pytest.raises(BenchError, match=refusal):
+        cluster.run(cluster.plan("one"), 'partition = "none"')
+    assert "#SBATCH --time=60\n" in (cluster.home / "state" / "refused.sh").read_text()
 
 
 @pytest.mark.usefixtures("tiny_backbone")
