@@ -7,6 +7,7 @@ only the process that trains imports it.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class Network:
         self.backbone = backbone
         self.input_size = input_size
         self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
-        keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
+        seed_builders(keras.backend.backend(), RANDOM_WEIGHTS_SEED)
         shape = (input_size, input_size, 3)
         self.base = builder(backbone)(input_shape=shape, include_top=False, weights=None)
         self.image = keras.Input(shape, dtype="uint8", name="image")
@@ -135,6 +136,23 @@ class Tail(keras.Model):  # type: ignore[misc]
             features = self.body(inputs, training=training and self.trains_batchnorm)
             features = features[0] if isinstance(features, list | tuple) else features
         return self.head(features, training=training)
+
+
+def seed_builders(keras_backend: str, seed: int) -> None:
+    """Seed what a builder draws random weights from.
+
+    Keras' own function imports TensorFlow wherever it is installed, which takes 1.5 s of processor
+    time in each process of another backend, and draws the same weights.
+    """
+    if keras_backend == "tensorflow":
+        keras.utils.set_random_seed(seed)
+        return
+    random.seed(seed)  # Keras takes the seeds of its initializers from here
+    np.random.seed(seed)
+    if keras_backend == "torch":
+        import torch
+
+        torch.manual_seed(seed)
 
 
 def batchnorms(layers_: Iterable[Any]) -> list[Any]:

@@ -2,8 +2,7 @@
 
 Looked for in this order: a given folder, the backbone's package, Keras' cache, the publisher
 (`published.py`). Where none are available the result is `None`, and the trial starts from random
-weights and says so. Those are repeatable: the network is built after
-`keras.utils.set_random_seed`.
+weights and says so. Those are repeatable: `Network` seeds them.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from fileserver import serving
 
 from bench.errors import UsageError, WeightsError
 from bench.models import download, weights
+from bench.models.network import seed_builders
 from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -82,6 +83,16 @@ def backbone(*files: WeightsFile, packaged: PackagedWeights | None = None) -> Ba
 
 def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_random_weights_are_those_of_keras_own_seeding_without_tensorflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = weights.digest(network(3))
+    monkeypatch.delattr(keras.utils, "set_random_seed")  # it would import TensorFlow
+    seed_builders("jax", 3)
+    assert weights.digest(tiny.build(SHAPE)) == expected
+    assert weights.digest(tiny.build(SHAPE)) != expected
 
 
 def test_random_is_no_weights_and_says_nothing() -> None:

@@ -19,6 +19,7 @@ from bench.models.cuts import PIXELS, trained_layers
 from bench.models.network import Tail, batchnorms, macs, probabilities, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
+from bench.system.frameworks import suppress_stderr
 from bench.training.course import only
 from bench.training.features import Stored
 from bench.training.train import PhaseTrainer
@@ -102,8 +103,9 @@ def _run(model: Any, images: Array) -> Array:
 
 def _saved_and_loaded(model: Any, path: Path) -> Any:
     try:
-        model.save(path)
-        return keras.models.load_model(path, compile=False)
+        with suppress_stderr():  # saving imports TensorFlow, also on other backends
+            model.save(path)
+            return keras.models.load_model(path, compile=False)
     except Exception as error:
         raise CheckError(
             f"the model cannot be saved and loaded: {cause(error)}\n"
