@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,9 @@ def _known(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 def timing_drift(records: Iterable[Record]) -> float:
     """Return by how much the machine's speed differed within and between these measuring sessions;
-    0 if by no more than on a quiet machine."""
+    0 if by no more than on a quiet machine, infinite if they were on different machines."""
     sessions = {r.session.started: r.session for r in records if r.session is not None}
+    if len({session.node for session in sessions.values()}) > 1:
+        return math.inf
     found = drift([seconds for session in sessions.values() for seconds in session.calibration])
     return found if found > MAX_DRIFT else 0.0

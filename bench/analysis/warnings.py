@@ -5,6 +5,7 @@ What a run noted while it was made is in its own words, of `run.json`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -188,7 +189,12 @@ def _drifted(records: Sequence[Record]) -> Iterator[Caution]:
         for through, session in sessions.values()
         if drift(session.calibration) > MAX_DRIFT
     ]
-    slack = timing_drift(records)
+    slack, equal = timing_drift(records), "latencies"
+    if slack == math.inf:
+        nodes = {r.session.node or "the machine of the command" for r in records if r.session}
+        found.append(f"The backbones were timed on {' and on '.join(sorted(nodes))}")
+    elif slack:
+        equal += f" within a factor of {1 + slack:.1f}"
     if slack and not found:
         count = len({record.session.started for record in records if record.session})
         found.append(
@@ -196,8 +202,8 @@ def _drifted(records: Sequence[Record]) -> Iterator[Caution]:
         )
     if slack:
         found[-1] += (
-            f". For the recommendation, latencies within a factor of {1 + slack:.1f} count as "
-            f"equal; the one with fewer multiplications is taken"
+            f". For the recommendation, {equal} count as equal; the one with fewer "
+            f"multiplications is taken"
         )
     yield from (Caution(Cause.DRIFT, what) for what in found)
 

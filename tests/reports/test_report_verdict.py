@@ -189,6 +189,18 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
     assert (
         "within a factor of 4.3 count as equal; the one with fewer multiplications is taken" in told
     )
+    # As steady, but on a node of a cluster.
+    sessions["a"] = replace(steady, started="later", node="n1")
+    write_records(
+        tmp_path,
+        [replace(r, session=sessions[r.trial.backbone]) for r in read_records(tmp_path)],
+    )
+    found = find(read_run(tmp_path))
+    assert found.verdict.recommended == "a"
+    told = " ".join(warnings(found))
+    assert (
+        "timed on n1 and on the machine of the command. For the recommendation, latencies" in told
+    )
 
 
 def test_ties_do_not_carry_over(tmp_path: Path) -> None:
