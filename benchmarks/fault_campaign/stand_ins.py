@@ -19,7 +19,7 @@ from PIL import Image
 
 from bench.data import pixels
 from bench.errors import BenchError, reason
-from bench.inference.measuring.pending import BUILDING
+from bench.inference.measuring.pending import BUILDING, model_to_explain
 from bench.models.backends.base import Array
 from bench.storage.arrays import (
     TrainedWeights,
@@ -125,6 +125,8 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
         arrays["warmup_keras_b1"] = np.full(3, milliseconds / 1000)
         digest = write_arrays(folder, record.trial.key, arrays, replaces=record.arrays_sha256)
         new = replace(record, runtimes=(timed,), session=session, arrays_sha256=digest)
+        if job.measuring.heatmaps and model_to_explain([new], folder):
+            new = replace(new, seconds={**new.seconds, "heatmaps": 0.0})
         listener(RecordMeasured(new))
 
 
