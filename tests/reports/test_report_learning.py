@@ -137,7 +137,8 @@ def test_the_report_has_the_curves(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "learning_curves.png").stat().st_size > 5000
     table = pd.read_csv(tmp_path / "learning_curve.csv")
     assert table["accuracy"].tolist() == [0.75, 0.9, 0.2, 0.925]
-    assert pd.read_csv(tmp_path / "summary.csv")["accuracy"].tolist() == [0.925, 0.9, 1.0]
+    ranked = pd.read_csv(tmp_path / "summary.csv")["accuracy"]
+    assert ranked.dropna().tolist() == [0.925, 0.9]  # the third began with random weights
 
 
 def tune(

@@ -372,12 +372,12 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
     report.render(folder)
     report.write_index(tmp_path)
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    evidence = findings.run.evidence[1]
+    of_b = pooled(findings.run, findings.run.records[1:2])
     pages = {
         "report.md": (folder / "report.md").read_text(encoding="utf-8"),
         "pull request": pull_request.text(findings),
         "card": model_card.text(
-            findings.run, evidence, about, "b.onnx", Check(4, False, 0.0, 0).text()
+            findings.run, of_b, about, "b.onnx", Check(4, False, 0.0, 0).text()
         ),
         "json": json_report.content(findings).verdict.sentence,
         "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
