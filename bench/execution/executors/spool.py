@@ -25,7 +25,7 @@ from typing import Literal
 from bench.errors import BenchError, NodeLostError
 from bench.execution.executors.node import Order, Sent, SentFile, release, serve
 from bench.storage.run_folder import JOBS
-from bench.system.files import from_json, remove, to_json, write_atomic
+from bench.system.files import from_json, remove, safe_name, to_json, write_atomic
 from bench.training.events import Ended, RecordMade, StageProgress, decode, encode
 from bench.training.job import ELSEWHERE, Job, with_dataset
 
@@ -111,7 +111,7 @@ class Spool:
         job, first = order.job, order.job.trials[0]
         jobs = Path(job.folder) / JOBS
         jobs.mkdir(parents=True, exist_ok=True)
-        name = f"{first.backbone}-{first.key}-"
+        name = f"{safe_name(first.backbone)}-{first.key}-"
         spool = cls(Path(tempfile.mkdtemp(prefix=name, suffix=f".{cluster}", dir=jobs)))
         slim = replace(order, job=replace(job, dataset=ELSEWHERE))
         write_atomic(spool.folder / ORDER, to_json(slim))
@@ -155,7 +155,7 @@ def earlier(
     this job; not of folders and trials that were `taken` in. Remove the folders of those that were
     not submitted any more."""
     left = {trial.key: trial for trial in job.trials}
-    names = f"{job.trials[0].backbone}-*.{cluster}"
+    names = f"{safe_name(job.trials[0].backbone)}-*.{cluster}"
     for folder in sorted((Path(job.folder) / JOBS).glob(names)):
         spool = Spool(folder)
         try:
@@ -228,5 +228,5 @@ def states(run: Path) -> tuple[JobState, ...]:
             if spool.ended:
                 state = "ended"
             done = kinds.count(RecordMade.__name__)
-            found.append(JobState(spool.job_id, trials[0].backbone, state, len(trials), done))
+            found.append(JobState(spool.job_id, trials[0].name, state, len(trials), done))
     return tuple(found)

@@ -150,6 +150,14 @@ def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: J
     assert not spool.folder.exists()
 
 
+def test_any_name_of_a_backbone_can_be_that_of_a_folder(job: Job) -> None:
+    trials = tuple(replace(trial, backbone="hub:a/b[1]") for trial in job.trials)
+    job = replace(job, trials=trials)
+    (Spool.make(make_order(job, 2, 0.0, None), "slurm").folder / "7_submitted.pkl").touch()
+    assert [found for _, found in earlier(job, "slurm")] == [job]
+    assert states(Path(job.folder))[0].backbone == "hub:a/b[1]"
+
+
 def test_how_far_jobs_are(spool: Spool, job: Job) -> None:
     run = Path(job.folder)
     (spool.folder / "7_submitted.pkl").touch()
