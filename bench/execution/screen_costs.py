@@ -73,7 +73,7 @@ class Costs:
         self.early = replace(  # the plan of the rounds before the last
             prepared,
             protocol=replace(protocol, phases=(first,)),
-            request=replace(request, seeds=request.seeds[:1], fractions=(1.0,), keep_models="none"),
+            request=replace(request, seeds=request.seeds[:1], fractions=(1.0,), robustness=False),
             say=lambda text: None,
         ).plan(dataset)
         self.early = replace(self.early, measuring=Measuring())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.analysis.screening import Evidence, affordable
+from bench.analysis.screening import Candidate, Evidence, Round, affordable, rank_correlation
 
 
 def right(*wrong: int, images: int = 100) -> NDArray[np.bool_]:
@@ -65,3 +65,14 @@ def test_how_many_a_budget_allows() -> None:
     assert affordable([10, 20, 30, 40], 59) == 2
     assert affordable([10, 20, 30], 0) == 2  # never the first alone
     assert affordable([10], 0) == 1
+
+
+def test_the_rank_correlation_of_a_round_with_the_final() -> None:
+    shown = {"a": 0.9, "b": 0.8, "c": 0.7, "dropped": 0.1}
+    found = tuple(Candidate(name, True, 1.0, accuracy=share) for name, share in shown.items())
+    one = Round("probes", 100, (*found, Candidate("failed", True, 1.0, "failed", "why")))
+    assert rank_correlation(one, {"a": 0.99, "b": 0.98, "c": 0.97, "failed": 0.5}) == 1
+    assert rank_correlation(one, {"a": 0.97, "b": 0.98, "c": 0.99}) == -1
+    assert rank_correlation(one, {"a": 0.98, "b": 0.99, "c": 0.97}) == pytest.approx(0.5)
+    assert rank_correlation(one, {"a": 0.98, "b": 0.99}) is None
+    assert rank_correlation(one, {"a": 0.9, "b": 0.9, "c": 0.9}) is None

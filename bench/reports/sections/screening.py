@@ -51,8 +51,9 @@ def section(findings: Findings) -> Section | None:
         f"{fmt.points(MARGIN)} of the best, and at least {LEAST}. The chance that it dropped the "
         f"best is estimated from the images and from how far such a round is from the final "
         f"figures: by {fmt.points(BIAS['probes'])} (standard deviation) for the probes, "
-        f"{fmt.points(BIAS['head'])} for the head, as measured on one data set. Backbones with "
-        f"random weights are left out by the budget alone, the cheapest last."
+        f"{fmt.points(BIAS['head'])} for the head, which gives the rank correlations seen on one "
+        f"data set. Backbones with random weights are left out by the budget alone, the cheapest "
+        f"last."
     )
     files = {"screening.csv": backbones}
     return Section("screening", "Screening", about, [_statement(found), rounds, backbones], files)
