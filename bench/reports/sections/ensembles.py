@@ -17,7 +17,14 @@ COLUMNS = (
     Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
     Column("95% interval", fmt.percent, name="accuracy", importance=70),
     Column("Lead", fmt.signed_points, name="lead", unit="points", better="higher", importance=90),
-    Column("95% interval of it", fmt.signed_points, name="lead", unit="points", importance=80),
+    Column(
+        "Its interval",
+        fmt.signed_points,
+        name="lead",
+        unit="points",
+        about="95% interval of the lead",
+        importance=80,
+    ),
     Column(
         "p50, sum",
         fmt.milliseconds,
