@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CATALOGUE = "https://keras.io/keras_hub/presets"
 CONFIG, CONVERTER, WEIGHTS = "config.json", "image_converter.json", "model.weights.h5"
+PACKAGES = ("keras_hub>", "keras_nlp>")  # what its classes are registered under, now and before
 SHAPES = ("image_shape", "input_shape")  # what the setting of the size is called
 USUAL_SIZE = 224
 MAX_CAUSE = 200  # characters of a library's error that are shown
@@ -45,7 +46,7 @@ def find(preset: str) -> Backbone:
     config = _read(preset, handle, CONFIG)
     settings, kind = config["config"], str(config.get("registered_name"))
     key = next((key for key in SHAPES if key in settings), "")
-    if not kind.startswith("keras_hub>") or not key:
+    if not kind.startswith(PACKAGES) or not key:
         raise BenchError(
             f"kerashub:{preset} is {config.get('class_name')}, and no network of KerasHub that "
             f"takes only images; choose another preset."

@@ -31,7 +31,7 @@ COMMANDS = {
     "compare": "compare two runs, with intervals, where they are comparable",
     "predict": "classify new images with a run's trained model",
     "export": "write a run's trained model to a file that others can use, and check it",
-    "verify": "train a run's smallest trial again: are the probabilities the same?",
+    "verify": "train a run's smallest trial again, and compare its probabilities",
     "audit": "look for copies, leaks and wrong labels among the images of a data set",
     "new": "write the plugin of a backbone, and check it",
     "check": "check a backbone's adapter, before hours are spent on it",

@@ -80,7 +80,9 @@ def located(backbone: Backbone, *, fetching: bool = True) -> weights.LocatedWeig
     )
 
 
-def test_a_folder_is_a_backbone() -> None:
+@pytest.mark.parametrize("package", ["keras_hub", "keras_nlp"])
+def test_a_folder_is_a_backbone(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONFIG, "registered_name", f"{package}>TinyBackbone")
     name = preset()
     Path("mine/model.weights.h5").write_bytes(b"weights")
     (backbone,) = choose_backbones(f"{name},{name}")
