@@ -385,7 +385,7 @@ class Record:
     seconds: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    train_images: int = 0  # how many the trial trained on; 0 in records that did not count them
+    train_images: int = 0  # how many the trial trained on; 0 where they were not counted
     tuning: tuple[TriedRate, ...] = ()  # every rate tried, the lowest first
     command: tuple[str, ...] = ()  # that requested this trial
     split_seed: int | None = None

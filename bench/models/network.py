@@ -251,19 +251,24 @@ def _pooling(kind: str) -> Any:
     return layers.Flatten(name="pool")
 
 
-def macs(model: Any) -> int:
-    """Return the multiply-accumulates for one image.
+def macs(model: Any) -> float:
+    """Return the multiply-accumulates for one image; NaN where they cannot be counted.
 
     Each weight of a kernel is used once at every position of its layer's output; biases,
-    normalization, activations and pooling are not counted, as is usual.
+    normalization, activations and pooling are not counted, as is usual. What a layer computes
+    inside of itself, by other layers or by PyTorch, has outputs that are not known here.
     """
-    total = 0
+    total = 0.0
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             total += macs(layer)
             continue
-        positions = math.prod(layer.output.shape[1:-1])
-        total += sum(positions * math.prod(kernel.shape) for kernel in kernels(layer))
+        multiplied = [weight for weight in layer.weights if len(weight.shape) > 1]
+        own = kernels(layer)
+        composed = any(inner.weights for inner in layer._flatten_layers(include_self=False))
+        if multiplied and (composed or len(multiplied) > len(own)):
+            return math.nan
+        total += math.prod(layer.output.shape[1:-1]) * sum(math.prod(k.shape) for k in own)
     return total
 
 

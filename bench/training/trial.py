@@ -151,7 +151,7 @@ class _Setup:
             notes=(*self.frozen.notes, *self.job.notes),
             train_images=trained.train_images,
             tuning=found.tried,
-            flops=2 * macs(classifier),
+            flops=int(2 * np.nan_to_num(macs(classifier))),
             memory_bytes=process_peak(),
             device_memory_bytes=self.prepared.backend.memory_peak(),
             joules=self._joules(),

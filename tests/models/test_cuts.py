@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import keras
@@ -20,7 +21,7 @@ from bench.models.cuts import (
     stage_ends,
     trained_layers,
 )
-from bench.models.network import Network
+from bench.models.network import Network, macs
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.training.prepared import build
@@ -113,6 +114,15 @@ def test_batchnorm_inside_of_a_layer_is_frozen_too(batchnorm: BatchNorm) -> None
     trained = {variable.name for variable in network.base.trainable_variables}
     norms = {"gamma", "beta"} if batchnorm == "trained" else set()
     assert trained == {"kernel", "bias"} | norms
+
+
+def test_what_a_layer_multiplies_inside_of_itself_is_not_counted() -> None:
+    image = keras.Input((9, 9, 3))
+    convolved = layers.Conv2D(4, 3, strides=2)(image)
+    assert macs(keras.Model(image, convolved)) == 4 * 4 * (3 * 3 * 3 * 4)
+    assert math.isnan(macs(keras.Model(image, Block()(convolved))))
+    inner = keras.Model(image, Block()(image))
+    assert math.isnan(macs(keras.Model(image, inner(image))))
 
 
 def test_trained_layers_of_a_layer_number() -> None:

@@ -64,7 +64,8 @@ def check_declaration(subject: Subject) -> str:
         )
     if wrong:
         raise CheckError(f"declared {'; '.join(wrong)}. Declare what is built.")
-    found = f"parameters={parameters:_}, layers={layers}, gmacs={gmacs:.3g}"
+    found = f"parameters={parameters:_}, layers={layers}"
+    found += ", gmacs cannot be counted" if np.isnan(gmacs) else f", gmacs={gmacs:.3g}"
     declared = (backbone.parameters, backbone.layers, backbone.gmacs)
     return found if None not in declared else f"not all is declared; found {found}"
 
