@@ -28,7 +28,7 @@ from bench.data import pixels, preparation
 from bench.data.audit.result import group_numbers
 from bench.data.listing import undecoded
 from bench.data.splits import balanced
-from bench.errors import BenchError
+from bench.errors import NotRankedError
 from bench.execution import launch
 from bench.execution.executors import Executor
 from bench.execution.finished_run import Run
@@ -107,7 +107,7 @@ class _Rounds:
             left = found.left
             if not left:
                 reasons = [one.reason for one in found.candidates if one.reason]
-                raise BenchError(f"no backbone is left after the {name}: {reasons[0]}")
+                raise NotRankedError(f"no backbone is left after the {name}: {reasons[0]}")
         return Screening(costs.request.budget, tuple(rounds), out, sum(final.values())), left
 
     def _round(self, name: str, entering: Sequence[str], later: Sequence[str]) -> Round:

@@ -138,6 +138,13 @@ def test_a_probe_that_fails(user: Somebody) -> None:
     assert "failed: killed by SIGKILL" in user.report()
 
 
+def test_where_every_probe_fails(user: Somebody) -> None:
+    died = WorkerDiedError("killed by SIGKILL")
+    ended = user.screen(Tasks(ends=dict.fromkeys(NETS, died)))
+    assert ended.returncode == 3
+    assert "no backbone is left after the probes: killed by SIGKILL" in ended.stderr
+
+
 def test_random_weights_are_no_evidence(user: Somebody) -> None:
     executor = Tasks("random init")
     ended = user.screen(executor, "--budget", "2", pretrained=())
