@@ -14,7 +14,8 @@ OUT_OF_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedErro
 OUT_OF_MEMORY_TEXT = re.compile(
     r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|OOM when allocating|can(no|')t allocate memory"
     r"|failed to allocate|can't start new thread|pthread_create|arena alloc failed"
-    r"|system_error.*resource temporarily unavailable",
+    r"|system_error.*resource temporarily unavailable"
+    r"|could not create a primitive(?! descriptor)",  # oneDNN, whose kernels need memory, too
     re.IGNORECASE,
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -223,6 +223,8 @@ def test_which_errors_mean_memory(error: Exception, short: bool) -> None:
     [
         (-9, "", True),
         (-6, "terminate called after throwing an instance of 'std::bad_alloc'", True),
+        (-6, "terminate called\n  what():  could not create a primitive", True),
+        (-6, "what():  could not create a primitive descriptor", False),
         (-6, "Check failed: shape is static", False),
         (-11, "std::bad_alloc", False),
         (1, "", False),
