@@ -39,8 +39,8 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "stages": lambda row: str(len(row["stages"])),
 }
 TIMES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "frozen pass, images/s": lambda row: f"{row['images_per_second']:.3g}",
-    "one image, ms": lambda row: f"{row['latency_ms']:.3g}",
+    "frozen pass, images/s": lambda row: _rounded(row["images_per_second"]),
+    "one image, ms": lambda row: _rounded(row["latency_ms"]),
 }
 
 
@@ -186,6 +186,11 @@ def _median(call: Callable[[], Any], least: int) -> float:
         call()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
+
+
+def _rounded(value: float) -> str:
+    """Return three significant digits, never as a power of ten."""
+    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _table(rows: list[dict[str, Any]], columns: dict[str, Callable[[dict[str, Any]], str]]) -> str:
