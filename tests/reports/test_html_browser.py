@@ -470,6 +470,7 @@ def test_a_heatmap_lies_over_its_image_until_it_is_switched_off(
     page = next(opened)
     gallery = page.locator("#mistakes details", has_text="most confident mistakes")
     gallery.locator("summary").click()
+    gallery.locator(".sheet").wait_for()  # the browser tells later that it was opened
     gallery.locator("select").select_option(label="one")
     shot = gallery.locator(".sheet > li")
     assert shot.locator(".shot img").get_attribute("alt").endswith("heatmap strongest: bottom left")
