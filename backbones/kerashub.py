@@ -164,6 +164,7 @@ def _handle(preset: str) -> str:
     raise UnknownNameError("preset of KerasHub", preset, known, remedy=CATALOGUE)
 
 
+@cache
 def _catalogue() -> dict[str, str]:
     """Return where KerasHub keeps its presets for images: each file of them is a table."""
     spec = find_spec("keras_hub")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from calibration.worlds import simulate
 
-from bench.analysis.screening import BIAS, Evidence
+from bench.analysis.screening import BIAS, RoundEvidence
 
 PROBE_IMAGES = (500, 1000, 2000)
 HEAD_IMAGES = 300
@@ -56,7 +56,7 @@ def screen(zoos: int, backbones: int, images: int, bias: float, seed: int = 0) -
             shown = np.clip(random.normal(truth[left], scale), 0.05, 0.998)
             none = np.zeros((1, len(left)))
             correct = simulate(random, shown[None], none, 1, count).answers[0, :, 0]
-            evidence = Evidence.of(correct)
+            evidence = RoundEvidence.of(correct)
             stay = evidence.kept()
             chance += (1 - chance) * evidence.chance(~stay, assumed)
             left = left[stay]

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bench.training.accounting import SHARED
 from bench.types import Record
-
-SHARED = ("imports", "data", "build", "features", "compile")  # by the trials of one backbone
 
 
 @dataclass(frozen=True)

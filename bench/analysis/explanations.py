@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.classification import Guesses
+from bench.analysis.metrics.classification import Floats, Guesses
 from bench.storage.records import Evidence
 from bench.types import Record
 
-Floats = NDArray[np.float64]
 IMAGES, ANSWERS, HEATMAPS = "explained_images", "explained_answers", "explained_heatmaps"
 NEAREST, SIMILARITY = "explained_nearest", "explained_similarity"
 MAP_IMAGES, MAP, MAP_SHARES = "map_images", "map", "map_shares"

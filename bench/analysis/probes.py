@@ -9,21 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
 from bench.analysis.phases import Gain, gain, trials_by_label
-from bench.analysis.statistics.intervals import accuracy
+from bench.analysis.statistics.intervals import Accuracy
 from bench.training.probes import PROBES
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A share of right test images with its 95% interval over images and seeds."""
-
-    share: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -53,12 +43,7 @@ def probe_comparisons(findings: Findings) -> list[ProbeComparison]:
         if len(heads) == len(trials):
             right["head_accuracy"] = np.stack(heads)
         right["accuracy"] = np.stack([t.guesses.right for t in trials])
-        accuracies = {name: _accuracy(answers) for name, answers in right.items()}
+        accuracies = {name: Accuracy.of(answers) for name, answers in right.items()}
         gained = gain(right["accuracy"], right[best])
         found.append(ProbeComparison(label, accuracies, best, gained))
     return found
-
-
-def _accuracy(right: NDArray[np.bool_]) -> Accuracy:
-    low, high = accuracy(right)
-    return Accuracy(float(right.mean()), float(low), float(high))

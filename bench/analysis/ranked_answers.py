@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
 from bench.analysis.scores import right_answers
-from bench.analysis.statistics import intervals
+from bench.analysis.statistics.intervals import Accuracy
 from bench.analysis.statistics.pairwise import compare_all
 
 
@@ -24,15 +24,6 @@ class Lead:
     low: float
     high: float
     may_be_chance: bool  # no significant difference
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A mean over seeds and test images, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -80,15 +71,13 @@ def of_runtime(findings: Findings, runtime: str) -> RankedAnswers:
             right[found.label], seed[found.label] = found.right[None], found.seed
     if not right:
         return RankedAnswers({}, {}, {}, {})
-    labels, answers = list(right), np.stack(list(right.values()))
-    lows, highs = intervals.accuracy(answers)
-    ends = zip(answers.mean(axis=(1, 2)), lows, highs, strict=True)
+    labels = list(right)
     return RankedAnswers(
         right=right,
-        accuracy={label: Accuracy(*map(float, of)) for label, of in zip(labels, ends, strict=True)},
+        accuracy={label: Accuracy.of(answers) for label, answers in right.items()},
         seed=seed,
         leads={
             (labels[c.first], labels[c.second]): Lead(c.difference, c.low, c.high, not c.differ)
-            for c in compare_all(answers)
+            for c in compare_all(np.stack(list(right.values())))
         },
     )

@@ -44,9 +44,9 @@ class Score:
     record: Record
     label: str
     figures: Mapping[str, float | None]
-    confusion: Counts | None
-    guesses: Guesses | None
-    scaled: Floats | None  # confidence of the guesses after temperature scaling
+    confusion: Counts | None = None
+    guesses: Guesses | None = None
+    scaled: Floats | None = None  # confidence of the guesses after temperature scaling
     right_after: NDArray[np.bool_] | None = None  # phases, test images
     probes: Mapping[str, ProbeAnswers] = field(default_factory=dict)
     gone: bool = False  # the trial finished, but all its arrays are missing
@@ -77,7 +77,7 @@ def score(run: StoredRun) -> tuple[Score, ...]:
 
 def _score(run: StoredRun, record: Record, label: str) -> Score:
     if record.status != "ok":
-        return Score(record, label, dict.fromkeys(METRICS.names), None, None, None)
+        return Score(record, label, dict.fromkeys(METRICS.names))
     evidence = Evidence(record, run.dataset.classes, run.folder)
     seconds = durations(evidence, 1)
     found = Score(
@@ -89,7 +89,6 @@ def _score(run: StoredRun, record: Record, label: str) -> Score:
             else None  # what random weights answer means nothing
             for metric in METRICS
         },
-        *(None, None, None),
         gone=not evidence.arrays,
         milliseconds=None if seconds is None else np.sort(1000 * seconds),
         throughput=sweep(evidence),

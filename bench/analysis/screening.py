@@ -34,7 +34,7 @@ images: what gave rank correlations of 0.87 and 0.97 in 12 configurations on 17 
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RoundEvidence:
     """The accuracies of several backbones on the same images, and what is known of them."""
 
     accuracy: Values
@@ -42,7 +42,9 @@ class Evidence:
     units: int  # that were drawn independently: images, or groups of them
 
     @classmethod
-    def of(cls, correct: NDArray[np.bool_], groups: NDArray[np.intp] | None = None) -> Evidence:
+    def of(
+        cls, correct: NDArray[np.bool_], groups: NDArray[np.intp] | None = None
+    ) -> RoundEvidence:
         """Measure `correct` (backbones x images); the images of a group, such as copies, were not
         drawn independently."""
         accuracy, images = correct.mean(axis=1), correct.shape[1]
@@ -180,7 +182,7 @@ def judge(
     images = max(map(len, correct.values()), default=0)
     judged, evidence = list[Candidate](), None
     if known:
-        evidence = Evidence.of(np.stack([correct[one.name] for one in known]), groups)
+        evidence = RoundEvidence.of(np.stack([correct[one.name] for one in known]), groups)
         columns = zip(evidence.accuracy, *evidence.behind(), evidence.kept(), strict=True)
         judged = [
             replace(

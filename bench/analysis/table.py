@@ -116,6 +116,11 @@ def _mean_row(
     return row
 
 
+def untrained(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows have random weights, so times and sizes but no answers."""
+    return (table["status"] == "ok") & (table["weights"] == RANDOM_INIT)
+
+
 def _with_spread() -> list[str]:
     return [metric.name for metric in METRICS if metric.better != "neither"]
 

@@ -128,7 +128,7 @@ class Display:
         if ended := self._under_way.pop(record.trial.key, None):
             self._bars.remove_task(ended.bar)
         random = record.weights is not None and not record.weights.pretrained
-        accuracy = "-" if random or event.accuracy is None else f"{event.accuracy:.3f}"
+        accuracy = "-" if event.accuracy is None else f"{event.accuracy:.3f}"
         cells, mark = [accuracy, f"{event.seconds:.0f} s"], "random init" if random else ""
         if record.status == "failed":
             cells, mark = ["failed", ""], ""

@@ -79,8 +79,8 @@ class Run:
         `probabilities` and, for an image that cannot be read, `error`.
 
         `backbone`: whose model, or NAME+NAME for the mean of several; None takes the recommended
-        one. `plugins`: files that declare it,
-        where it is not installed.
+        one. `plugins`: files that declare it, where it is not installed. `explain`: a new folder,
+        for pictures of the images under heatmaps of their answers (`heatmap`: the files).
         """
         import pandas as pd
 

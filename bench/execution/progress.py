@@ -101,7 +101,16 @@ ENOUGH = 0.1  # the share of a part after which its own pace replaces the estima
 class Progress:
     """Passes a run's events on, each followed by the events derived from it."""
 
-    def __init__(self, plan: Plan, folder: Path, schedule: Schedule, listener: Listener) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        schedule: Schedule,
+        listener: Listener,
+        judged_by: str = "accuracy",
+    ) -> None:
+        """`judged_by`: the metric that is told of a trial when it ends."""
+        self._metric = METRICS[judged_by]
         self._classes, self._folder = plan.dataset.classes, folder
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._listener, self._time = listener, TimeLeft(schedule)
@@ -146,9 +155,7 @@ class Progress:
         if record.status == "failed":
             return TrialEnded(record, None, 0.0)
         took = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
-        accuracy = (
-            METRICS["accuracy"].compute(self._evidence(record)) if record.pretrained else None
-        )
+        accuracy = self._metric.compute(self._evidence(record)) if record.pretrained else None
         return TrialEnded(record, accuracy, took)
 
     def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:

@@ -42,9 +42,14 @@ KINDS: Mapping[Any, str] = {
     tuple[str, ...]: "a list of texts",
     tuple[Path, ...]: "a list of paths",
 }
-ABOVE_ZERO = (
-    *("batch_size", "limit", "latency_seconds", "trial_timeout", "cache_gb", "price_per_hour"),
-)
+ABOVE_ZERO = [
+    "batch_size",
+    "limit",
+    "latency_seconds",
+    "trial_timeout",
+    "cache_gb",
+    "price_per_hour",
+]
 ALLOWED: Mapping[str, Sequence[str]] = {
     "device": DEVICES,
     "precision": PRECISIONS,

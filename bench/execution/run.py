@@ -239,9 +239,9 @@ def _pretrained(plan: Plan, trials: Sequence[Trial]) -> dict[str, LocatedWeights
     """Return the pretrained weights of these trials, by their rows."""
     rows = {trial.name for trial in trials}
     return {
-        planned.trials[0].name: planned.weights
+        planned.name: planned.weights
         for planned in plan.planned
-        if planned.weights is not None and planned.trials[0].name in rows
+        if planned.weights is not None and planned.name in rows
     }
 
 

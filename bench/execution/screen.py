@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.base import METRICS
 from bench.analysis.screening import FILE, MARGIN, Candidate, Round, Screening, judge
 from bench.data import pixels, preparation
 from bench.data.audit.result import group_numbers
@@ -43,7 +42,7 @@ from bench.execution.screen_costs import FINAL, Costs, ScreenRequest
 from bench.storage.arrays import read_arrays
 from bench.storage.run_folder import run_folder
 from bench.system.files import to_json
-from bench.training.events import Note, TrainingStarted, TrialEnded
+from bench.training.events import Note, TrainingStarted
 from bench.types import Record
 
 
@@ -69,16 +68,6 @@ def run(request: ScreenRequest, listener: RunListener, executor: Executor | None
         ended = launch.carry(final, images, working, listener, files)
     failed = any(one.outcome == "failed" for each in found.rounds for one in each.candidates)
     return Run(ended.folder, ended.findings, incomplete=ended.incomplete or failed)
-
-
-class _Progress(Progress):
-    """That of a round: what is told of a trial is what it is judged by."""
-
-    def _ended(self, record: Record) -> TrialEnded:
-        ended = super()._ended(record)
-        if not record.pretrained:
-            return ended
-        return replace(ended, accuracy=METRICS["val_accuracy"].compute(self._evidence(record)))
 
 
 @dataclass
@@ -171,7 +160,8 @@ class _Rounds:
             missing = {trial.key: seconds[trial.key] for trial in pending(plan, folder)}
             schedule = costs.schedule(missing, [one.name for one in planned], *later)
             self.listener(TrainingStarted())
-            recorder = RunRecorder(folder, _Progress(plan, folder, schedule, self.listener))
+            progress = Progress(plan, folder, schedule, self.listener, judged_by="val_accuracy")
+            recorder = RunRecorder(folder, progress)
             with closing(recorder):
                 train_trials(inputs, missing, self.executor, recorder)
         return recorder.records

@@ -127,7 +127,7 @@ def _training(run: StoredRun, members: Sequence[Record]) -> str:
     for record, phase in ((one, phase) for one in members for phase in one.phases):
         whose = f"{safe(record.trial.name)}, " if members[1:] else ""
         accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
-        reached = f" (validation accuracy {accuracy})" if not began_random(record) else ""
+        reached = f" (validation accuracy {accuracy})" if record.pretrained else ""
         lines.append(
             f"- {whose}{safe(phase.name)}: {len(phase.epochs)} epochs, epoch "
             f"{phase.best_epoch} kept{reached}, "
@@ -138,7 +138,7 @@ def _training(run: StoredRun, members: Sequence[Record]) -> str:
 
 def _figures(run: StoredRun, evidence: Evidence) -> str:
     rows = list(_rows(evidence))
-    random = began_random(evidence.record)
+    random = not evidence.record.pretrained
     text = "## Figures\n\n"
     text += "On the test images, of this model alone.\n\n" if not random else ""
     text += "| Figure | Value |\n|---|---:|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)
@@ -169,7 +169,7 @@ def _verdict(run: StoredRun) -> str:
 
 
 def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    random = began_random(evidence.record)
+    random = not evidence.record.pretrained
     for name, show in FIGURES:
         value = METRICS[name].compute(evidence)
         if value is not None and (not random or METRICS[name].kind != "answers"):
@@ -181,11 +181,6 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "95% interval of the accuracy (one seed)", fmt.interval(low, high)
 
 
-def began_random(record: Record) -> bool:
-    """Return whether a trained model began without pretrained weights, or may have."""
-    return record.weights is None or not record.weights.pretrained
-
-
 def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
@@ -194,7 +189,7 @@ def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
         if not evidence.members[1:]
         else "Its latency was not measured: it is about the sum of its members'.",
     ]
-    random = began_random(evidence.record)
+    random = not evidence.record.pretrained
     if random:
         lines.insert(0, BEGAN_RANDOM)
     counts = confusion_matrix(evidence)

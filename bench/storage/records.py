@@ -146,8 +146,10 @@ def read_lines(folder: Path) -> list[Record]:
 def _is_cut(line: bytes) -> bool:
     try:
         json.loads(line or b"{}")
-    except (ValueError, RecursionError) as error:
-        return not isinstance(error, RecursionError)
+    except RecursionError:  # it is whole, and refused when it is read
+        return False
+    except ValueError:
+        return True
     return False
 
 

@@ -58,6 +58,22 @@ def typed(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
+def program_of(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the first word of a recorded command, for another one of the same program."""
+    first = command[:1]
+    return tuple(first) if first and first[0] in TYPED else (INSTALLED,)
+
+
+def results_of(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the option of a recorded command that says where its runs are, if it has one."""
+    for place, word in enumerate(command):
+        if word == "--results":
+            return tuple(command[place : place + 2])
+        if word.startswith("--results="):
+            return (word,)
+    return ()
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are `UsageError`s: what is wrong, and where the help is."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+SHARED = ("imports", "data", "build", "features", "compile")  # by the trials of one backbone
+
 
 @dataclass(frozen=True)
 class Imports:
@@ -53,6 +55,5 @@ class Spent:
         reused = seconds["data"] + frozen
         reused += seconds["imports"] if self.imports.reused else 0.0
         if not first:
-            shared = ("imports", "data", "build", "features", "compile")
-            reused = sum(seconds[name] for name in shared)
+            reused = sum(seconds[name] for name in SHARED)
         return seconds | {"total": sum(seconds.values()), "reused": reused}

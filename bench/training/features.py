@@ -19,15 +19,18 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from bench.models.backends.base import Array, Forward
+from bench.data import pixels
+from bench.models.backends.base import Array, Forward, current
 from bench.models.cuts import FEATURES, PIXELS
+from bench.models.fingerprint import fingerprint
+from bench.models.network import Network
 from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
 from bench.system.ablation import enabled, switched_off
 from bench.system.parallel import prefetch_map
 from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View
 from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
-from bench.types import SplitName
+from bench.types import SPLITS, Dataset, Record, SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
 PAGES_KEPT_BYTES = 64 * 2**20
@@ -98,6 +101,19 @@ class Frozen:
         self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
         # Without an optimisation the last digits differ: such rows are kept apart.
         self._software += "".join(f", without {name}" for name in switched_off())
+
+    @classmethod
+    def of_record(cls, network: Network, record: Record, dataset: Dataset, store: Store) -> Frozen:
+        """Return that of a finished trial's network, with what its training kept."""
+        trial, weights = record.trial, record.weights
+        assert weights is not None  # it finished
+        cached = trial.settings.cache
+        return cls(
+            ForwardPassCache(network, current()),
+            fingerprint(network, weights.sha256) if cached else "",
+            {split: pixels.images(dataset, split, trial.input_size, store) for split in SPLITS},
+            store if cached else None,
+        )
 
     def rows(
         self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ class ProbeAnswers:
     validation: float  # the share of the validation images
 
 
+@lru_cache(maxsize=1)  # the figures of one trial are derived one after the other
 def probe_answers(evidence: Evidence) -> Mapping[str, ProbeAnswers]:
     """Return each probe's right answers by its name; none if none was fitted."""
     truth = [answers(evidence, split) for split in ("test", "validation")]

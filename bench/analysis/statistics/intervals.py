@@ -41,6 +41,20 @@ class Spread:
         return self.images + self.seeds
 
 
+@dataclass(frozen=True)
+class Accuracy:
+    """A mean over seeds and test images, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, right: NDArray[np.bool_]) -> Accuracy:
+        """Return that of answers (seeds, images)."""
+        return cls(float(right.mean()), *map(float, accuracy(right)))
+
+
 def spread(answers: NDArray[np.generic]) -> Spread:
     """Return the spread of the mean of `answers` (..., seeds, images), or of differences."""
     values = answers.astype(np.float64)

@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.inference.exporting import export, refuse_sizes
-    from bench.inference.model_card import BEGAN_RANDOM, began_random
+    from bench.inference.model_card import BEGAN_RANDOM
     from bench.models.rebuild import changed_code, load_trained, members_of
     from bench.registry import load_plugins
     from bench.storage.cache import Store
@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
     refuse_sizes(members)
     for warning in filter(None, map(changed_code, members)):
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    if any(map(began_random, members)):
+    if not all(record.pretrained for record in members):
         console.print(BEGAN_RANDOM, style="yellow")
     # A file of float32, whatever it was trained in: what every reader of it computes in.
     models = [load_trained(run, record, "float32") for record in members]

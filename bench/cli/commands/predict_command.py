@@ -154,13 +154,13 @@ def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], lis
 
 def _source(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
     """Say whose answers they are, and what a reader must know of them."""
-    from bench.inference.model_card import BEGAN_RANDOM, began_random
+    from bench.inference.model_card import BEGAN_RANDOM
     from bench.reports.predictions import Predictor
 
     seeds = sorted({record.trial.seed for record in model.members})
     seed = f"seed{'s' if seeds[1:] else ''} {' and '.join(map(str, seeds))}"
     say.print(f"model     {model.name}, {seed}, of run {model.run.name}", markup=False)
-    if any(map(began_random, model.members)):
+    if not all(record.pretrained for record in model.members):
         say.print(BEGAN_RANDOM, style="yellow")
     if model.temperature is None:
         text = f"Confidence is not calibrated: {model.not_calibrated}."

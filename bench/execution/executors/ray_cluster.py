@@ -30,7 +30,7 @@ from bench.execution.executors import (
     follow,
 )
 from bench.execution.executors.contents import FetchedFile, Offer
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.local_process import LocalMeasuring
 from bench.execution.executors.node import (
     Order,
     Sent,
@@ -59,7 +59,7 @@ class RayCluster(Executor):
         granted = options.resources()
         self._cpus, self._gpus = granted.cpus, granted.gpus
         self._options = options
-        self._measuring: LocalProcess | None = None
+        self._measuring = LocalMeasuring(options)
         self._streams: set[Any] = set()
         self._closed = False
         self._changed = threading.Condition()
@@ -96,9 +96,6 @@ class RayCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure" and not self._options.measure_on:
-            if self._measuring is None:
-                options = self._options
-                self._measuring = LocalProcess(options.settings, options.trial_timeout)
             self._measuring.run(job, listener)
             return
         with self._submitted(job) as stream:
@@ -111,8 +108,7 @@ class RayCluster(Executor):
             for stream in self._streams:
                 self._cancel(stream)
             self._changed.wait_for(lambda: not self._streams, ENDING_SECONDS)
-        if self._measuring is not None:
-            self._measuring.close()
+        self._measuring.close()
         if self._connected:
             self._connected = False
             self._ray.shutdown()

@@ -39,7 +39,7 @@ from bench.execution.executors import (
     follow,
 )
 from bench.execution.executors.contents import Offer
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.local_process import LocalMeasuring
 from bench.execution.executors.node import Sent, SentFile, make_order, receive
 from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
@@ -87,7 +87,7 @@ class SlurmCluster(Executor):
         self._readers: Counter[Path] = Counter()  # a thread for each part of what a job does
         self._taken: set[tuple[Path, str]] = set()  # folders and trials, read to the end
         self._offers: dict[Path, Offer] = {}  # by the run's folder
-        self._measuring: LocalProcess | None = None
+        self._measuring = LocalMeasuring(options)
         self._closed = threading.Event()
         self._changing = threading.Lock()
 
@@ -111,9 +111,6 @@ class SlurmCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure":
-            if self._measuring is None:
-                options = self._options
-                self._measuring = LocalProcess(options.settings, options.trial_timeout)
             self._measuring.run(job, listener)
             return
         run = Path(job.folder)
@@ -138,8 +135,7 @@ class SlurmCluster(Executor):
         self._closed.set()
         for folder in [] if self._options.detach else list(self._jobs):
             self._finish(Spool(folder))
-        if self._measuring is not None:
-            self._measuring.close()
+        self._measuring.close()
         for run in self._offers:
             tidy(run)
 

@@ -19,7 +19,6 @@ from bench.inference.measuring.explained import explain, to_explain
 from bench.inference.measuring.pending import probes_needed, robustness_needed
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, current
-from bench.models.fingerprint import fingerprint
 from bench.models.network import probabilities
 from bench.models.rebuild import pretrained, rebuild
 from bench.storage.arrays import weights_path
@@ -28,7 +27,6 @@ from bench.storage.records import StoredRun
 from bench.training import probes, robustness
 from bench.training.features import Frozen, Progress, Rows, predict
 from bench.training.job import Job
-from bench.training.prepared import ForwardPassCache
 from bench.training.subsets import stratified
 from bench.types import SPLITS, Probes, Record, SplitName
 
@@ -124,13 +122,5 @@ def _features(
     run: StoredRun, record: Record, job: Job, store: Store, progress: Progress
 ) -> dict[SplitName, Array]:
     """Return the pooled features of the pretrained network, as kept or computed again."""
-    trial, weights = record.trial, record.weights
-    assert weights is not None
-    network = pretrained(run, record)
-    frozen = Frozen(
-        ForwardPassCache(network, current()),
-        fingerprint(network, weights.sha256) if trial.settings.cache else "",
-        {split: pixels.images(job.dataset, split, trial.input_size, store) for split in SPLITS},
-        store if trial.settings.cache else None,
-    )
+    frozen = Frozen.of_record(pretrained(run, record), record, job.dataset, store)
     return {split: frozen.pooled(split, progress) for split in SPLITS}

@@ -21,9 +21,8 @@ from bench.errors import BenchError
 from bench.inference.heatmaps import heatmaps
 from bench.inference.measuring.pending import model_to_explain
 from bench.inference.measuring.recorded import with_arrays, with_seconds
-from bench.models.backends.base import Array, Forward, current
+from bench.models.backends.base import Array, Forward
 from bench.models.cuts import FEATURES, PIXELS
-from bench.models.fingerprint import fingerprint
 from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
@@ -31,9 +30,9 @@ from bench.training import probes
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Progress, Rows, predict
 from bench.training.job import Job
-from bench.training.prepared import ForwardPassCache, cuts_of
+from bench.training.prepared import cuts_of
 from bench.training.subsets import Subset, stratified
-from bench.types import SPLITS, Record, SplitName
+from bench.types import Record, SplitName
 
 NEAREST = 3  # training images of each mistake
 MAX_MAPPED = 1000  # test images on the map
@@ -114,18 +113,10 @@ class _Source:
     def __init__(
         self, record: Record, job: Job, store: Store, model: TrainedModel, progress: Progress
     ) -> None:
-        assert record.weights is not None
-        self.model, self.progress = model, progress
-        trial, network = record.trial, model.network
-        self.passes = ForwardPassCache(network, current())
-        self.frozen = Frozen(
-            self.passes,
-            fingerprint(network, record.weights.sha256) if trial.settings.cache else "",
-            {s: pixels.images(job.dataset, s, trial.input_size, store) for s in SPLITS},
-            store if trial.settings.cache else None,
-        )
+        self.model, self.progress, network = model, progress, model.network
+        self.frozen = Frozen.of_record(network, record, job.dataset, store)
         self.cut = cuts_of(network, job.protocol.phases)[-1]  # before it nothing was trained
-        self.passes.get(self._source_of_maps, [network.last_map])  # compiles it
+        self.frozen.passes.get(self._source_of_maps, [network.last_map])  # compiles it
 
     @property
     def _source_of_maps(self) -> str:
@@ -159,7 +150,7 @@ class _Source:
         return self.frozen.rows(split, PLAIN, [cut], self.progress)[cut]
 
     def _forward(self, cut: str) -> Forward:
-        return self.passes.get(cut, [self.model.network.last_map])
+        return self.frozen.passes.get(cut, [self.model.network.last_map])
 
 
 def principal(features: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS, Kind, Metric
 from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.table import untrained
 from bench.reports.blocks import (
     Absent,
     Block,
@@ -67,10 +68,10 @@ def section(findings: Findings) -> Section:
         return Section("leaderboard", "Results", "No trial finished.", brief=True)
     ranked = table(findings)
     blocks: list[Block] = [ranked] if ranked.rows else []
-    untrained = findings.table[_untrained(findings.table)]
-    if len(untrained):
+    times_only = findings.table[untrained(findings.table)]
+    if len(times_only):
         metrics = [metric for metric in _ranked_metrics() if metric.kind != "answers"]
-        blocks.append(_table(TIMES_ONLY, findings, untrained, metrics))
+        blocks.append(_table(TIMES_ONLY, findings, times_only, metrics))
     if findings.averaged:
         title = "Every trial"
         metrics = _ranked_metrics()
@@ -81,15 +82,11 @@ def section(findings: Findings) -> Section:
 def table(findings: Findings) -> Table:
     """Return a row a backbone, or a trial where trials must not be averaged; none whose weights
     are random."""
-    frame = findings.table[~_untrained(findings.table)]
+    frame = findings.table[~untrained(findings.table)]
     title = "Backbones, ranked by test accuracy"
     standing = [c for c in STANDING if _known(frame, "p_first") and _known(frame, c.name)]
     found = _table(title, findings, frame, _ranked_metrics(), standing, ranked=True)
     return replace(found, about=explanation(findings))
-
-
-def _untrained(frame: pd.DataFrame) -> pd.Series[bool]:
-    return (frame["status"] == "ok") & (frame["weights"] == RANDOM_INIT)
 
 
 def _table(

@@ -8,7 +8,7 @@ from math import ceil, isnan
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Commands, Section
 from bench.storage.arrays import weights_path
-from bench.system.command_line import INSTALLED, TYPED, typed
+from bench.system.command_line import program_of, results_of, typed
 
 PLACE = 2
 SEEDS = 3  # from which on a run compares backbones, not single trainings
@@ -26,8 +26,7 @@ def section(findings: Findings) -> Section | None:
 def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield what each command does, and the command."""
     run, argv = findings.run.name, findings.run.meta.command
-    program = argv[:1] if argv and argv[0] in TYPED else (INSTALLED,)
-    where = results_of(argv)
+    program, where = program_of(argv), results_of(argv)
     if pick := _kept(findings, [findings.verdict.recommended or ""]):
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict
@@ -43,16 +42,6 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     if (limit := _latency(findings)) is not None:
         choose = (*program, "choose", run, "--max-latency-ms", str(limit), *where)
         yield "Choose under your own limits", choose
-
-
-def results_of(command: Sequence[str]) -> tuple[str, ...]:
-    """Return the option of a recorded command that says where its runs are, if it has one."""
-    for place, word in enumerate(command):
-        if word == "--results":
-            return tuple(command[place : place + 2])
-        if word.startswith("--results="):
-            return (word,)
-    return ()
 
 
 def _kept(findings: Findings, labels: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def _why(records: Sequence[Record]) -> str:
 def _row(one: ProbeComparison, named: Mapping[str, str]) -> tuple[Value, ...]:
     found = (one.accuracies.get(name) for name in named)
     gained = Range(one.gain.low, one.gain.high)
-    shares = (None if accuracy is None else accuracy.share for accuracy in found)
+    shares = (None if accuracy is None else accuracy.value for accuracy in found)
     return (one.label, *shares, one.gain.change, gained, one.gain.word, TITLES[one.best])
 
 
@@ -92,9 +92,9 @@ def _chart(found: Sequence[ProbeComparison], named: Mapping[str, str]) -> Chart:
         for row, one in enumerate(found):
             if accuracy := one.accuracies.get(name):
                 ends = accuracy.low, accuracy.high
-                tip = f"{title}: {fmt.percent(accuracy.share)} ({fmt.interval(*ends)})"
+                tip = f"{title}: {fmt.percent(accuracy.value)} ({fmt.interval(*ends)})"
                 y = row + APART * (place - (len(named) - 1) / 2)
-                marks.append(Mark(accuracy.share, y, one.label, (tip,), ends))
+                marks.append(Mark(accuracy.value, y, one.label, (tip,), ends))
         layers.append(Points(tuple(marks), title, place, hollow=name in TITLES))
     names = tuple(one.label for one in found)
     panel = Panel(Axis("test accuracy", percent=True), Axis(names=names), tuple(layers))
@@ -112,7 +112,7 @@ def _file(found: Sequence[ProbeComparison], named: Mapping[str, str]) -> Table:
     rows: list[tuple[Value, ...]] = []
     for one in found:
         accuracies = (one.accuracies.get(name) for name in named)
-        shares = (None if a is None else Estimate(a.share, a.low, a.high) for a in accuracies)
+        shares = (None if a is None else Estimate(a.value, a.low, a.high) for a in accuracies)
         gained = Estimate(one.gain.change, one.gain.low, one.gain.high)
         rows.append((one.label, *shares, gained, one.gain.word, one.best))
     return Table("Probes and training", columns, tuple(rows))

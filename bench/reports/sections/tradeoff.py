@@ -13,6 +13,7 @@ from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.pareto import Worth, worth
 from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.table import untrained
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
@@ -38,8 +39,7 @@ Rows = Mapping[str, "pd.Series[Any]"]
 def section(findings: Findings) -> Section | None:
     """Return a chart of every cost that was measured."""
     table = findings.backbones
-    untrained = (table["weights"] == RANDOM_INIT) & (table["status"] == "ok")
-    table = table[table["accuracy"].notna() | untrained]
+    table = table[table["accuracy"].notna() | untrained(table)]
     rows = {row["label"]: row for _, row in table.iterrows()}
     panels = tuple(_panel(findings, rows, *cost) for cost in COSTS if table[cost[0]].notna().any())
     if not panels:
