@@ -79,7 +79,8 @@ def draw(chart: Chart) -> Figure:
 
 
 def _notes(chart: Chart, panels: Sequence[Panel], room: float) -> list[str]:
-    said = [chart.note, panels[0].note if len(panels) == 1 else ""]
+    which = f"{chart.choice}: {chart.panels[0].title}." if chart.choice else ""
+    said = [chart.note, which, panels[0].note if len(panels) == 1 else ""]
     if not chart.choice and len(chart.panels) > len(panels):
         said.append(f"The first {len(panels)} of {len(chart.panels)}.")
     return style.wrapped(" ".join(filter(None, said)), room)
