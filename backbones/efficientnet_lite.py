@@ -29,10 +29,12 @@ GROUPS = (  # of Lite0: kernel, blocks, filters, expansion, stride of the first 
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
-VARIANTS = (  # input size, width, depth, parameters, layers, gmacs, file
-    (224, 1.0, 1.0, 3_413_024, 141, 0.384, "57934424"),
-    (240, 1.0, 1.1, 4_189_344, 186, 0.599, "77cc7160"),
-    (260, 1.1, 1.2, 4_869_168, 186, 0.858, "9656183e"),
+# Input size, width, depth, parameters, layers, GMACs, top-1 and file. The packages tell no accuracy:
+# it is what the network's authors published for the TensorFlow checkpoints that the files hold.
+VARIANTS = (
+    (224, 1.0, 1.0, 3_413_024, 141, 0.384, 75.1, "57934424"),
+    (240, 1.0, 1.1, 4_189_344, 186, 0.599, 76.7, "77cc7160"),
+    (260, 1.1, 1.2, 4_869_168, 186, 0.858, 77.6, "9656183e"),
 )
 CLASSIFIER = ["_fc.weight", "_fc.bias"]  # what else the file holds: ImageNet's classes
 
@@ -118,7 +120,7 @@ def load(model: keras.Model, path: Path) -> None:
         )
 
 
-for number, (size, _, _, parameters, layers, gmacs, digest) in enumerate(VARIANTS):
+for number, (size, _, _, parameters, layers, gmacs, top1, digest) in enumerate(VARIANTS):
     name = f"efficientnet_lite{number}"
     BACKBONES.add(
         Backbone(
@@ -135,6 +137,7 @@ for number, (size, _, _, parameters, layers, gmacs, digest) in enumerate(VARIANT
             parameters=parameters,
             layers=layers,
             gmacs=gmacs,
+            top1=top1,
             preprocessed_range=(-127 / 128, 1.0),
             reference="Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020",
         )

@@ -58,13 +58,27 @@ def test_several_words_and_one_list_alone(capsys: pytest.CaptureFixture[str]) ->
     assert [row["name"] for row in lists["protocols"]] == [*protocol_names()]
 
 
+@pytest.mark.usefixtures("tiny_backbone")
 def test_published_figures_and_blanks_where_none_are_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["list", "efficientnet_lite0,vgg16"], packages=["backbones"]) == Exit.DONE
-    *_, lite, vgg16, _ = (line.split() for line in capsys.readouterr().out.splitlines())
+    names = "efficientnet_lite0,vgg16,tiny"
+    assert main(["list", names], packages=["backbones"]) == Exit.DONE
+    *_, lite, vgg16, tiny, _ = (line.split() for line in capsys.readouterr().out.splitlines())
     assert vgg16[:5] == ["vgg16", "224", "14.71", "15.35", "71.3"]
-    assert lite[:5] == ["efficientnet_lite0", "224", "3.41", "0.38", "-"]
+    assert lite[:5] == ["efficientnet_lite0", "224", "3.41", "0.38", "75.1"]
+    assert tiny[0] == "tiny"
+    assert tiny[4] == "-"
+
+
+def test_only_a_plugin_may_lack_a_figure() -> None:
+    shown = ("parameters", "gmacs", "top1")
+    assert not [
+        (backbone.name, name)
+        for backbone in BACKBONES
+        for name in shown
+        if getattr(backbone, name) is None
+    ]
 
 
 def test_json_has_what_the_table_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
