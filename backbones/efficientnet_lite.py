@@ -29,7 +29,7 @@ GROUPS = (  # of Lite0: kernel, blocks, filters, expansion, stride of the first 
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
-# Input size, width, depth, parameters, layers, GMACs, top-1 and file. The packages tell no accuracy:
+# Input size, width, depth, parameters, layers, GMACs, top-1, file. The packages tell no accuracy:
 # it is what the network's authors published for the TensorFlow checkpoints that the files hold.
 VARIANTS = (
     (224, 1.0, 1.0, 3_413_024, 141, 0.384, 75.1, "57934424"),
