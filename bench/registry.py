@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 from weakref import WeakSet
 
-from bench.errors import BenchError, PluginError, UnknownNameError, one_line
+from bench.errors import BenchError, PluginError, UnknownNameError, UsageError, one_line
 from bench.types import Backbone, Reference
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ class _Backbones(Registry[Backbone]):
         source = self._source(name)
         if source is None:
             return super().__getitem__(name)
-        if missing := lacking(BACKBONE_SOURCES.kind, source):
-            raise BenchError(missing)
+        require(BACKBONE_SOURCES.kind, source)
         return source.find(name.removeprefix(source.name))
 
     def __contains__(self, name: object) -> bool:
@@ -214,6 +213,12 @@ def lacking(kind: str, item: Optional) -> str:
         f"{kind} {item.name.removesuffix(':')} needs {', '.join(missing)}; install it with "
         f"`pip install '{install}'`."
     )
+
+
+def require(kind: str, item: Optional) -> None:
+    """Refuse an optional item whose packages are not installed."""
+    if text := lacking(kind, item):
+        raise UsageError(text)
 
 
 def plugin_files(path: Path) -> list[Path]:

@@ -163,7 +163,7 @@ def test_what_is_no_preset_for_images(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BenchError, match="32x48 px, which are not square"):
         BACKBONES[preset("wide", image_size=[32, 48])]
     monkeypatch.setattr("bench.registry.find_spec", lambda module: None)
-    with pytest.raises(BenchError, match=r"kerashub needs keras_hub; install it with `pip install"):
+    with pytest.raises(UsageError, match=r"kerashub needs keras_hub; install it with `pip install"):
         BACKBONES["kerashub:tiny_imagenet"]
 
 

@@ -14,7 +14,7 @@ import bench.data.sources
 from bench.cli.main import main
 from bench.data import preparation
 from bench.data.sources import SOURCES, any_usage, list_dataset
-from bench.errors import DatasetError
+from bench.errors import UsageError
 from bench.registry import import_modules
 from bench.storage.cache import Store
 
@@ -71,7 +71,7 @@ def test_help_and_list_show_it(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("dummy")
 def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
     with pytest.raises(
-        DatasetError, match="away needs no_such; install it with `pip install 'no-such'`"
+        UsageError, match="away needs no_such; install it with `pip install 'no-such'`"
     ):
         list_dataset("away:x", store=store)
 

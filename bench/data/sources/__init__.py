@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from bench.data.groups import read_groups
 from bench.data.listing import Listing, cautions
 from bench.data.splits import with_limit
-from bench.errors import DatasetError, NoDatasetError, UsageError
-from bench.registry import Registry, import_modules, lacking
+from bench.errors import NoDatasetError, UsageError
+from bench.registry import Registry, import_modules, require
 
 if TYPE_CHECKING:
     from bench.storage.cache import Store
@@ -99,8 +99,7 @@ def list_dataset(
     if groups is not None and not source.own_images:
         raise UsageError(f"--groups {groups} names images of yours; give them with --dataset.")
     named = {} if groups is None else read_groups(groups)
-    if missing := lacking("data source", source):
-        raise DatasetError(missing)
+    require("data source", source)
     listing = source.list_images(name, ListingOptions(store, split_seed, say, named))
     if limit is not None:
         listing = with_limit(listing, limit, split_seed)

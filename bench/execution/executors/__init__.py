@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import NodeLostError, OutOfMemoryError, UsageError, WorkerDiedError
-from bench.registry import Registry, import_modules, lacking
+from bench.registry import Registry, import_modules, require
 from bench.training.events import Ended, Event, Listener, RecordMade, StageProgress, Waiting, Work
 from bench.training.job import Job
 from bench.types import Settings
@@ -145,8 +145,7 @@ def make_executor(
     }
     if refused := [what for what, (value, taken) in given.items() if value and not taken]:
         raise UsageError(f"executor {name} takes no {' and no '.join(refused)}; got --on {on}.")
-    if text := lacking("executor", kind):
-        raise UsageError(text)
+    require("executor", kind)
     resources = Resources.parse(per_trial)
     return kind.make(
         ExecutorOptions(
