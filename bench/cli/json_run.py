@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.analysis.findings import Findings
-from bench.cli import json_lines as lines
-from bench.cli.json_lines import write
+from bench.cli.json_lines import ACCURACY, write_event
 from bench.execution.progress import Planned, RunEvent
 from bench.reports.formats import json_report
+from bench.system.files import fields_of
 from bench.training.events import (
     DatasetListed,
     EpochEnded,
@@ -37,45 +36,41 @@ class JsonEvents:
     def __call__(self, event: RunEvent) -> None:
         match event:
             case Warned(text):
-                write(lines.Caveat(text=text))
+                write_event("warning", text=text)
             case Note(text):
-                write(lines.Message(text=text))
+                write_event("note", text=text)
             case DatasetListed(description):
-                write(lines.Dataset(description=description))
+                write_event("dataset", description=description)
             case TaskProgress(task, done, total, step):
                 if self._is_new(task, (step, 10 * done // total if total else 0)):
-                    write(lines.Task(task=task, step=step, done=done, total=total))
+                    write_event("task", **fields_of(event))
             case Planned():
-                write(_plan(event))
+                _write_plan(event)
             case StageProgress(trial, stage):
                 if self._is_new(trial.key, stage):
-                    write(lines.Stage(**_of(trial), stage=stage))
+                    write_event("stage", **_of(trial), stage=stage)
             case EpochEnded(trial, phase, epochs, number, epoch, random):
-                figures = asdict(epoch)
-                if random:
-                    figures |= {"accuracy": None, "val_accuracy": None}
-                write(
-                    lines.Epoch(**_of(trial), phase=phase, number=number, epochs=epochs, **figures)
-                )
+                figures = fields_of(epoch) | (dict.fromkeys(ACCURACY) if random else {})
+                about = _of(trial) | figures
+                write_event("epoch", **about, phase=phase, number=number, epochs=epochs)
             case TrialEnded():
-                write(_trial(event))
+                _write_trial(event)
             case RuntimeMeasured(trial, result, latency):
-                write(
-                    lines.Runtime(
-                        **_of(trial),
-                        runtime=result.name,
-                        status=result.status,
-                        reason=result.reason,
-                        latency_ms=latency,
-                    )
+                write_event(
+                    "runtime",
+                    **_of(trial),
+                    runtime=result.name,
+                    status=result.status,
+                    reason=result.reason,
+                    latency_ms=latency,
                 )
-            case RunProgress(share, seconds):
+            case RunProgress(share):
                 if self._is_new("", int(100 * share)):
-                    write(lines.Progress(share=share, seconds_left=seconds))
+                    write_event("progress", **fields_of(event))
             case Interrupted():
-                write(lines.Interruption())
+                write_event("interrupted")
             case WritingReports():
-                write(lines.Reports())
+                write_event("reports")
 
     def _is_new(self, what: str, value: object) -> bool:
         new = self._last.get(what) != value
@@ -86,11 +81,12 @@ class JsonEvents:
 def write_result(folder: Path, findings: Findings, exit_code: int) -> None:
     """Write how a run ended, with all that report.json holds."""
     report = json_report.content(findings)
-    write(lines.Result(folder=str(folder), exit_code=exit_code, report=report))
+    write_event("result", folder=str(folder), exit_code=exit_code, report=report)
 
 
-def _plan(event: Planned) -> lines.Plan:
-    return lines.Plan(
+def _write_plan(event: Planned) -> None:
+    write_event(
+        "plan",
         folder=str(event.folder),
         trials=len(event.plan.trials),
         to_train=len(event.waiting),
@@ -100,9 +96,10 @@ def _plan(event: Planned) -> lines.Plan:
     )
 
 
-def _trial(event: TrialEnded) -> lines.EndedTrial:
+def _write_trial(event: TrialEnded) -> None:
     record = event.record
-    return lines.EndedTrial(
+    write_event(
+        "trial",
         **_of(record.trial),
         status=record.status,
         reason=record.reason,

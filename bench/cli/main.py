@@ -92,9 +92,10 @@ def _run(words: list[str], packages: Sequence[str], executor: Executor | None) -
         if text:
             print(text, file=sys.stderr)
         if text and "--json" in words:
-            from bench.cli.json_lines import Error, write
+            from bench.cli.json_lines import write_event
 
-            write(Error(error=text.strip().removeprefix("error: "), exit_code=code))
+            message = text.strip().removeprefix("error: ")
+            write_event("error", error=message, exit_code=code)
     return code
 
 

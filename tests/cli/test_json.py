@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import inspect
 from plans import plan
 from scripted_executor import DIES, ScriptedExecutor
 from synthetic import Net, make_run
@@ -17,7 +16,7 @@ from user import ROOT, Ended, User, in_process
 
 from bench.analysis.choice import Choice
 from bench.analysis.comparison import Comparison
-from bench.cli import json_lines
+from bench.cli.json_lines import KEYS, TRIAL, write_event
 from bench.cli.json_run import JsonEvents
 from bench.data.audit.result import Audit
 from bench.execution.status import Status
@@ -179,19 +178,6 @@ def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.Monke
     assert ended.returncode == 3
 
 
-def kinds() -> dict[str, tuple[str, ...]]:
-    """The keys of every kind of line, besides `event`."""
-    found = {}
-    for kind in vars(json_lines).values():
-        if isinstance(kind, type) and issubclass(kind, json_lines.Line):
-            about = inspect.type_info(kind)
-            assert isinstance(about, inspect.StructType)
-            found[str(about.tag)] = tuple(one.encode_name for one in about.fields)
-    for base in ("line", "oftrial"):
-        del found[base]
-    return found
-
-
 def documented(columns: int) -> dict[str, str]:
     """The last cells of the tables with so many columns in the page, by the first ones."""
     text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
@@ -210,8 +196,14 @@ def test_every_key_of_a_result_is_documented(command: str, result: type) -> None
 
 def test_every_key_of_a_line_is_documented() -> None:
     told = documented(3)
-    shared = ("trial", "backbone", "input_size", "seed", "fraction")
-    assert told.keys() == kinds().keys()
-    for event, keys in kinds().items():
-        own = keys[len(shared) :] if keys[: len(shared)] == shared else keys
+    assert told.keys() == KEYS.keys()
+    for event, keys in KEYS.items():
+        own = keys[len(TRIAL) :] if keys[: len(TRIAL)] == TRIAL else keys
         assert [key for key in own if f"`{key}`" not in told[event]] == [], event
+
+
+def test_a_line_has_the_keys_of_its_kind() -> None:
+    with pytest.raises(AssertionError):
+        write_event("note")
+    with pytest.raises(AssertionError):
+        write_event("note", text="", more="")

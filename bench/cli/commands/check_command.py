@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from bench.cli.json_lines import Caution, Check, Checked, write
+from bench.cli.json_lines import write_event
 from bench.cli.shared_options import add_json, add_plugins
 
 if TYPE_CHECKING:
@@ -74,24 +74,24 @@ def check_all(
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
             if json:
-                write(
-                    Check(
-                        backbone=backbone.name,
-                        check=result.check.name,
-                        status=result.status,
-                        text=result.text,
-                        seconds=result.seconds,
-                    )
+                write_event(
+                    "check",
+                    backbone=backbone.name,
+                    check=result.check.name,
+                    status=result.status,
+                    text=result.text,
+                    seconds=result.seconds,
                 )
         for caution in cautions(backbone):
             console.print(f"  ! {caution}", style="yellow", markup=False)
             if json:
-                write(Caution(backbone=backbone.name, text=caution))
+                write_event("caution", backbone=backbone.name, text=caution)
         passed = sum(result.status == "passed" for result in results)
-        count, seconds = len(results), sum(result.seconds for result in results)
-        console.print(f"  {passed} of {count} passed in {seconds:.0f} s\n", markup=False)
+        count, took = len(results), sum(result.seconds for result in results)
+        console.print(f"  {passed} of {count} passed in {took:.0f} s\n", markup=False)
         if json:
-            write(Checked(backbone=backbone.name, passed=passed, checks=count, seconds=seconds))
+            name = backbone.name
+            write_event("checked", backbone=name, passed=passed, checks=count, seconds=took)
         wrong += passed < count
     return wrong
 

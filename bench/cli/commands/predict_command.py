@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.argument_types import count_or_all, share
-from bench.cli.json_lines import Image, Model, write
+from bench.cli.json_lines import write_event
 from bench.cli.shared_options import add_json, add_plugins, add_results, add_run
 from bench.errors import Exit, UnknownNameError, UsageError
+from bench.system.files import fields_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,29 +103,18 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
     """Write whose answers they are, then a line an image with the probability of every class."""
-    write(
-        Model(
-            run=source.run,
-            backbone=source.backbone,
-            trial=source.trial,
-            classes=source.classes,
-            temperature=source.temperature,
-            min_confidence=source.min_confidence,
-        )
-    )
+    write_event("model", **fields_of(source))
     for answer in found:
-        if answer.reason:
-            write(Image(image=answer.image, error=answer.reason))
-            continue
-        write(
-            Image(
-                image=answer.image,
-                predicted=source.classes[answer.label],
-                confidence=answer.confidence,
-                low_confidence=source.is_low(answer),
-                probabilities=answer.probabilities,
-                heatmap=answer.heatmap,
-            )
+        known = not answer.reason
+        write_event(
+            "image",
+            **{"class": source.classes[answer.label] if known else None},
+            image=answer.image,
+            confidence=answer.confidence if known else None,
+            low_confidence=source.is_low(answer),
+            probabilities=answer.probabilities,
+            error=answer.reason,
+            heatmap=answer.heatmap,
         )
 
 
