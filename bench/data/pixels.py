@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from bench.data.decode import DECODE_VERSION
 from bench.data.listing import digest_of
 from bench.errors import DatasetError
-from bench.storage.cache import Entry, NoRoomError, NotKeptError, Store, forget_pages
+from bench.storage.cache import Entry, NoRoomError, NotKeptError, Store
+from bench.system.memory import forget_pages
 from bench.types import SPLITS, Dataset, Split, SplitName
 
 KIND = "images"

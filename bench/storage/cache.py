@@ -16,7 +16,6 @@ nothing can be written, existing entries are still read.
 from __future__ import annotations
 
 import dataclasses
-import mmap
 import os
 import shutil
 import tempfile
@@ -27,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bench.storage.entries import (
@@ -35,17 +33,22 @@ from bench.storage.entries import (
     Entry,
     NotKeptError,
     Parts,
-    is_folder,
     key_of,
     list_entry,
     read_entry,
-    size_of,
     state_of,
     writing,
 )
 from bench.storage.pins import Pins
 from bench.system import locks
-from bench.system.files import remove, remove_stale, temporary_sibling, workplace
+from bench.system.files import (
+    is_folder,
+    remove,
+    remove_stale,
+    size_of,
+    temporary_sibling,
+    workplace,
+)
 
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
 
@@ -216,12 +219,11 @@ class Store:
     def clear(self) -> Cleared:
         """Delete everything that no running process uses."""
         sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
-        gone, used = self._delete(sizes)
+        used = self._pins.in_use()
+        gone = self._delete(sizes)
         self.remove_stale()
-        # Entries that were in use above may no longer be.
-        pinned = self._pins.in_use()
-        used |= {path for path in sizes if _name(path) in pinned}
-        kept = [path in used for path in sizes if path not in gone and path.exists()]
+        used |= self._pins.in_use()  # entries that were in use above may no longer be
+        kept = [_name(path) in used for path in sizes if path not in gone and path.exists()]
         return Cleared(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
 
     def _read(self, path: Path) -> Entry | None:
@@ -286,25 +288,22 @@ class Store:
         free = shutil.disk_usage(self.root).free
         return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
 
-    def _delete(self, paths: Iterable[Path]) -> tuple[set[Path], set[Path]]:
-        """Delete the paths that are not in use; return those deleted, and those in use."""
+    def _delete(self, paths: Iterable[Path]) -> set[Path]:
+        """Delete the paths that are not in use; return those deleted."""
         moved: dict[Path, Path] = {}
-        used: set[Path] = set()
         with suppress(OSError, NotKeptError):
             self.make_folder("drafts")
             with self._guard():
                 pinned = self._pins.in_use()
                 for path in paths:
-                    if _name(path) in pinned:
-                        used.add(path)
-                        continue
-                    aside = temporary_sibling(self.root / "drafts" / "deleted")
-                    with suppress(OSError):
-                        path.rename(aside)
-                        moved[path] = aside
+                    if _name(path) not in pinned:
+                        aside = temporary_sibling(self.root / "drafts" / "deleted")
+                        with suppress(OSError):
+                            path.rename(aside)
+                            moved[path] = aside
         for aside in moved.values():
             remove(aside)
-        return set(moved), used
+        return set(moved)
 
     def _guard(self) -> AbstractContextManager[None]:
         """Keep others from pinning while this process reads the pins and deletes."""
@@ -314,28 +313,17 @@ class Store:
     def _locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
         """Hold a lock; wait for it as long as its holder runs, or for `timeout` seconds. Where no
         lock file can be made, nothing else can be written either, and none is needed."""
-        lock: FileLock | None = None
-        if not self.read_only:
-            with suppress(OSError, NotKeptError, NotImplementedError):
-                self.make_folder("locks")
-                lock = FileLock(self.root / "locks" / f"{name}.lock")
-                if timeout is None:
-                    locks.acquire(lock, f"cache entry {name}")
-                else:
-                    lock.acquire(timeout=timeout)
-        try:
+        with ExitStack() as held:
+            if not self.read_only:
+                with suppress(OSError, NotKeptError, NotImplementedError):
+                    self.make_folder("locks")
+                    lock = FileLock(self.root / "locks" / f"{name}.lock")
+                    if timeout is None:
+                        locks.acquire(lock, f"cache entry {name}")
+                    else:
+                        lock.acquire(timeout=timeout)
+                    held.callback(lock.release)
             yield
-        finally:
-            if lock is not None:
-                lock.release()
-
-
-def forget_pages(array: NDArray[Any]) -> None:
-    """Release the pages of a memory-mapped array that were read: they stay in the system's page
-    cache and no longer count as memory of this process."""
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def default_root() -> Path:

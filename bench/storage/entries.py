@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,15 @@ import numpy as np
 from msgspec import convert
 from numpy.typing import NDArray
 
-from bench.system.files import from_json, remove, temporary_sibling, to_json, write_atomic
+from bench.system.files import (
+    from_json,
+    is_folder,
+    remove,
+    size_of,
+    temporary_sibling,
+    to_json,
+    write_atomic,
+)
 
 CHUNK_BYTES = 1 << 24
 UNREADABLE = "damaged, or of an earlier version"
@@ -221,38 +228,6 @@ def state_of(path: Path) -> tuple[int, ...]:
 def key_of(parts: Parts) -> str:
     """Return the content address of `parts`."""
     return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; links are not followed."""
-    total = 0
-    with suppress(OSError):  # it may be deleted meanwhile
-        if not is_folder(path):
-            return path.lstat().st_size
-        for _, nbytes in files_below(path):
-            total += nbytes
-    return total
-
-
-def files_below(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield name and size of every file below a folder; of a link, its own size."""
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(folder / below) as found:
-            for one in found:  # there may be a million: no Path objects
-                if one.is_dir(follow_symlinks=False):
-                    waiting.append(f"{below}{one.name}/")
-                else:
-                    yield below + one.name, one.stat(follow_symlinks=False).st_size
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether it is a folder itself, not a link to one; False where access is denied."""
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -109,10 +110,42 @@ def remove_stale(folder: Path, *, below: bool = True) -> None:
 
 def remove(path: Path) -> None:
     """Delete a file, a link or a folder; another process may have deleted it already."""
-    if path.is_dir() and not path.is_symlink():
+    if is_folder(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; links are not followed."""
+    total = 0
+    with suppress(OSError):  # it may be deleted meanwhile
+        if not is_folder(path):
+            return path.lstat().st_size
+        for _, nbytes in sizes_below(path):
+            total += nbytes
+    return total
+
+
+def sizes_below(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield name and size of every file below a folder; of a link, its own size."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as found:
+            for one in found:  # there may be a million: no Path objects
+                if one.is_dir(follow_symlinks=False):
+                    waiting.append(f"{below}{one.name}/")
+                else:
+                    yield below + one.name, one.stat(follow_symlinks=False).st_size
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether it is a folder itself, not a link to one; False where access is denied."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 @cache
@@ -129,7 +162,7 @@ def _here() -> str:
 
 def _last_written(path: Path) -> float:
     newest = path.lstat().st_mtime
-    if path.is_dir() and not path.is_symlink():
+    if is_folder(path):
         newest = max([newest, *(inside.lstat().st_mtime for inside in path.iterdir())])
     return newest
 

@@ -1,10 +1,16 @@
-"""How much memory this process took at most, and which errors mean that none was left."""
+"""How much memory this process took at most, how it gives some back, and which errors mean that
+none was left."""
 
 from __future__ import annotations
 
+import mmap
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Each framework has an error type of its own for "out of memory", and some only a text; none of
 # them is imported here.
@@ -37,6 +43,14 @@ def process_peak() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_pages(array: NDArray[Any]) -> None:
+    """Release the pages of a memory-mapped array that were read: they stay in the system's page
+    cache and no longer count as memory of this process."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -24,8 +24,9 @@ from bench.models.backends.base import Array, Forward, current
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
-from bench.storage.cache import Draft, Entry, NotKeptError, Store, forget_pages
+from bench.storage.cache import Draft, Entry, NotKeptError, Store
 from bench.system.ablation import enabled, switched_off
+from bench.system.memory import forget_pages
 from bench.system.parallel import prefetch_map
 from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View

@@ -21,8 +21,7 @@ from bench.data.preparation import prepare, restore
 from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
-from bench.storage.entries import size_of
-from bench.system.files import from_json
+from bench.system.files import from_json, size_of
 from bench.types import SPLITS, Dataset, SplitName
 
 

@@ -39,8 +39,9 @@ from bench.data.audit.result import (
 from bench.data.audit.search import NEAREST
 from bench.data.listing import Listing, digest_of
 from bench.errors import DatasetError
-from bench.storage.cache import Draft, NotKeptError, Store, forget_pages
+from bench.storage.cache import Draft, NotKeptError, Store
 from bench.system.files import from_json, to_json
+from bench.system.memory import forget_pages
 from bench.types import SPLITS, Dataset, OnLeak
 
 MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown

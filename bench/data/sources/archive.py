@@ -23,7 +23,7 @@ from bench.data.listing import Listing, Reader
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
 from bench.errors import DatasetError
-from bench.system.files import safe_name
+from bench.system.files import is_folder, safe_name, sizes_below, to_json
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
@@ -95,7 +95,6 @@ class _Extracted:
 def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, int]:
     """Extract the archive and return the CRC-32 of each file."""
     from bench.storage.cache import EXTRACTED, NotKeptError
-    from bench.system.files import to_json
 
     store = options.store
     try:
@@ -125,8 +124,6 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
 def _checksums(folder: Path) -> Mapping[str, int] | None:
     """Return the CRC-32 of each extracted file; None unless exactly these files are there, with
     these sizes."""
-    from bench.storage.entries import is_folder
-
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         sizes, checksums = manifest["sizes"], manifest["crc32"]
@@ -137,9 +134,7 @@ def _checksums(folder: Path) -> Mapping[str, int] | None:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    from bench.storage.entries import files_below
-
-    return {name: nbytes for name, nbytes in files_below(folder) if name != MANIFEST}
+    return {name: nbytes for name, nbytes in sizes_below(folder) if name != MANIFEST}
 
 
 @contextmanager

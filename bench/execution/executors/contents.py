@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from bench.errors import NodeLostError, WorkerDiedError, one_line
 from bench.models.weights import SENT, LocatedWeights
-from bench.storage.cache import Store, forget_pages
+from bench.storage.cache import Store
 from bench.system.files import write_atomic
+from bench.system.memory import forget_pages
 from bench.training.job import Job
 from bench.types import SPLITS, SplitName
 
