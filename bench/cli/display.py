@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -16,7 +17,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.sparkline import sparkline
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -27,6 +27,9 @@ from bench.training.events import (
     TrialEnded,
 )
 from bench.types import Trial
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+DIVERGED = "×"  # no number
 
 
 @dataclass
@@ -195,6 +198,22 @@ class Display:
         for row in results:
             table.add_row(*row)
         return table
+
+
+def sparkline(values: Sequence[float], most: int = 24) -> str:
+    """Return a row of blocks as high as the figures, the lowest block for the lowest one; of more
+    than `most`, evenly spaced ones, both ends among them."""
+    if len(values) > most:
+        values = [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+    known = [value for value in values if isfinite(value)]
+    if not known:
+        return DIVERGED * len(values)
+    low, span = min(known), max(known) - min(known)
+    return "".join(_block((value - low) / span if span else 0.0) for value in values)
+
+
+def _block(height: float) -> str:
+    return BLOCKS[round(height * (len(BLOCKS) - 1))] if isfinite(height) else DIVERGED
 
 
 def human_seconds(seconds: float) -> str:

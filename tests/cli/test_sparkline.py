@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from bench.cli.sparkline import sparkline
+from bench.cli.display import sparkline
 
 
 def test_the_height_is_the_share_of_the_range() -> None:

@@ -38,43 +38,41 @@ def main(arguments: argparse.Namespace) -> int:
     """Audit a data set and say what was found; an error where a leak is to be one."""
     # Late: `audit --help` needs none of it.
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
     from bench.cli import audit_text
+    from bench.cli.run_display import RunDisplay
     from bench.data import preparation
     from bench.data.audit import gate
     from bench.data.sources import list_dataset
     from bench.storage.cache import Store
     from bench.system.files import write_atomic
+    from bench.training.events import Note, TaskProgress
 
     errors = Console(stderr=True, highlight=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
-    listing = list_dataset(
-        arguments.dataset,
-        store=store,
-        split_seed=arguments.split_seed,
-        limit=arguments.limit,
-        groups=arguments.groups,
-        say=lambda text: errors.print(text, style="yellow", markup=False, soft_wrap=True),
-    )
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     # On the error stream: what is asked for, JSON above all, is alone on the other.
-    with Progress(*columns, console=errors, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage)
-            bars.update(tasks[stage], completed=done, total=total)
-
+    with RunDisplay(errors) as display:
+        listing = list_dataset(
+            arguments.dataset,
+            store=store,
+            split_seed=arguments.split_seed,
+            limit=arguments.limit,
+            groups=arguments.groups,
+            say=lambda text: display(Note(text)),
+        )
         dataset = preparation.prepare(
             listing,
             [SIZE],
             store=store,
-            progress=lambda done, total: report("decoding images", done, total),
+            progress=lambda done, total: display(TaskProgress("decoding images", done, total)),
         )
         _, kept = gate.pass_through(
-            listing, dataset, [SIZE], store=store, on_leak="warn", progress=report
+            listing,
+            dataset,
+            [SIZE],
+            store=store,
+            on_leak="warn",
+            progress=lambda step, done, total: display(TaskProgress(step, done, total)),
         )
     if arguments.json:
         write(_for_programs(kept))
