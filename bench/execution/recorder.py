@@ -22,7 +22,6 @@ class RunRecorder:
     listener: Listener
     keep: KeepModels = "none"
     records: dict[str, Record] = field(init=False)
-    measured_before: set[str] = field(init=False)  # when this execution began
     recorded: set[str] = field(default_factory=set)  # trials with a new record in this execution
     last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
     _kept: Kept = field(default_factory=dict)
@@ -37,7 +36,6 @@ class RunRecorder:
         self.records = {record.trial.key: record for record in self._kept.values()}
         if len(found) > len(self.records):
             self._write_all()
-        self.measured_before = {k for k, r in self.records.items() if r.session is not None}
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

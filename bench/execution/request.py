@@ -235,13 +235,14 @@ def _plain(name: str, value: Any, kind: Any) -> Any:
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """What `verify` takes from the request in `run.json`: where the images are, and the plugins."""
+    """What is read again of `run.json`: where the images are, the plugins, what is kept."""
 
     dataset: str = "auto"
     split_seed: int = 0
     limit: int | None = None
     groups: str | None = None
     plugins: tuple[str, ...] = ()
+    keep_models: str = ""
 
 
 def recorded_request(run_name: str, meta: RunMeta) -> RecordedRequest:
@@ -256,10 +257,9 @@ def recorded_request(run_name: str, meta: RunMeta) -> RecordedRequest:
         ) from error
 
 
-def merged_plugins(earlier: RunMeta, plugins: Sequence[Path]) -> list[str]:
-    """Return the plugin files of earlier commands of a run and of this one."""
+def earlier_request(earlier: RunMeta) -> RecordedRequest:
+    """Return the request of the run's command before; the defaults where there is none."""
     try:
-        before = convert(earlier.request or {}, RecordedRequest).plugins
+        return convert(earlier.request or {}, RecordedRequest)
     except ValidationError:
-        before = ()
-    return list(dict.fromkeys([*before, *map(str, plugins)]))
+        return RecordedRequest()

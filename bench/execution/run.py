@@ -37,7 +37,7 @@ from bench.models.weights import LocatedWeights
 from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
-from bench.storage.run_folder import lock_run
+from bench.storage.run_folder import lock_run, read_meta
 from bench.system.command_line import program
 from bench.system.environment import environment, utc_now
 from bench.system.files import remove_stale
@@ -92,17 +92,18 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
         recorder.note(text)
     if request.keep_models == "none":
-        _delete_weights(folder, recorder)
+        _delete_weights(folder, recorder.records)
     keys = {trial.key for trial in plan.trials}
     return tuple(record for key, record in recorder.records.items() if key in keys)
 
 
-def _delete_weights(folder: Path, recorder: RunRecorder) -> None:
-    """Delete the weights that were kept only until the models were measured."""
-    largest = largest_fraction(recorder.records)
-    for key in recorder.recorded & recorder.records.keys() - recorder.measured_before:
-        record = recorder.records[key]
-        if record.session is not None or record.trial.fraction < largest:
+def _delete_weights(folder: Path, records: Mapping[str, Record]) -> None:
+    """Delete the weights that were kept only until the models were measured, by this command or by
+    one that was interrupted."""
+    largest, kept = largest_fraction(records), read_meta(folder).kept_weights
+    for key, record in records.items():
+        measured = record.session is not None or record.trial.fraction < largest
+        if measured and key not in kept:
             weights_path(folder, key).unlink(missing_ok=True)
 
 

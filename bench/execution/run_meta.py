@@ -11,7 +11,7 @@ from typing import Any
 from bench.data.sources import SOURCES
 from bench.errors import UsageError
 from bench.execution.plan import Plan
-from bench.execution.request import RunRequest, merged_plugins
+from bench.execution.request import RunRequest, earlier_request
 from bench.inference.measuring.pending import (
     model_to_explain,
     probes_needed,
@@ -214,15 +214,19 @@ def describe(inputs: RunInputs) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
+    before = earlier_request(earlier)
+    kept = earlier.kept_weights
+    if before.keep_models != "none":
+        kept = tuple(path.stem for path in weights_path(folder, "*").parent.glob("*.npz"))
     chosen = {p.name for p in plan.planned} | {s.backbone for s in plan.skipped}
     skipped = (s for s in earlier.skipped if s.backbone not in chosen)
-    dataset, protocol = plan.dataset, plan.protocol
+    dataset, protocol, data = plan.dataset, plan.protocol, request.data()
     meta = RunMeta(
         schema=SCHEMA,
         name=folder.name,
         created=earlier.created or utc_now(),
         command=tuple(request.command),
-        request=request.data() | {"plugins": merged_plugins(earlier, request.plugins)},
+        request=data | {"plugins": list(dict.fromkeys([*before.plugins, *data["plugins"]]))},
         identity=_identity(plan),
         asked=tuple(trial.key for trial in plan.trials),
         dataset=RunData(
@@ -241,6 +245,7 @@ def describe(inputs: RunInputs) -> None:
         broken_plugins=tuple(inputs.broken_plugins),
         notes=(*inputs.notes, *undone(plan, folder)),
         price_per_hour=request.price_per_hour,
+        kept_weights=kept,
         margin=request.margin or earlier.margin,
         environment=environment(),
     )

@@ -78,6 +78,7 @@ class RunMeta:
     broken_plugins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     price_per_hour: float | None = None
+    kept_weights: tuple[str, ...] = ()  # trials, of commands before one that keeps no models
     margin: Annotated[float, Meta(gt=0, lt=100)] = DEFAULT_MARGIN  # percentage points
 
 

@@ -35,9 +35,10 @@ from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA, read_records, read_run
 from bench.storage.run_folder import lock_run, run_folder
-from bench.training.events import Event, Listener, RecordMade
+from bench.training.events import Event, Listener, RecordMade, RecordMeasured
 from bench.training.job import Job
 from bench.types import (
+    KeepModels,
     Measuring,
     Probes,
     Record,
@@ -213,6 +214,31 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
         run(p, tmp_path / "r", store, lambda job, t: ends.get(t.backbone, "ok"))
     assert [t.backbone for t in pending(p, tmp_path / "r")] == ["two", "three"]
     assert read_run(tmp_path / "r").meta.name == "r"
+
+
+@pytest.mark.parametrize("earlier", ["none", "best"])
+def test_weights_that_no_command_is_to_keep_are_gone_after_an_interrupted_one(
+    tmp_path: Path, store: Store, earlier: KeepModels
+) -> None:
+    def stopped(event: Event) -> None:
+        if isinstance(event, RecordMeasured):
+            raise KeyboardInterrupt
+
+    def keeps(name: str, keep: KeepModels) -> RunInputs:
+        return RunInputs(plan(name), tmp_path / "r", replace(REQUEST, keep_models=keep), store)
+
+    def left() -> set[str]:
+        return {path.stem for path in (tmp_path / "r" / "weights").iterdir()}
+
+    (kept,) = execute(keeps("one", earlier), ScriptedExecutor(), silent)
+    before = {kept.trial.key} if earlier == "best" else set()
+    assert left() == before
+    with pytest.raises(KeyboardInterrupt):
+        execute(keeps("two", "none"), ScriptedExecutor(), stopped)
+    assert len(left()) == len(before) + 1
+    for _ in range(2):
+        execute(keeps("two", "none"), ScriptedExecutor(), silent)
+        assert left() == before
 
 
 def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
