@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.models.download import Progress, fetch, mismatch
+from bench.models.download import Progress, fetch
 from bench.models.keras_applications import published_files
 from bench.storage.cache import default_root
 from bench.types import Backbone, FetchedWeights, PackagedWeights, WeightsFile
@@ -56,11 +56,6 @@ def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) 
     if folder != keras_cache():
         say(f"{keras_cache()} cannot be written; {file.filename} is kept in {folder}.")
     return folder / file.filename
-
-
-def alteration(file: WeightsFile, path: Path) -> str | None:
-    """Return how `path` differs from the published file, by what is published of it."""
-    return mismatch(path, file.checksum, file.nbytes)
 
 
 def _writable(folder: Path) -> bool:

@@ -12,14 +12,15 @@ import importlib.util
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsError
-from bench.models.download import Progress
-from bench.models.published import alteration, cached, download, files_for, keras_cache
+from bench.models.download import Progress, mismatch
+from bench.models.published import cached, download, files_for, keras_cache
 from bench.registry import resolve
 from bench.system.files import safe_name
 from bench.types import (
@@ -84,18 +85,10 @@ def locate_all(
     found: dict[tuple[str, int], LocatedWeights | None] = {}
     times = Counter(backbone.name for backbone, _ in backbones)
     lacking: dict[str, list[tuple[str, str]]] = {}
-    said: set[str] = set()
-
-    def say_once(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
+    search = _Search(choice, cache(say), progress if fetching else None, failed)
     for backbone, size in backbones:
         try:
-            found[backbone.name, size] = _find(
-                backbone, choice, size, say_once, progress if fetching else None, failed
-            )
+            found[backbone.name, size] = search.find(backbone, size)
         except WeightsError as error:
             if choice == "imagenet":
                 raise WeightsError(
@@ -145,8 +138,11 @@ def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> Weig
     if located is None:
         return WeightsUsed("random init", "", digest(model))
     try:
-        path = Path(located.path)
-        _reader(backbone, path)(model, path)
+        path, packaged = Path(located.path), backbone.weights
+        if isinstance(packaged, PackagedWeights) and path.suffix == Path(packaged.path).suffix:
+            resolve(packaged.load)(model, path)
+        else:
+            model.load_weights(path)
     except BenchError:
         raise
     except Exception as error:
@@ -171,24 +167,70 @@ def digest(model: Any) -> str:
     return sha.hexdigest()
 
 
-def _find(
-    backbone: Backbone,
-    choice: WeightsChoice,
-    input_size: int,
-    say: Say,
-    progress: Progress | None,
-    failed: Say,
-) -> LocatedWeights | None:
-    """Find the weights of one backbone; without `progress` nothing is downloaded."""
-    if choice == "random":
-        return None
-    if (given := _given(backbone, choice, input_size)) is not None:
-        return given
-    if isinstance(backbone.weights, PackagedWeights):
-        return _packaged(backbone.weights)
-    if isinstance(backbone.weights, FetchedWeights):
-        return _fetched(backbone.weights, progress is not None, failed)
-    return _published(backbone, input_size, choice == "imagenet", say, progress, failed)
+@dataclass(frozen=True)
+class _Search:
+    """What weights are looked for, and who is told of it."""
+
+    choice: WeightsChoice
+    say: Say
+    progress: Progress | None  # None: nothing is downloaded
+    failed: Say
+
+    def find(self, backbone: Backbone, input_size: int) -> LocatedWeights | None:
+        """Find the weights of one backbone."""
+        if self.choice == "random":
+            return None
+        if (given := _given(backbone, self.choice, input_size)) is not None:
+            return given
+        match backbone.weights:
+            case PackagedWeights(package=package) as packaged:
+                if (path := _package_file(packaged)) is None:
+                    raise MissingWeightsError(f"the package {package}", "is not installed.")
+                return LocatedWeights("imagenet", str(path), package)
+            case FetchedWeights() as fetched:
+                return LocatedWeights("preset", str(self._fetched(fetched)), fetched.name)
+        return self._published(backbone, input_size)
+
+    def _fetched(self, weights: FetchedWeights) -> Path:
+        if (path := Path(weights.path)).is_file():
+            return path
+        if self.progress is None:
+            raise MissingWeightsError(weights.name, "is not on this machine.")
+        try:
+            return weights.fetch()
+        except WeightsError as error:
+            self.failed(str(error))
+            raise
+
+    def _published(self, backbone: Backbone, input_size: int) -> LocatedWeights:
+        faults: list[WeightsError] = []
+        for file in files_for(backbone, input_size):
+            try:
+                located = self._obtain(file)
+            except WeightsError as error:
+                faults.append(error)
+                if isinstance(error, MissingWeightsError) and error.temporary:
+                    self.failed(str(error))
+                continue
+            if faults:
+                self.say(f"{backbone.name} takes {file.filename} instead: {faults[0]}")
+            return located
+        raise (
+            faults[0] if faults else MissingWeightsError("its file of weights", "is not declared.")
+        )
+
+    def _obtain(self, file: WeightsFile) -> LocatedWeights:
+        if (path := cached(file)) is None:
+            if self.progress is None:
+                raise MissingWeightsError(file.filename, "is not on this machine.")
+            path = download(file, self.say, self.progress)
+        if (fault := mismatch(path, file.checksum, file.nbytes)) is None:
+            return LocatedWeights("imagenet", str(path), file.filename)
+        altered = f"is not the file that was published ({fault})"
+        if self.choice == "imagenet":
+            raise WeightsError(f"{path} {altered}.")
+        self.say(f"{file.filename} {altered}; it counts as your own file.")
+        return LocatedWeights("file", str(path), file.filename)
 
 
 def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> LocatedWeights | None:
@@ -216,13 +258,6 @@ def _names(backbone: Backbone, input_size: int) -> list[str]:
     return published + [safe_name(backbone.name) + suffix for suffix in suffixes]
 
 
-def _packaged(weights: PackagedWeights) -> LocatedWeights:
-    path = _package_file(weights)
-    if path is None:
-        raise MissingWeightsError(f"the package {weights.package}", "is not installed.")
-    return LocatedWeights("imagenet", str(path), weights.package)
-
-
 def _package_file(weights: PackagedWeights) -> Path | None:
     try:
         spec = importlib.util.find_spec(weights.module)
@@ -230,60 +265,6 @@ def _package_file(weights: PackagedWeights) -> Path | None:
         return None
     folders = (spec.submodule_search_locations or ()) if spec is not None else ()
     return next((p for f in folders if (p := Path(f) / weights.path).is_file()), None)
-
-
-def _fetched(weights: FetchedWeights, fetching: bool, failed: Say) -> LocatedWeights:
-    path = Path(weights.path)
-    if not path.is_file():
-        if not fetching:
-            raise MissingWeightsError(weights.name, "is not on this machine.")
-        try:
-            path = weights.fetch()
-        except WeightsError as error:
-            failed(str(error))
-            raise
-    return LocatedWeights("preset", str(path), weights.name)
-
-
-def _published(
-    backbone: Backbone,
-    input_size: int,
-    strict: bool,
-    say: Say,
-    progress: Progress | None,
-    failed: Say,
-) -> LocatedWeights:
-    faults: list[WeightsError] = []
-    for file in files_for(backbone, input_size):
-        try:
-            located = _obtain(backbone, file, strict, say, progress)
-        except WeightsError as error:
-            faults.append(error)
-            if isinstance(error, MissingWeightsError) and error.temporary:
-                failed(str(error))
-            continue
-        if faults:
-            say(f"{backbone.name} takes {file.filename} instead: {faults[0]}")
-        return located
-    raise faults[0] if faults else MissingWeightsError("its file of weights", "is not declared.")
-
-
-def _obtain(
-    backbone: Backbone, file: WeightsFile, strict: bool, say: Say, progress: Progress | None
-) -> LocatedWeights:
-    path = cached(file)
-    if path is None:
-        if progress is None:
-            raise MissingWeightsError(file.filename, "is not on this machine.")
-        path = download(file, say, progress)
-    if (fault := alteration(file, path)) is None:
-        return LocatedWeights("imagenet", str(path), file.filename)
-    if strict:
-        raise WeightsError(f"{path} is not the file that was published ({fault}).")
-    say(
-        f"{file.filename} is not the file that was published ({fault}); it counts as your own file."
-    )
-    return LocatedWeights("file", str(path), file.filename)
 
 
 def _remedy(backbone: Backbone, input_size: int) -> str:
@@ -296,14 +277,3 @@ def _remedy(backbone: Backbone, input_size: int) -> str:
         f"Put the published {files[0].filename} into {keras_cache()}, "
         "or name a folder that holds it with --weights."
     )
-
-
-def _reader(backbone: Backbone, path: Path) -> Callable[..., Any]:
-    packaged = backbone.weights
-    if isinstance(packaged, PackagedWeights) and path.suffix == Path(packaged.path).suffix:
-        return resolve(packaged.load)
-    return _load_keras
-
-
-def _load_keras(model: Any, path: Path) -> None:
-    model.load_weights(path)
