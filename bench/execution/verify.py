@@ -115,7 +115,6 @@ def verify(
             trial.settings.weights,
             trial.input_size,
             say=lambda text: listener(Note(text)),
-            progress=lambda done, total: None,
         )
         with closing(executor or make_executor(trial.settings)) as training:
             train_again(

@@ -22,6 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,19 +83,23 @@ def fetch(
 
     A transfer that breaks is continued where it broke.
     """
-    host = urlsplit(url).netloc
+    part, lock = (destination.with_name(f".{destination.name}.{end}") for end in ("part", "lock"))
+    checked = checksum is not None or nbytes is not None
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        lock = destination.with_name(f".{destination.name}.lock")
-        with locked(lock, f"the download of {destination.name}"):
-            if not destination.exists():
-                _fetch(url, destination, checksum, nbytes, progress, timeout)
+        with locked(lock, f"the download of {destination.name}"), ExitStack() as stack:
+            if destination.exists():
+                return
+            stack.callback(part.unlink, missing_ok=True)
+            _transfer(url, part, progress, timeout, checked)
+            if (fault := mismatch(part, checksum, nbytes)) is not None:
+                raise _FailedError(
+                    f"the downloaded file is not the published one ({fault})", temporary=True
+                )
+            part.replace(destination)
     except _FailedError as error:
-        raise MissingWeightsError(
-            destination.name,
-            f"cannot be downloaded from {host}: {error}.",
-            temporary=error.temporary,
-        ) from error
+        why = f"cannot be downloaded from {urlsplit(url).netloc}: {error}."
+        raise MissingWeightsError(destination.name, why, temporary=error.temporary) from error
     except OSError as error:
         raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error
 
@@ -110,27 +115,6 @@ def mismatch(path: Path, checksum: str | None, nbytes: int | None) -> str | None
         start = partial(hashlib.new, name.replace("-", ""), usedforsecurity=False)
         digest = hashlib.file_digest(file, start).hexdigest()
     return f"{name} {digest}, not {checksum}" if digest != checksum else None
-
-
-def _fetch(
-    url: str,
-    destination: Path,
-    checksum: str | None,
-    nbytes: int | None,
-    progress: Progress,
-    timeout: float,
-) -> None:
-    part = destination.with_name(f".{destination.name}.part")
-    checked = checksum is not None or nbytes is not None
-    try:
-        _transfer(url, part, progress, timeout, checked)
-        if (fault := mismatch(part, checksum, nbytes)) is not None:
-            raise _FailedError(
-                f"the downloaded file is not the published one ({fault})", temporary=True
-            )
-        part.replace(destination)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _transfer(url: str, part: Path, progress: Progress, timeout: float, checked: bool) -> None:
@@ -165,10 +149,9 @@ def _copy(response: Any, file: IO[bytes], progress: Progress) -> None:
 
 def _read(response: Any) -> bytes:
     try:
-        chunk: bytes = response.read(CHUNK_BYTES)
+        return response.read(CHUNK_BYTES)  # type: ignore[no-any-return]
     except (OSError, http.client.HTTPException) as error:
         raise _FailedError(f"the transfer broke ({_words(error)})", temporary=True) from error
-    return chunk
 
 
 def _open(url: str, start: int, timeout: float, checked: bool) -> Any:

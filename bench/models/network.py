@@ -15,7 +15,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench.errors import TrialError
 from bench.models.backends.base import Array
 from bench.models.cuts import FEATURES, PIXELS, cut_for, labels, trained_layers
 from bench.models.folding import folded
@@ -27,6 +26,11 @@ from bench.types import Backbone
 # Random backbone weights are the same for every training seed: the seed varies the training, and
 # what the frozen part computes can be shared.
 RANDOM_WEIGHTS_SEED = 0
+POOLINGS = {
+    "average": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+    "flatten": layers.Flatten,
+}
 DROPOUT_STRIDE = 1_000_003  # between the seeds of the dropout layers of one model
 
 
@@ -34,11 +38,6 @@ class Network:
     """A backbone at one input size, from uint8 pixels to pooled features."""
 
     def __init__(self, backbone: Backbone, input_size: int, pooling: str = "average") -> None:
-        if input_size < backbone.minimum_size:
-            raise TrialError(
-                f"{backbone.name} takes images of {backbone.minimum_size} px or more, "
-                f"got {input_size} px."
-            )
         self.backbone = backbone
         self.input_size = input_size
         self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
@@ -48,7 +47,7 @@ class Network:
         self.image = keras.Input(shape, dtype="uint8", name="image")
         preprocessed = resolve(backbone.preprocess)(ops.cast(self.image, "float32"))
         self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")
-        self.pooling, self.pool = pooling, _pooling(pooling)
+        self.pooling, self.pool = pooling, POOLINGS[pooling](name="pool")
         self.features_shape = tuple(self.pool(self.base.output).shape[1:])
         self._order = {label: i for i, label in enumerate(labels(self.base))}
         self.last_map = max(self._order, key=self._order.__getitem__)  # the cut before the pooling
@@ -163,7 +162,7 @@ def batchnorms(layers_: Iterable[Any]) -> list[Any]:
 
 def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any:
     """Build the classifier on top, ending in logits (one for two classes and a sigmoid)."""
-    units = output_units(head, classes)
+    units = 1 if classes == 2 and head.output != "softmax" else classes
     stack: list[Any] = [keras.Input(features_shape)]
     stack += [layers.Dense(n, activation="relu") for n in head.hidden]
     if head.dropout:
@@ -172,16 +171,6 @@ def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any
         stack.append(layers.Dropout(head.dropout, seed=0))
     stack.append(layers.Dense(units, dtype="float32"))  # logits are float32 in every precision
     return keras.Sequential(stack, name="head")
-
-
-def output_units(head: Head, classes: int) -> int:
-    """Return how many logits the head ends in."""
-    if head.output == "sigmoid" and classes != 2:
-        raise TrialError(
-            f"a sigmoid head needs exactly two classes, the dataset has {classes}; "
-            f"use output = 'softmax' or 'auto'."
-        )
-    return 1 if classes == 2 and head.output != "softmax" else classes
 
 
 def initialise_head(head: Any, seed: int) -> None:
@@ -241,14 +230,6 @@ def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
     else:
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
     return ops.sum(losses * weights, axis=0) / whole
-
-
-def _pooling(kind: str) -> Any:
-    if kind == "average":
-        return layers.GlobalAveragePooling2D(name="pool")
-    if kind == "max":
-        return layers.GlobalMaxPooling2D(name="pool")
-    return layers.Flatten(name="pool")
 
 
 def macs(model: Any) -> float:

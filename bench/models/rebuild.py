@@ -189,19 +189,12 @@ def _load_pretrained(network: Network, record: Record, folder: Path) -> None:
     if used is None:
         raise BenchError(f"the record of {record.trial.backbone} does not say what weights it had.")
     sent = sorted((folder / weights.SENT).glob(f"{record.trial.name}.*"))
-    located: weights.LocatedWeights | None
+    located = None
     if used.pretrained and sent:
         located = weights.LocatedWeights(used.source, str(sent[0]), used.location)
     elif used.pretrained:
-        located = weights.locate(
-            network.backbone,
-            record.trial.settings.weights,
-            record.trial.input_size,
-            say=lambda text: None,
-            progress=lambda done, total: None,
-        )
-    else:
-        located = None
+        trial = record.trial
+        located = weights.locate(network.backbone, trial.settings.weights, trial.input_size)
     found = weights.load(network.base, network.backbone, located)
     if found.sha256 != used.sha256:
         what = f"{used.location} (SHA-256 {used.sha256[:16]}…)" if used.location else used.source

@@ -55,8 +55,8 @@ def locate(
     choice: WeightsChoice,
     input_size: int,
     *,
-    say: Say,
-    progress: Progress,
+    say: Say = lambda text: None,
+    progress: Progress = lambda done, total: None,
     fetching: bool = True,
 ) -> LocatedWeights | None:
     """Return the weights that `choice` means for this backbone; download them if `fetching`.
