@@ -4,7 +4,7 @@ on the TensorFlow backend.
 A `.keras` file holds preprocessing as it was declared. An `.h5` file can hold layers alone, so
 there preprocessing becomes one. What backbones declare is, in all the usual ways, the same thing:
 each output channel is a linear combination of the input channels plus an offset. The numbers are
-read off the function itself, from five colours, and checked on random ones. The extra assets of a
+read off the function itself, from four colours, and checked on random ones. The extra assets of a
 SavedModel hold the class names: the place that the format keeps for its users' files.
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
-from bench.inference.runtimes import Call, needs_tensorflow
+from bench.inference.runtimes import Call, keras_call, needs_tensorflow
 from bench.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -39,14 +39,7 @@ probabilities = model.predict(images)"""
     def load(self, path: Path) -> Call:
         import keras
 
-        from bench.models.backends.base import current
-
-        forward = current().forward(keras.saving.load_model(path, compile=False))
-
-        def call(images: Array) -> Array:
-            return forward(images)[0]
-
-        return call
+        return keras_call(keras.saving.load_model(path, compile=False))
 
 
 class _Keras(_KerasFormat):
@@ -152,33 +145,19 @@ def _as_layers(preprocess: Any, image: Any) -> Any:
 
 def _affine(preprocess: Any, size: int) -> tuple[Array, Array]:
     """Return the matrix and offset of `values = pixels @ matrix + offset`."""
+    import keras
     import numpy as np
 
-    black = np.zeros(3, "uint8")
-    primaries = np.eye(3, dtype="uint8") * 255
-    offset, *columns = (_of_colour(preprocess, size, c) for c in (black, *primaries))
+    images = np.random.default_rng(0).integers(0, 256, (5, size, size, 3)).astype("uint8")
+    for image, colour in zip(images, np.eye(4, 3, -1) * 255, strict=False):  # black, then the three
+        image[:] = colour
+    values = keras.ops.convert_to_numpy(preprocess(images)).astype(np.float64)
+    offset, *columns = values[:4, 0, 0]
     matrix = (np.stack(columns) - offset) / 255
-    noise = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype("uint8")
-    expected = _numpy(preprocess(noise))
-    error = np.abs(noise @ matrix + offset - expected).max()
-    if error > TOLERANCE * max(1.0, float(np.ptp(expected))):
+    error = np.abs(images[4] @ matrix + offset - values[4]).max()
+    if error > TOLERANCE * max(1.0, float(np.ptp(values[4]))):
         raise BenchError(
             "an .h5 file cannot hold this backbone's preprocessing, which is more than a scale "
             "and an offset of each channel; use --format keras."
         )
     return matrix.astype("float32"), offset.astype("float32")
-
-
-def _of_colour(preprocess: Any, size: int, colour: Array) -> Array:
-    import numpy as np
-
-    image = np.broadcast_to(colour, (1, size, size, 3))
-    found: Array = _numpy(preprocess(image))[0, 0, 0].astype(np.float64)
-    return found
-
-
-def _numpy(tensor: Any) -> Array:
-    import keras
-
-    array: Array = keras.ops.convert_to_numpy(tensor)
-    return array

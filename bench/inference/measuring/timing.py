@@ -153,7 +153,17 @@ class TimedCall:
     def turn(self, seconds: float) -> None:
         """Time queries for about `seconds`, at least one."""
         with self._failing():
-            self._turn(seconds)
+            if self.warmup[-1] < COLD_BELOW:
+                self.warmup.append(self._query())
+            before = self.joules() if self.joules else 0.0
+            begun = time.perf_counter()
+            while True:
+                self.timed.append(self._query())
+                self.spent += self.timed[-1]
+                if self.done or time.perf_counter() - begun >= seconds:
+                    break
+            if self.joules:
+                self.energy += self.joules() - before
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -163,19 +173,6 @@ class TimedCall:
         except Exception as error:
             traceback.print_exc()
             self.failure = reason(error)
-
-    def _turn(self, seconds: float) -> None:
-        if self.warmup[-1] < COLD_BELOW:
-            self.warmup.append(self._query())
-        before = self.joules() if self.joules else 0.0
-        begun = time.perf_counter()
-        while True:
-            self.timed.append(self._query())
-            self.spent += self.timed[-1]
-            if self.done or time.perf_counter() - begun >= seconds:
-                break
-        if self.joules:
-            self.energy += self.joules() - before
 
     def _query(self) -> float:
         start = time.perf_counter()

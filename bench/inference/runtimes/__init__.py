@@ -109,6 +109,14 @@ def frozen_graph(model: Any, runtime: str) -> Any:
     return convert_variables_to_constants_v2(traced)
 
 
+def keras_call(model: Any) -> Call:
+    """Return what answers through a Keras model as the backend compiles it."""
+    from bench.models.backends.base import current
+
+    forward = current().forward(model)
+    return lambda images: forward(images)[0]
+
+
 class _KerasCompiled(Runtime):
     """The reference: the Keras model as the backend compiles it, without XLA on TensorFlow."""
 
@@ -116,14 +124,7 @@ class _KerasCompiled(Runtime):
     help = "the Keras model as its backend compiles it; always timed"
 
     def load(self, source: ModelSource) -> Call:
-        from bench.models.backends.base import current
-
-        forward = current().forward(source.model)
-
-        def call(images: Array) -> Array:
-            return forward(images)[0]
-
-        return call
+        return keras_call(source.model)
 
 
 RUNTIMES.add(_KerasCompiled())

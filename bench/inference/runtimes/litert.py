@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +29,24 @@ class _LiteRT(Runtime):
         self.artefact = f"{self.name}.tflite"
 
     def convert(self, source: ModelSource) -> None:
-        converted = _converted(source, self.name, self.precision)
+        graph = frozen_graph(source.model, self.name)
+        import tensorflow as tf
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
+            if self.precision != "float32":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if self.precision == "float16":
+                converter.target_spec.supported_types = [tf.float16]
+            if self.precision == "int8":
+                converter.representative_dataset = lambda: ([one[None]] for one in source.images)
+                converter.target_spec.supported_ops = [
+                    tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+                    tf.lite.OpsSet.TFLITE_BUILTINS,
+                ]
+            with contextlib.redirect_stdout(None):
+                converted = bytes(converter.convert())
         write_atomic(source.folder / self.artefact, converted)
 
     def load(self, source: ModelSource) -> Call:
@@ -55,32 +71,6 @@ class _Interpreter:
         self._interpreter.invoke()
         answer: Array = self._interpreter.get_tensor(self._output)
         return answer
-
-
-def _converted(source: ModelSource, name: str, precision: str) -> bytes:
-    graph = frozen_graph(source.model, name)
-    import tensorflow as tf
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision == "int8":
-            converter.representative_dataset = lambda: _one_by_one(source.images)
-            converter.target_spec.supported_ops = [
-                tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-                tf.lite.OpsSet.TFLITE_BUILTINS,
-            ]
-        with contextlib.redirect_stdout(None):
-            return bytes(converter.convert())
-
-
-def _one_by_one(images: Array) -> Iterator[list[Array]]:
-    for index in range(len(images)):
-        yield [images[index : index + 1]]
 
 
 RUNTIMES.add(_LiteRT("float32"))

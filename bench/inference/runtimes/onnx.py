@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.models.backends.base import Array
 
 CALIBRATION_BATCH = 8
+INPUT = "image"
 OPSET = 17
 
 
@@ -47,10 +48,9 @@ class _OnnxRuntime(Runtime):
         session: Any = onnxruntime.InferenceSession(
             str(source.folder / self.artefact), options, providers=["CPUExecutionProvider"]
         )
-        image = session.get_inputs()[0].name
 
         def call(images: Array) -> Array:
-            answer: Array = session.run(None, {image: images})[0]
+            answer: Array = session.run(None, {INPUT: images})[0]
             return answer
 
         return call
@@ -80,7 +80,7 @@ def export_onnx(model: Any, path: Path, name: str) -> None:
 def _name_interface(graph: Any) -> None:
     """Name input, output and the dimension of the batch, which are named by TensorFlow so far."""
     (image,), (output,) = graph.input, graph.output
-    names = {image.name: "image", output.name: "probabilities"}
+    names = {image.name: INPUT, output.name: "probabilities"}
     for node in graph.node:
         for places in (node.input, node.output):
             places[:] = [names.get(place, place) for place in places]
@@ -99,9 +99,9 @@ def _quantize(exported: Path, path: Path, images: Array) -> None:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Batches(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self, name: str) -> None:
+        def __init__(self) -> None:
             starts = range(0, len(images), CALIBRATION_BATCH)
-            self._batches = iter({name: images[i : i + CALIBRATION_BATCH]} for i in starts)
+            self._batches = iter({INPUT: images[i : i + CALIBRATION_BATCH]} for i in starts)
 
         def get_next(self) -> dict[str, Array] | None:
             return next(self._batches, None)
@@ -112,18 +112,12 @@ def _quantize(exported: Path, path: Path, images: Array) -> None:
     quantize_static(
         str(prepared),
         str(path),
-        Batches(_input_name(prepared)),
+        Batches(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         weight_type=QuantType.QInt8,
         activation_type=QuantType.QUInt8,
     )
-
-
-def _input_name(path: Path) -> str:
-    import onnx
-
-    return str(onnx.load(str(path)).graph.input[0].name)
 
 
 class _OpenVINO(Runtime):
