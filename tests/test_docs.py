@@ -23,9 +23,7 @@ from user import ROOT, in_process
 from bench import reports
 from bench.cli.main import COMMANDS, parser
 from bench.execution import preparing
-from bench.execution.plan import at_sizes
 from bench.models.weights import LocatedWeights
-from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
 from bench.reports import point_latest
 from bench.system.command_line import parse
@@ -95,16 +93,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Say that all weights are here, and render nothing: other tests do."""
 
     def located(
-        backbones: Sequence[Backbone],
-        protocol: TrainingProtocol,
-        choice: str,
-        sizes: Sequence[int],
-        **options: object,
+        backbones: Sequence[tuple[Backbone, int]], choice: str, **options: object
     ) -> object:
         found = LocatedWeights("imagenet", "x.h5", "0" * 64)
-        return {(b.name, size): found for b, size in at_sizes(backbones, protocol, sizes)}
+        return {(backbone.name, size): found for backbone, size in backbones}
 
-    monkeypatch.setattr(preparing, "find_weights", located)
+    monkeypatch.setattr(preparing, "locate_all", located)
     monkeypatch.setattr(preparing, "matrix_rate", lambda: 1e11)
     monkeypatch.setattr(reports, "write", lambda findings, **options: [])
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(home / "cache"))

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import reports
 from bench.analysis.findings import Findings
@@ -25,7 +24,6 @@ from bench.data.listing import undecoded
 from bench.errors import DetachedError, reason
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
-from bench.execution.plan import Plan
 from bench.execution.preparing import Preparation, prepare
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
@@ -41,7 +39,7 @@ from bench.training.events import (
     Warned,
     WritingReports,
 )
-from bench.types import Dataset, Record, Settings
+from bench.types import Dataset, Settings
 
 
 def outlook(request: RunRequest, listener: RunListener) -> Planned:
@@ -176,11 +174,12 @@ def carry(
                 listener(Warned(f"the reports could not be written: {reason(error)}"))
             raise
         findings = write_reports()
-    asked = {record.trial.key for record in records}
+    by_key = {record.trial.key: record for record in records}
     incomplete = (
         bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
-        or _is_unmade(plan, folder, records)
-        or reports.incomplete(findings, asked)
+        # Something was asked to be measured that was not, and the run is done.
+        or bool(undone(plan, folder, {}) or unmeasured(plan, folder, by_key))
+        or reports.incomplete(findings, by_key.keys())
     )
     return Run(folder, findings, incomplete=incomplete)
 
@@ -207,9 +206,3 @@ def _audited(
     )
     listener(TaskEnded(task))
     return trained, audit
-
-
-def _is_unmade(plan: Plan, folder: Path, records: Sequence[Record]) -> bool:
-    """Return whether something was asked to be measured that was not; the run is done."""
-    by_key = {record.trial.key: record for record in records}
-    return bool(undone(plan, folder, {}) or unmeasured(plan, folder, by_key))

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from bench.errors import TrialError, UsageError
 from bench.execution.estimate import Cost, trial_cost
-from bench.models import weights
 from bench.models.cuts import check_layers
 from bench.models.fingerprint import code_digest
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
-from bench.storage.file_digests import FileDigests
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import Skipped
 from bench.system.files import to_json
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial, at_size
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -159,7 +154,9 @@ def make_plan(
                 protocol_digest=protocol.digest,
                 seed=seed,
                 settings=settings,
-                key=_hash(facts | {"seed": seed} | _part(fraction))[:16],
+                key=_hash(
+                    facts | {"seed": seed} | ({} if fraction == 1 else {"fraction": fraction})
+                )[:16],
                 fraction=fraction,
                 code=code,
                 sized=sized,
@@ -201,41 +198,6 @@ def check_trainable(
     if backbone.layers is not None:
         for phase in protocol.phases:
             check_layers(backbone.name, phase.unfreeze, backbone.layers)
-
-
-def find_weights(
-    backbones: Sequence[Backbone],
-    protocol: TrainingProtocol,
-    choice: str,
-    input_sizes: Sequence[int] = (),
-    *,
-    say: Say,
-    progress: Callable[[int, int], None],
-    fetching: bool,
-    failed: Say,
-    digests: FileDigests,
-) -> dict[tuple[str, int], LocatedWeights | None]:
-    """Find the weights of each backbone at each size, and fetch them, so that none is missing
-    later.
-
-    `failed` is called for each download that may succeed another time.
-    """
-    located = weights.locate_all(
-        at_sizes(backbones, protocol, input_sizes),
-        choice,
-        say=say,
-        progress=progress,
-        fetching=fetching,
-        failed=failed,
-    )
-    return {
-        place: found and replace(found, sha256=digests.sha256(Path(found.path)))
-        for place, found in located.items()
-    }
-
-
-def _part(fraction: float) -> dict[str, float]:
-    return {} if fraction == 1 else {"fraction": fraction}
 
 
 def _hash(facts: Mapping[str, object]) -> str:

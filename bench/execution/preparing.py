@@ -15,12 +15,12 @@ from bench.data.listing import Listing
 from bench.data.sources import list_dataset
 from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
-from bench.execution.plan import Plan, at_sizes, choose_backbones, find_weights, make_plan
+from bench.execution.plan import Plan, at_sizes, choose_backbones, make_plan
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import faults, kept_records, pending, unmeasured
 from bench.inference.runtimes import choose_runtimes
-from bench.models.weights import LocatedWeights
+from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.storage.cache import Store
@@ -133,11 +133,9 @@ def prepare(
         say=say,
     )
     listener(DatasetListed(listing.description))
-    located = find_weights(
-        backbones,
-        protocol,
+    located = locate_all(
+        at_sizes(backbones, protocol, request.input_size),
         settings.weights,
-        request.input_size,
         say=say,
         progress=lambda done, total: listener(TaskProgress("weights", done, total)),
         fetching=fetching,

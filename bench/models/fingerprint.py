@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bench.models.network import Network
 
 PROBE_SEED = 0
+_distributions = cache(packages_distributions)  # reads what every distribution says of itself
 _INSTALLED = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
 
 
@@ -155,7 +156,7 @@ class _Code:
         file = _file_of(name, importer)
         if file is None:
             return
-        if _is_installed(file):
+        if not _INSTALLED.isdisjoint(file.parents):
             self.packages[top] = _version_of(top)
         elif file not in self.files:
             status = file.stat()
@@ -219,18 +220,9 @@ def _file_of(name: str, importer: Path | None) -> Path | None:
     return None
 
 
-def _is_installed(file: Path) -> bool:
-    return any(folder in file.parents for folder in _INSTALLED)
-
-
 def _version_of(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         named = _distributions().get(package, ())
         return ", ".join(f"{name} {version(name)}" for name in named)
-
-
-@cache
-def _distributions() -> Mapping[str, list[str]]:
-    return packages_distributions()  # reads what every distribution says of itself

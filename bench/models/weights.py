@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsErr
 from bench.models.download import Progress, mismatch
 from bench.models.published import cached, download, files_for, keras_cache
 from bench.registry import resolve
+from bench.storage.file_digests import FileDigests
 from bench.system.files import safe_name
 from bench.types import (
     Backbone,
@@ -76,11 +77,12 @@ def locate_all(
     progress: Progress,
     fetching: bool = True,
     failed: Say = lambda text: None,
+    digests: FileDigests | None = None,
 ) -> dict[tuple[str, int], LocatedWeights | None]:
     """Locate the weights of several backbones, each at its input size; say each thing once.
 
     `failed` is called for each download that failed but may succeed later: what is trained without
-    it is not what was asked for.
+    it is not what was asked for. With `digests`, what is found has that of its content.
     """
     found: dict[tuple[str, int], LocatedWeights | None] = {}
     times = Counter(backbone.name for backbone, _ in backbones)
@@ -88,7 +90,10 @@ def locate_all(
     search = _Search(choice, cache(say), progress if fetching else None, failed)
     for backbone, size in backbones:
         try:
-            found[backbone.name, size] = search.find(backbone, size)
+            one = search.find(backbone, size)
+            if one is not None and digests is not None:
+                one = replace(one, sha256=digests.sha256(Path(one.path)))
+            found[backbone.name, size] = one
         except WeightsError as error:
             if choice == "imagenet":
                 raise WeightsError(

@@ -28,15 +28,9 @@ class View:
         """Return what the view depends on, for the address of what is computed from it."""
         if self.augment is None:
             return {"flip": self.flip}
-        a = self.augment
-        return {
-            "flip": a.flip,
-            "rotation": a.rotation,
-            "shift": a.shift,
-            "shear": a.shear,
-            "zoom": a.zoom,
-            "seed": list(self.seed),
-        }
+        drawn = {**vars(self.augment), "seed": list(self.seed)}
+        del drawn["views"]  # how many there are changes none
+        return drawn
 
     def apply(self, images: Array, indices: Array) -> Array:
         """Return the view of `images`, which are the split's images number `indices`."""

@@ -24,10 +24,10 @@ from bench.analysis.metrics.base import METRICS
 from bench.analysis.warnings import warnings
 from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
-from bench.execution.plan import Plan, find_weights
+from bench.execution.plan import Plan
 from bench.execution.progress import make_schedule
 from bench.execution.run_meta import RunInputs, pending, unmeasured
-from bench.models.weights import LocatedWeights
+from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import Phase, Unfreeze
 from bench.reports import render
 from bench.storage.arrays import arrays_path
@@ -269,14 +269,11 @@ def test_weights_of_the_same_name_are_those_of_their_content(tmp_path: Path, sto
     file = tmp_path / "given" / "one.h5"
 
     def planned() -> Plan:
-        found = find_weights(
-            [backbone("one")],
-            PROTOCOL,
+        found = locate_all(
+            [(backbone("one"), 64)],
             str(file.parent),
             say=lambda text: None,
             progress=lambda done, total: None,
-            fetching=True,
-            failed=lambda text: None,
             digests=FileDigests(tmp_path / "digests.json"),
         )
         return plan("one", weights=found["one", 64])
