@@ -24,36 +24,33 @@ class Ledger:
     reused: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Spent:
-    """One trial's seconds by part; `shared` are common to all trials of a backbone."""
-
-    imports: Imports
-    shared: Mapping[str, float]
-    ledger: Ledger
-    compile_seconds: float
-    train: float
-    tuning: float
-    predict: float
-    robustness: float = 0.0
-
-    def account(self, *, first: bool) -> Mapping[str, float]:
-        """Return `Record.seconds`; only the `first` trial of a backbone spent what is shared."""
-        frozen = sum(self.ledger.reused.values())
-        seconds = {
-            "imports": self.imports.seconds,
-            **self.shared,
-            "features": sum(self.ledger.spent.values()) + frozen,
-            "compile": self.compile_seconds,
-            "train": self.train,
-            "measure": self.predict,
-        }
-        if self.tuning:
-            seconds["tuning"] = self.tuning
-        if self.robustness:
-            seconds["robustness"] = self.robustness
-        reused = seconds["data"] + frozen
-        reused += seconds["imports"] if self.imports.reused else 0.0
-        if not first:
-            reused = sum(seconds[name] for name in SHARED)
-        return seconds | {"total": sum(seconds.values()), "reused": reused}
+def account(
+    imports: Imports,
+    shared: Mapping[str, float],
+    ledger: Ledger,
+    compile_seconds: float,
+    train: float,
+    tuning: float = 0.0,
+    predict: float = 0.0,
+    robustness: float = 0.0,
+    *,
+    first: bool = True,
+) -> Mapping[str, float]:
+    """Return `Record.seconds` of one trial; only the `first` of a backbone spent what is shared."""
+    frozen = sum(ledger.reused.values())
+    seconds = {
+        "imports": imports.seconds,
+        **shared,
+        "features": sum(ledger.spent.values()) + frozen,
+        "compile": compile_seconds,
+        "train": train,
+        "measure": predict,
+    }
+    if tuning:
+        seconds["tuning"] = tuning
+    if robustness:
+        seconds["robustness"] = robustness
+    reused = seconds["data"] + frozen + (imports.seconds if imports.reused else 0.0)
+    if not first:
+        reused = sum(seconds[name] for name in SHARED)
+    return seconds | {"total": sum(seconds.values()), "reused": reused}

@@ -17,7 +17,7 @@ from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA
 from bench.system.environment import environment
-from bench.training.accounting import Imports, Spent
+from bench.training.accounting import Imports, account
 from bench.training.events import Listener, StageProgress, stage_progress
 from bench.training.features import Frozen
 from bench.training.job import Job
@@ -47,21 +47,13 @@ def probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: S
     answers = cross_validate(features, labels, len(job.dataset.classes), groups)
     train = time.perf_counter() - begun
     arrays = {"validation_labels": labels, "validation_probabilities": answers}
-    spent = Spent(
-        imports=imports,
-        shared={"build": prepared.seconds, "data": images["train"].cost_seconds},
-        ledger=frozen.ledger,
-        compile_seconds=prepared.passes.compile_seconds,
-        train=train,
-        tuning=0.0,
-        predict=0.0,
-    )
+    shared = {"build": prepared.seconds, "data": images["train"].cost_seconds}
     return Record(
         schema=SCHEMA,
         trial=trial,
         status="ok",
         weights=prepared.weights,
-        seconds=spent.account(first=True),
+        seconds=account(imports, shared, frozen.ledger, prepared.passes.compile_seconds, train),
         environment=environment() | {"device": vars(prepared.device)},
         notes=(*frozen.notes, *job.notes),
         train_images=len(chosen),

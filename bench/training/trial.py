@@ -28,7 +28,7 @@ from bench.system.energy import joule_counter
 from bench.system.environment import environment, utc_now
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training import robustness
-from bench.training.accounting import Imports, Spent
+from bench.training.accounting import Imports, account
 from bench.training.events import Listener, RecordMade, StageProgress, stage_progress
 from bench.training.features import Frozen
 from bench.training.job import Job
@@ -128,15 +128,16 @@ class _Setup:
         # Without what was compiled meanwhile, which counts as compiling.
         robustness_seconds = time.perf_counter() - passes.compile_seconds - begun
         digest = write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
-        spent = Spent(
-            imports=self.imports,
-            shared=self.seconds,
-            ledger=self.frozen.ledger,
+        seconds = account(
+            self.imports,
+            self.seconds,
+            self.frozen.ledger,
             compile_seconds=self.phases.compile_seconds + passes.compile_seconds,
             train=sum(phase.train_seconds for phase in trained.phases),
             tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
             predict=trained.predict_seconds,
             robustness=robustness_seconds if robust else 0.0,
+            first=first,
         )
         return Record(
             schema=SCHEMA,
@@ -146,7 +147,7 @@ class _Setup:
             parameters=classifier.count_params(),
             size_bytes=sum(int(np.prod(w.shape)) * 4 for w in classifier.weights),
             phases=trained.phases,
-            seconds=spent.account(first=first),
+            seconds=seconds,
             environment=environment() | {"device": vars(self.prepared.device)},
             notes=(*self.frozen.notes, *self.job.notes),
             train_images=trained.train_images,

@@ -6,22 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.training.accounting import Imports, Spent
+from bench.training.accounting import Imports, account
 from bench.training.features import Ledger
 
 pytestmark = pytest.mark.slow  # it loads a framework
-
-
-def _spent(imports: Imports) -> Spent:
-    return Spent(
-        imports=imports,
-        shared={"build": 2.0, "data": 3.0},
-        ledger=Ledger(spent={"a": 10.0}, reused={"b": 20.0}),
-        compile_seconds=4.0,
-        train=50.0,
-        tuning=0.0,
-        predict=1.0,
-    )
 
 
 @pytest.mark.parametrize(
@@ -33,7 +21,9 @@ def _spent(imports: Imports) -> Spent:
     ],
 )
 def test_seconds_by_hand(imports: Imports, first: bool, reused: float) -> None:
-    seconds = _spent(imports).account(first=first)
+    shared = {"build": 2.0, "data": 3.0}
+    ledger = Ledger(spent={"a": 10.0}, reused={"b": 20.0})
+    seconds = account(imports, shared, ledger, 4.0, 50.0, predict=1.0, first=first)
     assert seconds["imports"] == 7.0
     assert seconds["total"] == 7 + 2 + 3 + 30 + 4 + 50 + 1
     assert seconds["reused"] == reused
