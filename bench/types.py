@@ -176,7 +176,8 @@ WeightsChoice = str  # "auto", "imagenet", "random" or a folder
 DEFAULT_MARGIN = 1.0
 """Percentage points: a backbone shown to be within this of the best may be recommended for cost."""
 
-DEVICES = ("auto", "cpu", "gpu")
+Device = Literal["auto", "cpu", "gpu"]
+DEVICES: tuple[Device, ...] = ("auto", "cpu", "gpu")
 """Where to compute: on a GPU where there is one, on the processor, or on a GPU and nowhere else."""
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]

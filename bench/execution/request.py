@@ -5,22 +5,19 @@ Plain data. `run.json` keeps it, so that `verify` can find the images and the pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from msgspec import ValidationError, convert
+from msgspec import ValidationError, convert, to_builtins
 
 from bench.errors import BenchError, UsageError
 from bench.storage.run_folder import RunMeta
 from bench.training.tuning import MAX_BUDGET
 from bench.types import (
-    DEVICES,
-    KEEP_MODELS,
-    ON_LEAK,
-    PRECISIONS,
+    Device,
     KeepModels,
     Measuring,
     OnLeak,
@@ -29,7 +26,6 @@ from bench.types import (
     WeightsChoice,
 )
 
-PATHS = ("groups", "results", "cache", "site")
 LARGEST_SEED = 2**32 - 1
 KINDS: Mapping[Any, str] = {
     str: "text",
@@ -50,12 +46,6 @@ ABOVE_ZERO = [
     "cache_gb",
     "price_per_hour",
 ]
-ALLOWED: Mapping[str, Sequence[str]] = {
-    "device": DEVICES,
-    "precision": PRECISIONS,
-    "keep_models": KEEP_MODELS,
-    "on_leak": ON_LEAK,
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +69,7 @@ class RunRequest:
     audit: bool = True
     on_leak: OnLeak = "warn"
     # How to compute.
-    device: str = "auto"
+    device: Device = "auto"
     precision: Precision = "float32"
     threads: int = 0
     deterministic: bool = False
@@ -165,10 +155,7 @@ class RunRequest:
 
     def data(self) -> dict[str, Any]:
         """Return the request as plain data, for `run.json`."""
-        found = asdict(self)
-        for name in PATHS:
-            found[name] = found[name] and str(found[name])
-        return found | {"plugins": [str(path) for path in self.plugins]}
+        return to_builtins(self, enc_hook=str)  # type: ignore[no-any-return]
 
     def settings(self, batch_size: int) -> Settings:
         """Return what makes a trial besides the protocol, whose batch size is given."""
@@ -193,9 +180,9 @@ class RunRequest:
 
 def _converted(name: str, value: Any, kind: Any) -> Any:
     """Return a choice as `RunRequest` holds it; `UsageError` where it is nothing of that kind."""
-    if name in ALLOWED:
-        if value not in ALLOWED[name]:
-            raise UsageError(f"{name} must be one of {', '.join(ALLOWED[name])}; got {value!r}.")
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise UsageError(f"{name} must be one of {', '.join(get_args(kind))}; got {value!r}.")
         return value
     optional = type(None) in get_args(kind)
     if optional and value is None:
