@@ -18,7 +18,7 @@ from bench.execution.estimate import matrix_rate
 from bench.execution.plan import Plan, at_sizes, choose_backbones, make_plan
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
-from bench.execution.run_meta import faults, kept_records, pending, unmeasured
+from bench.execution.run_meta import faults, kept_records, unmeasured
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
@@ -89,10 +89,9 @@ class Preparation:
         folder = request.results / (request.run or plan.name)
         if request.fresh:
             return Planned(plan, tuple(plan.trials), (), folder, audit)
-        damaged = faults(plan, folder)
-        left = unmeasured(plan, folder, kept_records(plan, folder, damaged))
-        waiting = pending(plan, folder, damaged)
-        return Planned(plan, tuple(waiting), tuple(left), folder, audit)
+        kept = kept_records(plan, folder, faults(plan, folder))
+        waiting = tuple(trial for trial in plan.trials if trial.key not in kept)
+        return Planned(plan, waiting, tuple(unmeasured(plan, folder, kept)), folder, audit)
 
 
 def prepare(

@@ -27,7 +27,6 @@ from bench.execution.run_meta import (
     faults,
     kept_records,
     largest_fraction,
-    pending,
     runtimes_of,
     undone,
     unmeasured,
@@ -78,8 +77,8 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     """Run what is missing of the plan into the `opened` folder; returns the plan's records."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     damaged = faults(plan, folder)
-    missing = pending(plan, folder, damaged)
     kept = kept_records(plan, folder, damaged)
+    missing = [trial for trial in plan.trials if trial.key not in kept]
     trained = {trial.name for trial in unmeasured(plan, folder, kept)}
     schedule = make_schedule(plan, missing, trained)
     progress = Progress(plan, folder, schedule, listener)

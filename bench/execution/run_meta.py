@@ -30,23 +30,23 @@ from bench.training.job import ImagesFrom, Job
 from bench.types import Record, Settings, Trial
 
 
-def pending(plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None) -> list[Trial]:
+def pending(plan: Plan, folder: Path) -> list[Trial]:
     """Return the trials that a run would train: those without a record, those that failed, and
-    those whose arrays are gone or damaged.
-
-    `damaged` is what `faults` returned, here and below: it reads all arrays, which may be large.
-    """
-    finished = {r.trial.key for r in read_records(folder) if r.status == "ok"}
-    done = finished - (faults(plan, folder) if damaged is None else damaged).keys()
-    return [trial for trial in plan.trials if trial.key not in done]
+    those whose arrays are gone or damaged."""
+    kept = kept_records(plan, folder, faults(plan, folder))
+    return [trial for trial in plan.trials if trial.key not in kept]
 
 
-def kept_records(
-    plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None
-) -> dict[str, Record]:
-    """Return the records that the plan leaves as they are, by trial."""
-    waiting = {trial.key for trial in pending(plan, folder, damaged)}
-    return {r.trial.key: r for r in read_records(folder) if r.trial.key not in waiting}
+def kept_records(plan: Plan, folder: Path, damaged: Mapping[str, str]) -> dict[str, Record]:
+    """Return the records that stay as they are, by trial: all but those of the plan's trials that
+    failed or are `damaged`, which is what `faults` returned: it reads all arrays."""
+    asked = {trial.key for trial in plan.trials}
+    return {
+        record.trial.key: record
+        for record in read_records(folder)
+        if record.trial.key not in asked
+        or (record.status == "ok" and record.trial.key not in damaged)
+    }
 
 
 def faults(plan: Plan, folder: Path) -> dict[str, str]:
@@ -81,7 +81,7 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
     return found
 
 
-def undone(plan: Plan, folder: Path, damaged: Mapping[str, str] | None = None) -> list[str]:
+def undone(plan: Plan, folder: Path, damaged: Mapping[str, str]) -> list[str]:
     """Return what was asked to be measured of finished trials and cannot be, as their weights are
     gone: a text a backbone."""
     records = kept_records(plan, folder, damaged)
@@ -243,7 +243,7 @@ def describe(inputs: RunInputs) -> None:
         measuring=plan.measuring,
         skipped=(*skipped, *plan.skipped),
         broken_plugins=tuple(inputs.broken_plugins),
-        notes=(*inputs.notes, *undone(plan, folder)),
+        notes=(*inputs.notes, *undone(plan, folder, faults(plan, folder))),
         price_per_hour=request.price_per_hour,
         kept_weights=kept,
         margin=request.margin or earlier.margin,
