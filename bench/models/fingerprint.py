@@ -18,6 +18,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bench.models.network import Network
 
 PROBE_SEED = 0
+_TEXT = r'"(?:[^"\\]|\\.)*"'  # in JSON
 _distributions = cache(packages_distributions)  # reads what every distribution says of itself
 _INSTALLED = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
 
@@ -71,42 +73,21 @@ def fingerprint(network: Network, weights_sha256: str) -> str:
 
 
 def _structure(model: Any) -> Any:
-    """Return the model's configuration with layers numbered: automatic names depend on what else
-    was built in the process."""
+    """Return the model's configuration with names numbered in their order: automatic ones depend on
+    what else was built in the process."""
     from keras import tree
 
     try:
-        config = json.loads(model.to_json())["config"]
+        config = json.dumps(json.loads(model.to_json())["config"], sort_keys=True)
     except (NotImplementedError, TypeError, ValueError):
         # A layer that cannot say how it was made; its code is part of the digest all the same.
         return [
             (type(op).__name__, [tuple(tensor.shape) for tensor in tree.flatten(op.output)])
             for op in model.operations
         ]
-    numbers: dict[str, int] = {}
-    for name in _names(config):
-        numbers.setdefault(name, len(numbers))
-    return _numbered(config, numbers)
-
-
-def _names(value: Any) -> Iterator[str]:
-    """Yield the names of the model and its layers, in their order."""
-    if isinstance(value, dict):
-        if isinstance(name := value.get("name"), str):
-            yield name
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _names(item)
-
-
-def _numbered(value: Any, numbers: Mapping[str, int]) -> Any:
-    """Replace each name by its number."""
-    if isinstance(value, dict):
-        return {key: _numbered(item, numbers) for key, item in sorted(value.items())}
-    if isinstance(value, list):
-        return [_numbered(item, numbers) for item in value]
-    return numbers.get(value, value) if isinstance(value, str) else value
+    names = dict.fromkeys(re.findall(rf'"name": ({_TEXT})', config))
+    numbers = {name: str(number) for number, name in enumerate(names)}
+    return re.sub(_TEXT, lambda found: numbers.get(found[0], found[0]), config)
 
 
 class _Code:
