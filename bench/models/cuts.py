@@ -38,21 +38,14 @@ def clean_cuts(model: Any) -> list[int]:
     is computed, no other tensor is still needed.
     """
     operations = model.operations
-    consumers: dict[int, int] = {}
-    for operation in operations:
-        for tensor in inputs_of(operation):
-            consumers[id(tensor)] = consumers.get(id(tensor), 0) + 1
-    alive: set[int] = set()
+    last = {id(t): place for place, one in enumerate(operations) for t in inputs_of(one)}
+    needed = -1  # the last operation that reads a tensor made so far
     found = []
     for place, operation in enumerate(operations):
-        for tensor in inputs_of(operation):
-            consumers[id(tensor)] -= 1
-            if consumers[id(tensor)] == 0:
-                alive.discard(id(tensor))
         outputs = flat(operation.output)
-        alive.update(id(t) for t in outputs)
-        if len(outputs) == 1 and alive == {id(outputs[0])}:
+        if len(outputs) == 1 and needed <= place:
             found.append(place)
+        needed = max(needed, *(last.get(id(t), place) for t in outputs))
     return found
 
 
