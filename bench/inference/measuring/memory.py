@@ -16,13 +16,12 @@ import ctypes
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import cycle
-from multiprocessing import Pipe
+from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -159,21 +158,12 @@ def _touched_since(earlier: Mapping[str, _File]) -> tuple[int, int]:
 def _mapped() -> Mapping[str, _File]:
     """Return the files that this process has mapped, by path; none where that is unknown."""
     found: dict[str, _File] = {}
-    try:
-        lines = Path("/proc/self/smaps").read_text().splitlines()
-    except OSError:
-        return found
-    path, executable = "", False
-    for line in lines:
-        name, *rest = line.split(maxsplit=5)
-        if not name.endswith(":"):
-            # Address, permissions, offset, device, inode, path.
-            executable = "x" in rest[0]
-            path = rest[4] if len(rest) > 4 and rest[4].startswith("/") else ""
-        elif path and name in ("Rss:", "Anonymous:"):
-            so_far = found.get(path, _File())
-            nbytes = int(rest[0]) * 1024 * (1 if name == "Rss:" else -1)
-            found[path] = _File(so_far.resident + nbytes, so_far.executable or executable)
+    with suppress(psutil.Error, OSError, AttributeError):
+        for one in psutil.Process().memory_maps(grouped=False):
+            if one.path.startswith("/"):
+                before = found.get(one.path, _File())
+                resident = before.resident + one.rss - one.anonymous
+                found[one.path] = _File(resident, before.executable or "x" in one.perms)
     return found
 
 
@@ -220,11 +210,12 @@ def _serve(connection: Connection, parent: int) -> NoReturn:
         server = os.getpid()
         while True:
             work, arguments = connection.recv()
-            child = os.fork()
-            if child == 0:
-                _end_with_parent(server)
-                _do(connection, work, arguments)
-            if os.waitpid(child, 0)[1]:
+            child = get_context("fork").Process(
+                target=_do, args=(connection, server, work, arguments)
+            )
+            child.start()
+            child.join()
+            if child.exitcode:
                 connection.send(None)
     except EOFError:
         os._exit(0)
@@ -240,13 +231,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _do(
-    connection: Connection, work: Callable[..., Any], arguments: tuple[object, ...]
-) -> NoReturn:
-    code = 1
-    try:
-        connection.send(work(*arguments))
-        code = 0
-    except Exception:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+    connection: Connection, server: int, work: Callable[..., Any], arguments: tuple[object, ...]
+) -> None:
+    _end_with_parent(server)
+    connection.send(work(*arguments))
