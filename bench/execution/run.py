@@ -34,7 +34,6 @@ from bench.execution.run_meta import (
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
 from bench.models.weights import LocatedWeights
 from bench.storage.arrays import weights_path
-from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run, read_meta
 from bench.system.command_line import program
@@ -53,24 +52,23 @@ RESUBMISSIONS = 2  # of a job whose machine was lost
 def opened(inputs: RunInputs) -> Iterator[None]:
     """Lock the run's folder and describe the run in it; an error, before anything is changed, where
     another process makes the run or it was made with other settings."""
-    with lock_run(inputs.folder), _without_stale_files(inputs.folder, inputs.store):
-        check_same(inputs.plan, inputs.folder)
-        describe(inputs)
-        yield
+    folder, store = inputs.folder, inputs.store
 
+    def remove_unfinished() -> None:
+        """Remove what killed processes left half written."""
+        remove_stale(folder)
+        store.remove_stale()
 
-@contextmanager
-def _without_stale_files(folder: Path, store: Store) -> Iterator[None]:
-    """Remove what killed processes left half written; at the end, what this run's workers left."""
-    remove_stale(folder.parent, below=False)
-    remove_stale(folder)
-    store.remove_stale()
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # which must not hide another error
-            remove_stale(folder)
-            store.remove_stale()
+    with lock_run(folder):
+        remove_stale(folder.parent, below=False)
+        remove_unfinished()
+        try:
+            check_same(inputs.plan, folder)
+            describe(inputs)
+            yield
+        finally:
+            with suppress(OSError):  # which must not hide another error
+                remove_unfinished()
 
 
 def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:

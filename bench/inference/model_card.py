@@ -147,7 +147,8 @@ def _figures(run: StoredRun, evidence: Evidence) -> str:
         return text
     scored = zip(run.dataset.classes, class_scores(confusion), strict=True)
     lines = [
-        f"| {safe(name, 60)} | {fmt.percent(s.precision)} | {_share(s.recall)} | {s.images} |"
+        f"| {safe(name, 60)} | {fmt.percent(s.precision)} | "
+        f"{fmt.percent(s.recall) if s.images else fmt.MISSING} | {s.images} |"
         for name, s in list(scored)[:MAX_CLASSES]
     ]
     titles = "| Class | Precision | Recall | Images |\n|---|---:|---:|---:|\n"
@@ -198,7 +199,3 @@ def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
             f"{int(counts.sum())} test images leave its accuracy uncertain; see the interval."
         )
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
-
-
-def _share(value: float) -> str:
-    return fmt.MISSING if value != value else fmt.percent(value)  # NaN: no such image

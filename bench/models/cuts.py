@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -88,7 +87,8 @@ def found_stages(model: Any) -> list[int]:
     before = math.inf  # positions in the output of the layer with a kernel before
     multiplied = False
     for place, operation in enumerate(operations):
-        multiplied = multiplied or any(len(weight.shape) > 1 for weight in _weights(operation))
+        weights = getattr(operation, "weights", ())  # an operation that is no layer has none
+        multiplied = multiplied or any(len(weight.shape) > 1 for weight in weights)
         if place not in clean or len(operation.output.shape) != 4:
             continue
         if multiplied:
@@ -171,11 +171,6 @@ def _label(operation: Any, place: int) -> str:
     kind = re.sub(r"_\d+$", "", operation.name)
     automatic = kind.replace("_", "") == type(operation).__name__.lower()
     return f"{kind}@{place}" if automatic else str(operation.name)
-
-
-def _weights(operation: Any) -> Sequence[Any]:
-    """Return a layer's weights; an operation that is no layer has none."""
-    return getattr(operation, "weights", ())
 
 
 def _size(operation: Any) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 
 from bench.models.backends.base import Array
-from bench.models.cuts import FEATURES, PIXELS, cut_for, labels, trained_layers
+from bench.models.cuts import FEATURES, PIXELS, cut_for, flat, labels, trained_layers
 from bench.models.folding import folded
 from bench.models.keras_applications import builder
 from bench.protocol import Head, Phase
@@ -74,11 +74,9 @@ class Network:
         inner_input = self.base.input if source == PIXELS else self._tensor(source)
         inner = keras.Model(inner_input, [self._tensor(target) for target in targets])
         inner = folded(inner) if fold else inner
-        values = inner(value)
-        values = values if isinstance(values, list | tuple) else [values]
         outputs = [
             self.pool(v) if target == FEATURES else v
-            for v, target in zip(values, targets, strict=True)
+            for v, target in zip(flat(inner(value)), targets, strict=True)
         ]
         return keras.Model(start, outputs)
 
@@ -132,8 +130,7 @@ class Tail(keras.Model):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool = False) -> Any:
         features = inputs
         if self.body is not None:
-            features = self.body(inputs, training=training and self.trains_batchnorm)
-            features = features[0] if isinstance(features, list | tuple) else features
+            (features,) = flat(self.body(inputs, training=training and self.trains_batchnorm))
         return self.head(features, training=training)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from bench.errors import TrialError
 from bench.models import weights
 from bench.models.backends.accumulating import AccumulatingBackend
-from bench.models.backends.base import Array, Backend, DeviceInfo, Forward, current
+from bench.models.backends.base import Backend, DeviceInfo, Forward, current
 from bench.models.cuts import PIXELS, stage_ends
 from bench.models.fingerprint import code_digest, fingerprint
 from bench.models.network import Network, build_head
@@ -44,14 +44,11 @@ class ForwardPassCache:
             model = self.network.between(source, targets, fold=self.backend.gains_from_folding)
             forward = self.backend.forward(model)
             start = time.perf_counter()
-            forward.compile(self._zeros(source))
+            dtype = "uint8" if source == PIXELS else "float32"
+            forward.compile(np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype))
             self.compile_seconds += time.perf_counter() - start
             self._passes[key] = forward
         return self._passes[key]
-
-    def _zeros(self, source: str) -> Array:
-        dtype = "uint8" if source == PIXELS else "float32"
-        return np.zeros((FORWARD_BATCH, *self.network.shape(source)), dtype)
 
 
 @dataclass(frozen=True)
