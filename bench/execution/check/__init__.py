@@ -30,68 +30,47 @@ from bench.types import Backbone
 class Check:
     """One property of an adapter."""
 
-    name: str
-    explains: str
     run: Callable[[Subject], str]
-    needs: tuple[str, ...] = ()
+    explains: str
+    needs: str = ""  # the check without which it is not tried
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__.removeprefix("check_")
 
 
 CHECKS = (
     Check(
-        "preprocess",
-        "preprocessing keeps the shape and treats each image alone, always alike",
-        check_preprocess,
+        check_preprocess, "preprocessing keeps the shape and treats each image alone, always alike"
     ),
+    Check(check_range, "pixels of 0..255 become the declared range", "preprocess"),
     Check(
-        "range", "pixels of 0..255 become the declared range", check_range, needs=("preprocess",)
-    ),
-    Check(
-        "build",
-        "builds at its own and at another size, into one 4-D float output",
         check_build,
-        needs=("preprocess",),
+        "builds at its own and at another size, into one 4-D float output",
+        "preprocess",
     ),
     Check(
-        "declaration",
-        "parameters, layers and multiply-accumulates are as declared",
-        check_declaration,
-        needs=("build",),
+        check_declaration, "parameters, layers and multiply-accumulates are as declared", "build"
     ),
     Check(
-        "rescaling",
-        "pixels reach the first weights rescaled once, as Keras does it where it knows",
         check_rescaling,
-        needs=("build",),
+        "pixels reach the first weights rescaled once, as Keras does it where it knows",
+        "build",
     ),
+    Check(check_stages, "each stage is a clean cut, in order, and the last is the output", "build"),
     Check(
-        "stages",
-        "each stage is a clean cut, in order, and the last is the output",
-        check_stages,
-        needs=("build",),
-    ),
-    Check(
-        "cuts",
-        "cut at its stages, the network gives part by part what it gives as a whole",
         check_cuts,
-        needs=("stages",),
+        "cut at its stages, the network gives part by part what it gives as a whole",
+        "stages",
     ),
     Check(
-        "frozen",
-        "a frozen step leaves weights and BatchNorm bit-identical, and trains the head",
         check_frozen,
-        needs=("stages",),  # it is slow, and of no use without them
+        "a frozen step leaves weights and BatchNorm bit-identical, and trains the head",
+        "stages",  # it is slow, and of no use without them
     ),
+    Check(check_unfreeze, "unfreezing the last stage trains its layers and nothing else", "cuts"),
     Check(
-        "unfreeze",
-        "unfreezing the last stage trains its layers and nothing else",
-        check_unfreeze,
-        needs=("cuts",),
-    ),
-    Check(
-        "save",
-        "trained, saved and loaded, it predicts the same from the same pixels",
-        check_save,
-        needs=("frozen",),
+        check_save, "trained, saved and loaded, it predicts the same from the same pixels", "frozen"
     ),
 )
 
@@ -109,11 +88,10 @@ class Result:
 
 def run_checks(subject: Subject) -> Iterator[Result]:
     """Yield the result of every check, in order."""
-    passed: set[str] = set()
+    passed = {""}
     for check in CHECKS:
-        missing = [name for name in check.needs if name not in passed]
-        if missing:
-            yield Result(check, "not tried", f"{' and '.join(missing)} must pass first")
+        if check.needs not in passed:
+            yield Result(check, "not tried", f"{check.needs} must pass first")
             continue
         result = _attempt(check, subject)
         if result.status == "passed":
