@@ -19,12 +19,6 @@ from platformdirs import user_state_path
 from bench.registry import plugin_files
 
 
-def state_folder() -> Path:
-    """Return the folder of this user's state: `$BACKBONE_BENCH_STATE`, or the system's."""
-    given = os.environ.get("BACKBONE_BENCH_STATE")
-    return Path(given) if given else user_state_path("backbone-bench")
-
-
 def remember(plugins: Iterable[Path]) -> None:
     """Remember the files that `--plugin PATH` meant in a run of this user."""
     known = _known()
@@ -45,7 +39,9 @@ def unknown(plugins: Iterable[Path]) -> list[Path]:
 
 
 def _file() -> Path:
-    return state_folder() / "plugins.jsonl"
+    """Return the file in this user's state: `$BACKBONE_BENCH_STATE`, or the system's folder."""
+    given = os.environ.get("BACKBONE_BENCH_STATE")
+    return (Path(given) if given else user_state_path("backbone-bench")) / "plugins.jsonl"
 
 
 def _known() -> set[str]:

@@ -194,7 +194,7 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
     if name == "input_size":
         wanted = "one or more whole numbers"
     try:
-        return convert(_plain(name, value, kind), kind)
+        return convert(_plain(name, value, kind), kind, dec_hook=lambda path, text: path(text))
     except (ValidationError, TypeError):
         raise UsageError(f"{name} must be {wanted}; got {value!r}.") from None
 
@@ -209,15 +209,9 @@ def _plain(name: str, value: Any, kind: Any) -> Any:
         return ",".join(value)
     if kind is str and isinstance(value, Path):
         return str(value)
-    if kind is Path:
-        return Path(value)
-    if kind == tuple[Path, ...]:
-        return tuple(map(Path, [value] if isinstance(value, str | Path) else value))
-    if kind == tuple[str, ...]:
-        return (value,) if isinstance(value, str) else tuple(value)
-    if get_args(kind) and not isinstance(value, str):
-        return tuple(value)
-    return value
+    if kind in (tuple[Path, ...], tuple[str, ...]) and isinstance(value, str | Path):
+        return (value,)
+    return tuple(value) if get_args(kind) and not isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,12 @@ WIDENS = 2  # times, or more: a layer that expands for the block that it begins
 
 def labels(model: Any) -> list[str]:
     """Return what each operation is called: its name, or `kind@position` where Keras named it."""
-    return [_label(operation, place) for place, operation in enumerate(model.operations)]
+    found = []
+    for place, operation in enumerate(model.operations):
+        kind = re.sub(r"_\d+$", "", operation.name)
+        automatic = kind.replace("_", "") == type(operation).__name__.lower()
+        found.append(f"{kind}@{place}" if automatic else str(operation.name))
+    return found
 
 
 def clean_cuts(model: Any) -> list[int]:
@@ -165,12 +170,6 @@ def inputs_of(operation: Any) -> list[Any]:
     if type(operation).__name__ == "InputLayer":
         return []
     return flat(operation.input)
-
-
-def _label(operation: Any, place: int) -> str:
-    kind = re.sub(r"_\d+$", "", operation.name)
-    automatic = kind.replace("_", "") == type(operation).__name__.lower()
-    return f"{kind}@{place}" if automatic else str(operation.name)
 
 
 def _size(operation: Any) -> int:
