@@ -81,12 +81,8 @@ def rotation(image: Pixels, strength: int, number: int) -> Pixels:
 
 
 CORRUPTIONS: Mapping[str, Callable[[Pixels, int, int], Pixels]] = {
-    "blur": blur,
-    "noise": noise,
-    "jpeg": jpeg,
-    "brightness": brightness,
-    "contrast": contrast,
-    "rotation": rotation,
+    corruption.__name__: corruption
+    for corruption in (blur, noise, jpeg, brightness, contrast, rotation)
 }
 KINDS = tuple(CORRUPTIONS)
 

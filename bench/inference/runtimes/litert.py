@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
@@ -50,27 +49,26 @@ class _LiteRT(Runtime):
         write_atomic(source.folder / self.artefact, converted)
 
     def load(self, source: ModelSource) -> Call:
-        return _Interpreter(source.folder / self.artefact, source.threads)
-
-
-class _Interpreter:
-    def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
-        self._shape: tuple[int, ...] = ()
+        path = str(source.folder / self.artefact)
+        interpreter: Any = Interpreter(model_path=path, num_threads=source.threads)
+        image = interpreter.get_input_details()[0]["index"]
+        output = interpreter.get_output_details()[0]["index"]
+        shape: tuple[int, ...] = ()
 
-    def __call__(self, images: Array) -> Array:
-        if images.shape != self._shape:
-            self._interpreter.resize_tensor_input(self._input, images.shape)
-            self._interpreter.allocate_tensors()
-            self._shape = images.shape
-        self._interpreter.set_tensor(self._input, images)
-        self._interpreter.invoke()
-        answer: Array = self._interpreter.get_tensor(self._output)
-        return answer
+        def call(images: Array) -> Array:
+            nonlocal shape
+            if images.shape != shape:
+                interpreter.resize_tensor_input(image, images.shape)
+                interpreter.allocate_tensors()
+                shape = images.shape
+            interpreter.set_tensor(image, images)
+            interpreter.invoke()
+            answer: Array = interpreter.get_tensor(output)
+            return answer
+
+        return call
 
 
 RUNTIMES.add(_LiteRT("float32"))
