@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -159,45 +160,30 @@ def predictions(
 ) -> Iterator[Prediction]:
     """Query the models batch by batch; all have one shape, so that each is compiled once. With
     `draw`, there is one, which also returns its last feature maps."""
-    size = min(BATCH, count)
-    batch: list[Decoded] = []
-    for one in images:
-        batch.append(one)
-        if sum(not isinstance(pixels, str) for _, pixels in batch) == size:
-            yield from _ask(batch, members, temperature, size, draw)
-            batch = []
-    yield from _ask(batch, members, temperature, size, draw)
-
-
-def _ask(
-    batch: Sequence[Decoded],
-    members: Sequence[Member],
-    temperature: float | None,
-    size: int,
-    draw: Draw | None,
-) -> Iterator[Prediction]:
     from bench.analysis.metrics.calibration import scaled
     from bench.models.network import probabilities
 
-    rows: Iterator[tuple[list[float], str]] = iter(())
-    if good := [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]:
-        filled = good + good[:1] * (size - len(good))
-        outputs = [
-            logits(np.stack([pixels[edge] for _, pixels in filled])) for edge, logits in members
-        ]
-        found = mean([probabilities(output[0]) for output in outputs])[: len(good)]
-        pictures = [""] * len(good)
-        if draw is not None:
-            images = [(path, pixels[members[0][0]]) for path, pixels in good]
-            pictures = draw(images, outputs[0][1][: len(good)], found.argmax(axis=1))
-        shares = found if temperature is None else scaled(found, temperature)
-        rows = zip(shares.tolist(), pictures, strict=True)
-    for path, pixels in batch:
-        if isinstance(pixels, str):
-            yield Prediction(printable(str(path)), reason=pixels)
-        else:
-            share, picture = next(rows)
-            yield Prediction(printable(str(path)), tuple(share), heatmap=picture)
+    size, waiting = min(BATCH, count), iter(images)
+    while batch := list(islice(waiting, size)):
+        rows: Iterator[tuple[list[float], str]] = iter(())
+        if good := [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]:
+            filled = good + good[:1] * (size - len(good))
+            outputs = [
+                logits(np.stack([pixels[edge] for _, pixels in filled])) for edge, logits in members
+            ]
+            found = mean([probabilities(output[0]) for output in outputs])[: len(good)]
+            pictures = [""] * len(good)
+            if draw is not None:
+                seen = [(path, pixels[members[0][0]]) for path, pixels in good]
+                pictures = draw(seen, outputs[0][1][: len(good)], found.argmax(axis=1))
+            shares = found if temperature is None else scaled(found, temperature)
+            rows = zip(shares.tolist(), pictures, strict=True)
+        for path, pixels in batch:
+            if isinstance(pixels, str):
+                yield Prediction(printable(str(path)), reason=pixels)
+            else:
+                share, picture = next(rows)
+                yield Prediction(printable(str(path)), tuple(share), heatmap=picture)
 
 
 def _pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:
