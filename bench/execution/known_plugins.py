@@ -21,9 +21,7 @@ from bench.registry import plugin_files
 
 def remember(plugins: Iterable[Path]) -> None:
     """Remember the files that `--plugin PATH` meant in a run of this user."""
-    known = _known()
-    lines = [line for path in plugins for file in plugin_files(path) if (line := _line(file))]
-    new = [f"{line}\n" for line in lines if line not in known]
+    new = [f"{_line(file)}\n" for file in unknown(plugins)]
     # If it cannot be written, only `verify` changes: it then asks for the plugin by name.
     with suppress(OSError):
         if new:
