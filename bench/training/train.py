@@ -211,11 +211,9 @@ def _batch(
     indices: Array, views: Sequence[Rows], chosen: Array | None, labels: Array, size: int = 0
 ) -> tuple[Array, Array, Array]:
     """Return rows, labels and weights; padded to `size` with rows of weight zero."""
-    weight = np.ones(len(indices), "float32")
-    short = size - len(indices)
-    if short > 0:
-        indices = np.concatenate([indices, np.resize(indices, short)])
-        weight = np.concatenate([weight, np.zeros(short, "float32")])
+    real = len(indices)
+    indices = np.resize(indices, max(size, real))
+    weight = (np.arange(len(indices)) < real).astype("float32")
     return _gather(indices, views, chosen), labels[indices].astype("int32"), weight
 
 
