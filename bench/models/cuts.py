@@ -57,25 +57,18 @@ def stage_ends(backbone: Backbone, model: Any) -> list[int]:
     """Return the positions at which the stages end: as declared, or else as found in the graph."""
     if not backbone.stages:
         return found_stages(model)
-    names = [operation.name for operation in model.operations]
     called = labels(model)
-    ends = []
+    places: dict[str | int, int] = {OUTPUT: len(called) - 1}
+    for place, operation in enumerate(model.operations):
+        places |= {place: place, called[place]: place, operation.name: place}
     for stage in backbone.stages:
-        if stage in names:
-            ends.append(names.index(stage))
-        elif stage in called:
-            ends.append(called.index(stage))
-        elif stage == OUTPUT:
-            ends.append(len(names) - 1)
-        elif isinstance(stage, int) and 0 <= stage < len(names):
-            ends.append(stage)
-        else:
+        if stage not in places:
             nearest = (get_close_matches(str(stage), called, n=1, cutoff=0.5) or called[-1:])[0]
             raise TrialError(
                 f"{backbone.name}: stage {stage!r} is no layer of this network; "
                 f"the nearest is {nearest!r}."
             )
-    return ends
+    return [places[stage] for stage in backbone.stages]
 
 
 def found_stages(model: Any) -> list[int]:
