@@ -91,12 +91,22 @@ def growth() -> Iterator[Growth]:
     if not _reset_peak():
         yield found
         return
-    watch = _Watch()
+    most, ended = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(POLL_SECONDS):
+            most = max(most, _own())
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
     before, own = psutil.Process().memory_info().rss, _own()
     yield found
+    ended.set()
+    thread.join()
     # Each can only be too low: the system's peak by code that was touched later and is subtracted
     # here, the watch by what lasted less than its interval.
-    from_peak, from_watch = process_peak() - before, max(watch.end(), _own()) - own
+    from_peak, from_watch = process_peak() - before, max(most, _own()) - own
     code, data = _touched_since(mapped)
     found.nbytes = max(0, from_peak - code, from_watch + data)
 
@@ -115,25 +125,6 @@ def _own() -> int:
     """Return resident bytes that are not mapped from files."""
     memory = psutil.Process().memory_info()
     return int(memory.rss - getattr(memory, "shared", 0))
-
-
-class _Watch:
-    """Polls the most bytes of its own that this process has."""
-
-    def __init__(self) -> None:
-        self._most = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
-        self._thread.start()
-
-    def end(self) -> int:
-        self._ended.set()
-        self._thread.join()
-        return self._most
-
-    def _poll(self) -> None:
-        while not self._ended.wait(POLL_SECONDS):
-            self._most = max(self._most, _own())
 
 
 class _File(NamedTuple):
