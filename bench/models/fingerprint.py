@@ -145,9 +145,8 @@ class _Code:
             self.files[file] = digest
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
             for found in imported:
-                with_package = found if not found.startswith(".") else _absolute(found, package)
-                if with_package:
-                    self._module(with_package, file)
+                if absolute := _absolute(found, package):
+                    self._module(absolute, file)
 
 
 @lru_cache

@@ -46,16 +46,11 @@ def cached(file: WeightsFile) -> Path | None:
 def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) -> Path:
     """Download the file into Keras' cache, or into our own where that one is read-only."""
     folder = keras_cache() if _writable(keras_cache()) else own_cache()
-    fetch(
-        file.url,
-        folder / file.filename,
-        checksum=file.checksum,
-        nbytes=file.nbytes,
-        progress=progress,
-    )
+    path = folder / file.filename
+    fetch(file.url, path, checksum=file.checksum, nbytes=file.nbytes, progress=progress)
     if folder != keras_cache():
         say(f"{keras_cache()} cannot be written; {file.filename} is kept in {folder}.")
-    return folder / file.filename
+    return path
 
 
 def _writable(folder: Path) -> bool:

@@ -83,7 +83,10 @@ def check_cuts(subject: Subject) -> str:
         )
     # Not compiled: on JAX a compiled call draws the same random numbers each time.
     pixels = network.preprocess(subject.images)
-    once, again = (_host(network.base(pixels, training=False)) for _ in range(2))
+    once, again = (
+        np.asarray(keras.ops.convert_to_numpy(network.base(pixels, training=False)))
+        for _ in range(2)
+    )
     if _difference(once, again) > CUT_TOLERANCE:
         raise CheckError(
             f"run twice, the network's output differs by {_difference(once, again):.1e} of its "
@@ -120,7 +123,3 @@ def _check_weights(ends: Sequence[int], names: Sequence[str], model: Any) -> Non
 
 def _difference(found: Array, expected: Array) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
-
-
-def _host(tensor: Any) -> Array:
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
