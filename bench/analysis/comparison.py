@@ -31,6 +31,7 @@ from bench.analysis.scores import RANDOM_INIT, contenders
 from bench.analysis.statistics.intervals import change, difference, mean_change
 from bench.analysis.statistics.timing import Timed, change_of_medians
 from bench.storage.records import Evidence
+from bench.training.losses import log_losses, of_true
 from bench.types import Record, at_size
 
 SHOWN = (
@@ -194,8 +195,7 @@ class _Side:
             if figure == "accuracy":
                 rows.append((probabilities.argmax(axis=1) == labels).astype(np.float64))
             else:
-                of_true = probabilities[np.arange(len(labels)), labels]
-                rows.append(-np.log(np.clip(of_true, np.finfo(np.float64).eps, 1)))
+                rows.append(log_losses(of_true(labels, probabilities)))
         return np.stack(rows)
 
     def called(self, images: Sequence[int]) -> NDArray[np.int64]:

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.classification import Floats, answers, mean_loss
+from bench.analysis.metrics.classification import Floats, answers
 from bench.analysis.scores import Contender, Score, contenders
 from bench.analysis.statistics.intervals import accuracy, change, difference
 from bench.analysis.verdict import Verdict
 from bench.storage.records import Evidence, StoredRun
+from bench.training.losses import log_losses
 
 MAX_PAIRS = 5  # that are judged; the others have a validation loss only
 MAX_MEMBERS = 5  # of the greedy ensemble
@@ -121,7 +122,7 @@ def _loss(one: Ensemble) -> float:
 
 def _losses(of_true: Floats) -> Floats:
     """Return the mean loss over seeds of probabilities (..., seeds, images)."""
-    found: Floats = mean_loss(of_true).mean(axis=-1)
+    found: Floats = log_losses(of_true).mean(axis=-1).mean(axis=-1)
     return found
 
 

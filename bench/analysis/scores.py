@@ -24,13 +24,13 @@ from bench.analysis.metrics.classification import (
     answers,
     confusion_matrix,
     guesses,
-    of_true,
 )
 from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.metrics.phases import right_after_phases
 from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
 from bench.analysis.runtimes import RuntimeFigures, figures
 from bench.storage.records import Evidence, StoredRun
+from bench.training.losses import of_true
 from bench.types import Record, at_size
 
 RANDOM_INIT = "random init"

@@ -13,6 +13,7 @@ import numpy as np
 from bench.errors import DivergedError
 from bench.models.backends.base import Array
 from bench.protocol import Phase
+from bench.training.losses import cross_entropy
 from bench.types import Epoch, Validation
 
 
@@ -116,6 +117,5 @@ def only(outcomes: Sequence[Outcome | DivergedError]) -> Outcome:
 
 def evaluate(guessed: Array, labels: Array) -> Validation:
     """Return loss and accuracy of class probabilities."""
-    true = guessed[np.arange(len(labels)), labels]
-    loss = -np.log(np.clip(true, np.finfo(np.float64).eps, 1)).mean()
-    return Validation(float(loss), float((guessed.argmax(axis=1) == labels).mean()))
+    right = guessed.argmax(axis=1) == labels
+    return Validation(cross_entropy(labels, guessed), float(right.mean()))

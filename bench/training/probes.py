@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.training.losses import cross_entropy
 from bench.types import Probes, SplitName
 
 Floats = NDArray[np.floating]
@@ -96,7 +97,7 @@ def regress(
     """Fit a logistic regression with the penalty whose loss on the validation images is least."""
     best, least = None, np.inf
     for strength, (of_validation, of_test) in _path(features, labels, classes, validation, test):
-        loss = _loss(of_validation, validation_labels)
+        loss = cross_entropy(validation_labels, of_validation)
         if loss >= least:
             break  # weaker penalties fit the training images still closer
         best, least = Regression(of_validation, of_test, strength), loss
@@ -124,7 +125,7 @@ def cross_validate(
         found = np.empty((len(labels), classes))
         for out, (_, (shares,)) in zip(held, fitted, strict=True):
             found[out] = shares
-        loss = _loss(found, labels)
+        loss = cross_entropy(labels, found)
         if loss >= least:
             break
         best, least = found, loss
@@ -167,7 +168,8 @@ def _path(
         penalty = strength * weights
         penalty[-1] = 0  # not of the intercepts
         gradient = x.T @ ((shares - wanted) / len(labels)).astype(x.dtype) + penalty
-        return _loss(shares, labels) + float((penalty * weights).sum()) / 2, gradient.ravel()
+        loss = cross_entropy(labels, shares) + float((penalty * weights).sum()) / 2
+        return loss, gradient.ravel()
 
     weights = np.zeros(x.shape[1] * classes)
     for strength in STRENGTHS:
@@ -207,8 +209,3 @@ def _probabilities(features: Floats, weights: Floats) -> Floats:
     shares: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
-
-
-def _loss(probabilities: Floats, labels: Labels) -> float:
-    of_true = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(of_true, np.finfo(of_true.dtype).tiny)).mean())

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS, Metric
-from bench.analysis.metrics.classification import Counts, Floats, Guesses, answers, cross_entropy
+from bench.analysis.metrics.classification import Counts, Floats, Guesses, answers
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
+from bench.training.losses import cross_entropy
 
 BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0

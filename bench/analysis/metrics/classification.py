@@ -18,6 +18,7 @@ from bench.analysis import format as fmt
 from bench.analysis.metrics.base import METRICS, Column, Metric
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
+from bench.training.losses import cross_entropy
 
 ScoredSplit = Literal["validation", "test"]
 Counts = NDArray[np.int64]
@@ -122,25 +123,6 @@ def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
         return None if count is None else wilson(*count)[end]
 
     return compute
-
-
-def of_true(labels: Counts, probabilities: Floats) -> Floats:
-    """Return the probability of each image's true class."""
-    found: Floats = probabilities[np.arange(len(labels)), labels]
-    return found
-
-
-def mean_loss(of_true: Floats) -> Floats:
-    """Return the mean over the images (the last axis) of -ln(probability of the true class)."""
-    # One certain mistake must not make the mean infinite; scikit-learn clips at the same place.
-    smallest = np.finfo(np.float64).eps
-    found: Floats = -np.log(np.clip(of_true, smallest, 1 - smallest)).mean(axis=-1)
-    return found
-
-
-def cross_entropy(labels: Counts, probabilities: Floats) -> float:
-    """Return the mean of -ln(probability of the true class)."""
-    return float(mean_loss(of_true(labels, probabilities)))
 
 
 def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:

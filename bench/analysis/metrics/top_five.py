@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bench.analysis import format as fmt
 from bench.analysis.metrics.base import METRICS, Column, Metric
 from bench.analysis.metrics.classification import answers
 from bench.storage.records import Evidence
+from bench.training.losses import of_true
 
 NUMBER = 5
 
@@ -17,9 +16,8 @@ def _top_five(evidence: Evidence) -> float | None:
     if found is None or found[1].shape[1] <= NUMBER:
         return None
     labels, probabilities = found
-    of_true = probabilities[np.arange(len(labels)), labels]
     # A class of the same probability as the true one counts as before it: ties gain nothing.
-    before = (probabilities >= of_true[:, None]).sum(axis=1) - 1
+    before = (probabilities >= of_true(labels, probabilities)[:, None]).sum(axis=1) - 1
     return float((before < NUMBER).mean())
 
 

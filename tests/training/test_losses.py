@@ -1,0 +1,24 @@
+"""The cross-entropy that training, probes and reports share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.training.course import evaluate
+from bench.training.losses import cross_entropy
+
+
+def test_cross_entropy_is_the_mean_of_minus_ln_of_the_true_classes_probability() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.75, 0.25]])
+    labels = np.array([0, 1])
+    expected = (np.log(2) + np.log(4)) / 2
+    assert cross_entropy(labels, probabilities) == pytest.approx(expected)
+    assert evaluate(probabilities, labels).loss == pytest.approx(expected)
+
+
+def test_a_certain_mistake_is_52_bits_and_a_certain_hit_is_not_below_zero() -> None:
+    certain = np.array([[1.0, 0.0]])
+    assert cross_entropy(np.array([1]), certain) == pytest.approx(52 * np.log(2))
+    assert cross_entropy(np.array([0]), certain) == pytest.approx(0, abs=1e-15)
+    assert not np.signbit(evaluate(certain, np.array([0])).loss)  # it was written as -0.0
