@@ -20,7 +20,7 @@ from bench.models.backends.base import current
 from bench.models.head_copies import HeadCopies
 from bench.models.network import Tail, build_head, initialise_head
 from bench.protocol import Head, Phase
-from bench.training.features import Stored
+from bench.training.rows import Stored
 from bench.training.train import PhaseTrainer
 from bench.training.tuning import multipliers
 

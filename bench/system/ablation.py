@@ -14,7 +14,7 @@ VARIABLE = "BACKBONE_BENCH_WITHOUT"
 OPTIMISATIONS = {
     "folding": "BatchNorm folded into the convolution before it (models/folding.py)",
     "lean_imports": "importing Keras without pandas, scikit-learn, matplotlib and GC",
-    "concurrent_forward": "two batches of the frozen pass at once (training/features.py)",
+    "concurrent_forward": "two batches of the frozen pass at once (training/rows.py)",
 }
 
 

@@ -1,4 +1,5 @@
-"""How one training goes through a phase: its epochs, the one that is kept, and when it ends.
+"""How one training goes through a phase: its epochs, the one that is kept, when it ends, and what
+comes of it.
 
 Arithmetic on figures that others compute: nothing here trains.
 """
@@ -14,7 +15,7 @@ from bench.errors import DivergedError
 from bench.models.backends.base import Array
 from bench.protocol import Phase
 from bench.training.losses import cross_entropy
-from bench.types import Epoch, Validation
+from bench.types import Epoch, PhaseResult, Validation
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,30 @@ class Outcome:
     batch_losses: tuple[float, ...]
     validation: Array  # probabilities after the kept epoch
     dropout: tuple[Array, ...] = ()  # what it draws from next, where there are several copies
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The result of one training; its weights are in the network and the head."""
+
+    phases: tuple[PhaseResult, ...]
+    test: Array  # probabilities after each phase: phases x images x classes
+    validation: Array  # probabilities after the last
+    train_images: int
+    predict_seconds: float
+
+
+@dataclass(frozen=True)
+class FirstPhase:
+    """The first phase at one learning rate, from which the other phases go on."""
+
+    result: PhaseResult
+    validation: Array  # probabilities
+    test: Array
+    head: Sequence[Array]  # its weights
+    dropout: Sequence[Array]  # what it draws from next
+    predict_seconds: float  # its share of what all rates took together; so is the next
+    seconds: float
 
 
 class Course:

@@ -10,77 +10,28 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 
 from bench.data import pixels
-from bench.models.backends.base import Array, Forward, current
+from bench.models.backends.base import Array, current
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
 from bench.storage.cache import Draft, Entry, NotKeptError, Store
-from bench.system.ablation import enabled, switched_off
-from bench.system.memory import forget_pages
-from bench.system.parallel import prefetch_map
+from bench.system.ablation import switched_off
 from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View
 from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
+from bench.training.rows import Rows, Stored, Streamed, outputs_of
 from bench.types import SPLITS, Dataset, Record, SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
-PAGES_KEPT_BYTES = 64 * 2**20
-AT_ONCE = 2  # batches; each needs the memory of its activations
 Progress = Callable[[int, int], None]
-
-
-class Rows(Protocol):
-    """Rows of activations (or pixels) of one split, by image number."""
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: Array) -> Array: ...
-
-
-class Stored:
-    """Rows on disk. Pages that were read are released now and then, so that memory does not grow
-    with the number of images."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        self._read = 0
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def take(self, indices: Array) -> Array:
-        rows: Array = self.array[indices]
-        self._read += rows.nbytes
-        if self._read > PAGES_KEPT_BYTES:
-            forget_pages(self.array)
-            self._read = 0
-        return rows
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """Rows computed each time they are taken: the frozen part runs again."""
-
-    images: Rows
-    view: View
-    forward: Forward | None  # None: the cut is at the pixels
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, indices: Array) -> Array:
-        pixels = self.view.apply(self.images.take(indices), indices)
-        return pixels if self.forward is None else _piecewise(self.forward, pixels)
 
 
 class Frozen:
@@ -153,7 +104,7 @@ class Frozen:
     def _pooled_once(self, images: Rows, progress: Progress) -> Array:
         forward = self.passes.get(PIXELS, [FEATURES])
         start, pieces, done = time.perf_counter(), list[Array](), 0
-        for (output,) in _outputs(forward, images):
+        for (output,) in outputs_of(forward, images):
             pieces.append(self._mean(output))
             done += len(output)
             progress(done, len(images))
@@ -217,7 +168,7 @@ class Frozen:
         drafts = self._drafts(store, split, view, len(rows), missing)
         try:
             done = 0
-            for outputs in _outputs(forward, rows if source else Streamed(rows, view, None)):
+            for outputs in outputs_of(forward, rows if source else Streamed(rows, view, None)):
                 for draft, output in zip(drafts.values(), outputs, strict=True):
                     draft.append(output)
                 done += len(outputs[0])
@@ -256,51 +207,3 @@ class Frozen:
             "view": view.key(),
             "software": self._software,
         }
-
-
-def predict(forward: Forward, rows: Rows) -> Array:
-    """Return the first output for all rows."""
-    return np.concatenate([outputs[0] for outputs in _outputs(forward, rows)])
-
-
-def _outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
-    """Yield the outputs batch by batch.
-
-    Two batches run at once: while one waits, for its rows or for the last thread of an operation,
-    the other continues. A whole run with one at a time takes 1.21 to 1.40 times as long with
-    MobileNetV2 at 160 px, 1.09 with EfficientNet-Lite0 on the demo (`benchmarks/ablation.py`).
-    """
-
-    def outputs(first: int) -> list[Array]:
-        batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-        return [_float32(output) for output in _run(forward, batch)]
-
-    at_once = AT_ONCE if enabled("concurrent_forward") else 1
-    with ThreadPoolExecutor(at_once, "forward") as pool:
-        yield from prefetch_map(pool, outputs, range(0, len(rows), FORWARD_BATCH), at_once)
-
-
-def _piecewise(forward: Forward, batch: Array) -> Array:
-    starts = range(0, len(batch), FORWARD_BATCH)
-    pieces = (batch[i : i + FORWARD_BATCH] for i in starts)
-    return np.concatenate([_float32(_run(forward, piece)[0]) for piece in pieces])
-
-
-def _run(forward: Forward, batch: Array) -> list[Array]:
-    """Return the outputs of a batch, padded where another size would need a compilation."""
-    if forward.any_size:
-        return forward(batch)
-    return [output[: len(batch)] for output in forward(full_batch(batch))]
-
-
-def _float32(output: Array) -> Array:
-    """Return rows as they are stored: NumPy files have no bfloat16; float32 holds it exactly."""
-    return output.astype("float32", copy=False)
-
-
-def full_batch(batch: Array) -> Array:
-    """Return a batch padded with copies of its first row, so that every call has one shape."""
-    short = FORWARD_BATCH - len(batch)
-    if short <= 0:
-        return batch
-    return np.concatenate([batch, np.repeat(batch[:1], short, axis=0)])

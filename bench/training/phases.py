@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,40 +20,17 @@ from bench.models.head_copies import HeadCopies
 from bench.models.network import initialise_head, random_states, restore, seed_dropout, snapshot
 from bench.protocol import Phase
 from bench.training.augment import PLAIN, View, describe_views, fixed_views
-from bench.training.course import Outcome, only
+from bench.training.course import FirstPhase, Outcome, TrainingResult, only
 from bench.training.events import EpochEnded, Listener, StageProgress, stage_progress
-from bench.training.features import Frozen, Rows
+from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.prepared import PreparedModel
+from bench.training.rows import Rows
 from bench.training.subsets import Subset, stratified
 from bench.training.train import PhaseTrainer
 from bench.types import Epoch, PhaseResult, SplitName, Trial
 
 MAX_COPIED = 10**7  # parameters of all copies of a head: more would cost memory and save no time
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """The result of one training; its weights are in the network and the head."""
-
-    phases: tuple[PhaseResult, ...]
-    test: Array  # probabilities after each phase: phases x images x classes
-    validation: Array  # probabilities after the last
-    train_images: int
-    predict_seconds: float
-
-
-@dataclass(frozen=True)
-class FirstPhase:
-    """The first phase at one learning rate, from which the other phases go on."""
-
-    result: PhaseResult
-    validation: Array  # probabilities
-    test: Array
-    head: Sequence[Array]  # its weights
-    dropout: Sequence[Array]  # what it draws from next
-    predict_seconds: float  # its share of what all rates took together; so is the next
-    seconds: float
 
 
 class Phases:

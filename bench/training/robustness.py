@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 if TYPE_CHECKING:
-    from bench.training.features import Rows
+    from bench.training.rows import Rows
 
 VERSION = 1
 STRENGTHS = (1, 2, 3)

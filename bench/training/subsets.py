@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.models.backends.base import Array
-from bench.training.features import Rows
+from bench.training.rows import Rows
 
 
 @dataclass(frozen=True)

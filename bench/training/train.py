@@ -30,7 +30,7 @@ from bench.models.network import (
 from bench.protocol import Phase
 from bench.system.parallel import prefetch_map
 from bench.training.course import Course, Outcome, evaluate
-from bench.training.features import Rows, full_batch, predict
+from bench.training.rows import Rows, full_batch, predict
 from bench.types import Epoch
 
 AHEAD = 2  # batches in progress: one trains, one is gathered and sent

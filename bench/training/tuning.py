@@ -21,8 +21,9 @@ from bench.types import Trial, TriedRate
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
+    from bench.training.course import FirstPhase, TrainingResult
     from bench.training.events import Listener
-    from bench.training.phases import FirstPhase, Phases, TrainingResult
+    from bench.training.phases import Phases
 
 MAX_BUDGET = 9  # two decades either way
 

@@ -14,7 +14,7 @@ from bench.errors import UsageError
 from bench.models.folding import folded
 from bench.system.ablation import OPTIMISATIONS, VARIABLE, enabled, switched_off
 from bench.system.frameworks import gc_disabled, hidden_packages
-from bench.training import features
+from bench.training import rows
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -81,10 +81,10 @@ def test_batches_of_the_frozen_pass_run_two_at_once_or_one_by_one(
 
     class Rows:
         def __len__(self) -> int:
-            return 4 * features.FORWARD_BATCH
+            return 4 * rows.FORWARD_BATCH
 
         def take(self, indices: Any) -> Any:
             return indices.astype("float32")
 
-    assert np.array_equal(features.predict(Forward(), Rows()), np.arange(len(Rows())))
+    assert np.array_equal(rows.predict(Forward(), Rows()), np.arange(len(Rows())))
     assert seen == most

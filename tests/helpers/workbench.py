@@ -61,7 +61,7 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
     """Train a phase without dropout on so many images, whose pixels are rows of it."""
     from bench.models.network import Network, build_head, initialise_head, snapshot
     from bench.training.course import only
-    from bench.training.features import Stored
+    from bench.training.rows import Stored
     from bench.training.train import PhaseTrainer
 
     network = Network(tiny.TINY, tiny.SIZE)

@@ -12,8 +12,9 @@ from bench.models.backends.base import Array, current
 from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, Rows
+from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
+from bench.training.rows import Rows
 from bench.training.subsets import Subset
 
 pytestmark = pytest.mark.slow  # it loads a framework

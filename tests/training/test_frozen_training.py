@@ -27,8 +27,9 @@ from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN, fixed_views
 from bench.training.course import Outcome, only
-from bench.training.features import Frozen, Rows
+from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
+from bench.training.rows import Rows
 from bench.training.train import PhaseTrainer
 
 pytestmark = pytest.mark.slow  # it loads a framework

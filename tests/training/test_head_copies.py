@@ -51,7 +51,7 @@ def test_each_copy_learns_what_it_would_alone(
         random_states,
         snapshot,
     )
-    from bench.training.features import Stored
+    from bench.training.rows import Stored
     from bench.training.train import PhaseTrainer
 
     phase = Phase("head", 12, 1.0, optimizer=optimizer, early_stopping=STOPPING)

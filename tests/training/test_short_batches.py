@@ -12,7 +12,7 @@ from workbench import train_tail
 
 from bench.models.backends.base import Array, Backend, Forward, LossFunction, TrainStep, current
 from bench.protocol import Phase, Unfreeze
-from bench.training.features import Stored, predict
+from bench.training.rows import Stored, predict
 
 pytestmark = pytest.mark.slow  # it loads a framework
 

@@ -12,7 +12,7 @@ from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.protocol import Augment
 from bench.storage.cache import Store
-from bench.training.features import Stored
+from bench.training.rows import Stored
 from bench.training.subsets import Subset, stratified
 
 pytestmark = pytest.mark.slow  # it loads a framework

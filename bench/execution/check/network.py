@@ -21,7 +21,7 @@ from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
 from bench.system.frameworks import suppress_stderr
 from bench.training.course import only
-from bench.training.features import Stored
+from bench.training.rows import Stored
 from bench.training.train import PhaseTrainer
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded

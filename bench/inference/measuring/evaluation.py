@@ -25,8 +25,9 @@ from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun
 from bench.training import probes, robustness
-from bench.training.features import Frozen, Progress, Rows, predict
+from bench.training.features import Frozen, Progress
 from bench.training.job import Job
+from bench.training.rows import Rows, predict
 from bench.training.subsets import stratified
 from bench.types import SPLITS, Probes, Record, SplitName
 

@@ -28,9 +28,10 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.training import probes
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, Progress, Rows, predict
+from bench.training.features import Frozen, Progress
 from bench.training.job import Job
 from bench.training.prepared import cuts_of
+from bench.training.rows import Rows, predict
 from bench.training.subsets import Subset, stratified
 from bench.types import Record, SplitName
 

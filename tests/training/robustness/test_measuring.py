@@ -13,9 +13,10 @@ from bench.models.cuts import PIXELS
 from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, Rows
+from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS, chosen, measure, passes
+from bench.training.rows import Rows
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
