@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from bench import reports as report
-from bench.cli.browser import open_report
+from bench.cli.outcome import show_outcome
 from bench.cli.shared_options import add_report_options, add_results, add_run
 from bench.errors import Exit
 from bench.reports import formats
@@ -52,10 +52,5 @@ def _render(arguments: argparse.Namespace) -> int:
     # A run elsewhere, given by its path, leaves what is beside it alone.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
-    console = Console(highlight=False)
-    report.show(findings, console)
-    if findings.faster is not None:
-        console.print(findings.faster.text, markup=False, style="bold")
-    if arguments.open:
-        open_report(folder, Console(stderr=True, highlight=False))
+    show_outcome(findings, Console(highlight=False), in_browser=arguments.open)
     return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE

@@ -50,8 +50,7 @@ def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -
     """Do what is asked for, or only tell it, by `run` and `outlook` of a module."""
     from rich.console import Console
 
-    from bench import reports
-    from bench.cli.browser import open_report
+    from bench.cli.outcome import show_outcome
     from bench.cli.run_display import RunDisplay
     from bench.errors import DetachedError, Exit
     from bench.execution.finished_run import Run
@@ -83,12 +82,8 @@ def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -
     code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
     # The result is printed even with --quiet: it is what was asked for.
     result = Console(stderr=json, highlight=False)
-    reports.show(run.findings, result)
-    if arguments.open:
-        open_report(run.folder, Console(stderr=True, highlight=False))
+    show_outcome(run.findings, result, in_browser=arguments.open)
     result.print(f"report    {run.folder / 'report.html'}", markup=False, soft_wrap=True)
-    if run.findings.faster is not None:
-        result.print(run.findings.faster.text, markup=False, style="bold")
     if json:
         write_result(run.folder, run.findings, code)
     return code

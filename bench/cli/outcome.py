@@ -1,0 +1,22 @@
+"""What `run` and `report` show of a run that is at its end."""
+
+from __future__ import annotations
+
+import webbrowser
+
+from rich.console import Console
+
+from bench import reports
+from bench.analysis.findings import Findings
+
+
+def show_outcome(findings: Findings, console: Console, *, in_browser: bool) -> None:
+    """Print the table and the recommendation, and open the run's page where that is wanted; where
+    there is no browser, say where the page is."""
+    reports.show(findings, console)
+    if findings.faster is not None:
+        console.print(findings.faster.text, markup=False, style="bold")
+    page = (findings.run.folder / "report.html").resolve()
+    if in_browser and not webbrowser.open(page.as_uri()):
+        errors = Console(stderr=True, highlight=False)
+        errors.print(f"No browser here; open {page}", markup=False, soft_wrap=True)
