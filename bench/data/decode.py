@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 DECODE_VERSION = 1  # raise it with any change that may change a pixel: images are decoded again
 
@@ -39,17 +39,6 @@ READABLE = (
     *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA"),
     *("AVIF", "JPEG2000", "ICO", "PCX", "QOI"),
 )
-
-ORIENTATION_TAG = 0x0112
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 Pixels = NDArray[np.uint8]
 
@@ -121,15 +110,17 @@ def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadImageError(f"damaged or cut off: {reason}") from None
     shrunk = image.size not in ((width, height), (height, width))
-    return _to_rgb(_upright(image)), shrunk
+    _turn_upright(image)
+    return _to_rgb(image), shrunk
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> None:
     try:
-        turned = UPRIGHT.get(image.getexif().get(ORIENTATION_TAG, 1))
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
     except Exception:
-        return image  # a broken EXIF block does not affect the pixels
-    return image if turned is None else image.transpose(turned)
+        pass  # a broken EXIF block does not affect the pixels
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
