@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from bench.data.decode import (
     mismatched_format,
     quiet_pillow,
 )
-from bench.data.listing import Listing, Reader, digest_of
+from bench.data.listing import Listing, Reader, digest_of, undecoded
 from bench.data.pixels import KIND as PIXELS
 from bench.data.pixels import fingerprint, keeping, leave_out, nbytes, parts, stored
 from bench.errors import DatasetError
@@ -267,14 +267,11 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
             labels=tuple(image.label for image in good),
             digests=tuple(outcomes[image.id].digest for image in good),
         )
-    return Dataset(
-        name=listing.name,
-        description=listing.description,
-        classes=listing.classes,
+    return replace(
+        undecoded(listing),
         splits=splits,
         fingerprint=fingerprint(listing.classes, splits),
         excluded=tuple(excluded),
-        notes=(*listing.notes, *listing.warnings),
         wrong_extensions=tuple(
             WrongExtension(id, outcomes[id].format)
             for split in SPLITS

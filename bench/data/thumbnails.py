@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from bench.data import pixels
+from bench.data.decode import Pixels
 from bench.storage.cache import Store
 from bench.system.files import write_atomic
 from bench.types import Dataset, SplitName
@@ -24,6 +25,18 @@ FOLDER = "thumbnails"
 EDGE = 144
 SMALL = 72  # of a training image, shown next to another
 QUALITY = 80  # an image takes about 5 kB
+
+
+def small(pixels: Pixels, edge: int) -> Image.Image:
+    """Return a decoded image as a small square picture."""
+    return Image.fromarray(pixels).resize((edge, edge), Image.Resampling.LANCZOS)
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """Return a picture as a file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return buffer.getvalue()
 
 
 def keep(
@@ -46,8 +59,8 @@ def keep(
         if entry is not None:
             array = entry.array()
             for place in missing:
-                picture = _jpeg(Image.fromarray(array[place]), EDGE if split == "test" else SMALL)
-                write_atomic(_file(folder, split, place), picture)
+                picture = small(array[place], EDGE if split == "test" else SMALL)
+                write_atomic(_file(folder, split, place), jpeg(picture))
             return
 
 
@@ -63,10 +76,3 @@ def read(folder: Path, split: SplitName = "test") -> Mapping[int, bytes]:
 
 def _file(folder: Path, split: SplitName, place: int) -> Path:
     return folder / FOLDER / ("" if split == "test" else split) / f"{place:05d}.jpg"
-
-
-def _jpeg(image: Image.Image, edge: int) -> bytes:
-    buffer = io.BytesIO()
-    small = image.resize((edge, edge), Image.Resampling.LANCZOS)
-    small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return buffer.getvalue()

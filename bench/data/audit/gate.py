@@ -10,7 +10,6 @@ everything else     balance, broken groups; undecodable images and wrong extensi
 from __future__ import annotations
 
 import dataclasses
-import io
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from bench.data.audit.result import (
 )
 from bench.data.audit.search import NEAREST
 from bench.data.listing import Listing, digest_of
+from bench.data.thumbnails import jpeg, small
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, NotKeptError, Store
 from bench.system.files import from_json, to_json
@@ -48,7 +48,6 @@ MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown
 SHOWN = 24  # pairs of which a picture is kept
 SIDE = 128  # pixels of one image of a picture
 GAP = 4
-QUALITY = 80  # a picture takes about 8 kB
 
 KIND = "audit"
 VERSION = 3  # raise it with any change that may change a finding: cached audits are repeated
@@ -121,11 +120,8 @@ def draw_pairs(
         both = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
         for side, image in enumerate((pair.first, pair.second)):
             found = arrays[image.split][places[image.split, image.id]]
-            small = Image.fromarray(found).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-            both.paste(small, (side * (SIDE + GAP), 0))
-        data = io.BytesIO()
-        both.save(data, "JPEG", quality=QUALITY, optimize=True)
-        drawn.append(data.getvalue())
+            both.paste(small(found, SIDE), (side * (SIDE + GAP), 0))
+        drawn.append(jpeg(both))
     return tuple(drawn)
 
 
@@ -167,9 +163,9 @@ def _examine(
         for id, label in zip(dataset.splits[split].ids, dataset.splits[split].labels, strict=True)
     ]
     firsts, exact = _same_files(images, [d for s in SPLITS for d in dataset.splits[s].digests])
-    small = _thumbnails(dataset, store, size, progress)
-    telling = firsts[~blank(small[firsts])]
-    copies = near_copies(small[telling], progress)
+    tiny = _thumbnails(dataset, store, size, progress)
+    telling = firsts[~blank(tiny[firsts])]
+    copies = near_copies(tiny[telling], progress)
     near = _near_pairs([images[number] for number in telling], copies)
     return Audit(
         schema=SCHEMA,

@@ -42,11 +42,8 @@ Pairs = NDArray[np.int64]  # query << 32 | target
 Number = NDArray[np.intp]
 
 
-def near_pairs(
-    upright: Hashes, mirrored: Hashes, progress: Callable[[int], None]
-) -> tuple[Number, Number, NDArray[np.bool_]]:
-    """Return queries and targets of the pairs within `NEAR_BITS`, by query and nearest first, and
-    which queries had more than `NEAREST`, of which only that many are kept.
+def _among_many(upright: Hashes, mirrored: Hashes, progress: Callable[[int], None]) -> Candidates:
+    """Return the pairs that neighbours in sorted tables are, by query and nearest first.
 
     `progress` receives the share of the work that is done, in hashes.
     """
@@ -66,11 +63,17 @@ def near_pairs(
             kept.add(pairs)
             progress(count * done // tables)
     kept.compact()
-    query, target = kept.pairs >> 32, kept.pairs & 0xFFFFFFFF
-    return query.astype(np.intp), target.astype(np.intp), kept.crowded
+    query, target = _numbers(kept.pairs)
+    straight, turned = _differing(query, target, upright, mirrored)
+    return Candidates(query, target, turned < straight, int(kept.crowded.sum()))
 
 
-def distances(
+def _numbers(pairs: Pairs) -> tuple[Number, Number]:
+    """Return the queries and the targets."""
+    return (pairs >> 32).astype(np.intp), (pairs & 0xFFFFFFFF).astype(np.intp)
+
+
+def _differing(
     query: Number, target: Number, upright: Hashes, mirrored: Hashes
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the differing bits of each pair, as they are and with the target mirrored."""
@@ -108,8 +111,8 @@ class _Kept:
     def compact(self) -> None:
         pairs = np.unique(np.concatenate([self.pairs, *self._new]))
         self._new, self._waiting = [], 0
-        query, target = (pairs >> 32).astype(np.intp), (pairs & 0xFFFFFFFF).astype(np.intp)
-        closeness = np.minimum(*distances(query, target, self._upright, self._mirrored))
+        query, target = _numbers(pairs)
+        closeness = np.minimum(*_differing(query, target, self._upright, self._mirrored))
         # Ties go to the first ones, as in the search of all pairs.
         order = np.lexsort((target, closeness, query))
         pairs, query, closeness = pairs[order], query[order], closeness[order]
@@ -199,9 +202,7 @@ def within(
     count = len(upright)
     if count <= all_pairs:
         return candidates(np.arange(count), upright, upright, mirrored, progress)
-    query, target, crowded = near_pairs(upright, mirrored, progress)
-    straight, turned = distances(query, target, upright, mirrored)
-    return Candidates(query, target, turned < straight, int(crowded.sum()))
+    return _among_many(upright, mirrored, progress)
 
 
 def candidates(

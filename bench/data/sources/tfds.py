@@ -125,11 +125,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         options.groups, (image.id for images in listed.values() for image in images)
     )
     splits = three_splits(listed, classes=classes, seed=seed, groups=matched)
-    carved = (
-        ""
-        if len(given) == 3
-        else f", the rest carved from train with split seed {options.split_seed}"
-    )
+    carved = "" if len(given) == 3 else f", the rest carved from train with split seed {seed}"
     return Listing(
         name=safe_name(f"tfds-{name.partition(':')[0]}"),
         description=f"TensorFlow Datasets {builder.info.full_name}: "
