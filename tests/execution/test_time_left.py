@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import tiny
 from plans import plan
 
-from bench.execution.estimate import Cost, trial_cost
+from bench.execution.estimate import Cost, matrix_rate, trial_cost
 from bench.execution.progress import Schedule, TimeLeft, make_schedule
 from bench.protocol import Augment, EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
+from bench.system.environment import available_cores
 from bench.types import SPLITS, Dataset, Split
 
 
@@ -135,3 +138,16 @@ def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> Non
     head = Phase("head", 5, 1e-3, augment=augment)
     assert each(5, head) == each(1, head) > 0
     assert each(5, head, head) == pytest.approx(3 * each(1, head, head))  # 1 + 5 against 1 + 1
+
+
+def test_other_processes_do_not_slow_the_estimate() -> None:
+    """On busy cores, a product on all of them takes ten times as long, or a thousand."""
+    quiet = matrix_rate()
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command) for _ in range(2 * available_cores())]
+    try:
+        assert min(matrix_rate() for _ in range(5)) > quiet / 3
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
