@@ -175,30 +175,30 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
     Return the installed ones that failed. A given file that cannot be loaded is raised instead.
     """
     broken: list[PluginError] = []
+    wrong: list[PluginError] = []
     modules = {point.value: f" (entry point {point.name})" for point in _entry_points()}
     modules |= {module: "" for package in packages for module in _modules_of(package)}
     for module, origin in modules.items():
-        try:
-            with _all_or_nothing(module + origin, module.partition(".")[0]):
-                importlib.import_module(module)
-        except PluginError as error:
-            broken.append(error)
-    wrong: list[str] = []
+        with _noting(broken), _all_or_nothing(module + origin, module.partition(".")[0]):
+            importlib.import_module(module)
     for path in paths:
-        try:
+        files: list[Path] = []
+        with _noting(wrong):
             files = plugin_files(path)
-        except PluginError as error:
-            wrong.append(str(error))
-            continue
         for file in files:
-            try:
-                with _all_or_nothing(str(file), _module_name(file)):
-                    _import_file(file)
-            except PluginError as error:
-                wrong.append(str(error))
+            with _noting(wrong), _all_or_nothing(str(file), _module_name(file)):
+                _import_file(file)
     if wrong:
-        raise PluginError("\n".join(wrong))
+        raise PluginError("\n".join(map(str, wrong)))
     return broken
+
+
+@contextmanager
+def _noting(errors: list[PluginError]) -> Iterator[None]:
+    try:
+        yield
+    except PluginError as error:
+        errors.append(error)
 
 
 def lacking(kind: str, item: Optional) -> str:
@@ -287,19 +287,17 @@ def _no_silent_exit() -> Iterator[None]:
 
 def _cause(error: BaseException, module: str) -> str:
     """Return what went wrong in one line, and at which line of the plugin."""
-    text = f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}"
     if isinstance(error, SyntaxError) and error.lineno and error.filename:
         # Its text ends with the place already, but in Python's format.
-        text = f"{type(error).__name__}: {error.msg}"
-        return f"{text} (line {error.lineno} of {Path(error.filename).name})"
-    own = None
-    trace = error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_globals.get("__name__", "")
-        if f"{name}.".startswith(f"{module}."):
-            own = f" (line {trace.tb_lineno} of {Path(trace.tb_frame.f_code.co_filename).name})"
-        trace = trace.tb_next
-    return text + (own or "")
+        place = f"line {error.lineno} of {Path(error.filename).name}"
+        return f"{type(error).__name__}: {error.msg} ({place})"
+    from traceback import walk_tb  # late: only a broken plugin needs it
+
+    own = ""
+    for frame, line in walk_tb(error.__traceback__):
+        if f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
+            own = f" (line {line} of {Path(frame.f_code.co_filename).name})"
+    return f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}{own}"
 
 
 def _module_name(file: Path) -> str:

@@ -154,7 +154,3 @@ class _Overview(argparse.RawDescriptionHelpFormatter):
 
 def _module(command: str) -> Any:
     return importlib.import_module(f"bench.cli.commands.{command}_command")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
