@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, UnknownNameError, UsageError, WeightsError
 from bench.models import weights
-from bench.models.backends.base import current
+from bench.models.backends.base import start
 from bench.models.fingerprint import code_digest
 from bench.registry import BACKBONES
 from bench.storage.arrays import (
@@ -29,8 +29,6 @@ from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
     hidden_packages,
     keras_backend_of,
-    set_framework_defaults,
-    suppress_stderr,
 )
 from bench.types import Backbone, Precision, Record
 
@@ -150,10 +148,8 @@ def load_trained(
 ) -> TrainedModel:
     """Rebuild a trained model in a process that has loaded no framework yet: on the backend that it
     was trained on, unless the user names another."""
-    set_framework_defaults(keras_backend_of(record))
     with hidden_packages(*UNUSED_BY_WORKERS):
-        with suppress_stderr():
-            current()  # imports Keras and the framework
+        start(keras_backend_of(record))
         return rebuild(run, record, precision)
 
 

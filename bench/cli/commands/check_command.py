@@ -53,12 +53,9 @@ def check_all(
     console: Console, backbones: Iterable[Backbone], debug: bool, *, json: bool = False
 ) -> int:
     """Check backbones and print the results; return how many have something wrong."""
-    from bench.models.backends.base import current
-    from bench.system.frameworks import set_framework_defaults, suppress_stderr
+    from bench.models.backends.base import start
 
-    set_framework_defaults("tensorflow")
-    with suppress_stderr():
-        current()  # imports Keras and the framework
+    start("tensorflow")
     # It warns of functions compiled again and again, which is what checking them takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from bench.execution.check import cautions, run_checks

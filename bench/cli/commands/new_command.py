@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from bench.cli.argument_types import positive
 from bench.errors import Exit, UsageError, one_line
 from bench.system.command_line import program
-from bench.system.frameworks import set_framework_defaults, suppress_stderr
 
 if TYPE_CHECKING:
     from bench.types import Backbone
@@ -52,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.cli.commands.check_command import check_all
-    from bench.models.backends.base import current
+    from bench.models.backends.base import start
     from bench.registry import BACKBONES, load_plugins
 
     console = Console(highlight=False, soft_wrap=True)
@@ -65,9 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"backbone {arguments.name!r} is there already; choose another name.")
     if path.exists():
         raise UsageError(f"{path} is there already; remove it, or give another --output.")
-    set_framework_defaults("tensorflow")
-    with suppress_stderr():
-        current()  # imports Keras and the framework
+    start("tensorflow")
     text = _plugin(_declared(arguments))
     with path.open("x", encoding="utf-8") as file:  # "x": never over another
         file.write(text)

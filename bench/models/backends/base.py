@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.system.frameworks import KERAS_BACKENDS
+from bench.system.frameworks import KERAS_BACKENDS, set_framework_defaults, suppress_stderr
 
 Array = NDArray[Any]
 LossFunction = Callable[[Any, Any, Any], Any]
@@ -126,6 +126,14 @@ def current() -> Backend:
         raise UsageError(f"KERAS_BACKEND={name} is not supported; use tensorflow, jax or torch.")
     module = importlib.import_module(f"bench.models.backends.{name}_backend")
     return cast(Backend, module.BACKEND)
+
+
+def start(keras_backend: str) -> Backend:
+    """Import Keras and the framework, without what that prints; on another backend where the user
+    names one."""
+    set_framework_defaults(keras_backend)
+    with suppress_stderr():
+        return current()
 
 
 def correct(labels: Any, logits: Any, weights: Any) -> Any:
