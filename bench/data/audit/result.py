@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bench.errors import BenchError, os_error_text
+from bench.storage.run_folder import REMADE, read_json
 from bench.system.files import from_json
 from bench.types import Excluded, OnLeak, SplitName, WrongExtension
 
@@ -128,21 +128,16 @@ class KeptAudit:
 
 def load(folder: Path) -> KeptAudit | None:
     """Read the audit in a run's folder; None if the run was made without one."""
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        found = from_json(path.read_text(encoding="utf-8"), KeptAudit)
+
+    def checked(text: str) -> KeptAudit:
+        found = from_json(text, KeptAudit)
         # Reports link to and embed these files: no other path or address is allowed.
         if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
             raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
         return found
-    except (OSError, ValueError, RecursionError) as error:
-        if os_error_text(error):
-            raise
-        raise BenchError(
-            f"{path} is damaged ({error}); start the run again to remake it."
-        ) from error
+
+    path = folder / FILE
+    return read_json(path, checked, f"Nothing else is lost: {REMADE}") if path.exists() else None
 
 
 def leaked_test_ids(audit: Audit) -> tuple[str, ...]:
