@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import webbrowser
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from bench import reports
-from bench.analysis.findings import Findings
+
+if TYPE_CHECKING:
+    from bench.analysis.findings import Findings
 
 
 def show_outcome(findings: Findings, console: Console, *, in_browser: bool) -> None:
