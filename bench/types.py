@@ -208,6 +208,7 @@ class Measuring:
     robustness: bool = False  # whether to test on corrupted images
     probes: bool = False  # whether to fit simple classifiers to the frozen features
     heatmaps: bool = True  # whether to explain mistakes
+    soups: bool = False  # whether to average the weights of a backbone's seeds, which are all kept
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,30 @@ class Trial:
     def name(self) -> str:
         """Return what the backbone is called in its run."""
         return self.names[self.sized]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return the seeds that its model was trained with."""
+        return (self.seed,)
+
+
+SOUP = "@soup"
+"""Behind a backbone's name: the model whose weights are the mean of several of its seeds'."""
+
+
+@dataclass(frozen=True)
+class SoupTrial(Trial):
+    """The trial that holds a soup, in the place of a trial of the soup's own: never recorded."""
+
+    averaged: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return super().name + SOUP
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return self.averaged
 
 
 def at_size(backbone: str, input_size: int) -> str:
@@ -362,14 +387,37 @@ class Probes:
 
 
 @dataclass(frozen=True)
+class Ingredient:
+    """A seed whose weights were tried in a soup."""
+
+    seed: int
+    finished: str  # as its record says: a seed that is trained again is another model
+    val_accuracy: float  # of the mean of its weights and of those taken before
+    taken: bool
+
+
+@dataclass(frozen=True)
+class Soup:
+    """A greedy average of the weights of a backbone's seeds; its answers are in the arrays."""
+
+    tried: tuple[Ingredient, ...]  # the most accurate seed on the validation images first
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return the seeds whose weights are averaged; one alone where no other was taken."""
+        return tuple(one.seed for one in self.tried if one.taken)
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything measured in one trial, or why it failed. Immutable, versioned, one JSON line.
 
     Raw arrays (labels, probabilities, durations) are in `arrays/<key>.npz`; metrics derive the rest
     from them. `seconds` splits the trial: `imports`, `data` (decoding), `build`, `features` (the
     frozen part), `compile`, `train`, `tuning` (rates that were tried and not chosen), `measure`,
-    `robustness`, `probes`, `heatmaps`, `neighbours` (which explain mistakes); `total` is their sum,
-    the time of the trial from cold caches, and `reused` is the part of it that was cached.
+    `robustness`, `probes`, `heatmaps`, `neighbours` (which explain mistakes), `soup`; `total` is
+    their sum, the time of the trial from cold caches, and `reused` is the part of it that was
+    cached.
     """
 
     schema: int
@@ -398,6 +446,7 @@ class Record:
     accumulation: int = 1  # parts that each batch was split into, to fit into memory
     arrays_sha256: str = ""  # of the file with the arrays; "" in records of version 0.1
     probes: Probes | None = None
+    soup: Soup | None = None  # of the seeds of its backbone, which one of them holds
 
     @property
     def pretrained(self) -> bool:

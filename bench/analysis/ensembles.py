@@ -29,7 +29,8 @@ MAX_MEMBERS = 5  # of the greedy ensemble
 
 @dataclass(frozen=True)
 class Judgement:
-    """The accuracy on the test images, and its lead over the best backbone, with 95% intervals."""
+    """The accuracy on the test images, and its lead over what it is compared with, with 95%
+    intervals."""
 
     accuracy: float
     low: float
@@ -37,6 +38,14 @@ class Judgement:
     lead: float
     lead_low: float
     lead_high: float
+
+    @classmethod
+    def of(cls, own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Judgement:
+        """Return that of answers (seeds, images), compared with others to the same images."""
+        lead = difference(own, other)
+        seeds, images = own.shape
+        ends = (*accuracy(own), lead.mean, *change(lead, images, seeds))
+        return cls(float(own.mean()), *(float(end) for end in ends))
 
 
 @dataclass(frozen=True)
@@ -157,14 +166,10 @@ def _judge(
     of_seeds = [dict(zip(trials, one, strict=True)) for one in zip(*trials.values(), strict=True)]
     # Ensembles, seeds, images.
     right = np.stack([_right(run, seed, candidates) for seed in of_seeds], axis=1)
-    seeds, images = right.shape[1:]
-    judged = []
-    for candidate, own in zip(candidates, right, strict=True):
-        lead = difference(own, right[0])
-        ends = (*accuracy(own), lead.mean, *change(lead, images, seeds))
-        found = Judgement(float(own.mean()), *(float(end) for end in ends))
-        judged.append(replace(candidate, judged=found))
-    return judged
+    return [
+        replace(candidate, judged=Judgement.of(own, right[0]))
+        for candidate, own in zip(candidates, right, strict=True)
+    ]
 
 
 def _right(

@@ -19,6 +19,7 @@ from bench.analysis.runtimes import RuntimeFigures, measured
 from bench.analysis.scores import Score, contenders, score
 from bench.analysis.seen import Seen, gather
 from bench.analysis.sensitivity import Sensitivity, sensitivity
+from bench.analysis.soups import WeightSoup, weight_soups
 from bench.analysis.speed import Faster, faster
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
@@ -104,6 +105,11 @@ class Findings:
     def ensembles(self) -> Ensembles | None:
         """Return what averaging the probabilities of several backbones gives."""
         return ensembles(self.run, self.scores, self.backbones, self.verdict)
+
+    @cached_property
+    def soups(self) -> tuple[WeightSoup, ...]:
+        """Return what averaging the weights of the seeds of each backbone gives."""
+        return weight_soups(self.run, self.scores, self.records)
 
     @property
     def several_seeds(self) -> bool:

@@ -78,9 +78,10 @@ class Run:
         """Classify new images with a trained model of the run: `image`, `class`, `confidence`,
         `probabilities` and, for an image that cannot be read, `error`.
 
-        `backbone`: whose model, or NAME+NAME for the mean of several; None takes the recommended
-        one. `plugins`: files that declare it, where it is not installed. `explain`: a new folder,
-        for pictures of the images under heatmaps of their answers (`heatmap`: the files).
+        `backbone`: whose model, or NAME+NAME for the mean of several, or NAME@soup for its
+        averaged seeds; None takes the recommended one. `plugins`: files that declare it, where it
+        is not installed. `explain`: a new folder, for pictures of the images under heatmaps of
+        their answers (`heatmap`: the files).
         """
         import pandas as pd
 

@@ -174,7 +174,12 @@ class RunRequest:
     def measuring(self) -> Measuring:
         """Return what is measured on trained models."""
         return Measuring(
-            self.latency_seconds, self.runtimes, self.robustness, self.probes, self.heatmaps
+            self.latency_seconds,
+            self.runtimes,
+            self.robustness,
+            self.probes,
+            self.heatmaps,
+            soups=self.keep_models == "all",  # else which are kept depends on interruptions
         )
 
 

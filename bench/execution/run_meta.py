@@ -17,6 +17,8 @@ from bench.inference.measuring.pending import (
     probes_needed,
     robustness_needed,
     runtimes_needed,
+    soup_candidates,
+    soup_needed,
 )
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
@@ -74,6 +76,9 @@ def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[
                 untimed.add(record.trial.key)
             if probes_needed(record, plan.measuring):  # from the pretrained weights
                 untimed.add(record.trial.key)
+        averaged = soup_candidates(of_backbone, folder) if plan.measuring.soups else []
+        if soup_needed(averaged, of_backbone):
+            untimed.add(averaged[0].trial.key)
         explains = model_to_explain(of_backbone, folder) if plan.measuring.heatmaps else None
         if explains is not None and "heatmaps" not in explains.seconds:
             untimed.add(explains.trial.key)

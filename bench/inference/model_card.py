@@ -13,6 +13,7 @@ from bench.analysis.pooled import Pooled
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
 from bench.storage.records import Evidence, StoredRun
+from bench.storage.soups import trained_as
 from bench.types import SPLITS, Record
 
 BEGAN_RANDOM = "It began with random weights: its answers mean nothing."
@@ -58,7 +59,10 @@ def _head(about: About, members: Sequence[Record], file: str) -> str:
 def _member(record: Record) -> str:
     weights, trial = record.weights, record.trial
     origin = weights.location if weights and weights.pretrained else "random weights"
-    return f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, seed {trial.seed}"
+    seeds = f"seed {trial.seed}"
+    if trial.seeds[1:]:
+        seeds = f"the mean of the weights of seeds {' and '.join(map(str, sorted(trial.seeds)))}"
+    return f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, {seeds}"
 
 
 def _precision(record: Record) -> str:
@@ -124,8 +128,10 @@ def _data(run: StoredRun) -> str:
 def _training(run: StoredRun, members: Sequence[Record]) -> str:
     protocol = run.meta.protocol
     lines = [f"- Protocol {safe(protocol.name)}: {safe(protocol.summary)}"]
-    for record, phase in ((one, phase) for one in members for phase in one.phases):
+    trained = [one for member in members for one in trained_as(run.records, member)]
+    for record, phase in ((one, phase) for one in trained for phase in one.phases):
         whose = f"{safe(record.trial.name)}, " if members[1:] else ""
+        whose += f"seed {record.trial.seed}, " if len(trained) > len(members) else ""
         accuracy = fmt.percent(phase.kept.accuracy) if phase.kept else fmt.MISSING
         reached = f" (validation accuracy {accuracy})" if record.pretrained else ""
         lines.append(
@@ -186,9 +192,11 @@ def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
         "The figures hold for images like the test images; on others it may do worse.",
-        "The latency was measured on the machine of the run, through Keras."
-        if not evidence.members[1:]
-        else "Its latency was not measured: it is about the sum of its members'.",
+        "Its latency was not measured: it is about the sum of its members'."
+        if evidence.members[1:]
+        else "Its latency was not measured: it is that of one seed, whose network it has."
+        if evidence.record.trial.seeds[1:]
+        else "The latency was measured on the machine of the run, through Keras.",
     ]
     random = not evidence.record.pretrained
     if random:

@@ -18,6 +18,7 @@ from bench.registry import BACKBONES
 from bench.storage.arrays import (
     Array,
     TrainedWeights,
+    averaged,
     best_first,
     changed,
     read_trained,
@@ -25,12 +26,13 @@ from bench.storage.arrays import (
     write_trained,
 )
 from bench.storage.records import StoredRun
+from bench.storage.soups import soup_of, trained_as
 from bench.system.frameworks import (
     UNUSED_BY_WORKERS,
     hidden_packages,
     keras_backend_of,
 )
-from bench.types import Backbone, Precision, Record
+from bench.types import SOUP, Backbone, Precision, Record
 
 if TYPE_CHECKING:
     from bench.models.network import Network
@@ -75,11 +77,14 @@ class TrainedModel:
 
 def record_of(run: StoredRun, name: str) -> Record:
     """Return the best trial by validation of a backbone, at one input size where the name says
-    which, of those whose weights were kept."""
-    named = [record for record in run.records if name in record.trial.names]
+    which, of those whose weights were kept; of NAME@soup, the soup of its seeds."""
+    backbone = name.removesuffix(SOUP)
+    named = [record for record in run.records if backbone in record.trial.names]
     if not named:
         known = {record.trial.name for record in run.records}
-        raise UnknownNameError(f"backbone of run {run.name}", name, known)
+        raise UnknownNameError(f"backbone of run {run.name}", backbone, known)
+    if backbone != name:
+        return _soup(run, backbone, named)
     finished = best_first(named)
     if not finished:
         raise BenchError(f"{name} failed in run {run.name}: {named[0].reason}")
@@ -87,17 +92,33 @@ def record_of(run: StoredRun, name: str) -> Record:
     return (kept or finished)[0]
 
 
+def _soup(run: StoredRun, name: str, records: Sequence[Record]) -> Record:
+    """Return the soup of a backbone that one of its records holds."""
+    holder = next((record for record in records if record.soup is not None), None)
+    if holder is None or holder.soup is None:
+        raise UsageError(
+            f"run {run.name} has no weight soup of {name}: that takes several seeds, trained from "
+            f"pretrained weights, and --keep-models all."
+        )
+    if (soup := soup_of(holder)) is not None:
+        return soup
+    raise UsageError(
+        f"the weight soup of {name} is seed {holder.soup.seeds[0]} alone, as the mean with any "
+        f"other lowers the validation accuracy; take {name}."
+    )
+
+
 def members_of(run: StoredRun, names: str) -> tuple[Record, ...]:
     """Return `record_of` each backbone of an ensemble, NAME+NAME; of a single one, its own."""
     found = tuple(record_of(run, name) for name in split_names(run, names))
-    if len({record.trial.key for record in found}) < len(found):
+    if len({(one.trial.backbone, one.trial.input_size) for one in found}) < len(found):
         raise UsageError(f"{names!r} names a backbone twice; each member counts once.")
     return found
 
 
 def split_names(run: StoredRun, names: str) -> list[str]:
     """Return the names of an ensemble's members, known or not; a backbone's name may hold a +."""
-    if any(names in record.trial.names for record in run.records):
+    if any(names.removesuffix(SOUP) in record.trial.names for record in run.records):
         return [names]
     return [name.strip() for name in names.split("+")]
 
@@ -120,16 +141,22 @@ def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) 
     It computes in the precision that it was trained in, unless another is given; its weights are
     float32 in all.
     """
-    trained = read_trained(run.folder, record.trial.key)
+    trained = [read_trained(run.folder, r.trial.key) for r in trained_as(run.records, record)]
+    if not trained:
+        raise BenchError(
+            f"a seed of {record.trial.name} in run {run.name} was trained again after the weights "
+            f"were averaged; the same `run` command averages them again."
+        )
     declared(run, record)  # an error, before Keras is loaded, where it is not known
     import keras
 
-    from bench.models.network import build_head
+    from bench.models.network import build_head, snapshot
 
     keras.config.set_dtype_policy(precision or record.trial.settings.precision)
     network = pretrained(run, record)
     head = build_head(run.meta.protocol.head, network.features_shape, len(run.dataset.classes))
-    _put(network.base, head, trained, record)
+    whole = averaged(snapshot(network.base.weights), trained) if trained[1:] else trained[0]
+    put_weights(network.base, head, whole, record)
     return TrainedModel(record, run.dataset.classes, network, head)
 
 
@@ -200,7 +227,8 @@ def _load_pretrained(network: Network, record: Record, folder: Path) -> None:
         )
 
 
-def _put(base: Any, head: Any, trained: TrainedWeights, record: Record) -> None:
+def put_weights(base: Any, head: Any, trained: TrainedWeights, record: Record) -> None:
+    """Write trained weights into a network that holds those it began with, and its head."""
     try:
         for place, array in trained.backbone.items():
             base.weights[place].assign(array)

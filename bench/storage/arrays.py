@@ -171,6 +171,24 @@ def changed(before: Sequence[Array], after: Sequence[Array]) -> dict[int, Array]
     return {i: new for i, (old, new) in pairs if not np.array_equal(old, new)}
 
 
+def averaged(before: Sequence[Array], trained: Sequence[TrainedWeights]) -> TrainedWeights:
+    """Return the mean of several trials' weights, which began with the arrays `before`.
+
+    Where BatchNorm is frozen, its statistics are the same in all; where it trains, they are
+    averaged like weights, so they are those of no data.
+    """
+    places = sorted({place for one in trained for place in one.backbone})
+    return TrainedWeights(
+        {p: _mean([one.backbone.get(p, before[p]) for one in trained]) for p in places},
+        tuple(_mean(each) for each in zip(*(one.head for one in trained), strict=True)),
+    )
+
+
+def _mean(arrays: Sequence[Array]) -> Array:
+    found: Array = np.mean(arrays, axis=0, dtype=np.float64).astype(arrays[0].dtype)
+    return found
+
+
 def weights_path(folder: Path, key: str) -> Path:
     """Return the path of one trial's trained weights."""
     return folder / "weights" / f"{key}.npz"

@@ -29,9 +29,10 @@ from msgspec import convert
 from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
+from bench.storage.soups import soup_arrays
 from bench.system.command_line import typed
 from bench.system.files import from_json, naming, to_json, write_atomic
-from bench.types import Dataset, Record, Trial
+from bench.types import Dataset, Record, SoupTrial, Trial
 
 SCHEMA = 1
 
@@ -51,10 +52,12 @@ class Evidence:
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
         `explained_*` and `map*` (see `bench/analysis/explanations.py`), `robust_*`, `knn_*` and
-        `logistic_*` (see `robustness.py` and `probes.py` of `bench/training/`), and
-        `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per query).
+        `logistic_*` (see `robustness.py` and `probes.py` of `bench/training/`), `soup_*` (see
+        `soups.py`), and `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per
+        query). Of a soup: labels and probabilities.
         """
-        return read_arrays(self.folder, self.record, len(self.classes))
+        arrays = read_arrays(self.folder, self.record, len(self.classes))
+        return soup_arrays(arrays) if isinstance(self.record.trial, SoupTrial) else arrays
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,29 @@ from synthetic import Net, make_arrays, make_record
 
 from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.executors import Executor
-from bench.inference.measuring.pending import model_to_explain, runtimes_needed, with_results
+from bench.inference.measuring.pending import (
+    model_to_explain,
+    runtimes_needed,
+    soup_candidates,
+    soup_needed,
+    with_results,
+)
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.storage.arrays import TrainedWeights, read_arrays, write_arrays, write_trained
 from bench.storage.records import SCHEMA, read_records
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
-from bench.types import Record, RuntimeResult, Session, Split, Trial, WeightsUsed
+from bench.types import (
+    Ingredient,
+    Record,
+    RuntimeResult,
+    Session,
+    Soup,
+    Split,
+    Trial,
+    WeightsUsed,
+)
 
 PATIENCE = 30.0  # seconds after which something hangs
 DIES = WorkerDiedError("killed by SIGKILL")
@@ -128,4 +143,9 @@ class ScriptedExecutor(Executor):
         record = replace(record, runtimes=results, session=session, arrays_sha256=digest)
         if job.measuring.heatmaps and model_to_explain([record], folder):
             record = replace(record, seconds={**record.seconds, "heatmaps": 0.0})
+        of_backbone = [r for r in read_records(folder) if r.trial.name == trial.name]
+        averaged = soup_candidates(of_backbone, folder) if job.measuring.soups else []
+        if soup_needed(averaged, of_backbone):
+            tried = (Ingredient(r.trial.seed, r.finished, 0.0, r is averaged[0]) for r in averaged)
+            record = replace(record, soup=Soup(tuple(tried)))
         listener(RecordMeasured(record))

@@ -16,7 +16,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "backbone",
         metavar="BACKBONE[+BACKBONE]",
-        help="of the run; several become one model that averages their probabilities",
+        help="of the run; several become one model that averages their probabilities; "
+        "BACKBONE@soup is the mean of its seeds' weights, where a run has it",
     )
     add_plugins(parser)
     add_results(parser)

@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="[BACKBONE[+BACKBONE]] IMAGE|DIR",
         help="images and folders of images; before them a backbone, if not the run's pick, or "
-        "several, whose probabilities are averaged",
+        "several, whose probabilities are averaged; BACKBONE@soup is the mean of its seeds' "
+        "weights, where a run has it",
     )
     add_plugins(parser)
     add_results(parser)
@@ -123,10 +124,11 @@ def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], lis
     path says `./` then."""
     from bench.inference.prediction import best_record
     from bench.models.rebuild import members_of, split_names
+    from bench.types import SOUP
 
     first = Path(words[0])
     known = {name for record in run.records for name in record.trial.names}
-    unknown = [name for name in split_names(run, words[0]) if name not in known]
+    unknown = [n for n in split_names(run, words[0]) if n.removesuffix(SOUP) not in known]
     members: tuple[Record, ...]
     if not unknown:
         members, images = members_of(run, words[0]), words[1:]
@@ -147,7 +149,7 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Pred
     from bench.inference.model_card import BEGAN_RANDOM
     from bench.reports.predictions import Predictor
 
-    seeds = sorted({record.trial.seed for record in model.members})
+    seeds = sorted({seed for record in model.members for seed in record.trial.seeds})
     seed = f"seed{'s' if seeds[1:] else ''} {' and '.join(map(str, seeds))}"
     say.print(f"model     {model.name}, {seed}, of run {model.run.name}", markup=False)
     if not all(record.pretrained for record in model.members):

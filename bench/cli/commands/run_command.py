@@ -250,7 +250,8 @@ def _what_to_measure(what: Options) -> None:
         "--keep-models",
         choices=KEEP_MODELS,
         help="whose trained weights to keep: of each backbone the best seed's, by validation "
-        "(best), every trial's, or none; `predict` and `export` need them",
+        "(best), every trial's, or none; `predict` and `export` need them. With `all`, the weights "
+        "of a backbone's seeds are also averaged: one model, NAME@soup",
     )
     what.add_argument(
         "--keep-artefacts",

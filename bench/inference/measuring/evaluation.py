@@ -1,5 +1,5 @@
-"""What finished trials still lack besides timings: answers to corrupted images, probes, and
-explanations of mistakes (`explained.py`).
+"""What finished trials still lack besides timings: answers to corrupted images, probes, weight
+soups (`soup.py`), and explanations of mistakes (`explained.py`).
 
 Each evaluation writes arrays and gives the record back, which the caller announces. Answers to
 corrupted images come from a trained model, and a trial that is trained now has had its own; probes
@@ -18,6 +18,7 @@ from bench.data import pixels
 from bench.inference.measuring.explained import explain, to_explain
 from bench.inference.measuring.pending import probes_needed, robustness_needed
 from bench.inference.measuring.recorded import with_arrays, with_seconds
+from bench.inference.measuring.soup import make_soup, soups_to_make
 from bench.models.backends.base import Array, current
 from bench.models.network import probabilities
 from bench.models.rebuild import pretrained, rebuild
@@ -34,6 +35,7 @@ from bench.types import SPLITS, Probes, Record, SplitName
 CORRUPTED_SECONDS = 30.0  # for a trained model; for the progress shown
 PROBES_SECONDS = 10.0  # for a backbone
 EXPLAINED_SECONDS = 6.0  # for a model's mistakes
+SOUP_SECONDS = 6.0  # for a backbone's seeds
 
 Compute = Callable[[StoredRun, Sequence[Record], Job, Store, Progress], Iterator[Record]]
 
@@ -66,6 +68,10 @@ def evaluations(run: StoredRun, job: Job) -> list[Evaluation]:
     found += [
         Evaluation("probes of the frozen features", of_one, PROBES_SECONDS, fit_probes)
         for of_one in seeds.values()
+    ]
+    found += [
+        Evaluation("weight soup", of_one, SOUP_SECONDS, make_soup)
+        for of_one in (soups_to_make(run, job) if job.measuring.soups else ())
     ]
     return found + [
         Evaluation("heatmaps", (record,), EXPLAINED_SECONDS, partial(explain, mistakes))

@@ -63,6 +63,31 @@ def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:
     return min(kept, key=lambda record: "heatmaps" not in record.seconds, default=None)
 
 
+def soup_candidates(records: Iterable[Record], folder: Path) -> list[Record]:
+    """Return the trials of a backbone whose weights can be averaged: those that were kept and
+    began, like the best, with the same pretrained weights, and had the same images, protocol and
+    settings; the best first."""
+    kept = [
+        record
+        for record in best_first(records)
+        if record.pretrained and weights_path(folder, record.trial.key).is_file()
+    ]
+    return [record for record in kept if _begun_as(record) == _begun_as(kept[0])]
+
+
+def _begun_as(record: Record) -> tuple[object, ...]:
+    trial, weights = record.trial, record.weights
+    known = trial.dataset_fingerprint, trial.protocol_digest, trial.settings, trial.code
+    return (*known, weights and weights.sha256)
+
+
+def soup_needed(candidates: Sequence[Record], records: Iterable[Record]) -> bool:
+    """Return whether there are several candidates, and one that no soup in `records` tried."""
+    known = {(one.seed, one.finished) for r in records if r.soup for one in r.soup.tried}
+    found = {(record.trial.seed, record.finished) for record in candidates}
+    return len(found) > 1 and not found <= known
+
+
 def with_results(record: Record, new: Iterable[RuntimeResult]) -> tuple[RuntimeResult, ...]:
     """Return the record's results with the new ones in place, the reference first.
 

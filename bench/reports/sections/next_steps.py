@@ -36,6 +36,10 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     if found is not None and (members := _kept(findings, found.members)):
         ensemble = (*program, "predict", run, members, "photos/", *where)
         yield f"Classify new images with the ensemble {members}", ensemble
+    for soup in findings.soups:
+        if soup.gains:
+            predict = (*program, "predict", run, soup.name, "photos/", *where)
+            yield f"Classify new images with the averaged seeds of {soup.label}", predict
     if argv and (seeds := _seeds(findings)):
         why = "which would decide" if seeds > SEEDS else "to compare backbones, not trainings"
         yield f"Train {seeds} seeds, {why}", _with_seeds(argv, seeds)

@@ -1,0 +1,108 @@
+"""Weight soups: what averaging the weights of a backbone's seeds gives, as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from bench.analysis import format as fmt
+from bench.analysis.findings import Findings
+from bench.analysis.soups import WeightSoup
+from bench.reports.blocks import Column, Range, Section, Table, Value
+
+PLACE = 11.5  # after the ensembles, which average probabilities
+COLUMNS = (
+    Column("Backbone", name="label", importance=100),
+    Column("Seeds tried", name="tried", importance=40),
+    Column("Averaged", name="averaged", importance=95),
+    Column("Val. best seed", fmt.percent, name="val_best", better="higher", importance=50),
+    Column("Val. soup", fmt.percent, name="val_accuracy", better="higher", importance=60),
+    Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
+    Column("95% interval", fmt.percent, name="accuracy", importance=70),
+    Column("Lead", fmt.signed_points, name="lead", unit="points", better="higher", importance=90),
+    Column(
+        "Its interval",
+        fmt.signed_points,
+        name="lead",
+        unit="points",
+        about="95% interval of the lead over the best seed",
+        importance=80,
+    ),
+    Column(
+        "p50, one model",
+        fmt.milliseconds,
+        name="latency_p50_ms",
+        unit="ms",
+        better="lower",
+        importance=75,
+    ),
+    Column("Averaging", fmt.duration, name="seconds", unit="s", importance=20),
+)
+
+
+def section(findings: Findings) -> Section | None:
+    """Return a row for each backbone whose seeds were averaged."""
+    found = findings.soups
+    if not found:
+        return None
+    times = findings.backbones.set_index("label")["latency_p50_ms"]
+    latencies = (float(times[one.label]) for one in found)
+    rows = tuple(
+        _row(one, None if isnan(latency) else latency)
+        for one, latency in zip(found, latencies, strict=True)
+    )
+    table = Table("Weight soups", COLUMNS, rows, about=_about(findings))
+    return Section("soups", "Weight soups", _result(found), [table], {"soups.csv": table})
+
+
+def _row(one: WeightSoup, latency: float | None) -> tuple[Value, ...]:
+    test: tuple[Value, ...] = (None,) * 4
+    if (judged := one.judged) is not None:
+        test = (
+            *(judged.accuracy, Range(judged.low, judged.high)),
+            *(judged.lead, Range(judged.lead_low, judged.lead_high)),
+        )
+    tried, averaged = _listed([each.seed for each in one.tried]), _listed(one.seeds)
+    alone = "" if one.judged is not None else " alone"
+    best = one.tried[0].val_accuracy
+    return (one.label, tried, averaged + alone, best, one.val_accuracy, *test, latency, one.seconds)
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
+
+
+def _result(found: Sequence[WeightSoup]) -> str:
+    """Say what averaging gains on the test images."""
+    averaged = [one for one in found if one.judged is not None]
+    if not averaged:
+        return "Averaging the weights of any two seeds lowers the validation accuracy."
+    if gaining := [one.label for one in averaged if one.gains]:
+        return f"Averaged seeds are better than the best of them: {', '.join(gaining)}."
+    leads = [
+        f"{one.label} {fmt.signed_points(j.lead)} ({fmt.signed_points(j.lead_low)} to "
+        f"{fmt.signed_points(j.lead_high)})"
+        for one in averaged
+        if (j := one.judged) is not None
+    ]
+    return (
+        f"No averaged model is shown to be better than the best seed of its backbone: lead in "
+        f"points, with its 95% interval: {'; '.join(leads)}."
+    )
+
+
+def _about(findings: Findings) -> str:
+    trained = any(phase.batchnorm == "trained" for phase in findings.run.meta.protocol.phases)
+    norms = (
+        "Statistics of BatchNorm, which this protocol trains, are averaged like weights"
+        if trained
+        else "BatchNorm is frozen, so its statistics are the same in all seeds"
+    )
+    return (
+        f"The mean of the weights of several seeds of a backbone: one model, as fast and as large "
+        f"as one seed. Greedy: in the order of validation accuracy, each seed is added where the "
+        f"validation accuracy does not fall; the test images judge the result, once. The lead is "
+        f"over the seed with the best validation accuracy, on the same test images; both are one "
+        f"model, so its interval is over images alone. {norms}. `predict` and `export` take it as "
+        f"NAME@soup."
+    )

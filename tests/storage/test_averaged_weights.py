@@ -1,0 +1,99 @@
+"""The arithmetic of a weight soup, and what of a run's records one is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import Net, make_run
+
+from bench.cli.commands import predict_command
+from bench.errors import UnknownNameError, UsageError
+from bench.inference.measuring.pending import soup_candidates, soup_needed
+from bench.models.rebuild import members_of, record_of
+from bench.storage.arrays import TrainedWeights, averaged, weights_path
+from bench.storage.records import StoredRun, read_run
+from bench.storage.soups import ingredients, soup_of, trained_as
+from bench.system.files import write_atomic
+from bench.types import Ingredient, Record, Soup, WeightsUsed
+
+
+def test_what_one_seed_left_as_it_was_counts_with_what_it_began_with() -> None:
+    before = [np.array([2.0, 4.0], "float32"), np.zeros(1, "float32")]
+    one = TrainedWeights({0: np.array([4.0, 4.0], "float32")}, (np.array([1.0], "float32"),))
+    other = TrainedWeights({}, (np.array([3.0], "float32"),))
+    mean = averaged(before, [one, other])
+    assert {place: array.tolist() for place, array in mean.backbone.items()} == {0: [3.0, 4.0]}
+    assert [array.tolist() for array in mean.head] == [[2.0]]
+    assert {array.dtype for array in (mean.backbone[0], *mean.head)} == {np.dtype("float32")}
+
+
+def run_with_soup(folder: Path, *taken: bool) -> StoredRun:
+    """Return a run of one backbone whose first seed holds a soup of the seeds that are `taken`."""
+    run = read_run(make_run(folder, [Net("a"), Net("b")], seeds=range(len(taken)), images=10))
+    tried = tuple(
+        Ingredient(seed, record.finished, 0.9, one)
+        for seed, (one, record) in enumerate(zip(taken, run.records, strict=False))
+    )
+    first, *others = run.every
+    return replace(run, every=(replace(first, soup=Soup(tried)), *others))
+
+
+def keys(records: tuple[Record, ...]) -> list[int]:
+    return [record.trial.seed for record in records]
+
+
+def test_a_soup_is_named_after_its_backbone_and_has_the_weights_of_its_seeds(
+    tmp_path: Path,
+) -> None:
+    run = run_with_soup(tmp_path / "r", True, False, True)
+    soup = record_of(run, "a@soup")
+    assert (soup.trial.name, soup.trial.seeds) == ("a@soup", (0, 2))
+    assert (soup.phases, soup.runtimes) == ((), ())
+    assert keys(trained_as(run.records, soup)) == [0, 2]
+    assert trained_as(run.records, run.records[0]) == (run.records[0],)
+    assert predict_command._what(run, ["a@soup", "x.png"]) == ((soup,), [Path("x.png")])
+    both = members_of(run, "a@soup + b")
+    assert [record.trial.name for record in both] == ["a@soup", "b"]
+    with pytest.raises(UsageError, match="names a backbone twice"):
+        members_of(run, "a@soup+a")
+    with pytest.raises(UsageError, match="run r has no weight soup of b: that takes several seeds"):
+        record_of(run, "b@soup")
+    with pytest.raises(UnknownNameError, match="'c'"):
+        record_of(run, "c@soup")
+
+
+def test_a_seed_that_was_trained_again_is_none_of_the_soup_s(tmp_path: Path) -> None:
+    run = run_with_soup(tmp_path / "r", True, True)
+    first, second, *others = run.records
+    again = (first, replace(second, finished="later"), *others)
+    assert ingredients(again, first) == ()
+    assert ingredients((first, *others), first) == ()
+
+
+def test_one_seed_alone_is_no_soup(tmp_path: Path) -> None:
+    run = run_with_soup(tmp_path / "r", True, False)
+    assert soup_of(run.records[0]) is None
+    with pytest.raises(UsageError, match=r"seed 0 alone.*; take a\."):
+        record_of(run, "a@soup")
+
+
+def test_kept_seeds_that_began_alike_are_averaged_once(tmp_path: Path) -> None:
+    run = run_with_soup(tmp_path / "r", True, True)
+    of_a = [record for record in run.records if record.trial.backbone == "a"]
+    plain = [replace(record, soup=None) for record in of_a]
+    assert soup_candidates(plain, run.folder) == []
+    for record in of_a:
+        write_atomic(weights_path(run.folder, record.trial.key), b"")
+    found = soup_candidates(plain, run.folder)
+    assert len(found) == 2
+    assert soup_needed(found, plain)
+    assert not soup_needed(found, of_a)
+    assert not soup_needed(found[:1], plain)
+    assert soup_needed([found[0], replace(found[1], finished="later")], of_a)
+    for source in ("imagenet", "random init"):
+        other = WeightsUsed(source, "x", "of another file")
+        changed = [found[0], replace(found[1], weights=other)]
+        assert soup_candidates(changed, run.folder) == found[:1]
