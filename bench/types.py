@@ -415,9 +415,9 @@ class Record:
     Raw arrays (labels, probabilities, durations) are in `arrays/<key>.npz`; metrics derive the rest
     from them. `seconds` splits the trial: `imports`, `data` (decoding), `build`, `features` (the
     frozen part), `compile`, `train`, `tuning` (rates that were tried and not chosen), `measure`,
-    `robustness`, `probes`, `heatmaps`, `neighbours` (which explain mistakes), `soup`; `total` is
-    their sum, the time of the trial from cold caches, and `reused` is the part of it that was
-    cached.
+    `robustness`, `probes`, `heatmaps`, `neighbours`, `umap` (which explain mistakes), `soup`;
+    `total` is their sum, the time of the trial from cold caches, and `reused` is the part of it
+    that was cached.
     """
 
     schema: int

@@ -20,6 +20,7 @@ from bench.types import Record
 IMAGES, ANSWERS, HEATMAPS = "explained_images", "explained_answers", "explained_heatmaps"
 NEAREST, SIMILARITY = "explained_nearest", "explained_similarity"
 MAP_IMAGES, MAP, MAP_SHARES = "map_images", "map", "map_shares"
+UMAP = "map_umap"  # where it is installed
 ARRAYS = (IMAGES, ANSWERS, HEATMAPS, NEAREST, SIMILARITY, MAP_IMAGES, MAP, MAP_SHARES)
 
 # Of a heatmap where it is weakest and strongest, over an image; the page has them in `sheet.js`.
@@ -46,11 +47,12 @@ class Explained:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingMap:
-    """Test images by the first two principal components of their features."""
+    """Test images by the first two principal components of their features, and by UMAP."""
 
     images: Sequence[int]
     places: Floats  # images x 2
     shares: tuple[float, float]  # of the variance
+    umap: Floats | None = None  # the same images; None where it was not installed
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,8 @@ def explanations(evidence: Evidence, guesses: Guesses | None) -> Explanations | 
         for image, answer, heatmap, nearest, similar in each
     }
     first, second = arrays[MAP_SHARES].tolist()
-    places = EmbeddingMap(arrays[MAP_IMAGES].tolist(), arrays[MAP], (first, second))
+    found = arrays[MAP_IMAGES].tolist(), arrays[MAP], (first, second)
+    places = EmbeddingMap(*found, arrays.get(UMAP))
     return Explanations(evidence.record, guesses, images, places)
 
 

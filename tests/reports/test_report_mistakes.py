@@ -26,7 +26,7 @@ from bench.reports.html import page
 from bench.reports.sections import disagreements as disagreements_section
 from bench.reports.sections import embedding
 from bench.reports.sections import mistakes as mistakes_section
-from bench.storage.arrays import write_arrays
+from bench.storage.arrays import read_arrays, write_arrays
 from bench.storage.cache import Store
 from bench.storage.records import read_records, read_run
 from bench.types import Split
@@ -198,6 +198,29 @@ def test_the_map_of_the_test_images_marks_the_mistakes(tmp_path: Path) -> None:
         ("dogs", [(1.0, 1.125, "", ())]),
         ("dogs", [(0.5, 0.625, "test/00003.png", told), (0.75, 0.875, "test/00005.png", told)]),
     ]
+
+
+def test_a_map_by_umap_is_the_alternative_of_the_same_images(tmp_path: Path) -> None:
+    run = explained_run(tmp_path / "run").run
+    record = run.records[0]
+    arrays = read_arrays(run.folder, record, 2) | {"map_umap": np.arange(10.0, 20.0).reshape(5, 2)}
+    write_arrays(run.folder, record.trial.key, arrays)
+    section = embedding.section(find(read_run(run.folder)))
+    assert section is not None
+    (chart,) = section.blocks
+    assert isinstance(chart, Chart)
+    first, second = chart.panels
+    assert [(panel.title, panel.about) for panel in chart.panels] == [
+        ("one", "one"),
+        ("one, UMAP", "one"),
+    ]
+    assert (first.x.title, second.x.title) == (
+        "first component, 50.00% of the variance",
+        "first dimension of UMAP",
+    )
+    assert isinstance(second.layers[0], Points)
+    assert [(mark.x, mark.y) for mark in second.layers[0].marks] == [(14, 15), (16, 17)]
+    assert "UMAP, the other map" in section.about
 
 
 def test_of_many_classes_those_with_the_most_mistakes_have_a_colour() -> None:

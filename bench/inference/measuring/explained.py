@@ -8,7 +8,7 @@ places where the head gets them all; what was frozen comes from the cache that t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from bench.analysis.scores import labels
 from bench.data import pixels
 from bench.errors import BenchError
 from bench.inference.heatmaps import heatmaps
+from bench.inference.measuring.maps import principal, umap
 from bench.inference.measuring.pending import model_to_explain
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, Forward
@@ -93,8 +94,9 @@ def explain(
     nearest, similar = probes.nearest(known, queries, NEAREST)
     count = len(job.dataset.splits["test"])
     mapped = np.linspace(0, count - 1, min(count, MAX_MAPPED)).astype(int)
-    place, shares = principal(probes.unit(source.features("test", mapped)))
-    found: Mapping[str, Array] = {
+    features = probes.unit(source.features("test", mapped))
+    place, shares = principal(features)
+    found: dict[str, Array] = {
         names.IMAGES: images,
         names.ANSWERS: answers,
         names.HEATMAPS: heat.astype(np.float32),
@@ -104,8 +106,14 @@ def explain(
         names.MAP: place.astype(np.float32),
         names.MAP_SHARES: shares,
     }
+    searched = time.perf_counter()
+    if (others := umap(features)) is not None:
+        found[names.UMAP] = others.astype(np.float32)
     record = with_seconds(with_arrays(run, record, found), "heatmaps", drawn)
-    yield with_seconds(record, "neighbours", time.perf_counter() - begun - drawn)
+    record = with_seconds(record, "neighbours", searched - begun - drawn)
+    if others is not None:
+        record = with_seconds(record, "umap", time.perf_counter() - searched)
+    yield record
 
 
 class _Source:
@@ -152,17 +160,3 @@ class _Source:
 
     def _forward(self, cut: str) -> Forward:
         return self.frozen.passes.get(cut, [self.model.network.last_map])
-
-
-def principal(features: Array) -> tuple[Array, Array]:
-    """Return the first two principal components of each row, and their shares of the variance."""
-    centred = features.astype(np.float64) - features.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    found = np.zeros((len(features), 2))
-    kept = left[:, :2] * sizes[:2]
-    found[:, : kept.shape[1]] = kept
-    # Either sign would do: the same one each time.
-    strongest = found[np.abs(found).argmax(axis=0), [0, 1]]
-    shares = np.zeros(2)
-    shares[: kept.shape[1]] = sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-30)
-    return found * np.where(strongest < 0, -1.0, 1.0), shares

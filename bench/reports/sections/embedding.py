@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
 from bench.analysis.explanations import Explanations
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.classification import Counts
+from bench.analysis.metrics.classification import Counts, Floats
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points
 
@@ -22,6 +24,11 @@ ABOUT = (
     "trained model: images close to each other look alike to it. A ring is a wrong answer. Two "
     "components show a part of the variance only: classes that overlap here need not be mixed up."
 )
+UMAP = (
+    " UMAP, the other map, keeps each image next to those most like it: it parts groups that "
+    "overlap in two components, but the distances between groups and their sizes mean little."
+)
+NO_UMAP = " Where `umap-learn` is installed, a run has a map by UMAP too."
 
 
 def section(findings: Findings) -> Section | None:
@@ -30,20 +37,39 @@ def section(findings: Findings) -> Section | None:
     shown = list(found.items())[:MAX_BACKBONES]
     if not shown:
         return None
-    panels = tuple(_panel(findings, label, one) for label, one in shown)
+    panels = tuple(panel for label, one in shown for panel in _panels(findings, label, one))
+    more, choice = (UMAP, "Map") if len(panels) > len(shown) else (NO_UMAP, "Backbone")
     few = f" Of the first {MAX_BACKBONES} of the table." if len(found) > MAX_BACKBONES else ""
     title = "Map of the test images"
-    chart = Chart("embedding", title, panels, choice="Backbone")
-    return Section("embedding", title, f"{ABOUT}{few}", [chart])
+    chart = Chart("embedding", title, panels, choice=choice)
+    return Section("embedding", title, f"{ABOUT}{more}{few}", [chart])
 
 
-def _panel(findings: Findings, label: str, one: Explanations) -> Panel:
+def _panels(findings: Findings, label: str, one: Explanations) -> Iterator[Panel]:
+    """Yield the map by principal components and, where there is one, that by UMAP."""
+    first, second = (
+        Axis(f"{which} component, {fmt.percent(share)} of the variance")
+        for which, share in zip(("first", "second"), one.map.shares, strict=True)
+    )
+    yield _panel(findings, label, one, one.map.places, (label, first, second))
+    if one.map.umap is not None:
+        axes = Axis("first dimension of UMAP"), Axis("second dimension of UMAP")
+        yield _panel(findings, label, one, one.map.umap, (f"{label}, UMAP", *axes))
+
+
+def _panel(
+    findings: Findings,
+    label: str,
+    one: Explanations,
+    places: Floats,
+    named: tuple[str, Axis, Axis],
+) -> Panel:
     classes, ids = findings.run.dataset.classes, findings.run.dataset.splits["test"].ids
     guesses = one.guesses
     true, right = guesses.labels[one.map.images], guesses.right[one.map.images]
 
     def mark(point: int) -> Mark:
-        x, y = (round(float(value), 4) for value in one.map.places[point])
+        x, y = (round(float(value), 4) for value in places[point])
         if right[point]:
             return Mark(x, y, size=0.0)
         image = one.map.images[point]
@@ -57,20 +83,17 @@ def _panel(findings: Findings, label: str, one: Explanations) -> Panel:
         *((classes[name], true == name, colour) for name, colour in coloured.items()),
         (OTHERS, others, None),
     ]
-    rings = tuple(Mark(*one.map.places[i].tolist()) for i in np.flatnonzero(~right))
+    rings = tuple(Mark(*places[i].tolist()) for i in np.flatnonzero(~right))
     layers = [Points(rings, "wrong answers", WRONG, hollow=True)]
     for told in (right, ~right):  # mistakes last, so that nothing covers them
         layers += [
             Points(tuple(map(mark, np.flatnonzero(members & told).tolist())), name, colour)
             for name, members, colour in kinds
         ]
-    first, second = (
-        Axis(f"{which} component, {fmt.percent(share)} of the variance")
-        for which, share in zip(("first", "second"), one.map.shares, strict=True)
-    )
+    title, first, second = named
     note = f"Seed {one.record.trial.seed}, {len(true):,} of {len(ids):,} test images."
     drawn = tuple(layer for layer in layers if layer.marks)
-    return Panel(first, second, drawn, label, label, note, height=0.6)
+    return Panel(first, second, drawn, title, label, note, height=0.6)
 
 
 def most_mistaken(true: Counts, right: NDArray[np.bool_]) -> list[int]:

@@ -8,7 +8,7 @@ from bench.reports.blocks import Column, Section, Table, figures
 
 PLACE = 110
 # Parts that most trials do not have.
-ON_REQUEST = ("tuning", "robustness", "probes", "heatmaps", "neighbours", "soup")
+ON_REQUEST = ("tuning", "robustness", "probes", "heatmaps", "neighbours", "umap", "soup")
 PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
 MAX_OPEN = 12  # trials, above which a page folds the table
 ABOUT = (
