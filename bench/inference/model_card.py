@@ -185,7 +185,7 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
         return
     low, high = (METRICS[f"accuracy_{end}"].compute(evidence) for end in ("low", "high"))
     if low is not None and high is not None:
-        yield "95% interval of the accuracy (one seed)", fmt.interval(low, high)
+        yield "95% interval of the accuracy (one model)", fmt.interval(low, high)
 
 
 def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
