@@ -88,7 +88,7 @@ def _run(arguments: argparse.Namespace, place: Path) -> None:
             listener(TrainingStarted())
             carry_out(inputs, nodes, listener)
     nodes.say("measuring")
-    reports.write(reports.read(inputs.folder))
+    reports.render(inputs.folder)
     nodes.say("reports")
 
 

@@ -100,7 +100,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
     monkeypatch.setattr(preparing, "locate_all", located)
     monkeypatch.setattr(preparing, "matrix_rate", lambda: 1e11)
-    monkeypatch.setattr(reports, "write", lambda findings, **options: [])
+    monkeypatch.setattr(reports, "write", lambda *arguments, **options: [])
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(home / "cache"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,12 +12,15 @@ from bench import reports
 
 if TYPE_CHECKING:
     from bench.analysis.findings import Findings
+    from bench.reports.blocks import Section
 
 
-def show_outcome(findings: Findings, console: Console, *, in_browser: bool) -> None:
+def show_outcome(
+    findings: Findings, shown: Iterable[Section], console: Console, *, in_browser: bool
+) -> None:
     """Print the table and the recommendation, and open the run's page where that is wanted; where
     there is no browser, say where the page is."""
-    reports.show(findings, console)
+    reports.show(shown, console)
     if findings.faster is not None:
         console.print(findings.faster.text, markup=False, style="bold")
     page = (findings.run.folder / "report.html").resolve()

@@ -21,17 +21,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.analysis.verdict import Verdict
+    from bench.reports.blocks import Section
 
 
 class Run:
     """A run's folder and what it says; nothing is computed before it is asked for."""
 
     def __init__(
-        self, folder: Path, findings: Findings | None = None, *, incomplete: bool | None = None
+        self,
+        folder: Path,
+        findings: Findings | None = None,
+        sections: Sequence[Section] = (),
+        *,
+        incomplete: bool | None = None,
     ) -> None:
         """`incomplete`: whether something that was asked for is not there; None: look."""
         self.folder = folder
-        self._findings, self._incomplete = findings, incomplete
+        self._findings, self._sections, self._incomplete = findings, sections, incomplete
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -40,6 +46,13 @@ class Run:
     def findings(self) -> Findings:
         """Return all that the reports say, as data."""
         return self._findings or reports.read(self.folder)
+
+    @cached_property
+    def sections(self) -> Sequence[Section]:
+        """Return the topics of the reports as data."""
+        from bench.reports.sections import sections
+
+        return self._sections or sections(self.findings)
 
     @property
     def verdict(self) -> Verdict:

@@ -30,6 +30,8 @@ from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
 from bench.execution.run_meta import RunInputs, undone, unmeasured
 from bench.execution.status import ProgressFile
+from bench.reports.blocks import Section
+from bench.reports.sections import sections
 from bench.storage.run_folder import run_folder
 from bench.training.events import (
     Interrupted,
@@ -148,15 +150,16 @@ def carry(
         restore=lambda: preparation.restore(listing, trained, sizes, store=store),
     )
 
-    def write_reports() -> Findings:
+    def write_reports() -> tuple[Findings, list[Section]]:
         listener(WritingReports())
         findings = reports.read(folder)
+        shown = sections(findings)
         for split, places in reports.shown_images(findings).items():
             thumbnails.keep(folder, places, trained, sizes, store, split)
-        reports.write(findings, latex=request.latex)
+        reports.write(findings, shown, latex=request.latex)
         reports.point_latest(request.results, folder.name)
         reports.write_index(request.results)
-        return findings
+        return findings, shown
 
     with opened(inputs), ProgressFile(folder, listener) as listener:
         listener(TrainingStarted())
@@ -173,7 +176,7 @@ def carry(
             except Exception as error:
                 listener(Warned(f"the reports could not be written: {reason(error)}"))
             raise
-        findings = write_reports()
+        findings, shown = write_reports()
     by_key = {record.trial.key: record for record in records}
     incomplete = (
         bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
@@ -181,7 +184,7 @@ def carry(
         or bool(undone(plan, folder, {}) or unmeasured(plan, folder, by_key))
         or reports.incomplete(findings, by_key.keys())
     )
-    return Run(folder, findings, incomplete=incomplete)
+    return Run(folder, findings, shown, incomplete=incomplete)
 
 
 def _audited(

@@ -67,7 +67,8 @@ def run(request: ScreenRequest, listener: RunListener, executor: Executor | None
         files = {FILE: to_json(found, indent=2).encode()}
         ended = launch.carry(final, images, working, listener, files)
     failed = any(one.outcome == "failed" for each in found.rounds for one in each.candidates)
-    return Run(ended.folder, ended.findings, incomplete=ended.incomplete or failed)
+    incomplete = ended.incomplete or failed
+    return Run(ended.folder, ended.findings, ended.sections, incomplete=incomplete)
 
 
 @dataclass

@@ -8,7 +8,7 @@ Importing this package is cheap; pandas and matplotlib are imported by its funct
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.analysis.findings import Findings
+    from bench.reports.blocks import Section
     from bench.types import SplitName
 
 __all__ = [
@@ -63,16 +64,19 @@ def incomplete(findings: Findings, trials: Collection[str] | None = None) -> boo
 
 def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
     """Read the run in `folder`, and `write` every report of it."""
-    return write(read(folder, price_per_hour=price_per_hour), latex=latex)
+    from bench.reports.sections import sections
+
+    findings = read(folder, price_per_hour=price_per_hour)
+    return write(findings, sections(findings), latex=latex)
 
 
-def write(findings: Findings, *, latex: bool = False) -> list[Path]:
-    """Write every report into the run's folder; returns the files."""
+def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) -> list[Path]:
+    """Write every report, with its `sections`, into the run's folder; returns the files."""
     from bench.data import thumbnails
     from bench.reports import csv, html, markdown
     from bench.reports import latex as tex
     from bench.reports.figures import pictures
-    from bench.reports.sections import leaderboard, sections
+    from bench.reports.sections import leaderboard
     from bench.storage.records import manifest
     from bench.storage.run_folder import refuse_links
     from bench.system.files import remove_stale, to_json, write_atomic
@@ -80,8 +84,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
     run = findings.run
     refuse_links(run.folder)
     remove_stale(run.folder)
-    shown = sections(findings)
-    drawn = pictures([section for _, section in shown], thumbnails.read(run.folder))
+    drawn = pictures(shown, thumbnails.read(run.folder))
     written = []
 
     def write(path: str, content: str | bytes) -> None:
@@ -90,7 +93,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
 
     write("verdict.json", to_json(findings.verdict, indent=2))
     write("summary.csv", csv.summary(findings))
-    for _, section in shown:
+    for section in shown:
         for name, table in section.files.items():
             write(name, csv.text(table))
     write("manifest.json", to_json([manifest(r) for r in run.every], indent=2))
@@ -101,7 +104,7 @@ def write(findings: Findings, *, latex: bool = False) -> list[Path]:
         write(picture.path, picture.png())
     write("report.html", html.page(findings, shown))
     # Last, so that it never links to a picture that does not exist yet.
-    write("report.md", markdown.text([section for _, section in shown], drawn))
+    write("report.md", markdown.text(shown, drawn))
     return written
 
 
@@ -121,13 +124,12 @@ def shown_images(findings: Findings) -> dict[SplitName, Collection[int]]:
     return {"test": shown(findings.mistakes), "train": {near.image for near in nearest}}
 
 
-def show(findings: Findings, console: Console, only: str = "") -> None:
+def show(shown: Iterable[Section], console: Console, only: str = "") -> None:
     """Print the sections that a reader needs at the end of a run, or only the one of that name."""
     from bench.errors import UnknownNameError
     from bench.reports import terminal
-    from bench.reports.sections import sections
 
-    found = {section.name: section for _, section in sections(findings)}
+    found = {section.name: section for section in shown}
     if only and only not in found:
         raise UnknownNameError("section", only, list(found))
     if only:

@@ -16,10 +16,13 @@ from synthetic import Net
 from user import User
 
 from bench import reports as report
+from bench.analysis.findings import Findings
 from bench.cli.main import main
 from bench.errors import Exit, OutOfMemoryError, StoppedError
 from bench.models import download
 from bench.registry import BACKBONES
+from bench.reports.blocks import Section
+from bench.reports.sections import leaderboard
 from bench.storage.run_folder import lock_run
 from bench.training.job import Job
 from bench.types import Trial, WeightsFile
@@ -84,6 +87,22 @@ def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
 
 
 @pytest.mark.slow
+def test_files_and_terminal_show_the_same_sections_built_once(
+    run: Callable[..., int], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def counted(findings: Findings) -> Section:
+        built.append(findings.run.name)
+        return section(findings)
+
+    section = leaderboard.section
+    monkeypatch.setattr(leaderboard, "section", counted)
+    run(ScriptedExecutor())
+    main(["report", "r", "--results", str(results)])
+    assert built == ["r", "r"]  # once by each command
+
+
 def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,7 +77,7 @@ class Somebody(User):
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Somebody:
-    monkeypatch.setattr(reports, "write", lambda findings, **options: [])  # as other tests do
+    monkeypatch.setattr(reports, "write", lambda *arguments, **options: [])  # as other tests do
     return Somebody(tmp_path)
 
 

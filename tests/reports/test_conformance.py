@@ -75,7 +75,7 @@ def blocks(shown_sections: list[Section]) -> list[Table]:
 
 @pytest.mark.slow
 def test_markdown_is_read_as_the_tables_and_texts_that_were_meant(findings: Findings) -> None:
-    placed = [section for _, section in sections.sections(findings)]
+    placed = sections.sections(findings)
     tokens = PARSER.parse(markdown.text(placed))
     assert not {"html_block", "html_inline", "fence"} & {token.type for token in tokens}
     for token in tokens:

@@ -63,7 +63,7 @@ def test_exit_codes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(report, "write", lambda findings, *, latex: [])
+    monkeypatch.setattr(report, "write", lambda *arguments, **options: [])
     damage(make_run(tmp_path / "r", nets, images=20))
     command, *options = words
     assert main([command, "r", *options, "--results", str(tmp_path)]) == code

@@ -15,7 +15,7 @@ import bench.analysis.metrics
 from bench import reports
 from bench.analysis.metrics.base import METRICS
 from bench.registry import import_modules
-from bench.reports.sections import leaderboard
+from bench.reports.sections import leaderboard, sections
 from bench.reports.terminal import table
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -47,7 +47,7 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_metric_of_one_file_is_in_every_report(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     found = reports.read(folder)
-    reports.write(found, latex=True)
+    reports.write(found, sections(found), latex=True)
     rows = csv.DictReader((folder / "summary.csv").read_text(encoding="utf-8").splitlines())
     assert {float(row["letters"]) for row in rows if row["letters"]} >= {float(len(SIX[0].name))}
     for name in ("report.md", "report.html", "table.tex"):

@@ -24,6 +24,7 @@ from bench.data.audit.result import (
     load,
 )
 from bench.errors import BenchError
+from bench.reports.sections import sections
 from bench.system.files import to_json, write_atomic
 from bench.types import OnLeak, WrongExtension
 
@@ -115,7 +116,7 @@ def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path)
 @pytest.mark.slow
 def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     rendered(tmp_path / "run", kept(PAIR))
-    report.show(report.read(tmp_path / "run"), Console(width=300))
+    report.show(sections(report.read(tmp_path / "run")), Console(width=300))
     assert "! 1 of 60 test images (1.7%) have a copy" in capsys.readouterr().out
 
 

@@ -32,7 +32,7 @@ def findings(folder: Path, *args: Any, **more: Any) -> Findings:
 
 def charts(found: Findings) -> dict[str, Chart]:
     """Every chart of the sections of a run, by name."""
-    blocks = [block for _, section in sections(found) for block in section.blocks]
+    blocks = [block for section in sections(found) for block in section.blocks]
     blocks += [one for block in blocks if isinstance(block, Drawing) for one in block.elsewhere]
     return {block.name: block for block in blocks if isinstance(block, Chart)}
 

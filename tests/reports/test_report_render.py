@@ -23,7 +23,7 @@ from bench import reports as report
 from bench.analysis.findings import find
 from bench.errors import BenchError
 from bench.reports.markdown import section_text
-from bench.reports.sections import runtimes
+from bench.reports.sections import runtimes, sections
 from bench.storage.arrays import write_arrays
 from bench.storage.records import read_records, read_run
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
@@ -93,7 +93,7 @@ def test_stored_records_give_the_stored_report(tmp_path: Path) -> None:
         written = (folder / name).read_text(encoding="utf-8")
         assert written == (EXPECTED / name).read_text(encoding="utf-8"), name
     out = io.StringIO()
-    report.show(report.read(folder), Console(file=out, width=100))
+    report.show(sections(report.read(folder)), Console(file=out, width=100))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert lines == (EXPECTED / "terminal.txt").read_text(encoding="utf-8").splitlines()
 

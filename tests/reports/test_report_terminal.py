@@ -13,6 +13,7 @@ from synthetic import SIX, Net, make_run, write_records
 
 from bench import reports as report
 from bench.cli.main import main
+from bench.reports.sections import sections
 from bench.storage.records import read_records
 from bench.types import Excluded
 
@@ -20,7 +21,7 @@ from bench.types import Excluded
 def printed(folder: Path, width: int, *, terminal: bool = False) -> str:
     out = io.StringIO()
     report.show(
-        report.read(folder),
+        sections(report.read(folder)),
         Console(file=out, width=width, force_terminal=terminal, highlight=False),
     )
     return out.getvalue()

@@ -28,7 +28,7 @@ from bench.reports.blocks import Table
 from bench.reports.formats import json_report, pull_request
 from bench.reports.html.blocks import section_data
 from bench.reports.markdown import section_text
-from bench.reports.sections import certainty, leaderboard, overview, tradeoff
+from bench.reports.sections import certainty, leaderboard, overview, sections, tradeoff
 from bench.storage.arrays import write_arrays
 from bench.storage.records import read_records, read_run
 from bench.types import Record, Session
@@ -345,7 +345,7 @@ def test_report_and_terminal_open_with_the_verdict(tmp_path: Path) -> None:
     assert stored["margin"] == 0.01
     assert [s["place"] for s in stored["standings"]] == ["best", "worse"]
     out = io.StringIO()
-    report.show(report.read(tmp_path), Console(file=out, width=200))
+    report.show(sections(report.read(tmp_path)), Console(file=out, width=200))
     assert out.getvalue().splitlines()[0].strip() == found.verdict.sentence
     assert re.search(r"Verdict +Ties +P\(first\)", out.getvalue())
     # With one seed no report says that seeds were drawn.

@@ -96,9 +96,9 @@ def short(table: Table) -> list[list[str]]:
 def test_every_report_has_the_same_columns_and_cells(findings: Findings) -> None:
     placed = sections.sections(findings)
     page = data_of(rendered(findings))
-    text = markdown.text([section for _, section in placed])
+    text = markdown.text(placed)
     compared = 0
-    for _, section in placed:
+    for section in placed:
         for name, table in section.files.items():
             compared += raw_in_csv(name, table)
         if not section.blocks:
@@ -130,9 +130,9 @@ def test_every_report_has_the_same_columns_and_cells(findings: Findings) -> None
 def test_every_chart_has_the_same_marks_in_the_page_and_in_the_picture(findings: Findings) -> None:
     placed = sections.sections(findings)
     page = data_of(rendered(findings))
-    drawn = {one.name: one.draw() for one in pictures([section for _, section in placed], {})}
+    drawn = {one.name: one.draw() for one in pictures(placed, {})}
     compared = 0
-    for _, section in placed:
+    for section in placed:
         on_page = page["sections"].get(section.name, {"blocks": ()})["blocks"]
         for block, shown in zip(section.blocks, on_page, strict=True):
             if isinstance(block, Chart):
@@ -193,7 +193,7 @@ def ends(value: object) -> tuple[float | None, ...]:
 
 
 def test_costs_and_parts_of_the_time_are_the_same_everywhere(findings: Findings) -> None:
-    found = {section.name: section for _, section in sections.sections(findings)}
+    found = {section.name: section for section in sections.sections(findings)}
     (costs,) = (block for block in found["costs"].blocks if isinstance(block, Table))
     assert [column.title for column in costs.columns][-2:] == [
         "Cost of training",
@@ -215,8 +215,8 @@ def test_a_new_section_is_one_file(
     (tmp_path / "sevens.py").write_text(DUMMY)
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
     placed = sections.sections(findings)
-    drawn = pictures([section for _, section in placed], {})
-    text = markdown.text([section for _, section in placed], drawn)
+    drawn = pictures(placed, {})
+    text = markdown.text(placed, drawn)
     page = data_of(rendered(findings))
     assert text.count("## Sevens of all") == 1
     assert "| mobilenetv2" in text[text.index("## Sevens of all") :]
@@ -231,7 +231,7 @@ def test_a_new_section_is_one_file(
     assert [mark["label"] for mark in panel["layers"][0]["marks"]] == list(findings.records)
     assert page["contents"].index("sevens") == page["contents"].index("phases") + 1
     out = io.StringIO()
-    (section,) = (section for _, section in placed if section.name == "sevens")
+    (section,) = (section for section in placed if section.name == "sevens")
     terminal.show([section], Console(file=out, width=80))
     assert "somebody: said so" in out.getvalue()
     assert "Seven" in out.getvalue()

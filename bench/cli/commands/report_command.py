@@ -41,16 +41,19 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _render(arguments: argparse.Namespace) -> int:
+    from bench.reports.sections import sections  # late: `--help` needs no pandas
+
     folder = find_run(arguments.results, arguments.run)
     findings = report.read(folder, price_per_hour=arguments.price_per_hour, margin=arguments.margin)
+    shown = sections(findings)
     if arguments.section:
-        report.show(findings, Console(highlight=False), only=arguments.section)
+        report.show(shown, Console(highlight=False), only=arguments.section)
         return Exit.DONE
-    report.write(findings, latex=arguments.latex)
+    report.write(findings, shown, latex=arguments.latex)
     for path in formats.write(folder, formats.parse(arguments.format)):
         print(f"wrote {path}")
     # A run elsewhere, given by its path, leaves what is beside it alone.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
-    show_outcome(findings, Console(highlight=False), in_browser=arguments.open)
+    show_outcome(findings, shown, Console(highlight=False), in_browser=arguments.open)
     return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE

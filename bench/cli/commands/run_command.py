@@ -82,7 +82,7 @@ def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -
     code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
     # The result is printed even with --quiet: it is what was asked for.
     result = Console(stderr=json, highlight=False)
-    show_outcome(run.findings, result, in_browser=arguments.open)
+    show_outcome(run.findings, run.sections, result, in_browser=arguments.open)
     result.print(f"report    {run.folder / 'report.html'}", markup=False, soft_wrap=True)
     if json:
         write_result(run.folder, run.findings, code)

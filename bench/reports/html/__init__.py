@@ -24,11 +24,10 @@ MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show, and of train
 OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
 
-def page(findings: Findings, shown: Sequence[tuple[float, Section]]) -> str:
-    """Return the whole `report.html` of these sections, with their places."""
-    folder, drawn = findings.run.folder, [section for _, section in shown]
-    pictures = _pictures(folder, drawn)
-    return page_of(findings.run.name, drawn, pictures, OF_RUN, answers(findings))
+def page(findings: Findings, shown: Sequence[Section]) -> str:
+    """Return the whole `report.html` of these sections."""
+    pictures = _pictures(findings.run.folder, shown)
+    return page_of(findings.run.name, shown, pictures, OF_RUN, answers(findings))
 
 
 def page_of(

@@ -14,8 +14,8 @@ from bench.analysis.findings import Findings
 from bench.reports.blocks import Section
 
 
-def sections(findings: Findings) -> list[tuple[float, Section]]:
-    """Return all that the run has something for, with their places, in order."""
+def sections(findings: Findings) -> list[Section]:
+    """Return all that the run has something for, in order."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    found = [(module.PLACE, module.section(findings)) for module in modules]
-    return sorted(((p, s) for p, s in found if s is not None), key=lambda placed: placed[0])
+    modules.sort(key=lambda module: module.PLACE)
+    return [found for one in modules if (found := one.section(findings)) is not None]
