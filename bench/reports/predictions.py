@@ -1,17 +1,14 @@
-"""Predictions for new images, as a table or as CSV."""
+"""Predictions for new images, as a table to read or as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
 from bench.analysis import format as fmt
-from bench.analysis.escape import csv_cell, one_line, shorten
 from bench.inference.prediction import Prediction
+from bench.reports import csv
+from bench.reports.blocks import Block, Column, Notes, Section, Table, Value, words
 
 
 @dataclass(frozen=True)
@@ -29,51 +26,44 @@ class Predictor:
         return not answer.reason and answer.confidence < self.min_confidence
 
 
-def to_text(answers: Iterable[Prediction], source: Predictor, top: int = 1) -> str:
-    """Return a table to read, with the `top` classes; answers below the confidence limit are
-    marked."""
-    rows = []
-    for answer in answers:
-        image = shorten(one_line(answer.image), 120)
-        if answer.reason:
-            rows.append((image, *[fmt.MISSING] * 2 * top, one_line(answer.reason)))
-        else:
-            mark = "low" if source.is_low(answer) else ""
-            cells = [
-                cell
-                for label in answer.ranked[:top]
-                for cell in (
-                    shorten(one_line(source.classes[label]), 60),
-                    fmt.percent(answer.probabilities[label]),
-                )
-            ]
-            rows.append((image, *cells, mark))
-    titles = ("image", *("class", "confidence") * top, "")
-    aligned = ("left", *("left", "right") * top, "left")
-    table = tabulate(rows, titles, tablefmt="plain", colalign=aligned, disable_numparse=True)
-    return f"{table}\n"
+def section(answers: Sequence[Prediction], source: Predictor, top: int = 1) -> Section:
+    """Return a row an image with its `top` classes, and why some have none; answers below the
+    confidence limit are marked."""
+    columns = [Column("image", importance=100)]
+    for place in range(top):
+        columns.append(Column("class", importance=99 - place))
+        columns.append(Column("confidence", fmt.percent, importance=99 - place))
+    columns.append(Column("", importance=99))
+    rows = (
+        (answer.image, *_ranked(answer, source, top), "low" if source.is_low(answer) else "")
+        for answer in answers
+    )
+    blocks: list[Block] = [Table("Predictions", tuple(columns), tuple(rows))]
+    if failed := tuple((answer.image, answer.reason) for answer in answers if answer.reason):
+        blocks.append(Notes(failed))
+    return Section("predictions", "Predictions", "", blocks, brief=True)
 
 
 def to_csv(answers: Iterable[Prediction], source: Predictor, top: int = 1) -> str:
-    """Return one row an image, with columns for each of the `top` classes; no cell starts a
-    spreadsheet formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    more = [f"{title}_{n}" for n in range(2, top + 1) for title in ("class", "confidence")]
-    writer.writerow(["image", "class", "confidence", "low_confidence", "error", *more])
+    """Return a row an image, with columns for each of the `top` classes."""
+    columns = [*words("image", "class"), Column("confidence", fmt.percent)]
+    columns += words("low_confidence", "error")
+    for place in range(2, top + 1):
+        columns += [Column(f"class_{place}"), Column(f"confidence_{place}", fmt.percent)]
+    rows: list[tuple[Value, ...]] = []
     for answer in answers:
-        image = csv_cell(answer.image)
-        if answer.reason:
-            writer.writerow([image, "", "", "", csv_cell(answer.reason), *[""] * len(more)])
-        else:
-            low = "yes" if source.is_low(answer) else "no"
-            (name, confidence), *others = (
-                (csv_cell(source.classes[label]), f"{answer.probabilities[label]:.6f}")
-                for label in answer.ranked[:top]
-            )
-            cells = [cell for other in others for cell in other]
-            writer.writerow([image, name, confidence, low, "", *cells])
-    return out.getvalue()
+        low = "" if answer.reason else "yes" if source.is_low(answer) else "no"
+        best, sure, *others = _ranked(answer, source, top)
+        rows.append((answer.image, best, sure, low, answer.reason, *others))
+    return csv.text(Table("Predictions", tuple(columns), tuple(rows)))
+
+
+def _ranked(answer: Prediction, source: Predictor, top: int) -> list[Value]:
+    """Return the `top` classes, each before its probability; nothing of an unreadable image."""
+    if answer.reason:
+        return [None] * 2 * top
+    places = answer.ranked[:top]
+    return [one for n in places for one in (source.classes[n], answer.probabilities[n])]
 
 
 def summary(answers: Sequence[Prediction], source: Predictor) -> list[str]:

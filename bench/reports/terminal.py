@@ -30,7 +30,8 @@ from bench.reports.blocks import (
 )
 from bench.reports.charts import Chart
 
-MAX_NAME = 40
+MAX_CELL = 40  # characters; what is longer is cut
+CUTS = (120, MAX_CELL, 24)  # to the first of these that leaves room for every column
 MAX_TEXT = 400
 MAX_SENTENCE = 2000
 GAP = 2
@@ -94,12 +95,15 @@ def _notes(block: Notes) -> Iterator[Text]:
 
 def table(block: Table, width: int) -> rich.Table:
     """Return a table with as many columns as fit into `width`."""
-    cells = [
-        [_short(column, value) for column, value in zip(block.columns, row, strict=True)]
-        for row in block.rows
-    ]
+    for most in CUTS:
+        cells = [
+            [_short(column, value, most) for column, value in zip(block.columns, row, strict=True)]
+            for row in block.rows
+        ]
+        shown = _fitting(block.columns, cells, width)
+        if len(shown) == len(block.columns):
+            break
     drawn = rich.Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    shown = _fitting(block.columns, cells, width)
     for column in (block.columns[place] for place in shown):
         drawn.add_column(
             Text(column.title),
@@ -114,8 +118,9 @@ def table(block: Table, width: int) -> rich.Table:
     return drawn
 
 
-def _short(column: Column, value: Value) -> str:
-    return value.short if isinstance(value, Absent) else _plain(column.text(value), MAX_NAME)
+def _short(column: Column, value: Value, most: int) -> str:
+    text = value.short if isinstance(value, Absent) else column.text(value)
+    return _plain(text, most if len(text) > MAX_CELL else MAX_CELL)
 
 
 def _fitting(columns: tuple[Column, ...], cells: list[list[str]], width: int) -> list[int]:

@@ -21,7 +21,7 @@ from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
 from bench.reports.blocks import Gallery, Near, Shot, Shots, Table
 from bench.reports.charts import Chart, Points
-from bench.reports.figures import sheet
+from bench.reports.figures import sheet, style
 from bench.reports.html import page
 from bench.reports.sections import disagreements as disagreements_section
 from bench.reports.sections import embedding
@@ -251,7 +251,7 @@ def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_pa
     (folder / "thumbnails" / "train").mkdir(parents=True)
     for place in (7, 6):
         Image.new("RGB", (9, 9)).save(folder / "thumbnails" / "train" / f"{place:05d}.jpg")
-    drawn = page(findings, [(16, section)])
+    drawn = page(findings, [section])
     assert '"train/7":"data:image/jpeg' in drawn
     assert '"train/6"' not in drawn
 
@@ -332,3 +332,15 @@ def test_a_sheet_shows_each_image_again_under_its_heatmap() -> None:
     assert pictures == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 1)]
     _, again, heatmap, *_ = (image.get_extent() for image in axes.get_images())
     assert again == heatmap
+
+
+def test_a_long_title_of_a_contact_sheet_is_wrapped_and_whole() -> None:
+    title = (
+        "Pictures of what one gets right and the other wrong: efficientnet_lite0 right, vgg16 wrong"
+    )
+    one = Shots((Shot(0, "a", "b", "c"),))
+    drawn, short = sheet.draw(title, one, {}), sheet.draw("A title", one, {})
+    heading = next(text for text in drawn.texts if text.get_fontsize() == style.TITLE)
+    assert heading.get_text().split() == title.split()
+    assert heading.get_text().count("\n") >= 1
+    assert drawn.get_figheight() > short.get_figheight() + 0.9 * style.TITLE_LINE

@@ -74,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.inference.prediction import find_images, model_of, predict
     from bench.models.rebuild import changed_code
     from bench.registry import load_plugins
-    from bench.reports import predictions
+    from bench.reports import predictions, terminal
     from bench.storage.records import read_run
     from bench.storage.run_folder import find_run
 
@@ -90,11 +90,15 @@ def main(arguments: argparse.Namespace) -> int:
     model = model_of(run, *members)
     source = _source(model, arguments.min_confidence, say)
     found = predict(model, images, overlays)
+    top = min(arguments.top, len(source.classes))
     if arguments.json:
         _write_json(found, source)
+    elif arguments.format == "csv":
+        sys.stdout.write(predictions.to_csv(found, source, top))
     else:
-        to_text = predictions.to_csv if arguments.format == "csv" else predictions.to_text
-        sys.stdout.write(to_text(found, source, min(arguments.top, len(source.classes))))
+        width = None if sys.stdout.isatty() else terminal.UNLIMITED
+        shown = predictions.section(found, source, top)
+        terminal.show([shown], Console(highlight=False, width=width))
     for line in predictions.summary(found, source):
         say.print(line, style="yellow", markup=False)
     if overlays:

@@ -36,14 +36,17 @@ def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
     rows = -(-len(shots.shots) // columns)
     across, down = each * SIDE + GAP, SIDE + 3 * LINE + GAP
     width = 2 * MARGIN + columns * across - GAP
-    height = TOP + rows * down + MARGIN / 2
+    room = width - 2 * MARGIN
+    heading = style.wrapped(title, room, style.TITLE, "bold")
+    start = TOP + style.TITLE_LINE * (len(heading) - 1)
+    height = start + rows * down + MARGIN / 2
     drawn = style.figure(width, height)
     axes = style.panel(drawn, Box(0, 0, width, height))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")
     for number, shot in enumerate(shots.shots):
         left = MARGIN + number % columns * across
-        top = height - TOP - number // columns * down
+        top = height - start - number // columns * down
         pixels = _pixels(thumbnails.get(shot.image))
         for x in (left + n * SIDE for n in range(each)):
             how: dict[str, Any] = {"extent": (x, x + SIDE, top - SIDE, top), "aspect": "auto"}
@@ -58,8 +61,7 @@ def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
             style.write(drawn, left, y, shown, fontsize=SIZE, color=colour, va="top")
     # Drawing an image changes the limits of its axes.
     axes.set(xlim=(0, width), ylim=(0, height))
-    room = width - 2 * MARGIN
-    style.heading(drawn, MARGIN, style.fitting(title, 60, room, style.TITLE, "bold"), shots.about)
+    style.heading(drawn, MARGIN, "\n".join(heading), shots.about)
     return drawn
 
 

@@ -25,6 +25,7 @@ INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "
 # From Okabe and Ito's palette, which colour-blind readers can distinguish.
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#d55e00", "#007a59", "#a8321c"
 TITLE, TEXT, SMALL = 12.0, 9.5, 8.0
+TITLE_LINE = 0.2  # inches from one line of a title to the next
 DPI = 144
 
 # Names in other scripts: the first of these that is installed is used if DejaVu lacks a glyph.
@@ -74,10 +75,11 @@ def write(drawn: Figure, x: float, y: float, text: str, **how: Any) -> None:
 
 
 def heading(drawn: Figure, x: float, title: str, about: str) -> None:
-    """Write a title, already a `label`, and a subtitle, `x` inches from the left."""
+    """Write a title, already a `label` or `wrapped`, and a subtitle, `x` inches from the left."""
     top = drawn.get_figheight()
     write(drawn, x, top - 0.18, title, fontsize=TITLE, weight="bold", color=INK, va="top")
-    write(drawn, x, top - 0.43, about, fontsize=SMALL, va="top")
+    below = top - 0.43 - TITLE_LINE * title.count("\n")
+    write(drawn, x, below, about, fontsize=SMALL, va="top")
 
 
 def plain(axes: Axes) -> None:
@@ -105,12 +107,12 @@ def fitting(name: str, most: int, room: float, size: float, weight: str = "norma
     return ""
 
 
-def wrapped(text: str, room: float) -> list[str]:
+def wrapped(text: str, room: float, size: float = SMALL, weight: str = "normal") -> list[str]:
     """Return a text in lines of at most `room` inches."""
     lines: list[str] = []
-    for word in filter(None, (label(one, 60) for one in text.split())):
+    for word in filter(None, (fitting(one, 60, room, size, weight) for one in text.split())):
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and widest([longer], SMALL) <= room:
+        if lines and widest([longer], size, weight) <= room:
             lines[-1] = longer
         else:
             lines.append(word)
