@@ -58,7 +58,7 @@ def to_csv(answers: Iterable[Prediction], source: Predictor, top: int = 1) -> st
     return csv.text(Table("Predictions", tuple(columns), tuple(rows)))
 
 
-def _ranked(answer: Prediction, source: Predictor, top: int) -> list[Value]:
+def _ranked(answer: Prediction, source: Predictor, top: int) -> Sequence[Value]:
     """Return the `top` classes, each before its probability; nothing of an unreadable image."""
     if answer.reason:
         return [None] * 2 * top
