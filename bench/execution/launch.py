@@ -129,8 +129,10 @@ def carry(
     executor: Executor,
     listener: RunListener,
     files: Mapping[str, bytes] | None = None,
+    progress: ProgressFile | None = None,
 ) -> Run:
-    """Do what is not done of the plan, and report; `files` are kept in the run's folder."""
+    """Do what is not done of the plan, and report; `files` are kept in the run's folder. `progress`
+    is of a caller that has locked the folder."""
     request, store = prepared.request, prepared.store
     listing, sizes = prepared.listing, prepared.sizes
     dataset, trained, audit = images.dataset, images.trained, images.audit
@@ -161,7 +163,8 @@ def carry(
         reports.write_index(request.results)
         return findings, shown
 
-    with opened(inputs), ProgressFile(folder, listener) as listener:
+    told = progress or ProgressFile(folder, listener)
+    with opened(inputs, locked=progress is not None), told as listener:
         listener(TrainingStarted())
         try:
             records = carry_out(inputs, executor, listener)

@@ -11,7 +11,7 @@ takes all memory in one runtime costs the others no figure.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,9 +49,9 @@ RESUBMISSIONS = 2  # of a job whose machine was lost
 
 
 @contextmanager
-def opened(inputs: RunInputs) -> Iterator[None]:
-    """Lock the run's folder and describe the run in it; an error, before anything is changed, where
-    another process makes the run or it was made with other settings."""
+def opened(inputs: RunInputs, *, locked: bool = False) -> Iterator[None]:
+    """Lock the run's folder, unless the caller has, and describe the run in it; an error, before
+    anything is changed, where another process makes the run or it was made with other settings."""
     folder, store = inputs.folder, inputs.store
 
     def remove_unfinished() -> None:
@@ -59,7 +59,7 @@ def opened(inputs: RunInputs) -> Iterator[None]:
         remove_stale(folder)
         store.remove_stale()
 
-    with lock_run(folder):
+    with nullcontext() if locked else lock_run(folder):
         remove_stale(folder.parent, below=False)
         remove_unfinished()
         try:

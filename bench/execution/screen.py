@@ -39,8 +39,9 @@ from bench.execution.recorder import RunRecorder
 from bench.execution.run import opened, train_trials
 from bench.execution.run_meta import RunInputs, pending
 from bench.execution.screen_costs import FINAL, Costs, ScreenRequest
+from bench.execution.status import ProgressFile
 from bench.storage.arrays import read_arrays
-from bench.storage.run_folder import run_folder
+from bench.storage.run_folder import lock_run, run_folder
 from bench.system.files import to_json
 from bench.training.events import Note, TrainingStarted
 from bench.types import Record
@@ -61,11 +62,12 @@ def run(request: ScreenRequest, listener: RunListener, executor: Executor | None
         images = launch.decode(prepared, listener)
         costs = Costs(prepared, images.trained, listener)
         folder = run_folder(request.results, request.run or costs.plan.name, fresh=request.fresh)
-        found, left = _Rounds(prepared, images, costs, folder, working, listener).carry()
-        request = replace(request, fresh=False)  # what was there is moved already
-        final = replace(prepared, request=request, only=frozenset(left))
-        files = {FILE: to_json(found, indent=2).encode()}
-        ended = launch.carry(final, images, working, listener, files)
+        with lock_run(folder), ProgressFile(folder, listener) as told:
+            found, left = _Rounds(prepared, images, costs, folder, working, told).carry()
+            request = replace(request, fresh=False)  # what was there is moved already
+            final = replace(prepared, request=request, only=frozenset(left))
+            files = {FILE: to_json(found, indent=2).encode()}
+            ended = launch.carry(final, images, working, told, files, told)
     failed = any(one.outcome == "failed" for each in found.rounds for one in each.candidates)
     incomplete = ended.incomplete or failed
     return Run(ended.folder, ended.findings, ended.sections, incomplete=incomplete)
@@ -80,7 +82,7 @@ class _Rounds:
     costs: Costs
     folder: Path
     executor: Executor
-    listener: RunListener
+    listener: ProgressFile
 
     def carry(self) -> tuple[Screening, Sequence[str]]:
         """Carry out what is missing; return what was found and who is left for the final."""
@@ -157,6 +159,7 @@ class _Rounds:
             of_jobs=of_jobs,
         )
         with opened(inputs):
+            self.listener.enter_round(folder)
             seconds = {one.trials[0].key: costs.of[name][one.name] for one in planned}
             missing = {trial.key: seconds[trial.key] for trial in pending(plan, folder)}
             schedule = costs.schedule(missing, [one.name for one in planned], *later)

@@ -19,7 +19,7 @@ from bench.errors import DetachedError, reason
 from bench.execution.executors.spool import JobState, states
 from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
-from bench.storage.run_folder import LOCK, read_json, read_meta
+from bench.storage.run_folder import LOCK, RunMeta, begun, read_json, read_meta
 from bench.system.command_line import typed
 from bench.system.files import from_json, to_json, write_atomic
 from bench.system.locks import is_held
@@ -41,6 +41,7 @@ class Progress:
     doing: Mapping[str, str] = field(default_factory=dict)  # stages under way, by trial
     share: float = 0.0
     seconds_left: float | None = None
+    rounds: tuple[str, ...] = ()  # of a screening, those that have begun, by folder in the run's
 
 
 class ProgressFile:
@@ -48,7 +49,7 @@ class ProgressFile:
     that of the command."""
 
     def __init__(self, folder: Path, listener: RunListener) -> None:
-        self._path, self._listener = folder / FILE, listener
+        self._folder, self._listener = folder, listener
         self._now = Progress(time.time(), 0.0)
 
     def __enter__(self) -> Self:
@@ -88,10 +89,27 @@ class ProgressFile:
         if time.time() - now.written >= SECONDS_BETWEEN:
             self._write()
 
+    def enter_round(self, folder: Path) -> None:
+        """Note that a round of a screening begins, in its own folder."""
+        begun = (*self._now.rounds, folder.relative_to(self._folder).as_posix())
+        self._now = replace(self._now, rounds=begun, doing={})
+        self._write()
+
     def _write(self) -> None:
         self._now = replace(self._now, written=time.time())
         with suppress(OSError):  # what the run itself cannot write ends it
-            write_atomic(self._path, to_json(self._now))
+            write_atomic(self._folder / FILE, to_json(self._now))
+
+
+@dataclass(frozen=True)
+class RoundStatus:
+    """How far a round of a screening is."""
+
+    round: str
+    trials: int  # one for each backbone that takes part
+    done: int
+    failed: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -101,7 +119,8 @@ class Status:
     run: str
     folder: str
     state: Literal["running", "finished", "interrupted", "error", "detached", "killed", "unknown"]
-    trials: int  # that the last command asked for
+    rounds: tuple[RoundStatus, ...]  # of a screening, before its final, which is the run
+    trials: int  # that the last command asked for; 0 while a screening has not come to its final
     done: int
     failed: int
     left: int  # have no record yet
@@ -115,31 +134,38 @@ class Status:
 
 def read_status(folder: Path) -> Status:
     """Read how far the run in this folder is."""
-    meta, progress, now = read_meta(folder), _read_progress(folder), time.time()
-    status = {record.trial.key: record.status for record in read_records(folder)}
-    asked = status.keys() if meta.asked is None else meta.asked  # None: as in version 0.1
-    found = [status.get(key) for key in asked]
+    progress, now = _read_progress(folder), time.time()
+    rounds = [folder / path for path in progress.rounds] if progress else []
     running = is_held(folder / LOCK)
     elapsed = left = None
     if progress is not None:
         elapsed = (now if running else progress.written) - progress.started
         if running and progress.seconds_left is not None:
             left = max(0.0, progress.seconds_left - (now - progress.written))
+    # A screening that has not come to its final has the description of its rounds only.
+    metas = (read_meta(path.parent) for path in begun(folder))
     return Status(
         run=folder.name,
         folder=str(folder),
         state="running" if running else _ended(progress),
-        trials=len(found),
-        done=found.count("ok"),
-        failed=found.count("failed"),
-        left=found.count(None),
+        rounds=tuple(RoundStatus(path.name.split("-")[0], **_counts(path)) for path in rounds),
+        **_counts(folder),
         doing=tuple(progress.doing.values()) if running and progress else (),
-        jobs=states(folder),
+        jobs=tuple(job for path in (*rounds, folder) for job in states(path)),
         elapsed_seconds=elapsed,
         seconds_left=left,
         reason=progress.reason if progress else "",
-        command=typed(meta.command),
+        command=typed(next(metas, RunMeta()).command),
     )
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    """Return how many trials the last command asked for in this folder, and how they are."""
+    status = {record.trial.key: record.status for record in read_records(folder)}
+    asked = read_meta(folder).asked
+    found = [status.get(key) for key in (status if asked is None else asked)]  # None: version 0.1
+    counts = {"done": found.count("ok"), "failed": found.count("failed"), "left": found.count(None)}
+    return {"trials": len(found), **counts}
 
 
 def _ended(

@@ -149,13 +149,20 @@ def _leads_into(link: Path, folder: Path) -> bool:
         return False
 
 
-def find_run(results: Path, name: str) -> Path:
-    """The folder of a run given by name, by path, or as `latest`."""
+def begun(folder: Path) -> list[Path]:
+    """Return the `run.json` of the run in a folder, and of the rounds of its screening, which come
+    before it."""
+    return [*folder.glob("run.json"), *folder.glob("screening/*/run.json")]
+
+
+def find_run(results: Path, name: str, *, screening: bool = False) -> Path:
+    """The folder of a run given by name, by path, or as `latest`; one of which only a `screening`
+    has begun, where that is enough."""
     for folder in (results / name, Path(name)):
         if folder.name == LATEST and folder.is_file():  # where links cannot be made
             first, *_ = [*folder.read_text(encoding="utf-8", errors="replace").splitlines(), ""]
             folder = folder.parent / first.strip()
-        if (folder / "run.json").is_file():
+        if (folder / "run.json").is_file() or (screening and begun(folder)):
             return folder.resolve()
     known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
     if name == LATEST and known and not any(results.glob("*/report.md")):

@@ -112,6 +112,38 @@ def test_a_screening_that_was_stopped_goes_on(user: Somebody) -> None:
     assert more.asked == {"final": 6}
 
 
+def test_its_status_is_that_of_each_round(user: Somebody) -> None:
+    told: list[list[str]] = []
+
+    class Watched(Tasks):
+        def _end(self, job: Job, trial: Trial) -> Outcome:
+            ended = super()._end(job, trial)
+            told.append(status()[1:4])
+            return ended
+
+    def status() -> list[str]:
+        ended = in_process(user.home, "status", "--results", str(user.results))
+        assert ended.returncode == 0, ended.stderr
+        return [" ".join(line.split()) for line in ended.stdout.splitlines()]
+
+    stopped = Watched(ends={"densenet121": "failed", "xception": KeyboardInterrupt()})
+    assert user.screen(stopped).returncode == 130
+    probed = ["probes 6 of 8 done, 1 failed, 1 left", "trials the final has not begun"]
+    assert told[-1][:2] == probed
+    run, *rest = status()
+    assert run.startswith("run r, interrupted after ")
+    assert rest[:2] == probed
+    assert rest[-1].startswith("continue backbone-bench screen --backbones ")
+    assert user.screen(Watched()).returncode == 0
+    headed = "head 5 of 6 done, 1 left"
+    assert ["probes 8 of 8 done, 0 left", headed, "trials the final has not begun"] in told
+    assert status()[1:4] == [
+        "probes 8 of 8 done, 0 left",
+        "head 6 of 6 done, 0 left",
+        "trials 6 of 6 done, 0 left",
+    ]
+
+
 def test_a_number_of_finalists(user: Somebody) -> None:
     executor = Tasks()
     assert user.screen(executor, "--budget", "3").returncode == 0

@@ -12,7 +12,7 @@ from bench.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.execution.status import Status
+    from bench.execution.status import RoundStatus, Status
 
 STATES = {
     "running": "running for {elapsed}",
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.storage.run_folder import find_run
 
     name = arguments.run or _begun_last(arguments.results)
-    status = read_status(find_run(arguments.results, name))
+    status = read_status(find_run(arguments.results, name, screening=True))
     if arguments.json:
         write(status)
     else:
@@ -53,10 +53,11 @@ def _lines(status: Status) -> list[tuple[str, str]]:
     from bench.cli.display import human_seconds
 
     elapsed = human_seconds(status.elapsed_seconds or 0.0)
-    failed = f", {status.failed} failed" if status.failed else ""
-    trials = f"{status.done} of {status.trials} done{failed}, {status.left} left"
+    begun = status.trials or not status.rounds
+    trials = _counted(status) if begun else "the final has not begun"
     lines = [
         ("run", f"{status.run}, {STATES[status.state].format(elapsed=elapsed)}"),
+        *((each.round, _counted(each)) for each in status.rounds),
         ("trials", trials),
         *(("now", text) for text in status.doing),
         *(
@@ -80,10 +81,22 @@ def _lines(status: Status) -> list[tuple[str, str]]:
     return lines
 
 
+def _counted(what: Status | RoundStatus) -> str:
+    failed = f", {what.failed} failed" if what.failed else ""
+    return f"{what.done} of {what.trials} done{failed}, {what.left} left"
+
+
 def _begun_last(results: Path) -> str:
     """Return the run whose command began last: `latest` names one only when its reports are
     written."""
-    found = [path for path in results.glob("*/run.json") if not path.parent.is_symlink()]
+    from bench.storage.run_folder import begun
+
+    found = {
+        path.stat().st_mtime: run.name
+        for run in results.glob("*")
+        if not run.is_symlink()
+        for path in begun(run)
+    }
     if not found:
         raise UsageError(f"there is no run in {results} yet.")
-    return max(found, key=lambda path: path.stat().st_mtime).parent.name
+    return found[max(found)]
