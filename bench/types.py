@@ -185,7 +185,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16", "mixed_float16
 """Keras' names: what layers compute in. Weights and logits are float32 in all of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What defines a trial, in addition to the protocol: the same for every backbone of a run."""
 
@@ -211,7 +211,7 @@ class Measuring:
     soups: bool = False  # whether to average the weights of a backbone's seeds, which are all kept
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One backbone, one dataset, one protocol, one seed: the unit of work."""
 
@@ -268,7 +268,7 @@ def at_size(backbone: str, input_size: int) -> str:
     return f"{backbone}@{input_size}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """The figures of one epoch."""
 
@@ -287,7 +287,7 @@ class Validation:
     accuracy: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PhaseResult:
     """The result of one phase of the protocol."""
 
@@ -330,7 +330,7 @@ class TriedRate:
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WeightsUsed:
     """The origin of the weights of one trial."""
 
@@ -343,7 +343,7 @@ class WeightsUsed:
         return self.source != "random init"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RuntimeResult:
     """The result of one runtime; raw durations are in the arrays, and so are `probabilities_<name>`
     of every test image if it answered all of them."""
@@ -363,7 +363,7 @@ class RuntimeResult:
     failed_batches: Mapping[str, str] = field(default_factory=dict)  # why, by batch size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Session:
     """The timing of one runtime in one measuring process: its backbones were timed in turns."""
 
@@ -408,7 +408,7 @@ class Soup:
         return tuple(one.seed for one in self.tried if one.taken)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """Everything measured in one trial, or why it failed. Immutable, versioned, one JSON line.
 

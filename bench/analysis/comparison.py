@@ -7,18 +7,18 @@ From records alone, of any machine and date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.analysis.changed_answers import ChangedAnswers, changed_answers
 from bench.analysis.facts import skipped
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.classification import answers
+from bench.analysis.metrics.classification import Counts, Floats, answers
 from bench.analysis.metrics.latency import durations
 from bench.analysis.run_differences import (
     Circumstance,
@@ -30,7 +30,7 @@ from bench.analysis.run_differences import (
 from bench.analysis.scores import RANDOM_INIT, contenders
 from bench.analysis.statistics.intervals import change, difference, mean_change
 from bench.analysis.statistics.timing import Timed, change_of_medians
-from bench.storage.records import Evidence
+from bench.storage.records import TEST, Evidence
 from bench.training.losses import log_losses, of_true
 from bench.types import Record, at_size
 
@@ -43,8 +43,6 @@ SHOWN = (
     "size_mb",
 )
 PAIRED = ("accuracy", "loss")
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -185,29 +183,26 @@ class _Side:
         seeds = "" if len(missing) == len(of_label) else f" for seed {_listed(missing)}"
         return f"no usable figure{seeds} in {self.findings.run.name}"
 
-    def each(self, images: Sequence[int], figure: str) -> Array:
-        """Return right or wrong, or the loss, of each of these test images: seeds x images."""
-        rows = []
-        for record in self.records:
-            found = answers(self._evidence(record), "test")
-            assert found is not None  # or the figure would be missing
-            labels, probabilities = (part[list(images)] for part in found)
-            if figure == "accuracy":
-                rows.append((probabilities.argmax(axis=1) == labels).astype(np.float64))
-            else:
-                rows.append(log_losses(of_true(labels, probabilities)))
-        return np.stack(rows)
+    @cached_property
+    def _answers(self) -> list[tuple[Counts, Floats]]:
+        """Return the test labels and probabilities of each seed, none where a figure is missing."""
+        found = (answers(self._evidence(record, TEST), "test") for record in self.records)
+        return [one for one in found if one is not None]
 
-    def called(self, images: Sequence[int]) -> NDArray[np.int64]:
+    def each(self, images: Sequence[int], figure: str) -> Floats:
+        """Return right or wrong, or the loss, of each of these test images: seeds x images."""
+        places = list(images)
+        if figure == "accuracy":
+            rows = [(shares.argmax(axis=1) == true)[places] for true, shares in self._answers]
+            return np.stack(rows).astype(np.float64)
+        return log_losses(np.stack([of_true(*found)[places] for found in self._answers]))
+
+    def called(self, images: Sequence[int]) -> Counts:
         """Return the class of each of these test images with the highest mean probability over the
         seeds."""
-        probabilities = []
-        for record in self.records:
-            found = answers(self._evidence(record), "test")
-            assert found is not None  # or the accuracy would be missing
-            probabilities.append(found[1][list(images)])
-        found_class: NDArray[np.int64] = np.mean(probabilities, axis=0).argmax(axis=1)
-        return found_class
+        each = [shares[list(images)] for _, shares in self._answers]
+        found: Counts = np.mean(each, axis=0).argmax(axis=1)
+        return found
 
     def timed(self) -> Timed | None:
         """Return the one-image queries and calibration work of the process; seeds share them."""
@@ -217,8 +212,9 @@ class _Side:
                 return Timed(taken, record.session.calibration if record.session else ())
         return None
 
-    def _evidence(self, record: Record) -> Evidence:
-        return Evidence(record, self.findings.run.dataset.classes, self.findings.run.folder)
+    def _evidence(self, record: Record, only: Collection[str] = ()) -> Evidence:
+        run = self.findings.run
+        return Evidence(record, run.dataset.classes, run.folder, only)
 
 
 def _side(findings: Findings, row: pd.Series) -> _Side:

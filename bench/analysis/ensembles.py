@@ -20,11 +20,13 @@ from bench.analysis.metrics.classification import Floats, answers
 from bench.analysis.scores import Contender, Score, contenders
 from bench.analysis.statistics.intervals import accuracy, change, difference
 from bench.analysis.verdict import Verdict
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import TEST, Evidence, StoredRun
 from bench.training.losses import log_losses
 
 MAX_PAIRS = 5  # that are judged; the others have a validation loss only
 MAX_MEMBERS = 5  # of the greedy ensemble
+
+OfTrue = Sequence[Sequence[Floats]]  # the true class's probability: backbones, seeds, images
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,11 @@ def ensembles(
         by_label.setdefault(one.label, {})[one.record.trial.seed] = one
     labels = [standing.label for standing in verdict.standings]
     trials = [[by_label[label][seed] for seed in verdict.seeds] for label in labels]
-    known = [one.of_true for seeds in trials for one in seeds if one.of_true is not None]
-    if len(labels) < 2 or len(known) < len(labels) * len(verdict.seeds):
+    of_true = [[one.of_true for one in seeds if one.of_true is not None] for seeds in trials]
+    if len(labels) < 2 or any(len(seeds) < len(verdict.seeds) for seeds in of_true):
         return None
-    if len({len(one) for one in known}) > 1:
+    if len({len(one) for seeds in of_true for one in seeds}) > 1:
         return None
-    of_true = np.reshape(np.stack(known), (len(labels), len(verdict.seeds), -1))
     rows = backbones.set_index("label").loc[labels]
     latencies, params = rows["latency_p50_ms"].to_numpy(), rows["params"].to_numpy()
 
@@ -108,20 +109,20 @@ def ensembles(
             float(params[places].sum()),
         )
 
-    alone = _losses(of_true)
+    alone = [_mean_loss(seeds) for seeds in of_true]
     pairs = sorted((ensemble(*pair) for pair in _pairs(of_true)), key=_loss)
     shown = {one.members: one for one in pairs[:MAX_PAIRS]}
     if len(places := _greedy(of_true, alone)) > 1:
-        greedy = ensemble(places, float(_losses(of_true[places].mean(axis=0))))
+        greedy = ensemble(places, _mean_loss(_total(of_true, places) / len(places)))
         shown.setdefault(greedy.members, greedy)
-    best = ensemble([0], float(alone[0]))
+    best = ensemble([0], alone[0])
     of_label = dict(zip(labels, trials, strict=True))
     best, *judged = _judge(run, of_label, [best, *sorted(shown.values(), key=_loss)])
     return Ensembles(
         best,
         tuple(judged),
         tuple(pair for pair in pairs if pair.members not in shown),
-        judged[0] if judged[0].val_loss < alone.min() else None,
+        judged[0] if judged[0].val_loss < min(alone) else None,
     )
 
 
@@ -129,33 +130,38 @@ def _loss(one: Ensemble) -> float:
     return one.val_loss
 
 
-def _losses(of_true: Floats) -> Floats:
-    """Return the mean loss over seeds of probabilities (..., seeds, images)."""
-    found: Floats = log_losses(of_true).mean(axis=-1).mean(axis=-1)
+def _mean_loss(of_true: Floats | Sequence[Floats]) -> float:
+    """Return the mean loss over seeds of probabilities (seeds, images)."""
+    return float(log_losses(np.asarray(of_true)).mean(axis=-1).mean())
+
+
+def _total(of_true: OfTrue, members: Sequence[int]) -> Floats:
+    found: Floats = np.sum([of_true[i] for i in members], axis=0)
     return found
 
 
-def _pairs(of_true: Floats) -> list[tuple[tuple[int, int], float]]:
+def _pairs(of_true: OfTrue) -> list[tuple[tuple[int, int], float]]:
     """Return the validation loss of each pair: it needs the true class's probability alone."""
-    count = len(of_true)
-    losses = [_losses((of_true[i] + of_true[i + 1 :]) / 2) for i in range(count)]
-    flat = np.concatenate(losses).tolist()
-    return list(zip(combinations(range(count), 2), flat, strict=True))
+    pairs = combinations(range(len(of_true)), 2)
+    return [(pair, _mean_loss(_total(of_true, pair) / 2)) for pair in pairs]
 
 
-def _greedy(of_true: Floats, alone: Floats) -> list[int]:
+def _greedy(of_true: OfTrue, alone: Sequence[float]) -> list[int]:
     """Begin with the lowest loss, and add what lowers it most as long as anything does.
 
     Each is taken once: with equal weights the members' names say all, for whoever uses it.
     """
-    members, lowest = [int(alone.argmin())], float(alone.min())
-    while len(members) < min(MAX_MEMBERS, len(of_true)):
-        losses = _losses((of_true[members].sum(axis=0) + of_true) / (len(members) + 1))
-        losses[members] = np.inf
-        if not losses.min() < lowest:
+    lowest, first = min((loss, place) for place, loss in enumerate(alone))
+    members = [first]
+    while len(members) < MAX_MEMBERS:
+        total, count = _total(of_true, members), len(members) + 1
+        others = [i for i in range(len(of_true)) if i not in members]
+        losses = [(_mean_loss((total + of_true[i]) / count), i) for i in others]
+        loss, best = min(losses, default=(lowest, first))
+        if not loss < lowest:
             break
-        members.append(int(losses.argmin()))
-        lowest = float(losses.min())
+        members.append(best)
+        lowest = loss
     return members
 
 
@@ -181,7 +187,7 @@ def _right(
     for label, one in trials.items():
         places = [i for i, ensemble in enumerate(candidates) if label in ensemble.members]
         if places:
-            found = answers(Evidence(one.record, run.dataset.classes, run.folder), "test")
+            found = answers(Evidence(one.record, run.dataset.classes, run.folder, TEST), "test")
             assert found is not None  # a contender has answers
             for i in places:
                 sums[i] = sums[i] + found[1]

@@ -12,11 +12,11 @@ import pandas as pd
 from bench.analysis.ensembles import Ensembles, ensembles
 from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
-from bench.analysis.metrics.classification import Counts, Floats, Guesses
+from bench.analysis.metrics.classification import Counts, Floats, Guesses, counts
 from bench.analysis.mistakes import Mistake, mistakes
 from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
 from bench.analysis.runtimes import RuntimeFigures, measured
-from bench.analysis.scores import Score, contenders, score
+from bench.analysis.scores import Contender, Score, contenders, score
 from bench.analysis.seen import Seen, gather
 from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.soups import WeightSoup, weight_soups
@@ -33,8 +33,8 @@ class Findings:
     """A run with its tables.
 
     What is by label is in the order of `backbones`; a confusion matrix is the sum over the seeds.
-    `confusions`, `guesses`, `scaled` (their confidence after temperature scaling) and `mistakes`
-    are of pretrained backbones only: answers of random weights are meaningless.
+    `confusions`, `guesses`, `scaled` (their bins after temperature scaling) and `mistakes` are of
+    pretrained backbones only: answers of random weights are meaningless.
     """
 
     run: StoredRun
@@ -60,7 +60,7 @@ class Findings:
     @cached_property
     def learning(self) -> LearningCurves | None:
         """Return accuracy at each number of training images, if there is more than one."""
-        return learning_curves(self.run, self.margin)
+        return learning_curves(self.run, self.scores, self.margin)
 
     @cached_property
     def sensitivity(self) -> Sensitivity | None:
@@ -70,18 +70,14 @@ class Findings:
     @cached_property
     def robustness(self) -> CorruptedAccuracy | None:
         """Return the accuracy on corrupted images, if it was measured."""
-        if self.trials["robust_accuracy"].isna().all():
-            return None
         # Over the same seeds as the table.
-        by_label: dict[str, list[Record]] = {label: [] for label in self.guesses}
-        for one in contenders(self.scores):
-            by_label[one.label].append(one.record)
-        return corrupted_accuracy(self.run, by_label)
+        return corrupted_accuracy(contenders(self.scores), self.guesses)
 
     @cached_property
     def explanations(self) -> Mapping[str, Explanations]:
         """Return what explains the mistakes of each label whose model was kept."""
-        found = {s.label: s.explanations for s in self.scores if s.explanations is not None}
+        ranked = (one for one in self.scores if isinstance(one, Contender))
+        found = {one.label: one.explanations for one in ranked if one.explanations is not None}
         return {label: found[label] for label in self.mistakes if label in found}
 
     @cached_property
@@ -154,10 +150,9 @@ def find(run: StoredRun) -> Findings:
     scaled: dict[str, tuple[Floats, ...]] = {}
     for one in sorted(scores, key=lambda s: s.record.trial.seed):
         records[one.label] += (one.record,)
-        if one.confusion is not None:
-            before = confusions.get(one.label)
-            confusions[one.label] = one.confusion if before is None else before + one.confusion
-        if one.guesses is not None:
+        if isinstance(one, Contender):
+            counted = counts(one.guesses, len(run.dataset.classes))
+            confusions[one.label] = confusions.get(one.label, 0) + counted
             guesses[one.label] = (*guesses.get(one.label, ()), one.guesses)
             if one.scaled is not None:
                 scaled[one.label] = (*scaled.get(one.label, ()), one.scaled)

@@ -6,17 +6,17 @@ the seeds that all of them finished, by the margin of the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import guesses
-from bench.analysis.scores import labels
+from bench.analysis.scores import Contender, Score, labels
 from bench.analysis.statistics import intervals
 from bench.analysis.statistics.margin import place
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import TEST, Evidence, StoredRun
 from bench.types import Record
 
 Right = NDArray[np.bool_]
@@ -59,12 +59,16 @@ class LearningCurves:
         return tuple(sorted({p.images for points in self.points.values() for p in points}))
 
 
-def learning_curves(run: StoredRun, margin: float) -> LearningCurves | None:
-    """Return the curves of a run that trained on more than one share of its images."""
-    records = (*run.records, *run.smaller)
+def learning_curves(
+    run: StoredRun, scores: Iterable[Score], margin: float
+) -> LearningCurves | None:
+    """Return the curves of a run that trained on more than one share of its images; `scores` are
+    of the largest share."""
     if not run.smaller:
         return None
-    right = _right(run, records)
+    records = (*run.records, *run.smaller)
+    right = {s.record.trial.key: s.guesses.right for s in scores if isinstance(s, Contender)}
+    right |= _right(run, run.smaller)
     names = labels(records)
     groups: dict[str, dict[float, list[Record]]] = {}
     for record in records:
@@ -90,7 +94,7 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
     found = {}
     for record in records:
         if record.status == "ok" and record.pretrained:
-            guessed = guesses(Evidence(record, run.dataset.classes, run.folder))
+            guessed = guesses(Evidence(record, run.dataset.classes, run.folder, TEST))
             if guessed is not None:
                 found[record.trial.key] = guessed.right
     return found

@@ -64,4 +64,4 @@ def pooled(run: StoredRun, members: Sequence[Record]) -> Pooled:
             runtimes=(),
             session=None,
         )
-    return Pooled(record, run.dataset.classes, run.folder, tuple(members))
+    return Pooled(record, run.dataset.classes, run.folder, members=tuple(members))

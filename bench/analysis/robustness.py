@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.robustness import Robustness, robustness
-from bench.storage.records import Evidence, StoredRun
-from bench.types import Record
+from bench.analysis.metrics.robustness import Robustness
+from bench.analysis.scores import Contender
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,19 @@ class CorruptedAccuracy:
 
 
 def corrupted_accuracy(
-    run: StoredRun, records: Mapping[str, Sequence[Record]]
+    trials: Iterable[Contender], order: Iterable[str]
 ) -> CorruptedAccuracy | None:
-    """Read the stored answers; `None` if no corrupted image was tested."""
-    rows: dict[str, BackboneAccuracy] = {}
-    kinds: tuple[str, ...] = ()
-    strengths = 0
-    for label, of_label in records.items():
-        evidence = (Evidence(r, run.dataset.classes, run.folder) for r in of_label)
-        found = [one for one in map(robustness, evidence) if one is not None]
-        if found:
-            kinds, strengths = found[0].corruptions, found[0].right.shape[1]
-            rows[label] = _row(found)
-    return CorruptedAccuracy(kinds, strengths, rows) if rows else None
+    """Average over the trials of each label, in this order; `None` if no corrupted image was
+    tested."""
+    found: dict[str, list[Robustness]] = {label: [] for label in order}
+    for one in trials:
+        if one.robustness is not None:
+            found[one.label].append(one.robustness)
+    rows = {label: _row(seeds) for label, seeds in found.items() if seeds}
+    if not rows:
+        return None
+    last = found[list(rows)[-1]][0]
+    return CorruptedAccuracy(last.corruptions, last.right.shape[1], rows)
 
 
 def _row(seeds: Sequence[Robustness]) -> BackboneAccuracy:

@@ -19,7 +19,7 @@ from bench.types import Record, RuntimeResult
 REFERENCE = "keras"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RuntimeFigures:
     """One runtime of one backbone; what was not measured is `None`."""
 

@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 
 from bench.analysis.explanations import Explanations, explanations
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.calibration import scaled_confidence
+from bench.analysis.metrics.calibration import scaled_bins
 from bench.analysis.metrics.classification import (
     Counts,
     Floats,
     Guesses,
     answers,
-    confusion_matrix,
     guesses,
 )
 from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.metrics.phases import right_after_phases
 from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
+from bench.analysis.metrics.robustness import Robustness, robustness
 from bench.analysis.runtimes import RuntimeFigures, figures
 from bench.storage.records import Evidence, StoredRun
+from bench.system.files import fields_of
 from bench.training.losses import of_true
 from bench.types import Record, at_size
 
@@ -37,73 +38,71 @@ RANDOM_INIT = "random init"
 MAX_NAMED = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """What was derived from one trial's arrays, which need not stay in memory after that."""
 
     record: Record
     label: str
-    figures: Mapping[str, float | None]
-    confusion: Counts | None = None
-    guesses: Guesses | None = None
-    scaled: Floats | None = None  # confidence of the guesses after temperature scaling
-    right_after: NDArray[np.bool_] | None = None  # phases, test images
-    probes: Mapping[str, ProbeAnswers] = field(default_factory=dict)
+    figures: Floats  # in the order of `METRICS`; NaN where there is none
     gone: bool = False  # the trial finished, but all its arrays are missing
-    of_true: Floats | None = None  # probability of each validation image's true class
     milliseconds: Floats | None = None  # each timed query of one image, sorted
     throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
     runtimes: tuple[RuntimeFigures, ...] = ()
-    explanations: Explanations | None = None
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A trial that may be ranked: pretrained, finished, with test answers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender(Score):
+    """The score of a trial that may be ranked: pretrained, finished, with test answers."""
 
-    record: Record
-    label: str
     guesses: Guesses
+    scaled: Floats | None  # bins of the guesses after temperature scaling (`calibration`)
     right_after: NDArray[np.bool_] | None  # phases, test images
     probes: Mapping[str, ProbeAnswers]
-    of_true: Floats | None = None  # probability of each validation image's true class
+    robustness: Robustness | None
+    explanations: Explanations | None
+    of_true: Floats | None  # probability of each validation image's true class
 
 
 def score(run: StoredRun) -> tuple[Score, ...]:
     """Compute every metric of every trial, holding the arrays of one trial at a time."""
-    names = labels(run.records)
-    return tuple(_score(run, record, names[record.trial.key]) for record in run.records)
+    names, truths = labels(run.records), dict[bytes, Counts]()
+    return tuple(_score(run, r, names[r.trial.key], truths) for r in run.records)
 
 
-def _score(run: StoredRun, record: Record, label: str) -> Score:
+def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Counts]) -> Score:
+    """Score one trial; those with the same test labels share them, in `truths`."""
     if record.status != "ok":
-        return Score(record, label, dict.fromkeys(METRICS.names))
+        return Score(record, label, np.full(len(METRICS.names), np.nan))
     evidence = Evidence(record, run.dataset.classes, run.folder)
+    computed = (
+        metric.compute(evidence)
+        if record.pretrained or metric.kind != "answers"
+        else None  # what random weights answer means nothing
+        for metric in METRICS
+    )
     seconds = durations(evidence, 1)
     found = Score(
         record,
         label,
-        {
-            metric.name: metric.compute(evidence)
-            if record.pretrained or metric.kind != "answers"
-            else None  # what random weights answer means nothing
-            for metric in METRICS
-        },
+        np.array(list(computed), np.float64),
         gone=not evidence.arrays,
         milliseconds=None if seconds is None else np.sort(1000 * seconds),
         throughput=sweep(evidence),
         runtimes=figures(label, evidence),
     )
-    if not record.pretrained:
+    guessed = guesses(evidence) if record.pretrained else None
+    if guessed is None:
         return found
-    validation, guessed = answers(evidence, "validation"), guesses(evidence)
-    return replace(
-        found,
-        confusion=confusion_matrix(evidence),
+    truth = truths.setdefault(guessed.labels.tobytes(), guessed.labels)
+    guessed, validation = replace(guessed, labels=truth), answers(evidence, "validation")
+    return Contender(
+        **fields_of(found),
         guesses=guessed,
-        scaled=scaled_confidence(evidence),
+        scaled=scaled_bins(evidence),
         right_after=right_after_phases(evidence),
         probes=probe_answers(evidence),
+        robustness=robustness(evidence),
         explanations=explanations(evidence, guessed),
         of_true=None if validation is None else of_true(*validation),
     )
@@ -143,11 +142,7 @@ def contenders(scores: Iterable[Score]) -> list[Contender]:
 
 def eligible(scores: Iterable[Score]) -> list[Contender]:
     """Return the trials that may be ranked, of any seed."""
-    found = [
-        Contender(s.record, s.label, s.guesses, s.right_after, s.probes, s.of_true)
-        for s in scores
-        if s.guesses is not None
-    ]
+    found = [one for one in scores if isinstance(one, Contender)]
     most = max((c.record.trial.fraction for c in found), default=1.0)
     return [c for c in found if c.record.trial.fraction == most]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Counts, Floats, Guesses
-from bench.analysis.scores import Score
+from bench.analysis.scores import Contender, Score
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.types import Record
 
@@ -19,7 +19,7 @@ class Seen:
     """One backbone, over its seeds."""
 
     labels: Counts = field(default_factory=lambda: np.zeros(0, np.int64))  # true, by test image
-    predicted: list[Counts] = field(default_factory=list)  # a row a seed
+    predicted: list[NDArray[np.integer]] = field(default_factory=list)  # a row a seed
     confidence: list[Floats] = field(default_factory=list)  # of what was predicted
     milliseconds: NDArray[np.float64] | None = None  # each query of one image, sorted
 
@@ -45,7 +45,7 @@ def gather(records: Mapping[str, Sequence[Record]], scores: Sequence[Score]) -> 
     for score in sorted(scores, key=lambda s: s.record.trial.seed):
         if score.record.status == "ok":
             seen = found[score.label]
-            if score.guesses is not None:
+            if isinstance(score, Contender):
                 _add(seen, score.guesses)
             if seen.milliseconds is None and score.record.runtimes:
                 # Latency is timed once for all seeds of a backbone.

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.analysis.ensembles import Judgement
 from bench.analysis.metrics.classification import guesses
-from bench.analysis.scores import Score
+from bench.analysis.scores import Contender, Score
 from bench.storage.records import Evidence, StoredRun
 from bench.storage.soups import ingredients, soup_of
 from bench.types import Ingredient, Record
@@ -59,9 +59,10 @@ def _soup(
 ) -> WeightSoup | None:
     assert holder.soup is not None
     averaged = ingredients(run.records, holder)
-    best = scores[averaged[0].trial.key].guesses if averaged else None
-    if best is None:
+    first = scores[averaged[0].trial.key] if averaged else None
+    if not isinstance(first, Contender):
         return None
+    best = first.guesses
     judged, soup = None, soup_of(holder)
     if soup is not None:
         own = guesses(Evidence(soup, run.dataset.classes, run.folder))

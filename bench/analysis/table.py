@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.scores import RANDOM_INIT, Score, contenders, differences
+from bench.analysis.scores import RANDOM_INIT, Contender, Score, contenders, differences
 from bench.analysis.statistics import intervals
 
 FIRST_COLUMNS = (
@@ -38,12 +38,18 @@ LAST_COLUMNS = ("label", "trial", "reason")
 NO_FIGURES = "no usable test probabilities are stored"
 GONE = "its arrays are missing"
 
-Cells = dict[str, Any]
+Cells = dict[Any, Any]
 
 
 def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
     """Return one row a trial, best first."""
-    return _ranked([_row(s) for s in scores], _columns(), scores)
+    metrics = METRICS.names
+    given = [n for n in (*FIRST_COLUMNS, *LAST_COLUMNS) if n not in (*metrics, "rank")]
+    figures = np.reshape([one.figures for one in scores], (-1, len(metrics)))
+    table = pd.DataFrame([_facts(one) for one in scores], columns=given)
+    table = table.join(pd.DataFrame(figures, columns=metrics))
+    others = [name for name in metrics if name not in FIRST_COLUMNS]
+    return _ranked(table.reindex(columns=[*FIRST_COLUMNS, *others, *LAST_COLUMNS]), scores)
 
 
 def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
@@ -51,28 +57,23 @@ def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFram
 
     Ranked backbones are averaged over the seeds that all of them finished.
     """
-    right = {s.record.trial.key: s.guesses.right for s in scores if s.guesses is not None}
+    right = {s.record.trial.key: s.guesses.right for s in scores if isinstance(s, Contender)}
     counted = {c.record.trial.key for c in contenders(scores)}
     rows = [_mean_row(group, right, counted) for _, group in trials.groupby("label", sort=False)]
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
-    return _ranked(rows, [*first, *figures, "reason"], scores)
+    table = pd.DataFrame(rows, columns=[*first, *figures, "reason"])
+    return _ranked(table.astype(dict.fromkeys(METRICS.names, "float64")), scores)
 
 
-def _columns() -> list[str]:
-    fixed = (*FIRST_COLUMNS, *LAST_COLUMNS)
-    others = [name for name in METRICS.names if name not in fixed]
-    return [*FIRST_COLUMNS, *others, *LAST_COLUMNS]
-
-
-def _row(score: Score) -> Cells:
+def _facts(score: Score) -> Cells:
     record, trial = score.record, score.record.trial
     reason = record.reason
     if score.gone:
         reason = GONE
-    elif record.pretrained and record.status == "ok" and score.figures["accuracy"] is None:
+    elif record.pretrained and record.status == "ok" and not isinstance(score, Contender):
         reason = NO_FIGURES
-    facts = {
+    return {
         "backbone": trial.backbone,
         "status": record.status,
         "weights": record.weights.source if record.weights else "",
@@ -82,8 +83,6 @@ def _row(score: Score) -> Cells:
         "trial": trial.key,
         "reason": reason,
     }
-    # NaN, not None: an empty column must still be a column of numbers.
-    return facts | {n: np.nan if v is None else v for n, v in score.figures.items()}
 
 
 def _mean_row(
@@ -125,12 +124,15 @@ def _with_spread() -> list[str]:
     return [metric.name for metric in METRICS if metric.better != "neither"]
 
 
-def _ranked(rows: list[Cells], columns: list[str], scores: Sequence[Score]) -> pd.DataFrame:
+def _ranked(table: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
     """Order the rows and rank those that may be ranked; none if trials are not comparable."""
     unlike = bool(differences(scores))
-    rows = sorted(rows, key=lambda row: _place(row, unlike))
-    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(METRICS.names, "float64"))
-    ranks = [i + 1 if _group(row) == 0 and not unlike else None for i, row in enumerate(rows)]
+    deciding = ["status", "weights", "accuracy", "loss", "label", "seed"]
+    rows = table[[name for name in deciding if name in table]].to_dict("records")
+    order = sorted(range(len(rows)), key=lambda place: _place(rows[place], unlike))
+    groups = [_group(rows[place]) for place in order]
+    ranks = [i + 1 if group == 0 and not unlike else None for i, group in enumerate(groups)]
+    table = table.iloc[order].reset_index(drop=True)
     table["rank"] = pd.array(ranks, dtype="Int64")
     return table
 

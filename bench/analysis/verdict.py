@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.analysis import format as fmt
 from bench.analysis.cost import Cheapest, cheapest, timing_drift
 from bench.analysis.scores import Score, differences, eligible, right_answers
-from bench.analysis.statistics.margin import Place, Placement, place
+from bench.analysis.statistics.margin import Place, place
 from bench.analysis.statistics.pairwise import (
     Comparison,
     compare_all,
@@ -130,14 +130,15 @@ def verdict(
     apart = paired_differences(answers)
     placed = place(answers, margin, apart)
     rows = backbones.set_index("label")
+    figures = rows.loc[labels, ["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)
     result = Verdict(
         "",
         best=labels[0],
         recommended=labels[0],
         margin=margin,
         standings=tuple(
-            _standing(row, one)
-            for (_, row), one in zip(rows.loc[labels].iterrows(), placed, strict=True)
+            Standing(label, mean, low, high, p.place, p.behind, p.could_be, p.images, p.seeds)
+            for label, (mean, low, high), p in zip(labels, figures.tolist(), placed, strict=True)
         ),
         images=answers.shape[-1],
         seeds=seeds,
@@ -160,20 +161,6 @@ def verdict(
     )
 
 
-def _standing(row: pd.Series, placed: Placement) -> Standing:
-    return Standing(
-        label=str(row.name),
-        accuracy=float(row["accuracy"]),
-        low=float(row["accuracy_low"]),
-        high=float(row["accuracy_high"]),
-        place=placed.place,
-        behind=placed.behind,
-        could_be=placed.could_be,
-        images_to_decide=placed.images,
-        seeds_to_decide=placed.seeds,
-    )
-
-
 def _with_pairs(
     result: Verdict, answers: NDArray[np.bool_], compared: tuple[Comparison, ...]
 ) -> Verdict:
@@ -184,11 +171,7 @@ def _with_pairs(
         Pair(
             labels[c.first],
             labels[c.second],
-            c.difference,
-            c.low,
-            c.high,
-            c.p,
-            c.p_holm,
+            *(c.difference, c.low, c.high, c.p, c.p_holm),
             round(float(stable.beats[c.first, c.second]), 1),
             c.differ,
         )
@@ -300,9 +283,7 @@ def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
 
 def place_text(standing: Standing, margin: float) -> str:
     """Return the place in a word or two, for a table."""
-    if standing.place == "within":
-        return f"within {fmt.points(margin)}"
-    return standing.place
+    return f"within {fmt.points(margin)}" if standing.place == "within" else standing.place
 
 
 def listed(names: Sequence[str]) -> str:

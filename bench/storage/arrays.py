@@ -16,7 +16,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,14 +55,17 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replace
     return hashlib.sha256(content).hexdigest()
 
 
-def read_arrays(folder: Path, record: Record, classes: int) -> dict[str, Array]:
-    """Return the arrays of a trial by name, none where there is no file; raise an error where the
-    file does not belong to the record."""
+def read_arrays(
+    folder: Path, record: Record, classes: int, only: Collection[str] = ()
+) -> dict[str, Array]:
+    """Return the arrays of a trial by name, all or `only` some, none where there is no file; raise
+    an error where the file does not belong to the record."""
     path = arrays_path(folder, record.trial.key)
     try:
         with path.open("rb") as file:
             archive = _opened(file, record)
-            arrays = {n: archive[n] for n in archive.files if n not in (TRIAL, REPLACES)}
+            names = (n for n in archive.files if n not in (TRIAL, REPLACES))
+            arrays = {n: archive[n] for n in names if not only or n in only}
         _check_shapes(arrays, classes)
     except FileNotFoundError:
         return {}

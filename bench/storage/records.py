@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from sys import intern
 from typing import Any, TypeAlias
 
 from msgspec import convert
@@ -37,6 +38,9 @@ from bench.types import Dataset, Record, SoupTrial, Trial
 SCHEMA = 1
 
 
+TEST = ("test_labels", "test_probabilities")  # the arrays of a trial's answers after training
+
+
 @dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
 class Evidence:
     """One record with its raw arrays, which are read on first use: the input of a metric."""
@@ -44,6 +48,7 @@ class Evidence:
     record: Record
     classes: tuple[str, ...]
     folder: Path
+    only: Collection[str] = ()  # the arrays that are read; none: all
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
@@ -56,8 +61,9 @@ class Evidence:
         `soups.py`), and `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per
         query). Of a soup: labels and probabilities.
         """
-        arrays = read_arrays(self.folder, self.record, len(self.classes))
-        return soup_arrays(arrays) if isinstance(self.record.trial, SoupTrial) else arrays
+        if isinstance(self.record.trial, SoupTrial):
+            return soup_arrays(read_arrays(self.folder, self.record, len(self.classes)))
+        return read_arrays(self.folder, self.record, len(self.classes), self.only)
 
 
 @dataclass(frozen=True)
@@ -131,24 +137,24 @@ def read_records(folder: Path) -> tuple[Record, ...]:
 
 def read_lines(folder: Path) -> list[Record]:
     """Return the records of all lines; a place may occur twice while a run is made, or after."""
-    path = folder / "records.jsonl"
+    path, found = folder / "records.jsonl", list[Record]()
     try:
-        data = path.read_bytes()
-        whole, _, last = data.rpartition(b"\n")
-        if _is_cut(last):  # it is being written, or its writer was killed
-            data = whole
-        # Not `splitlines`, which also splits at U+2028 and U+0085, and names may hold these.
-        lines = data.decode().split("\n")
+        with path.open("rb") as file:  # bytes: text would also be split at U+2028, as in names
+            for number, line in enumerate(file, 1):
+                whole = line.endswith(b"\n")
+                if text := line.decode().removesuffix("\n") if whole or not _is_cut(line) else "":
+                    found.append(_record(path, number, text))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
-    return [_record(path, number, line) for number, line in enumerate(lines, 1) if line]
+    return found
 
 
 def _is_cut(line: bytes) -> bool:
+    """Return whether a last line is being written, or its writer was killed."""
     try:
-        json.loads(line or b"{}")
+        json.loads(line)
     except RecursionError:  # it is whole, and refused when it is read
         return False
     except ValueError:
@@ -158,7 +164,7 @@ def _is_cut(line: bytes) -> bool:
 
 def _record(path: Path, number: int, line: str) -> Record:
     try:
-        raw = from_json(line, dict[str, Any])
+        raw = convert(json.loads(line, object_hook=_interned), dict[str, Any])
         if isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
             raise BenchError(
                 f"{path} line {number} has format {schema}, this program reads up to {SCHEMA}; "
@@ -174,6 +180,14 @@ def _record(path: Path, number: int, line: str) -> Record:
             f"{path} line {number} is not a record ({one_line(error)[:200]}). Delete that line: "
             f"the same `run` command then trains its trial again and keeps the others."
         ) from error
+
+
+def _interned(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with equal texts as one object: the records of a run share most texts."""
+    return {
+        intern(name): intern(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def place(trial: Trial) -> tuple[str, int, int, float]:

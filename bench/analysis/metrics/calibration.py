@@ -11,7 +11,7 @@ their logarithms, up to a constant, and one sigmoid is a softmax over two classe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, pi, sqrt
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS, Metric
-from bench.analysis.metrics.classification import Counts, Floats, Guesses, answers
+from bench.analysis.metrics.classification import Counts, Floats, answers
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
 from bench.training.losses import cross_entropy
@@ -58,19 +58,28 @@ class Temperature:
     reason: str = ""
 
 
-def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]:
-    """Return the non-empty bins by rising confidence; `right` says which answers were."""
-    place = _bin_of(confidence)
+def binned(right: NDArray[np.bool_], confidence: Floats) -> Floats:
+    """Return the images, their summed confidence and the right answers among them (3 x bins);
+    those of several trials add up."""
+    place, sums = _bin_of(confidence), np.zeros((3, BINS))
+    for number in np.unique(place):
+        here = place == number
+        sums[:, number] = here.sum(), confidence[here].sum(), right[here].sum()
+    return sums
+
+
+def bins(sums: Floats) -> tuple[Bin, ...]:
+    """Return the non-empty ones of what `binned` returned, by rising confidence."""
     return tuple(
-        Bin(int(here.sum()), float(confidence[here].mean()), float(right[here].mean()))
-        for here in (place == number for number in np.unique(place))
+        Bin(int(images), float(confidence / images), float(right / images))
+        for images, confidence, right in sums.T
+        if images
     )
 
 
-def pooled(seeds: Sequence[Guesses], confidence: Sequence[Floats]) -> tuple[Bin, ...]:
-    """Return the bins of the answers of all seeds, given with this confidence."""
-    right = np.concatenate([one.right for one in seeds])
-    return reliability(right, np.concatenate(confidence))
+def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]:
+    """Return the bins of answers; `right` says which were."""
+    return bins(binned(right, confidence))
 
 
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
@@ -151,12 +160,15 @@ def temperature(evidence: Evidence) -> Temperature:
     return fit_temperature(*found)
 
 
-def scaled_confidence(evidence: Evidence) -> Floats | None:
-    """Return the confidence of each test answer after temperature scaling."""
-    found = calibrated(evidence)
-    return None if found is None else found[1].max(axis=1)
+def scaled_bins(evidence: Evidence) -> Floats | None:
+    """Return the bins of the test answers after temperature scaling."""
+    if (found := calibrated(evidence)) is None:
+        return None
+    labels, probabilities = found
+    return binned(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1))
 
 
+@lru_cache(maxsize=1)
 def calibrated(evidence: Evidence) -> tuple[Counts, Floats] | None:
     """Return test labels and temperature-scaled probabilities, if there is a temperature."""
     found = answers(evidence, "test")

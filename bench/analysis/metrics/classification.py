@@ -35,12 +35,12 @@ class ClassScores:
     images: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Guesses:
     """The predicted class of each test image, with its probability."""
 
     labels: Counts  # the true classes
-    predicted: Counts
+    predicted: NDArray[np.integer]
     confidence: Floats
 
     @property
@@ -67,18 +67,22 @@ def guesses(evidence: Evidence) -> Guesses | None:
     if found is None:
         return None
     labels, probabilities = found
-    return Guesses(labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
+    # All trials' are in memory at once: no more bytes than the classes need.
+    smallest = np.min_scalar_type(len(evidence.classes))
+    predicted = probabilities.argmax(axis=1).astype(smallest)
+    return Guesses(labels, predicted, probabilities.max(axis=1))
 
 
-def confusion_matrix(evidence: Evidence, split: ScoredSplit = "test") -> Counts | None:
+def counts(guesses: Guesses, classes: int) -> Counts:
     """Count images by true class (rows) and predicted class (columns)."""
-    found = answers(evidence, split)
-    if found is None:
-        return None
-    labels, probabilities = found
-    counts = np.zeros((len(evidence.classes), len(evidence.classes)), np.int64)
-    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
-    return counts
+    cells = guesses.labels * classes + guesses.predicted
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def confusion_matrix(evidence: Evidence) -> Counts | None:
+    """Return the `counts` of a trial's test images."""
+    found = guesses(evidence)
+    return None if found is None else counts(found, len(evidence.classes))
 
 
 def class_scores(confusion: Counts) -> tuple[ClassScores, ...]:
@@ -133,13 +137,16 @@ def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:
     return compute
 
 
+@lru_cache(maxsize=1)
+def _class_scores(evidence: Evidence) -> tuple[ClassScores, ...]:
+    confusion = confusion_matrix(evidence)
+    return () if confusion is None else class_scores(confusion)
+
+
 def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence], float | None]:
     def compute(evidence: Evidence) -> float | None:
-        confusion = confusion_matrix(evidence)
-        if confusion is None:
-            return None
-        scores: list[float] = [getattr(s, figure) for s in class_scores(confusion) if s.images]
-        return sum(scores) / len(scores)
+        scores: list[float] = [getattr(s, figure) for s in _class_scores(evidence) if s.images]
+        return sum(scores) / len(scores) if scores else None
 
     return compute
 

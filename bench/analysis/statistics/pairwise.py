@@ -165,10 +165,12 @@ def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0
     # and much cheaper, because most images are right for all backbones.
     kinds, sizes = np.unique(answers.sum(axis=1), axis=1, return_counts=True)
     draws = min(most_draws, max(MIN_DRAWS, MAX_DRAWN_NUMBERS // len(sizes)))
-    drawn = random.multinomial(images, sizes / images, size=draws)
-    right = drawn @ kinds.T / (seeds * images)
+    # Some draws at a time, and the spread of one backbone after the other: all are large.
+    parts = [min(MIN_DRAWS, draws - start) for start in range(0, draws, MIN_DRAWS)]
+    drawn = [random.multinomial(images, sizes / images, size=n) @ kinds.T for n in parts]
+    right = np.concatenate(drawn) / (seeds * images)
     if seeds > 1:
-        scale = np.sqrt(spread(answers).seeds_alone)
+        scale = np.sqrt([spread(each).seeds_alone for each in answers])
         right = right + scale * random.standard_t(seeds - 1, size=right.shape)
     best = np.isclose(right, right.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
     beats = np.full((count, count), 0.5)

@@ -26,7 +26,7 @@ from bench.models.backends.base import Array, Forward
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import TEST, Evidence, StoredRun
 from bench.training import probes
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Progress
@@ -46,8 +46,10 @@ def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
     without trials that explained the same ones before."""
     called = labels(run.records)
     by_label: dict[str, list[tuple[Record, Guesses]]] = {}
+    before: dict[str, set[int] | None] = {}  # the images that a trial explained, by its key
     for record in run.records:
-        if record.pretrained and (answers := _guesses(run, record)) is not None:
+        if record.pretrained and (read := _answers(run, record)) is not None:
+            answers, before[record.trial.key] = read
             by_label.setdefault(called[record.trial.key], []).append((record, answers))
     wrong = {label: mistakes([each for _, each in of]) for label, of in by_label.items()}
     pictured, keys = set(shown(wrong)), {trial.key for trial in job.trials}
@@ -57,17 +59,21 @@ def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
         if explains is None or keys.isdisjoint(record.trial.key for record, _ in of_label):
             continue
         asked = [mistake for mistake in wrong[label] if mistake.image in pictured]
-        before = Evidence(explains, run.dataset.classes, run.folder).arrays.get(names.IMAGES)
-        if before is None or set(before.tolist()) != {mistake.image for mistake in asked}:
+        if before[explains.trial.key] != {mistake.image for mistake in asked}:
             found.append((explains, asked))
     return found
 
 
-def _guesses(run: StoredRun, record: Record) -> Guesses | None:
+def _answers(run: StoredRun, record: Record) -> tuple[Guesses, set[int] | None] | None:
+    """Return a trial's answers, and the images that it explained; the other arrays, which may be
+    large, are not read."""
     try:
-        return guesses(Evidence(record, run.dataset.classes, run.folder))
+        evidence = Evidence(record, run.dataset.classes, run.folder, (*TEST, names.IMAGES))
+        found = guesses(evidence)
+        images = evidence.arrays.get(names.IMAGES)
     except BenchError:  # damaged arrays, which the reports name: they must not end the timing
         return None
+    return None if found is None else (found, None if images is None else set(images.tolist()))
 
 
 def explain(

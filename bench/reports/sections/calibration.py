@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.calibration import (
@@ -11,7 +13,8 @@ from bench.analysis.metrics.calibration import (
     MAX_STANDARD_ERROR,
     MIN_IMAGES,
     Bin,
-    pooled,
+    binned,
+    bins,
 )
 from bench.reports.blocks import Column, Section, Table, measured
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
@@ -60,14 +63,15 @@ def section(findings: Findings) -> Section | None:
 def _panel(findings: Findings, label: str, classes: int) -> Panel:
     """Draw accuracy against confidence, before and after scaling; seeds are pooled."""
     seeds, after = findings.guesses[label], findings.scaled.get(label, ())
+    before = [binned(one.right, one.confidence) for one in seeds]
     # The highest of n probabilities is at least 1/n.
     least = 0.5 if classes == 2 else 0.0
     layers: list[Layer] = [
         Line((least, 1.0), (least, 1.0), dashed=True),
-        _points(pooled(seeds, [one.confidence for one in seeds]), len(seeds)),
+        _points(bins(np.sum(before, axis=0)), len(seeds)),
     ]
     if len(after) == len(seeds):
-        layers.append(_points(pooled(seeds, after), len(seeds), scaled=True))
+        layers.append(_points(bins(np.sum(after, axis=0)), len(seeds), scaled=True))
     return Panel(
         Axis("confidence", percent=True, low=least, high=1.0, ticks=(least, (1 + least) / 2, 1.0)),
         Axis("share right", percent=True, low=0.0, high=1.0, ticks=(0.0, 0.5, 1.0)),
@@ -78,8 +82,8 @@ def _panel(findings: Findings, label: str, classes: int) -> Panel:
     )
 
 
-def _points(bins: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points:
-    largest = max(one.images for one in bins)
+def _points(found: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points:
+    largest = max(one.images for one in found)
     marks = tuple(
         Mark(
             one.confidence,
@@ -89,7 +93,7 @@ def _points(bins: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points:
             interval=None if scaled else one.interval(seeds),
             size=one.images / largest,
         )
-        for one in bins
+        for one in found
     )
     if scaled:
         return Points(marks, "after temperature scaling", colour=1, hollow=True)
