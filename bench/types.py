@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 Reference = str | Callable[..., Any]
 """A callable, or `"package.module:name"` of one: a name costs nothing until it is used."""
@@ -164,11 +164,11 @@ class Dataset:
 
 
 KeepModels = Literal["none", "best", "all"]
-KEEP_MODELS: tuple[KeepModels, ...] = ("none", "best", "all")
+KEEP_MODELS: tuple[KeepModels, ...] = get_args(KeepModels)
 """The trained weights that a run keeps: each backbone's best seed, every trial, or none."""
 
 OnLeak = Literal["warn", "drop", "fail"]
-ON_LEAK: tuple[OnLeak, ...] = ("warn", "drop", "fail")
+ON_LEAK: tuple[OnLeak, ...] = get_args(OnLeak)
 """Where test images are also in train or validation: say so, leave them out, or stop."""
 
 WeightsChoice = str  # "auto", "imagenet", "random" or a folder
@@ -181,7 +181,7 @@ DEVICES: tuple[Device, ...] = ("auto", "cpu", "gpu")
 """Where to compute: on a GPU where there is one, on the processor, or on a GPU and nowhere else."""
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16", "mixed_float16")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 """Keras' names: what layers compute in. Weights and logits are float32 in all of them."""
 
 
