@@ -32,6 +32,7 @@ LONGEST = (
     "test_end_to_end.py",
     "test_faults.py",
     "test_retry.py",
+    "test_ray_cluster.py",
     "test_notebook.py",
     "test_frozen_training.py",
     "test_check.py",

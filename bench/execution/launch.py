@@ -79,17 +79,7 @@ def ready(
 
     def start(settings: Settings) -> Sequence[str]:
         if not executors:
-            executor = make_executor(
-                settings,
-                request.trial_timeout,
-                on=request.on,
-                per_trial=request.per_trial,
-                ship_data=request.ship_data,
-                site=request.site,
-                detach=request.detach,
-                measure_on=request.measure_on,
-            )
-            executors.append(executor)
+            executors.append(make_executor(settings, request))
         (executor,) = executors
         executor.warm_up()
         return executor.notes

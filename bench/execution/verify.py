@@ -29,7 +29,7 @@ from bench.errors import (
 )
 from bench.execution import known_plugins
 from bench.execution.executors import Executor, make_executor
-from bench.execution.request import RecordedRequest, recorded_request
+from bench.execution.request import RecordedRequest, RunRequest, recorded_request
 from bench.models import weights
 from bench.models.rebuild import declared
 from bench.models.weights import LocatedWeights
@@ -116,7 +116,7 @@ def verify(
             trial.input_size,
             say=lambda text: listener(Note(text)),
         )
-        with closing(executor or make_executor(trial.settings)) as training:
+        with closing(executor or make_executor(trial.settings, RunRequest())) as training:
             train_again(
                 run,
                 record,

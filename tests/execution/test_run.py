@@ -26,6 +26,7 @@ from bench.errors import BenchError, UsageError, reason
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan
 from bench.execution.progress import make_schedule
+from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs, pending, unmeasured
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import Phase, Unfreeze
@@ -201,7 +202,7 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
-    with closing(make_executor(Settings())) as executor:
+    with closing(make_executor(Settings(), RunRequest())) as executor:
         records = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
     assert [record.status for record in records] == ["failed"]
     log = tmp_path / records[0].reason.rsplit("its log is ", 1)[1].rstrip(".")

@@ -11,9 +11,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.errors import NodeLostError, OutOfMemoryError, UsageError, WorkerDiedError
+from bench.execution.request import RunRequest
 from bench.registry import Registry, import_modules, require
 from bench.training.events import Ended, Event, Listener, RecordMade, StageProgress, Waiting, Work
 from bench.training.job import Job
@@ -78,29 +78,16 @@ class Resources:
         return cls(int(cpus), gpus)
 
 
-@dataclass(frozen=True)
-class ExecutorOptions:
-    """What an executor is made for."""
-
-    settings: Settings
-    trial_timeout: float | None = None  # seconds that a trial may take
-    address: str = ""  # of a cluster; "": the one that this machine belongs to
-    per_trial: Resources = Resources()
-    ship_data: bool = False  # send decoded images to nodes, which need not reach the data set
-    site: Path | None = None  # a file that says how to submit jobs
-    detach: bool = False  # leave jobs to run without this process
-    measure_on: str = ""  # a node of the cluster; "": this machine
-
-    def resources(self, site: Resources = Resources()) -> Resources:
-        """Return what each job gets, `site` where `--per-trial` says nothing; an error where it is
-        less than the settings need."""
-        threads = self.settings.threads
-        cpus, gpus = self.per_trial.cpus or site.cpus or threads or 1, self.per_trial.gpus
-        if threads > cpus:
-            raise UsageError(f"--threads {threads} needs --per-trial cpus={threads} or more.")
-        if self.settings.device == "gpu" and not (gpus or site.gpus):
-            raise UsageError("--device gpu needs GPUs on the nodes: --per-trial gpus=1.")
-        return Resources(cpus, gpus or site.gpus)
+def granted(settings: Settings, per_trial: str, site: Resources = Resources()) -> Resources:
+    """Return what each job gets, that of `site` where `--per-trial` says nothing; an error where it
+    is less than the settings need."""
+    asked, threads = Resources.parse(per_trial), settings.threads
+    found = Resources(asked.cpus or site.cpus or threads or 1, asked.gpus or site.gpus)
+    if threads > found.cpus:
+        raise UsageError(f"--threads {threads} needs --per-trial cpus={threads} or more.")
+    if settings.device == "gpu" and not found.gpus:
+        raise UsageError("--device gpu needs GPUs on the nodes: --per-trial gpus=1.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -109,7 +96,7 @@ class ExecutorKind:
 
     name: str
     help: str  # a few words, for `--help` and `list`
-    make: Callable[[ExecutorOptions], Executor]
+    make: Callable[[Settings, RunRequest], Executor]
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
     cluster: bool = False  # whether it takes `--per-trial`
@@ -120,38 +107,25 @@ class ExecutorKind:
 EXECUTORS: Registry[ExecutorKind] = Registry("executor")
 
 
-def make_executor(
-    settings: Settings,
-    trial_timeout: float | None = None,
-    *,
-    on: str = "local",
-    per_trial: str = "",
-    ship_data: bool = False,
-    site: Path | None = None,
-    detach: bool = False,
-    measure_on: str = "",
-) -> Executor:
-    """Make the executor that `on` names, as `ray` or `ray:ADDRESS`; an error that says how to
-    install what it lacks."""
-    name, _, address = on.partition(":")
+def make_executor(settings: Settings, request: RunRequest) -> Executor:
+    """Make the executor that the request names, as `ray` or `ray:ADDRESS`; an error that says how
+    to install what it lacks."""
+    name, _, address = request.on.partition(":")
     kind = EXECUTORS[name]
     given = {
         "address": (address, kind.address),
-        "--per-trial": (per_trial, kind.cluster),
-        "--ship-data": (ship_data, kind.cluster),
-        "--site": (site, kind.site),
-        "--detach": (detach, kind.site),
-        "--measure-on": (measure_on, kind.address),
+        "--per-trial": (request.per_trial, kind.cluster),
+        "--ship-data": (request.ship_data, kind.cluster),
+        "--site": (request.site, kind.site),
+        "--detach": (request.detach, kind.site),
+        "--measure-on": (request.measure_on, kind.address),
     }
     if refused := [what for what, (value, taken) in given.items() if value and not taken]:
-        raise UsageError(f"executor {name} takes no {' and no '.join(refused)}; got --on {on}.")
-    require("executor", kind)
-    resources = Resources.parse(per_trial)
-    return kind.make(
-        ExecutorOptions(
-            *(settings, trial_timeout, address, resources, ship_data, site, detach, measure_on)
+        raise UsageError(
+            f"executor {name} takes no {' and no '.join(refused)}; got --on {request.on}."
         )
-    )
+    require("executor", kind)
+    return kind.make(settings, request)
 
 
 def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:

@@ -26,6 +26,6 @@ EXECUTORS.add(
     ExecutorKind(
         "inline",
         "in this process, for debuggers: a crash ends the run",
-        lambda options: Inline(),
+        lambda settings, request: Inline(),
     )
 )

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.errors import StoppedError, WorkerDiedError
-from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, ExecutorOptions, follow
+from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow
 from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.files import safe_name, temporary_sibling
@@ -129,14 +129,14 @@ class LocalMeasuring:
     """The process that measures models on this machine, for executors that train on others; it is
     started when it is first needed."""
 
-    def __init__(self, options: ExecutorOptions) -> None:
-        self._options = options
+    def __init__(self, settings: Settings, trial_timeout: float | None) -> None:
+        self._made_with = settings, trial_timeout
         self._process: LocalProcess | None = None
 
     def run(self, job: Job, listener: Listener) -> None:
         """Run a measuring job."""
         if self._process is None:
-            self._process = LocalProcess(self._options.settings, self._options.trial_timeout)
+            self._process = LocalProcess(*self._made_with)
         self._process.run(job, listener)
 
     def close(self) -> None:
@@ -149,6 +149,6 @@ EXECUTORS.add(
     ExecutorKind(
         "local",
         "processes on this machine, one at a time or one a GPU",
-        lambda options: LocalProcess(options.settings, options.trial_timeout),
+        lambda settings, request: LocalProcess(settings, request.trial_timeout),
     )
 )

@@ -21,14 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.errors import BenchError, NodeLostError, StoppedError, UsageError, one_line
-from bench.execution.executors import (
-    EXECUTORS,
-    Executor,
-    ExecutorKind,
-    ExecutorOptions,
-    Resources,
-    follow,
-)
+from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow, granted
 from bench.execution.executors.contents import FetchedFile, Offer
 from bench.execution.executors.local_process import LocalMeasuring
 from bench.execution.executors.node import (
@@ -40,14 +33,15 @@ from bench.execution.executors.node import (
     serve,
     versions,
 )
+from bench.execution.request import RunRequest
 from bench.system.environment import environment
 from bench.training.events import Ended, Listener
 from bench.training.job import ELSEWHERE, Job
-from bench.types import Dataset
+from bench.types import Dataset, Settings
 
 MAX_JOBS = 1000  # submitted at once, a thread each; nodes that join late find work
-ANSWER_SECONDS = 10.0
-HEALTH_SECONDS = 30.0  # takes about one, most of it to load Ray
+ANSWER_SECONDS = 10
+HEALTH_SECONDS = 60.0  # to load Ray, which takes about one unless this machine is busy
 VERSIONS_SECONDS = 60.0  # a node may have to start a process first
 ENDING_SECONDS = 20.0
 
@@ -55,18 +49,18 @@ ENDING_SECONDS = 20.0
 class RayCluster(Executor):
     """A cluster that is running; this machine is one of its nodes."""
 
-    def __init__(self, options: ExecutorOptions) -> None:
-        granted = options.resources()
-        self._cpus, self._gpus = granted.cpus, granted.gpus
-        self._options = options
-        self._measuring = LocalMeasuring(options)
+    def __init__(self, settings: Settings, request: RunRequest) -> None:
+        self._request = request
+        self._each = each = granted(settings, request.per_trial)
+        self._capacity = 0
+        self._measuring = LocalMeasuring(settings, request.trial_timeout)
         self._streams: set[Any] = set()
         self._closed = False
         self._changed = threading.Condition()
-        self._ray, self._connected = _connect(options.address)
+        self._ray, self._connected = _connect(request.on.partition(":")[2])
         try:
             self._nodes = self._able_nodes()
-            self._measuring_node = self._named(options.measure_on) if options.measure_on else ""
+            self._measuring_node = self._named(request.measure_on) if request.measure_on else ""
             self._check_versions(self._nodes)
         except BaseException:
             self.close()
@@ -75,7 +69,7 @@ class RayCluster(Executor):
         self._dataset: Any = None  # Ray's reference: ids and digests may be many
         self._offer = Offer(self._put)
         self._task = self._ray.remote(
-            num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0, num_returns="streaming"
+            num_cpus=each.cpus, num_gpus=each.gpus, max_retries=0, num_returns="streaming"
         )(_serve)
 
     @property
@@ -88,14 +82,14 @@ class RayCluster(Executor):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        where = ", ".join(sorted({*self._nodes.values()}))
+        each, where = self._each, ", ".join(sorted({*self._nodes.values()}))
         return (
-            f"trained on a Ray cluster ({where}), {self._cpus} CPUs and {self._gpus:g} GPUs a job; "
-            f"models are measured on {self._options.measure_on or 'this machine'}",
+            f"trained on a Ray cluster ({where}), {each.cpus} CPUs and {each.gpus:g} GPUs a job; "
+            f"models are measured on {self._request.measure_on or 'this machine'}",
         )
 
     def run(self, job: Job, listener: Listener) -> None:
-        if job.task == "measure" and not self._options.measure_on:
+        if job.task == "measure" and not self._request.measure_on:
             self._measuring.run(job, listener)
             return
         with self._submitted(job) as stream:
@@ -120,9 +114,9 @@ class RayCluster(Executor):
             files = self._offer.measuring(job)
             where = self._affinity(self._measuring_node)
         self._offer.weights(job.weights)
-        images = self._offer.images(job) if self._options.ship_data else ()
-        limit = self._options.trial_timeout
-        order = make_order(job, self._cpus, self._gpus, limit, images, files)
+        images = self._offer.images(job) if self._request.ship_data else ()
+        limit = self._request.trial_timeout
+        order = make_order(job, self._each.cpus, self._each.gpus, limit, images, files)
         needed = [part for sent in images for part in sent.parts]
         needed += [file.sha256 for file in files]
         needed += [job.weights.sha256] if job.weights is not None else []
@@ -170,24 +164,19 @@ class RayCluster(Executor):
 
     def _able_nodes(self) -> dict[str, str]:
         """Return the nodes that can do a job, host names by Ray's; an error where none can."""
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        have = [(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes]
-        able = {
-            node["NodeID"]: node["NodeManagerHostname"]
-            for node, (cpus, gpus) in zip(nodes, have, strict=True)
-            if cpus >= self._cpus and gpus >= self._gpus
-        }
-        self._capacity = int(
-            sum(
-                min([cpus // self._cpus, *([gpus // self._gpus] if self._gpus else [])])
-                for cpus, gpus in have
-            )
-        )
+        each, able, have = self._each, dict[str, str](), set[tuple[float, float]]()
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                cpus, gpus = (node["Resources"].get(name, 0.0) for name in ("CPU", "GPU"))
+                room = int(min(cpus // each.cpus, gpus // each.gpus if each.gpus else cpus))
+                have.add((cpus, gpus))
+                self._capacity += room
+                if room:
+                    able[node["NodeID"]] = node["NodeManagerHostname"]
         if not able:
-            each = [f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in sorted({*have})]
+            found = "; ".join(f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in sorted(have))
             raise UsageError(
-                f"--per-trial {Resources(self._cpus, self._gpus)}: no node of the Ray cluster has "
-                f"as much; they have {'; '.join(each)}."
+                f"--per-trial {each}: no node of the Ray cluster has as much; they have {found}."
             )
         return able
 
@@ -256,10 +245,16 @@ def _connect(address: str) -> tuple[Any, bool]:
     if address:  # where Ray does not answer, its `init` would wait for minutes
         host, _, port = address.rpartition(":")
         words = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+        env = {**os.environ, "RAY_py_gcs_connect_timeout_s": str(ANSWER_SECONDS)}
         try:
             socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
-            subprocess.run(words, capture_output=True, timeout=HEALTH_SECONDS, check=True)
+            subprocess.run(words, env=env, capture_output=True, timeout=HEALTH_SECONDS, check=True)
         except (OSError, ValueError, OverflowError, subprocess.SubprocessError) as error:
+            if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
+                raise BenchError(
+                    f"the Ray cluster {where} asks for a token; set RAY_AUTH_MODE=token, with the "
+                    f"cluster's ~/.ray/auth_token on this machine."
+                ) from error
             raise nothing from error
     ours = signal.getsignal(signal.SIGTERM)
     try:

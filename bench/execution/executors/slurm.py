@@ -34,9 +34,9 @@ from bench.execution.executors import (
     EXECUTORS,
     Executor,
     ExecutorKind,
-    ExecutorOptions,
     Resources,
     follow,
+    granted,
 )
 from bench.execution.executors.contents import Offer
 from bench.execution.executors.local_process import LocalMeasuring
@@ -44,10 +44,12 @@ from bench.execution.executors.node import Sent, SentFile, make_order, receive
 from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
 from bench.execution.executors.worker_process import worker_environment
+from bench.execution.request import RunRequest
 from bench.system.environment import available_cores
 from bench.system.files import safe_name, write_atomic
 from bench.training.events import Ended, Listener, RecordMade, Waiting
 from bench.training.job import Job
+from bench.types import Settings
 
 MAX_JOBS = 1000  # submitted at once, a thread each
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")  # that submitit calls
@@ -61,17 +63,18 @@ AS_THEY_ARE = ("partition", "account", "qos", "constraint", "gres", "mem")  # of
 class SlurmCluster(Executor):
     """A cluster to which this machine can submit jobs, and with which it shares a disk."""
 
-    def __init__(self, options: ExecutorOptions) -> None:
-        self._options, self._site = options, read_site(options.site)
+    def __init__(self, settings: Settings, request: RunRequest) -> None:
+        self._request, self._site = request, read_site(request.site)
         site, cluster = self._site, self._site.cluster
-        granted = options.resources(Resources(site.cpus, site.gpus or "gpu" in (site.gres or "")))
-        self._cpus, self._gpus = granted.cpus, math.ceil(granted.gpus)
-        if self._gpus != granted.gpus:
-            raise UsageError(f"--per-trial {granted}: Slurm grants whole GPUs.")
-        if cluster == "debug" and options.detach:
+        of_site = Resources(site.cpus, site.gpus or "gpu" in (site.gres or ""))
+        each = granted(settings, request.per_trial, of_site)
+        self._cpus, self._gpus = each.cpus, math.ceil(each.gpus)
+        if self._gpus != each.gpus:
+            raise UsageError(f"--per-trial {each}: Slurm grants whole GPUs.")
+        if cluster == "debug" and request.detach:
             raise UsageError(
                 f'--detach: jobs of cluster = "debug" run in this process; take it out of '
-                f"{options.site} or leave --detach out."
+                f"{request.site} or leave --detach out."
             )
         lacking = [name for name in COMMANDS if shutil.which(name) is None]
         if cluster == "slurm" and lacking:
@@ -87,7 +90,7 @@ class SlurmCluster(Executor):
         self._readers: Counter[Path] = Counter()  # a thread for each part of what a job does
         self._taken: set[tuple[Path, str]] = set()  # folders and trials, read to the end
         self._offers: dict[Path, Offer] = {}  # by the run's folder
-        self._measuring = LocalMeasuring(options)
+        self._measuring = LocalMeasuring(settings, request.trial_timeout)
         self._closed = threading.Event()
         self._changing = threading.Lock()
 
@@ -127,23 +130,23 @@ class SlurmCluster(Executor):
                 follow(receive(self._sent(spool, part), part), part, listener)
             finally:
                 self._taken.update((spool.folder, trial.key) for trial in part.trials)
-                if spool.over or not self._options.detach:
+                if spool.over or not self._request.detach:
                     self._finish(spool)
 
     def close(self) -> None:
         """Cancel what runs or waits, unless it is detached."""
         self._closed.set()
-        for folder in [] if self._options.detach else list(self._jobs):
+        for folder in [] if self._request.detach else list(self._jobs):
             self._finish(Spool(folder))
         self._measuring.close()
         for run in self._offers:
             tidy(run)
 
     def _submit(self, job: Job) -> Spool:
-        options, site, offer = self._options, self._site, self._offers[Path(job.folder)]
+        request, site, offer = self._request, self._site, self._offers[Path(job.folder)]
         offer.weights(job.weights)
-        images = offer.images(job) if options.ship_data else ()
-        order = make_order(job, self._cpus, self._gpus, options.trial_timeout, images)
+        images = offer.images(job) if request.ship_data else ()
+        order = make_order(job, self._cpus, self._gpus, request.trial_timeout, images)
         minutes = max(MIN_MINUTES, math.ceil(TIMES_ESTIMATE * job.estimated_seconds / 60))
         with self._changing:
             if self._closed.is_set():
@@ -155,7 +158,7 @@ class SlurmCluster(Executor):
                     name=f"bench-{safe_name(job.trials[0].backbone)}",
                     timeout_min=site.minutes or minutes,
                     cpus_per_task=self._cpus,
-                    gpus_per_node=math.ceil(options.per_trial.gpus) or site.gpus or None,
+                    gpus_per_node=int(Resources.parse(request.per_trial).gpus) or site.gpus or None,
                     slurm_setup=list(site.setup),
                     slurm_additional_parameters=dict(site.sbatch),
                     **{f"slurm_{name}": getattr(site, name) for name in AS_THEY_ARE},
@@ -187,7 +190,7 @@ class SlurmCluster(Executor):
         """Yield what a job's node sends of these trials; an error where it sends no more."""
         new = spool.folder in self._jobs
         submitted, ours = self._job(spool), {trial.key for trial in job.trials}
-        if self._options.detach and (new or not (spool.ended or submitted.done())):
+        if self._request.detach and (new or not (spool.ended or submitted.done())):
             raise DetachedError("its job goes on.")
         others = {trial.key for trial in spool.order().job.trials} - ours
         yield Waiting(f"submitted as job {submitted.job_id}")

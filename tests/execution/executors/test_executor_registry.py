@@ -24,6 +24,7 @@ from bench.execution.executors import (
     follow,
     make_executor,
 )
+from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.registry import import_modules
 from bench.storage.cache import Store
@@ -54,7 +55,7 @@ class Dummy(Executor):
             listener(RecordMade(Record(SCHEMA, trial, "failed", "by the dummy")))
 
 
-EXECUTORS.add(ExecutorKind("dummy", "for a test", lambda options: Dummy()))
+EXECUTORS.add(ExecutorKind("dummy", "for a test", lambda settings, request: Dummy()))
 """
 
 
@@ -72,7 +73,7 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("dummy")
 def test_a_new_file_is_found_and_carries_out_a_plan(tmp_path: Path, store: Store) -> None:
     assert {"dummy", "inline", "local"} <= set(EXECUTORS.names)
-    executor = make_executor(Settings(), on="dummy")
+    executor = make_executor(Settings(), RunRequest(on="dummy"))
     records = execute(RunInputs(plan("a", "b"), tmp_path / "r", REQUEST, store), executor, silent)
     assert [record.reason for record in records] == ["by the dummy"] * 2
 
@@ -86,11 +87,11 @@ def test_what_an_executor_lacks_is_named_with_its_extra() -> None:
         with pytest.raises(
             UsageError, match=r"needs no_such_one; install it with `pip install .*far\[all\]'`"
         ):
-            make_executor(Settings(), on="far")
+            make_executor(Settings(), RunRequest(on="far"))
     finally:
         EXECUTORS.remove("far")
     with pytest.raises(UnknownNameError, match="Did you mean 'local'"):
-        make_executor(Settings(), on="locl")
+        make_executor(Settings(), RunRequest(on="locl"))
 
 
 @pytest.mark.parametrize(
@@ -111,13 +112,13 @@ def test_what_it_cannot_grant_is_refused(text: str) -> None:
 
 def test_only_a_cluster_has_an_address_and_resources() -> None:
     with pytest.raises(UsageError, match=r"executor local takes no address; got --on local:x\."):
-        make_executor(Settings(), on="local:x")
+        make_executor(Settings(), RunRequest(on="local:x"))
     with pytest.raises(UsageError, match=r"inline takes no --per-trial and no --ship-data; got"):
-        make_executor(Settings(), on="inline", per_trial="cpus=1", ship_data=True)
+        make_executor(Settings(), RunRequest(on="inline", per_trial="cpus=1", ship_data=True))
     with pytest.raises(UsageError, match=r"ray takes no --site and no --detach; got --on ray\."):
-        make_executor(Settings(), on="ray", site=Path("x"), detach=True)
+        make_executor(Settings(), RunRequest(on="ray", site=Path("x"), detach=True))
     with pytest.raises(UsageError, match=r"slurm takes no --measure-on; got --on slurm\."):
-        make_executor(Settings(), on="slurm", measure_on="node")
+        make_executor(Settings(), RunRequest(on="slurm", measure_on="node"))
 
 
 @pytest.fixture

@@ -113,7 +113,11 @@ def test_what_a_node_cannot_do_it_says(
         monkeypatch.delenv(name)
     monkeypatch.setenv(node.GPUS, "0")
     located = LocatedWeights("imagenet", "/there/x.h5", "x.h5", "0" * 64)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_of=the_command")
     order = make_order(replace(job, weights=located), 1, 0.0, None)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_of=the_node")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it
+    monkeypatch.setenv("SITE", "the node's")
     if wrong == "versions":
         order = replace(order, versions=dict(order.versions) | {"keras": "9.9"})
     waiting, end = serve(order, lambda sha256: b"not these")
@@ -122,7 +126,10 @@ def test_what_a_node_cannot_do_it_says(
     assert isinstance(end, Ended)
     assert (end.code, end.lost) == (1, wrong == "weights")  # another node may get them
     assert end.message.startswith(f"node {os.uname().nodename}: {says}")
-    assert os.environ[node.GPUS] == ""  # none was granted
+    # Figures depend on the variables of the command alone; no GPU was granted.
+    assert os.environ["XLA_FLAGS"] == "--xla_of=the_command"
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert (os.environ["SITE"], os.environ[node.GPUS]) == ("the node's", "")
 
 
 def test_files_come_before_the_event_that_needs_them(job: Job, tmp_path: Path) -> None:

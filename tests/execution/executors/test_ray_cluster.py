@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +27,17 @@ from user import ROOT
 
 from bench.data.pixels import stored
 from bench.errors import BenchError, StoppedError, UsageError
-from bench.execution.executors import make_executor, node
+from bench.execution.executors import make_executor, node, ray_cluster
 from bench.execution.plan import Plan
+from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, read_lines
 from bench.types import Dataset, Record, Settings
 
-pytest.importorskip("ray", reason="needs `pip install 'backbone-bench[ray]'`")
-
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra `ray`"),
     pytest.mark.skipif(sys.platform != "linux", reason="the script kills processes as Linux does"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own, and pydantic's
 ]
@@ -79,15 +82,20 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
     folder = tmp_path_factory.mktemp("script")
     helpers = ROOT / "tests" / "helpers"
-    with pytest.MonkeyPatch.context() as patch:
+    # Ray's own folder, in whose sockets' paths a folder of pytest would be too long.
+    own = tempfile.TemporaryDirectory(prefix="ray")
+    with own as ray_folder, pytest.MonkeyPatch.context() as patch:
         paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers)]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("SCRIPTED_FOLDER", str(folder))
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # cores are taken from no other test
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", "of these tests" * 3)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-        )
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")  # which ends jobs for others' memory
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": ray_folder}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(2):
                 cluster.add_node(num_cpus=1)
@@ -123,7 +131,7 @@ class Bench:
         return plan_of(declared, self.dataset, workbench.PROTOCOL, settings, seeds)
 
     def run(self, plan: Plan) -> list[Record]:
-        with closing(make_executor(plan.settings, on=self.nodes.on)) as executor:
+        with closing(make_executor(plan.settings, RunRequest(on=self.nodes.on))) as executor:
             return list(execute(self.inputs(plan), executor, self.told))
 
     def inputs(self, plan: Plan) -> RunInputs:
@@ -178,7 +186,7 @@ def test_a_run_is_a_local_run_on_other_machines(bench: Bench, tmp_path: Path) ->
 def in_background(bench: Bench, plan: Plan) -> Iterator[list[Record]]:
     """Run the plan while the block does something to the cluster; then the records are there."""
     records: list[Record] = []
-    executor = make_executor(plan.settings, on=bench.nodes.on)
+    executor = make_executor(plan.settings, RunRequest(on=bench.nodes.on))
     with ThreadPoolExecutor(1) as pool, closing(executor):
         future = pool.submit(execute, bench.inputs(plan), executor, bench.told)
         yield records
@@ -216,7 +224,7 @@ def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
         bench.nodes.go()
     assert [r.status for r in records] == ["ok", "ok"]
     notes = {r.trial.backbone: r.notes for r in records}
-    assert notes["one"] == ()
+    assert notes["one"] == ()  # nor were its cores shared with the other's
     assert "submitted again" in notes["waits"][0]
     assert not worker.is_running()
     assert bench.nothing_is_left(2)
@@ -230,13 +238,13 @@ def test_images_are_sent_to_nodes_that_have_only_a_cache(
     node = cluster.add_node(num_cpus=2, env_vars={"BACKBONE_BENCH_CACHE": str(cache)})
     try:
         plan = bench.plan("one", "two")
-        options = {
-            "on": bench.nodes.on,
-            "per_trial": "cpus=2",
-            "ship_data": True,
-            "measure_on": os.uname().nodename,
-        }
-        with closing(make_executor(plan.settings, **options)) as executor:  # type: ignore[arg-type]
+        request = RunRequest(
+            on=bench.nodes.on,
+            per_trial="cpus=2",
+            ship_data=True,
+            measure_on=os.uname().nodename,
+        )
+        with closing(make_executor(plan.settings, request)) as executor:
             records = execute(bench.inputs(plan), executor, silent)
     finally:
         cluster.remove_node(node)
@@ -246,7 +254,7 @@ def test_images_are_sent_to_nodes_that_have_only_a_cache(
 
 
 def test_a_run_that_is_stopped_leaves_no_process(bench: Bench) -> None:
-    executor = make_executor(Settings(), on=bench.nodes.on)
+    executor = make_executor(Settings(), RunRequest(on=bench.nodes.on))
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(execute, bench.inputs(bench.plan("waits")), executor, silent)
         worker = bench.nodes.worker()
@@ -263,6 +271,7 @@ sys.path.insert(0, "{tests}")
 from plans import *
 import workbench
 from bench.execution.executors import make_executor
+from bench.execution.request import RunRequest
 from bench.storage.cache import Store
 from bench.storage.records import read_dataset
 from pathlib import Path
@@ -271,7 +280,7 @@ dataset = workbench.make_dataset(Path("{home}") / "data2", Store(Path("{store}")
 plan = plan_of(
     declared, dataset, workbench.PROTOCOL, Settings(weights="random", threads=1), (0,)
 )
-executor = make_executor(plan.settings, on="{on}")
+executor = make_executor(plan.settings, RunRequest(on="{on}"))
 execute(RunInputs(plan, Path("{folder}"), REQUEST, Store(Path("{store}"))), executor, silent)
 """
 
@@ -318,12 +327,12 @@ def test_what_no_node_can_ever_do_is_refused(
 ) -> None:
     settings = Settings(threads=threads, device=device)
     with pytest.raises(UsageError, match=says):
-        make_executor(settings, on=nodes.on, per_trial=per_trial)
+        make_executor(settings, RunRequest(on=nodes.on, per_trial=per_trial))
 
 
 def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
     with pytest.raises(UsageError, match=rf"--measure-on other: .* are {os.uname().nodename}\."):
-        make_executor(Settings(), on=nodes.on, measure_on="other")
+        make_executor(Settings(), RunRequest(on=nodes.on, measure_on="other"))
 
 
 @pytest.mark.parametrize(
@@ -331,7 +340,22 @@ def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
 )
 def test_an_address_where_nothing_answers(address: str) -> None:
     with pytest.raises(BenchError, match=rf"no Ray cluster answers at {address}; .*ray start"):
-        make_executor(Settings(), on=f"ray:{address}")
+        make_executor(Settings(), RunRequest(on=f"ray:{address}"))
+
+
+def test_a_port_where_something_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "ANSWER_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(BenchError, match=f"no Ray cluster answers at {address}; ") as refused:
+            make_executor(Settings(), RunRequest(on=f"ray:{address}"))
+    assert isinstance(refused.value.__cause__, subprocess.CalledProcessError)  # Ray gave up itself
+
+
+def test_a_cluster_that_asks_for_a_token(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    with pytest.raises(BenchError, match=r"^the Ray cluster at \S+ asks for a token; set RAY_AUTH"):
+        make_executor(Settings(), RunRequest(on=nodes.on))
 
 
 def test_a_node_with_another_version_is_named(
@@ -343,4 +367,4 @@ def test_a_node_with_another_version_is_named(
     with pytest.raises(
         BenchError, match=r"^node \S+ has other versions than here: keras \S+ instead of 9\.9;"
     ):
-        make_executor(Settings(), on=nodes.on)
+        make_executor(Settings(), RunRequest(on=nodes.on))

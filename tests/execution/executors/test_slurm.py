@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import fake_slurm
 import psutil
@@ -22,10 +23,12 @@ from scripted_executor import ScriptedExecutor
 from user import OURS, ROOT, User, in_process, unchanged
 
 from bench.cli.main import main
+from bench.data.pixels import stored
 from bench.errors import BenchError, DetachedError, StoppedError, UsageError
 from bench.execution.executors import make_executor, slurm
 from bench.execution.executors.site_file import Site, read_site
 from bench.execution.plan import Plan
+from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, read_lines, write_dataset
@@ -93,10 +96,10 @@ class Cluster:
         request = replace(REQUEST, dataset=str(self.home / "data"))
         return RunInputs(plan, self.home / folder, request, self.store)
 
-    def run(self, plan: Plan, site: str = "", *, detach: bool = False) -> list[Record]:
+    def run(self, plan: Plan, site: str = "", **choices: Any) -> list[Record]:
         told = Told()
         with closing(
-            make_executor(plan.settings, on="slurm", site=self.site(site), detach=detach)
+            make_executor(plan.settings, RunRequest(on="slurm", site=self.site(site), **choices))
         ) as executor:
             return list(execute(self.inputs(plan), executor, told))
 
@@ -117,6 +120,7 @@ def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "state"))
     monkeypatch.setenv("SCRIPTED_FOLDER", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # cores are taken from no other test
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(submitit.SlurmJob.watcher, "_delay_s", 0.2)  # between two calls of sacct
     submitit.SlurmJob.watcher.clear()
@@ -174,7 +178,7 @@ def test_a_job_that_is_killed_is_submitted_again(cluster: Cluster) -> None:
 
 def test_a_run_that_is_stopped_cancels_its_jobs(cluster: Cluster) -> None:
     plan = cluster.plan("waits")
-    executor = make_executor(plan.settings, on="slurm", site=cluster.site())
+    executor = make_executor(plan.settings, RunRequest(on="slurm", site=cluster.site()))
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(execute, cluster.inputs(plan), executor, silent)
         worker = cluster.worker()
@@ -224,9 +228,16 @@ def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Clust
     assert len([name for name in cluster.jobs if name.endswith(".pid")]) == (kind == "slurm")
 
 
-def test_the_debug_cluster_runs_jobs_in_this_process(cluster: Cluster) -> None:
-    records = cluster.run(cluster.plan("one"), 'cluster = "debug"')
+def test_images_are_sent_to_jobs_that_have_only_a_cache(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cluster.home / "data").rename(cluster.home / "elsewhere")
+    cache = cluster.home / "cache of the node"
+    monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(cache))
+    site = 'cluster = "debug"'  # in this process
+    records = cluster.run(cluster.plan("one"), site, ship_data=True)
     assert outcome(records) == {"one": "ok"}
+    assert stored(cluster.dataset, 32, Store(cache))
     assert cluster.nothing_is_left(1)
 
 
@@ -296,7 +307,7 @@ def test_a_wrong_site_file_ends_the_command(
 def test_where_slurm_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BenchError, match=r"no sbatch, no srun, no sacct, no scancel; "):
-        make_executor(Settings(), on="slurm")
+        make_executor(Settings(), RunRequest(on="slurm"))
 
 
 def test_a_site_file(tmp_path: Path) -> None:
@@ -341,10 +352,10 @@ def test_what_no_job_can_be_given(
     per_trial: str, settings: Settings, says: str, cluster: Cluster
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        make_executor(settings, on="slurm", per_trial=per_trial, site=cluster.site())
+        make_executor(settings, RunRequest(on="slurm", per_trial=per_trial, site=cluster.site()))
 
 
 def test_debug_cannot_be_detached(cluster: Cluster) -> None:
     site = cluster.site('cluster = "debug"')
     with pytest.raises(UsageError, match="run in this process"):
-        make_executor(Settings(), on="slurm", site=site, detach=True)
+        make_executor(Settings(), RunRequest(on="slurm", site=site, detach=True))
