@@ -39,6 +39,9 @@ class Cost:
     probes: float = 0.0  # fitting them, once for all trials
 
 
+UNKNOWN = Cost(shared=STARTUP_SECONDS, each=48.0, image=0.05)  # of a backbone that declares none
+
+
 def trial_cost(
     backbone: Backbone,
     input_size: int,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.errors import TrialError, UsageError
-from bench.execution.estimate import Cost, trial_cost
+from bench.execution.estimate import UNKNOWN, Cost, trial_cost
 from bench.models.cuts import check_layers
 from bench.models.fingerprint import code_digest
 from bench.models.weights import LocatedWeights
@@ -39,6 +39,15 @@ class PlannedBackbone:
     def name(self) -> str:
         """Return what the backbone is called in this run."""
         return self.trials[0].name
+
+    def seconds(self, trials: Sequence[Trial]) -> dict[str, float]:
+        """Estimate what each of these trials takes if one process runs them: the first pays for
+        what all of them share."""
+        cost = self.cost or UNKNOWN
+        found = {trial.key: cost.each * trial.fraction for trial in trials}
+        for trial in trials[:1]:
+            found[trial.key] += cost.shared
+        return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.latency import percentile
 from bench.data.audit.result import KeptAudit
-from bench.execution.estimate import STARTUP_SECONDS, Cost
+from bench.execution.estimate import UNKNOWN
 from bench.execution.plan import Plan
 from bench.inference.measuring.pending import measuring_seconds
 from bench.inference.runtimes import choose_runtimes
@@ -35,7 +35,6 @@ from bench.training.events import (
 from bench.types import Record, RuntimeResult, Trial
 
 REPORT_SECONDS = 10.0
-UNKNOWN = Cost(shared=STARTUP_SECONDS, each=48.0, image=0.05)  # of a backbone that declares none
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,7 @@ def make_schedule(plan: Plan, todo: Sequence[Trial], unmeasured: Collection[str]
             continue
         known &= planned.cost is not None
         cost = planned.cost or UNKNOWN
-        for number, trial in enumerate(trials):
-            # The first pays for what all of them share.
-            seconds[trial.key] = cost.each * trial.fraction + (0.0 if number else cost.shared)
+        seconds |= planned.seconds(trials)
         measuring += cost.probes
         measuring += measuring_seconds(cost.image, images, plan.measuring.latency_seconds, runtimes)
     return Schedule(seconds, measuring, known=known)

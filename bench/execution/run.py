@@ -123,7 +123,7 @@ def train_trials(
                 accumulation=parts,
                 shortage=shortage,
                 lost=tuple(lost),
-                estimated_seconds=sum(missing[trial.key] for trial in todo),
+                estimated_seconds=sum(planned.seconds(todo).values()),
             )
             tried.append(job.step_images)
             try:

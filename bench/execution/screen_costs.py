@@ -10,9 +10,9 @@ from typing import Any, Self
 from bench.analysis.format import counted, duration
 from bench.analysis.screening import LEAST, affordable
 from bench.errors import UsageError
-from bench.execution.estimate import STARTUP_SECONDS
+from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN
 from bench.execution.preparing import Preparation
-from bench.execution.progress import REPORT_SECONDS, UNKNOWN, RunListener, Schedule, make_schedule
+from bench.execution.progress import REPORT_SECONDS, RunListener, Schedule, make_schedule
 from bench.execution.request import RunRequest
 from bench.training.events import Note
 from bench.types import Dataset, Measuring

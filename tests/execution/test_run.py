@@ -23,6 +23,7 @@ from bench import reports as report
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.warnings import warnings
 from bench.errors import BenchError, UsageError, reason
+from bench.execution.estimate import Cost
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan
 from bench.execution.progress import make_schedule
@@ -391,9 +392,11 @@ class Machines(ScriptedExecutor):
 
     capacity: int = 1
     jobs: list[tuple[tuple[str, float, int], ...]] = field(default_factory=list)
+    estimates: list[float] = field(default_factory=list)
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "train":
+            self.estimates.append(job.estimated_seconds)
             self.jobs.append(tuple((t.backbone, t.fraction, t.seed) for t in job.trials))
         super().run(job, listener)
 
@@ -416,6 +419,18 @@ def test_trials_of_a_backbone_are_divided_among_idle_machines(tmp_path: Path, st
     for trial in p.trials:
         found = [read_arrays(tmp_path / n, trial.key) for n in ("1", "9")]
         assert found[0] == found[1]
+
+
+def test_each_part_of_a_backbone_is_estimated_with_the_frozen_part(
+    tmp_path: Path, store: Store
+) -> None:
+    p = plan("one", seeds=(0, 1))
+    cost = Cost(shared=1000.0, each=10.0, image=0.1)
+    p = replace(p, planned=(replace(p.planned[0], cost=cost),))
+    for machines, estimates in {1: [1020.0], 2: [1010.0, 1010.0]}.items():
+        executor = Machines(capacity=machines)
+        execute(RunInputs(p, tmp_path / str(machines), REQUEST, store), executor, silent)
+        assert executor.estimates == estimates
 
 
 def read_arrays(folder: Path, key: str) -> dict[str, bytes]:

@@ -25,6 +25,7 @@ from user import OURS, ROOT, User, in_process, unchanged
 from bench.cli.main import main
 from bench.data.pixels import stored
 from bench.errors import BenchError, DetachedError, StoppedError, UsageError
+from bench.execution.estimate import Cost
 from bench.execution.executors import make_executor, slurm
 from bench.execution.executors.site_file import Site, read_site
 from bench.execution.plan import Plan
@@ -288,6 +289,12 @@ def test_a_job_that_slurm_refuses_ends_the_run(cluster: Cluster) -> None:
     with pytest.raises(BenchError, match=refusal):
         cluster.run(cluster.plan("one"), 'partition = "none"')
     assert "#SBATCH --time=60\n" in (cluster.home / "state" / "refused.sh").read_text()
+    plan = cluster.plan("one", seeds=(0, 1))
+    (planned,) = plan.planned
+    cost = Cost(shared=1000.0, each=10.0, image=0.1)
+    with pytest.raises(BenchError, match=refusal):
+        cluster.run(replace(plan, planned=(replace(planned, cost=cost),)), 'partition = "none"')
+    assert "#SBATCH --time=170\n" in (cluster.home / "state" / "refused.sh").read_text()
 
 
 @pytest.mark.usefixtures("tiny_backbone")
