@@ -42,12 +42,15 @@ def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores
     """Choose as many cores for each worker as it has threads.
 
     No cores are chosen without a number of threads, nor where the system cannot bind a process to
-    cores: there the frameworks' own variables must do. `folder` holds a lock for each core taken.
+    cores or a quota says how much of all of them it may use: there the frameworks' own variables
+    must do. `folder` holds a lock for each core taken.
     """
     available = available_cores()
     if threads > available:
         raise UsageError(f"--threads {threads} was asked for; this process may use {available}.")
-    if not threads or not hasattr(os, "sched_getaffinity"):
+    # Containers with a quota see all cores: each would choose the same ones as those next to it.
+    shares = not hasattr(os, "sched_getaffinity") or available < len(os.sched_getaffinity(0))
+    if not threads or shares:
         return Cores(((),) * workers)
     # Two threads of one physical core share its arithmetic: the second of them comes last.
     cores = sorted(os.sched_getaffinity(0), key=lambda core: (_place_on_its_core(core), core))

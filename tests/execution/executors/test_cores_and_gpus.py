@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.execution.executors import devices
-from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
+from bench.execution.executors.devices import Cores, can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.environment import available_cores
@@ -115,6 +115,14 @@ def test_workers_of_several_gpus_have_cores_of_their_own(tmp_path: Path) -> None
     short = reserve(2, 3, tmp_path / "b")
     assert short.sets == ((1, 3), (0, 2), (1, 3))
     assert short.note.startswith("of the 6 cores for --threads 2, 2 are shared")
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_where_a_quota_is_shared_by_containers_a_worker_is_bound_to_no_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "available_cores", lambda: 2)
+    assert reserve(2, folder=tmp_path) == Cores(((),))
 
 
 @pytest.mark.usefixtures("four_cores")
