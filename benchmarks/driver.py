@@ -4,7 +4,7 @@
 
 A node is a thread that sends what nodes send (events, arrays, weights, logs) and trains nothing;
 what receives it is the real thing: records, progress, live display, reports. Prints for each part
-the processor time, without that of the simulated nodes, and the peak of the memory so far, with it.
+the processor time, without that of the simulated nodes, and the most memory in it, with theirs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import resource
 import sys
 import tempfile
 import threading
@@ -37,7 +36,9 @@ from bench.execution.executors.node import Sent, SentFile, receive  # noqa: E402
 from bench.execution.run import carry_out, opened  # noqa: E402
 from bench.execution.run_meta import RunInputs  # noqa: E402
 from bench.execution.status import ProgressFile  # noqa: E402
+from bench.reports.sections import sections  # noqa: E402
 from bench.storage.cache import Store  # noqa: E402
+from bench.system.memory import process_peak, reset_peak  # noqa: E402
 from bench.training.events import (  # noqa: E402
     Ended,
     EpochEnded,
@@ -88,7 +89,11 @@ def _run(arguments: argparse.Namespace, place: Path) -> None:
             listener(TrainingStarted())
             carry_out(inputs, nodes, listener)
     nodes.say("measuring")
-    reports.render(inputs.folder)
+    findings = reports.read(inputs.folder)
+    nodes.say("analysis")
+    shown = sections(findings)
+    nodes.say("sections")
+    reports.write(findings, shown)
     nodes.say("reports")
 
 
@@ -121,10 +126,11 @@ class Nodes(Executor):
         now = time.process_time()
         seconds, sent = now - self._begun - self._own, self._sent
         each = f"; {1e6 * seconds / max(1, sent):.0f} us for each of {sent:,} events and files"
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = process_peak() / 1e6
         text = f"{part:9} {seconds:7.1f} s of processor time, {peak:.0f} MB at most"
         print(text + (each if sent else ""), file=OUT, flush=True)
         self._begun, self._own, self._sent = now, 0.0, 0
+        reset_peak()  # elsewhere than on Linux, the peak is that of all parts so far
 
     def _timed(self, made: Iterator[Any]) -> Iterator[Any]:
         """Yield what a node sends, and take the time to make it."""

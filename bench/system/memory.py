@@ -3,6 +3,7 @@ none was left."""
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import re
 import sys
@@ -24,6 +25,7 @@ OUT_OF_MEMORY_TEXT = re.compile(
     r"|could not create a primitive(?! descriptor)",  # oneDNN, whose kernels need memory, too
     re.IGNORECASE,
 )
+RESET_PEAK = "5"  # proc(5), clear_refs
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 MAX_SUMMARY = 160
 
@@ -43,6 +45,17 @@ def process_peak() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def reset_peak() -> bool:
+    """Let `process_peak` begin anew, and return whether the system can: Linux."""
+    try:
+        # Return what was freed before to the system: reusing it would not show as growth.
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def forget_pages(array: NDArray[Any]) -> None:

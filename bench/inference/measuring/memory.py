@@ -33,10 +33,9 @@ from bench.inference.runtimes import RUNTIMES, ModelSource
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.records import read_run
-from bench.system.memory import process_peak
+from bench.system.memory import process_peak, reset_peak
 
 POLL_SECONDS = 0.005
-_RESET_PEAK = "5"  # proc(5), clear_refs
 TIMEOUT_SECONDS = 900.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -88,7 +87,7 @@ def growth() -> Iterator[Growth]:
     """Measure how far the process's resident memory rises inside, above where it begins."""
     found = Growth()
     mapped = _mapped()  # read first: reading takes memory, too
-    if not _reset_peak():
+    if not reset_peak():
         yield found
         return
     most, ended = 0, threading.Event()
@@ -109,16 +108,6 @@ def growth() -> Iterator[Growth]:
     from_peak, from_watch = process_peak() - before, max(most, _own()) - own
     code, data = _touched_since(mapped)
     found.nbytes = max(0, from_peak - code, from_watch + data)
-
-
-def _reset_peak() -> bool:
-    try:
-        # Return what was freed before to the system: reusing it would not show as growth.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-    except (OSError, AttributeError):
-        return False
-    return True
 
 
 def _own() -> int:
