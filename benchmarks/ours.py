@@ -33,14 +33,15 @@ unfreeze = {{ stages = 1 }}
 augment = {{ flip = {flip} }}
 """
 WATCH_SECONDS = 1.0  # to look at all processes takes time that the run would miss
-TELLS = "done, accuracy"  # what stands in the line of a finished trial
+TELLS = ": done, "  # what stands in the line of a finished trial
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A process: seconds to the (last) line that tells its result, that line, and peak memory; none
-    of that unless it was watched, for a look takes the process some time, too."""
+    """A process: seconds to the first and the last line that tells its result, that line, and peak
+    memory; none of that unless it was watched, for a look takes the process some time, too."""
 
+    first_seconds: float
     seconds: float
     whole_seconds: float  # to its end
     line: str
@@ -70,13 +71,14 @@ def timed(command: Sequence[str], tells: str, *, watched: bool = False) -> Timed
     if watched:
         threading.Thread(target=_watch, args=(process.pid, peak), daemon=True).start()
     assert process.stdout is not None  # it was asked for
-    told, seconds = "", 0.0
+    told, first, seconds = "", 0.0, 0.0
     for line in process.stdout:
         if tells in line:
             told, seconds = line, time.perf_counter() - start
+            first = first or seconds
     if process.wait() or not told:
         sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
-    return Timed(seconds, time.perf_counter() - start, told, peak[0])
+    return Timed(first, seconds, time.perf_counter() - start, told, peak[0])
 
 
 def _watch(pid: int, peak: list[float]) -> None:
