@@ -116,10 +116,10 @@ def _ray(folder: str) -> Iterator[str]:
         return
     os.environ |= {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
+    os.environ["RAY_TMPDIR"] = folder
     import ray
 
-    cores = available_cores()
-    context = ray.init("local", num_cpus=cores, include_dashboard=False, _temp_dir=folder)
+    context = ray.init("local", num_cpus=available_cores(), include_dashboard=False)
     try:
         yield context.address_info["gcs_address"]
     finally:

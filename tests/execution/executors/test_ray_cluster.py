@@ -78,23 +78,23 @@ def wait(for_what: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    from ray.cluster_utils import Cluster
-
     folder = tmp_path_factory.mktemp("script")
     helpers = ROOT / "tests" / "helpers"
-    # Ray's own folder, in whose sockets' paths a folder of pytest would be too long.
-    own = tempfile.TemporaryDirectory(prefix="ray")
+    own = tempfile.TemporaryDirectory()  # one of pytest's has too long a path for Ray's sockets
     with own as ray_folder, pytest.MonkeyPatch.context() as patch:
         paths = [str(ROOT), str(helpers / "scripted_node"), str(helpers)]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("SCRIPTED_FOLDER", str(folder))
         patch.setenv("XDG_RUNTIME_DIR", str(folder))  # cores are taken from no other test
+        patch.setenv("RAY_TMPDIR", ray_folder)
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", "of these tests" * 3)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         patch.setenv("RAY_memory_monitor_refresh_ms", "0")  # which ends jobs for others' memory
-        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": ray_folder}
+        from ray.cluster_utils import Cluster  # which reads these
+
+        head = {"num_cpus": 0, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(2):
@@ -106,8 +106,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
 @pytest.fixture(autouse=True)
 def _again(nodes: Nodes) -> None:
-    for name in ("go", "pid"):
-        (nodes.folder / name).unlink(missing_ok=True)
+    for path in (nodes.folder / "go", *nodes.folder.glob("pid*")):
+        path.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
             if pids & {info.process.pid for info in node.all_processes["raylet"]}
         )
         cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1)  # one that joins late
+        cluster.add_node(num_cpus=1)  # there were two before, and are for the next test
         bench.nodes.go()
     assert [r.status for r in records] == ["ok", "ok"]
     notes = {r.trial.backbone: r.notes for r in records}
@@ -228,6 +228,20 @@ def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
     assert "submitted again" in notes["waits"][0]
     assert not worker.is_running()
     assert bench.nothing_is_left(2)
+
+
+def test_a_node_that_joins_late_gets_what_waits(bench: Bench) -> None:
+    def begun() -> int:
+        return len(list(bench.nodes.folder.glob("pid*")))
+
+    with in_background(bench, bench.plan("waits", "waits2", "waits3")) as records:
+        wait(lambda: begun() == 2)
+        late = bench.nodes.cluster.add_node(num_cpus=1)
+        wait(lambda: begun() == 3)
+        bench.nodes.go()
+    bench.nodes.cluster.remove_node(late)
+    assert [r.status for r in records] == ["ok"] * 3
+    assert bench.nothing_is_left(3)
 
 
 def test_images_are_sent_to_nodes_that_have_only_a_cache(

@@ -3,7 +3,8 @@ backbone, and no framework is loaded: Python imports this at its start.
 
     hungry    has memory for 8 images a step
     segfault  dies
-    waits     writes its process's number to SCRIPTED_FOLDER, and waits for a file `go` there
+    waits     writes its process's number to `pid` in SCRIPTED_FOLDER, and waits for a file `go`
+    waits2    as well, to `pid2`
     others    finish at once
 """
 
@@ -26,8 +27,8 @@ if "bench.execution.worker" in sys.orig_argv:
             return OutOfMemoryError("out of memory.")
         if name == "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
-        if name == "waits":
-            (folder / "pid").write_text(str(os.getpid()))
+        if name.startswith("waits"):
+            (folder / name.replace("waits", "pid")).write_text(str(os.getpid()))
             while not (folder / "go").exists():
                 time.sleep(0.05)
         return "ok"
