@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.inference.measuring.pending import REBUILD_SECONDS
-from bench.protocol import Augment, Phase, TrainingProtocol
+from bench.protocol import Phase, TrainingProtocol
 from bench.system.environment import available_cores
+from bench.training.augment import fixed_views
 from bench.training.probes import operations as probe_operations
 from bench.training.robustness import passes as robustness_passes
 from bench.types import Backbone, Dataset, Measuring
@@ -62,7 +63,7 @@ def trial_cost(
     forward = 2e9 * backbone.gmacs * (input_size / backbone.input_size) ** 2 / (rate * EFFICIENCY)
     train = len(dataset.splits["train"])
     others = len(dataset.splits["validation"]) + len(dataset.splits["test"])
-    frozen = float(others + train * max(_views(p.augment) for p in protocol.phases))
+    frozen = float(others + train * max(len(fixed_views(p.augment)) or 1 for p in protocol.phases))
     passes = 0.0
     for number, phase in enumerate(protocol.phases):
         if phase.augment.continuous and not phase.augment.views:
@@ -103,7 +104,3 @@ def _epochs(phase: Phase) -> int:
     if phase.early_stopping is None:
         return phase.epochs
     return min(phase.epochs, BEST_EPOCH + phase.early_stopping.patience)
-
-
-def _views(augment: Augment) -> int:
-    return augment.views or (2 if augment.flip and not augment.continuous else 1)

@@ -32,7 +32,6 @@ from bench.execution.run_meta import (
     unmeasured,
 )
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
-from bench.models.weights import LocatedWeights
 from bench.storage.arrays import weights_path
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run, read_meta
@@ -42,7 +41,7 @@ from bench.system.files import remove_stale
 from bench.system.parallel import run_parallel
 from bench.training.events import Listener, RecordMade, RecordMeasured
 from bench.training.job import Job
-from bench.types import Record, RuntimeResult, Trial
+from bench.types import Record, RuntimeResult
 
 RETRIES = 3
 RESUBMISSIONS = 2  # of a job whose machine was lost
@@ -210,8 +209,11 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
     while todo:
         inputs.restore()
         runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
+        rows = {trial.name for trial in todo}
+        pretrained = {
+            one.name: one.weights for one in plan.planned if one.weights and one.name in rows
+        }
         try:
-            pretrained = _pretrained(plan, todo)
             job = inputs.job(todo, task="measure", died=runtimes, pretrained=pretrained)
             executor.run(job, recorder)
             return
@@ -231,16 +233,6 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
                 recorder(RecordMeasured(replace(record, runtimes=results)))
                 died[key] |= set(names)
             todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
-
-
-def _pretrained(plan: Plan, trials: Sequence[Trial]) -> dict[str, LocatedWeights]:
-    """Return the pretrained weights of these trials, by their rows."""
-    rows = {trial.name for trial in trials}
-    return {
-        planned.name: planned.weights
-        for planned in plan.planned
-        if planned.weights is not None and planned.name in rows
-    }
 
 
 def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) -> list[str]:

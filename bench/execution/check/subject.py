@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
@@ -159,7 +159,7 @@ def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: 
             f"build was asked for {input_shape} and its network takes {model.input_shape}; "
             f"it must use the input_shape that it is given."
         )
-    nested = [x.name for x in model.layers if isinstance(x, keras.Model) and _has_norm(x)]
+    nested = [x.name for x in model.layers if isinstance(x, keras.Model) and batchnorms([x])]
     if nested:
         raise CheckError(
             f"{named(nested)} is a model with BatchNorm in it, which cannot be frozen there; call "
@@ -183,12 +183,6 @@ def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: 
                 f"call each layer once, and in no other network before."
             )
     return model
-
-
-def _has_norm(layer: Any) -> bool:
-    if isinstance(layer, keras.Model):
-        return any(_has_norm(inner) for inner in layer.layers)
-    return isinstance(layer, layers.BatchNormalization)
 
 
 def _is_float(tensor: Any) -> bool:
