@@ -58,7 +58,7 @@ def test_choices_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     ("choices", "said"),
     [
-        ({"backbone": "one"}, "'backbone' is not a choice of a run. Did you mean 'backbones'"),
+        ({"backbone": "one"}, "unknown choice of a run 'backbone'. Did you mean 'backbones'"),
         ({"seeds": 0}, "seeds must be how many, 1 or more, or a list of whole numbers; got 0"),
         ({"seeds": 2.0}, "seeds must be how many, .*; got 2.0"),
         ({"seeds": "a"}, "seeds must be how many, .*; got 'a'"),

@@ -6,14 +6,13 @@ Plain data. `run.json` keeps it, so that `verify` can find the images and the pl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from msgspec import ValidationError, convert, to_builtins
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UnknownNameError, UsageError
 from bench.storage.run_folder import RunMeta
 from bench.training.tuning import MAX_BUDGET
 from bench.types import (
@@ -108,15 +107,9 @@ class RunRequest:
     def of(cls, choices: Mapping[str, Any]) -> Self:
         """Return the request for choices as people write them: lists for tuples, text for paths,
         a number of seeds for the seeds from 0 on."""
-        known = {field.name for field in fields(cls)}
-        if unknown := [name for name in choices if name not in known]:
-            near = get_close_matches(unknown[0], known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(
-                f"{unknown[0]!r} is not a choice of a run.{hint} There are: "
-                f"{', '.join(sorted(known))}."
-            )
         kinds = get_type_hints(cls)
+        if unknown := [name for name in choices if name not in kinds]:
+            raise UnknownNameError("choice of a run", unknown[0], kinds)
         given = {name: _converted(name, value, kinds[name]) for name, value in choices.items()}
         request = cls(**given)
         request._check()
