@@ -93,10 +93,16 @@ def run_checks(subject: Subject) -> Iterator[Result]:
         if check.needs not in passed:
             yield Result(check, "not tried", f"{check.needs} must pass first")
             continue
-        result = _attempt(check, subject)
-        if result.status == "passed":
-            passed.add(check.name)
-        yield result
+        start = time.perf_counter()
+        try:
+            found = check.run(subject)
+        except Exception as error:
+            # Anything can come out of a stranger's network: it is this check's reason, not our end.
+            reason = str(error) if isinstance(error, BenchError) else cause(error)
+            yield Result(check, "failed", reason, time.perf_counter() - start, error)
+            continue
+        passed.add(check.name)
+        yield Result(check, "passed", found, time.perf_counter() - start)
 
 
 def cautions(backbone: Backbone) -> list[str]:
@@ -107,14 +113,3 @@ def cautions(backbone: Backbone) -> list[str]:
         f"{backbone.name} declares no weights: it starts from random ones unless --weights names a "
         f"folder with its file, and what starts so is never ranked."
     ]
-
-
-def _attempt(check: Check, subject: Subject) -> Result:
-    start = time.perf_counter()
-    try:
-        found = check.run(subject)
-    except Exception as error:
-        # Anything can come out of a stranger's network: it is this check's reason, not our end.
-        reason = str(error) if isinstance(error, BenchError) else cause(error)
-        return Result(check, "failed", reason, time.perf_counter() - start, error)
-    return Result(check, "passed", found, time.perf_counter() - start)
