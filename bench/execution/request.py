@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from msgspec import ValidationError, convert, to_builtins
 
-from bench.errors import BenchError, UnknownNameError, UsageError
+from bench.errors import UnknownNameError, UsageError
 from bench.storage.run_folder import RunMeta
 from bench.training.tuning import MAX_BUDGET
 from bench.types import (
@@ -224,21 +224,10 @@ class RecordedRequest:
     keep_models: str = ""
 
 
-def recorded_request(run_name: str, meta: RunMeta) -> RecordedRequest:
-    """Return the request that a run was made by; `BenchError` where its folder has none, as those
-    of version 0.1."""
+def recorded_request(meta: RunMeta) -> RecordedRequest | None:
+    """Return the request of a run's last command; None where its folder has none, as those of
+    version 0.1."""
     try:
         return convert(meta.request, RecordedRequest)
-    except ValidationError as error:
-        raise BenchError(
-            f"run.json of {run_name} does not hold what the run was asked for, as version 0.1 left "
-            "it; run it again to verify it."
-        ) from error
-
-
-def earlier_request(earlier: RunMeta) -> RecordedRequest:
-    """Return the request of the run's command before; the defaults where there is none."""
-    try:
-        return convert(earlier.request or {}, RecordedRequest)
     except ValidationError:
-        return RecordedRequest()
+        return None

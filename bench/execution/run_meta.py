@@ -11,7 +11,7 @@ from typing import Any
 from bench.data.sources import SOURCES
 from bench.errors import UsageError
 from bench.execution.plan import Plan
-from bench.execution.request import RunRequest, earlier_request
+from bench.execution.request import RecordedRequest, RunRequest, recorded_request
 from bench.inference.measuring.pending import (
     model_to_explain,
     probes_needed,
@@ -219,7 +219,7 @@ def describe(inputs: RunInputs) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
-    before = earlier_request(earlier)
+    before = recorded_request(earlier) or RecordedRequest()
     kept = earlier.kept_weights
     if before.keep_models != "none":
         kept = tuple(path.stem for path in weights_path(folder, "*").parent.glob("*.npz"))

@@ -91,7 +91,11 @@ def verify(
     """Train the record's trial again, and compare; `plugins` are those that this user names."""
     stored_protocol(run, record)
     keras_backend = keras_backend_of(record)
-    request = recorded_request(run.name, run.meta)
+    if (request := recorded_request(run.meta)) is None:
+        raise BenchError(
+            f"run.json of {run.name} does not hold what the run was asked for, as version 0.1 left "
+            f"it; run it again to verify it."
+        )
     trial = record.trial
     plugins = [
         *plugins,
