@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Guesses
-from bench.analysis.statistics.intervals import accuracy
+from bench.analysis.statistics.intervals import Accuracy
 from bench.data.audit.result import KeptAudit
 
 
@@ -51,8 +51,8 @@ def leaks(
 
 def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> Estimate:
     """Estimate from the answers of each seed, over all images or some of them."""
-    right = np.stack([guesses.predicted == guesses.labels for guesses in seeds])
+    right = np.stack([guesses.right for guesses in seeds])
     if images is not None:
         right = right[:, images]
-    low, high = accuracy(right)
-    return Estimate(float(right.mean()), float(low), float(high), right.shape[1])
+    found = Accuracy.of(right)
+    return Estimate(found.value, found.low, found.high, right.shape[1])

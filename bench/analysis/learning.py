@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Contender, Score, labels
-from bench.analysis.statistics import intervals
+from bench.analysis.statistics.intervals import Accuracy
 from bench.analysis.statistics.margin import place
 from bench.storage.records import TEST, Evidence, StoredRun
 from bench.types import Record
@@ -101,17 +101,11 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
 
 
 def _point(run: StoredRun, records: list[Record], right: Mapping[str, Right]) -> Point:
-    answers = np.stack([right[record.trial.key] for record in records])
-    low, high = intervals.accuracy(answers)
-    return Point(
-        fraction=records[0].trial.fraction,
-        # Older records do not count their images; they trained on all of them.
-        images=records[0].train_images or len(run.dataset.splits["train"]),
-        seeds=len(records),
-        accuracy=float(answers.mean()),
-        low=float(low),
-        high=float(high),
-    )
+    found = Accuracy.of(np.stack([right[record.trial.key] for record in records]))
+    # Older records do not count their images; they trained on all of them.
+    images = records[0].train_images or len(run.dataset.splits["train"])
+    fraction, seeds = records[0].trial.fraction, len(records)
+    return Point(fraction, images, seeds, found.value, found.low, found.high)
 
 
 def _common_seeds(

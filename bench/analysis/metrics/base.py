@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bench.analysis import format as fmt
 from bench.registry import Registry
 from bench.storage.records import Evidence
 
+T = TypeVar("T")
 Better = Literal["higher", "lower", "neither"]
 Kind = Literal["answers", "training", "inference", "size"]
 """What a figure depends on, so what two runs must share for it to be compared: the test images; the
@@ -39,6 +40,18 @@ class Metric:
     compute: Callable[[Evidence], float | None]
     kind: Kind = "answers"
     column: Column | None = None  # in the ranked table; every metric is in `summary.csv`
+
+
+def derived(
+    source: Callable[[Evidence], T | None], figure: Callable[[T], float | None]
+) -> Callable[[Evidence], float | None]:
+    """Return what computes a figure of what `source` finds; `None` where that is nothing."""
+
+    def compute(evidence: Evidence) -> float | None:
+        found = source(evidence)
+        return None if found is None else figure(found)
+
+    return compute
 
 
 METRICS: Registry[Metric] = Registry("metric")

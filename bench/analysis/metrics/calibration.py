@@ -15,13 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, pi, sqrt
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.base import METRICS, Metric
-from bench.analysis.metrics.classification import Counts, Floats, answers
+from bench.analysis.metrics.base import METRICS, Metric, derived
+from bench.analysis.metrics.classification import Counts, Floats, answers, of_answers
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
 from bench.training.losses import cross_entropy
@@ -198,22 +197,8 @@ def _ece(labels: Counts, probabilities: Floats) -> float:
     return expected_calibration_error(reliability(right, probabilities.max(axis=1)))
 
 
-Figure = Callable[[Counts, Floats], float]
-
-
-def _of_test(
-    figure: Figure, when: Literal["before", "after"]
-) -> Callable[[Evidence], float | None]:
-    def compute(evidence: Evidence) -> float | None:
-        found = answers(evidence, "test") if when == "before" else calibrated(evidence)
-        return None if found is None else figure(*found)
-
-    return compute
-
-
-def _chance(evidence: Evidence) -> float | None:
-    found = answers(evidence, "test")
-    return None if found is None else chance_ece(found[1])
+def _after(figure: Callable[[Counts, Floats], float]) -> Callable[[Evidence], float | None]:
+    return derived(calibrated, lambda found: figure(*found))
 
 
 def _value(evidence: Evidence) -> float | None:
@@ -221,18 +206,18 @@ def _value(evidence: Evidence) -> float | None:
 
 
 for _metric in (
-    Metric("brier", "Brier score", "", "lower", _of_test(brier, "before")),
-    Metric("ece", "calibration error", "share", "lower", _of_test(_ece, "before")),
+    Metric("brier", "Brier score", "", "lower", of_answers("test", brier)),
+    Metric("ece", "calibration error", "share", "lower", of_answers("test", _ece)),
     Metric(
         "ece_chance",
         "calibration error of as many exact probabilities",
         "share",
         "neither",
-        _chance,
+        of_answers("test", lambda _, probabilities: chance_ece(probabilities)),
     ),
     Metric("temperature", "temperature fitted on validation", "", "neither", _value),
-    Metric("scaled_loss", "loss after scaling", "nats", "lower", _of_test(cross_entropy, "after")),
-    Metric("scaled_brier", "Brier score after scaling", "", "lower", _of_test(brier, "after")),
-    Metric("scaled_ece", "calibration error after", "share", "lower", _of_test(_ece, "after")),
+    Metric("scaled_loss", "loss after scaling", "nats", "lower", _after(cross_entropy)),
+    Metric("scaled_brier", "Brier score after scaling", "", "lower", _after(brier)),
+    Metric("scaled_ece", "calibration error after", "share", "lower", _after(_ece)),
 ):
     METRICS.add(_metric)

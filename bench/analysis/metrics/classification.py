@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Metric
+from bench.analysis.metrics.base import METRICS, Column, Metric, derived
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
 from bench.training.losses import cross_entropy
@@ -99,42 +99,27 @@ def class_scores(confusion: Counts) -> tuple[ClassScores, ...]:
     )
 
 
-def correct(evidence: Evidence, split: ScoredSplit) -> tuple[int, int] | None:
-    """Return how many images of a split were right, and out of how many."""
-    found = answers(evidence, split)
-    if found is None:
-        return None
-    labels, probabilities = found
-    return int((probabilities.argmax(axis=1) == labels).sum()), len(labels)
+def of_answers(
+    split: ScoredSplit, figure: Callable[[Counts, Floats], float | None]
+) -> Callable[[Evidence], float | None]:
+    """Return what computes a figure of the labels and probabilities of a split, if usable."""
+    return derived(lambda evidence: answers(evidence, split), lambda found: figure(*found))
 
 
-def _accuracy(split: ScoredSplit) -> Callable[[Evidence], float | None]:
-    def compute(evidence: Evidence) -> float | None:
-        count = correct(evidence, split)
-        return None if count is None else count[0] / count[1]
-
-    return compute
+def _right(labels: Counts, probabilities: Floats) -> int:
+    return int((probabilities.argmax(axis=1) == labels).sum())
 
 
-def _test_images(evidence: Evidence) -> float | None:
-    count = correct(evidence, "test")
-    return None if count is None else count[1]
+def _accuracy(labels: Counts, probabilities: Floats) -> float:
+    return _right(labels, probabilities) / len(labels)
 
 
-def _interval(end: Literal[0, 1]) -> Callable[[Evidence], float | None]:
-    def compute(evidence: Evidence) -> float | None:
-        count = correct(evidence, "test")
-        return None if count is None else wilson(*count)[end]
-
-    return compute
+def _images(labels: Counts, probabilities: Floats) -> int:
+    return len(labels)
 
 
-def _loss(split: ScoredSplit) -> Callable[[Evidence], float | None]:
-    def compute(evidence: Evidence) -> float | None:
-        found = answers(evidence, split)
-        return None if found is None else cross_entropy(*found)
-
-    return compute
+def _interval(end: Literal[0, 1]) -> Callable[[Counts, Floats], float]:
+    return lambda labels, shares: wilson(_right(labels, shares), len(labels))[end]
 
 
 @lru_cache(maxsize=1)
@@ -158,14 +143,15 @@ _COLUMNS = {
     "val_accuracy": Column("Val. acc.", fmt.percent, 30, spread=True),
     "macro_f1": Column("Macro F1", fmt.percent, 20, spread=True),
 }
+_test, _validation = partial(of_answers, "test"), partial(of_answers, "validation")
 for _metric in (
-    Metric("accuracy", "test accuracy", "share", "higher", _accuracy("test")),
-    Metric("accuracy_low", "95% interval, low end", "share", "neither", _interval(0)),
-    Metric("accuracy_high", "95% interval, high end", "share", "neither", _interval(1)),
-    Metric("test_images", "images behind it", "images", "neither", _test_images),
-    Metric("loss", "test cross-entropy", "nats", "lower", _loss("test")),
-    Metric("val_accuracy", "validation accuracy", "share", "higher", _accuracy("validation")),
-    Metric("val_loss", "validation cross-entropy", "nats", "lower", _loss("validation")),
+    Metric("accuracy", "test accuracy", "share", "higher", _test(_accuracy)),
+    Metric("accuracy_low", "95% interval, low end", "share", "neither", _test(_interval(0))),
+    Metric("accuracy_high", "95% interval, high end", "share", "neither", _test(_interval(1))),
+    Metric("test_images", "images behind it", "images", "neither", _test(_images)),
+    Metric("loss", "test cross-entropy", "nats", "lower", _test(cross_entropy)),
+    Metric("val_accuracy", "validation accuracy", "share", "higher", _validation(_accuracy)),
+    Metric("val_loss", "validation cross-entropy", "nats", "lower", _validation(cross_entropy)),
     Metric("macro_precision", "mean precision", "share", "higher", _macro("precision")),
     Metric("macro_recall", "mean recall", "share", "higher", _macro("recall")),
     Metric("balanced_accuracy", "balanced accuracy", "share", "higher", _macro("recall")),

@@ -7,12 +7,13 @@ interval, because a difference of a few images is mostly chance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.base import METRICS, Metric, derived
 from bench.analysis.metrics.classification import answers
 from bench.storage.records import Evidence
 
@@ -44,14 +45,6 @@ def _change(evidence: Evidence) -> tuple[float, float, float] | None:
     return float(gained.mean), float(low), float(high)
 
 
-def _of_change(place: Literal[0, 1, 2]) -> Figure:
-    def compute(evidence: Evidence) -> float | None:
-        found = _change(evidence)
-        return None if found is None else found[place]
-
-    return compute
-
-
 def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -> Figure:
     def compute(evidence: Evidence) -> float | None:
         phases = evidence.record.phases
@@ -69,9 +62,9 @@ def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -
 
 
 for _name, _title, _compute in (
-    ("last_phase_change", "accuracy that the last phase added", _of_change(0)),
-    ("last_phase_low", "95% interval of that, low end", _of_change(1)),
-    ("last_phase_high", "95% interval of that, high end", _of_change(2)),
+    ("last_phase_change", "accuracy that the last phase added", derived(_change, itemgetter(0))),
+    ("last_phase_low", "95% interval of that, low end", derived(_change, itemgetter(1))),
+    ("last_phase_high", "95% interval of that, high end", derived(_change, itemgetter(2))),
     ("best_epoch_train", "training accuracy, best epoch", _epoch("best", "train")),
     ("best_epoch_val", "validation accuracy, best epoch", _epoch("best", "validation")),
     ("last_epoch_train", "training accuracy, last epoch", _epoch("last", "train")),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.base import METRICS, Metric, derived
 from bench.analysis.metrics.classification import Counts, answers
 from bench.storage.records import Evidence
 
@@ -42,18 +42,10 @@ def robustness(evidence: Evidence) -> Robustness | None:
     )
 
 
-def _mean(evidence: Evidence) -> float | None:
-    found = robustness(evidence)
-    return None if found is None else found.mean
-
-
-def _images(evidence: Evidence) -> float | None:
-    found = robustness(evidence)
-    return None if found is None else found.images
-
-
+_accuracy = derived(robustness, lambda found: found.mean)
+_images = derived(robustness, lambda found: found.images)
 for _metric in (
-    Metric("robust_accuracy", "accuracy on corrupted images", "share", "higher", _mean),
+    Metric("robust_accuracy", "accuracy on corrupted images", "share", "higher", _accuracy),
     Metric("robust_images", "test images that were corrupted", "images", "neither", _images),
 ):
     METRICS.add(_metric)

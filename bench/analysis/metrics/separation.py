@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.analysis.metrics.base import METRICS, Metric
-from bench.analysis.metrics.classification import Counts, Floats, answers
-from bench.storage.records import Evidence
+from bench.analysis.metrics.classification import Counts, Floats, of_answers
 
 
 def area(positive: Floats, negative: Floats) -> float:
@@ -31,9 +30,4 @@ def mean_area(labels: Counts, probabilities: Floats) -> float | None:
     return float(np.mean(areas)) if areas else None
 
 
-def _roc_auc(evidence: Evidence) -> float | None:
-    found = answers(evidence, "test")
-    return None if found is None else mean_area(*found)
-
-
-METRICS.add(Metric("roc_auc", "area under ROC", "share", "higher", _roc_auc))
+METRICS.add(Metric("roc_auc", "area under ROC", "share", "higher", of_answers("test", mean_area)))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.analysis.metrics.classification import correct
+from bench.analysis.metrics.base import METRICS
 from bench.data import pixels
 from bench.errors import BenchError
 from bench.inference.measuring.pending import soup_candidates, soup_needed
@@ -85,10 +85,10 @@ def _by_accuracy(run: StoredRun, records: Sequence[Record]) -> list[tuple[Record
     lowest validation loss."""
     found = []
     for record in records:
-        counted = correct(Evidence(record, run.dataset.classes, run.folder), "validation")
-        if counted is None:
+        evidence = Evidence(record, run.dataset.classes, run.folder)
+        if (accuracy := METRICS["val_accuracy"].compute(evidence)) is None:
             raise BenchError(f"seed {record.trial.seed} has no usable validation answers")
-        found.append((record, counted[0] / counted[1]))
+        found.append((record, accuracy))
     return sorted(found, key=lambda one: -one[1])
 
 
