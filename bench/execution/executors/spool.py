@@ -191,6 +191,7 @@ def work(order: str) -> None:
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)  # in order: what it started ends with it
 
+    before = dict(os.environ)  # of the command's own process, in submitit's `debug` cluster
     if "SUBMITIT_EXECUTOR" in os.environ:  # in a process of its own, where submitit ignores it
         signal.signal(signal.SIGTERM, end)
     try:
@@ -203,6 +204,8 @@ def work(order: str) -> None:
                 spool.write(sent)
     finally:
         release()
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @dataclass(frozen=True)

@@ -235,10 +235,13 @@ def test_images_are_sent_to_jobs_that_have_only_a_cache(
     (cluster.home / "data").rename(cluster.home / "elsewhere")
     cache = cluster.home / "cache of the node"
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(cache))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     site = 'cluster = "debug"'  # in this process
     records = cluster.run(cluster.plan("one"), site, ship_data=True)
     assert outcome(records) == {"one": "ok"}
     assert stored(cluster.dataset, 32, Store(cache))
+    # Hidden from the job, which was granted none, and not from the measuring.
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert cluster.nothing_is_left(1)
 
 
