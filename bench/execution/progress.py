@@ -19,7 +19,7 @@ from bench.execution.estimate import UNKNOWN
 from bench.execution.plan import Plan
 from bench.inference.measuring.pending import measuring_seconds
 from bench.inference.runtimes import choose_runtimes
-from bench.storage.records import Evidence
+from bench.storage.records import TEST, VALIDATION, Evidence
 from bench.system.environment import utc_now
 from bench.training.events import (
     EpochEnded,
@@ -152,7 +152,8 @@ class Progress:
         if record.status == "failed":
             return TrialEnded(record, None, 0.0)
         took = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
-        accuracy = self._metric.compute(self._evidence(record)) if record.pretrained else None
+        evidence = self._evidence(record, *TEST, *VALIDATION)
+        accuracy = self._metric.compute(evidence) if record.pretrained else None
         return TrialEnded(record, accuracy, took)
 
     def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:
@@ -163,11 +164,12 @@ class Progress:
                 continue
             announced.append(result)
             failed = result.status == "failed"
-            latency = None if failed else percentile(self._evidence(record), 50, result.name)
+            evidence = self._evidence(record, f"latency_{result.name}_b1")
+            latency = None if failed else percentile(evidence, 50, result.name)
             yield RuntimeMeasured(record.trial, result, latency)
 
-    def _evidence(self, record: Record) -> Evidence:
-        return Evidence(record, self._classes, self._folder)
+    def _evidence(self, record: Record, *only: str) -> Evidence:
+        return Evidence(record, self._classes, self._folder, only)
 
 
 @dataclass

@@ -39,6 +39,7 @@ SCHEMA = 1
 
 
 TEST = ("test_labels", "test_probabilities")  # the arrays of a trial's answers after training
+VALIDATION = ("validation_labels", "validation_probabilities")
 
 
 @dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
