@@ -40,9 +40,9 @@ from bench.execution.run import opened, train_trials
 from bench.execution.run_meta import RunInputs, pending
 from bench.execution.screen_costs import FINAL, Costs, ScreenRequest
 from bench.execution.status import ProgressFile
-from bench.storage.arrays import read_arrays
+from bench.storage.arrays import read_arrays, weights_path
 from bench.storage.run_folder import lock_run, run_folder
-from bench.system.files import to_json
+from bench.system.files import remove, to_json
 from bench.training.events import Note, TrainingStarted
 from bench.types import Record
 
@@ -168,6 +168,7 @@ class _Rounds:
             recorder = RunRecorder(folder, progress)
             with closing(recorder):
                 train_trials(inputs, missing, self.executor, recorder)
+            remove(weights_path(folder, "").parent)  # nothing is measured in a round
         return recorder.records
 
     def _sample(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

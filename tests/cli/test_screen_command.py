@@ -98,6 +98,8 @@ def test_what_cannot_win_is_dropped_and_the_rest_is_an_ordinary_run(user: Somebo
     assert "dropped on evidence" in report
     assert user.found.dropped_best is not None
     assert user.found.dropped_best < 0.01
+    assert list(user.home.rglob("results/*/weights"))
+    assert not list(user.home.rglob("screening/*/weights"))
 
 
 def test_a_screening_that_was_stopped_goes_on(user: Somebody) -> None:
