@@ -151,15 +151,7 @@ def figures(show: Show, *titles: str) -> tuple[Column, ...]:
 def measured(name: str, title: str, show: Show, importance: int = 50) -> Column:
     """Return the column of a metric, which says its unit and whether more is better."""
     metric = METRICS[name]
-    return Column(
-        title,
-        show,
-        name=name,
-        unit=metric.unit,
-        better=metric.better,
-        about=metric.title,
-        importance=importance,
-    )
+    return Column(title, show, name, metric.unit, metric.better, metric.title, importance)
 
 
 @dataclass(frozen=True)

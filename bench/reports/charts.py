@@ -131,6 +131,14 @@ class Chart:
     choice: str = ""  # what the panels are alternatives of; on paper there is only the first
 
 
+def differences(x: Axis, rows: Sequence[str], marks: Mapping[str, Sequence[Mark]]) -> Panel:
+    """Return a row a difference, around zero; the marks of the second name are hollow."""
+    zero = Line((0.0, 0.0), (-0.5, len(rows) - 0.5))
+    named = enumerate(marks.items())
+    layers = (Points(tuple(found), name, hollow=n > 0) for n, (name, found) in named if found)
+    return Panel(x, Axis(names=tuple(rows)), (zero, *layers))
+
+
 MAX_LINES = 10  # that a reader can tell apart: five colours with their shapes, filled and hollow
 
 

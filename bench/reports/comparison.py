@@ -4,6 +4,7 @@ whose answer changed."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from bench.reports.blocks import (
     notes,
     words,
 )
-from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
+from bench.reports.charts import Axis, Chart, Mark, Panel, differences
 
 MAX_SHOTS = 48
 MAX_LISTED = 300
@@ -129,21 +130,15 @@ def _panels(changes: Sequence[Change]) -> Iterator[Panel]:
         metric = METRICS[figure]
         found = [c for c in changes if c.figure == figure and c.low is not None]
         shares = metric.unit == "share"
-        layers: list[Layer] = [Line((0.0, 0.0), (-0.5, len(found) - 0.5))]
-        for beyond in (True, False):
-            marks = tuple(
-                _mark(change, row, 100 if shares else 1)
-                for row, change in enumerate(found)
-                if change.beyond_chance is beyond
-            )
-            name = "beyond chance" if beyond else "may be chance"
-            if marks:
-                layers.append(Points(marks, name, hollow=not beyond))
+        marks: dict[str, list[Mark]] = {"beyond chance": [], "may be chance": []}
+        for row, change in enumerate(found):
+            name = "beyond chance" if change.beyond_chance else "may be chance"
+            marks[name].append(_mark(change, row, 100 if shares else 1))
         if found:
             unit = "percentage points" if shares else metric.unit
             axis = Axis(f"change of {metric.title}" + (f", {unit}" if unit else ""))
-            rows = Axis(names=tuple(change.label for change in found))
-            yield Panel(axis, rows, tuple(layers), metric.title.capitalize())
+            panel = differences(axis, [change.label for change in found], marks)
+            yield replace(panel, title=metric.title.capitalize())
 
 
 def _mark(change: Change, row: int, scale: float) -> Mark:

@@ -374,6 +374,17 @@ def test_a_phone_scrolls_one_way_only(browser: Any, folder: Path, width: int) ->
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_name_breaks_between_its_words(browser: Any, tmp_path: Path) -> None:
+    report.render(make_run(tmp_path, [NETS[0], Net("efficientnet_lite0")], images=20))
+    for page in _opened(browser, tmp_path / "report.html", width=360):
+        name = page.locator("#calibration tbody th .name", has_text="efficientnet_lite0")
+        assert name.evaluate("n => [...n.childNodes].map((one) => one.textContent)") == [
+            "efficientnet_",
+            "",
+            "lite0",
+        ]
+
+
 def test_fingers_find_what_they_press(phone: Any) -> None:
     for button in phone.locator("button.button:visible").all()[:12]:
         assert button.bounding_box()["height"] >= 32

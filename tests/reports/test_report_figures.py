@@ -239,7 +239,9 @@ def test_random_init_has_a_cost_and_no_accuracy(tmp_path: Path) -> None:
         }
         assert marks["mobilenetv2"].y is not None
         assert marks["inceptionv3"].y is None
-    assert drawn.panels[0].title == "Latency"
+    axes = {panel.title: panel.x.title for panel in drawn.panels}
+    assert axes["Latency"] == "median latency, one image, ms"
+    assert axes["Parameters"] == "parameters"  # the unit is not said again
 
 
 def test_a_run_of_random_weights_shows_no_accuracy(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from math import isfinite
 from typing import Any
@@ -16,11 +16,8 @@ from bench.reports.blocks import (
     Commands,
     Drawing,
     Estimate,
-    Facts,
-    Gallery,
     Image,
     Link,
-    Notes,
     Range,
     Section,
     Statement,
@@ -28,7 +25,7 @@ from bench.reports.blocks import (
     Value,
 )
 from bench.reports.blocks import number as figure
-from bench.reports.charts import Cells, Chart, Line, Points, Spread
+from bench.reports.charts import Cells, Line, Points, Spread
 
 LONGEST = 4000  # characters of an explanation
 LONG = 600  # of any other text
@@ -61,31 +58,14 @@ def _block(block: Block) -> Json:
         case Statement():
             sentence, certainty = text(block.sentence, LONGEST), text(block.certainty, LONGEST)
             return {"kind": "statement", "sentence": sentence, "certainty": certainty}
-        case Facts():
-            return {"kind": "facts", "title": block.title, "items": _pairs(block.items)}
         case Table():
             return {"kind": "table", **_table(block)}
-        case Notes():
-            return {
-                "kind": "notes",
-                "title": block.title,
-                "items": _pairs(block.items),
-                "more": block.more,
-                "where": block.where,
-                "folded": block.folded,
-                "warning": block.warning,
-            }
-        case Commands():
+        case Commands():  # a copied text keeps its lines
             items = [[text(about), command] for about, command in block.items]
             return {"kind": "commands", "title": block.title, "items": items}
-        case Chart() | Gallery():
-            return {"kind": type(block).__name__.lower(), **tidy(block)}
         case Drawing():
             return {"kind": "drawing", "name": block.name, "data": tidy(block.data)}
-
-
-def _pairs(items: Iterable[tuple[str, str]]) -> list[list[str]]:
-    return [[text(who), text(what)] for who, what in items]
+    return _kind(block)
 
 
 def _table(table: Table) -> Json:
@@ -98,10 +78,7 @@ def _table(table: Table) -> Json:
             [_cell(column, value) for column, value in zip(table.columns, row, strict=True)]
             for row in table.rows
         ],
-        "marks": {
-            row: [mark.state, text(mark.badge), text(mark.about)]
-            for row, mark in table.marks.items()
-        },
+        "marks": tidy(table.marks),
     }
 
 
@@ -144,7 +121,7 @@ def tidy(value: Any) -> Any:
     if isinstance(value, float):
         return number(value)
     if isinstance(value, Cells | Line | Points | Spread):
-        return {"kind": type(value).__name__.lower(), **_fields(value)}
+        return _kind(value)
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, np.ndarray):
@@ -156,8 +133,12 @@ def tidy(value: Any) -> Any:
     raise TypeError(f"a drawing cannot hold {type(value).__name__}")
 
 
+def _kind(value: Any) -> Json:
+    return {"kind": type(value).__name__.lower(), **_fields(value)}
+
+
 def _fields(value: Any) -> Json:
-    """Return the fields of a part of a chart that are not as usual."""
+    """Return the fields of a part that are not as usual."""
     given = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
     return {
         name: tidy(one)

@@ -8,7 +8,7 @@ from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict
 from bench.reports.blocks import Block, Column, Notes, Range, Section, Table, Value, words
-from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
+from bench.reports.charts import Axis, Chart, Mark, differences
 
 PLACE = 10
 MAX_SHOWN = 300
@@ -55,17 +55,12 @@ def _chart(verdict: Verdict) -> Chart:
     """Draw the differences from the best."""
     pairs = [pair for pair in verdict.pairs if verdict.best in (pair.better, pair.other)]
     names = tuple(f"{pair.better} − {pair.other}" for pair in pairs)
-    layers: list[Layer] = [Line((0.0, 0.0), (-0.5, len(pairs) - 0.5))]
-    for differ in (True, False):
-        marks = tuple(
-            _mark(pair, row, names[row], tested=verdict.tested)
-            for row, pair in enumerate(pairs)
-            if (verdict.tested and pair.differ) is differ
-        )
-        name = ("significant" if differ else "not significant") if verdict.tested else ""
-        if marks:
-            layers.append(Points(marks, name, hollow=not differ))
-    panel = Panel(Axis("percentage points"), Axis(names=names), tuple(layers))
+    marks: dict[str, list[Mark]] = {"significant": [], "not significant" * verdict.tested: []}
+    for row, pair in enumerate(pairs):
+        name = "significant" if pair.differ else "not significant"
+        found = marks[name if verdict.tested else ""]
+        found.append(_mark(pair, row, names[row], tested=verdict.tested))
+    panel = differences(Axis("percentage points"), names, marks)
     return Chart("differences", "Differences from the best", (panel,))
 
 

@@ -100,7 +100,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
     )
     layers.append(Points(tuple(strip), colour=None, hollow=True, labelled=True))
     missing = [label for label in rows if label not in known]
-    unit = f", {metric.unit}" if metric.unit else ""
+    unit = f", {metric.unit}" if metric.unit not in ("", metric.title) else ""
     return Panel(
         Axis(f"{metric.title}{unit}", log=True),
         Axis("test accuracy", percent=True),

@@ -44,7 +44,7 @@ function drawTable(spec) {
   return details;
 }
 
-function drawNotes({ title, items, more, where, folded }) {
+function drawNotes({ title, items, more = 0, where = "", folded }) {
   const list = element("ul", {}, items.map(([who, what]) => element("li", {}, who && [element("strong", {}, named(who)), ": "], coded(what))),
     more > 0 && element("li", { class: "soft" }, `and ${more.toLocaleString("en")} more${where && ", "}`, coded(where)));
   if (!title) return list;

@@ -6,7 +6,7 @@ const MAX_LISTED = 12;
 const MAX_LISTED_LARGE = 40;
 const MAX_PRINTED = 12;
 
-drawing("confusion", (data) => {
+drawings.confusion = (data) => {
   let backbone = data.backbones[0];
   let rates = false;
   const place = element("div", {});
@@ -22,7 +22,7 @@ drawing("confusion", (data) => {
       data.classes.length <= MAX_WRITTEN && choice("Cells show", [["counts", "Counts"], ["rates", "Rates"]], (chosen) => { rates = chosen === "rates"; show(); })),
     place, others,
   ];
-});
+};
 
 /* The non-empty cells: right answers first, then the largest of the others. */
 const unpacked = new Map();

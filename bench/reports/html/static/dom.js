@@ -20,9 +20,10 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/* A name from the data, isolated from the text direction around it; it may break before `@`. */
+/* A name from the data, isolated from the text direction around it; it may break before `@` and
+   after `_`. */
 function named(text) {
-  const parts = text.split(/(?=@)/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+  const parts = text.split(/(?=@)|(?<=_)/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
   return element("span", { class: "name", title: text.length > 40 ? text : null }, parts);
 }
 
@@ -107,9 +108,6 @@ function saveFile(name, type, content) {
 
 /* What draws a block of a section, by name. */
 const drawings = {};
-function drawing(name, draw) {
-  drawings[name] = draw;
-}
 
 /* Fills a `details` when it is first opened, or printed open. */
 function whenOpened(details, fill) {

@@ -9,7 +9,7 @@ function sortable(spec, about) {
   const rows = spec.rows.map((cells, place) => {
     const mark = spec.marks?.[place];
     const nodes = cells.map((cell, index) => tableCell(spec.columns[index], cell, index === name ? { mark } : null, scales[index]));
-    return { cells, state: mark?.[0], badge: mark?.[1], label: cells[name].text, node: element("tr", { class: mark?.[0] }, nodes) };
+    return { cells, ...mark, label: cells[name].text, node: element("tr", { class: mark?.state }, nodes) };
   });
   if (spec.columns[name].title === "Backbone") rows.forEach(({ node, label }) => tagged(node, label));
   const body = element("tbody", {}, rows.map(({ node }) => node));
@@ -47,7 +47,7 @@ function tableCell(column, cell, head, scale) {
   const attributes = { class: column.left ? "left" : null };
   if (column.shaded) Object.assign(attributes, { class: "shaded", style: { "--share": String(cell.value ?? 0) } });
   if (head) {
-    const [state, badge, about] = head.mark ?? [];
+    const { state, badge, about } = head.mark ?? {};
     return element("th", { ...attributes, scope: "row", title: state === "muted" ? about : null },
       cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text),
       state === "chosen" && element("span", { class: "badge", title: about }, badge),
