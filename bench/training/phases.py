@@ -98,7 +98,7 @@ class Phases:
         own = self.job.protocol.phases[0].learning_rate
         outcomes = self._phase(trial, 0, chosen, [own * m for m in multipliers])
         trained = time.perf_counter()
-        test, weights = self._predict_test(0), snapshot(self._trainers[0].tail.weights)
+        test, weights = self._predict_test(0), self._trainers[0].copies()
         ended = time.perf_counter()
         spent = ended - begun - (self.compile_seconds - compiled)
         diverged = [outcome for outcome in outcomes if isinstance(outcome, DivergedError)]
@@ -112,12 +112,12 @@ class Phases:
                 result=self._result(0, outcome),
                 validation=outcome.validation,
                 test=test[:, copy],
-                head=[array[..., copy] for array in weights],
+                head=snapshot(own),
                 dropout=outcome.dropout,
                 predict_seconds=(ended - trained) / usable,
                 seconds=spent / usable,
             )
-            for copy, outcome in enumerate(outcomes)
+            for copy, (outcome, own) in enumerate(zip(outcomes, weights, strict=True))
         ]
 
     def predict_images(self, pixels: Rows) -> Array:

@@ -55,7 +55,7 @@ class PhaseTrainer:
         rates: Sequence[float] = (),
     ) -> None:
         self.phase, self.index, self.tail, self.rates = phase, index, tail, rates
-        self.optimizer = _optimizer(phase, rates)
+        self.optimizer = _optimizer(phase, backend, tail, rates)
         self.step: TrainStep = backend.train_step(tail, self.optimizer, weighted_loss)
         self.evaluate: Forward = backend.forward(tail)
         self._fresh = snapshot(self.optimizer.variables)
@@ -66,6 +66,13 @@ class PhaseTrainer:
         """Return how many parameters one training changes."""
         every = sum(int(np.prod(v.shape)) for v in self.tail.trainable_variables)
         return every // max(1, len(self.rates))
+
+    def copies(self) -> list[list[Any]]:
+        """Return the variables that training changes: of each copy, or of the one network."""
+        tail = self.tail
+        if isinstance(tail, HeadCopies):
+            return tail.of_each()
+        return [list(tail.variables if tail.trains_batchnorm else tail.trainable_variables)]
 
     def compile(self, rows: Rows, batch_size: int) -> float:
         """Compile step and evaluation for this batch shape; returns the seconds it took."""
@@ -106,10 +113,8 @@ class PhaseTrainer:
         start = time.perf_counter()
         if self.phase.early_stopping is not None:
             begin = self.predict(validation) if begin is None else begin
-            for course, guessed, own in zip(
-                courses, self._each(begin), self._weights(), strict=True
-            ):
-                course.begin(evaluate(guessed, validation_labels), guessed, own)
+            for course, guessed, own in zip(courses, self._each(begin), self.copies(), strict=True):
+                course.begin(evaluate(guessed, validation_labels), guessed, snapshot(own))
         for number in range(1, self.phase.epochs + 1):
             begun = time.perf_counter()
             rng = np.random.default_rng([seed, 1, self.index, number - 1])
@@ -131,9 +136,9 @@ class PhaseTrainer:
             self._note(courses, active)
             if all(course.ended for course in courses):
                 break
-        if any(course.weights and course.best != number for course in courses):
-            pairs = zip(courses, self._weights(), strict=True)
-            self._put([course.weights or now for course, now in pairs])
+        for course, own in zip(courses, self.copies(), strict=True):
+            if course.weights and course.best != number:
+                restore(own, course.weights)
         apart = sum(epoch.seconds for course in courses for epoch in course.epochs)
         shared = (time.perf_counter() - start - apart) / len(courses)
         return [course.error or course.outcome(shared) for course in courses]
@@ -146,11 +151,10 @@ class PhaseTrainer:
     def _note(self, courses: Sequence[Course], active: Sequence[int]) -> None:
         """Give the copies that became better their weights, and those that ended the state that
         dropout would draw from next."""
-        if any(courses[i].improved for i in active):
-            weights = self._weights()
-            for i in active:
-                if courses[i].improved:
-                    courses[i].weights = weights[i]
+        copies = self.copies()
+        for i in active:
+            if courses[i].improved:
+                courses[i].weights = snapshot(copies[i])
         if self.rates and any(courses[i].ended for i in active):
             states = snapshot(random_states(self.tail))
             for i in active:
@@ -159,20 +163,6 @@ class PhaseTrainer:
     def _each(self, guessed: Array) -> list[Array]:
         """Return the probabilities of each copy."""
         return list(np.moveaxis(guessed, 1, 0)) if self.rates else [guessed]
-
-    def _weights(self) -> list[list[Array]]:
-        """Return the trained weights of each copy."""
-        now = snapshot(self._variables())
-        return [[a[..., i] for a in now] for i in range(len(self.rates))] if self.rates else [now]
-
-    def _put(self, copies: Sequence[list[Array]]) -> None:
-        """Make these the trained weights."""
-        together = [np.stack(arrays, axis=-1) for arrays in zip(*copies, strict=True)]
-        restore(self._variables(), together if self.rates else copies[0])
-
-    def _variables(self) -> list[Any]:
-        tail = self.tail
-        return list(tail.variables if tail.trains_batchnorm else tail.trainable_variables)
 
     def _epoch(
         self,
@@ -232,19 +222,34 @@ def _gather(indices: Array, views: Sequence[Rows], chosen: Array | None) -> Arra
     return out
 
 
-def _optimizer(phase: Phase, rates: Sequence[float] = ()) -> Any:
+def _optimizer(
+    phase: Phase, backend: Backend, tail: Tail | HeadCopies, rates: Sequence[float]
+) -> Any:
     classes = {
-        "adam": keras.optimizers.Adam,
+        "adam": backend.adam,
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
     chosen = classes[phase.optimizer]
-    if rates:
-        each = np.asarray(rates, "float32")  # copies are the last dimension of every weight
-        # A class of its own: Keras replaces its own classes on PyTorch by ones for a single rate.
-        return type("ByCopy", (chosen,), {})(lambda: each)
+    if isinstance(tail, HeadCopies):
+        return _by_copy(chosen, tail, rates)
     optimizer = chosen(phase.learning_rate)
     if keras.config.dtype_policy().name == "mixed_float16":
         # Gradients below float16's smallest number would be lost.
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _by_copy(chosen: Any, tail: HeadCopies, rates: Sequence[float]) -> Any:
+    """Return an optimizer of this class that updates each copy at its own rate."""
+    own = zip(tail.of_each(), rates, strict=True)
+    rate_of = {id(variable): rate for variables, rate in own for variable in variables}
+    each = np.asarray([rate_of[id(v)] for v in tail.trainable_variables], "float32")
+
+    class ByCopy(chosen):  # type: ignore[misc]
+        # Keras replaces its own classes on PyTorch by ones for a single rate, but not this.
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            rate = learning_rate[self._get_variable_index(variable)]
+            super().update_step(gradient, variable, rate)
+
+    return ByCopy(lambda: each)

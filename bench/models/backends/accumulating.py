@@ -34,6 +34,10 @@ class AccumulatingBackend:
     def gains_from_folding(self) -> bool:
         return self._backend.gains_from_folding
 
+    @property
+    def adam(self) -> Any:
+        return self._backend.adam
+
     def forward(self, model: Any) -> Forward:
         return _Forward(self._backend.forward(model), self._parts)
 

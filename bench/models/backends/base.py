@@ -101,6 +101,10 @@ class Backend(Protocol):
     @property
     def gains_from_folding(self) -> bool: ...
 
+    @property
+    def adam(self) -> Any:
+        """Return the class of Adam: Keras' own, or one that computes the same in less time."""
+
     def forward(self, model: Any) -> Forward: ...
 
     def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep: ...

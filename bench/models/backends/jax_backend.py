@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from bench.errors import TrialError
@@ -169,8 +170,6 @@ class _GradientStep(_Step):
 
 
 def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:
-    import keras
-
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return value
     with keras.StatelessScope(state_mapping=list(zip(optimizer.variables, slots, strict=True))):
@@ -179,6 +178,7 @@ def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:
 
 class _Backend:
     gains_from_folding = False
+    adam = keras.optimizers.Adam
     forward = _Forward
     train_step = _TrainStep
     gradient_step = _GradientStep

@@ -73,6 +73,7 @@ class _Step:
 
 class _Backend:
     gains_from_folding = True
+    adam = keras.optimizers.Adam
     forward = _Forward
     train_step = _Step
     gradient_step = _Step
