@@ -96,7 +96,10 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     for section in shown:
         for name, table in section.files.items():
             write(name, csv.text(table))
-    write("manifest.json", to_json([manifest(r) for r in run.every], indent=2))
+    # Trial by trial: thousands of them at once would take more memory than all else.
+    each = (to_json(manifest(r), indent=2).replace("\n", "\n  ") for r in run.every)
+    listed = ",\n  ".join(each)
+    write("manifest.json", f"[\n  {listed}\n]" if listed else "[]")
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))

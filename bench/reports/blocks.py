@@ -19,7 +19,7 @@ from bench.analysis.metrics.base import METRICS, Better
 from bench.reports.charts import Chart
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Range:
     """The ends of an interval; `middle` is the figure it is about."""
 
@@ -28,7 +28,7 @@ class Range:
     middle: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure with its interval, or its standard deviation over the seeds."""
 

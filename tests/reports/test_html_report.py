@@ -93,6 +93,10 @@ def test_json_in_a_script_cannot_end_it_and_comes_back_whole() -> None:
     assert json.loads(written) == value
 
 
+def test_a_part_is_made_when_it_is_encoded() -> None:
+    assert script_json({"rows": [lambda: [1, "<"], list]}) == '{"rows":[[1,"\\u003c"],[]]}'
+
+
 def test_no_figure_is_written_that_json_does_not_know() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         script_json({"accuracy": float("nan")})

@@ -25,7 +25,8 @@ from bench.errors import BenchError
 from bench.reports.markdown import section_text
 from bench.reports.sections import runtimes, sections
 from bench.storage.arrays import write_arrays
-from bench.storage.records import read_records, read_run
+from bench.storage.records import manifest, read_records, read_run
+from bench.system.files import to_json
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -340,3 +341,13 @@ def test_importing_the_reports_is_cheap() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("notes", [("a\u2028b\n",), ()])
+def test_the_manifest_lists_all_trials_as_json(tmp_path: Path, notes: tuple[str, ...]) -> None:
+    folder = make_run(tmp_path / "r", SIX)
+    records = [replace(one, command=notes) for one in read_records(folder)] if notes else []
+    write_records(folder, records)
+    report.render(folder)
+    expected = to_json([manifest(one) for one in records], indent=2)
+    assert (folder / "manifest.json").read_text(encoding="utf-8") == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -74,12 +75,14 @@ def _table(table: Table) -> Json:
         "about": text(table.about, LONGEST),
         "folded": table.folded,
         "columns": [_column(column) for column in table.columns],
-        "rows": [
-            [_cell(column, value) for column, value in zip(table.columns, row, strict=True)]
-            for row in table.rows
-        ],
+        # Made when they are encoded, one after the other: there may be thousands.
+        "rows": [partial(_cells, table.columns, row) for row in table.rows],
         "marks": tidy(table.marks),
     }
+
+
+def _cells(columns: Sequence[Column], row: Sequence[Value]) -> list[Json]:
+    return [_cell(column, value) for column, value in zip(columns, row, strict=True)]
 
 
 def _column(column: Column) -> Json:

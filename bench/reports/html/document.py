@@ -47,8 +47,9 @@ def document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> 
 
 
 def script_json(value: Any) -> str:
-    """Return JSON for a script element: ASCII, with no character that could end the element."""
-    dense = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    """Return JSON for a script element: ASCII, with no character that could end the element. A part
+    may be a function that makes it."""
+    dense = json.dumps(value, allow_nan=False, separators=(",", ":"), default=lambda make: make())
     return dense.translate(_AS_CODES)
 
 

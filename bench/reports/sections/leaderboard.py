@@ -99,7 +99,6 @@ def _table(
     ranked: bool = False,
     folded: bool = False,
 ) -> Table:
-    rows = [row for _, row in frame.iterrows()]
     metrics = [m for m in metrics if m.name == "accuracy" or _known(frame, m.name)]
     columns = [RANK] if ranked else []
     columns.append(Column("Backbone", name="label", importance=100))
@@ -107,14 +106,15 @@ def _table(
         columns.append(Column("Seed", str, name="seed", importance=100))
     own = [_column(metric) for metric in metrics]
     columns += [*own[:2], *standing, *own[2:]]
-    cells = []
-    for row in rows:
+    cells, marks = [], dict[int, RowMark]()
+    for number, (_, row) in enumerate(frame.iterrows()):
         figures = [_cell(metric, row) for metric in metrics]
         placed = [row[column.name] or None for column in standing]
         rank = [None if pd.isna(row["rank"]) else int(row["rank"])] if ranked else []
         seed = [int(row["seed"])] if several else []
         cells.append((*rank, _name(row), *seed, *figures[:2], *placed, *figures[2:]))
-    marks = {n: mark for n, row in enumerate(rows) if (mark := _mark(row, findings)) is not None}
+        if (mark := _mark(row, findings)) is not None:
+            marks[number] = mark
     return Table(title, tuple(columns), tuple(cells), marks, folded)
 
 
