@@ -86,6 +86,7 @@ class Backbone:
     gmacs: float | None = None  # multiply-accumulates (1e9) for one image at `input_size`
     preprocessed_range: tuple[float, float] | None = None  # smallest and largest value for 0..255
     top1: float | None = None  # published accuracy on ImageNet, in percent; shown, never used
+    per_position: bool = False  # has weights for each position; loading fits them to the size
     in_all: bool = True  # whether `--backbones all` includes it
     reference: str = ""  # the paper
 
@@ -97,7 +98,7 @@ class Backbone:
             (("input_size", "minimum_size"), (int,), "a whole number"),
             (("parameters", "layers"), (int, optional), "a whole number"),
             (("gmacs", "top1"), (int, float, optional), "a number"),
-            (("in_all",), (bool,), "True or False"),
+            (("per_position", "in_all"), (bool,), "True or False"),
             (("stages",), (tuple, list), "a tuple"),
         ):
             for name in names:

@@ -137,6 +137,13 @@ def test_wrong_builder(build: Any, expected: str) -> None:
     assert expected in _reason("build", build=build)
 
 
+def test_weights_for_each_position_that_loading_fits() -> None:
+    build = _builder(lambda x: layers.LayerNormalization(axis=(1, 2, 3))(x))
+    subject = Subject(replace(RIGHT, build=build, per_position=True))
+    (built,) = (one for one in run_checks(subject) if one.check.name == "build")
+    assert built.status == "passed", built.text
+
+
 def test_sizes_that_contradict() -> None:
     assert "minimum_size 64 is above input_size 32" in _reason("build", minimum_size=64)
 

@@ -38,11 +38,12 @@ def check_build(subject: Subject) -> str:
             f"correct one of them."
         )
     own, other = subject.own_size, subject.built.base
-    if own.count_params() != other.count_params():
+    if own.count_params() != other.count_params() and not backbone.per_position:
         raise CheckError(
             f"{own.count_params():,} parameters at {backbone.input_size} px and "
             f"{other.count_params():,} at {subject.size} px; weights trained at one size must "
-            f"fit any other. Leave out layers with a weight for each position."
+            f"fit any other. Leave out layers with a weight for each position, or declare "
+            f"per_position=True where loading fits them to the size."
         )
     return f"{backbone.input_size} and {subject.size} px"
 

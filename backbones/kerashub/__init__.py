@@ -35,6 +35,8 @@ CATALOGUE = "https://keras.io/keras_hub/presets"
 CONFIG, CONVERTER, WEIGHTS = "config.json", "image_converter.json", "model.weights.h5"
 PACKAGES = ("keras_hub>", "keras_nlp>")  # what its classes are registered under, now and before
 SHAPES = ("image_shape", "input_shape")  # what the setting of the size is called
+TRANSFORMERS = (">ViTBackbone", ">DeiTBackbone", ">DINOV2Backbone")  # end in tokens
+PARTS, OUTPUT = 4, "output"  # that a transformer is cut into, and the end of the last
 USUAL_SIZE = 224
 MAX_CAUSE = 200  # characters of a library's error that are shown
 
@@ -55,16 +57,20 @@ def find(preset: str) -> Backbone:
     size = _size(converter, settings[key])
     scale, offset = _scale_and_offset(converter)
     kept = {name: value for name, value in settings.items() if name != "dtype"}  # the run's instead
+    parts = _parts(kind, settings)
     return Backbone(
         name=f"kerashub:{preset}",
         build=partial(build, kind, key, json.dumps(kept)),
         preprocess=partial(preprocess, scale=scale, offset=offset),
         input_size=size,
+        stages=(*parts[:-1], OUTPUT) if parts else (),
+        minimum_size=2 * _patch(settings) if parts else Backbone.minimum_size,
         weights=FetchedWeights(
             name=f"{Path(preset).name}/{WEIGHTS}",
             path=str(_file(preset, handle, CONFIG).with_name(WEIGHTS)),
             fetch=partial(_file, preset, handle, WEIGHTS),
         ),
+        per_position=bool(parts),
         in_all=False,
     )
 
@@ -85,7 +91,22 @@ def build(
     network = keras.saving.get_registered_object(kind)
     if network is None:
         raise TrialError(f"the installed keras_hub has no {kind}; upgrade it.")
-    model = network.from_config(json.loads(settings) | {key: input_shape})
+    chosen = json.loads(settings)
+    if parts := _parts(kind, chosen):
+        from backbones.kerashub.transformers import opened
+
+        patch, size = _patch(chosen), input_shape[0]
+        if size % patch:
+            raise TrialError(
+                f"{kind} divides images into patches of {patch} px and takes multiples of that, "
+                f"got {size} px; choose --input-size {size // patch * patch}."
+            )
+        # DINOv2 fits its positions to the size by itself; the others are read at their own.
+        own = input_shape if "position_embedding_shape" in chosen else tuple(chosen[key])
+        model = network.from_config(chosen | {key: input_shape})
+        trained = partial(network.from_config, chosen | {key: own}) if own != input_shape else None
+        return opened(model, parts, patch, trained)
+    model = network.from_config(chosen | {key: input_shape})
     shape = getattr(model.output, "shape", ())
     if len(shape) != 4:
         raise TrialError(
@@ -93,6 +114,19 @@ def build(
             f"networks over tokens and detectors cannot be compared here."
         )
     return model
+
+
+def _parts(kind: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a transformer's parts; none for other networks."""
+    if not kind.endswith(TRANSFORMERS):
+        return ()
+    return tuple(f"blocks{number + 1}" for number in range(min(PARTS, settings["num_layers"])))
+
+
+def _patch(settings: Mapping[str, Any]) -> int:
+    """Return the side of the patches that a transformer divides images into."""
+    patch = settings["patch_size"]
+    return int(patch if isinstance(patch, int) else patch[0])
 
 
 def preprocess(images: Any, *, scale: Sequence[float], offset: Sequence[float]) -> Any:

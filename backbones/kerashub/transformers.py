@@ -1,0 +1,136 @@
+"""KerasHub's vision transformers as networks that can be cut and pooled as any other.
+
+KerasHub puts all blocks into one layer, which ends in tokens. Here the same layers are called one
+after another, in a few parts, and the tokens of the patches become a map of features; those of the
+class and of registers are left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from bench.errors import WeightsError
+
+TOLERANCE = 1e-3  # of the greatest value: the same operations, rounded
+
+
+@keras.saving.register_keras_serializable("backbone_bench")
+class Blocks(layers.Layer):  # type: ignore[misc]
+    """Layers of KerasHub, called one after another."""
+
+    def __init__(self, blocks: list[Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.blocks = blocks
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Build the layers that a saved file describes; those of a network are built."""
+        if not all(block.built for block in self.blocks):
+            self.call(keras.KerasTensor(input_shape, self.compute_dtype))
+
+    def call(self, inputs: Any) -> Any:
+        """Return what the last layer makes of the inputs."""
+        for block in self.blocks:
+            outputs = block(inputs)
+            inputs = outputs[0] if isinstance(outputs, list | tuple) else outputs
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` takes."""
+        return {**super().get_config(), "blocks": [_described(block) for block in self.blocks]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Blocks:
+        """Make the layer, and those in it, from `get_config`."""
+        blocks = [keras.saving.deserialize_keras_object(one) for one in config.pop("blocks")]
+        return cls(blocks, **config)
+
+
+def opened(
+    network: Any, names: Sequence[str], patch: int, trained: Callable[[], Any] | None
+) -> Any:
+    """Return a model of the network's layers, in parts of these names, that ends in a map.
+
+    `trained` builds the network for the size of its weights' positions, where that is another.
+    """
+    before, blocks, after = _parts(network)
+    ends = [len(blocks) * number // len(names) for number in range(len(names) + 1)]
+    parts = [blocks[start:end] for start, end in pairwise(ends)]
+    parts[0], parts[-1] = before + parts[0], parts[-1] + after
+    x = image = keras.Input(network.inputs[0].shape[1:])
+    for name, part in zip(names, parts, strict=True):
+        x = Blocks(part, name=name)(x)
+    _, tokens, width = x.shape
+    side = image.shape[1] // patch
+    x = layers.Cropping1D((tokens - side**2, 0), name="patches")(x)
+    model = keras.Model(image, layers.Reshape((side, side, width), name="map")(x))
+    # The file has the layers as KerasHub nests them.
+    model.load_weights = partial(_load, model, network, side, trained)
+    return model
+
+
+def fitted(positions: Any, side: int, shape: tuple[int, ...]) -> Any:
+    """Return embeddings of a square of positions, resized to `side` and reshaped; those of other
+    tokens, which come first, stay."""
+    width, others = shape[-1], shape[-2] - side**2
+    rows = ops.reshape(positions, (-1, width))
+    before = isqrt(rows.shape[0] - others)
+    grid = ops.reshape(rows[others:], (1, before, before, width))
+    grid = ops.image.resize(grid, (side, side), interpolation="bicubic", antialias=True)
+    return ops.reshape(ops.concatenate([rows[:others], ops.reshape(grid, (-1, width))]), shape)
+
+
+def _parts(network: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return what is called before the blocks, the blocks, and what is called after them."""
+    _, embedding, encoder, *after = network.layers
+    dropout, norm = (getattr(encoder, name, None) for name in ("dropout", "layer_norm"))
+    blocks = encoder.layers if norm is None else encoder.encoder_layers  # of DINOv2; of the others
+    before = [embedding] if dropout is None else [embedding, dropout]
+    return before, list(blocks), after if norm is None else [norm, *after]
+
+
+def _load(
+    model: Any, network: Any, side: int, trained: Callable[[], Any] | None, path: Path
+) -> None:
+    """Load weights, with positions fitted to the size of the images, and compare the answers:
+    another version of KerasHub may call its layers otherwise."""
+    source = network if trained is None else trained()
+    source.load_weights(path)
+    if source is not network:
+        for weight, value in zip(network.weights, source.weights, strict=True):
+            same = weight.shape == value.shape
+            weight.assign(value if same else fitted(value, side, weight.shape))
+    images = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:]))
+    whole = keras.Model(network.inputs[0], network.outputs[0])
+    found, tokens = (_answer(one, images.astype("float32")) for one in (model, whole))
+    expected = tokens[:, -(side**2) :].reshape(found.shape)
+    if not np.allclose(found, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max()):
+        raise WeightsError(
+            f"the installed keras_hub computes {network.name} in another way than is known here, "
+            f"so its features would be wrong; install keras-hub 0.32."
+        )
+
+
+def _answer(model: Any, images: Any) -> Any:
+    return ops.convert_to_numpy(ops.cast(model(images, training=False), "float32"))
+
+
+def _described(block: Any) -> Any:
+    """Return a layer's configuration with exactly what its constructor takes: KerasHub's own
+    leaves some of that out, adds what follows from it, and cannot be read again."""
+    described = keras.saving.serialize_keras_object(block)
+    if not type(block).__module__.startswith("keras."):
+        config, taken = described["config"], inspect.signature(type(block)).parameters
+        kept = {key: config[key] for key in ("name", "trainable", "dtype")}
+        own = {key: config.get(key, getattr(block, key, None)) for key in taken if key != "kwargs"}
+        described["config"] = kept | own
+    return described
