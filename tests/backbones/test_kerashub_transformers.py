@@ -82,6 +82,7 @@ def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kerashub.find.cache_clear()
     yield
     sys.modules.pop("keras_hub", None)
+    kerashub._catalogue.cache_clear()  # of the stand-in, which has none
 
 
 def built(size: int) -> Any:
