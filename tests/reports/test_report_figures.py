@@ -311,3 +311,11 @@ def test_the_first_label_gets_the_nearest_place() -> None:
     assert first.left == pytest.approx(1.11)  # to the right of its point
     assert not first.overlaps(second)
     assert second.left < 1.5  # and the other close by
+
+
+def test_a_picture_gives_back_its_pixels() -> None:
+    drawn = Figure()
+    drawn.subplots().plot([1, 2])
+    assert style.png(drawn).startswith(b"\x89PNG")
+    assert not drawn.axes
+    assert not hasattr(drawn.canvas, "renderer")

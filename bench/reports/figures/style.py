@@ -46,7 +46,7 @@ def figure(width: float, height: float) -> Figure:
 
 
 def png(drawn: Figure) -> bytes:
-    """Return the picture as a PNG file."""
+    """Return the picture as a PNG file; what was drawn is gone then."""
     canvas: Any = FigureCanvasAgg(drawn)
     canvas.draw()
     buffer = BytesIO()
@@ -54,6 +54,9 @@ def png(drawn: Figure) -> bytes:
     Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(
         buffer, "PNG", compress_level=3, dpi=(DPI, DPI)
     )
+    # Or the pixels of all pictures stay until Python looks for what only holds itself.
+    drawn.clear()
+    del canvas.renderer
     return buffer.getvalue()
 
 
