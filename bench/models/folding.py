@@ -52,8 +52,7 @@ def folded(model: Any) -> Any:
 def portable(model: Any) -> Any:
     """Return a model of the same function over the same weights in operations that ONNX has.
 
-    Depthwise convolutions as such, as Keras hides grouped ones in a compiled function, and GELU by
-    the error function, where TensorFlow takes its complement.
+    Depthwise convolutions as such, as Keras hides grouped ones in a compiled function.
     """
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -61,8 +60,6 @@ def portable(model: Any) -> Any:
             return portable(layer)(*arguments, **keywords)
         if _has_a_group_for_each_channel(layer):
             return _Depthwise(layer)(arguments[0])
-        if type(layer) is layers.Activation and layer.activation is keras.activations.gelu:
-            return _Gelu(dtype=layer.dtype_policy)(arguments[0])
         return layer(*arguments, **keywords)
 
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
@@ -190,10 +187,3 @@ class _Depthwise(layers.Layer):  # type: ignore[misc]
         )
         outputs = ops.add(outputs, layer.bias) if layer.use_bias else outputs
         return layer.activation(outputs)
-
-
-class _Gelu(layers.Layer):  # type: ignore[misc]
-    """GELU by the error function."""
-
-    def call(self, inputs: Any) -> Any:
-        return 0.5 * inputs * (1 + ops.erf(inputs * 2**-0.5))

@@ -71,6 +71,7 @@ def test_what_convnext_is_made_of(name: str, tmp_path: Path) -> None:
             pytest.skip(f"{module} is not installed")
     features = keras.Input((16, 16, 8))
     x = layers.Conv2D(8, 3, padding="same", groups=8)(features)
+    x = layers.Dense(8, activation="gelu")(x)  # as transformers have it
     block = keras.Model(features, layers.Activation("gelu")(x))
     image = keras.Input((32, 32, 3), dtype="uint8")
     x = layers.Conv2D(8, 2, strides=2)(layers.Rescaling(1 / 64, offset=-2.0)(image))

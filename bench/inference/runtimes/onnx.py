@@ -72,9 +72,20 @@ def export_onnx(model: Any, path: Path, name: str) -> None:
             input_names=[tensor.name for tensor in graph.inputs],
             output_names=[tensor.name for tensor in graph.outputs],
             opset=OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
         )
     _name_interface(converted.graph)
     onnx.save(converted, str(path))
+
+
+def _erfc(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """Write what TensorFlow's GELU takes, and ONNX does not have, as 1 - erf."""
+    import numpy as np
+
+    node.type, node.domain = "Erf", ""
+    one = graph.make_const(f"{name}/one", np.ones((), "float32")).output[0]
+    minus = graph.insert_new_node_on_output("Neg", node.output[0]).output[0]
+    graph.insert_new_node_on_output("Add", minus, inputs=[minus, one])
 
 
 def _name_interface(graph: Any) -> None:
