@@ -101,8 +101,8 @@ def cautions(findings: Findings) -> Iterator[Caution]:
         what = f"{counted(failed, 'trial')} on fewer training images failed"
         yield Caution(Cause.SMALLER_FAILED, what)
     yield from of_latencies(findings.records)
-    if differing := _differing(findings):
-        what = f"Trials differ in {', '.join(differing)}: compare their times with care"
+    if fields := differing(findings):
+        what = f"Trials differ in {', '.join(fields)}: compare their times with care"
         yield Caution(Cause.MACHINES, what)
     yield from (Caution(Cause.NOTED, note) for note in run.meta.notes)
 
@@ -243,7 +243,7 @@ def _timings(
     return found
 
 
-def _differing(findings: Findings) -> list[str]:
+def differing(findings: Findings) -> list[str]:
     """Return the environment fields that differ between the trials that finished."""
     records = [record for record in findings.run.records if record.status == "ok"]
     seen = [dict(facts.flat(record.environment)) for record in records]

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from synthetic import SIX, Net, make_run
+from synthetic import SIX, Net, make_run, write_records
 
 from bench.analysis.findings import Findings, find
 from bench.reports.blocks import Drawing
@@ -242,6 +242,21 @@ def test_random_init_has_a_cost_and_no_accuracy(tmp_path: Path) -> None:
     axes = {panel.title: panel.x.title for panel in drawn.panels}
     assert axes["Latency"] == "median latency, one image, ms"
     assert axes["Parameters"] == "parameters"  # the unit is not said again
+
+
+def test_training_times_of_machines_that_differ_are_not_ranked(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX[:2])
+    first, second = read_records(folder)
+    elsewhere = replace(second, environment={**second.environment, "node": "n2"})
+    for records, front in (([first, second], True), ([first, elsewhere], False)):
+        write_records(folder, records)
+        panels = charts(find(read_run(folder)))["accuracy_cost"].panels
+        lines = {p.title: any(isinstance(layer, Line) for layer in p.layers) for p in panels}
+        assert lines["Training time"] is front
+        assert lines["Latency"]
+        (training,) = (panel for panel in panels if panel.title == "Training time")
+        names = [layer.name for layer in training.layers if isinstance(layer, Points)]
+        assert (names == ["trained on machines that differ: not ranked by this cost"]) is not front
 
 
 def test_a_run_of_random_weights_shows_no_accuracy(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -14,10 +14,12 @@ from bench.analysis.metrics.base import METRICS
 from bench.analysis.pareto import Worth, worth
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.table import untrained
+from bench.analysis.warnings import differing
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 PLACE = 12
+TRAINING = "train_seconds"
 COSTS: tuple[tuple[str, str, Show], ...] = (
     ("latency_p50_ms", "Latency", fmt.milliseconds),
     ("throughput_images_per_second", "Throughput", fmt.significant),
@@ -26,12 +28,14 @@ COSTS: tuple[tuple[str, str, Show], ...] = (
     ("size_mb", "Size", fmt.megabytes),
     ("inference_memory_mb", "Memory", fmt.megabytes),
     ("energy_j_per_1000", "Energy", fmt.significant),
-    ("train_seconds", "Training time", fmt.duration),
+    (TRAINING, "Training time", fmt.duration),
 )
-KINDS: Mapping[Worth, tuple[str, int | None]] = {
+APART: Literal["apart"] = "apart"
+KINDS: Mapping[Worth | Literal["apart"], tuple[str, int | None]] = {
     "front": ("on the Pareto front: none that costs no more is as accurate", 0),
     "undecided": ("one that costs no more is as accurate or better, not significantly", 0),
     "dominated": ("one that costs no more is better, by the 95% interval of the difference", None),
+    APART: ("trained on machines that differ: not ranked by this cost", None),
 }
 Rows = Mapping[str, "pd.Series[Any]"]
 
@@ -69,10 +73,14 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
     random = {label: row for label, row in known.items() if row["weights"] == RANDOM_INIT}
     ranked = {label: row for label, row in known.items() if label not in random}
     sign = -1 if metric.better == "higher" else 1
-    places = worth(
-        {label: sign * float(row[name]) for label, row in ranked.items()},
-        {label: float(row["accuracy"]) for label, row in ranked.items()},
-        findings.verdict.pairs,
+    places = (
+        dict.fromkeys(ranked, APART)
+        if name == TRAINING and differing(findings)
+        else worth(
+            {label: sign * float(row[name]) for label, row in ranked.items()},
+            {label: float(row["accuracy"]) for label, row in ranked.items()},
+            findings.verdict.pairs,
+        )
     )
     layers: list[Layer] = []
     if front := [ranked[label] for label, place in places.items() if place == "front"]:
