@@ -91,6 +91,8 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
         write_atomic(run.folder / path, content)
         written.append(run.folder / path)
 
+    # First, for it takes the most memory, which the others then have.
+    write("report.html", html.page(findings, shown))
     write("verdict.json", to_json(findings.verdict, indent=2))
     write("summary.csv", csv.summary(findings))
     for section in shown:
@@ -105,7 +107,6 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
         write("table.tex", tex.text(leaderboard.table(findings), about))
     for picture in drawn:
         write(picture.path, picture.png())
-    write("report.html", html.page(findings, shown))
     # Last, so that it never links to a picture that does not exist yet.
     write("report.md", markdown.text(shown, drawn))
     return written
