@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,22 @@ def test_what_convnext_is_made_of(name: str, tmp_path: Path) -> None:
     expected = predict_all(lambda x: current().forward(model)(x)[0], IMAGES)
     made = deploy(runtime, ModelSource(model, IMAGES, tmp_path, 1), IMAGES, expected)
     assert np.abs(predict_all(made.call, IMAGES) - expected).max() < EXACT
+
+
+def test_no_library_tells_its_maker_of_its_use(tmp_path: Path) -> None:
+    for module in ("onnxruntime", "openvino"):
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    code = (
+        "from bench.inference.runtimes.onnx import keep_private; keep_private();"
+        "import onnxruntime, openvino.tools.ovc.telemetry_utils as used; print(used.tm.__name__)"
+    )
+    home = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=home, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_another_model_than_the_trained_one_is_refused(

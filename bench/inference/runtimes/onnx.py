@@ -4,6 +4,8 @@ from the same file. OpenVINO uses bfloat16 where the processor has it unless flo
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 CALIBRATION_BATCH = 8
 INPUT = "image"
 OPSET = 17
+
+
+def keep_private() -> None:
+    """Keep ONNX Runtime and OpenVINO, not yet imported, from telling their makers of each use.
+
+    OpenVINO does so from a process that outlives the command where no network answers.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class _OnnxRuntime(Runtime):
@@ -40,6 +51,7 @@ class _OnnxRuntime(Runtime):
             _quantize(exported, path, source.images)
 
     def load(self, source: ModelSource) -> Call:
+        keep_private()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -101,6 +113,7 @@ def _name_interface(graph: Any) -> None:
 
 
 def _quantize(exported: Path, path: Path, images: Array) -> None:
+    keep_private()
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,
@@ -139,6 +152,7 @@ class _OpenVINO(Runtime):
     install = "backbone-bench[openvino]"
 
     def convert(self, source: ModelSource) -> None:
+        keep_private()
         import openvino
 
         with workplace(source.folder) as folder:
@@ -149,6 +163,7 @@ class _OpenVINO(Runtime):
         openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)
 
     def load(self, source: ModelSource) -> Call:
+        keep_private()
         import openvino
 
         core = openvino.Core()
