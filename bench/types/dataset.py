@@ -1,0 +1,58 @@
+"""Named splits of labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """An image that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WrongExtension:
+    """An image file whose name says one format and whose content is another."""
+
+    id: str
+    format: str  # of the content
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some labelled images; `digests` are the SHA-256 of their content, in the same order."""
+
+    ids: tuple[str, ...]
+    labels: tuple[int, ...]
+    digests: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named splits of images with labels and class names. The pixels are on disk."""
+
+    name: str
+    description: str  # where it comes from and why it was chosen
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, Split]
+    fingerprint: str  # SHA-256 over classes, labels and the content of every image
+    excluded: tuple[Excluded, ...] = ()
+    notes: tuple[str, ...] = ()
+    wrong_extensions: tuple[WrongExtension, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return the description, after the name where it does not begin with that."""
+        said = self.description.startswith(self.name)
+        return self.description if said else f"{self.name}: {self.description}"
