@@ -69,7 +69,8 @@ class Ensemble:
 class Ensembles:
     """What averaging gives, next to the most accurate backbone alone."""
 
-    best: Ensemble  # one member
+    best: Ensemble  # one member, as is the next
+    lowest: Ensemble  # of the lowest validation loss
     shown: tuple[Ensemble, ...]  # the best pairs and the greedy ensemble, the lowest loss first
     others: tuple[Ensemble, ...]  # the other pairs, not judged
     chosen: Ensemble | None  # None: no ensemble has a lower loss than every backbone alone
@@ -116,13 +117,15 @@ def ensembles(
         greedy = ensemble(places, _mean_loss(_total(of_true, places) / len(places)))
         shown.setdefault(greedy.members, greedy)
     best = ensemble([0], alone[0])
+    lowest = int(np.argmin(alone))
     of_label = dict(zip(labels, trials, strict=True))
     best, *judged = _judge(run, of_label, [best, *sorted(shown.values(), key=_loss)])
     return Ensembles(
         best,
+        ensemble([lowest], alone[lowest]),
         tuple(judged),
         tuple(pair for pair in pairs if pair.members not in shown),
-        judged[0] if judged[0].val_loss < min(alone) else None,
+        judged[0] if judged[0].val_loss < alone[lowest] else None,
     )
 
 

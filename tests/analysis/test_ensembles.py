@@ -153,7 +153,8 @@ def test_nothing_is_chosen_where_one_alone_is_better(tmp_path: Path) -> None:
     assert found_in(findings).chosen is None
     shown = page.section(findings)
     assert shown is not None
-    assert "no ensemble has a lower loss than a backbone alone" in shown.about
+    lowest = f"{-log(0.9):.4f}"
+    assert shown.about.endswith(f"no ensemble has a lower loss than a alone, {lowest}.")
 
 
 def test_only_pretrained_backbones_are_members(tmp_path: Path) -> None:

@@ -109,6 +109,16 @@ def test_the_commands_go_on_from_the_recommended(tmp_path: Path) -> None:
     }
 
 
+def test_seeds_that_were_asked_for_and_not_trained_are_left(tmp_path: Path) -> None:
+    command = ("run_bench.py", "--backbones", "a,b", "--seeds", "3")
+    speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
+    findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
+    meta = replace(findings.run.meta, request={"seeds": [0, 1, 2]})
+    interrupted = commands(replace(findings, run=replace(findings.run, meta=meta)))
+    assert interrupted["Train the seeds that are left"] == "python " + " ".join(command)
+    assert not [what for what in interrupted if what.startswith("Train 3 seeds")]
+
+
 def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(tmp_path: Path) -> None:
     command = ("run_bench.py", "--results", "my runs", "--backbones", "a,b")
     speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)

@@ -66,7 +66,11 @@ def _result(found: Ensembles) -> str:
     """Say what the one ensemble that validation chose gains on the test images."""
     best = found.best
     if found.chosen is None or found.chosen.judged is None:
-        return "On the validation images no ensemble has a lower loss than a backbone alone."
+        loss = fmt.four_decimals(found.lowest.val_loss)
+        return (
+            f"On the validation images no ensemble has a lower loss than "
+            f"{found.lowest.label} alone, {loss}."
+        )
     judged = found.chosen.judged
     ends = f"{fmt.signed_points(judged.lead_low)} to {fmt.signed_points(judged.lead_high)}"
     lead = f"{fmt.signed_points(judged.lead)} points on {best.label} (95% interval {ends})"

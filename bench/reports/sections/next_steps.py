@@ -40,7 +40,10 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
         if soup.gains:
             predict = (*program, "predict", run, soup.name, "photos/", *where)
             yield f"Classify new images with the averaged seeds of {soup.label}", predict
-    if argv and (seeds := _seeds(findings)):
+    seeds = _seeds(findings)
+    if argv and 0 < seeds <= len((findings.run.meta.request or {}).get("seeds", ())):
+        yield "Train the seeds that are left", argv
+    elif argv and seeds:
         why = "which would decide" if seeds > SEEDS else "to compare backbones, not trainings"
         yield f"Train {seeds} seeds, {why}", _with_seeds(argv, seeds)
     if (limit := _latency(findings)) is not None:
