@@ -55,7 +55,7 @@ def keeps(arguments: argparse.Namespace, work: Path) -> None:
     """Run and screen each split; say whether the best is among the finalists."""
     load_plugins(packages=("backbones",))
     kept, correlations = [], []
-    for split in range(arguments.splits):
+    for split in range(arguments.first, arguments.first + arguments.splits):
         choices = {
             "backbones": arguments.backbones,
             "dataset": arguments.dataset,
@@ -105,6 +105,7 @@ def main() -> None:
         else:
             one.add_argument("dataset", metavar="FOLDER")
             one.add_argument("--splits", type=int, default=10)
+            one.add_argument("--first", type=int, default=0, help="seed of the first split (0)")
         names = "zoo" if timed else "efficientnet_lite0,efficientnet_lite1,efficientnet_lite2"
         one.add_argument("--backbones", default=names)
         one.add_argument("--input-size", default="96" if timed else "96,128,160")
