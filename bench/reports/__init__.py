@@ -87,7 +87,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     drawn = pictures(shown, thumbnails.read(run.folder))
     written = []
 
-    def write(path: str, content: str | bytes) -> None:
+    def write(path: str, content: str | bytes | Iterable[str]) -> None:
         write_atomic(run.folder / path, content)
         written.append(run.folder / path)
 

@@ -17,7 +17,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -34,16 +34,20 @@ FOREIGN_SECONDS = 24 * 3600
 _NAME = re.compile(r"\..*\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}")
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Put `content` at `path`: at any instant the old file or the new one is there."""
+def write_atomic(path: Path, content: str | bytes | Iterable[str]) -> None:
+    """Put `content`, or its parts in turn, at `path`: at any instant the old file or the new one is
+    there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = temporary_sibling(path)
-    # Python represents a file name that is not UTF-8 with lone surrogates.
-    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    parts = (content,) if isinstance(content, str | bytes) else content
     try:
         with naming(path):
             with aside.open("wb") as file:
-                file.write(data)
+                for part in parts:
+                    # Python represents a file name that is not UTF-8 with lone surrogates.
+                    file.write(
+                        part if isinstance(part, bytes) else part.encode(errors="backslashreplace")
+                    )
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)

@@ -59,7 +59,7 @@ class _Elements(HTMLParser):
 
 
 def rendered(findings: Findings) -> str:
-    return html.page(findings, sections.sections(findings))
+    return "".join(html.page(findings, sections.sections(findings)))
 
 
 def page_of(folder: Path) -> str:
@@ -87,19 +87,19 @@ def matrices(data: dict[str, Any]) -> dict[str, Any]:
 
 def test_json_in_a_script_cannot_end_it_and_comes_back_whole() -> None:
     value = {name: list(HOSTILE) for name in HOSTILE}
-    written = script_json(value)
+    written = "".join(script_json(value))
     assert not set(written) & set("<>&\u2028\u2029")
     assert written.isascii()
     assert json.loads(written) == value
 
 
 def test_a_part_is_made_when_it_is_encoded() -> None:
-    assert script_json({"rows": [lambda: [1, "<"], list]}) == '{"rows":[[1,"\\u003c"],[]]}'
+    assert "".join(script_json({"rows": [lambda: [1, "<"], list]})) == '{"rows":[[1,"\\u003c"],[]]}'
 
 
 def test_no_figure_is_written_that_json_does_not_know() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        script_json({"accuracy": float("nan")})
+        list(script_json({"accuracy": float("nan")}))
 
 
 def test_names_add_no_element_to_the_page(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_pa
     (folder / "thumbnails" / "train").mkdir(parents=True)
     for place in (7, 6):
         Image.new("RGB", (9, 9)).save(folder / "thumbnails" / "train" / f"{place:05d}.jpg")
-    drawn = page(findings, [section])
+    drawn = "".join(page(findings, [section]))
     assert '"train/7":"data:image/jpeg' in drawn
     assert '"train/6"' not in drawn
 

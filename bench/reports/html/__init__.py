@@ -9,7 +9,7 @@ index       the runs of a results folder
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.analysis.escape import one_line
@@ -24,8 +24,8 @@ MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show, and of train
 OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
 
-def page(findings: Findings, shown: Sequence[Section]) -> str:
-    """Return the whole `report.html` of these sections."""
+def page(findings: Findings, shown: Sequence[Section]) -> Iterator[str]:
+    """Return the parts of the `report.html` of these sections."""
     pictures = _pictures(findings.run.folder, shown)
     return page_of(findings.run.name, shown, pictures, OF_RUN, answers(findings))
 
@@ -36,9 +36,9 @@ def page_of(
     pictures: Mapping[str, bytes],
     footer: str,
     images: Json | None = None,
-) -> str:
-    """Return a page of sections, the first of which is its head; `pictures` are JPEG files, by
-    place in the test split or by path, `images` those of the cells of confusion matrices."""
+) -> Iterator[str]:
+    """Return the parts of a page of sections, the first of which is its head; `pictures` are JPEG
+    files, by place in the test split or by path, `images` those of the confusion matrices."""
     drawn = {s.name: section_data(s) for s in shown if s.about or s.blocks}
     embedded = {
         name: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"

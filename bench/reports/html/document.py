@@ -11,7 +11,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,33 +22,53 @@ SCRIPTS = (
     *("sheet.js", "blocks.js", "confusion.js", "report.js"),
 )
 STATIC = Path(__file__).parent / "static"
+DEPTH = 5  # to the rows of a section's tables
 _AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
-def document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
-    """Return the page of `data`, drawn by files of `static/`; `blocks` are decoded on demand."""
+def document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page of `data`, drawn by files of `static/`; `blocks` are decoded on demand.
+
+    In parts, as the page of thousands of trials would take several times its length.
+    """
     style, script = _joined(STYLES), _script(SCRIPTS)
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         f"img-src data:; base-uri 'none'; form-action 'none'"
     )
-    template = Template((STATIC / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        policy=html.escape(policy, quote=False),
-        title=html.escape(title),
-        style=style,
-        script=script,
-        data=script_json(data),
-        blocks="\n".join(
-            f'<script type="application/json" id="block-{name}">{script_json(block)}</script>'
-            for name, block in blocks.items()
-        ),
+    page = (STATIC / "page.html").read_text(encoding="utf-8")
+    before, _, rest = page.partition("$data")
+    between, _, after = rest.partition("$blocks")
+    yield Template(before).substitute(
+        policy=html.escape(policy, quote=False), title=html.escape(title), style=style
     )
+    yield from script_json(data)
+    yield between
+    for name, block in blocks.items():
+        yield f'<script type="application/json" id="block-{name}">'
+        yield from script_json(block)
+        yield "</script>\n"
+    yield Template(after).substitute(script=script)
 
 
-def script_json(value: Any) -> str:
-    """Return JSON for a script element: ASCII, with no character that could end the element. A part
+def script_json(value: Any, depth: int = DEPTH) -> Iterator[str]:
+    """Yield JSON for a script element: ASCII, with no character that could end the element. A part
     may be a function that makes it."""
+    if depth and isinstance(value, Mapping):
+        for number, (key, part) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{_dense(str(key))}:"
+            yield from script_json(part, depth - 1)
+        yield "}" if value else "{}"
+    elif depth and isinstance(value, list):
+        for number, part in enumerate(value):
+            yield "," if number else "["
+            yield from script_json(part, depth - 1)
+        yield "]" if value else "[]"
+    else:
+        yield _dense(value)
+
+
+def _dense(value: Any) -> str:
     dense = json.dumps(value, allow_nan=False, separators=(",", ":"), default=lambda make: make())
     return dense.translate(_AS_CODES)
 
