@@ -8,7 +8,7 @@ Importing this package is cheap; pandas and matplotlib are imported by its funct
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.findings import Findings
     from bench.reports.blocks import Section
-    from bench.types import SplitName
+    from bench.types import Record, SplitName
 
 __all__ = [
     "incomplete",
@@ -77,7 +77,6 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     from bench.reports import latex as tex
     from bench.reports.figures import pictures
     from bench.reports.sections import leaderboard
-    from bench.storage.records import manifest
     from bench.storage.run_folder import refuse_links
     from bench.system.files import remove_stale, to_json, write_atomic
 
@@ -98,10 +97,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     for section in shown:
         for name, table in section.files.items():
             write(name, csv.text(table))
-    # Trial by trial: thousands of them at once would take more memory than all else.
-    each = (to_json(manifest(r), indent=2).replace("\n", "\n  ") for r in run.every)
-    listed = ",\n  ".join(each)
-    write("manifest.json", f"[\n  {listed}\n]" if listed else "[]")
+    write("manifest.json", _manifest(run.every))
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))
@@ -110,6 +106,17 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     # Last, so that it never links to a picture that does not exist yet.
     write("report.md", markdown.text(shown, drawn))
     return written
+
+
+def _manifest(records: Sequence[Record]) -> Iterator[str]:
+    """Yield a JSON list trial by trial: thousands at once would take more memory than all else."""
+    from bench.storage.records import manifest
+    from bench.system.files import to_json
+
+    for number, record in enumerate(records):
+        yield ",\n  " if number else "[\n  "
+        yield to_json(manifest(record), indent=2).replace("\n", "\n  ")
+    yield "\n]" if records else "[]"
 
 
 def write_index(results: Path) -> Path:
