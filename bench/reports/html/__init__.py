@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.analysis.escape import one_line
@@ -39,7 +40,8 @@ def page_of(
 ) -> Iterator[str]:
     """Return the parts of a page of sections, the first of which is its head; `pictures` are JPEG
     files, by place in the test split or by path, `images` those of the confusion matrices."""
-    drawn = {s.name: section_data(s) for s in shown if s.about or s.blocks}
+    # Each made when it is written: all at once would take more memory than all that follows.
+    drawn = {s.name: partial(section_data, s) for s in shown if s.about or s.blocks}
     embedded = {
         name: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
         for name, jpeg in pictures.items()

@@ -54,6 +54,8 @@ def document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> 
 def script_json(value: Any, depth: int = DEPTH) -> Iterator[str]:
     """Yield JSON for a script element: ASCII, with no character that could end the element. A part
     may be a function that makes it."""
+    if callable(value):
+        value = value()
     if depth and isinstance(value, Mapping):
         for number, (key, part) in enumerate(value.items()):
             yield f"{',' if number else '{'}{_dense(str(key))}:"
