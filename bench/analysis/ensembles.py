@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Floats, answers
 from bench.analysis.scores import Contender, Score, contenders
-from bench.analysis.statistics.intervals import accuracy, change, difference
+from bench.analysis.statistics.intervals import Accuracy, change, difference
 from bench.analysis.verdict import Verdict
 from bench.storage.records import TEST, Evidence, StoredRun
 from bench.training.losses import log_losses
@@ -46,8 +46,8 @@ class Judgement:
         """Return that of answers (seeds, images), compared with others to the same images."""
         lead = difference(own, other)
         seeds, images = own.shape
-        ends = (*accuracy(own), lead.mean, *change(lead, images, seeds))
-        return cls(float(own.mean()), *(float(end) for end in ends))
+        found, ends = Accuracy.of(own), (lead.mean, *change(lead, images, seeds))
+        return cls(found.value, found.low, found.high, *(float(end) for end in ends))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Contender, Score
 from bench.storage.records import Evidence, StoredRun
 from bench.storage.soups import ingredients, soup_of
-from bench.types import Ingredient, Record
+from bench.types import Record, Soup
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class WeightSoup:
 
     label: str
     name: str  # what `predict` and `export` call it
-    tried: tuple[Ingredient, ...]  # the best seed first
+    made: Soup  # which seeds were tried and taken, the best first
     seconds: float  # that the averaging took
     judged: Judgement | None  # None: averaging lowers validation accuracy, the best seed stays
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(one.seed for one in self.tried if one.taken)
+        return self.made.seeds
 
     @property
     def val_accuracy(self) -> float:
-        return max(one.val_accuracy for one in self.tried if one.taken)
+        return max(one.val_accuracy for one in self.made.tried if one.taken)
 
     @property
     def gains(self) -> bool:
@@ -70,4 +70,4 @@ def _soup(
             return None
         judged = Judgement.of(own.right[None], best.right[None])
     name = (soup or holder).trial.name
-    return WeightSoup(label, name, holder.soup.tried, holder.seconds.get("soup", 0.0), judged)
+    return WeightSoup(label, name, holder.soup, holder.seconds.get("soup", 0.0), judged)

@@ -7,24 +7,15 @@ from dataclasses import replace
 from bench.analysis import format as fmt
 from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Block, Column, Notes, Range, RowMark, Section, Table, Value
+from bench.reports.blocks import Block, Column, Notes, RowMark, Section, Table, Value
+from bench.reports.judged import cells, columns, lead_ends
 
 PLACE = 11
 FILE = "ensembles.csv"
 COLUMNS = (
     Column("Ensemble", name="ensemble", importance=100),
     Column("Validation loss", fmt.four_decimals, name="val_loss", unit="nats", better="lower"),
-    Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
-    Column("95% interval", fmt.percent, name="accuracy", importance=70),
-    Column("Lead", fmt.signed_points, name="lead", unit="points", better="higher", importance=90),
-    Column(
-        "Its interval",
-        fmt.signed_points,
-        name="lead",
-        unit="points",
-        about="95% interval of the lead",
-        importance=80,
-    ),
+    *columns("95% interval of the lead"),
     Column(
         "p50, sum",
         fmt.milliseconds,
@@ -55,10 +46,7 @@ def section(findings: Findings) -> Section | None:
 
 def _row(one: Ensemble, *, alone: bool = False) -> tuple[Value, ...]:
     label = f"{one.label} alone" if alone else one.label
-    test: tuple[Value, ...] = (None,) * 4
-    if (judged := one.judged) is not None:
-        lead = (judged.lead, Range(judged.lead_low, judged.lead_high))
-        test = (judged.accuracy, Range(judged.low, judged.high), *((None, None) if alone else lead))
+    test = cells(one.judged, leads=not alone)
     return (label, one.val_loss, *test, one.latency_ms, one.params)
 
 
@@ -72,7 +60,7 @@ def _result(found: Ensembles) -> str:
             f"{found.lowest.label} alone, {loss}."
         )
     judged = found.chosen.judged
-    ends = f"{fmt.signed_points(judged.lead_low)} to {fmt.signed_points(judged.lead_high)}"
+    ends = lead_ends(judged)
     lead = f"{fmt.signed_points(judged.lead)} points on {best.label} (95% interval {ends})"
     cost = f"{fmt.count(found.chosen.params)} parameters in place of {fmt.count(best.params)}"
     if found.chosen.latency_ms is not None and best.latency_ms is not None:

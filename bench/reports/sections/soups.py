@@ -8,7 +8,8 @@ from math import isnan
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.soups import WeightSoup
-from bench.reports.blocks import Column, Range, Section, Table, Value
+from bench.reports.blocks import Column, Section, Table, Value
+from bench.reports.judged import cells, columns, lead_ends
 
 PLACE = 11.5  # after the ensembles, which average probabilities
 COLUMNS = (
@@ -17,17 +18,7 @@ COLUMNS = (
     Column("Averaged", name="averaged", importance=95),
     Column("Val. best seed", fmt.percent, name="val_best", better="higher", importance=50),
     Column("Val. soup", fmt.percent, name="val_accuracy", better="higher", importance=60),
-    Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
-    Column("95% interval", fmt.percent, name="accuracy", importance=70),
-    Column("Lead", fmt.signed_points, name="lead", unit="points", better="higher", importance=90),
-    Column(
-        "Its interval",
-        fmt.signed_points,
-        name="lead",
-        unit="points",
-        about="95% interval of the lead over the best seed",
-        importance=80,
-    ),
+    *columns("95% interval of the lead over the best seed"),
     Column(
         "p50, one model",
         fmt.milliseconds,
@@ -56,15 +47,10 @@ def section(findings: Findings) -> Section | None:
 
 
 def _row(one: WeightSoup, latency: float | None) -> tuple[Value, ...]:
-    test: tuple[Value, ...] = (None,) * 4
-    if (judged := one.judged) is not None:
-        test = (
-            *(judged.accuracy, Range(judged.low, judged.high)),
-            *(judged.lead, Range(judged.lead_low, judged.lead_high)),
-        )
-    tried, averaged = _listed([each.seed for each in one.tried]), _listed(one.seeds)
+    tried, averaged = _listed([each.seed for each in one.made.tried]), _listed(one.seeds)
     alone = "" if one.judged is not None else " alone"
-    best = one.tried[0].val_accuracy
+    test = cells(one.judged)
+    best = one.made.tried[0].val_accuracy
     return (one.label, tried, averaged + alone, best, one.val_accuracy, *test, latency, one.seconds)
 
 
@@ -80,8 +66,7 @@ def _result(found: Sequence[WeightSoup]) -> str:
     if gaining := [one.label for one in averaged if one.gains]:
         return f"Averaged seeds are better than the best of them: {', '.join(gaining)}."
     leads = [
-        f"{one.label} {fmt.signed_points(j.lead)} ({fmt.signed_points(j.lead_low)} to "
-        f"{fmt.signed_points(j.lead_high)})"
+        f"{one.label} {fmt.signed_points(j.lead)} ({lead_ends(j)})"
         for one in averaged
         if (j := one.judged) is not None
     ]
