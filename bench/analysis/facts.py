@@ -6,14 +6,14 @@ interrupted runs are reported as far as they go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.effort import effort
+from bench.analysis.environments import flat
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.format import counted
@@ -156,15 +156,6 @@ def _machine(findings: Findings) -> str:
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]
     return ", ".join(dict.fromkeys(filter(None, parts)))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the innermost values of nested mappings, by their joined keys."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key} ")
-        elif value not in ("", None):
-            yield f"{prefix}{key}", str(value)
 
 
 def _seeds(seeds: pd.Series[int]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.ensembles import Ensembles, ensembles
+from bench.analysis.environments import differing
 from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses, counts
@@ -51,6 +52,11 @@ class Findings:
     def verdict(self) -> Verdict:
         """Return the recommendation, computed once for all reports."""
         return verdict(self.scores, self.backbones, self.records, self.margin)
+
+    @cached_property
+    def differing(self) -> list[str]:
+        """Return the environment fields in which trials differ, whose times are hard to compare."""
+        return differing(self.run.records)
 
     @cached_property
     def audit(self) -> KeptAudit | None:

@@ -20,7 +20,6 @@ from bench.data.audit.result import outcome_text
 from bench.types import Record, Session
 
 MAX_PAIRS = 3
-WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 
 
 class Cause(Enum):
@@ -101,7 +100,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
         what = f"{counted(failed, 'trial')} on fewer training images failed"
         yield Caution(Cause.SMALLER_FAILED, what)
     yield from of_latencies(findings.records)
-    if fields := differing(findings):
+    if fields := findings.differing:
         what = f"Trials differ in {', '.join(fields)}: compare their times with care"
         yield Caution(Cause.MACHINES, what)
     yield from (Caution(Cause.NOTED, note) for note in run.meta.notes)
@@ -241,12 +240,3 @@ def _timings(
                 if label not in timed:
                     timed.append(label)
     return found
-
-
-def differing(findings: Findings) -> list[str]:
-    """Return the environment fields that differ between the trials that finished."""
-    records = [record for record in findings.run.records if record.status == "ok"]
-    seen = [dict(facts.flat(record.environment)) for record in records]
-    # Which of several GPUs a trial used does not count as a difference; their names do.
-    keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
-    return [key for key in keys if len({values.get(key) for values in seen}) > 1]

@@ -14,7 +14,6 @@ from bench.analysis.metrics.base import METRICS
 from bench.analysis.pareto import Worth, worth
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.table import untrained
-from bench.analysis.warnings import differing
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
@@ -75,7 +74,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
     sign = -1 if metric.better == "higher" else 1
     places = (
         dict.fromkeys(ranked, APART)
-        if name == TRAINING and differing(findings)
+        if name == TRAINING and findings.differing
         else worth(
             {label: sign * float(row[name]) for label, row in ranked.items()},
             {label: float(row["accuracy"]) for label, row in ranked.items()},
