@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from processes import has_ended
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from user import PLUGINS, User, process
 
@@ -177,7 +178,7 @@ def test_a_worker_ends_with_its_parent(user: User) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     deadline = time.monotonic() + 20
-    while any(_is_alive(worker) for worker in workers):
+    while not all(has_ended(worker) for worker in workers):
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.2)
 
@@ -207,10 +208,3 @@ def _at_work(user: User, *words: str) -> subprocess.Popen[str]:
 
 def _seed(record: Record) -> int:
     return record.trial.seed
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE  # whoever should have reaped it is gone
-    except psutil.NoSuchProcess:
-        return False

@@ -9,10 +9,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +21,7 @@ import psutil
 import pytest
 import workbench
 from plans import REQUEST, Told, backbone, execute, plan_of, silent
+from processes import PATIENCE, has_ended, wait
 from scripted_executor import ScriptedExecutor
 from user import ROOT
 
@@ -41,7 +41,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the script kills processes as Linux does"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own, and pydantic's
 ]
-PATIENCE = 120
 LOCAL = ScriptedExecutor()
 
 
@@ -67,13 +66,6 @@ class Nodes:
     def go(self) -> None:
         """Let it go on, as all that come after it."""
         (self.folder / "go").touch()
-
-
-def wait(for_what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not for_what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +191,7 @@ def test_a_lost_process_of_ray_costs_one_submission(bench: Bench) -> None:
         ray_worker = worker.parents()[1]  # of the process that forks
         assert ray_worker.name().startswith("ray::")
         ray_worker.kill()
-        assert worker.wait(PATIENCE) is None or not worker.is_running()
+        wait(lambda: has_ended(worker))
         bench.nodes.go()
     assert [r.status for r in records] == ["ok", "ok"]
     # Each seed had a node of its own.
@@ -226,7 +218,7 @@ def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
     notes = {r.trial.backbone: r.notes for r in records}
     assert notes["one"] == ()  # nor were its cores shared with the other's
     assert "submitted again" in notes["waits"][0]
-    assert not worker.is_running()
+    wait(lambda: has_ended(worker))
     assert bench.nothing_is_left(2)
 
 
@@ -275,7 +267,7 @@ def test_a_run_that_is_stopped_leaves_no_process(bench: Bench) -> None:
         executor.close()
         with pytest.raises(StoppedError):
             future.result(timeout=PATIENCE)
-    wait(lambda: not worker.is_running())
+    wait(lambda: has_ended(worker))
     assert bench.nothing_is_left(0)
 
 
@@ -314,9 +306,7 @@ def test_a_killed_driver_goes_on(bench: Bench) -> None:
     finally:
         process.kill()
         process.wait()
-    with suppress(psutil.TimeoutExpired):
-        worker.wait(PATIENCE)
-    assert not worker.is_running()
+    wait(lambda: has_ended(worker))
     bench.nodes.go()
     records = bench.run(bench.plan("one", "waits"))
     assert sorted((r.trial.backbone, r.status) for r in records) == [("one", "ok"), ("waits", "ok")]

@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import psutil
 import pytest
 import workbench
 from plans import REQUEST, Told, backbone, execute, plan_of, silent
+from processes import PATIENCE, has_ended, wait
 from scripted_executor import ScriptedExecutor
 from user import OURS, ROOT, User, in_process, unchanged
 
@@ -42,22 +42,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the script kills processes as Linux does"),
     pytest.mark.filterwarnings("ignore"),  # submitit leaves processes to run
 ]
-PATIENCE = 120
-
-
-def wait(for_what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not for_what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Return whether a process ended; its parent, killed as well, may not have asked how."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @dataclass
