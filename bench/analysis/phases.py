@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bench.analysis.findings import Findings
 from bench.analysis.scores import Contender, contenders
 from bench.analysis.statistics.intervals import change, spread
-from bench.types import Epoch
+from bench.types import Epoch, Validation
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,8 @@ class Gain:
 class Fit:
     """Training and validation figures of one epoch, the mean over the seeds."""
 
-    accuracy: float
+    accuracy: float | None  # in training: none where a seed kept the weights from before it
     val_accuracy: float
-    loss: float
     val_loss: float
 
 
@@ -91,14 +91,21 @@ def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
             accuracy = float(right[index].mean())
             if index:
                 gained = gain(right[index], right[index - 1])
-        best = _fit([p.kept_epoch for p in results if p.kept_epoch is not None])
-        last = _fit([p.epochs[-1] for p in results if p.epochs])
+        best = _fit([(p.kept_epoch, p.kept) for p in results])
+        ends = [p.epochs[-1] if p.epochs else None for p in results]
+        last = _fit([(e, Validation(e.val_loss, e.val_accuracy) if e else None) for e in ends])
         found.append(PhaseOutcome(label, name, accuracy, gained, best, last))
     return found
 
 
-def _fit(epochs: Sequence[Epoch]) -> Fit | None:
-    if not epochs:
+def _fit(seeds: Sequence[tuple[Epoch | None, Validation | None]]) -> Fit | None:
+    """Return the means over all seeds: those of some would be of other networks."""
+    judged = [validation for _, validation in seeds if validation is not None]
+    if len(judged) < len(seeds):
         return None
-    figures = [(e.accuracy, e.val_accuracy, e.loss, e.val_loss) for e in epochs]
-    return Fit(*(float(mean) for mean in np.mean(figures, axis=0)))
+    trained = [epoch.accuracy for epoch, _ in seeds if epoch is not None]
+    return Fit(
+        fmean(trained) if len(trained) == len(seeds) else None,
+        fmean(v.accuracy for v in judged),
+        fmean(v.loss for v in judged),
+    )

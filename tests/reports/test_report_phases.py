@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import Net, answers, judged, make_run
+from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
 from bench.analysis.phases import outcomes
 from bench.storage.arrays import write_arrays
 from bench.storage.records import read_records, read_run
+from bench.types import Epoch, Validation
 
 
 def made(
@@ -68,6 +70,22 @@ def test_training_stands_beside_validation_at_the_best_and_the_last_epoch(tmp_pa
     row = find(found.run).trials.iloc[0]
     assert row["last_epoch_train"] == phase.epochs[-1].accuracy
     assert row["best_epoch_val"] == phase.epochs[phase.best_epoch - 1].val_accuracy
+
+
+def test_a_seed_that_kept_the_weights_from_before_counts_in_the_best_figures(
+    tmp_path: Path,
+) -> None:
+    make_run(tmp_path, [Net("a")], seeds=(0, 1), images=10)
+    one, two = read_records(tmp_path)
+    tuned = replace(one.phases[1], epochs=(Epoch(1.0, 0.9, 0.5, 0.7, 1.0),))
+    improved = replace(tuned, best_epoch=1)
+    unchanged = replace(tuned, best_epoch=0, start=Validation(0.1, 0.9))
+    one = replace(one, phases=(one.phases[0], improved))
+    write_records(tmp_path, [one, replace(two, phases=(two.phases[0], unchanged))])
+    best = outcomes(find(read_run(tmp_path)))[1].best
+    assert best is not None
+    assert (best.val_loss, best.val_accuracy) == pytest.approx((0.3, 0.8))
+    assert best.accuracy is None  # that seed has no training figure
 
 
 def test_random_weights_have_no_phases_to_speak_of(tmp_path: Path) -> None:
