@@ -1,21 +1,26 @@
-"""The environments that trials ran in: which fields differ between them."""
+"""The environments that trials ran in: which fields differ between them, or have changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.types import Record
 
 WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
+NOT_RECORDED = "not recorded"
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the innermost values of nested mappings, by their joined keys."""
+def flat(
+    values: Mapping[str, Any], prefix: str = "", *, empty: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Yield the innermost values of nested mappings, by their joined keys; those that are `empty`
+    only where asked for."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key} ")
-        elif value not in ("", None):
+            yield from flat(value, f"{prefix}{key} ", empty=empty)
+        elif empty or value not in ("", None):
             yield f"{prefix}{key}", str(value)
 
 
@@ -25,3 +30,27 @@ def differing(records: Iterable[Record]) -> list[str]:
     # Which of several GPUs a trial used does not count as a difference; their names do.
     keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
     return [key for key in keys if len({values.get(key) for values in seen}) > 1]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that changed when a trial was trained again."""
+
+    fact: str
+    before: str
+    after: str
+
+
+def changes(before: Record, after: Record) -> list[Change]:
+    """Return how weights and environment differ between two trainings of one trial."""
+    old, new = _facts(before), _facts(after)
+    return [
+        Change(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))
+        for fact in sorted({*old, *new})
+        if old.get(fact) != new.get(fact)
+    ]
+
+
+def _facts(record: Record) -> dict[str, str]:
+    weights = {} if record.weights is None else asdict(record.weights)
+    return dict(flat({"weights": weights, **record.environment}, empty=True))

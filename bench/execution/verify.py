@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.analysis.environments import Change, changes
 from bench.data import pixels, preparation
 from bench.data.audit.result import load
 from bench.data.sources import find_source, list_dataset
@@ -36,7 +37,7 @@ from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
-from bench.storage.records import Change, Evidence, StoredRun, changes
+from bench.storage.records import Evidence, StoredRun
 from bench.system.files import fields_of
 from bench.system.frameworks import keras_backend_of
 from bench.training.events import Event, Listener, Note, RecordMade

@@ -8,7 +8,7 @@ Importing this package is cheap; pandas and matplotlib are imported by its funct
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.findings import Findings
     from bench.reports.blocks import Section
-    from bench.types import Record, SplitName
+    from bench.types import SplitName
 
 __all__ = [
     "incomplete",
@@ -73,7 +73,7 @@ def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = 
 def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) -> list[Path]:
     """Write every report, with its `sections`, into the run's folder; returns the files."""
     from bench.data import thumbnails
-    from bench.reports import csv, html, markdown
+    from bench.reports import csv, html, manifest, markdown
     from bench.reports import latex as tex
     from bench.reports.figures import pictures
     from bench.reports.sections import leaderboard
@@ -97,7 +97,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     for section in shown:
         for name, table in section.files.items():
             write(name, csv.text(table))
-    write("manifest.json", _manifest(run.every))
+    write("manifest.json", manifest.parts(run.every))
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))
@@ -106,17 +106,6 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     # Last, so that it never links to a picture that does not exist yet.
     write("report.md", markdown.text(shown, drawn))
     return written
-
-
-def _manifest(records: Sequence[Record]) -> Iterator[str]:
-    """Yield a JSON list trial by trial: thousands at once would take more memory than all else."""
-    from bench.storage.records import manifest
-    from bench.system.files import to_json
-
-    for number, record in enumerate(records):
-        yield ",\n  " if number else "[\n  "
-        yield to_json(manifest(record), indent=2).replace("\n", "\n  ")
-    yield "\n]" if records else "[]"
 
 
 def write_index(results: Path) -> Path:

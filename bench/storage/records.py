@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from sys import intern
@@ -31,7 +31,6 @@ from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
 from bench.storage.soups import soup_arrays
-from bench.system.command_line import typed
 from bench.system.files import from_json, naming, to_json, write_atomic
 from bench.types import Dataset, Record, SoupTrial, Trial
 
@@ -243,66 +242,3 @@ def append_line(folder: Path, line: str) -> None:
         file.write(line.encode(errors="backslashreplace") + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-NOT_RECORDED = "not recorded"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One fact of a manifest that changed when a trial was trained again."""
-
-    fact: str
-    before: str
-    after: str
-
-
-def manifest(record: Record) -> dict[str, Any]:
-    """Return all that a trial's figures depend on, as a run's `manifest.json` lists it."""
-    trial = record.trial
-    return {
-        "trial": trial.key,
-        "command": typed(record.command),
-        "backbone": trial.backbone,
-        "input_size": trial.input_size,
-        "seed": trial.seed,
-        "fraction": trial.fraction,
-        "dataset": {
-            "name": trial.dataset,
-            "fingerprint": trial.dataset_fingerprint,
-            "split_seed": record.split_seed,
-            "train_images": record.train_images,
-        },
-        "protocol": {"name": trial.protocol, "digest": trial.protocol_digest},
-        "settings": asdict(trial.settings),
-        "code": trial.code,
-        "weights": None if record.weights is None else asdict(record.weights),
-        "environment": dict(record.environment),
-        "timed": {
-            result.name: {"started": session.started, "latency_seconds": session.latency_seconds}
-            for result in record.runtimes
-            if (session := result.session or record.session) is not None
-        },
-        "threads": None if record.session is None else record.session.threads,
-        "started": record.started,
-        "finished": record.finished,
-    }
-
-
-def changes(before: Record, after: Record) -> list[Change]:
-    """Return how weights and environment differ between two trainings of one trial."""
-    manifests = map(manifest, (before, after))
-    old, new = (dict(_flat({"weights": m["weights"] or {}, **m["environment"]})) for m in manifests)
-    return [
-        Change(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))
-        for fact in sorted({*old, *new})
-        if old.get(fact) != new.get(fact)
-    ]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key} ")
-        else:
-            yield f"{prefix}{key}", str(value)

@@ -11,6 +11,7 @@ import tiny
 from synthetic import write_records
 from workbench import PROTOCOL, SETTINGS, EventLog, make_dataset, run
 
+from bench.analysis.environments import Change, changes
 from bench.errors import BenchError, DatasetError
 from bench.execution.executors.inline import Inline
 from bench.execution.verify import (
@@ -21,9 +22,10 @@ from bench.execution.verify import (
     train_again,
 )
 from bench.registry import BACKBONES
+from bench.reports.manifest import manifest
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
-from bench.storage.records import Change, Evidence, StoredRun, changes, manifest, read_run
+from bench.storage.records import Evidence, StoredRun, read_run
 from bench.system.files import to_json
 from bench.types import Dataset
 

@@ -22,10 +22,11 @@ from bench import load_run
 from bench import reports as report
 from bench.analysis.findings import find
 from bench.errors import BenchError
+from bench.reports.manifest import manifest
 from bench.reports.markdown import section_text
 from bench.reports.sections import runtimes, sections
 from bench.storage.arrays import write_arrays
-from bench.storage.records import manifest, read_records, read_run
+from bench.storage.records import read_records, read_run
 from bench.system.files import to_json
 from bench.types import Epoch, Excluded, PhaseResult, RuntimeResult
 

@@ -9,7 +9,8 @@ from synthetic import Net, make_run, write_records
 
 from bench.analysis.findings import find
 from bench.analysis.warnings import of_latencies, warnings
-from bench.storage.records import manifest, read_records, read_run
+from bench.reports.manifest import manifest
+from bench.storage.records import read_records, read_run
 from bench.types import RuntimeResult, Session
 
 NETS = (Net("one", 5.0), Net("two", 2.0), Net("three", 0.5))

@@ -1,0 +1,51 @@
+"""`manifest.json`: all that the figures of each trial depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.system.command_line import typed
+from bench.system.files import to_json
+from bench.types import Record
+
+
+def parts(records: Sequence[Record]) -> Iterator[str]:
+    """Yield a JSON list trial by trial: thousands at once would take more memory than all else."""
+    for number, record in enumerate(records):
+        yield ",\n  " if number else "[\n  "
+        yield to_json(manifest(record), indent=2).replace("\n", "\n  ")
+    yield "\n]" if records else "[]"
+
+
+def manifest(record: Record) -> dict[str, Any]:
+    """Return all that a trial's figures depend on, as `manifest.json` lists it."""
+    trial = record.trial
+    return {
+        "trial": trial.key,
+        "command": typed(record.command),
+        "backbone": trial.backbone,
+        "input_size": trial.input_size,
+        "seed": trial.seed,
+        "fraction": trial.fraction,
+        "dataset": {
+            "name": trial.dataset,
+            "fingerprint": trial.dataset_fingerprint,
+            "split_seed": record.split_seed,
+            "train_images": record.train_images,
+        },
+        "protocol": {"name": trial.protocol, "digest": trial.protocol_digest},
+        "settings": asdict(trial.settings),
+        "code": trial.code,
+        "weights": None if record.weights is None else asdict(record.weights),
+        "environment": dict(record.environment),
+        "timed": {
+            result.name: {"started": session.started, "latency_seconds": session.latency_seconds}
+            for result in record.runtimes
+            if (session := result.session or record.session) is not None
+        },
+        "threads": None if record.session is None else record.session.threads,
+        "started": record.started,
+        "finished": record.finished,
+    }
