@@ -8,29 +8,25 @@ reported and the rest still load, one that the user named is an error.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import os
 import pkgutil
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
-from bench.errors import BenchError, PluginError, UnknownNameError, UsageError, one_line
+from bench.errors import BenchError, PluginError, UnknownNameError, UsageError
+from bench.system.plugin_files import cause, import_file, module_name, no_silent_exit, plugin_files
 from bench.types import Backbone, Reference
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "backbone_bench.backbones"
-MAX_CAUSE = 500  # characters of a plugin's error that are shown
 
 
 class Named(Protocol):
@@ -174,31 +170,24 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
 
     Return the installed ones that failed. A given file that cannot be loaded is raised instead.
     """
-    broken: list[PluginError] = []
-    wrong: list[PluginError] = []
+    broken, wrong = list[PluginError](), list[PluginError]()
     modules = {point.value: f" (entry point {point.name})" for point in _entry_points()}
     modules |= {module: "" for package in packages for module in _modules_of(package)}
     for module, origin in modules.items():
-        with _noting(broken), _all_or_nothing(module + origin, module.partition(".")[0]):
+        with _all_or_nothing(broken, module + origin, module.partition(".")[0]):
             importlib.import_module(module)
     for path in paths:
-        files: list[Path] = []
-        with _noting(wrong):
+        try:
             files = plugin_files(path)
+        except PluginError as error:
+            wrong.append(error)
+            continue
         for file in files:
-            with _noting(wrong), _all_or_nothing(str(file), _module_name(file)):
-                _import_file(file)
+            with _all_or_nothing(wrong, str(file), module_name(file)):
+                import_file(file)
     if wrong:
         raise PluginError("\n".join(map(str, wrong)))
     return broken
-
-
-@contextmanager
-def _noting(errors: list[PluginError]) -> Iterator[None]:
-    try:
-        yield
-    except PluginError as error:
-        errors.append(error)
 
 
 def lacking(kind: str, item: Optional) -> str:
@@ -221,18 +210,6 @@ def require(kind: str, item: Optional) -> None:
         raise UsageError(text)
 
 
-def plugin_files(path: Path) -> list[Path]:
-    """Return the files that `--plugin PATH` means."""
-    if path.is_dir():
-        files = [f for f in sorted(path.glob("*.py")) if not f.name.startswith("_")]
-        if not files:
-            raise PluginError(f"plugin folder {path} has no .py file.")
-        return files
-    if not path.is_file():
-        raise PluginError(f"plugin {path} does not exist; give a .py file or a folder.")
-    return [path]
-
-
 def _entry_points() -> list[EntryPoint]:
     from importlib.metadata import entry_points  # a third of the time that --help takes
 
@@ -251,71 +228,17 @@ def _modules_of(package: str) -> list[str]:
 
 
 @contextmanager
-def _all_or_nothing(origin: str, module: str) -> Iterator[None]:
-    """Remove what a plugin registered, in any registry, if it fails.
+def _all_or_nothing(errors: list[PluginError], origin: str, module: str) -> Iterator[None]:
+    """Note what makes a plugin fail, and remove what it registered, in any registry.
 
     `module`: the plugin's own, or the package that it is part of.
     """
     before = {registry: registry.snapshot() for registry in Registry.every}
     try:
-        with _no_silent_exit():
+        with no_silent_exit():
             yield
     except (Exception, SystemExit) as error:
         for registry in Registry.every:
             registry.restore(before.get(registry, {}))
-        raise PluginError(
-            f"plugin {origin} could not be loaded: {_cause(error, module)}"
-        ) from error
-
-
-@contextmanager
-def _no_silent_exit() -> Iterator[None]:
-    """Turn `os._exit`, which ends a process without a message, into an error of the plugin."""
-    process, thread, really = os.getpid(), threading.get_ident(), os._exit
-
-    def refuse(status: int) -> NoReturn:
-        if (os.getpid(), threading.get_ident()) != (process, thread):
-            really(status)  # in a process that the plugin forked, or in another thread
-        raise SystemExit(f"os._exit({status})")
-
-    os._exit = refuse
-    try:
-        yield
-    finally:
-        os._exit = really
-
-
-def _cause(error: BaseException, module: str) -> str:
-    """Return what went wrong in one line, and at which line of the plugin."""
-    if isinstance(error, SyntaxError) and error.lineno and error.filename:
-        # Its text ends with the place already, but in Python's format.
-        place = f"line {error.lineno} of {Path(error.filename).name}"
-        return f"{type(error).__name__}: {error.msg} ({place})"
-    from traceback import walk_tb  # late: only a broken plugin needs it
-
-    own = ""
-    for frame, line in walk_tb(error.__traceback__):
-        if f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
-            own = f" (line {line} of {Path(frame.f_code.co_filename).name})"
-    return f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}{own}"
-
-
-def _module_name(file: Path) -> str:
-    digest = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()
-    return f"backbone_bench_plugin_{digest[:16]}"
-
-
-def _import_file(file: Path) -> None:
-    name = _module_name(file)
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+        why = cause(error, module)
+        errors.append(PluginError(f"plugin {origin} could not be loaded: {why}"))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from bench.registry import plugin_files
+from bench.system.plugin_files import plugin_files
 
 
 def remember(plugins: Iterable[Path]) -> None:

@@ -1,0 +1,84 @@
+"""Python files of users, imported by their path: which they are, and what is wrong with one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from bench.errors import PluginError, one_line
+
+MAX_CAUSE = 500  # characters of a plugin's error that are shown
+
+
+def plugin_files(path: Path) -> list[Path]:
+    """Return the files that `--plugin PATH` means."""
+    if path.is_dir():
+        files = [f for f in sorted(path.glob("*.py")) if not f.name.startswith("_")]
+        if not files:
+            raise PluginError(f"plugin folder {path} has no .py file.")
+        return files
+    if not path.is_file():
+        raise PluginError(f"plugin {path} does not exist; give a .py file or a folder.")
+    return [path]
+
+
+def module_name(file: Path) -> str:
+    """Return the name under which a plugin's file is imported."""
+    digest = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()
+    return f"backbone_bench_plugin_{digest[:16]}"
+
+
+def import_file(file: Path) -> None:
+    """Import a plugin's file, once."""
+    name = module_name(file)
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+@contextmanager
+def no_silent_exit() -> Iterator[None]:
+    """Turn `os._exit`, which ends a process without a message, into an error of the plugin."""
+    process, thread, really = os.getpid(), threading.get_ident(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if (os.getpid(), threading.get_ident()) != (process, thread):
+            really(status)  # in a process that the plugin forked, or in another thread
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = really
+
+
+def cause(error: BaseException, module: str) -> str:
+    """Return what went wrong in one line, and at which line of the plugin."""
+    if isinstance(error, SyntaxError) and error.lineno and error.filename:
+        # Its text ends with the place already, but in Python's format.
+        place = f"line {error.lineno} of {Path(error.filename).name}"
+        return f"{type(error).__name__}: {error.msg} ({place})"
+    from traceback import walk_tb  # late: only a broken plugin needs it
+
+    own = ""
+    for frame, line in walk_tb(error.__traceback__):
+        if f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
+            own = f" (line {line} of {Path(frame.f_code.co_filename).name})"
+    return f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}{own}"
