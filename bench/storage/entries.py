@@ -15,8 +15,8 @@ import hashlib
 import io
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +25,7 @@ import numpy as np
 from msgspec import convert
 from numpy.typing import NDArray
 
+from bench.storage.shared_folder import writing
 from bench.system.files import (
     from_json,
     is_folder,
@@ -42,10 +43,6 @@ UNREADABLE = "damaged, or of an earlier version"
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 Parts = Mapping[str, Any]
-
-
-class NotKeptError(Exception):
-    """The entry cannot be stored; the caller computes without it."""
 
 
 @dataclass(frozen=True)
@@ -228,16 +225,6 @@ def state_of(path: Path) -> tuple[int, ...]:
 def key_of(parts: Parts) -> str:
     """Return the content address of `parts`."""
     return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
-
-
-@contextmanager
-def writing(root: Path) -> Iterator[None]:
-    """Turn an operating-system error into `NotKeptError`, which names the cache folder."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or str(error) or type(error).__name__
-        raise NotKeptError(f"the cache {root} cannot be written: {why}") from error
 
 
 def _read_meta(path: Path) -> _Meta:

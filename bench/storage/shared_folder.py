@@ -1,0 +1,209 @@
+"""A folder that several processes share: locks, work in progress, and what is in use.
+
+    pins/.in-use.PID-HEX/KIND-KEY     one empty file per entry in use, in a folder per process
+    drafts/, locks/                   work in progress
+
+What a killed process left counts no more (`system/files.py`). Where nothing can be written, nothing
+is locked or pinned: nothing can be made or deleted there either.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from bench.system import locks
+from bench.system.files import is_abandoned, remove, remove_stale, temporary_sibling, workplace
+
+GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a longer holder hangs
+
+
+class NotKeptError(Exception):
+    """The entry cannot be stored; the caller computes without it."""
+
+
+class Pins:
+    """The pins of one process; dropped when it is released or collected, or the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._own: Path | None = None
+        self._process = 0
+        self._names: set[str] = set()
+
+    def add(self, name: str) -> None:
+        """Pin the entry of that name. Pinning it again renews its file's date, by which another
+        machine judges whether the pin is abandoned."""
+        with suppress(OSError):
+            if self._own is None or self._process != os.getpid():
+                self._begin()
+            assert self._own is not None  # begun
+            (self._own / name).touch()
+            self._names.add(name)
+
+    def drop(self, name: str) -> None:
+        if name in self:
+            self._names.discard(name)
+            assert self._own is not None  # it has a name
+            with suppress(OSError):
+                (self._own / name).unlink()
+
+    def __contains__(self, name: str) -> bool:
+        return self._process == os.getpid() and name in self._names
+
+    def in_use(self) -> set[str]:
+        """Return the names that any running process has pinned, this one included."""
+        found: set[str] = set()
+        with suppress(OSError):
+            for lease in list(self._folder.iterdir()):
+                if not is_abandoned(lease):
+                    with suppress(OSError):
+                        found.update(path.name for path in lease.iterdir())
+        return found
+
+    def release(self) -> None:
+        """Drop all pins, and those of killed processes."""
+        if self._own is not None:
+            self._end()
+            self._own = None
+            self._names.clear()
+
+    def _begin(self) -> None:
+        self._names.clear()  # after a fork, these are the parent's
+        self._folder.mkdir(parents=True, exist_ok=True)
+        remove_stale(self._folder, below=False)
+        own = temporary_sibling(self._folder / "in-use")
+        own.mkdir()
+        self._own, self._process = own, os.getpid()
+        self._end = weakref.finalize(self, _end, own, self._process)
+
+
+def _end(own: Path, process: int) -> None:
+    if process == os.getpid():  # a forked child must not remove its parent's pins
+        remove(own)
+        remove_stale(own.parent, below=False)
+
+
+class SharedFolder:
+    """A folder of entries in which several processes find, make and delete, one at a time each.
+
+    What one uses is pinned, so that no other deletes it, until this object is released or
+    garbage-collected. One that is read-only changes nothing on disk.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool) -> None:
+        self.root, self.read_only = root, read_only
+        self.pins = Pins(root / "pins")
+
+    def remove_stale(self) -> None:
+        """Remove unfinished files and pins of killed processes."""
+        if not self.read_only:
+            remove_stale(self.root / "drafts", below=False)
+            remove_stale(self.root / "pins", below=False)
+
+    @contextmanager
+    def workplace(self) -> Iterator[Path]:
+        """Make a temporary folder for this process alone; it is removed afterwards."""
+        with ExitStack() as stack:
+            try:
+                self.make_folder("drafts")
+                folder = stack.enter_context(workplace(self.root / "drafts"))
+            except (OSError, NotKeptError):
+                elsewhere = tempfile.TemporaryDirectory(prefix="backbone-bench-")
+                folder = Path(stack.enter_context(elsewhere))
+            yield folder
+
+    def pin(self, kind: str, key: str) -> None:
+        """Keep other processes from deleting the entry of this name, which need not exist yet."""
+        if self.read_only:
+            return
+        if (name := f"{kind}-{key}") in self.pins:
+            self.pins.add(name)
+            return
+        with self._guard():
+            self.pins.add(name)
+
+    def release(self) -> None:
+        """Let other processes delete the entries that this store found or made."""
+        self.pins.release()
+
+    def make_folder(self, *names: str) -> None:
+        """Make a folder inside this one, replacing anything else of that name; raise
+        `NotKeptError` where nothing can be written."""
+        if self.read_only:
+            raise NotKeptError(f"the cache {self.root} is only read")
+        folder = self.root
+        with writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                folder /= name
+                if not folder.is_dir():
+                    remove(folder)
+                    folder.mkdir(exist_ok=True)
+
+    def replace_folder(self, new: Path, path: Path) -> None:
+        """Rename `new` to `path`, replacing what is there."""
+        aside = temporary_sibling(self.root / "drafts" / "replaced")
+        with self._guard():
+            with suppress(FileNotFoundError):
+                path.rename(aside)
+            new.rename(path)
+        remove(aside)
+
+    def delete(self, paths: Iterable[Path]) -> set[Path]:
+        """Delete the paths that are not in use; return those deleted."""
+        moved: dict[Path, Path] = {}
+        with suppress(OSError, NotKeptError):
+            self.make_folder("drafts")
+            with self._guard():
+                pinned = self.pins.in_use()
+                for path in paths:
+                    if pin_name(path) not in pinned:
+                        aside = temporary_sibling(self.root / "drafts" / "deleted")
+                        with suppress(OSError):
+                            path.rename(aside)
+                            moved[path] = aside
+        for aside in moved.values():
+            remove(aside)
+        return set(moved)
+
+    def _guard(self) -> AbstractContextManager[None]:
+        """Keep others from pinning while this process reads the pins and deletes."""
+        return self.locked("pins", timeout=GUARD_SECONDS)
+
+    @contextmanager
+    def locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
+        """Hold a lock; wait for it as long as its holder runs, or for `timeout` seconds. Where no
+        lock file can be made, nothing else can be written either, and none is needed."""
+        with ExitStack() as held:
+            if not self.read_only:
+                with suppress(OSError, NotKeptError, NotImplementedError):
+                    self.make_folder("locks")
+                    lock = FileLock(self.root / "locks" / f"{name}.lock")
+                    if timeout is None:
+                        locks.acquire(lock, f"cache entry {name}")
+                    else:
+                        lock.acquire(timeout=timeout)
+                    held.callback(lock.release)
+            yield
+
+
+def pin_name(path: Path) -> str:
+    """Return the name under which an entry, or the folder of an archive, is pinned."""
+    return f"{path.parent.name}-{path.name}"
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Turn an operating-system error into `NotKeptError`, which names the cache folder."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise NotKeptError(f"the cache {root} cannot be written: {why}") from error
