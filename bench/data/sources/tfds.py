@@ -11,16 +11,17 @@ import logging
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import SPLIT_FOLDERS
-from bench.data.sources.tfrecord import TFRecords
+from bench.data.sources.tfrecord import Parse, Records, TfdsReader, TFRecords
 from bench.data.splits import three_splits
 from bench.errors import DatasetError, NoDatasetError
 from bench.system.files import safe_name
@@ -36,29 +37,6 @@ INSTALLED = re.compile(r"\w+(/[^:=/]+)?(:[\d.*]+)?")
 
 class NotPreparedError(DatasetError):
     """The set could be prepared, but nothing may be written."""
-
-
-class Records(Protocol):
-    """Serialised examples by position."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> bytes: ...
-
-
-class TfdsReader:
-    """Reads the encoded image of one example; names are `split/position`."""
-
-    def __init__(self, records: Mapping[str, Records], features: Any) -> None:
-        self._records, self._features = records, features
-        self._lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
-
-    def read(self, id: str) -> bytes:
-        split, _, position = id.rpartition("/")
-        with self._lock:
-            record = self._records[split][int(position)]
-        image: bytes = _parsed(self._features, record)["image"]
-        return image
 
 
 def find_builder(name: str, data_dir: Path | None = None) -> Any:
@@ -132,7 +110,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         f"splits {', '.join(given.values())} as given{carved}",
         classes=classes,
         splits=splits,
-        reader=TfdsReader(records, builder.info.features),
+        reader=TfdsReader(records, _parser(builder.info.features)),
         identity=_identity(builder),
         notes=tuple(notes),
         groups=matched,
@@ -190,13 +168,12 @@ def _records(builder: Any, split: str) -> Records:
     )
 
 
-def _parsed(features: Any, record: bytes) -> Mapping[str, Any]:
+def _parser(features: Any) -> Parse:
+    """Return what reads an example and leaves its image encoded."""
     import tensorflow_datasets as tfds
 
-    found: Mapping[str, Any] = features.deserialize_example_np(
-        record, decoders={"image": tfds.decode.SkipDecoding()}
-    )
-    return found
+    encoded = {"image": tfds.decode.SkipDecoding()}
+    return lambda record: features.deserialize_example_np(record, decoders=encoded)
 
 
 def _labels(
@@ -212,9 +189,9 @@ def _labels(
 
     def read() -> NDArray[np.int64]:
         options.report(f"Reading the labels of {builder.info.full_name}: {total:,} images")
-        features = builder.info.features
+        parse = _parser(builder.info.features)
         labels = [
-            _parsed(features, records[name][position])["label"]
+            parse(records[name][position])["label"]
             for name in names
             for position in range(len(records[name]))
         ]
@@ -222,11 +199,9 @@ def _labels(
 
     title = f"{builder.info.full_name} labels"
     parts = {"identity": _identity(builder)}
+    store, nbytes = options.store, 8 * total
     try:
-        made = options.store.make(
-            "labels", parts, title, 8 * total, lambda draft: draft.append(read())
-        )
-        flat = made.array()
+        flat = store.make("labels", parts, title, nbytes, lambda d: d.append(read())).array()
     except NotKeptError:
         flat = read()
     ends = np.cumsum([len(records[name]) for name in names])
@@ -272,26 +247,23 @@ def _cause(error: BaseException) -> str:
 @cache
 def reachable(url: str, seconds: float = 5.0) -> bool:
     """Return whether the host of `url` would serve the file, within `seconds`."""
-    found: list[bool] = []
-    # In a thread of its own, because a DNS lookup has no time limit.
-    thread = threading.Thread(
-        target=lambda: found.append(_head_succeeds(url, seconds)), daemon=True
-    )
-    thread.start()
-    thread.join(seconds)
-    return found == [True]
-
-
-def _head_succeeds(url: str, seconds: float) -> bool:
     import http.client
     import urllib.request
 
-    try:
-        request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=seconds):
-            return True
-    except (OSError, ValueError, http.client.HTTPException):
-        return False  # refused, unknown, too slow, or not an HTTP address
+    served = threading.Event()
+
+    def ask() -> None:
+        # It may refuse, be unknown or too slow; or this is no HTTP address.
+        with suppress(OSError, ValueError, http.client.HTTPException):
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=seconds):
+                served.set()
+
+    # In a thread of its own, because a DNS lookup has no time limit.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return served.is_set()
 
 
 SOURCES.add(

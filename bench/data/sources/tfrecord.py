@@ -1,14 +1,40 @@
-"""Random access to TFRecord files without TensorFlow.
+"""Images out of records, and random access to TFRecord files without TensorFlow.
 
-A record is its length (8 bytes, little endian), a checksum (4), the data, and another checksum (4).
+A TFRecord is its length (8 bytes, little endian), a checksum (4), the data, another checksum (4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 LENGTH, CHECKSUM = 8, 4
+Parse = Callable[[bytes], Mapping[str, Any]]  # an example as features, its image still encoded
+
+
+class Records(Protocol):
+    """Serialised examples by position."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> bytes: ...
+
+
+class TfdsReader:
+    """Reads the encoded image of one example; names are `split/position`."""
+
+    def __init__(self, records: Mapping[str, Records], parse: Parse) -> None:
+        self._records, self._parse = records, parse
+        self._lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
+
+    def read(self, id: str) -> bytes:
+        split, _, position = id.rpartition("/")
+        with self._lock:
+            record = self._records[split][int(position)]
+        image: bytes = self._parse(record)["image"]
+        return image
 
 
 class TFRecords:
