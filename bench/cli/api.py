@@ -44,7 +44,7 @@ def screen(*, progress: bool = True, **choices: Any) -> Run:
 def _shown(work: Callable[[RunListener], Run], progress: bool) -> Run:
     if not progress:
         return work(lambda event: None)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if console.is_jupyter:
         with NotebookDisplay() as notebook:
             return work(notebook)

@@ -22,8 +22,8 @@ def show_outcome(
     there is no browser, say where the page is."""
     reports.show(shown, console)
     if findings.faster is not None:
-        console.print(findings.faster.text, markup=False, style="bold")
+        console.print(findings.faster.text, style="bold")
     page = (findings.run.folder / "report.html").resolve()
     if in_browser and not webbrowser.open(page.as_uri()):
-        errors = Console(stderr=True, highlight=False)
-        errors.print(f"No browser here; open {page}", markup=False, soft_wrap=True)
+        errors = Console(stderr=True, highlight=False, markup=False)
+        errors.print(f"No browser here; open {page}", soft_wrap=True)

@@ -32,7 +32,7 @@ class RunDisplay:
 
     def __init__(self, console: Console, *, quiet: bool = False, verbose: bool = False) -> None:
         self._console, self._quiet, self._verbose = console, quiet, verbose
-        self._errors = Console(stderr=True, highlight=False)
+        self._errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._bars = Progress(console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
         self._display: Display | None = None
@@ -47,10 +47,9 @@ class RunDisplay:
     def __call__(self, event: RunEvent) -> None:
         match event:
             case Warned(text):
-                text = f"warning: {text}"
-                self._errors.print(text, style="yellow", markup=False, soft_wrap=True)
+                self._errors.print(f"warning: {text}", style="yellow")
             case Note(text) if self._display is None:
-                self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+                self._console.print(text, style="yellow", soft_wrap=True)
             case DatasetListed(description):
                 self.print(f"dataset   {description}")
             case TaskProgress():
@@ -65,9 +64,8 @@ class RunDisplay:
                 self._display.__enter__()
             case Interrupted():
                 self._end_live()
-                self._errors.print(
-                    "Interrupted; writing the reports (Ctrl-C once more: without them)"
-                )
+                text = "Interrupted; writing the reports (Ctrl-C once more: without them)"
+                self._errors.print(text)
             case WritingReports():
                 self._end_live()
                 self._status = self._console.status("Writing the reports")
@@ -78,7 +76,7 @@ class RunDisplay:
 
     def print(self, text: str) -> None:
         """Print a line as it is."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def _progress(self, event: TaskProgress) -> None:
         if not self._console.is_terminal:
@@ -123,16 +121,16 @@ class RunDisplay:
 
 def _show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None:
     """Print what will be run, and where it is kept."""
-    plan, todo = planned_run.plan, planned_run.waiting
+    plan = planned_run.plan
     protocol, dataset = plan.protocol, plan.dataset
     counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
-    console.print(f"images    {counts}, {len(dataset.classes)} classes", markup=False)
+    console.print(f"images    {counts}, {len(dataset.classes)} classes")
     _show_excluded(console, dataset, verbose=verbose)
-    console.print(f"protocol  {protocol.name}: {protocol.summary}", markup=False, soft_wrap=True)
+    console.print(f"protocol  {protocol.name}: {protocol.summary}", soft_wrap=True)
     if plan.measuring.robustness:
         passes = robustness_passes(len(dataset.splits["test"]))
         console.print(f"robust    {passes:,} corrupted test images for each pretrained model")
-    waiting = {trial.key for trial in todo}
+    waiting = {trial.key for trial in planned_run.waiting}
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
         table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
@@ -151,12 +149,12 @@ def _show_plan(console: Console, planned_run: Planned, *, verbose: bool) -> None
     console.print(table)
     for skipped in plan.skipped:
         text = f"skipped   {skipped.backbone}: {skipped.reason}"
-        console.print(text, style="red", markup=False, soft_wrap=True)
+        console.print(text, style="red", soft_wrap=True)
     about = "unknown (a backbone declares no cost)"
     if schedule.known:
         about = f"about {human_seconds(schedule.total)} on this CPU, with measuring and reports"
-    text = f"run       {planned_run.folder}, {counted(len(waiting), 'trial')} to do, {about}"
-    console.print(text, markup=False, soft_wrap=True)
+    todo = counted(len(waiting), "trial")
+    console.print(f"run       {planned_run.folder}, {todo} to do, {about}", soft_wrap=True)
 
 
 def _show_audit(console: Console, kept: KeptAudit | None) -> None:
@@ -164,21 +162,20 @@ def _show_audit(console: Console, kept: KeptAudit | None) -> None:
     if kept is None:
         return
     leak = outcome_text(kept)
-    took = f"{kept.seconds:.1f} s"
-    text = f"audit     {leak or NO_LEAK} ({took})"
-    console.print(text, style="red" if leak else "", markup=False, soft_wrap=True)
+    text = f"audit     {leak or NO_LEAK} ({kept.seconds:.1f} s)"
+    console.print(text, style="red" if leak else "", soft_wrap=True)
     if others := list(other_findings(kept.audit)):
         text = f"audit     also {', '.join(others)}; report.md tells more"
-        console.print(text, style="yellow", markup=False, soft_wrap=True)
+        console.print(text, style="yellow", soft_wrap=True)
 
 
 def _show_excluded(console: Console, dataset: Dataset, *, verbose: bool) -> None:
     for note in dataset.notes:
-        console.print(f"note      {note}", markup=False, soft_wrap=True)
+        console.print(f"note      {note}", soft_wrap=True)
     if dataset.excluded:
         count = counted(len(dataset.excluded), "unusable image")
         hint = "" if verbose else "; -v names them, and so does the report"
         console.print(f"left out  {count}{hint}", style="yellow")
     if verbose:
         for image in dataset.excluded:
-            console.print(f"          {image.id}: {image.reason}", markup=False, soft_wrap=True)
+            console.print(f"          {image.id}: {image.reason}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,3 +71,11 @@ def test_what_is_in_use_is_not_cleared(filled: Store, capsys: pytest.CaptureFixt
     filled.release()
     assert _ask(filled, capsys, "clear")[0][:3] == ["freed", "4", "MB"]
     assert not list(filled.entries())
+
+
+def test_a_folder_in_brackets_is_named_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "[red] cache"
+    assert main(["cache", "clear", "--cache", str(folder)]) == 0
+    assert capsys.readouterr().out == f"freed 0 MB in {folder}\n"

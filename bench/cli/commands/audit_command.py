@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.system.files import write_atomic
     from bench.training.events import Note, TaskProgress
 
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, markup=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     # On the error stream: what is asked for, JSON above all, is alone on the other.
     with RunDisplay(errors) as display:
@@ -86,7 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
             write_atomic(arguments.out / path, content)
         section = of_audit(kept, kept.audit.dataset)
         write_atomic(arguments.out / "audit.md", markdown.text([section]))
-        errors.print(f"written     {arguments.out / 'audit.md'}", markup=False, soft_wrap=True)
+        errors.print(f"written     {arguments.out / 'audit.md'}", soft_wrap=True)
     if kept.leaked and arguments.on_leak == "fail":
         raise DatasetError(f"{len(kept.leaked):,} test images were seen in train or validation.")
     return 0

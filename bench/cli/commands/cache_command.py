@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Sum up what is kept by kind, list each entry, or delete all that no run uses."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     if arguments.action == "clear":
         cleared = store.clear()
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     console.print(_each(entries) if arguments.action == "list" else _by_kind(entries, extracted))
     total = sum(entry.nbytes for entry in entries) + sum(extracted)
     bound = f"bound {store.limit_bytes / 1e9:,.0f} GB"
-    console.print(f"{total / 1e6:,.0f} MB in {store.root}, {bound}", markup=False, soft_wrap=True)
+    console.print(f"{total / 1e6:,.0f} MB in {store.root}, {bound}", soft_wrap=True)
     return 0
 
 

@@ -40,10 +40,10 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.execution.plan import choose_backbones
     from bench.registry import load_plugins
 
-    console = Console(highlight=False, soft_wrap=True, stderr=arguments.json)
+    console = Console(highlight=False, markup=False, soft_wrap=True, stderr=arguments.json)
     broken = load_plugins(arguments.plugins, arguments.packages)
     for error in broken:
-        console.print(f"✗ {error}", style="red", markup=False)
+        console.print(f"✗ {error}", style="red")
     backbones = choose_backbones(arguments.name)
     wrong = check_all(console, backbones, arguments.debug, json=arguments.json) or broken
     return Exit.ERROR if wrong else Exit.DONE
@@ -63,11 +63,11 @@ def check_all(
 
     wrong = 0
     for backbone in backbones:
-        console.print(backbone.name, style="bold", markup=False)
+        console.print(backbone.name, style="bold")
         results = []
         for result in run_checks(Subject(backbone)):
             results.append(result)
-            console.print(_line(result), style=STYLES[result.status], markup=False)
+            console.print(_line(result), style=STYLES[result.status])
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
             if json:
@@ -80,12 +80,12 @@ def check_all(
                     seconds=result.seconds,
                 )
         for caution in cautions(backbone):
-            console.print(f"  ! {caution}", style="yellow", markup=False)
+            console.print(f"  ! {caution}", style="yellow")
             if json:
                 write_event("caution", backbone=backbone.name, text=caution)
         passed = sum(result.status == "passed" for result in results)
         count, took = len(results), sum(result.seconds for result in results)
-        console.print(f"  {passed} of {count} passed in {took:.0f} s\n", markup=False)
+        console.print(f"  {passed} of {count} passed in {took:.0f} s\n")
         if json:
             name = backbone.name
             write_event("checked", backbone=name, passed=passed, checks=count, seconds=took)

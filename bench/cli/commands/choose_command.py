@@ -64,10 +64,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(choice)
     else:
-        console = Console(highlight=False, soft_wrap=True, width=terminal.UNLIMITED)
+        console = Console(highlight=False, markup=False, soft_wrap=True, width=terminal.UNLIMITED)
         terminal.show([section(choice, findings.run.name)], console)
         for line in _next_steps(findings, choice):
-            console.print(line, markup=False)
+            console.print(line)
     if choice.pick is not None:
         return Exit.DONE
     limited = any(refusal.limit for one in choice.refused for refusal in one.refusals)

@@ -85,13 +85,13 @@ def main(arguments: argparse.Namespace) -> int:
         shown, images = sections(found), pictures(found, *folders)
         footer = "Rendered from the records of the two runs."
         write_atomic(arguments.html, html.page_of(shown[0].title, shown, images, footer))
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     allowed = arguments.allow_missing
     for line in broken:
-        errors.print(f"failed: {line}", style="red", markup=False)
+        errors.print(f"failed: {line}", style="red")
     for line in missing:
         word, style = ("allowed", "yellow") if allowed else ("failed", "red")
-        errors.print(f"{word}: {line}", style=style, markup=False)
+        errors.print(f"{word}: {line}", style=style)
     if missing and not allowed:
         errors.print("What cannot be judged breaks a rule, except with --allow-missing.")
     return Exit.RULE_BROKEN if broken or (missing and not allowed) else Exit.DONE

@@ -46,14 +46,14 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.storage.records import read_run
     from bench.storage.run_folder import find_run, refuse_links
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
-        console.print(f"warning: {error}", style="yellow", markup=False)
+        console.print(f"warning: {error}", style="yellow")
     run = read_run(find_run(arguments.results, arguments.run))
     members = members_of(run, arguments.backbone)
     refuse_sizes(members)
     for warning in filter(None, map(changed_code, members)):
-        console.print(f"warning: {warning}", style="yellow", markup=False)
+        console.print(f"warning: {warning}", style="yellow")
     if not all(record.pretrained for record in members):
         console.print(BEGAN_RANDOM, style="yellow")
     # A file of float32, whatever it was trained in: what every reader of it computes in.
@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
         refuse_links(run.folder)
     folder = arguments.output or run.folder / "exported"
     done = export(run, models, arguments.format, folder, store)
-    console.print(f"model  {done.path}", markup=False)
-    console.print(f"card   {done.card}", markup=False)
-    console.print(f"check  {done.checked}", markup=False)
+    console.print(f"model  {done.path}")
+    console.print(f"card   {done.card}")
+    console.print(f"check  {done.checked}")
     return 0

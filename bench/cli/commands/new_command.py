@@ -54,9 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.models.backends.base import start
     from bench.registry import BACKBONES, load_plugins
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for error in load_plugins((), arguments.packages):
-        console.print(f"warning: {error}", style="yellow", markup=False)
+        console.print(f"warning: {error}", style="yellow")
     path = arguments.output or Path(f"{arguments.name}.py")
     if not NAME.fullmatch(arguments.name):
         raise UsageError(f"NAME {arguments.name!r} may have letters, digits, '_', '-' and '.'.")
@@ -68,19 +68,18 @@ def main(arguments: argparse.Namespace) -> int:
     text = _plugin(_declared(arguments))
     with path.open("x", encoding="utf-8") as file:  # "x": never over another
         file.write(text)
-    console.print(f"wrote {path}\n", markup=False)
+    console.print(f"wrote {path}\n")
     load_plugins([path])
     wrong = check_all(console, [BACKBONES[arguments.name]], arguments.debug)
     plugin = f"--plugin {shlex.quote(str(path))}"
     again = f"{program()} check {arguments.name} {plugin}"
     if wrong:
-        console.print(f"Change {path}, then check it again:\n  {again}", markup=False)
+        console.print(f"Change {path}, then check it again:\n  {again}")
         return Exit.ERROR
     console.print(
         f"Train it, next to the others:\n"
         f"  {program()} {plugin} --backbones all,{arguments.name}\n"
-        f"After a change of {path}:\n  {again}",
-        markup=False,
+        f"After a change of {path}:\n  {again}"
     )
     return Exit.DONE
 

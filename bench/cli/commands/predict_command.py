@@ -78,15 +78,15 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.storage.records import read_run
     from bench.storage.run_folder import find_run
 
-    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
-        say.print(f"warning: {error}", style="yellow", markup=False)
+        say.print(f"warning: {error}", style="yellow")
     run = read_run(find_run(arguments.results, arguments.run))
     members, paths = _what(run, arguments.what)
     images = find_images(paths)
     overlays = Overlays(arguments.explain) if arguments.explain else None
     for warning in filter(None, map(changed_code, members)):
-        say.print(f"warning: {warning}", style="yellow", markup=False)
+        say.print(f"warning: {warning}", style="yellow")
     model = model_of(run, *members)
     source = _source(model, arguments.min_confidence, say)
     found = predict(model, images, overlays)
@@ -100,9 +100,9 @@ def main(arguments: argparse.Namespace) -> int:
         shown = predictions.section(found, source, top)
         terminal.show([shown], Console(highlight=False, width=width))
     for line in predictions.summary(found, source):
-        say.print(line, style="yellow", markup=False)
+        say.print(line, style="yellow")
     if overlays:
-        say.print(overlays.summary, markup=False)
+        say.print(overlays.summary)
     return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
 
 
@@ -155,12 +155,11 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Pred
 
     seeds = sorted({seed for record in model.members for seed in record.trial.seeds})
     seed = f"seed{'s' if seeds[1:] else ''} {' and '.join(map(str, seeds))}"
-    say.print(f"model     {model.name}, {seed}, of run {model.run.name}", markup=False)
+    say.print(f"model     {model.name}, {seed}, of run {model.run.name}")
     if not all(record.pretrained for record in model.members):
         say.print(BEGAN_RANDOM, style="yellow")
     if model.temperature is None:
-        text = f"Confidence is not calibrated: {model.not_calibrated}."
-        say.print(text, style="yellow", markup=False)
+        say.print(f"Confidence is not calibrated: {model.not_calibrated}.", style="yellow")
     return Predictor(
         run=model.run.name,
         backbone=model.name,

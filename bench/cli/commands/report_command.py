@@ -55,5 +55,5 @@ def _render(arguments: argparse.Namespace) -> int:
     # A run elsewhere, given by its path, leaves what is beside it alone.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
-    show_outcome(findings, shown, Console(highlight=False), in_browser=arguments.open)
+    show_outcome(findings, shown, Console(highlight=False, markup=False), in_browser=arguments.open)
     return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE

@@ -58,7 +58,7 @@ def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -
     from bench.training.events import Note
 
     quiet, verbose, json = arguments.quiet, arguments.verbose, arguments.json
-    console = Console(quiet=quiet, stderr=json, highlight=False)
+    console = Console(quiet=quiet, stderr=json, highlight=False, markup=False)
     with RunDisplay(console, quiet=quiet, verbose=verbose) as display:
         listeners: list[RunListener] = [display]
         if json:
@@ -81,9 +81,9 @@ def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -
             return left.exit_code
     code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
     # The result is printed even with --quiet: it is what was asked for.
-    result = Console(stderr=json, highlight=False)
+    result = Console(stderr=json, highlight=False, markup=False)
     show_outcome(run.findings, run.sections, result, in_browser=arguments.open)
-    result.print(f"report    {run.folder / 'report.html'}", markup=False, soft_wrap=True)
+    result.print(f"report    {run.folder / 'report.html'}", soft_wrap=True)
     if json:
         write_result(run.folder, run.findings, code)
     return code

@@ -33,13 +33,12 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.storage.records import read_run
     from bench.storage.run_folder import find_run
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for error in load_plugins(arguments.plugins, arguments.packages):
-        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"warning: {error}", style="yellow")
     run = read_run(find_run(arguments.results, arguments.run))
     record = smallest(run)
-    about = f"trial       {_name(record.trial)}, the quickest of run {run.name}"
-    console.print(about, markup=False, soft_wrap=True)
+    console.print(f"trial       {_name(record.trial)}, the quickest of run {run.name}")
     verification = verify(
         run,
         record,
@@ -62,22 +61,20 @@ class _Progress:
         match event:
             case StageProgress(stage=stage) if stage != self._stage:
                 self._stage = stage
-                self._console.print(f"again       {stage}", style="dim", markup=False)
+                self._console.print(f"again       {stage}", style="dim")
             case Note(text):
-                self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+                self._console.print(text, style="yellow")
 
 
 def _show(console: Console, verification: Verification) -> None:
     for split, difference in verification.differences.items():
         console.print(
             f"{split:<12}{difference.images:,} images: largest difference of a probability "
-            f"{difference.largest:.2g}, {difference.changed:,} predicted classes changed",
-            markup=False,
-            soft_wrap=True,
+            f"{difference.largest:.2g}, {difference.changed:,} predicted classes changed"
         )
     for change in verification.changed:
         text = f"since       {change.fact}: {change.before} -> {change.after}"
-        console.print(text, style="yellow", markup=False, soft_wrap=True)
+        console.print(text, style="yellow")
     if not verification.changed:
         console.print("since       nothing else has changed: weights, versions, machine, code")
     if verification.same:
