@@ -53,20 +53,16 @@ def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
     The aspect ratio is not kept: cropping could cut off the labelled object. `BadImageError` is
     about the image, `OSError` about this machine: the next run may succeed.
     """
+    found: dict[int, Pixels] = {}
     try:
-        return _decode(data, sizes)
+        image, shrunk = _read(data, shrink=min(sizes) <= DRAFT_UP_TO)
+        for size in sorted(sizes):
+            if shrunk and size > DRAFT_UP_TO:
+                image, shrunk = _read(data, shrink=False)
+            # Pillow's bilinear filter widens with the reduction, so that nothing aliases.
+            found[size] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
-
-
-def _decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
-    found: dict[int, Pixels] = {}
-    image, shrunk = _read(data, shrink=min(sizes) <= DRAFT_UP_TO)
-    for size in sorted(sizes):
-        if shrunk and size > DRAFT_UP_TO:
-            image, shrunk = _read(data, shrink=False)
-        # Pillow's bilinear filter widens with the reduction, so that nothing aliases.
-        found[size] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     return found
 
 

@@ -7,7 +7,6 @@ cannot be run left out with its reason. Trains nothing and imports no framework.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -18,9 +17,9 @@ from bench.models.fingerprint import code_digest
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES
+from bench.storage.cache import key_of
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import Skipped
-from bench.system.files import to_json
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial, at_size
 
 
@@ -163,7 +162,7 @@ def make_plan(
                 protocol_digest=protocol.digest,
                 seed=seed,
                 settings=settings,
-                key=_hash(
+                key=key_of(
                     facts | {"seed": seed} | ({} if fraction == 1 else {"fraction": fraction})
                 )[:16],
                 fraction=fraction,
@@ -183,7 +182,7 @@ def make_plan(
             measuring=measuring if found is not None else None,
         )
         planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
-    name = f"{dataset.name}-{protocol.name}-{_hash(shared)[:6]}"
+    name = f"{dataset.name}-{protocol.name}-{key_of(shared)[:6]}"
     return Plan(
         *(name, dataset, protocol, settings, measuring, asked),
         planned=tuple(planned),
@@ -207,7 +206,3 @@ def check_trainable(
     if backbone.layers is not None:
         for phase in protocol.phases:
             check_layers(backbone.name, phase.unfreeze, backbone.layers)
-
-
-def _hash(facts: Mapping[str, object]) -> str:
-    return hashlib.sha256(to_json(dict(facts)).encode()).hexdigest()

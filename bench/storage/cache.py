@@ -34,14 +34,13 @@ from bench.storage.entries import (
     read_entry,
     state_of,
 )
-from bench.storage.shared_folder import NotKeptError, SharedFolder, pin_name
+from bench.storage.shared_folder import EXTRACTED, NotKeptError, SharedFolder, pin_name
 from bench.system.files import is_folder, remove, size_of
 
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
 
 DEFAULT_LIMIT_BYTES = 50 * 10**9
 CACHE_VARIABLE = "BACKBONE_BENCH_CACHE"
-EXTRACTED = "extracted"
 DISK_MARGIN = 1.1  # free disk space required, relative to the bytes to be written
 
 

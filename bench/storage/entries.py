@@ -178,11 +178,12 @@ class Draft:
         assert self._row is not None  # set by the callers
         shape, dtype = self._row
         descr = np.lib.format.dtype_to_descr(dtype)
-        header = _header({"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)})
+        about = {"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)}
+        np.lib.format.write_array_header_1_0(header := io.BytesIO(), about)
         with writing(self._root):
             self._file.seek(0)
-            self._file.write(header)
-        return header
+            self._file.write(header.getvalue())
+        return header.getvalue()
 
 
 def read_entry(path: Path, *, verify: bool) -> Entry | None:
@@ -271,9 +272,3 @@ def _used(path: Path) -> float:
         return (path / "used").stat().st_mtime
     except OSError:
         return (path / "meta.json").stat().st_mtime
-
-
-def _header(content: Mapping[str, Any]) -> bytes:
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, dict(content))
-    return file.getvalue()

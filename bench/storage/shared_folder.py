@@ -21,6 +21,7 @@ from filelock import FileLock
 from bench.system import locks
 from bench.system.files import is_abandoned, remove, remove_stale, temporary_sibling, workplace
 
+EXTRACTED = "extracted"  # the folder of extracted archives
 GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a longer holder hangs
 
 

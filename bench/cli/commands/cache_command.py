@@ -11,7 +11,8 @@ from rich.table import Table
 
 from bench.cli.shared_options import add_cache
 from bench.errors import BenchError
-from bench.storage.cache import EXTRACTED, Entry, Store
+from bench.storage.cache import Entry, Store
+from bench.storage.shared_folder import EXTRACTED
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

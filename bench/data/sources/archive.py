@@ -23,6 +23,7 @@ from bench.data.listing import Listing, Reader
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, FolderReader, list_folder
 from bench.errors import DatasetError
+from bench.storage.shared_folder import EXTRACTED, NotKeptError
 from bench.system.files import is_folder, safe_name, sizes_below, to_json
 
 MAX_FILES = 3_000_000
@@ -42,8 +43,6 @@ Members = list[tuple[zipfile.ZipInfo, PurePosixPath]]  # and where to extract it
 
 def list_archive(name: str, options: ListingOptions) -> Listing:
     """List the images in the archive, which is first extracted into the store unless it was."""
-    from bench.storage.cache import EXTRACTED
-
     path, store = Path(name), options.store
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -94,8 +93,6 @@ class _Extracted:
 
 def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, int]:
     """Extract the archive and return the CRC-32 of each file."""
-    from bench.storage.cache import EXTRACTED, NotKeptError
-
     store = options.store
     try:
         store.make_folder(EXTRACTED)
@@ -168,7 +165,7 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
         if member.is_dir():
             continue  # made when something is put into it
         place = _place(member, path)
-        if not _is_litter(place):
+        if not any(part.lower() in LITTER or part.startswith(".") for part in place.parts):
             found.append((member, place))
     return found
 
@@ -189,10 +186,6 @@ def _place(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
     if kind not in (0, stat.S_IFREG):
         raise DatasetError(f"{path.name} holds a link or device: {member.filename!r}.")
     return place
-
-
-def _is_litter(place: PurePosixPath) -> bool:
-    return any(part.lower() in LITTER or part.startswith(".") for part in place.parts)
 
 
 def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:

@@ -24,6 +24,7 @@ from bench.data.sources.folder import SPLIT_FOLDERS
 from bench.data.sources.tfrecord import Parse, Records, TfdsReader, TFRecords
 from bench.data.splits import three_splits
 from bench.errors import DatasetError, NoDatasetError
+from bench.storage.shared_folder import NotKeptError
 from bench.system.files import safe_name
 from bench.types import SplitName
 
@@ -181,8 +182,6 @@ def _labels(
 ) -> dict[str, NDArray[np.int64]]:
     """Return the labels of every split; they are inside the records, so they are cached."""
     import numpy as np
-
-    from bench.storage.cache import NotKeptError
 
     names = sorted(records)
     total = sum(len(each) for each in records.values())

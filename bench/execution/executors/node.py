@@ -13,7 +13,7 @@ import os
 import platform
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -59,23 +59,13 @@ class Order:
     cores: int
     gpus: float
     trial_timeout: float | None
-    variables: Mapping[str, str]
-    versions: Mapping[str, str]  # that the node must have, too
     images: tuple[SentImages, ...] = ()  # to fetch; none: the node decodes them itself
     files: tuple[FetchedFile, ...] = ()  # of the run, to measure its models
-
-
-def make_order(
-    job: Job,
-    cores: int,
-    gpus: float,
-    trial_timeout: float | None,
-    images: tuple[SentImages, ...] = (),
-    files: tuple[FetchedFile, ...] = (),
-) -> Order:
-    """Return the order for a job, with this process's variables and versions."""
-    variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
-    return Order(job, cores, gpus, trial_timeout, variables, versions(), images, files)
+    # Of the process that orders it; the node must have the same versions.
+    variables: Mapping[str, str] = field(
+        default_factory=lambda: {name: os.environ[name] for name in FORWARDED if name in os.environ}
+    )
+    versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
 
 def versions(keras_backend: str = "") -> dict[str, str]:

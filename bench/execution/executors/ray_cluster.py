@@ -28,7 +28,6 @@ from bench.execution.executors.node import (
     Order,
     Sent,
     check_versions,
-    make_order,
     receive,
     serve,
     versions,
@@ -116,7 +115,7 @@ class RayCluster(Executor):
         self._offer.weights(job.weights)
         images = self._offer.images(job) if self._request.ship_data else ()
         limit = self._request.trial_timeout
-        order = make_order(job, self._each.cpus, self._each.gpus, limit, images, files)
+        order = Order(job, self._each.cpus, self._each.gpus, limit, images, files)
         needed = [part for sent in images for part in sent.parts]
         needed += [file.sha256 for file in files]
         needed += [job.weights.sha256] if job.weights is not None else []

@@ -40,7 +40,7 @@ from bench.execution.executors import (
 )
 from bench.execution.executors.contents import Offer
 from bench.execution.executors.local_process import LocalMeasuring
-from bench.execution.executors.node import Sent, SentFile, make_order, receive
+from bench.execution.executors.node import Order, Sent, SentFile, receive
 from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
 from bench.execution.executors.worker_process import worker_environment
@@ -146,7 +146,7 @@ class SlurmCluster(Executor):
         request, site, offer = self._request, self._site, self._offers[Path(job.folder)]
         offer.weights(job.weights)
         images = offer.images(job) if request.ship_data else ()
-        order = make_order(job, self._cpus, self._gpus, request.trial_timeout, images)
+        order = Order(job, self._cpus, self._gpus, request.trial_timeout, images)
         minutes = max(MIN_MINUTES, math.ceil(TIMES_ESTIMATE * job.estimated_seconds / 60))
         with self._changing:
             if self._closed.is_set():
@@ -199,7 +199,10 @@ class SlurmCluster(Executor):
             for sent in spool.new():
                 if isinstance(sent, Ended):
                     spool.over = True
-                    self._wait_for_leaving(submitted)
+                    # Until submitit has written its result, the folder cannot be removed.
+                    deadline = time.monotonic() + LEAVING_SECONDS
+                    while not submitted.done() and time.monotonic() < deadline:
+                        time.sleep(POLL_SECONDS / 10)
                 if not _is_of(sent, others):
                     yield sent
             if spool.over:
@@ -211,12 +214,6 @@ class SlurmCluster(Executor):
                 yield self._unfinished(spool, submitted, job)
                 return
             self._closed.wait(POLL_SECONDS)
-
-    def _wait_for_leaving(self, submitted: Any) -> None:
-        """Wait until submitit has written its result, so that the folder can be removed."""
-        deadline = time.monotonic() + LEAVING_SECONDS
-        while not submitted.done() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS / 10)
 
     def _unfinished(self, spool: Spool, submitted: Any, job: Job) -> Sent:
         """Say how a job is over that has not said so itself: an error, unless it was memory."""

@@ -15,7 +15,7 @@ from plans import plan
 from bench.data.pixels import stored
 from bench.errors import BenchError, DatasetError, NodeLostError, WorkerDiedError
 from bench.execution.executors import node
-from bench.execution.executors.node import SentFile, check_versions, make_order, receive, serve
+from bench.execution.executors.node import Order, SentFile, check_versions, receive, serve
 from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
@@ -114,7 +114,7 @@ def test_what_a_node_cannot_do_it_says(
     monkeypatch.setenv(node.GPUS, "0")
     located = LocatedWeights("imagenet", "/there/x.h5", "x.h5", "0" * 64)
     monkeypatch.setenv("XLA_FLAGS", "--xla_of=the_command")
-    order = make_order(replace(job, weights=located), 1, 0.0, None)
+    order = Order(replace(job, weights=located), 1, 0.0, None)
     monkeypatch.setenv("XLA_FLAGS", "--xla_of=the_node")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it
     monkeypatch.setenv("SITE", "the node's")

@@ -12,7 +12,7 @@ from plans import plan
 
 from bench.errors import BenchError, NodeLostError
 from bench.execution.executors.contents import Offer
-from bench.execution.executors.node import SentFile, make_order
+from bench.execution.executors.node import Order, SentFile
 from bench.execution.executors.spool import JobState, Spool, earlier, put, states, tidy
 from bench.models.weights import LocatedWeights
 from bench.storage.records import SCHEMA, write_dataset
@@ -41,7 +41,7 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def spool(job: Job) -> Spool:
-    return Spool.make(make_order(job, 2, 0.0, None), "slurm")
+    return Spool.make(Order(job, 2, 0.0, None), "slurm")
 
 
 def test_the_order_arrives_with_its_data_set_and_weights(spool: Spool, job: Job) -> None:
@@ -153,7 +153,7 @@ def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: J
 def test_any_name_of_a_backbone_can_be_that_of_a_folder(job: Job) -> None:
     trials = tuple(replace(trial, backbone="hub:a/b[1]") for trial in job.trials)
     job = replace(job, trials=trials)
-    (Spool.make(make_order(job, 2, 0.0, None), "slurm").folder / "7_submitted.pkl").touch()
+    (Spool.make(Order(job, 2, 0.0, None), "slurm").folder / "7_submitted.pkl").touch()
     assert [found for _, found in earlier(job, "slurm")] == [job]
     assert states(Path(job.folder))[0].backbone == "hub:a/b[1]"
 
