@@ -16,15 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from bench.errors import BenchError, PluginError, UnknownNameError, UsageError
 from bench.system.plugin_files import cause, import_file, module_name, no_silent_exit, plugin_files
 from bench.types import Backbone, Reference
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "backbone_bench.backbones"
 
@@ -170,8 +167,11 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
 
     Return the installed ones that failed. A given file that cannot be loaded is raised instead.
     """
+    from importlib.metadata import entry_points  # a third of the time that --help takes
+
     broken, wrong = list[PluginError](), list[PluginError]()
-    modules = {point.value: f" (entry point {point.name})" for point in _entry_points()}
+    points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+    modules = {point.value: f" (entry point {point.name})" for point in points}
     modules |= {module: "" for package in packages for module in _modules_of(package)}
     for module, origin in modules.items():
         with _all_or_nothing(broken, module + origin, module.partition(".")[0]):
@@ -208,12 +208,6 @@ def require(kind: str, item: Optional) -> None:
     """Refuse an optional item whose packages are not installed."""
     if text := lacking(kind, item):
         raise UsageError(text)
-
-
-def _entry_points() -> list[EntryPoint]:
-    from importlib.metadata import entry_points  # a third of the time that --help takes
-
-    return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
 
 
 def import_modules(package: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.findings import Findings
-from bench.cli.json_lines import ACCURACY, write_event
+from bench.cli.json_lines import ACCURACY, TRIAL, write_event
 from bench.execution.progress import Planned, RunEvent
 from bench.reports.formats import json_report
 from bench.system.files import fields_of
@@ -110,10 +110,4 @@ def _write_trial(event: TrialEnded) -> None:
 
 
 def _of(trial: Trial) -> dict[str, Any]:
-    return {
-        "trial": trial.key,
-        "backbone": trial.backbone,
-        "input_size": trial.input_size,
-        "seed": trial.seed,
-        "fraction": trial.fraction,
-    }
+    return {"trial": trial.key} | {name: getattr(trial, name) for name in TRIAL[1:]}

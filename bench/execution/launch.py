@@ -124,8 +124,7 @@ def carry(
     """Do what is not done of the plan, and report; `files` are kept in the run's folder. `progress`
     is of a caller that has locked the folder."""
     request, store = prepared.request, prepared.store
-    listing, sizes = prepared.listing, prepared.sizes
-    dataset, trained, audit = images.dataset, images.trained, images.audit
+    dataset, trained, audit, sizes = images.dataset, images.trained, images.audit, prepared.sizes
     outlook = prepared.outlook(prepared.plan(trained), audit)
     listener(outlook)
     plan = outlook.plan
@@ -139,7 +138,7 @@ def carry(
         notes=prepared.notes,
         broken_plugins=prepared.broken_plugins,
         files={**gate.files(audit, dataset, sizes, store=store), **(files or {})},
-        restore=lambda: preparation.restore(listing, trained, sizes, store=store),
+        restore=lambda: prepared.restore(trained),
     )
 
     def write_reports() -> tuple[Findings, list[Section]]:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from bench.data import preparation
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.listing import Listing
@@ -79,6 +80,10 @@ class Preparation:
                 "so an epoch is a single step on all of them; give a smaller --batch-size."
             )
         return plan
+
+    def restore(self, dataset: Dataset) -> None:
+        """Decode again what was deleted of these images meanwhile."""
+        preparation.restore(self.listing, dataset, self.sizes, store=self.store)
 
     def outlook(self, plan: Plan, audit: KeptAudit | None, *, decoded: bool = True) -> Planned:
         """Compare the plan with what its folder already holds."""

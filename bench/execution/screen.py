@@ -153,9 +153,7 @@ class _Rounds:
             replace(prepared.request, keep_models="none"),
             prepared.store,
             notes=prepared.notes,
-            restore=lambda: preparation.restore(
-                prepared.listing, trained, prepared.sizes, store=prepared.store
-            ),
+            restore=lambda: prepared.restore(trained),
             of_jobs=of_jobs,
         )
         with opened(inputs):

@@ -30,9 +30,6 @@ from bench.inference.runtimes import RUNTIMES
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
-    from bench.execution.progress import RunEvent, RunListener
     from bench.execution.request import RunRequest
 
 T = TypeVar("T", bound="RunRequest")
@@ -40,53 +37,11 @@ T = TypeVar("T", bound="RunRequest")
 
 def main(arguments: argparse.Namespace) -> int:
     """Plan, run, report; the exit code says whether all of it was done."""
+    from bench.cli.outcome import carry
     from bench.execution import launch
     from bench.execution.request import RunRequest
 
     return carry(arguments, request_of(arguments, RunRequest), launch)
-
-
-def carry(arguments: argparse.Namespace, request: RunRequest, way: ModuleType) -> int:
-    """Do what is asked for, or only tell it, by `run` and `outlook` of a module."""
-    from rich.console import Console
-
-    from bench.cli.outcome import show_outcome
-    from bench.cli.run_display import RunDisplay
-    from bench.errors import DetachedError, Exit
-    from bench.execution.finished_run import Run
-    from bench.execution.progress import Planned
-    from bench.training.events import Note
-
-    quiet, verbose, json = arguments.quiet, arguments.verbose, arguments.json
-    console = Console(quiet=quiet, stderr=json, highlight=False, markup=False)
-    with RunDisplay(console, quiet=quiet, verbose=verbose) as display:
-        listeners: list[RunListener] = [display]
-        if json:
-            from bench.cli.json_run import JsonEvents, write_result
-
-            listeners.append(JsonEvents())
-
-        def listener(event: RunEvent) -> None:
-            for one in listeners:
-                one(event)
-
-        if arguments.dry_run:
-            outlook: Planned = way.outlook(request, listener)
-            display.print("Dry run: nothing was decoded, trained or written.")
-            return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
-        try:
-            run: Run = way.run(request, listener, arguments.executor)
-        except DetachedError as left:
-            listener(Note(str(left)))
-            return left.exit_code
-    code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
-    # The result is printed even with --quiet: it is what was asked for.
-    result = Console(stderr=json, highlight=False, markup=False)
-    show_outcome(run.findings, run.sections, result, in_browser=arguments.open)
-    result.print(f"report    {run.folder / 'report.html'}", soft_wrap=True)
-    if json:
-        write_result(run.folder, run.findings, code)
-    return code
 
 
 def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:

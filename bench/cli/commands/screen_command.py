@@ -26,8 +26,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Screen, run the finalists, report; the exit code says whether all of it was done."""
+    from bench.cli.outcome import carry
     from bench.execution import screen
     from bench.execution.screen_costs import ScreenRequest
 
     request = run_command.request_of(arguments, ScreenRequest)
-    return run_command.carry(arguments, request, screen)
+    return carry(arguments, request, screen)
