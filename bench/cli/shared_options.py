@@ -37,11 +37,7 @@ def add_plugins(parser: Options) -> None:
 def add_results(parser: Options) -> None:
     """Declare `--results`."""
     parser.add_argument(
-        "--results",
-        type=Path,
-        default=DEFAULTS.results,
-        metavar="DIR",
-        help="where runs are kept",
+        "--results", type=Path, default=DEFAULTS.results, metavar="DIR", help="where runs are kept"
     )
 
 

@@ -15,15 +15,7 @@ from msgspec import ValidationError, convert, to_builtins
 from bench.errors import UnknownNameError, UsageError
 from bench.storage.run_folder import RunMeta
 from bench.training.tuning import MAX_BUDGET
-from bench.types import (
-    Device,
-    KeepModels,
-    Measuring,
-    OnLeak,
-    Precision,
-    Settings,
-    WeightsChoice,
-)
+from bench.types import Device, KeepModels, Measuring, OnLeak, Precision, Settings, WeightsChoice
 
 LARGEST_SEED = 2**32 - 1
 KINDS: Mapping[Any, str] = {
@@ -37,14 +29,10 @@ KINDS: Mapping[Any, str] = {
     tuple[str, ...]: "a list of texts",
     tuple[Path, ...]: "a list of paths",
 }
-ABOVE_ZERO = [
-    "batch_size",
-    "limit",
-    "latency_seconds",
-    "trial_timeout",
-    "cache_gb",
-    "price_per_hour",
-]
+ABOVE_ZERO = (
+    *("batch_size", "limit", "latency_seconds"),
+    *("trial_timeout", "cache_gb", "price_per_hour"),
+)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from bench.training.events import RunProgress, StageProgress, TrialEnded, Writin
 FILE = "progress.json"
 SECONDS_BETWEEN = 1.0  # two writes of it
 End = Literal["", "finished", "interrupted", "error", "detached"]
+State = Literal["running", "finished", "interrupted", "error", "detached", "killed", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Status:
 
     run: str
     folder: str
-    state: Literal["running", "finished", "interrupted", "error", "detached", "killed", "unknown"]
+    state: State
     rounds: tuple[RoundStatus, ...]  # of a screening, before its final, which is the run
     trials: int  # that the last command asked for; 0 while a screening has not come to its final
     done: int
@@ -138,7 +139,9 @@ def read_status(folder: Path) -> Status:
     rounds = [folder / path for path in progress.rounds] if progress else []
     running = is_held(folder / LOCK)
     elapsed = left = None
+    ended: State = "unknown"  # as in version 0.1
     if progress is not None:
+        ended = progress.end or "killed"
         elapsed = (now if running else progress.written) - progress.started
         if running and progress.seconds_left is not None:
             left = max(0.0, progress.seconds_left - (now - progress.written))
@@ -147,7 +150,7 @@ def read_status(folder: Path) -> Status:
     return Status(
         run=folder.name,
         folder=str(folder),
-        state="running" if running else _ended(progress),
+        state="running" if running else ended,
         rounds=tuple(RoundStatus(path.name.split("-")[0], **_counts(path)) for path in rounds),
         **_counts(folder),
         doing=tuple(progress.doing.values()) if running and progress else (),
@@ -166,14 +169,6 @@ def _counts(folder: Path) -> dict[str, int]:
     found = [status.get(key) for key in (status if asked is None else asked)]  # None: version 0.1
     counts = {"done": found.count("ok"), "failed": found.count("failed"), "left": found.count(None)}
     return {"trials": len(found), **counts}
-
-
-def _ended(
-    progress: Progress | None,
-) -> Literal["finished", "interrupted", "error", "detached", "killed", "unknown"]:
-    if progress is None:  # as in version 0.1
-        return "unknown"
-    return progress.end or "killed"
 
 
 def _read_progress(folder: Path) -> Progress | None:

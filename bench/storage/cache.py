@@ -25,15 +25,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from bench.storage.entries import (
-    Draft,
-    Entry,
-    Parts,
-    key_of,
-    list_entry,
-    read_entry,
-    state_of,
-)
+from bench.storage.entries import Draft, Entry, Parts, key_of, list_entry, read_entry, state_of
 from bench.storage.shared_folder import EXTRACTED, NotKeptError, SharedFolder, pin_name
 from bench.system.files import is_folder, remove, size_of
 

@@ -61,6 +61,7 @@ def check_all(
     from bench.execution.check import cautions, run_checks
     from bench.execution.check.subject import Subject
 
+    tell = write_event if json else lambda event, **values: None
     wrong = 0
     for backbone in backbones:
         console.print(backbone.name, style="bold")
@@ -70,25 +71,21 @@ def check_all(
             console.print(_line(result), style=STYLES[result.status])
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
-            if json:
-                write_event(
-                    "check",
-                    backbone=backbone.name,
-                    check=result.check.name,
-                    status=result.status,
-                    text=result.text,
-                    seconds=result.seconds,
-                )
+            tell(
+                "check",
+                backbone=backbone.name,
+                check=result.check.name,
+                status=result.status,
+                text=result.text,
+                seconds=result.seconds,
+            )
         for caution in cautions(backbone):
             console.print(f"  ! {caution}", style="yellow")
-            if json:
-                write_event("caution", backbone=backbone.name, text=caution)
+            tell("caution", backbone=backbone.name, text=caution)
         passed = sum(result.status == "passed" for result in results)
         count, took = len(results), sum(result.seconds for result in results)
         console.print(f"  {passed} of {count} passed in {took:.0f} s\n")
-        if json:
-            name = backbone.name
-            write_event("checked", backbone=name, passed=passed, checks=count, seconds=took)
+        tell("checked", backbone=backbone.name, passed=passed, checks=count, seconds=took)
         wrong += passed < count
     return wrong
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from bench.cli.argument_types import (
     budget,
@@ -26,28 +26,24 @@ from bench.cli.shared_options import (
     add_results,
 )
 from bench.data.sources import any_usage
+from bench.execution.request import RunRequest
 from bench.inference.runtimes import RUNTIMES
+from bench.system.command_line import called
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
-if TYPE_CHECKING:
-    from bench.execution.request import RunRequest
-
-T = TypeVar("T", bound="RunRequest")
+T = TypeVar("T", bound=RunRequest)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Plan, run, report; the exit code says whether all of it was done."""
     from bench.cli.outcome import carry
     from bench.execution import launch
-    from bench.execution.request import RunRequest
 
     return carry(arguments, request_of(arguments, RunRequest), launch)
 
 
 def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:
     """Return what the options ask for; those that were not given keep the request's defaults."""
-    from bench.system.command_line import called
-
     names = {field.name for field in fields(kind)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
     return kind.of(given | {"command": (called(), *arguments.words)})

@@ -24,14 +24,7 @@ from bench.errors import BenchError, NodeLostError, StoppedError, UsageError, on
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow, granted
 from bench.execution.executors.contents import FetchedFile, Offer
 from bench.execution.executors.local_process import LocalMeasuring
-from bench.execution.executors.node import (
-    Order,
-    Sent,
-    check_versions,
-    receive,
-    serve,
-    versions,
-)
+from bench.execution.executors.node import Order, Sent, check_versions, receive, serve, versions
 from bench.execution.request import RunRequest
 from bench.system.environment import environment
 from bench.training.events import Ended, Listener

@@ -30,14 +30,7 @@ from bench.errors import (
     UsageError,
     one_line,
 )
-from bench.execution.executors import (
-    EXECUTORS,
-    Executor,
-    ExecutorKind,
-    Resources,
-    follow,
-    granted,
-)
+from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, Resources, follow, granted
 from bench.execution.executors.contents import Offer
 from bench.execution.executors.local_process import LocalMeasuring
 from bench.execution.executors.node import Order, Sent, SentFile, receive

@@ -228,7 +228,7 @@ def states(run: Path) -> tuple[JobState, ...]:
             trials = spool.order().job.trials
             kinds = spool.kinds
             state: Literal["waiting", "running", "ended"] = "running" if kinds else "waiting"
-            if spool.ended:
+            if Ended.__name__ in kinds:
                 state = "ended"
             done = kinds.count(RecordMade.__name__)
             found.append(JobState(spool.job_id, trials[0].name, state, len(trials), done))
