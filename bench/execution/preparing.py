@@ -14,7 +14,6 @@ from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.listing import Listing
 from bench.data.sources import list_dataset
-from bench.execution import known_plugins
 from bench.execution.estimate import matrix_rate
 from bench.execution.plan import Plan, at_sizes, choose_backbones, make_plan
 from bench.execution.progress import Planned, RunListener
@@ -27,6 +26,7 @@ from bench.registry import load_plugins
 from bench.storage.cache import Store
 from bench.storage.file_digests import FileDigests
 from bench.storage.run_folder import check_name
+from bench.system.plugin_files import remember_plugins
 from bench.training.events import DatasetListed, Note, TaskEnded, TaskProgress, Warned
 from bench.types import Backbone, Dataset, Settings
 
@@ -114,7 +114,7 @@ def prepare(
     if request.run is not None:
         check_name(request.run)
     if fetching:
-        known_plugins.remember(request.plugins)
+        remember_plugins(request.plugins)
     store = Store(request.cache, int(request.cache_gb * 1e9), read_only=not fetching)
     backbones = choose_backbones(request.backbones)
     protocol = load_protocol(request.protocol)

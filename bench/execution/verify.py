@@ -28,7 +28,6 @@ from bench.errors import (
     UsageError,
     WorkerDiedError,
 )
-from bench.execution import known_plugins
 from bench.execution.executors import Executor, make_executor
 from bench.execution.request import RecordedRequest, RunRequest, recorded_request
 from bench.models import weights
@@ -40,6 +39,7 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.system.files import fields_of
 from bench.system.frameworks import keras_backend_of
+from bench.system.plugin_files import unknown_plugins
 from bench.training.events import Event, Listener, Note, RecordMade
 from bench.training.job import Job
 from bench.types import Dataset, Record, SplitName
@@ -236,7 +236,7 @@ def _recorded_plugins(run: StoredRun, backbone: str, plugins: Sequence[Path]) ->
     """Import the plugins that the run names if they are needed, and if this user has run them."""
     if backbone in BACKBONES:
         return ()
-    foreign = known_plugins.unknown(plugins)
+    foreign = unknown_plugins(plugins)
     if foreign:
         raise UsageError(
             f"{backbone} of run {run.name} comes from the plugin {str(foreign[0])!r}, which is not "

@@ -1,14 +1,20 @@
-"""Python files of users, imported by their path: which they are, and what is wrong with one."""
+"""Python files of users: which they are, how one is imported, and what is wrong with it.
+
+A run's folder may come from anyone, and importing a plugin runs its code. The files that a user
+gave to `run` are remembered outside of all results, by place and content: a copy elsewhere may have
+other files next to it, which a plugin may import.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -82,3 +88,42 @@ def cause(error: BaseException, module: str) -> str:
         if f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
             own = f" (line {line} of {Path(frame.f_code.co_filename).name})"
     return f"{type(error).__name__}: {one_line(error)[:MAX_CAUSE]}{own}"
+
+
+def remember_plugins(plugins: Iterable[Path]) -> None:
+    """Remember the files that `--plugin PATH` meant in a run of this user."""
+    new = [f"{_line(file)}\n" for file in unknown_plugins(plugins)]
+    # If it cannot be written, only `verify` changes: it then asks for the plugin by name.
+    with suppress(OSError):
+        if new:
+            _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _file().open("a", encoding="utf-8") as file:
+                file.write("".join(new))
+
+
+def unknown_plugins(plugins: Iterable[Path]) -> list[Path]:
+    """Return the files of these plugins that no run of this user used as they are now."""
+    known = _known()
+    return [file for path in plugins for file in plugin_files(path) if _line(file) not in known]
+
+
+def _file() -> Path:
+    """Return the file in this user's state: `$BACKBONE_BENCH_STATE`, or the system's folder."""
+    from platformdirs import user_state_path  # late: few commands ask
+
+    given = os.environ.get("BACKBONE_BENCH_STATE")
+    return (Path(given) if given else user_state_path("backbone-bench")) / "plugins.jsonl"
+
+
+def _known() -> set[str]:
+    try:
+        # By line feeds alone, which is what ends a line of JSON.
+        return set(_file().read_text(encoding="utf-8", errors="replace").split("\n"))
+    except OSError:
+        return set()
+
+
+def _line(file: Path) -> str:
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    place = os.fsencode(file.resolve()).decode("utf-8", "backslashreplace")
+    return json.dumps({"plugin": place, "sha256": digest})

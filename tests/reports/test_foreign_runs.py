@@ -11,11 +11,11 @@ from synthetic import Net, make_run
 
 from bench.cli.main import main
 from bench.errors import BenchError
-from bench.execution import known_plugins
 from bench.execution.request import RunRequest
 from bench.registry import BACKBONES
 from bench.storage.records import read_run
 from bench.system.frameworks import keras_backend_of
+from bench.system.plugin_files import remember_plugins
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_verify_imports_only_plugins_that_this_user_has_run(
     copy = tmp_path / "copies" / "plug.py"
     copy.parent.mkdir()
     shutil.copy(plugin, copy)
-    known_plugins.remember([copy])
+    remember_plugins([copy])
 
     assert main(words) == 2
     said = capsys.readouterr().err
@@ -63,12 +63,12 @@ def test_verify_imports_only_plugins_that_this_user_has_run(
     assert "name it with --plugin" in said
     content = plugin.read_text()
     plugin.write_text(content + "# as it was, when this user ran it\n")
-    known_plugins.remember([plugin])
+    remember_plugins([plugin])
     plugin.write_text(content)
     assert main(words) == 2
     assert not (tmp_path / "imported").exists()
 
-    known_plugins.remember([plugin])
+    remember_plugins([plugin])
     capsys.readouterr()
     assert main(words) == 1
     assert "no data set 'gone'" in capsys.readouterr().err
@@ -94,7 +94,7 @@ def test_other_commands_do_not_even_look_for_recorded_plugins(
 ) -> None:
     results = tmp_path / "results"
     shared(results, str(plugin))
-    known_plugins.remember([plugin])
+    remember_plugins([plugin])
 
     assert main([*words, "--results", str(results)]) == 1
     assert not (tmp_path / "imported").exists()

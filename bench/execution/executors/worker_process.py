@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from bench.system.environment import available_cores
 from bench.system.files import to_json
@@ -121,6 +121,10 @@ class WorkerProcess:
             # Ctrl-C reaches this process, which then ends the worker; not both at once.
             start_new_session=True,
         )
+        orders, output = self._process.stdin, self._process.stdout
+        assert orders is not None  # both were asked for
+        assert output is not None
+        self._orders, self._output = orders, output
 
     @property
     def pid(self) -> int:
@@ -202,21 +206,14 @@ class WorkerProcess:
     def end(self) -> None:
         """Stop it and close its pipes."""
         self.stop()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
-
-    @property
-    def _output(self) -> IO[bytes]:
-        assert self._process.stdout is not None  # it was asked for
-        return self._process.stdout
+        for stream in (self._orders, self._output, self._errors):
+            with suppress(BrokenPipeError):
+                stream.close()
 
     def _order(self, order: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None  # it was asked for
         with suppress(BrokenPipeError):  # it died while it was loading
-            self._process.stdin.write(to_json(order).encode() + b"\n")
-            self._process.stdin.flush()
+            self._orders.write(to_json(order).encode() + b"\n")
+            self._orders.flush()
 
 
 def worker_environment(settings: Settings, cores: int = 0) -> dict[str, str]:
