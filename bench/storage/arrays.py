@@ -84,14 +84,13 @@ def arrays_fault(folder: Path, record: Record, classes: int) -> str:
     path = arrays_path(folder, record.trial.key)
     if not path.is_file():
         return f"{path} is gone"
-    if not record.arrays_sha256:
-        try:
-            return "" if read_arrays(folder, record, classes) else f"{path} is empty"
-        except BenchError:
-            return f"{path} is damaged"
     try:
+        if not record.arrays_sha256:
+            return "" if read_arrays(folder, record, classes) else f"{path} is empty"
         with path.open("rb") as file:
             _opened(file, record)
+    except BenchError:
+        return f"{path} is damaged"
     except DAMAGE as error:
         if os_error_text(error):
             raise
@@ -231,7 +230,7 @@ def read_trained(folder: Path, key: str) -> TrainedWeights:
             backbone = {_place(n): archive[n] for n in archive.files if n.startswith("backbone_")}
             heads = sorted((n for n in archive.files if n.startswith("head_")), key=_place)
             return TrainedWeights(backbone, tuple(archive[n] for n in heads))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         if os_error_text(error):
             raise
         raise BenchError(
