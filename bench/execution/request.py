@@ -166,15 +166,12 @@ class RunRequest:
 
 def _converted(name: str, value: Any, kind: Any) -> Any:
     """Return a choice as `RunRequest` holds it; `UsageError` where it is nothing of that kind."""
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise UsageError(f"{name} must be one of {', '.join(get_args(kind))}; got {value!r}.")
-        return value
     optional = type(None) in get_args(kind)
     if optional and value is None:
         return None
     kind = get_args(kind)[0] if optional else kind
-    wanted = KINDS[kind]
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    wanted = f"one of {', '.join(choices)}" if choices else KINDS[kind]
     if name == "seeds":
         wanted = f"how many, 1 or more, or {wanted}"
     if name == "input_size":

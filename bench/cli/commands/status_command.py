@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_json, add_results
 from bench.errors import Exit, UsageError
+from bench.storage.run_folder import begun, find_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print what is done, what goes on and what is left; 0 whatever that is."""
     from bench.execution.status import read_status
-    from bench.storage.run_folder import find_run
 
     name = arguments.run or _begun_last(arguments.results)
     status = read_status(find_run(arguments.results, name, screening=True))
@@ -89,8 +89,6 @@ def _counted(what: Status | RoundStatus) -> str:
 def _begun_last(results: Path) -> str:
     """Return the run whose command began last: `latest` names one only when its reports are
     written."""
-    from bench.storage.run_folder import begun
-
     found = {
         path.stat().st_mtime: run.name
         for run in results.glob("*")
