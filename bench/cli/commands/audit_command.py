@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.analysis.format import counted
 from bench.cli.json_lines import write
-from bench.cli.shared_options import add_cache, add_images, add_json
+from bench.cli.shared_options import add_cache, add_images, add_shared
 from bench.data.audit.result import (
     NO_LEAK,
     UNEVEN,
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="warn",
         help="where test images are also in train or validation: say so, or exit with 1 (warn)",
     )
-    add_json(parser)
+    add_shared(parser, "--json")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write audit.md, audit.json and the pairs' pictures"
     )

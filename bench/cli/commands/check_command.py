@@ -10,7 +10,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from bench.cli.json_lines import write_event
-from bench.cli.shared_options import add_json, add_plugins
+from bench.cli.shared_options import add_shared
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", metavar="NAME", help="the backbone, or several, as `run --backbones` takes them"
     )
-    add_plugins(parser)
-    add_json(parser)
+    add_shared(parser, "--plugin", "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:

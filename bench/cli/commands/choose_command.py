@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.cli.argument_types import positive_float, share
 from bench.cli.json_lines import write
-from bench.cli.shared_options import add_json, add_margin, add_results, add_run
+from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit
 from bench.inference.export import EXPORT_FORMATS
 from bench.storage.arrays import artefact_folder, best_first, weights_path
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_run(parser, optional=True)
-    add_results(parser)
-    add_margin(parser)
+    add_shared(parser, "--results", "--margin")
     parser.add_argument(
         "--max-latency-ms",
         type=positive_float,
@@ -42,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime", metavar="NAME", help="whose latency and size count (the reference runtime's)"
     )
-    add_json(parser)
+    add_shared(parser, "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:

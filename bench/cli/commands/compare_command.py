@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.cli.json_lines import write
-from bench.cli.shared_options import add_json, add_results, add_run
+from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit, UsageError
 from bench.storage.run_folder import find_run
 from bench.system.files import write_atomic
@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_run(parser, "before")
     add_run(parser, "after")
-    add_results(parser)
+    add_shared(parser, "--results")
     parser.add_argument(
         "--fail-if",
         action="append",
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write it as a page, with the test images whose answer changed",
     )
-    add_json(parser)
+    add_shared(parser, "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:

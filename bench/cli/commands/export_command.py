@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.shared_options import add_cache, add_plugins, add_results, add_run
+from bench.cli.shared_options import add_cache, add_run, add_shared
 from bench.inference.export import EXPORT_FORMATS
 
 
@@ -19,8 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of the run; several become one model that averages their probabilities; "
         "BACKBONE@soup is the mean of its seeds' weights, where a run has it",
     )
-    add_plugins(parser)
-    add_results(parser)
+    add_shared(parser, "--plugin", "--results")
     add_cache(parser)
     parser.add_argument(
         "--format",

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.json_lines import write
-from bench.cli.shared_options import add_json, add_plugins
+from bench.cli.shared_options import add_shared
 from bench.data.sources import SOURCES
 from bench.errors import Exit
 from bench.execution.executors import EXECUTORS
@@ -42,8 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"these backbones only, as `run --backbones` takes them: zoo, NAME, 'resnet*', ...; "
         f"or one of the lists only: {', '.join(TOPICS)}",
     )
-    add_plugins(parser)
-    add_json(parser)
+    add_shared(parser, "--plugin", "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.argument_types import count_or_all, share
 from bench.cli.json_lines import write_event
-from bench.cli.shared_options import add_json, add_plugins, add_results, add_run
+from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit, UnknownNameError, UsageError
 from bench.system.files import fields_of
 
@@ -35,13 +35,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "several, whose probabilities are averaged; BACKBONE@soup is the mean of its seeds' "
         "weights, where a run has it",
     )
-    add_plugins(parser)
-    add_results(parser)
+    add_shared(parser, "--plugin", "--results")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--format", choices=("table", "csv"), default="table", help="of the answers (table)"
     )
-    add_json(form)
+    add_shared(form, "--json")
     parser.add_argument(
         "--top",
         type=count_or_all,

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench import reports as report
 from bench.cli.outcome import show_outcome
-from bench.cli.shared_options import add_report_options, add_results, add_run
+from bench.cli.shared_options import REPORTS, add_run, add_shared
 from bench.errors import Exit
 from bench.reports import formats
 from bench.storage.run_folder import find_run
@@ -18,8 +18,7 @@ from bench.system.frameworks import gc_disabled
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_run(parser, optional=True)
-    add_results(parser)
-    add_report_options(parser)
+    add_shared(parser, "--results", *REPORTS)
     parser.add_argument(
         "--format",
         default="",

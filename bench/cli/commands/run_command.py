@@ -16,15 +16,7 @@ from bench.cli.argument_types import (
     positive_float,
     seeds,
 )
-from bench.cli.shared_options import (
-    Options,
-    add_cache,
-    add_images,
-    add_json,
-    add_plugins,
-    add_report_options,
-    add_results,
-)
+from bench.cli.shared_options import REPORTS, Options, add_cache, add_images, add_shared
 from bench.data.sources import any_usage
 from bench.execution.request import RunRequest
 from bench.inference.runtimes import RUNTIMES
@@ -59,8 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _what_to_measure(parser.add_argument_group("what to measure and to keep"))
     _where(parser.add_argument_group("where and when"))
     reports = parser.add_argument_group("reports and output")
-    add_report_options(reports)
-    add_json(reports)
+    add_shared(reports, *REPORTS, "--json")
     reports.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
     reports.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")
     add_cache(parser)
@@ -108,7 +99,7 @@ def _what_to_run(what: Options) -> None:
         dest="audit",
         help="do not look for copies among the images",
     )
-    add_plugins(what)
+    add_shared(what, "--plugin")
 
 
 def _how_to_train(how: Options) -> None:
@@ -213,7 +204,7 @@ def _what_to_measure(what: Options) -> None:
 
 def _where(where: Options) -> None:
     where.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
-    add_results(where)
+    add_shared(where, "--results")
     where.add_argument(
         "--fresh", action="store_true", help="start again; an earlier run is moved aside"
     )

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bench.cli.json_lines import write
-from bench.cli.shared_options import add_json, add_results
+from bench.cli.shared_options import add_shared
 from bench.errors import Exit, UsageError
 from bench.storage.run_folder import begun, find_run
 
@@ -31,8 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", nargs="?", metavar="RUN", help="a run's name or folder (the one begun last)"
     )
-    add_results(parser)
-    add_json(parser)
+    add_shared(parser, "--results", "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bench.cli.shared_options import add_plugins, add_results, add_run
+from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit
 from bench.training.events import Event, Note, StageProgress
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_run(parser)
-    add_plugins(parser)
-    add_results(parser)
+    add_shared(parser, "--plugin", "--results")
 
 
 def main(arguments: argparse.Namespace) -> int:
