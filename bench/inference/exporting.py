@@ -99,9 +99,8 @@ def export(
             ) from error
         found = reference.check(call)
         made.replace(path)
-    write_atomic(
-        about_it, model_card.text(run, evidence, about, path.name, found.text(), chosen.usage)
-    )
+    program = chosen.program(classifier)
+    write_atomic(about_it, model_card.text(run, evidence, about, path.name, found.text(), program))
     return Exported(path, about_it, found.text())
 
 

@@ -48,6 +48,10 @@ class Format(ABC):
     install: str = ""  # what to `pip install` to have them
     usage: str = ""  # Python code for the model card: from `images` and `FILE` to `probabilities`
 
+    def program(self, model: Any) -> str:
+        """Return `usage`, after what this model needs to be loaded."""
+        return self.usage
+
     @abstractmethod
     def write(self, model: Any, folder: Path, about: About) -> Path:
         """Write a file or folder inside `folder` and return it."""

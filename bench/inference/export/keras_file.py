@@ -11,6 +11,7 @@ SavedModel hold the class names: the place that the format keeps for its users' 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.errors import BenchError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
 from bench.inference.runtimes import Call, keras_call, needs_tensorflow
 from bench.system.files import write_atomic
+from bench.system.plugin_files import module_name
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
@@ -36,10 +38,31 @@ import keras  # pip install keras tensorflow
 model = keras.saving.load_model(FILE)
 probabilities = model.predict(images)"""
 
+    def program(self, model: Any) -> str:
+        """Return `usage` after the imports that register the layers of plugins: the file has only
+        their names and settings."""
+        modules = {type(layer).__module__ for layer in model._flatten_layers()}
+        # Keras imports what is in its own libraries by itself.
+        own = sorted(name for name in modules if not name.startswith(("keras.", "keras_hub.")))
+        return "\n".join([*map(_registering, own), self.usage])
+
     def load(self, path: Path) -> Call:
         import keras
 
         return keras_call(keras.saving.load_model(path, compile=False))
+
+
+def _registering(module: str) -> str:
+    """Return the code that imports a module with layers of the model."""
+    file = Path(str(getattr(sys.modules[module], "__file__", None)))
+    if module != module_name(file):
+        return f"import {module}  # registers layers of the model"
+    return f"""\
+from pathlib import Path
+
+from bench.registry import load_plugins  # pip install backbone-bench
+
+load_plugins([Path({file.name!r})])  # registers layers of the model"""
 
 
 class _Keras(_KerasFormat):

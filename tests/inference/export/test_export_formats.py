@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -17,11 +19,11 @@ from trained_run import with_other
 
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
-from bench.inference.export import MEMBER, Format
+from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
 from bench.inference.exporting import Exported, Reference, export
 from bench.inference.runtimes import Call
 from bench.models.rebuild import TrainedModel, members_of, rebuild, record_of
-from bench.registry import BACKBONES
+from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun, read_run
 
@@ -170,6 +172,47 @@ def test_the_program_in_the_card_classifies_a_photograph(
     exec(program, found)
     np.testing.assert_allclose(found["probabilities"][0], recorded(run, model)[5], atol=1e-5)
     assert capsys.readouterr().out.split()[-2] == str(recorded(run, model)[5].argmax())
+
+
+OWN_LAYER = """
+import keras
+
+
+@keras.saving.register_keras_serializable("own")
+class Halved(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / 2
+"""
+
+
+@pytest.mark.parametrize("name", ["keras", "h5"])
+@pytest.mark.parametrize("plugin", [True, False])
+def test_the_program_in_the_card_imports_layers_of_plugins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, plugin: bool
+) -> None:
+    file = tmp_path / f"own_layer_of_{name}.py"
+    file.write_text(OWN_LAYER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+    if plugin:
+        load_plugins([file])
+    else:
+        import_module(file.stem)
+    (module,) = (m for m in set(sys.modules) - modules if "Halved" in vars(sys.modules[m]))
+    image = keras.Input((4, 4, 3), dtype="uint8", name="image")
+    halved = sys.modules[module].Halved()(keras.layers.Rescaling(1 / 255)(image))
+    answers = keras.layers.GlobalAveragePooling2D()(keras.Model(image, halved)(image))
+    whole = keras.Model(image, answers)
+    about = About(("a", "b", "c"), 4, "own", "r", "key", None, "0")
+    chosen = EXPORT_FORMATS[name]
+    made, program = chosen.write(whole, tmp_path, about), chosen.program(whole)
+    # As in a process that has only the file and the program.
+    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "own>Halved")
+    found = {"images": np.full((1, 4, 4, 3), 51, "uint8")}
+    exec(program.replace("FILE", repr(str(made))), found)
+    np.testing.assert_allclose(found["probabilities"], 0.1, rtol=1e-6)
 
 
 def test_onnx_names_its_input_its_output_and_the_batch(
