@@ -18,7 +18,6 @@ from bench.analysis.mistakes import Mistake, mistakes
 from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
 from bench.analysis.runtimes import RuntimeFigures, measured
 from bench.analysis.scores import Contender, Score, contenders, score
-from bench.analysis.seen import Seen, gather
 from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.soups import WeightSoup, weight_soups
 from bench.analysis.speed import Faster, faster
@@ -89,12 +88,17 @@ class Findings:
     @cached_property
     def faster(self) -> Faster | None:
         """Return how much faster the recommended backbone is than the best, if it is another."""
-        return faster(self.verdict, self.records, self.seen)
+        return faster(self.verdict, self.records, self.timed)
 
     @cached_property
-    def seen(self) -> Mapping[str, Seen]:
-        """Return the answers and timed queries of each backbone that finished."""
-        return gather(self.records, self.scores)
+    def timed(self) -> Mapping[str, Score]:
+        """Return a score with the timed queries of each backbone, which its seeds share."""
+        found: dict[str, Score] = {}
+        for one in sorted(self.scores, key=lambda score: score.record.trial.seed):
+            before = found.get(one.label)
+            if one.record.runtimes and (before is None or before.milliseconds is None):
+                found[one.label] = one
+        return {label: found[label] for label in self.records if label in found}
 
     @cached_property
     def runtimes(self) -> tuple[RuntimeFigures, ...]:

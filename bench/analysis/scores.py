@@ -29,6 +29,7 @@ from bench.analysis.metrics.phases import right_after_phases
 from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
 from bench.analysis.metrics.robustness import Robustness, robustness
 from bench.analysis.runtimes import RuntimeFigures, figures
+from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import Evidence, StoredRun
 from bench.system.files import fields_of
 from bench.training.losses import of_true
@@ -49,6 +50,15 @@ class Score:
     milliseconds: Floats | None = None  # each timed query of one image, sorted
     throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
     runtimes: tuple[RuntimeFigures, ...] = ()
+
+    @property
+    def quartiles(self) -> tuple[float, float, float] | None:
+        """Return the quartiles of the queries, where enough of them support percentiles."""
+        taken = self.milliseconds
+        if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[90]:
+            return None
+        low, middle, high = np.percentile(taken, [25, 50, 75])
+        return float(low), float(middle), float(high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

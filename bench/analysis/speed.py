@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis import format as fmt
-from bench.analysis.seen import Seen
+from bench.analysis.scores import Score
 from bench.analysis.statistics.timing import paired_ratio
 from bench.analysis.verdict import Verdict
 from bench.types import Record, Session
@@ -31,16 +31,17 @@ class Faster:
 
 
 def faster(
-    verdict: Verdict, records: Mapping[str, Sequence[Record]], seen: Mapping[str, Seen]
+    verdict: Verdict, records: Mapping[str, Sequence[Record]], timed: Mapping[str, Score]
 ) -> Faster | None:
     """Compare the two; `None` unless the recommended one is shown to be faster than the best, by
     queries of one session."""
     label, than = verdict.recommended, verdict.best
     if label is None or than is None or label == than:
         return None
-    session, fast, slow = _session(records[label]), seen[label], seen[than]
+    session = _session(records[label])
     if session is None or session != _session(records[than]):
         return None
+    fast, slow = timed[label], timed[than]
     if fast.milliseconds is None or slow.milliseconds is None:
         return None
     found = paired_ratio(slow.milliseconds, fast.milliseconds)

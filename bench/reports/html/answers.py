@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bench.analysis.findings import Findings
-from bench.analysis.seen import Seen
+from bench.analysis.metrics.classification import Guesses
 from bench.reports.html.blocks import Json, number, text
 from bench.types import Split
 
@@ -18,20 +20,23 @@ def answers(findings: Findings) -> Json:
     split = findings.run.dataset.splits.get("test", Split((), ()))
     classes = len(findings.run.dataset.classes)
     backbones = {
-        text(label): _cells(one, classes)
-        for label, one in findings.seen.items()
-        if one.predicted and len(one.labels) == len(split)
+        text(label): _cells(seeds, classes)
+        for label, seeds in findings.guesses.items()
+        if len(seeds[0].labels) == len(split)
     }
     images = {entry[0] for cells in backbones.values() for cell in cells.values() for entry in cell}
     return {"files": {i: text(split.ids[i]) for i in sorted(images)}, "backbones": backbones}
 
 
-def _cells(one: Seen, classes: int) -> dict[str, list[tuple[int, float | None, int]]]:
-    images = np.tile(np.arange(len(one.labels)), len(one.predicted))
-    answers = images * classes + np.concatenate(one.predicted)
+def _cells(
+    guesses: Sequence[Guesses], classes: int
+) -> dict[str, list[tuple[int, float | None, int]]]:
+    labels = guesses[0].labels
+    images = np.tile(np.arange(len(labels)), len(guesses))
+    answers = images * classes + np.concatenate([one.predicted for one in guesses])
     codes, where, seeds = np.unique(answers, return_inverse=True, return_counts=True)
-    sure = np.bincount(where, np.concatenate(one.confidence)) / seeds
-    true, said = one.labels[codes // classes], codes % classes
+    sure = np.bincount(where, np.concatenate([one.confidence for one in guesses])) / seeds
+    true, said = labels[codes // classes], codes % classes
     cells: dict[str, list[tuple[int, float | None, int]]] = {}
     taken = 0
     # Mistakes first, most confident first: they are what a reader looks for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,7 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.scores import RANDOM_INIT
-from bench.analysis.seen import Seen
+from bench.analysis.scores import RANDOM_INIT, Score
 from bench.reports.blocks import Block, Column, Section, Table, measured
 from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, drawn_of, lines
 
@@ -32,30 +32,27 @@ ABOUT = (
 def section(findings: Findings) -> Section | None:
     """Return a row for each backbone that was timed, fastest first."""
     rows = {row["label"]: row for _, row in findings.backbones.iterrows()}
-    seen = findings.seen
-    timed = {n: one.milliseconds for n, one in seen.items() if one.milliseconds is not None}
-    if not timed:
+    timed = findings.timed
+    queries = {n: one.milliseconds for n, one in timed.items() if one.milliseconds is not None}
+    if not queries:
         return None
-    fastest = sorted(timed, key=lambda label: float(np.median(timed[label])))
+    fastest = sorted(queries, key=lambda label: float(np.median(queries[label])))
     table = Table(
         "Latency of one image",
         (Column("Backbone"), *(measured(*one) for one in FIGURES)),
         tuple((label, *(rows[label][name] for name, _, _ in FIGURES)) for label in fastest),
     )
     spreads = tuple(
-        _spread(place, label, seen[label], rows[label]) for place, label in enumerate(fastest)
+        _spread(place, label, timed[label], rows[label]) for place, label in enumerate(fastest)
     )
     panel = Panel(Axis("ms", log=True), Axis(names=tuple(fastest)), spreads)
     blocks: list[Block] = [Chart("latency", "Latency of one image", (panel,), NOTE), table]
-    several = [
-        label for label in findings.records if label in seen and len(seen[label].throughput) > 1
-    ]
-    if several:
-        blocks.append(_throughput(findings, several))
+    if several := {n: one.throughput for n, one in timed.items() if len(one.throughput) > 1}:
+        blocks.append(_throughput(several))
     return Section("latency", "Latency", ABOUT, blocks)
 
 
-def _spread(place: int, label: str, one: Seen, row: pd.Series[Any]) -> Spread:
+def _spread(place: int, label: str, one: Score, row: pd.Series[Any]) -> Spread:
     taken = one.milliseconds
     assert taken is not None
     drawn = taken[np.linspace(0, len(taken) - 1, min(MAX_DRAWN, len(taken))).astype(int)]
@@ -69,15 +66,14 @@ def _spread(place: int, label: str, one: Seen, row: pd.Series[Any]) -> Spread:
     return Spread(place, tuple(drawn.tolist()), label, tuple(tip), one.quartiles)
 
 
-def _throughput(findings: Findings, labels: list[str]) -> Chart:
+def _throughput(rates: Mapping[str, Mapping[int, float]]) -> Chart:
     """Draw images per second against the batch size, a line a backbone."""
-    seen = findings.seen
     marks = {
         label: [
             Mark(batch, rate, label, (f"batches of {batch}", f"{fmt.significant(rate)} images/s"))
-            for batch, rate in sorted(seen[label].throughput.items())
+            for batch, rate in sorted(by_batch.items())
         ]
-        for label in labels
+        for label, by_batch in rates.items()
     }
     batches = sorted({mark.x for found in marks.values() for mark in found})
     x = Axis("batch size", log=True, ticks=tuple(batches))
