@@ -7,7 +7,7 @@ From records alone, of any machine and date.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -180,7 +180,8 @@ class _Side:
         missing = of_label[of_label[figure].isna()]["seed"]
         if missing.empty:
             return ""
-        seeds = "" if len(missing) == len(of_label) else f" for seed {_listed(missing)}"
+        some = ", ".join(map(str, missing))
+        seeds = "" if len(missing) == len(of_label) else f" for seed {some}"
         return f"no usable figure{seeds} in {self.findings.run.name}"
 
     @cached_property
@@ -292,7 +293,3 @@ class _Pair:
         old, new = self.before.timed(), self.after.timed()
         found = change_of_medians(old, new) if old and new else None
         return (None, None) if found is None else (1000 * found[0], 1000 * found[1])
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(map(str, values))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def ensembles(
         )
 
     alone = [_mean_loss(seeds) for seeds in of_true]
-    pairs = sorted((ensemble(*pair) for pair in _pairs(of_true)), key=_loss)
+    pairs = sorted((ensemble(*pair) for pair in _pairs(of_true)), key=attrgetter("val_loss"))
     shown = {one.members: one for one in pairs[:MAX_PAIRS]}
     if len(places := _greedy(of_true, alone)) > 1:
         greedy = ensemble(places, _mean_loss(_total(of_true, places) / len(places)))
@@ -119,7 +120,9 @@ def ensembles(
     best = ensemble([0], alone[0])
     lowest = int(np.argmin(alone))
     of_label = dict(zip(labels, trials, strict=True))
-    best, *judged = _judge(run, of_label, [best, *sorted(shown.values(), key=_loss)])
+    best, *judged = _judge(
+        run, of_label, [best, *sorted(shown.values(), key=attrgetter("val_loss"))]
+    )
     return Ensembles(
         best,
         ensemble([lowest], alone[lowest]),
@@ -127,10 +130,6 @@ def ensembles(
         tuple(pair for pair in pairs if pair.members not in shown),
         judged[0] if judged[0].val_loss < alone[lowest] else None,
     )
-
-
-def _loss(one: Ensemble) -> float:
-    return one.val_loss
 
 
 def _mean_loss(of_true: Floats | Sequence[Floats]) -> float:

@@ -92,16 +92,10 @@ def _mean_row(
     ranked = ok[ok["trial"].isin(counted)]
     shown = ranked if len(ranked) else ok if len(ok) else group
     names = list(METRICS.names)
-    row: Cells = {
-        "label": shown["label"].iloc[0],
-        "backbone": shown["backbone"].iloc[0],
-        "status": shown["status"].iloc[0],
-        "weights": shown["weights"].iloc[0],
-        "input_size": shown["input_size"].iloc[0],
-        "seeds": len(ok),
-        "failed": len(group) - len(ok),
-        "reason": next((r for r in group["reason"] if r), ""),
-    }
+    alike = ("label", "backbone", "status", "weights", "input_size")
+    row: Cells = {name: shown[name].iloc[0] for name in alike}
+    row |= {"seeds": len(ok), "failed": len(group) - len(ok)}
+    row["reason"] = next((r for r in group["reason"] if r), "")
     means, spreads = shown[names].mean(), shown[names].std(ddof=1)
     row |= {name: means[name] for name in names}
     row |= {f"{name}_std": spreads[name] for name in _with_spread()}

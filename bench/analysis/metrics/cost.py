@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Kind, Metric
+from bench.analysis.metrics.base import METRICS, Column, Kind, Metric, derived
 from bench.analysis.metrics.latency import best_batch, durations, throughput, timed_runtime
 from bench.storage.records import Evidence
 
@@ -30,8 +30,8 @@ def _params(evidence: Evidence) -> float | None:
     return evidence.record.parameters or None
 
 
-def _size_mb(evidence: Evidence) -> float | None:
-    return evidence.record.size_bytes / 1e6 if evidence.record.size_bytes else None
+def _megabytes(nbytes: Callable[[Evidence], float | None]) -> Callable[[Evidence], float | None]:
+    return derived(nbytes, lambda found: found / 1e6)
 
 
 def _epochs(evidence: Evidence) -> float | None:
@@ -50,27 +50,6 @@ def _utilisation(evidence: Evidence) -> float | None:
     return evidence.record.flops * images / session.matrix_rate
 
 
-def _training_memory(evidence: Evidence) -> float | None:
-    return evidence.record.memory_bytes / 1e6 if evidence.record.memory_bytes else None
-
-
-def _device_memory(evidence: Evidence) -> float | None:
-    taken = evidence.record.device_memory_bytes
-    return None if taken is None else taken / 1e6
-
-
-def _inference_memory(evidence: Evidence) -> float | None:
-    result = timed_runtime(evidence)
-    taken = None if result is None else result.memory_bytes
-    return None if taken is None else taken / 1e6
-
-
-def _inference_device_memory(evidence: Evidence) -> float | None:
-    result = timed_runtime(evidence)
-    taken = None if result is None else result.device_memory_bytes
-    return None if taken is None else taken / 1e6
-
-
 def _energy(evidence: Evidence) -> float | None:
     """Return the joules for 1,000 images at the best batch size."""
     result, batch = timed_runtime(evidence), best_batch(evidence)
@@ -80,6 +59,11 @@ def _energy(evidence: Evidence) -> float | None:
     return None if taken is None else 1000 * result.joules[str(batch)] / (batch * len(taken))
 
 
+_size = _megabytes(lambda evidence: evidence.record.size_bytes or None)
+_training_memory = _megabytes(lambda evidence: evidence.record.memory_bytes or None)
+_device_memory = _megabytes(lambda evidence: evidence.record.device_memory_bytes)
+_inference_memory = _megabytes(derived(timed_runtime, lambda result: result.memory_bytes))
+_inference_device = _megabytes(derived(timed_runtime, lambda result: result.device_memory_bytes))
 _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("params", "size_mb", "gflops"), "size"),
     **dict.fromkeys(("train_seconds", "total_seconds", "cache_seconds_reused"), "training"),
@@ -98,18 +82,14 @@ for _metric in (
     Metric("cache_seconds_reused", "of it, found in a cache", "s", "neither", _seconds("reused")),
     Metric("epochs", "epochs trained", "epochs", "neither", _epochs),
     Metric("params", "parameters", "parameters", "lower", _params),
-    Metric("size_mb", "size of the weights", "MB", "lower", _size_mb),
+    Metric("size_mb", "size of the weights", "MB", "lower", _size),
     Metric("gflops", "arithmetic for one image", "GFLOP", "lower", _gflops),
     Metric("utilisation", "share of the matrix-product peak", "", "higher", _utilisation),
     Metric("training_memory_mb", "peak memory, training", "MB", "lower", _training_memory),
     Metric("training_gpu_memory_mb", "peak GPU memory, training", "MB", "lower", _device_memory),
     Metric("inference_memory_mb", "peak memory, inference", "MB", "lower", _inference_memory),
     Metric(
-        "inference_gpu_memory_mb",
-        "peak GPU memory, inference",
-        "MB",
-        "lower",
-        _inference_device_memory,
+        "inference_gpu_memory_mb", "peak GPU memory, inference", "MB", "lower", _inference_device
     ),
     Metric("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
 ):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Metric
+from bench.analysis.metrics.base import METRICS, Column, Metric, derived
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import Evidence
 from bench.types import RuntimeResult
@@ -78,11 +78,7 @@ def _spread(evidence: Evidence) -> float | None:
     return 1000 * float(high - low)
 
 
-def _queries(evidence: Evidence) -> float | None:
-    taken = durations(evidence, 1)
-    return None if taken is None else len(taken)
-
-
+_queries = derived(lambda evidence: durations(evidence, 1), len)
 # Latency is timed once for all seeds of a backbone, so it has no spread over them.
 _COLUMNS = {
     "latency_p50_ms": Column("p50", fmt.milliseconds, 90),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import truediv
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.base import METRICS, Metric
+from bench.analysis.metrics.base import METRICS, Metric, derived
 from bench.analysis.metrics.classification import answers
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
@@ -42,29 +43,24 @@ def probe_answers(evidence: Evidence) -> Mapping[str, ProbeAnswers]:
     return found
 
 
-Figure = Callable[[Evidence], float | None]
+def _of(probe: str, figure: Callable[[int, int], float]) -> Callable[[Evidence], float | None]:
+    """Return what computes a figure of how many test images a probe got right, of how many."""
+    return derived(
+        lambda evidence: probe_answers(evidence).get(probe),
+        lambda found: figure(int(found.right.sum()), len(found.right)),
+    )
 
 
-def _accuracy(probe: str) -> Figure:
-    def compute(evidence: Evidence) -> float | None:
-        found = probe_answers(evidence).get(probe)
-        return None if found is None else float(found.right.mean())
-
-    return compute
-
-
-def _end(probe: str, end: Literal[0, 1]) -> Figure:
-    def compute(evidence: Evidence) -> float | None:
-        found = probe_answers(evidence).get(probe)
-        return None if found is None else wilson(int(found.right.sum()), len(found.right))[end]
-
-    return compute
+def _end(end: Literal[0, 1]) -> Callable[[int, int], float]:
+    return lambda right, images: wilson(right, images)[end]
 
 
 for _name, _title in (("knn", "k-NN on frozen features"), ("logistic", "logistic regression")):
     for _metric in (
-        Metric(f"{_name}_accuracy", f"accuracy of {_title}", "share", "higher", _accuracy(_name)),
-        Metric(f"{_name}_low", "95% interval, low end", "share", "neither", _end(_name, 0)),
-        Metric(f"{_name}_high", "95% interval, high end", "share", "neither", _end(_name, 1)),
+        Metric(
+            f"{_name}_accuracy", f"accuracy of {_title}", "share", "higher", _of(_name, truediv)
+        ),
+        Metric(f"{_name}_low", "95% interval, low end", "share", "neither", _of(_name, _end(0))),
+        Metric(f"{_name}_high", "95% interval, high end", "share", "neither", _of(_name, _end(1))),
     ):
         METRICS.add(_metric)
