@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import format as fmt
-from bench.analysis import runtimes
 from bench.analysis.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.analysis.findings import Findings
 from bench.analysis.ranked_answers import Lead, RankedAnswers, of_runtime, of_training
+from bench.analysis.runtimes import RuntimeFigures
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.margin import Place, place
 from bench.errors import NotRankedError, UsageError
+from bench.types import REFERENCE
 
 PLACES: tuple[Place, ...] = ("best", "within", "undecided", "worse")
 Limit = Literal["latency", "size", "accuracy"]
@@ -93,7 +94,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     timed = _timed(findings, limits.runtime)
     if findings.verdict.differences:
         raise NotRankedError(findings.verdict.sentence)
-    named = limits.runtime not in (None, runtimes.REFERENCE)
+    named = limits.runtime not in (None, REFERENCE)
     answered = of_runtime(findings, str(limits.runtime)) if named else of_training(findings)
     candidates = [
         _candidate(findings, row, answered, timed.get(row["label"]), limits)
@@ -140,7 +141,7 @@ def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest |
     return cheapest(rows, drift)
 
 
-def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.RuntimeFigures]:
+def _timed(findings: Findings, asked: str | None) -> Mapping[str, RuntimeFigures]:
     """Return the figures of the runtime by label; an unknown runtime is an error."""
     rows = findings.runtimes
     known = dict.fromkeys(row.runtime for row in rows)
@@ -150,14 +151,14 @@ def _timed(findings: Findings, asked: str | None) -> Mapping[str, runtimes.Runti
             f"run {findings.run.name} was not timed with runtime {asked!r}. Known: {listed}; "
             f"--runtimes of `run` adds others."
         )
-    return {row.label: row for row in rows if row.runtime == (asked or runtimes.REFERENCE)}
+    return {row.label: row for row in rows if row.runtime == (asked or REFERENCE)}
 
 
 def _candidate(
     findings: Findings,
     row: pd.Series,
     answered: RankedAnswers,
-    timed: runtimes.RuntimeFigures | None,
+    timed: RuntimeFigures | None,
     limits: Limits,
 ) -> Candidate:
     label = row["label"]
@@ -184,7 +185,7 @@ def _before(findings: Findings, label: str, seed: int) -> float | None:
 
 
 def _refusals(
-    candidate: Candidate, row: pd.Series, timed: runtimes.RuntimeFigures | None, limits: Limits
+    candidate: Candidate, row: pd.Series, timed: RuntimeFigures | None, limits: Limits
 ) -> list[Refusal]:
     if row["status"] != "ok":
         return [Refusal(f"failed: {row['reason']}")]

@@ -112,7 +112,8 @@ def ensembles(
         )
 
     alone = [_mean_loss(seeds) for seeds in of_true]
-    pairs = sorted((ensemble(*pair) for pair in _pairs(of_true)), key=attrgetter("val_loss"))
+    by_loss = attrgetter("val_loss")
+    pairs = sorted((ensemble(*pair) for pair in _pairs(of_true)), key=by_loss)
     shown = {one.members: one for one in pairs[:MAX_PAIRS]}
     if len(places := _greedy(of_true, alone)) > 1:
         greedy = ensemble(places, _mean_loss(_total(of_true, places) / len(places)))
@@ -120,9 +121,7 @@ def ensembles(
     best = ensemble([0], alone[0])
     lowest = int(np.argmin(alone))
     of_label = dict(zip(labels, trials, strict=True))
-    best, *judged = _judge(
-        run, of_label, [best, *sorted(shown.values(), key=attrgetter("val_loss"))]
-    )
+    best, *judged = _judge(run, of_label, [best, *sorted(shown.values(), key=by_loss)])
     return Ensembles(
         best,
         ensemble([lowest], alone[lowest]),

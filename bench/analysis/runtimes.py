@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from bench.analysis.metrics.classification import Floats
 from bench.analysis.metrics.latency import percentile, throughput
 from bench.storage.records import Evidence
-from bench.types import Record, RuntimeResult
-
-REFERENCE = "keras"
+from bench.types import REFERENCE, Record, RuntimeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def figures(label: str, evidence: Evidence) -> tuple[RuntimeFigures, ...]:
 def measured(records: Sequence[Record]) -> Record | None:
     """Return the seed whose model was measured: others share its times, not its answers."""
     with_runtimes = [r for r in records if r.status == "ok" and r.runtimes]
-    own = [r for r in with_runtimes if not any("stands for all its seeds" in n for n in r.notes)]
+    own = [r for r in with_runtimes if not r.stood_for]
     return next(iter(own or with_runtimes), None)
 
 

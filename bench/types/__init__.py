@@ -24,6 +24,8 @@ from bench.types.dataset import (
     WrongExtension,
 )
 from bench.types.record import (
+    REFERENCE,
+    STANDS_IN,
     Epoch,
     Ingredient,
     PhaseResult,
@@ -61,8 +63,10 @@ __all__ = [
     "KEEP_MODELS",
     "ON_LEAK",
     "PRECISIONS",
+    "REFERENCE",
     "SOUP",
     "SPLITS",
+    "STANDS_IN",
     "Backbone",
     "Dataset",
     "Device",

@@ -84,6 +84,13 @@ class WeightsUsed:
         return self.source != "random init"
 
 
+REFERENCE = "keras"
+"""The runtime that is always timed: the Keras model as its backend compiles it."""
+
+STANDS_IN = "stands for all its seeds"
+"""In the notes of a trial for which another seed's model was timed."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeResult:
     """The result of one runtime; raw durations are in the arrays, and so are `probabilities_<name>`
@@ -193,3 +200,8 @@ class Record:
     def pretrained(self) -> bool:
         """Return whether its weights were; only then do its answers mean anything."""
         return self.weights is not None and self.weights.pretrained
+
+    @property
+    def stood_for(self) -> bool:
+        """Return whether another seed's model was timed for this one."""
+        return any(STANDS_IN in note for note in self.notes)

@@ -16,7 +16,7 @@ from functools import partial
 
 from bench.data import pixels
 from bench.inference.measuring.explained import explain, to_explain
-from bench.inference.measuring.pending import probes_needed, robustness_needed
+from bench.inference.measuring.pending import by_backbone, probes_needed, robustness_needed
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.inference.measuring.soup import make_soup, soups_to_make
 from bench.models.backends.base import Array, current
@@ -45,7 +45,7 @@ class Evaluation:
     """Something to be computed for one trial, or for all seeds of a backbone."""
 
     what: str
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     seconds: float  # as estimated
     compute: Compute
 
@@ -60,14 +60,9 @@ def evaluations(run: StoredRun, job: Job) -> list[Evaluation]:
         if robustness_needed(record, job.measuring)
         and weights_path(run.folder, record.trial.key).is_file()
     ]
-    seeds: dict[tuple[str, int], tuple[Record, ...]] = {}
-    for record in records:
-        if probes_needed(record, job.measuring):
-            backbone = record.trial.backbone, record.trial.input_size
-            seeds[backbone] = (*seeds.get(backbone, ()), record)
     found += [
         Evaluation("probes of the frozen features", of_one, PROBES_SECONDS, fit_probes)
-        for of_one in seeds.values()
+        for of_one in by_backbone(r for r in records if probes_needed(r, job.measuring))
     ]
     found += [
         Evaluation("weight soup", of_one, SOUP_SECONDS, make_soup)

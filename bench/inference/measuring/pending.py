@@ -15,17 +15,24 @@ from bench.storage.arrays import best_first, weights_path
 from bench.storage.records import StoredRun
 from bench.training.events import Listener, StageProgress
 from bench.training.job import Job
-from bench.types import Measuring, Record, RuntimeResult, Trial
+from bench.types import REFERENCE, Measuring, Record, RuntimeResult, Trial
 
 # Stages that the measuring process reports; the last two continue with a runtime's name.
 BUILDING, PREPARING, TIMING = "building for measuring", "preparing ", "timing in turns "
 REBUILD_SECONDS = 4.0  # a trained model, with its memory measured
 PREPARE_SECONDS = 4.0  # converting, compiling
 PROGRESS_PARTS = 1000
-STANDS_IN = "stands for all its seeds"
 
 Group = tuple[list[Record], tuple[str, ...]]
 """Records of one backbone, first the one whose model is timed; and the runtimes that it needs."""
+
+
+def by_backbone(records: Iterable[Record]) -> list[list[Record]]:
+    """Group the records of one backbone at one input size, its seeds and shares."""
+    found: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        found.setdefault((record.trial.backbone, record.trial.input_size), []).append(record)
+    return list(found.values())
 
 
 def runtimes_needed(record: Record, names: Sequence[str], seconds: float) -> tuple[str, ...]:
@@ -55,23 +62,21 @@ def probes_needed(record: Record, asked: Measuring) -> bool:
 def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:
     """Return the trial of a backbone whose model explains its mistakes: of those with kept weights
     the one that did before, or else the best. Random weights explain nothing."""
-    kept = [
-        record
-        for record in best_first(records)
-        if record.pretrained and weights_path(folder, record.trial.key).is_file()
-    ]
+    kept = _kept(records, folder)
     return min(kept, key=lambda record: "heatmaps" not in record.seconds, default=None)
+
+
+def _kept(records: Iterable[Record], folder: Path) -> list[Record]:
+    """Return the pretrained trials whose weights were kept, the best first."""
+    best = (record for record in best_first(records) if record.pretrained)
+    return [record for record in best if weights_path(folder, record.trial.key).is_file()]
 
 
 def soup_candidates(records: Iterable[Record], folder: Path) -> list[Record]:
     """Return the trials of a backbone whose weights can be averaged: those that were kept and
     began, like the best, with the same pretrained weights, and had the same images, protocol and
     settings; the best first."""
-    kept = [
-        record
-        for record in best_first(records)
-        if record.pretrained and weights_path(folder, record.trial.key).is_file()
-    ]
+    kept = _kept(records, folder)
     return [record for record in kept if _begun_as(record) == _begun_as(kept[0])]
 
 
@@ -98,32 +103,23 @@ def with_results(record: Record, new: Iterable[RuntimeResult]) -> tuple[RuntimeR
         earlier = found.get(result.name)
         if result.status == "ok" or earlier is None or earlier.status == "failed":
             found[result.name] = result
-    return tuple(sorted(found.values(), key=lambda result: result.name != "keras"))
-
-
-def stands_in(record: Record) -> bool:
-    """Return whether another seed's model was timed for this one."""
-    return any(STANDS_IN in note for note in record.notes)
+    return tuple(sorted(found.values(), key=lambda result: result.name != REFERENCE))
 
 
 def groups_of(run: StoredRun, job: Job, names: Sequence[str]) -> list[Group]:
     """Group the job's trials for which some of the runtimes in `names` are still to be timed."""
     keys, seconds = {trial.key for trial in job.trials}, job.measuring.latency_seconds
-    waiting: dict[tuple[str, int], list[Record]] = {}
-    for record in run.records:
-        if record.trial.key in keys and runtimes_needed(record, names, seconds):
-            place = (record.trial.backbone, record.trial.input_size)
-            waiting.setdefault(place, []).append(record)
+    asked = (record for record in run.records if record.trial.key in keys)
     found = []
-    for records in waiting.values():
+    for records in by_backbone(r for r in asked if runtimes_needed(r, names, seconds)):
         # First one whose weights were kept; of several, the one that was timed before.
         records.sort(
-            key=lambda r: (not weights_path(run.folder, r.trial.key).is_file(), stands_in(r))
+            key=lambda r: (not weights_path(run.folder, r.trial.key).is_file(), r.stood_for)
         )
         first = records[0]
         needed = {name for r in records for name in runtimes_needed(r, names, seconds)}
         # A model other than the one timed before is timed anew: their figures must not be mixed.
-        needs = names if stands_in(first) else [name for name in names if name in needed]
+        needs = names if first.stood_for else [name for name in names if name in needed]
         needs = [name for name in needs if name not in job.died.get(first.trial.key, ())]
         if needs and weights_path(run.folder, first.trial.key).is_file():
             found.append((records, tuple(needs)))

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bench.inference.measuring.memory import MemoryUse
-from bench.inference.measuring.pending import STANDS_IN, with_results
+from bench.inference.measuring.pending import with_results
 from bench.inference.runtimes import ModelSource
 from bench.models.backends.base import Array
 from bench.storage.arrays import write_arrays
 from bench.storage.records import Evidence, StoredRun
 from bench.training.events import Listener, Note, RecordMeasured
-from bench.types import Record, RuntimeResult, Session
+from bench.types import STANDS_IN, Record, RuntimeResult, Session
 
 SHARED = f"timed with seed {{seed}} of this backbone, which {STANDS_IN}"
 

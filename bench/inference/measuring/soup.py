@@ -15,7 +15,7 @@ from dataclasses import replace
 from bench.analysis.metrics.base import METRICS
 from bench.data import pixels
 from bench.errors import BenchError
-from bench.inference.measuring.pending import soup_candidates, soup_needed
+from bench.inference.measuring.pending import by_backbone, soup_candidates, soup_needed
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, current
 from bench.models.network import build_head, probabilities, snapshot
@@ -34,16 +34,12 @@ from bench.types import Ingredient, Record, Soup, SplitName
 SCORED: tuple[SplitName, ...] = ("validation", "test")
 
 
-def soups_to_make(run: StoredRun, job: Job) -> list[tuple[Record, ...]]:
+def soups_to_make(run: StoredRun, job: Job) -> list[list[Record]]:
     """Return the trials of each backbone of the job whose soup is still to be made."""
     keys = {trial.key for trial in job.trials}
-    groups: dict[tuple[str, int], tuple[Record, ...]] = {}
-    for record in run.records:
-        backbone = record.trial.backbone, record.trial.input_size
-        groups[backbone] = (*groups.get(backbone, ()), record)
     return [
         records
-        for records in groups.values()
+        for records in by_backbone(run.records)
         if not keys.isdisjoint(record.trial.key for record in records)
         and soup_needed(soup_candidates(records, run.folder), records)
     ]

@@ -43,7 +43,7 @@ from bench.inference.measuring.timing import (
     interleave,
     share_done,
 )
-from bench.inference.runtimes import REFERENCE, ModelSource, Runtime, choose_runtimes
+from bench.inference.runtimes import ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.arrays import artefact_folder
@@ -53,7 +53,7 @@ from bench.system.energy import joule_counter
 from bench.system.environment import available_cores, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
-from bench.types import Record, RuntimeResult, Session
+from bench.types import REFERENCE, Record, RuntimeResult, Session
 
 CALIBRATION_IMAGES = 100
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.errors import TrialError, reason
-from bench.inference.runtimes import REFERENCE, Call, ModelSource, Runtime
+from bench.inference.runtimes import Call, ModelSource, Runtime
 from bench.models.backends.base import Array
-from bench.types import RuntimeResult
+from bench.types import REFERENCE, RuntimeResult
 
 ANSWER_BATCH = 8
 # Of a probability, by precision: rounding changes it less, other weights more.

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import TrialError, UsageError
 from bench.registry import Registry, import_modules, lacking
+from bench.types import REFERENCE
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
-
-REFERENCE = "keras"
 
 Call = Callable[["Array"], "Array"]
 """uint8 images in, class probabilities on the host out. The first call of a batch size may be
