@@ -14,15 +14,16 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bench.analysis.changed_answers import ChangedAnswers, changed_answers
 from bench.analysis.facts import skipped
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import Counts, Floats, answers
 from bench.analysis.metrics.latency import durations
 from bench.analysis.run_differences import (
+    ChangedAnswers,
     Circumstance,
     InCommon,
+    changed_answers,
     circumstances,
     in_common,
     machine_difference,

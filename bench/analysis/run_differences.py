@@ -1,4 +1,5 @@
-"""How two runs differ apart from their figures, and which test images they share.
+"""How two runs differ apart from their figures, which test images they share, and what they call
+differently.
 
 A difference in settings, environment or images may be the cause of a change in a figure.
 """
@@ -8,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
 from bench.analysis.facts import environment
 from bench.analysis.findings import Findings
+from bench.analysis.metrics.classification import Counts
 from bench.types import Dataset, Split
 
 MACHINE = ("processor", "cores", "device kind", "device name", "device count")
@@ -130,3 +134,48 @@ def _places(split: Split, by_content: bool) -> dict[tuple[str, int, int], int]:
 def _classes(dataset: Dataset) -> str:
     names = ", ".join(dataset.classes[:4])
     return names + (", …" if len(dataset.classes) > 4 else "")
+
+
+@dataclass(frozen=True)
+class ChangedAnswer:
+    """A test image that the two runs call differently."""
+
+    id: str
+    place: int  # in the test split of the second run
+    earlier: int  # its place in that of the first
+    true: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class ChangedAnswers:
+    """The images that one backbone calls differently; what is wrong now comes first."""
+
+    label: str
+    images: tuple[ChangedAnswer, ...]
+
+    @property
+    def right(self) -> int:
+        return sum(image.after == image.true for image in self.images)
+
+    @property
+    def wrong(self) -> int:
+        return sum(image.before == image.true for image in self.images)
+
+    @property
+    def other(self) -> int:
+        return len(self.images) - self.right - self.wrong
+
+
+def changed_answers(
+    label: str, old: Counts, new: Counts, common: InCommon, split: Split
+) -> ChangedAnswers:
+    """Compare the classes that a backbone gave the shared images; `split` is the second run's."""
+    found = []
+    for at in np.flatnonzero(old != new):
+        place, earlier = common.after[at], common.before[at]
+        true, before, after = split.labels[place], int(old[at]), int(new[at])
+        found.append(ChangedAnswer(split.ids[place], place, earlier, true, before, after))
+    found.sort(key=lambda image: image.before != image.true)
+    return ChangedAnswers(label, tuple(found))

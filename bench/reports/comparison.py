@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from bench.analysis import format as fmt
-from bench.analysis.changed_answers import ChangedAnswers
 from bench.analysis.comparison import Change, Comparison
 from bench.analysis.metrics.base import METRICS
+from bench.analysis.run_differences import ChangedAnswers
 from bench.data import thumbnails
 from bench.reports.blocks import (
     Block,

@@ -25,8 +25,7 @@ from bench.training.events import EpochEnded, Listener, StageProgress, stage_pro
 from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.prepared import PreparedModel
-from bench.training.rows import Rows
-from bench.training.subsets import Subset, stratified
+from bench.training.rows import Rows, Subset, stratified
 from bench.training.train import PhaseTrainer
 from bench.types import Epoch, PhaseResult, SplitName, Trial
 

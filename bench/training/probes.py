@@ -158,7 +158,8 @@ def _path(
     fit starts from the one before."""
     from scipy.optimize import minimize
 
-    x, *rest = (_with_one(part) for part in _standardised(features, features, *others))
+    parts = _standardised(features, features, *others)
+    x, *rest = (np.pad(part, ((0, 0), (0, 1)), constant_values=1) for part in parts)
     wanted = np.zeros((len(labels), classes))
     wanted[np.arange(len(labels)), labels] = 1
 
@@ -198,10 +199,6 @@ def unit(rows: Floats) -> Floats:
     """Return rows scaled to length 1, whose products are cosines."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
-
-
-def _with_one(rows: Floats) -> Floats:
-    return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1)
 
 
 def _probabilities(features: Floats, weights: Floats) -> Floats:

@@ -23,7 +23,7 @@ from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.prepared import build
 from bench.training.probes import cross_validate
-from bench.training.subsets import Subset
+from bench.training.rows import Subset
 from bench.types import Record, SplitName, Trial
 
 

@@ -49,6 +49,20 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Subset:
+    """The rows of some of the images, taken from those computed for all of them."""
+
+    rows: Rows
+    chosen: Array
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def take(self, indices: Array) -> Array:
+        return self.rows.take(self.chosen[indices])
+
+
+@dataclass(frozen=True)
 class Streamed:
     """Rows computed each time they are taken: the frozen part runs again."""
 
@@ -62,6 +76,21 @@ class Streamed:
     def take(self, indices: Array) -> Array:
         pixels = self.view.apply(self.images.take(indices), indices)
         return pixels if self.forward is None else _piecewise(self.forward, pixels)
+
+
+def stratified(labels: Array, fraction: float, seed: int) -> Array:
+    """Return the sorted numbers of the images in a share: that share of each class, rounded, and at
+    least one image of it.
+
+    The training seed chooses, so that the spread over seeds includes the choice; with one seed a
+    smaller share is part of every larger one.
+    """
+    kept = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = np.random.default_rng([seed, 2, int(label)]).permutation(members)
+        kept.append(order[: max(1, int(fraction * len(members) + 0.5))])
+    return np.sort(np.concatenate(kept))
 
 
 def predict(forward: Forward, rows: Rows) -> Array:

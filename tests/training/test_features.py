@@ -14,8 +14,7 @@ from bench.storage.cache import Store
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
-from bench.training.rows import Rows
-from bench.training.subsets import Subset
+from bench.training.rows import Rows, Subset
 
 pytestmark = pytest.mark.slow  # it loads a framework
 

@@ -12,8 +12,7 @@ from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.protocol import Augment
 from bench.storage.cache import Store
-from bench.training.rows import Stored
-from bench.training.subsets import Subset, stratified
+from bench.training.rows import Stored, Subset, stratified
 
 pytestmark = pytest.mark.slow  # it loads a framework
 

@@ -8,6 +8,7 @@ best, and undecided otherwise.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -147,14 +148,10 @@ def _of_seeds(found: Spread, seeds: int, number: int) -> Spread:
 
 
 def _first(enough: Callable[[int], bool], low: int, most: int) -> int | None:
-    """Find the least sufficient number above `low` by bisection; `None` if `most` is not enough."""
-    if not enough(most):
-        return None
-    high = most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    """Find the least sufficient number above `low`; `None` if `most` is not enough."""
+    numbers = range(low + 1, most + 1)
+    place = bisect_left(numbers, True, key=enough)
+    return numbers[place] if place < len(numbers) else None
 
 
 def _least(options: list[tuple[int | None, int | None]]) -> tuple[int | None, int | None]:

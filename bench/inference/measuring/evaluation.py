@@ -28,8 +28,7 @@ from bench.storage.records import StoredRun
 from bench.training import probes, robustness
 from bench.training.features import Frozen, Progress
 from bench.training.job import Job
-from bench.training.rows import Rows, predict
-from bench.training.subsets import stratified
+from bench.training.rows import Rows, predict, stratified
 from bench.types import SPLITS, Probes, Record, SplitName
 
 CORRUPTED_SECONDS = 30.0  # for a trained model; for the progress shown

@@ -32,8 +32,7 @@ from bench.training.augment import PLAIN
 from bench.training.features import Frozen, Progress
 from bench.training.job import Job
 from bench.training.prepared import cuts_of
-from bench.training.rows import Rows, predict
-from bench.training.subsets import Subset, stratified
+from bench.training.rows import Rows, Subset, predict, stratified
 from bench.types import Record, SplitName
 
 NEAREST = 3  # training images of each mistake

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
+from bench.models.cuts import flat
 from bench.system.frameworks import KERAS_BACKENDS, set_framework_defaults, suppress_stderr
 
 Array = NDArray[Any]
@@ -157,5 +158,4 @@ def correct(labels: Any, logits: Any, weights: Any) -> Any:
 
 def host(values: Any) -> list[Array]:
     """Return backend outputs (one tensor or a list) as host arrays."""
-    items = values if isinstance(values, list | tuple) else [values]
-    return [np.asarray(item) for item in items]
+    return [np.asarray(item) for item in flat(values)]

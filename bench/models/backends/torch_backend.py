@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct
+from bench.models.cuts import flat
 
 
 class _Forward:
@@ -24,8 +25,7 @@ class _Forward:
     def __call__(self, batch: Array) -> list[Array]:
         with torch.no_grad():
             outputs = self._model(keras.ops.convert_to_tensor(batch), training=False)
-        items = outputs if isinstance(outputs, list | tuple) else [outputs]
-        return [keras.ops.convert_to_numpy(item) for item in items]
+        return [keras.ops.convert_to_numpy(item) for item in flat(outputs)]
 
 
 class _Step:
