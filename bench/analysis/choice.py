@@ -223,28 +223,21 @@ def _purchases(
 ) -> tuple[Purchase, ...]:
     """Find, for each limit, the smallest raise that admits something better than the pick."""
     found = []
-    for limit, most in _upper(limits).items():
+    upper: dict[Limit, tuple[float | None, str]] = {
+        "latency": (limits.max_latency_ms, "latency_ms"),
+        "size": (limits.max_mb, "size_mb"),
+    }
+    for limit, (most, figure) in upper.items():
         within = [
-            c
+            (getattr(c, figure), c)
             for c in refused
             if all(refusal.limit == limit for refusal in c.refusals)
             and (pick is None or _accuracy(c) > _accuracy(pick))
         ]
-        if within:
-            to, cheapest = min(((_figure(c, limit), c) for c in within), key=itemgetter(0))
-            found.append(Purchase(limit, to, to - most, cheapest))
+        if within and most is not None:  # refused by this limit alone, so there is one
+            to, least = min(within, key=itemgetter(0))
+            found.append(Purchase(limit, to, to - most, least))
     return tuple(found)
-
-
-def _upper(limits: Limits) -> dict[Limit, float]:
-    given: dict[Limit, float | None] = {"latency": limits.max_latency_ms, "size": limits.max_mb}
-    return {limit: most for limit, most in given.items() if most is not None}
-
-
-def _figure(candidate: Candidate, limit: Limit) -> float:
-    value = candidate.latency_ms if limit == "latency" else candidate.size_mb
-    assert value is not None  # it was refused for being above a limit
-    return value
 
 
 def _accuracy(candidate: Candidate) -> float:

@@ -201,10 +201,7 @@ def _after(figure: Callable[[Counts, Floats], float]) -> Callable[[Evidence], fl
     return derived(calibrated, lambda found: figure(*found))
 
 
-def _value(evidence: Evidence) -> float | None:
-    return temperature(evidence).value
-
-
+_fitted = derived(temperature, lambda found: found.value)
 for _metric in (
     Metric("brier", "Brier score", "", "lower", of_answers("test", brier)),
     Metric("ece", "calibration error", "share", "lower", of_answers("test", _ece)),
@@ -215,7 +212,7 @@ for _metric in (
         "neither",
         of_answers("test", lambda _, probabilities: chance_ece(probabilities)),
     ),
-    Metric("temperature", "temperature fitted on validation", "", "neither", _value),
+    Metric("temperature", "temperature fitted on validation", "", "neither", _fitted),
     Metric("scaled_loss", "loss after scaling", "nats", "lower", _after(cross_entropy)),
     Metric("scaled_brier", "Brier score after scaling", "", "lower", _after(brier)),
     Metric("scaled_ece", "calibration error after", "share", "lower", _after(_ece)),

@@ -10,7 +10,6 @@ SavedModel hold the class names: the place that the format keeps for its users' 
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
 import zipfile
@@ -88,15 +87,9 @@ class _H5(_KerasFormat):
 
         path = folder / "model.h5"
         plain = with_preprocessing_layers(model)
-        logger = logging.getLogger("absl")  # through which Keras says that the format is old
-        level = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                plain.save(path)
-        finally:
-            logger.setLevel(level)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plain.save(path)
         with h5py.File(path, "a") as file:
             file.attrs[MEMBER] = about.json()
         return path
