@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Floats, answers
-from bench.analysis.scores import Contender, Score, contenders
+from bench.analysis.scores import Contender
 from bench.analysis.statistics.intervals import Accuracy, change, difference
 from bench.analysis.verdict import Verdict
 from bench.storage.records import TEST, Evidence, StoredRun
@@ -85,14 +85,15 @@ class Ensembles:
 
 
 def ensembles(
-    run: StoredRun, scores: Sequence[Score], backbones: pd.DataFrame, verdict: Verdict
+    run: StoredRun,
+    compared: Mapping[str, Sequence[Contender]],
+    backbones: pd.DataFrame,
+    verdict: Verdict,
 ) -> Ensembles | None:
     """Average every pair of the compared backbones, and greedily more; `None` without two."""
-    by_label: dict[str, dict[int, Contender]] = {}
-    for one in contenders(scores):
-        by_label.setdefault(one.label, {})[one.record.trial.seed] = one
     labels = [standing.label for standing in verdict.standings]
-    trials = [[by_label[label][seed] for seed in verdict.seeds] for label in labels]
+    by_seed = [{one.record.trial.seed: one for one in compared[label]} for label in labels]
+    trials = [[of_label[seed] for seed in verdict.seeds] for of_label in by_seed]
     of_true = [[one.of_true for one in seeds if one.of_true is not None] for seeds in trials]
     if len(labels) < 2 or any(len(seeds) < len(verdict.seeds) for seeds in of_true):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,10 +73,17 @@ class Findings:
         return sensitivity(self.run, self.records)
 
     @cached_property
+    def compared(self) -> Mapping[str, Sequence[Contender]]:
+        """Return the trials that are compared, by label in the order of the table."""
+        found: dict[str, list[Contender]] = {}
+        for one in contenders(self.scores):
+            found.setdefault(one.label, []).append(one)
+        return {label: found[label] for label in self.records if label in found}
+
+    @cached_property
     def robustness(self) -> CorruptedAccuracy | None:
         """Return the accuracy on corrupted images, if it was measured."""
-        # Over the same seeds as the table.
-        return corrupted_accuracy(contenders(self.scores), self.guesses)
+        return corrupted_accuracy(self.compared)
 
     @cached_property
     def explanations(self) -> Mapping[str, Explanations]:
@@ -110,7 +117,7 @@ class Findings:
     @cached_property
     def ensembles(self) -> Ensembles | None:
         """Return what averaging the probabilities of several backbones gives."""
-        return ensembles(self.run, self.scores, self.backbones, self.verdict)
+        return ensembles(self.run, self.compared, self.backbones, self.verdict)
 
     @cached_property
     def soups(self) -> tuple[WeightSoup, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
-from bench.analysis.scores import Contender, contenders
+from bench.analysis.scores import Contender
 from bench.analysis.statistics.intervals import change, spread
 from bench.types import Epoch, Validation
 
@@ -57,16 +57,8 @@ class PhaseOutcome:
 
 def outcomes(findings: Findings) -> list[PhaseOutcome]:
     """Return every phase of every pretrained backbone, in the order of the table."""
-    trials = trials_by_label(findings).items()
+    trials = findings.compared.items()
     return [outcome for label, found in trials for outcome in _of_backbone(label, found)]
-
-
-def trials_by_label(findings: Findings) -> dict[str, list[Contender]]:
-    """Return the compared trials of each backbone, in the order of the table."""
-    found: dict[str, list[Contender]] = {label: [] for label in findings.backbones["label"]}
-    for one in contenders(findings.scores):
-        found[one.label].append(one)
-    return found
 
 
 def gain(after: NDArray[np.bool_], before: NDArray[np.bool_]) -> Gain:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.findings import Findings
-from bench.analysis.phases import Gain, gain, trials_by_label
+from bench.analysis.phases import Gain, gain
 from bench.analysis.statistics.intervals import Accuracy
 from bench.training.probes import PROBES
 
@@ -30,8 +30,8 @@ class ProbeComparison:
 def probe_comparisons(findings: Findings) -> list[ProbeComparison]:
     """Return a comparison for each backbone whose probes were fitted, in the order of the table."""
     found = []
-    for label, trials in trials_by_label(findings).items():
-        names = [name for name in PROBES if trials and all(name in t.probes for t in trials)]
+    for label, trials in findings.compared.items():
+        names = [name for name in PROBES if all(name in t.probes for t in trials)]
         if not names:
             continue
         right = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,19 +42,17 @@ class CorruptedAccuracy:
     rows: Mapping[str, BackboneAccuracy]
 
 
-def corrupted_accuracy(
-    trials: Iterable[Contender], order: Iterable[str]
-) -> CorruptedAccuracy | None:
-    """Average over the trials of each label, in this order; `None` if no corrupted image was
-    tested."""
-    found: dict[str, list[Robustness]] = {label: [] for label in order}
-    for one in trials:
-        if one.robustness is not None:
-            found[one.label].append(one.robustness)
-    rows = {label: _row(seeds) for label, seeds in found.items() if seeds}
-    if not rows:
+def corrupted_accuracy(compared: Mapping[str, Sequence[Contender]]) -> CorruptedAccuracy | None:
+    """Average over the trials of each label; `None` if no corrupted image was tested."""
+    seeds = {
+        label: [one.robustness for one in trials if one.robustness is not None]
+        for label, trials in compared.items()
+    }
+    seeds = {label: found for label, found in seeds.items() if found}
+    if not seeds:
         return None
-    last = found[list(rows)[-1]][0]
+    last = [*seeds.values()][-1][0]
+    rows = {label: _row(found) for label, found in seeds.items()}
     return CorruptedAccuracy(last.corruptions, last.right.shape[1], rows)
 
 
