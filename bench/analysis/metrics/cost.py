@@ -26,20 +26,12 @@ def _seconds(part: str) -> Callable[[Evidence], float | None]:
     return lambda evidence: evidence.record.seconds.get(part)
 
 
-def _params(evidence: Evidence) -> float | None:
-    return evidence.record.parameters or None
-
-
 def _megabytes(nbytes: Callable[[Evidence], float | None]) -> Callable[[Evidence], float | None]:
     return derived(nbytes, lambda found: found / 1e6)
 
 
 def _epochs(evidence: Evidence) -> float | None:
     return sum(len(phase.epochs) for phase in evidence.record.phases) or None
-
-
-def _gflops(evidence: Evidence) -> float | None:
-    return evidence.record.flops / 1e9 if evidence.record.flops else None
 
 
 def _utilisation(evidence: Evidence) -> float | None:
@@ -59,6 +51,7 @@ def _energy(evidence: Evidence) -> float | None:
     return None if taken is None else 1000 * result.joules[str(batch)] / (batch * len(taken))
 
 
+_gflops = derived(lambda evidence: evidence.record.flops or None, lambda found: found / 1e9)
 _size = _megabytes(lambda evidence: evidence.record.size_bytes or None)
 _training_memory = _megabytes(lambda evidence: evidence.record.memory_bytes or None)
 _device_memory = _megabytes(lambda evidence: evidence.record.device_memory_bytes)
@@ -81,7 +74,7 @@ for _metric in (
     Metric("total_seconds", "whole trial from cold", "s", "lower", _seconds("total")),
     Metric("cache_seconds_reused", "of it, found in a cache", "s", "neither", _seconds("reused")),
     Metric("epochs", "epochs trained", "epochs", "neither", _epochs),
-    Metric("params", "parameters", "parameters", "lower", _params),
+    Metric("params", "parameters", "parameters", "lower", lambda e: e.record.parameters or None),
     Metric("size_mb", "size of the weights", "MB", "lower", _size),
     Metric("gflops", "arithmetic for one image", "GFLOP", "lower", _gflops),
     Metric("utilisation", "share of the matrix-product peak", "", "higher", _utilisation),
