@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
-from synthetic import Net, make_run
+from synthetic import SIX, Net, make_run
 from test_conformance import errors
 from test_report_mistakes import explained_run
 
@@ -171,6 +171,19 @@ def test_many_classes_show_their_largest_confusions_and_the_matrix_when_asked(
         section.locator("details table tbody tr").nth(59).wait_for()
 
 
+def test_a_reason_stands_across_the_columns_without_figures(page: Any, phone: Any) -> None:
+    for one in (page, phone):
+        reason, table = one.locator(f"{BOARD} .reason"), one.locator(f"{BOARD} table")
+        assert reason.inner_text() == "</td><script>alert(3)</script>"
+        assert reason.bounding_box()["width"] > 0.75 * table.bounding_box()["width"]
+    phone.locator("#leaderboard .chooser summary").first.click()
+    phone.locator("#leaderboard .chooser").first.get_by_label("Size").check()
+    row = phone.locator(f"{BOARD} tbody tr.failed")
+    ends = "row => [row.lastChild, row.parentNode.firstChild.lastChild].map((cell) => cell.colSpan)"
+    shown = phone.locator(f"{BOARD} thead th:visible").count()
+    assert row.evaluate(ends) == [shown - 1, 1]
+
+
 def test_rows_are_filtered_by_name_and_by_state(page: Any) -> None:
     tools = page.locator("#leaderboard .tools:has(input[type=search])").first
     tools.get_by_label("Filter rows by name").fill("MIDD")
@@ -294,6 +307,14 @@ def test_no_line_goes_through_a_name(page: Any) -> None:
     names, crossings = page.evaluate(crossed)
     assert names >= 3
     assert crossings == 0
+
+
+def test_few_marks_have_their_names_on_a_phone(browser: Any, tmp_path: Path) -> None:
+    folder = make_run(tmp_path, SIX, seeds=(0, 1), images=80)
+    report.render(folder)
+    for phone in _opened(browser, folder / "report.html", width=390):
+        names = phone.locator("#tradeoff svg text.over").all_inner_texts()
+        assert sorted(names) == sorted(net.name for net in SIX if not net.fails)
 
 
 def test_headings_link_to_what_they_head(page: Any) -> None:

@@ -113,7 +113,9 @@ def _table(
         rank = [None if pd.isna(row["rank"]) else int(row["rank"])] if ranked else []
         seed = [int(row["seed"])] if several else []
         cells.append((*rank, _name(row), *seed, *figures[:2], *placed, *figures[2:]))
-        if (mark := _mark(row, findings)) is not None:
+        mark = _mark(row, findings)
+        # Backbones are recommended, not each of their trials.
+        if mark is not None and not (folded and mark.state == "chosen"):
             marks[number] = mark
     return Table(title, tuple(columns), tuple(cells), marks, folded)
 

@@ -59,7 +59,9 @@ function placed(panel, width) {
   const most = cells ? Math.max(60, width * 0.34) : 330;
   const names = rows?.map((name) => fitted(name, most));
   const left = !rows ? 46 : above ? 8 : Math.max(...names.map(textWidth)) + 14;
-  const right = Math.min(width - 14, cells ? left + columns.length * WIDEST_CELL : Infinity);
+  const widest = cells ? Math.max(...columns.map(textWidth)) + 5 : 0;
+  const wide = left + columns?.length * widest <= width - 14; // then no name of a column is turned
+  const right = Math.min(width - 14, cells ? left + columns.length * Math.max(WIDEST_CELL, wide && widest) : Infinity);
   const top = panel.spans ? 32 : panel.y.title ? 22 : 8;
   const step = rows && (cells ? CELL : above ? 46 : 32);
   const random = marksOf(panel).filter((mark) => mark.y === null).length;
@@ -264,17 +266,18 @@ function stepsOf(layer, x, y) {
   });
 }
 
-/* A free place next to each mark for its name, off the lines if there is one; a name without a place
-   is only in the tooltip. */
+/* A free place next to each mark for its name, off lines and intervals if there is one; a name without
+   a place is only in the tooltip. */
 function placeNames(marks, written, lines, [left, right, top, bottom]) {
-  const taken = [...written, ...marks.flatMap((m) => [[m.x - 8, m.y - 8, m.x + 8, m.y + 8], [m.x - 2, m.high, m.x + 2, m.low]])];
+  const taken = [...written, ...marks.map((m) => [m.x - 8, m.y - 8, m.x + 8, m.y + 8])];
+  const crossed = [...lines, ...marks.map((m) => [m.x - 2, m.high, m.x + 2, m.low])];
   const overlaps = (a, others) => others.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
   return marks.map((mark) => {
     const size = textWidth(mark.text);
     const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 19], [-8 - size, 19], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
     const possible = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
       .filter((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b, taken));
-    const free = possible.find((b) => !overlaps(b, lines)) ?? possible[0];
+    const free = possible.find((b) => !overlaps(b, crossed)) ?? possible[0];
     if (!free) return null;
     taken.push(free);
     return tagged(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);

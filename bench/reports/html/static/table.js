@@ -8,7 +8,16 @@ function sortable(spec, about) {
   const scales = spec.columns.map((column, index) => (column.strip ? stripScale(spec.rows.map((row) => row[index].ends)) : null));
   const rows = spec.rows.map((cells, place) => {
     const mark = spec.marks?.[place];
-    const nodes = cells.map((cell, index) => tableCell(spec.columns[index], cell, index === name ? { mark } : null, scales[index]));
+    const failed = mark?.state === "failed";
+    const filled = failed ? Math.max(name, cells.findLastIndex(({ text }) => text !== "–")) + 1 : cells.length;
+    const nodes = cells.slice(0, filled).map((cell, index) => tableCell(spec.columns[index], cell, index === name ? { mark } : null, scales[index]));
+    if (failed) {
+      // Across all columns without figures: in that of the names it would be a tall pile of words.
+      const reason = element("div", { class: "small reason" }, mark.about);
+      if (filled === name + 1 || filled === cells.length) nodes[name].append(reason);
+      else nodes.push(element("td", {}, reason));
+      nodes.at(-1).colSpan = cells.length + 1 - nodes.length;
+    }
     return { cells, ...mark, label: cells[name].text, node: element("tr", { class: mark?.state }, nodes) };
   });
   if (spec.columns[name].title === "Backbone") rows.forEach(({ node, label }) => tagged(node, label));
@@ -50,8 +59,7 @@ function tableCell(column, cell, head, scale) {
     const { state, badge, about } = head.mark ?? {};
     return element("th", { ...attributes, scope: "row", title: state === "muted" ? about : null },
       cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text),
-      state === "chosen" && element("span", { class: "badge", title: about }, badge),
-      state === "failed" && element("div", { class: "small reason" }, about));
+      state === "chosen" && element("span", { class: "badge", title: about }, badge));
   }
   if (cell.image) {
     const source = (block("pictures") ?? {})[cell.image];
@@ -129,7 +137,11 @@ function columnChooser(columns, name, table, frame, outer) {
     boxes[index].checked = visible;
     if (shown[index] === visible) return;
     shown[index] = visible;
-    for (const row of table.rows) row.cells[index].hidden = !visible;
+    for (const { cells } of table.rows) {
+      const last = cells.length - 1;
+      if (last === columns.length - 1 || index < last) cells[index].hidden = !visible;
+      else cells[last].colSpan = Math.max(1, shown.slice(last).filter(Boolean).length);
+    }
   };
   const say = () => { summary.textContent = `Columns (${shown.filter(Boolean).length} of ${columns.length})`; };
   const all = () => columns.forEach((_, index) => show(index, true));
