@@ -313,7 +313,7 @@ def test_few_marks_have_their_names_on_a_phone(browser: Any, tmp_path: Path) -> 
     folder = make_run(tmp_path, SIX, seeds=(0, 1), images=80)
     report.render(folder)
     for phone in _opened(browser, folder / "report.html", width=390):
-        names = phone.locator("#tradeoff svg text.over").all_inner_texts()
+        names = phone.locator("#tradeoff svg text.over").all_text_contents()
         assert sorted(names) == sorted(net.name for net in SIX if not net.fails)
 
 

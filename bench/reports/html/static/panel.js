@@ -279,7 +279,7 @@ function placeNames(marks, written, lines, [left, right, top, bottom]) {
       .filter((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b, taken));
     const free = possible.find((b) => !overlaps(b, crossed)) ?? possible[0];
     if (!free) return null;
-    taken.push(free);
+    taken.push([free[0] - 4, free[1], free[2] + 4, free[3]]);
     return tagged(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);
   }).filter(Boolean);
 }
