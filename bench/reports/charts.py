@@ -1,7 +1,7 @@
 """What a chart is made of: data, drawn by `html/static/chart.js` and by `figures/chart.py`.
 
 A `Chart` has panels, a panel two axes and layers: points, lines, cells or spreads. Figures arrive
-computed: a renderer chooses places, ticks and words for the axes, nothing else.
+computed, and `ticks.py` says how far axes reach: a renderer chooses places, nothing else.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Axis:
     low: float | None = None  # None: as far as the marks reach
     high: float | None = None
     ticks: tuple[float, ...] = ()  # none: at round figures
+    words: tuple[str, ...] = ()  # of the ticks
     names: tuple[str, ...] = ()
 
 

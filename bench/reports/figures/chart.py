@@ -1,4 +1,4 @@
-"""Draws a chart from its specification as a picture: chooses places, ticks and words, computes
+"""Draws a chart from its specification as a picture: chooses places, computes
 nothing. Lengths are in inches."""
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bench.reports.charts import Cells, Chart, Line, Mark, Panel, Points
 from bench.reports.figures import layers, style
 from bench.reports.figures.axes import set_up
 from bench.reports.figures.labelling import Box, place
+from bench.reports.ticks import scaled
 
 MAX_PANELS = 12
 WIDE, SQUARE, HALF, PAGE = 6.4, 1.75, 3.3, 8.6  # a panel alone, two kinds of several, all of them
@@ -45,7 +46,7 @@ class _Size:
 
 def draw(chart: Chart) -> Figure:
     """Draw the first of alternatives, or else all panels in a grid, up to `MAX_PANELS`."""
-    panels = list(chart.panels[:MAX_PANELS])
+    panels = [scaled(panel) for panel in chart.panels[:MAX_PANELS]]
     if chart.choice:
         panels = [replace(panels[0], title="")]
     sizes = [_size(panel, alone=len(panels) == 1) for panel in panels]

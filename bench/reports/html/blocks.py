@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -26,7 +26,8 @@ from bench.reports.blocks import (
     Value,
 )
 from bench.reports.blocks import number as figure
-from bench.reports.charts import Cells, Line, Points, Spread
+from bench.reports.charts import Cells, Chart, Line, Points, Spread
+from bench.reports.ticks import scaled
 
 LONGEST = 4000  # characters of an explanation
 LONG = 600  # of any other text
@@ -64,6 +65,8 @@ def _block(block: Block) -> Json:
         case Commands():  # a copied text keeps its lines
             items = [[text(about), command] for about, command in block.items]
             return {"kind": "commands", "title": block.title, "items": items}
+        case Chart():
+            return _kind(replace(block, panels=tuple(map(scaled, block.panels))))
         case Drawing():
             return {"kind": "drawing", "name": block.name, "data": tidy(block.data)}
     return _kind(block)

@@ -77,42 +77,13 @@ function placed(panel, width) {
   return {
     names, columns, above, step, across, turned,
     frame: { left, right, top, floor, bottom, strip },
-    x: columns ? (i) => left + (i + 0.5) * across : scale(panel, "x", [left, right]),
-    y: rows ? (i) => top + (i + 0.5) * step + shift : scale(panel, "y", [floor - 2, top]),
+    x: columns ? (i) => left + (i + 0.5) * across : scale(panel.x, [left, right]),
+    y: rows ? (i) => top + (i + 0.5) * step + shift : scale(panel.y, [floor - 2, top]),
     height: bottom + deep + (panel.x.title ? 18 : 2),
   };
 }
 
-/* A scale with its range: as far as the marks reach, unless the axis says how far. */
-function scale(panel, name, range) {
-  const axis = panel[name];
-  const values = panel.layers.flatMap((layer) => {
-    if (layer.kind === "spread") return name === "x" ? layer.ticks : [];
-    if (layer.kind === "line") return layer[name];
-    return layer.marks.flatMap((mark) => [mark[name], ...(mark.interval && (name === "x") === Boolean(panel.y.names) ? mark.interval : [])]);
-  }).filter((value) => value !== null);
-  let low = values.reduce((a, b) => Math.min(a, b), Infinity);
-  let high = values.reduce((a, b) => Math.max(a, b), -Infinity);
-  if (axis.log) {
-    const margin = Math.max(1.12, (high / low) ** 0.07);
-    [low, high] = [low / margin, high * margin];
-  } else {
-    const margin = 0.06 * (high - low) || 0.005;
-    [low, high] = [low - margin, high + margin];
-    if (axis.percent) [low, high] = [Math.max(0, low), Math.min(1, high)];
-  }
-  const reach = [axis.low ?? low, axis.high ?? high];
-  const along = (axis.log ? logarithmic : linear)(reach, range);
-  along.reach = reach;
-  return along;
-}
-
-function ticksOf(axis, along, room) {
-  const round = axis.log ? logTicks(along.reach, room) : roundTicks(along.reach, Math.min(8, room));
-  const ticks = axis.ticks ?? round.filter((value) => !axis.whole || Number.isInteger(value));
-  const digits = ticks.length > 1 && ticks[1] - ticks[0] < 0.0099 ? 1 : 0;
-  return ticks.map((value) => [value, axis.percent ? percent(value, digits) : plainNumber(value)]);
-}
+const scale = ({ low, high, log }, range) => (log ? logarithmic : linear)([low, high], range);
 
 function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, height }) {
   const { left, right, top, floor, bottom, strip } = frame;
@@ -124,22 +95,22 @@ function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, h
       : svg("text", { class: "ink", x: x(i), y: bottom + 16, "text-anchor": "middle" }, fitted(name, across)), name)));
   } else {
     let end = -Infinity;
-    for (const [value, text] of ticksOf(panel.x, x, (right - left) / 52)) {
+    panel.x.ticks?.forEach((value, i) => {
+      const text = panel.x.words[i];
       children.push(svg("line", { class: "grid", x1: x(value), x2: x(value), y1: top, y2: bottom }));
       const half = textWidth(text) / 2;
-      if (x(value) - half < end) continue;
+      if (x(value) - half < end) return;
       end = x(value) + half + 6;
       children.push(svg("text", { x: x(value), y: bottom + 17, "text-anchor": "middle" }, text));
-    }
+    });
   }
   if (names) {
     names.forEach((name, i) => children.push(tagged(above
       ? svg("text", { class: "ink over", x: left, y: y(i) - 15 }, fitted(panel.y.names[i], right - left))
       : svg("text", { class: "ink", x: left - 9, y: y(i) + 4, "text-anchor": "end" }, name), panel.y.names[i])));
   } else if (floor > top) {
-    for (const [value, text] of ticksOf(panel.y, y, (floor - top) / 32)) {
-      children.push(svg("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }), svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
-    }
+    panel.y.ticks?.forEach((value, i) => children.push(svg("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }),
+      svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, panel.y.words[i])));
   }
   if (panel.y.title && floor > top) children.push(svg("text", { x: 0, y: 11 }, panel.y.title));
   if (panel.x.title) children.push(svg("text", { x: (left + right) / 2, y: height - 5, "text-anchor": "middle" }, panel.x.title));

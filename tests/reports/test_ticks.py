@@ -1,0 +1,53 @@
+"""Where axes end, and the ticks and words that the page and the pictures share."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.reports.charts import Axis, Line, Mark, Panel, Points
+from bench.reports.ticks import scaled
+
+
+def axis(x: Axis, *values: float) -> Axis:
+    """The axis over marks at these places."""
+    return scaled(Panel(x, Axis(), (Points(tuple(Mark(v, 0.0) for v in values)),))).x
+
+
+@pytest.mark.parametrize(
+    ("given", "values", "words"),
+    [
+        (Axis(), (0, 10), ("0", "2", "4", "6", "8", "10")),
+        (Axis(), (-3.9, 10.2), ("0", "5", "10")),
+        (Axis(percent=True), (0.75, 0.99), ("75%", "80%", "85%", "90%", "95%", "100%")),
+        (Axis(percent=True), (0.97, 0.98), ("97.0%", "97.2%", "97.4%", "97.6%", "97.8%", "98.0%")),
+        (Axis(percent=True), (0.981, 0.982), tuple(f"98.{n}%" for n in range(10, 21, 2))),
+        (Axis(whole=True), (1, 2), ("1", "2")),
+        (Axis(log=True), (14.2, 69), ("15", "20", "30", "50", "70")),
+        (Axis(log=True), (1e3, 5e6), ("1,000", "10,000", "100,000", "1 M")),
+        (Axis(log=True), (20.0, 20.4), ("18", "19", "20", "21", "22")),
+        (Axis(log=True, ticks=(1.0, 8.0)), (1, 8), ("1", "8")),
+    ],
+)
+def test_ticks_are_few_round_and_worded(
+    given: Axis, values: tuple[float, ...], words: tuple[str, ...]
+) -> None:
+    found = axis(given, *values)
+    assert found.words == words
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < min(values) <= max(values) < found.high
+
+
+def test_axes_reach_over_intervals_and_end_where_they_are_told() -> None:
+    mark = Mark(1.0, 0.9, interval=(0.5, 0.97))
+    y = scaled(Panel(Axis(), Axis(percent=True), (Points((mark,)),))).y
+    assert (y.low, y.high) == (pytest.approx(0.4718), pytest.approx(0.9982))
+    told = scaled(Panel(Axis(low=0.5, high=10.5), Axis(low=0.0), (Line((1, 10), (0.2, 0.4)),)))
+    assert (told.x.low, told.x.high, told.y.low) == (0.5, 10.5, 0.0)
+
+
+def test_names_and_what_has_no_figure_have_no_ticks() -> None:
+    panel = Panel(Axis(), Axis(names=("a", "b")), (Points((Mark(1.0, 0),)),))
+    assert scaled(panel).y == panel.y
+    strip = Panel(Axis(log=True), Axis(), (Points((Mark(3.0, None),)),))
+    assert scaled(strip).y == strip.y
