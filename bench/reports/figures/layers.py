@@ -96,12 +96,7 @@ def _line(axes: Axes, layer: Line) -> None:
 
 def _cells(axes: Axes, layer: Cells) -> None:
     image = axes.imshow(
-        layer.shades,
-        cmap="Blues",
-        vmin=-0.03,
-        vmax=1.1,
-        aspect="auto",
-        interpolation="nearest",
+        layer.shades, cmap="Blues", vmin=-0.03, vmax=1.1, aspect="auto", interpolation="nearest"
     )
     colours = image.to_rgba(layer.shades)
     for row, column in np.ndindex(*layer.shades.shape) if layer.texts else ():

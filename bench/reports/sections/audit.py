@@ -84,16 +84,12 @@ def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
     yield _counts(kept)
     if found.pairs:
         yield Table(
-            "The pairs",
-            words("Picture", "Left", "Right", "How"),
-            tuple(_pairs(kept)),
-            folded=True,
+            "The pairs", words("Picture", "Left", "Right", "How"), tuple(_pairs(kept)), folded=True
         )
         if (more := len(found.pairs) - MAX_PAIRS) > 0:
             yield Notes((), more=more, where="in `audit.json`")
     yield from _named_ones(
-        "In several splits",
-        [(group.name, _members(group, found)) for group in found.broken_groups],
+        "In several splits", [(group.name, _members(group, found)) for group in found.broken_groups]
     )
     yield from _named_ones(
         "Wrong extensions",

@@ -46,11 +46,7 @@ def section(findings: Findings) -> Section | None:
         columns.append(Column("Cost of training", _amount, better="lower"))
         columns.append(Column("Cost of 1 M images", _amount, better="lower"))
     rows = tuple(
-        (
-            row["label"],
-            *(row[name] for name, _, _ in shown),
-            *(_money(row, price) if price else ()),
-        )
+        (row["label"], *(row[name] for name, _, _ in shown), *(_money(row, price) if price else ()))
         for _, row in ok.iterrows()
     )
     about = f"{ABOUT} Costs are at {price:g} an hour." if price else ABOUT

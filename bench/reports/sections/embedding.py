@@ -58,11 +58,7 @@ def _panels(findings: Findings, label: str, one: Explanations) -> Iterator[Panel
 
 
 def _panel(
-    findings: Findings,
-    label: str,
-    one: Explanations,
-    places: Floats,
-    named: tuple[str, Axis, Axis],
+    findings: Findings, label: str, one: Explanations, places: Floats, named: tuple[str, Axis, Axis]
 ) -> Panel:
     classes, ids = findings.run.dataset.classes, findings.run.dataset.splits["test"].ids
     guesses = one.guesses

@@ -5,16 +5,7 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.learning import BestAtSize, LearningCurves, Point
-from bench.reports.blocks import (
-    Block,
-    Column,
-    Estimate,
-    Notes,
-    Section,
-    Table,
-    figures,
-    notes,
-)
+from bench.reports.blocks import Block, Column, Estimate, Notes, Section, Table, figures, notes
 from bench.reports.charts import Axis, Chart, Mark, Panel, drawn_of, lines
 
 PLACE = 50

@@ -20,12 +20,7 @@ def section(findings: Findings) -> Section | None:
     if found is None:
         return None
     rows: tuple[tuple[Value, ...], ...] = tuple(
-        (
-            label,
-            row.clean,
-            row.mean,
-            *(float(share) for share in row.corrupted.mean(axis=1)),
-        )
+        (label, row.clean, row.mean, *(float(share) for share in row.corrupted.mean(axis=1)))
         for label, row in found.rows.items()
     )
     titles = ("As they are", "Corrupted", *found.corruptions)

@@ -26,11 +26,7 @@ def section(findings: Findings) -> Section | None:
     parts = [part for part in PARTS if part in spent or part not in ON_REQUEST]
     parts += ["total", "reused"]
     rows = tuple(
-        (
-            label,
-            record.trial.seed,
-            *(record.seconds.get(part) for part in parts),
-        )
+        (label, record.trial.seed, *(record.seconds.get(part) for part in parts))
         for label, record in ok
     )
     columns = (Column("Backbone"), Column("Seed", str), *figures(fmt.duration, *parts))
