@@ -10,7 +10,7 @@ the training kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,7 +21,7 @@ from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.inference.measuring.soup import make_soup, soups_to_make
 from bench.models.backends.base import Array, current
 from bench.models.network import probabilities
-from bench.models.rebuild import pretrained, rebuild
+from bench.models.rebuild import TrainedModel, pretrained, rebuild
 from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun
@@ -49,8 +49,10 @@ class Evaluation:
     compute: Compute
 
 
-def evaluations(run: StoredRun, job: Job) -> list[Evaluation]:
-    """Return what the job's trials still lack."""
+def evaluations(
+    run: StoredRun, job: Job, rebuilt: MutableMapping[str, TrainedModel]
+) -> list[Evaluation]:
+    """Return what the job's trials still lack; models that are `rebuilt` by then are used."""
     keys = {trial.key for trial in job.trials}
     records = [record for record in run.records if record.trial.key in keys]
     found = [
@@ -68,7 +70,7 @@ def evaluations(run: StoredRun, job: Job) -> list[Evaluation]:
         for of_one in (soups_to_make(run, job) if job.measuring.soups else ())
     ]
     return found + [
-        Evaluation("heatmaps", (record,), EXPLAINED_SECONDS, partial(explain, mistakes))
+        Evaluation("heatmaps", (record,), EXPLAINED_SECONDS, partial(explain, mistakes, rebuilt))
         for record, mistakes in (to_explain(run, job) if job.measuring.heatmaps else ())
     ]
 

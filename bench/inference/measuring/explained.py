@@ -8,7 +8,7 @@ places where the head gets them all; what was frozen comes from the cache that t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 
 import numpy as np
 
@@ -77,16 +77,19 @@ def _answers(run: StoredRun, record: Record) -> tuple[Guesses, set[int] | None] 
 
 def explain(
     asked: Sequence[Mistake],
+    rebuilt: MutableMapping[str, TrainedModel],
     run: StoredRun,
     records: Sequence[Record],
     job: Job,
     store: Store,
     progress: Progress,
 ) -> Iterator[Record]:
-    """Rebuild a trial's model from its kept weights and add what explains these mistakes."""
+    """Add what explains these mistakes of a trial's model: the one `rebuilt` already under the
+    trial's key, which is taken out, or else one rebuilt here from the kept weights."""
     begun = time.perf_counter()
     (record,) = records
-    source = _Source(record, job, store, rebuild(run, record), progress)
+    model = rebuilt.pop(record.trial.key, None) or rebuild(run, record)
+    source = _Source(record, job, store, model, progress)
     images = np.array([mistake.image for mistake in asked], int)
     answers = np.array([mistake.predicted for mistake in asked], int)
     ready = time.perf_counter()

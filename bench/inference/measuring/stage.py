@@ -45,7 +45,7 @@ from bench.inference.measuring.timing import (
 )
 from bench.inference.runtimes import ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
-from bench.models.rebuild import rebuild
+from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
@@ -80,13 +80,15 @@ class _Stage:
         self.store = Store(Path(job.store), job.store_limit_bytes)
         self.joules = joule_counter() if self.device.kind == "gpu" else None
         self.started = utc_now()
+        # Timed, and used again to explain mistakes: to rebuild one takes longer than to explain.
+        self.rebuilt: dict[str, TrainedModel] = {}
 
     def run(self) -> None:
         run = read_run(self.folder)
         groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
         each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
-        more = evaluations(run, self.job)
+        more = evaluations(run, self.job, self.rebuilt)
         total += sum(one.seconds for one in more)
         self.progress = Progress(self.listener, total)
         if groups:
@@ -156,14 +158,16 @@ class _Stage:
         trial = records[0].trial
         train = pixels.images(self.job.dataset, "train", trial.input_size, self.store).array()
         test = pixels.images(self.job.dataset, "test", trial.input_size, self.store).array()
-        classifier = rebuild(run, records[0]).classifier()
+        trained = rebuild(run, records[0])
+        if self.asked.heatmaps and records[0].pretrained:
+            self.rebuilt[trial.key] = trained
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
             folder = stack.enter_context(self.store.workplace())
         else:
             folder = artefact_folder(self.folder, trial)
         evidence = Evidence(records[0], run.dataset.classes, run.folder)
-        source = ModelSource(classifier, np.asarray(train[chosen]), folder, self.threads)
+        source = ModelSource(trained.classifier(), np.asarray(train[chosen]), folder, self.threads)
         return Model(
             records,
             needs,

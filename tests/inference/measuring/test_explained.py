@@ -37,9 +37,7 @@ def pretrained(run: StoredRun) -> StoredRun:
 
 
 @pytest.mark.parametrize("tuned", [True, False], ids=["last stage trained", "head alone"])
-def test_mistakes_are_explained_by_the_model_that_made_them(
-    home: Path, tuned: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: bool) -> None:
     from bench.inference.measuring import explained as explaining
     from bench.models.network import Network
     from bench.models.rebuild import rebuild
@@ -63,8 +61,11 @@ def test_mistakes_are_explained_by_the_model_that_made_them(
     model = rebuild(made_so, trained)
     if not tuned:
         model = replace(model, network=Network(TINY, SIZE))
-    monkeypatch.setattr(explaining, "rebuild", lambda run, record: model)
-    (explained,) = explaining.explain(asked, run, [record], job, store, lambda done, total: None)
+    timed = {record.trial.key: model}
+    (explained,) = explaining.explain(
+        asked, timed, run, [record], job, store, lambda done, total: None
+    )
+    assert not timed  # it was used, and its memory is free
 
     images = [mistake.image for mistake in asked]
     answers = [mistake.predicted for mistake in asked]
