@@ -110,13 +110,15 @@ class Registry(Generic[T]):
 class BackboneSource:
     """Where backbones that nobody declared come from: `kerashub:PRESET` is found when it is named.
 
-    `name` ends in a colon. `find` is called, in each process, with what follows it, and returns a
-    backbone of that whole name; it must be cheap, and give the same object again.
+    `name` ends in a colon. `describe` is called with what follows it, by the command alone, and
+    returns as text all that `declare` needs to know: `declare` is called with both, in the workers
+    of any machine too, reads no file and returns the backbone of that whole name.
     """
 
     name: str
     help: str
-    find: Callable[[str], Backbone]
+    describe: Callable[[str], str]
+    declare: Callable[[str, str], Backbone]
     modules: tuple[str, ...] = ()
     install: str = ""
 
@@ -127,12 +129,31 @@ BACKBONE_SOURCES: Registry[BackboneSource] = Registry("backbone source")
 class _Backbones(Registry[Backbone]):
     """The backbones that were added, and those that a source finds by their names."""
 
+    def __init__(self, kind: str, *, listed_by: str = "") -> None:
+        super().__init__(kind, listed_by=listed_by)
+        self._described: dict[str, str] = {}  # what sources said of those that they found
+
     def __getitem__(self, name: str) -> Backbone:
         source = self._source(name)
         if source is None:
             return super().__getitem__(name)
         require(BACKBONE_SOURCES.kind, source)
-        return source.find(name.removeprefix(source.name))
+        rest = name.removeprefix(source.name)
+        if name not in self._described:
+            self._described[name] = source.describe(rest)
+        return source.declare(rest, self._described[name])
+
+    def descriptions(self, names: Iterable[str]) -> dict[str, str]:
+        """Return what sources said of those of these backbones that they found."""
+        return {name: self._described[name] for name in names if name in self._described}
+
+    def describe(self, descriptions: Mapping[str, str]) -> None:
+        """Take what another process was told, so that no source is asked for it here."""
+        self._described.update(descriptions)
+
+    def forget(self) -> None:
+        """Forget what sources said; for tests that change it."""
+        self._described.clear()
 
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or self._source(str(name)) is not None

@@ -1,8 +1,8 @@
 """Backbones of KerasHub, found by name: `kerashub:PRESET`, a preset of its catalogue, an address
 (`kaggle://...`, `hf://...`) or a folder that `save_to_preset` wrote.
 
-What a preset says of itself is read from its JSON files. KerasHub is imported only where a network
-is built, as it loads a framework.
+What a preset says of itself is read from its JSON files, by the command alone: workers get it with
+their job. KerasHub is imported only where a network is built, as it loads a framework.
 """
 
 from __future__ import annotations
@@ -41,19 +41,26 @@ USUAL_SIZE = 224
 MAX_CAUSE = 200  # characters of a library's error that are shown
 
 
-@cache
-def find(preset: str) -> Backbone:
-    """Return the declaration that a preset's own files amount to; fetch them if need be."""
+def describe(preset: str) -> str:
+    """Return what a preset's own files say, fetched if need be, and where its weights belong."""
     handle = _handle(preset)
     config = _read(preset, handle, CONFIG)
     settings, kind = config["config"], str(config.get("registered_name"))
-    key = next((key for key in SHAPES if key in settings), "")
-    if not kind.startswith(PACKAGES) or not key:
+    if not kind.startswith(PACKAGES) or not any(key in settings for key in SHAPES):
         raise BenchError(
             f"kerashub:{preset} is {config.get('class_name')}, and no network of KerasHub that "
             f"takes only images; choose another preset."
         )
     converter = _read(preset, handle, CONVERTER)["config"]
+    weights = str(_file(preset, handle, CONFIG).with_name(WEIGHTS))
+    return json.dumps([kind, settings, converter, weights])
+
+
+@cache
+def declare(preset: str, description: str) -> Backbone:
+    """Return the declaration that a preset's description amounts to."""
+    kind, settings, converter, weights = json.loads(description)
+    key = next(key for key in SHAPES if key in settings)
     size = _size(converter, settings[key])
     scale, offset = _scale_and_offset(converter)
     kept = {name: value for name, value in settings.items() if name != "dtype"}  # the run's instead
@@ -67,8 +74,8 @@ def find(preset: str) -> Backbone:
         minimum_size=2 * _patch(settings) if parts else Backbone.minimum_size,
         weights=FetchedWeights(
             name=f"{Path(preset).name}/{WEIGHTS}",
-            path=str(_file(preset, handle, CONFIG).with_name(WEIGHTS)),
-            fetch=partial(_file, preset, handle, WEIGHTS),
+            path=weights,
+            fetch=lambda: _file(preset, _handle(preset), WEIGHTS),
         ),
         per_position=bool(parts),
         in_all=False,
@@ -216,7 +223,8 @@ BACKBONE_SOURCES.add(
     BackboneSource(
         "kerashub:",
         "PRESET or ./FOLDER: image backbones of KerasHub",
-        find,
+        describe,
+        declare,
         modules=("keras_hub",),
         install="backbone-bench[kerashub]",
     )

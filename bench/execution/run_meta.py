@@ -22,6 +22,7 @@ from bench.inference.measuring.pending import (
 )
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
+from bench.registry import BACKBONES
 from bench.storage.arrays import arrays_fault, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records, write_dataset
@@ -171,6 +172,7 @@ class RunInputs:
             measuring=plan.measuring,
             largest_fraction=max(trial.fraction for trial in plan.trials),
             images=_images(request),
+            descriptions=BACKBONES.descriptions({trial.backbone for trial in trials}),
             **{**self.of_jobs, **more},
         )
 

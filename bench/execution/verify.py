@@ -207,6 +207,7 @@ def train_again(
         command=record.command,
         split_seed=record.split_seed,
         accumulation=record.accumulation,
+        descriptions=BACKBONES.descriptions([record.trial.backbone]),
     )
     try:
         executor.run(job, listener)

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from bench.errors import OutOfMemoryError, PluginError
-from bench.registry import load_plugins
+from bench.registry import BACKBONES, load_plugins
 from bench.system import locks
 from bench.system.frameworks import UNUSED_BY_WORKERS, gc_disabled, hidden_packages
 from bench.training.accounting import Imports
@@ -165,6 +165,7 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         os.dup2(log.fileno(), 2)
     job = read_job(Path(order["job"]))
     _plug_in(job.plugins, job.packages)
+    BACKBONES.describe(job.descriptions)
     if job.task == "measure":
         from bench.inference.measuring.memory import IsolatedProcesses
         from bench.inference.measuring.stage import measure

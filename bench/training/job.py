@@ -51,6 +51,7 @@ class Job:
     measuring: Measuring = field(default_factory=Measuring)
     largest_fraction: float = 1.0  # of the run: robustness is measured on it alone
     pretrained: Mapping[str, LocatedWeights] = field(default_factory=dict)  # by row, to measure
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # of backbones that sources found
     node: str = ""  # of a cluster, where the job runs
     died: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of which runtimes, by key
     task: Literal["train", "measure", "probe"] = "train"  # to measure: trials of any backbones

@@ -12,14 +12,16 @@ from types import SimpleNamespace
 import pytest
 from user import User, in_process
 
-from backbones import kerashub
 from bench.errors import BenchError, Exit, UnknownNameError, UsageError, WeightsError
 from bench.execution.executors.inline import Inline
+from bench.execution.executors.local_process import LocalProcess
 from bench.execution.plan import choose_backbones
 from bench.models import weights
 from bench.models.fingerprint import code_digest
 from bench.registry import BACKBONES, load_plugins, resolve
-from bench.types import Backbone
+from bench.training.events import Listener
+from bench.training.job import Job
+from bench.types import Backbone, Settings
 
 load_plugins(packages=["backbones"])
 
@@ -56,7 +58,7 @@ def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(tmp_path / "packages")
     monkeypatch.delitem(sys.modules, "keras_hub", raising=False)
     monkeypatch.chdir(tmp_path)
-    kerashub.find.cache_clear()
+    BACKBONES.forget()
     yield
     sys.modules.pop("keras_hub", None)
 
@@ -101,7 +103,7 @@ def test_the_digest_is_of_the_settings_and_not_of_the_place() -> None:
     assert code_digest(BACKBONES["kerashub:./moved"]) == first
     text = json.dumps(CONFIG).replace('"filters": 4', '"filters": 8')
     Path("moved/config.json").write_text(text)
-    kerashub.find.cache_clear()
+    BACKBONES.forget()
     assert code_digest(BACKBONES["kerashub:./moved"]) != first
 
 
@@ -189,6 +191,25 @@ def test_it_is_trained_from_its_weights_and_predicts_by_its_name(tmp_path: Path)
     told = in_process(tmp_path, "predict", "r", name, images)
     assert told.returncode == Exit.DONE, told.stderr
     assert f"model     {name}, seed 0" in told.stderr
+
+
+class Elsewhere(LocalProcess):
+    """Another machine, which has none of the preset's files."""
+
+    def run(self, job: Job, listener: Listener) -> None:
+        shutil.rmtree("mine", ignore_errors=True)
+        super().run(job, listener)
+
+
+@pytest.mark.slow
+def test_a_worker_reads_none_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    user, name = User(tmp_path), preset()
+    words = user.words("--weights", "random", "--input-size", "32", backbones=name)
+    done = in_process(tmp_path, *words, executor=Elsewhere(Settings()))
+    assert done.returncode == Exit.DONE, done.stdout + done.stderr
+    (record,) = user.load().records
+    assert (record.reason, [one.status for one in record.runtimes]) == ("", ["ok"])
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(tmp_path / "packages")
     monkeypatch.delitem(sys.modules, "keras_hub", raising=False)
     monkeypatch.chdir(tmp_path)
-    kerashub.find.cache_clear()
+    BACKBONES.forget()
     yield
     sys.modules.pop("keras_hub", None)
     kerashub._catalogue.cache_clear()  # of the stand-in, which has none
