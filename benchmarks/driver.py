@@ -24,6 +24,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT)]
 
+from bench.system.frameworks import UNUSED_BY_PANDAS, hidden_packages  # noqa: E402
+
+with hidden_packages(*UNUSED_BY_PANDAS):  # as `run` does
+    import pandas  # noqa: F401
+
 import numpy as np  # noqa: E402
 import plans  # type: ignore[import-not-found]  # noqa: E402
 import synthetic  # type: ignore[import-not-found]  # noqa: E402

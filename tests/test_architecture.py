@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -96,3 +97,23 @@ def test_quick_commands_import_no_framework(words: list[str], tmp_path: Path) ->
     )
     assert result.returncode == 0, result.stderr
     assert "backbone" in result.stdout or words == ["cache"]
+
+
+@pytest.mark.parametrize("command", ["run", "screen"])
+def test_a_run_loads_pandas_without_pyarrow(command: str, tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("open('loaded', 'w').close()\nraise ImportError\n")
+    code = (
+        "import sys\n"
+        "from bench.cli.main import main\n"
+        "main(sys.argv[1:])\n"
+        "sys.exit('pandas' not in sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, command, "--dataset", "nowhere", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])},
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "loaded").exists()

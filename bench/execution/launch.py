@@ -156,7 +156,7 @@ def carry(
     with opened(inputs, locked=progress is not None), told as listener:
         listener(TrainingStarted())
         try:
-            records = carry_out(inputs, executor, listener)
+            carry_out(inputs, executor, listener)
         except DetachedError:
             raise  # at once; there is nothing new to report
         except BaseException as end:
@@ -169,7 +169,9 @@ def carry(
                 listener(Warned(f"the reports could not be written: {reason(error)}"))
             raise
         findings, shown = write_reports()
-    by_key = {record.trial.key: record for record in records}
+    keys = {trial.key for trial in plan.trials}
+    every = (*findings.run.every, *findings.run.failed_again)
+    by_key = {record.trial.key: record for record in every if record.trial.key in keys}
     incomplete = (
         bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
         # Something was asked to be measured that was not, and the run is done.

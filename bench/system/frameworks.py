@@ -26,6 +26,10 @@ DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 # take as long to load as everything else.
 UNUSED_BY_WORKERS = ("matplotlib", "pandas", "sklearn")
 
+# pandas imports it where it finds it, for columns that no run has: 70 MB. Only a command may hide
+# it: a program that imports bench may want such columns of its own.
+UNUSED_BY_PANDAS = ("pyarrow",)
+
 STDERR = 2
 
 

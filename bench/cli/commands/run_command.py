@@ -21,6 +21,7 @@ from bench.data.sources import any_usage
 from bench.execution.request import RunRequest
 from bench.inference.runtimes import RUNTIMES
 from bench.system.command_line import called
+from bench.system.frameworks import UNUSED_BY_PANDAS, hidden_packages
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 T = TypeVar("T", bound=RunRequest)
@@ -28,9 +29,9 @@ T = TypeVar("T", bound=RunRequest)
 
 def main(arguments: argparse.Namespace) -> int:
     """Plan, run, report; the exit code says whether all of it was done."""
-    from bench.cli.outcome import carry
-    from bench.execution import launch
-
+    with hidden_packages(*UNUSED_BY_PANDAS):
+        from bench.cli.outcome import carry
+        from bench.execution import launch
     return carry(arguments, request_of(arguments, RunRequest), launch)
 
 

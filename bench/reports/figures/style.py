@@ -49,14 +49,13 @@ def png(drawn: Figure) -> bytes:
     """Return the picture as a PNG file; what was drawn is gone then."""
     canvas: Any = FigureCanvasAgg(drawn)
     canvas.draw()
-    buffer = BytesIO()
     # Nothing is transparent, and an alpha channel would take a quarter of the bytes.
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(
-        buffer, "PNG", compress_level=3, dpi=(DPI, DPI)
-    )
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     # Or the pixels of all pictures stay until Python looks for what only holds itself.
     drawn.clear()
     del canvas.renderer
+    buffer = BytesIO()
+    pixels.save(buffer, "PNG", compress_level=3, dpi=(DPI, DPI))
     return buffer.getvalue()
 
 
