@@ -229,25 +229,29 @@ def _connect(address: str) -> tuple[Any, bool]:
 
     if ray.is_initialized():  # in a notebook or a program
         return ray, False
-    where = f"at {address}" if address else "on this machine"
+    named = address or os.environ.get("RAY_ADDRESS", "")  # which Ray takes, too
+    where = f"at {named}" if named else "on this machine"
     nothing = BenchError(
         f"no Ray cluster answers {where}; start one with `ray start --head`, or name its address "
         f"with --on ray:HOST:PORT."
     )
-    if address:  # where Ray does not answer, its `init` would wait for minutes
-        host, _, port = address.rpartition(":")
-        words = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-        env = {**os.environ, "RAY_py_gcs_connect_timeout_s": str(ANSWER_SECONDS)}
-        try:
+    # Where Ray does not answer, its `init` would wait for minutes; on this machine, too, where a
+    # cluster was killed: Ray remembers its address.
+    words = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    words += ["--address", address or "auto"]
+    env = {**os.environ, "RAY_py_gcs_connect_timeout_s": str(ANSWER_SECONDS)}
+    try:
+        if address:
+            host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
-            subprocess.run(words, env=env, capture_output=True, timeout=HEALTH_SECONDS, check=True)
-        except (OSError, ValueError, OverflowError, subprocess.SubprocessError) as error:
-            if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
-                raise BenchError(
-                    f"the Ray cluster {where} asks for a token; set RAY_AUTH_MODE=token, with the "
-                    f"cluster's ~/.ray/auth_token on this machine."
-                ) from error
-            raise nothing from error
+        subprocess.run(words, env=env, capture_output=True, timeout=HEALTH_SECONDS, check=True)
+    except (OSError, ValueError, OverflowError, subprocess.SubprocessError) as error:
+        if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
+            raise BenchError(
+                f"the Ray cluster {where} asks for a token; set RAY_AUTH_MODE=token, with the "
+                f"cluster's ~/.ray/auth_token on this machine."
+            ) from error
+        raise nothing from error
     ours = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address or "auto", log_to_driver=False, logging_level=logging.CRITICAL)

@@ -356,6 +356,13 @@ def test_a_port_where_something_else_listens(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(refused.value.__cause__, subprocess.CalledProcessError)  # Ray gave up itself
 
 
+def test_a_cluster_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "ANSWER_SECONDS", 1)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(BenchError, match=r"no Ray cluster answers at 127\.0\.0\.1:1; "):
+        make_executor(Settings(), RunRequest(on="ray"))
+
+
 def test_a_cluster_that_asks_for_a_token(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE")
     with pytest.raises(BenchError, match=r"^the Ray cluster at \S+ asks for a token; set RAY_AUTH"):
