@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,7 +41,6 @@ class Listing:
     reader: Reader
     identity: str  # changes when any image may have changed; cheap to compute
     notes: tuple[str, ...] = ()  # facts to report
-    warnings: tuple[str, ...] = ()  # what makes the figures less reliable
     groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one
 
 
@@ -58,17 +57,18 @@ FEW_TRAIN = 10  # of one class
 UNEVEN = 10  # times as many images in the largest class as in the smallest
 
 
-def cautions(listing: Listing) -> tuple[str, ...]:
-    """Return warnings to the user; none for a data set of sufficient size and balance."""
+def cautions(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> tuple[str, ...]:
+    """Return what makes the figures less reliable; nothing where there are enough images of each
+    class."""
     found = []
-    test = len(listing.splits["test"])
+    test = len(splits["test"])
     if test < FEW_TEST:
         images = "image" if test == 1 else "images"
         found.append(
             f"only {test} test {images}: each is {100 / max(test, 1):.1f} points of accuracy"
         )
-    counts = Counter(image.label for image in listing.splits["train"])
-    by_size = sorted((counts[label], title) for label, title in enumerate(listing.classes))
+    counts = Counter(splits["train"].labels)
+    by_size = sorted((counts[label], title) for label, title in enumerate(classes))
     (least, rarest), (most, commonest) = by_size[0], by_size[-1]
     if least < FEW_TRAIN:
         images = "image" if least == 1 else "images"
@@ -83,14 +83,15 @@ def cautions(listing: Listing) -> tuple[str, ...]:
 
 def undecoded(listing: Listing) -> Dataset:
     """Return all that is listed, as if no image were bad; without digests, so no fingerprint."""
+    splits = {
+        name: Split(tuple(i.id for i in split), tuple(i.label for i in split))
+        for name, split in listing.splits.items()
+    }
     return Dataset(
         name=listing.name,
         description=listing.description,
         classes=listing.classes,
-        splits={
-            name: Split(tuple(i.id for i in split), tuple(i.label for i in split))
-            for name, split in listing.splits.items()
-        },
+        splits=splits,
         fingerprint="",
-        notes=(*listing.notes, *listing.warnings),
+        notes=(*listing.notes, *cautions(listing.classes, splits)),
     )

@@ -26,7 +26,7 @@ from bench.data.decode import (
     mismatched_format,
     quiet_pillow,
 )
-from bench.data.listing import Listing, Reader, digest_of, undecoded
+from bench.data.listing import Listing, Reader, cautions, digest_of, undecoded
 from bench.data.pixels import KIND as PIXELS
 from bench.data.pixels import fingerprint, keeping, leave_out, nbytes, parts, stored
 from bench.errors import DatasetError
@@ -270,6 +270,7 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
     return replace(
         undecoded(listing),
         splits=splits,
+        notes=(*listing.notes, *cautions(listing.classes, splits)),  # of what could be read
         fingerprint=fingerprint(listing.classes, splits),
         excluded=tuple(excluded),
         wrong_extensions=tuple(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.data.listing import Listed, Listing, cautions
+from dataclasses import replace
+
+from bench.data.listing import Listed, Listing, undecoded
 from bench.data.sources.demo import list_demo
 
 
@@ -14,8 +16,12 @@ def with_counts(train: tuple[int, int], test: int) -> Listing:
     return Listing("x", "x", ("cats", "dogs"), splits, list_demo().reader, "x")
 
 
+def cautions(listing: Listing) -> tuple[str, ...]:
+    return undecoded(listing).notes
+
+
 def test_nothing_to_say() -> None:
-    assert cautions(list_demo()) == ()
+    assert cautions(replace(list_demo(), notes=())) == ()
     assert cautions(with_counts((99, 10), 100)) == ()
 
 

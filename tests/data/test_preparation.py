@@ -194,6 +194,14 @@ def test_sizes_that_fit_one_by_one_but_not_together(root: Path, tmp_path: Path) 
         prepare(listing, [8, 9], store=small)
 
 
+def test_warnings_count_the_images_that_can_be_used(root: Path, store: Store) -> None:
+    listing = list_dataset(str(root), store=store)
+    (root / listing.splits["train"][0].id).write_bytes(b"")
+    said = prepare(listing, [4], store=store).notes
+    assert said[0].startswith("only 2 test images")
+    assert said[1] == "only 5 training images of class 'cats'"
+
+
 def test_room_is_asked_for_once(root: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """16 images of 64 px take 196,608 bytes. The disk has a quarter more, and half of that again
     is left once the training images, three quarters, are written."""

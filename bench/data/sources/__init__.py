@@ -7,13 +7,13 @@ loads nothing heavy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data.groups import read_groups
-from bench.data.listing import Listing, cautions
+from bench.data.listing import Listing
 from bench.data.splits import with_limit
 from bench.errors import NoDatasetError, UsageError
 from bench.registry import Registry, import_modules, require
@@ -103,7 +103,7 @@ def list_dataset(
     listing = source.list_images(name, ListingOptions(store, split_seed, say, named))
     if limit is not None:
         listing = with_limit(listing, limit, split_seed)
-    return replace(listing, warnings=cautions(listing))
+    return listing
 
 
 import_modules(__name__)
