@@ -73,7 +73,7 @@ def summary(answers: Sequence[Prediction], source: Predictor) -> list[str]:
     found = []
     if low:
         found.append(
-            f"{low} of {len(answers)} answers came with less than "
+            f"{low} of {len(answers) - failed} answers came with less than "
             f"{fmt.percent(source.min_confidence)} confidence: check them."
         )
     if failed:

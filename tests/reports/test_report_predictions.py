@@ -47,6 +47,12 @@ def test_the_next_classes_follow() -> None:
     assert printed(200, top=2)[2].split()[-5:] == ["=dogs", "62.50%", "cats", "25.00%", "low"]
 
 
+def test_what_could_not_be_read_is_no_answer() -> None:
+    low, unread = predictions.summary(ANSWERS, SOURCE)
+    assert low == "1 of 2 answers came with less than 70.00% confidence: check them."
+    assert unread == "1 of 3 images could not be read."
+
+
 def test_a_spreadsheet_has_every_digit_and_no_formula() -> None:
     lines = predictions.to_csv(ANSWERS, SOURCE, 2).splitlines()
     assert lines[0] == "image,class,confidence,low_confidence,error,class_2,confidence_2"
