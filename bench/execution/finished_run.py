@@ -104,7 +104,8 @@ class Run:
         members = (prediction.best_record(run),) if backbone is None else members_of(run, backbone)
         model = prediction.model_of(run, *members)
         overlays = Overlays(Path(explain)) if explain is not None else None
-        found = prediction.predict(model, prediction.find_images(map(Path, paths)), overlays)
+        asked = prediction.find_images(map(Path, paths))
+        found = list(prediction.predict(model, asked, overlays))
         return pd.DataFrame(
             {
                 "image": [answer.image for answer in found],

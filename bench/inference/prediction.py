@@ -108,9 +108,10 @@ def model_of(run: StoredRun, *members: Record) -> PredictingModel:
 
 def predict(
     model: PredictingModel, paths: Sequence[Path], overlays: Overlays | None = None
-) -> list[Prediction]:
-    """Answer for every image, through the Keras backend that the model was trained on unless the
-    user names another; with `overlays`, draw what in the image speaks for the answer."""
+) -> Iterator[Prediction]:
+    """Answer for every image, batch by batch, through the Keras backend that the model was trained
+    on unless the user names another; with `overlays`, draw what in the image speaks for the
+    answer."""
     if overlays is not None and len(model.members) > 1:
         raise UsageError(f"heatmaps are of one model; {model.name} is {len(model.members)}.")
     draw = None
@@ -123,7 +124,7 @@ def predict(
             whole = trained.logits(fold=backend.gains_from_folding, maps=overlays is not None)
             members.append((record.trial.input_size, backend.forward(whole)))
             draw = None if overlays is None else partial(overlays.write, trained)
-        return list(predictions(images, len(paths), members, model.temperature, draw))
+        yield from predictions(images, len(paths), members, model.temperature, draw)
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:

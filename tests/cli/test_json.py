@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bench.analysis.choice import Choice
 from bench.analysis.comparison import Comparison
 from bench.cli.json_lines import KEYS, TRIAL, write_event
 from bench.cli.json_run import JsonEvents
+from bench.cli.main import main
 from bench.data.audit.result import Audit
 from bench.execution.status import Status
 from bench.inference.prediction import Prediction
@@ -176,6 +178,24 @@ def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.Monke
     assert first["probabilities"] == [0.25, 0.75]
     assert (second["error"], second["class"]) == ("the file is empty", None)
     assert ended.returncode == 3
+
+
+def test_predict_writes_a_line_as_soon_as_it_is_known(
+    two_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = []
+
+    def predict(*of: object) -> Iterator[Prediction]:
+        for name in ("a.png", "b.png"):
+            yield Prediction(name, (0.25, 0.75))
+            written.append(name in capsys.readouterr().out)
+
+    monkeypatch.setattr("bench.inference.prediction.predict", predict)
+    (two_runs / "a.png").touch()
+    results = str(two_runs / "results")
+    words = ["predict", "after", "one", str(two_runs / "a.png"), "--json", "--results", results]
+    assert main(words) == 0
+    assert written == [True, True]
 
 
 def documented(columns: int) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,13 +88,12 @@ def main(arguments: argparse.Namespace) -> int:
         say.print(f"warning: {warning}", style="yellow")
     model = model_of(run, *members)
     source = _source(model, arguments.min_confidence, say)
-    found = predict(model, images, overlays)
+    answers = predict(model, images, overlays)
     top = min(arguments.top, len(source.classes))
-    if arguments.json:
-        _write_json(found, source)
-    elif arguments.format == "csv":
+    found = _write_json(answers, source) if arguments.json else list(answers)
+    if arguments.format == "csv":
         sys.stdout.write(predictions.to_csv(found, source, top))
-    else:
+    elif not arguments.json:
         width = None if sys.stdout.isatty() else terminal.UNLIMITED
         shown = predictions.section(found, source, top)
         terminal.show([shown], Console(highlight=False, width=width))
@@ -105,10 +104,13 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
 
 
-def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
-    """Write whose answers they are, then a line an image with the probability of every class."""
+def _write_json(answers: Iterable[Prediction], source: Predictor) -> list[Prediction]:
+    """Write whose answers they are, then a line an image with the probability of every class, as
+    soon as it is known; return the answers."""
     write_event("model", **fields_of(source))
-    for answer in found:
+    found = []
+    for answer in answers:
+        found.append(answer)
         known = not answer.reason
         write_event(
             "image",
@@ -120,6 +122,7 @@ def _write_json(found: Sequence[Prediction], source: Predictor) -> None:
             error=answer.reason,
             heatmap=answer.heatmap,
         )
+    return found
 
 
 def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], list[Path]]:
