@@ -147,7 +147,7 @@ def test_a_recorded_program_of_another_s_is_quoted() -> None:
 
 
 @pytest.mark.parametrize("code", OPERATING_SYSTEM)
-@pytest.mark.parametrize("command", ["run", "list"])
+@pytest.mark.parametrize("command", ["run", "screen", "list"])
 def test_what_the_operating_system_refuses_is_no_fault_of_the_program(
     code: int, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +157,7 @@ def test_what_the_operating_system_refuses_is_no_fault_of_the_program(
     what, remedy = OPERATING_SYSTEM[code]
     assert first == f"error: results/r/report.md: {what}; {remedy}."
     kept = "Finished trials are kept, and the same command continues from there."
-    assert more == ([kept] if command == "run" else [])
+    assert more == ([] if command == "list" else [kept])
 
 
 def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(
@@ -186,9 +186,13 @@ def test_what_only_a_programmer_can_mend_is_a_fault(
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("run", "interrupted; the same command continues from here."), ("list", "interrupted.")],
+    [
+        ("run", "interrupted; the same command continues from here."),
+        ("screen", "interrupted; the same command continues from here."),
+        ("list", "interrupted."),
+    ],
 )
-def test_only_run_goes_on_after_an_interrupt(
+def test_only_run_and_screen_go_on_after_an_interrupt(
     command: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _failing(monkeypatch, command, KeyboardInterrupt())

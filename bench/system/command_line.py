@@ -29,6 +29,7 @@ INSTALLED = "backbone-bench"
 # The first word of a recorded command, and how that is typed.
 TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
 
+RESUMED = ("run", "screen")  # commands that go on where they stopped
 OUTPUT = "standard output"
 # What is printed often and not every encoding has; all else is written as an escape.
 PLAIN = str.maketrans({"–": "-", "—": "-", "·": ",", "→": "->", "…": "...", "±": "+-", "×": "x"})
@@ -99,7 +100,7 @@ def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
 
 def ending(error: BaseException, command: str) -> tuple[int, str]:
     """Return the exit code of a command that ended with this error, and the message."""
-    goes_on = command == "run"
+    goes_on = command in RESUMED
     if isinstance(error, SystemExit):
         if not isinstance(error.__context__, BrokenPipeError):
             raise error
