@@ -7,7 +7,7 @@ what was planned, corrected by how long the first part of it has taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -20,7 +20,6 @@ from bench.execution.plan import Plan
 from bench.inference.measuring.pending import measuring_seconds
 from bench.inference.runtimes import choose_runtimes
 from bench.storage.records import TEST, VALIDATION, Evidence
-from bench.system.environment import utc_now
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -32,7 +31,7 @@ from bench.training.events import (
     StageProgress,
     TrialEnded,
 )
-from bench.types import Record, RuntimeResult, Trial
+from bench.types import Record, Trial
 
 REPORT_SECONDS = 10.0
 
@@ -105,15 +104,16 @@ class Progress:
         schedule: Schedule,
         listener: Listener,
         judged_by: str = "accuracy",
+        kept: Iterable[Record] = (),
     ) -> None:
-        """`judged_by`: the metric that is told of a trial when it ends."""
+        """`judged_by`: the metric that is told of a trial when it ends; `kept`: the records that
+        are there already, whose measurements are not announced again."""
         self._metric = METRICS[judged_by]
         self._classes, self._folder = plan.dataset.classes, folder
         self._epochs = {phase.name: phase.epochs for phase in plan.protocol.phases}
         self._listener, self._time = listener, TimeLeft(schedule)
         self._phases: dict[str, tuple[str, int]] = {}  # of each trial, and its finished epochs
-        self._announced: dict[str, list[RuntimeResult]] = {}  # what was measured, by trial
-        self._since = utc_now()
+        self._announced = {record.trial.key: [*record.runtimes] for record in kept}
         self._report_time()
 
     def __call__(self, event: Event) -> None:
@@ -159,8 +159,7 @@ class Progress:
     def _measured(self, record: Record) -> Iterator[RuntimeMeasured]:
         announced = self._announced.setdefault(record.trial.key, [])
         for result in record.runtimes:
-            earlier = result.session is not None and result.session.started < self._since
-            if earlier or result in announced:
+            if result in announced:
                 continue
             announced.append(result)
             failed = result.status == "failed"

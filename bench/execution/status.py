@@ -52,6 +52,7 @@ class ProgressFile:
     def __init__(self, folder: Path, listener: RunListener) -> None:
         self._folder, self._listener = folder, listener
         self._now = Progress(time.time(), 0.0)
+        self._due = 0.0  # by a clock that nobody sets
 
     def __enter__(self) -> Self:
         self._write()
@@ -87,7 +88,7 @@ class ProgressFile:
             case _:
                 return
         self._now = replace(now, doing=doing)
-        if time.time() - now.written >= SECONDS_BETWEEN:
+        if time.monotonic() >= self._due:
             self._write()
 
     def enter_round(self, folder: Path) -> None:
@@ -98,6 +99,7 @@ class ProgressFile:
 
     def _write(self) -> None:
         self._now = replace(self._now, written=time.time())
+        self._due = time.monotonic() + SECONDS_BETWEEN
         with suppress(OSError):  # what the run itself cannot write ends it
             write_atomic(self._folder / FILE, to_json(self._now))
 
@@ -142,9 +144,10 @@ def read_status(folder: Path) -> Status:
     ended: State = "unknown"  # as in version 0.1
     if progress is not None:
         ended = progress.end or "killed"
-        elapsed = (now if running else progress.written) - progress.started
+        # Not below 0, where the clock was set back.
+        elapsed = max(0.0, (now if running else progress.written) - progress.started)
         if running and progress.seconds_left is not None:
-            left = max(0.0, progress.seconds_left - (now - progress.written))
+            left = max(0.0, progress.seconds_left - max(0.0, now - progress.written))
     # A screening that has not come to its final has the description of its rounds only.
     metas = (read_meta(path.parent) for path in begun(folder))
     return Status(

@@ -26,7 +26,9 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
     one = plan("one")
     (trial,) = one.trials
     told: list[Event] = []
-    tell = Progress(one, tmp_path, make_schedule(one, one.trials), told.append)
+    earlier = RuntimeResult("onnx", session=Session("2020", ("one",), 1, 1, 1e9, ()))
+    kept = [Record(SCHEMA, trial, "ok", runtimes=(earlier,))]
+    tell = Progress(one, tmp_path, make_schedule(one, one.trials), told.append, kept=kept)
     arrays = {
         "test_labels": np.array([0, 1, 1, 1]),
         "test_probabilities": np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]]),
@@ -39,9 +41,8 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
     tell(RecordMade(record))
     assert TrialEnded(record, 0.75, 7.0) in told
 
-    session = Session("9999", ("one",), 1, 1, 1e9, ())
+    session = Session("1999", ("one",), 1, 1, 1e9, ())  # its machine's clock is behind
     failed = RuntimeResult("xla", status="failed", reason="no room")
-    earlier = RuntimeResult("onnx", session=Session("2020", ("one",), 1, 1, 1e9, ()))
     keras = RuntimeResult("keras", batches=(1,), session=session)
     measured = Record(SCHEMA, trial, "ok", runtimes=(keras,), arrays_sha256=digest)
     both = Record(SCHEMA, trial, "ok", runtimes=(keras, failed, earlier), arrays_sha256=digest)
