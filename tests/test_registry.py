@@ -14,6 +14,7 @@ import pytest
 from bench.cli import main as cli
 from bench.errors import BenchError, PluginError, UnknownNameError
 from bench.registry import BACKBONES, Registry, load_plugins, resolve
+from bench.types import Backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = """
@@ -98,6 +99,7 @@ def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> N
     ("given", "said"),
     [
         ("input_size='224'", "input_size must be a whole number; got '224'"),
+        ("input_size=0", "input_size and minimum_size are 1 pixel or more; got 0 and 32"),
         ("input_size=True", "input_size must be a whole number; got True"),
         ("input_size=32, stages='output'", "stages must be a tuple; got 'output'"),
         ("input_size=32, weights='http://x'", "weights must be 'imagenet', PackagedWeights or"),
@@ -108,6 +110,12 @@ def test_a_declaration_of_another_type_is_refused(tmp_path: Path, given: str, sa
     file.write_text(f"from bench.types import Backbone\nBackbone('x', 'a:b', 'a:c', {given})\n")
     with pytest.raises(PluginError, match=f"{said}.*line 2 of wrong.py"):
         load_plugins([file])
+
+
+@pytest.mark.parametrize("name", ["", "a,b", " a", "a\n"])
+def test_a_name_that_cannot_be_asked_for_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="name must be text without commas"):
+        Backbone(name, "a:b", "a:c", 32)
 
 
 def test_a_broken_plugin_leaves_nothing_in_any_registry(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class Backbone:
     reference: str = ""  # the paper
 
     def __post_init__(self) -> None:
-        """Refuse what is of another type, which would fail far from the declaration."""
+        """Refuse what would fail far from the declaration."""
         optional = type(None)
         for names, types, wanted in (
             (("name", "reference"), (str,), "text"),
@@ -96,6 +96,16 @@ class Backbone:
                 value = getattr(self, name)
                 if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
                     raise TypeError(f"{name} must be {wanted}; got {value!r}")
+        if not self.name or self.name != self.name.strip() or "," in self.name:
+            raise ValueError(
+                f"name must be text without commas, at which --backbones divides names, or spaces "
+                f"at its ends; got {self.name!r}"
+            )
+        if min(self.input_size, self.minimum_size) < 1:
+            raise ValueError(
+                f"input_size and minimum_size are 1 pixel or more; got {self.input_size} and "
+                f"{self.minimum_size}"
+            )
         files = isinstance(self.weights, tuple | list) and all(
             isinstance(file, WeightsFile) for file in self.weights
         )
