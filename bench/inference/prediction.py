@@ -8,6 +8,7 @@ and while a batch is computed. An image that cannot be read is an answer with a 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import numpy as np
 
 from bench.analysis.pooled import mean, pooled
 from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
-from bench.data.sources.folder import IMAGE_SUFFIXES, files_below, printable, read_file
+from bench.data.sources.folder import files_below, images_among, printable, read_file
 from bench.errors import NotRankedError, UsageError
 from bench.inference.heatmaps import Overlays
 from bench.models.backends.base import Array, Forward, current
@@ -127,8 +128,9 @@ def predict(
         yield from predictions(images, len(paths), members, model.temperature, draw)
 
 
-def find_images(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that are named; of a folder, all below it with an image's suffix."""
+def find_images(paths: Iterable[Path], ignored: Counter[str] | None = None) -> list[Path]:
+    """Return the files that are named; of a folder, all below it with an image's suffix, while
+    others are counted in `ignored`."""
     found: list[Path] = []
     paths = list(paths)
     if missing := [printable(str(path)) for path in paths if not os.path.lexists(path)]:
@@ -136,7 +138,7 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
         raise UsageError(f"there is no image or folder {missing[0]!r}{more}.")
     for path in paths:
         if path.is_dir():
-            inside = [p for p in files_below(path) if p.suffix.lower() in IMAGE_SUFFIXES]
+            inside = images_among(files_below(path), Counter() if ignored is None else ignored)
             if not inside:
                 raise UsageError(f"folder {path} holds no image.")
             found += inside

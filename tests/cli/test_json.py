@@ -180,6 +180,18 @@ def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.Monke
     assert ended.returncode == 3
 
 
+def test_predict_says_which_files_of_a_folder_are_no_images(
+    two_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.inference.prediction.predict", lambda *of: [])
+    (two_runs / "new").mkdir()
+    for name in ("a.png", "b.heic", "c.HEIC"):
+        (two_runs / "new" / name).touch()
+    ended = in_process(two_runs, "predict", "after", "one", "new", "--json")
+    assert "note      2 file(s) were ignored (.heic: 2)\n" in ended.stderr
+    assert len(lines(ended)) == 1
+
+
 def test_predict_writes_a_line_as_soon_as_it_is_known(
     two_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
     # Late: `predict --help` needs none of it.
     from rich.console import Console
 
+    from bench.data.sources.folder import ignored_note
     from bench.inference.heatmaps import Overlays
     from bench.inference.prediction import find_images, model_of, predict
     from bench.models.rebuild import changed_code
@@ -82,7 +84,10 @@ def main(arguments: argparse.Namespace) -> int:
         say.print(f"warning: {error}", style="yellow")
     run = read_run(find_run(arguments.results, arguments.run))
     members, paths = _what(run, arguments.what)
-    images = find_images(paths)
+    ignored = Counter[str]()
+    images = find_images(paths, ignored)
+    if ignored:
+        say.print(f"note      {ignored_note(ignored)}")
     overlays = Overlays(arguments.explain) if arguments.explain else None
     for warning in filter(None, map(changed_code, members)):
         say.print(f"warning: {warning}", style="yellow")

@@ -75,7 +75,7 @@ def list_folder(
     folders, notes = _split_folders(top)
     ignored: Counter[str] = Counter()
     if top not in folders.values():
-        _images((f for f in _visible(top) if f.is_file()), ignored)
+        images_among((f for f in _visible(top) if f.is_file()), ignored)
     found = {split: _classes(folder, ignored) for split, folder in folders.items()}
     classes = _same_classes({folders[split]: each for split, each in found.items()}, root)
 
@@ -90,8 +90,7 @@ def list_folder(
                 listed[split].append(Listed(id, label))
 
     if ignored:
-        kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(ignored.items()))
-        notes.append(f"{ignored.total()} file(s) were ignored ({kinds})")
+        notes.append(ignored_note(ignored))
     matched = match_groups(groups, paths)
     splits = three_splits(listed, classes=classes, seed=split_seed, groups=matched)
     return Listing(
@@ -158,10 +157,10 @@ def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
 
 def _classes(folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
     """Return the images of each class folder; everything else is counted in `ignored`."""
-    stray = _images((f for f in _visible(folder) if f.is_file()), ignored)
+    stray = images_among((f for f in _visible(folder) if f.is_file()), ignored)
     if stray:
         ignored["images outside class folders"] += len(stray)
-    return {printable(f.name): _images(files_below(f), ignored) for f in _folders(folder)}
+    return {printable(f.name): images_among(files_below(f), ignored) for f in _folders(folder)}
 
 
 def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) -> tuple[str, ...]:
@@ -220,7 +219,8 @@ def _place(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _images(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
+def images_among(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
+    """Return the files with the suffix of an image; count all others in `ignored`."""
     images = []
     for path in files:
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -228,6 +228,12 @@ def _images(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
         else:
             ignored[path.suffix.lower() or "no suffix"] += 1
     return images
+
+
+def ignored_note(ignored: Counter[str]) -> str:
+    """Say how many files of which kind were ignored."""
+    kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(ignored.items()))
+    return f"{ignored.total()} file(s) were ignored ({kinds})"
 
 
 def _identity(paths: Mapping[str, Path]) -> str:
