@@ -135,7 +135,7 @@ def load_protocol(name_or_path: str) -> TrainingProtocol:
             raise UnknownNameError("protocol", name_or_path, protocol_names())
         path = FOLDER / f"{name_or_path}.toml"
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ProtocolError(f"protocol {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -9,6 +9,7 @@ import pytest
 
 from bench.errors import ProtocolError, UnknownNameError
 from bench.protocol import (
+    FOLDER,
     Augment,
     EarlyStopping,
     Unfreeze,
@@ -153,3 +154,10 @@ def test_files(tmp_path: Path) -> None:
         bad.write_text(text)
         with pytest.raises(ProtocolError, match="not valid TOML"):
             load_protocol(str(bad))
+
+
+def test_the_mark_that_some_editors_put_before_utf_8_is_no_mistake(tmp_path: Path) -> None:
+    text = (FOLDER / "default.toml").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text, encoding="utf-8-sig")
+    assert load_protocol(str(mine)).digest == load_protocol("default").digest
