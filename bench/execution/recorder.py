@@ -26,7 +26,7 @@ class RunRecorder:
     last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
     _kept: Kept = field(default_factory=dict)
     _best: dict[tuple[str, int], Record] = field(default_factory=dict)  # trained in it, by network
-    _lines: int = 0  # of the file, since it was last written as a whole; 0: never
+    _lines: int = 0  # of the file, as it was last written; 0: not yet, or it may be cut off
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -63,9 +63,10 @@ class RunRecorder:
             self.records.pop(gone.trial.key, None)
         self.recorded.add(trial.key)
         self.records[trial.key] = record
-        if self._lines:
+        if lines := self._lines:
+            self._lines = 0  # where this fails, its line may be cut off, and another follow it
             append_line(self.folder, event.line or to_json(record))
-            self._lines += 1
+            self._lines = lines + 1
         else:  # whatever its last line is
             self._write_all()
         if self.keep == "best" and not isinstance(event, RecordMeasured):

@@ -1,0 +1,36 @@
+"""The records of a run while they are written."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from plans import plan
+
+from bench.execution.recorder import RunRecorder
+from bench.storage.records import SCHEMA, read_records
+from bench.training.events import RecordMade
+from bench.types import Record
+
+
+def test_no_line_follows_one_that_a_full_disk_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where several devices train: the others go on until the first is known to have failed."""
+
+    def full(folder: Path, line: str) -> None:
+        with (folder / "records.jsonl").open("a") as file:
+            file.write(line[:9])
+        raise OSError(errno.ENOSPC, "no space")
+
+    trials = plan("one", seeds=range(3)).trials
+    recorder = RunRecorder(tmp_path, lambda event: None)
+    recorder(RecordMade(Record(SCHEMA, trials[0], "failed")))
+    with monkeypatch.context() as patched, suppress(OSError):
+        patched.setattr("bench.execution.recorder.append_line", full)
+        recorder(RecordMade(Record(SCHEMA, trials[1], "failed")))
+    recorder(RecordMade(Record(SCHEMA, trials[2], "failed")))
+    recorder.close()
+    assert [record.trial for record in read_records(tmp_path)] == list(trials)
