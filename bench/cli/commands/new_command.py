@@ -7,14 +7,12 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.cli.argument_types import positive
 from bench.errors import Exit, UsageError, one_line
+from bench.registry import BACKBONES, load_plugins, resolve
 from bench.system.command_line import program
-
-if TYPE_CHECKING:
-    from bench.types import Backbone
+from bench.types import Backbone
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 USUAL_SIZE = 224
@@ -52,7 +50,6 @@ def main(arguments: argparse.Namespace) -> int:
 
     from bench.cli.commands.check_command import check_all
     from bench.models.backends.base import start
-    from bench.registry import BACKBONES, load_plugins
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for error in load_plugins((), arguments.packages):
@@ -88,8 +85,6 @@ def _declared(arguments: argparse.Namespace) -> Backbone:
     """Return the declaration: what is not given is as of the same network in the catalogue."""
     from bench.execution.check.preprocessing import expected_preprocessing
     from bench.models.keras_applications import application, has_weights
-    from bench.registry import BACKBONES, resolve
-    from bench.types import Backbone
 
     build, name = arguments.build, application(arguments.build)
     try:
@@ -115,18 +110,12 @@ def _declared(arguments: argparse.Namespace) -> Backbone:
 
 
 def _plugin(backbone: Backbone) -> str:
-    """Return the text of a plugin."""
-    lines = [
-        f"name={json.dumps(backbone.name)}",
-        f"build={json.dumps(backbone.build)}",
-        f"preprocess={json.dumps(backbone.preprocess)}",
-        f"input_size={backbone.input_size}",
+    """Return the text of a plugin, with the fields that have another value than their default."""
+    names = ["name", "build", "preprocess", "input_size"]
+    names += [
+        n for n in ("weights", "minimum_size") if getattr(backbone, n) != getattr(Backbone, n)
     ]
-    if backbone.weights:
-        lines.append('weights="imagenet"')
-    if backbone.minimum_size != type(backbone).minimum_size:
-        lines.append(f"minimum_size={backbone.minimum_size}")
-    fields = "".join(f"        {line},\n" for line in lines)
+    fields = "".join(f"        {n}={json.dumps(getattr(backbone, n))},\n" for n in names)
     return (
         "from bench.registry import BACKBONES\n"
         "from bench.types import Backbone\n\n"
