@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.reports.latest import point_latest
+from bench.reports.latest import point_latest as point_latest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from bench.analysis.findings import Findings
     from bench.reports.blocks import Section
     from bench.types import SplitName
-
-__all__ = [
-    "incomplete",
-    "point_latest",
-    "read",
-    "render",
-    "show",
-    "shown_images",
-    "write",
-    "write_index",
-]
 
 
 def read(
