@@ -17,13 +17,7 @@ from numpy.typing import NDArray
 from bench.analysis.explanations import Explanations, explanations
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.calibration import scaled_bins
-from bench.analysis.metrics.classification import (
-    Counts,
-    Floats,
-    Guesses,
-    answers,
-    guesses,
-)
+from bench.analysis.metrics.classification import Counts, Floats, Guesses, answers, guesses
 from bench.analysis.metrics.latency import durations, sweep
 from bench.analysis.metrics.phases import right_after_phases
 from bench.analysis.metrics.probes import ProbeAnswers, probe_answers

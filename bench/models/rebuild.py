@@ -27,11 +27,7 @@ from bench.storage.arrays import (
 )
 from bench.storage.records import StoredRun
 from bench.storage.soups import soup_of, trained_as
-from bench.system.frameworks import (
-    UNUSED_BY_WORKERS,
-    hidden_packages,
-    keras_backend_of,
-)
+from bench.system.frameworks import UNUSED_BY_WORKERS, hidden_packages, keras_backend_of
 from bench.types import SOUP, Backbone, Precision, Record
 
 if TYPE_CHECKING:

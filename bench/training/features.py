@@ -82,10 +82,7 @@ class Frozen:
         return {c: stored[c] if c in stored else self.stream(split, view, c) for c in cuts}
 
     def pooled(
-        self,
-        split: SplitName,
-        progress: Progress,
-        part: Callable[[Rows], Rows] | None = None,
+        self, split: SplitName, progress: Progress, part: Callable[[Rows], Rows] | None = None
     ) -> Array:
         """Return one feature a channel of each image, unaugmented: what the head gets, or its mean
         over the positions where the head gets them all.

@@ -106,11 +106,7 @@ def regress(
 
 
 def cross_validate(
-    features: Floats,
-    labels: Labels,
-    classes: int,
-    groups: Labels | None = None,
-    folds: int = FOLDS,
+    features: Floats, labels: Labels, classes: int, groups: Labels | None = None, folds: int = FOLDS
 ) -> Floats:
     """Return the probabilities of each image by the logistic regression fitted without its fold.
 

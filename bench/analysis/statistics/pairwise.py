@@ -59,9 +59,7 @@ def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Compariso
     found = []
     for ((a, b), gap), p, p_holm in zip(apart.items(), p_values, holm(p_values), strict=True):
         low, high = change(gap, answers.shape[-1], answers.shape[-2])
-        found.append(
-            Comparison(a, b, float(gap.mean), float(low), float(high), p, p_holm),
-        )
+        found.append(Comparison(a, b, float(gap.mean), float(low), float(high), p, p_holm))
     return tuple(found)
 
 
