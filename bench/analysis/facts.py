@@ -104,9 +104,7 @@ def _phase(phase: Phase) -> str:
 
 
 def _tuning(budget: int) -> str:
-    if not budget:
-        return ""
-    return f"{budget} tried by each trial; the lowest validation loss decides"
+    return f"{budget} tried by each trial; the lowest validation loss decides" if budget else ""
 
 
 def _weights(findings: Findings) -> str:

@@ -76,7 +76,10 @@ class Sensitivity:
 
 def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
     """Return the sensitivity of these backbones; `None` if nothing was tuned."""
-    tuned = {label: [r for r in of_label if _usable(r)] for label, of_label in records.items()}
+    tuned = {
+        label: [r for r in of_label if r.status == "ok" and r.pretrained and r.tuning]
+        for label, of_label in records.items()
+    }
     tuned = {label: of_label for label, of_label in tuned.items() if of_label}
     if not any(record.tuning for of_label in records.values() for record in of_label):
         return None
@@ -95,10 +98,6 @@ def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sens
     ]
     flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
     return Sensitivity(rates, tuple(flips))
-
-
-def _usable(record: Record) -> bool:
-    return record.status == "ok" and record.pretrained and bool(record.tuning)
 
 
 def _right(

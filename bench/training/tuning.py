@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import log10
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from bench.types import Trial, TriedRate
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
-    from bench.training.course import FirstPhase, TrainingResult
+    from bench.training.course import TrainingResult
     from bench.training.events import Listener
     from bench.training.phases import Phases
 
@@ -82,7 +83,10 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
             listener(StageProgress(trial, stage))
         begun, compiled = time.perf_counter(), phases.compile_seconds
         first = firsts[number - 1] if firsts else None
-        answer = None if firsts and first is None else _attempt(phases, trial, multiplier, first)
+        answer: TrainingResult | None = None
+        if first is not None or not firsts:  # else it diverged in the first phase
+            with suppress(DivergedError):
+                answer = phases.train(trial, multiplier, first)
         seconds = time.perf_counter() - begun - (phases.compile_seconds - compiled)
         seconds += 0.0 if first is None else first.seconds
         answers.append(answer)
@@ -109,15 +113,6 @@ def search(phases: Phases, trial: Trial, labels: Array, listener: Listener) -> T
             "tuning_test_probabilities": np.stack([a.test[-1] for a in every]),
         },
     )
-
-
-def _attempt(
-    phases: Phases, trial: Trial, multiplier: float, first: FirstPhase | None
-) -> TrainingResult | None:
-    try:
-        return phases.train(trial, multiplier, first)
-    except DivergedError:
-        return None
 
 
 def _tried(
