@@ -1,4 +1,4 @@
-"""Cross-entropy of class probabilities: one figure for training, the probes and the reports."""
+"""Class probabilities and their cross-entropy: one figure for training, the probes and reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+def softmax(logits: Array) -> Array:
+    """Return the probabilities that these logits (images x classes) stand for."""
+    powers: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
 
 
 def of_true(labels: Array, probabilities: Array) -> Array:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, softmax
 from bench.types import Probes, SplitName
 
 Floats = NDArray[np.floating]
@@ -198,7 +198,4 @@ def unit(rows: Floats) -> Floats:
 
 
 def _probabilities(features: Floats, weights: Floats) -> Floats:
-    logits = (features @ weights.astype(features.dtype)).astype(np.float64)
-    shares: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares
+    return softmax((features @ weights.astype(features.dtype)).astype(np.float64))

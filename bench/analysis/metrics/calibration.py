@@ -23,7 +23,7 @@ from bench.analysis.metrics.base import METRICS, Metric, derived
 from bench.analysis.metrics.classification import Counts, Floats, answers, of_answers
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
-from bench.training.losses import cross_entropy
+from bench.training.losses import cross_entropy, softmax
 
 BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -106,8 +106,7 @@ def brier(labels: Counts, probabilities: Floats) -> float:
 
 def scaled(probabilities: Floats, temperature: float) -> Floats:
     """Return the probabilities after dividing the logits by `temperature`."""
-    logits = _logits(probabilities) / temperature
-    return _softmax(logits)
+    return softmax(_logits(probabilities) / temperature)
 
 
 def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
@@ -131,7 +130,7 @@ def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
 
 def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float]:
     """Return the slope of the log-likelihood in `factor`, 1/temperature, and how fast it falls."""
-    shares = _softmax(logits * factor)
+    shares = softmax(logits * factor)
     mean = (shares * logits).sum(axis=1, keepdims=True)
     information = (shares * (logits - mean) ** 2).sum()
     return float((of_true - mean[:, 0]).sum()), float(information)
@@ -184,12 +183,6 @@ def _bin_of(confidence: Floats) -> Counts:
 def _logits(probabilities: Floats) -> Floats:
     logits: Floats = np.log(np.clip(probabilities, np.finfo(np.float64).tiny, 1.0))
     return logits
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    powers /= powers.sum(axis=1, keepdims=True)
-    return powers
 
 
 def _ece(labels: Counts, probabilities: Floats) -> float:
