@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from bench.reports.charts import Cells, Chart, Line, Mark, Panel, Points
 from bench.reports.figures import layers, style
@@ -22,6 +23,7 @@ WIDE, SQUARE, HALF, PAGE = 6.4, 1.75, 3.3, 8.6  # a panel alone, two kinds of se
 ROW, CELL, BARE = 0.3, 0.42, 4.4  # a row, a cell with text, all cells without
 STRIP, MARGIN, KEY = 0.65, 0.3, 0.2
 ASIDE = 0.05  # between the marks of two joined layers
+HALO = (withStroke(linewidth=3, foreground="white"),)  # of a name, where a line runs through it
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor
         if box is None:
             continue
         middle = (box.bottom + box.top) / 2
-        how: dict[str, Any] = {"fontsize": style.SMALL, "color": style.INK}
+        how: dict[str, Any] = {"fontsize": style.SMALL, "color": style.INK, "path_effects": HALO}
         style.write(drawn, box.left, middle, name, va="center_baseline", **how)
         near = box.nearest((x, y))
         if abs(near[0] - x) + abs(near[1] - y) > 0.27:
