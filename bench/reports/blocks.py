@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.analysis import format as fmt
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS, Better
 from bench.reports.charts import Chart
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,17 @@ class Table:
             columns=tuple(self.columns[i] for i in kept),
             rows=tuple(tuple(row[i] for i in kept) for row in self.rows),
         )
+
+
+def of_metrics(
+    title: str, metrics: Sequence[tuple[str, str, Show]], rows: Iterable[pd.Series[Any]]
+) -> Table:
+    """Return a row a backbone with these metrics, each with its column's title."""
+    return Table(
+        title,
+        (Column("Backbone"), *(measured(*one) for one in metrics)),
+        tuple((row["label"], *(row[name] for name, _, _ in metrics)) for row in rows),
+    )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.analysis.format import MISSING
+
 Numbers = Sequence[float | None]
 
 
@@ -76,11 +78,11 @@ class Cells:
     about: tuple[str, ...] = ()  # the backbone of each column, or else of each row
 
 
-def shades(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return shades for accuracies: none a little below the lowest, full at 1."""
+def accuracies(shares: NDArray[np.float64], about: Sequence[str]) -> Cells:
+    """Return cells in percent: no shade a little below the lowest, a full one at 1."""
     least = max(0.0, float(np.floor(10 * np.nanmin(shares) - 0.5)) / 10)
-    found: NDArray[np.float64] = (shares - least) / (1 - least)
-    return found
+    texts = [[MISSING if np.isnan(one) else f"{100 * one:.0f}" for one in row] for row in shares]
+    return Cells((shares - least) / (1 - least), texts, tuple(about))
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,8 @@ from bench.types import at_size
 
 FILE = "index.html"
 DAMAGE = (
-    BenchError,
-    csv.Error,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
+    *(BenchError, csv.Error, OSError, ValueError, TypeError, KeyError),
+    *(AttributeError, RecursionError),
 )
 RUNS = (
     *words("Made", "Run", "Data set"),

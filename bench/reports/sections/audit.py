@@ -88,13 +88,12 @@ def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
         )
         if (more := len(found.pairs) - MAX_PAIRS) > 0:
             yield Notes((), more=more, where="in `audit.json`")
-    yield from _named_ones(
-        "In several splits", [(group.name, _members(group, found)) for group in found.broken_groups]
-    )
-    yield from _named_ones(
-        "Wrong extensions",
-        [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions],
-    )
+    several = [(group.name, _members(group, found)) for group in found.broken_groups]
+    wrong = [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions]
+    for title, named in (("In several splits", several), ("Wrong extensions", wrong)):
+        if named:
+            more = max(0, len(named) - MAX_NAMED)
+            yield Notes(tuple(named[:MAX_NAMED]), title, more, "in `audit.json`")
 
 
 def _counts(kept: KeptAudit) -> Table:
@@ -122,12 +121,6 @@ def _pairs(kept: KeptAudit) -> Iterator[tuple[Value, ...]]:
         how += ", two labels" if pair.conflicting else ""
         picture = Image(path) if path else ""
         yield picture, _named(pair.first, found), _named(pair.second, found), how
-
-
-def _named_ones(title: str, found: list[tuple[str, str]]) -> Iterator[Notes]:
-    if found:
-        more = max(0, len(found) - MAX_NAMED)
-        yield Notes(tuple(found[:MAX_NAMED]), title, more, "in `audit.json`")
 
 
 def _members(group: BrokenGroup, found: Audit) -> str:

@@ -16,7 +16,7 @@ from bench.analysis.metrics.calibration import (
     binned,
     bins,
 )
-from bench.reports.blocks import Column, Section, Table, measured
+from bench.reports.blocks import Section, of_metrics
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 PLACE = 20
@@ -41,12 +41,8 @@ FIGURES = (
 def section(findings: Findings) -> Section | None:
     """Return a row for each pretrained backbone; means over the seeds."""
     table = findings.backbones[findings.backbones["label"].isin(list(findings.guesses))]
-    rows = tuple(
-        (row["label"], *(row[name] for name, _, _ in FIGURES)) for _, row in table.iterrows()
-    )
-    if not rows:
+    if not len(table):
         return None
-    columns = (Column("Backbone"), *(measured(*one) for one in FIGURES))
     classes = len(findings.run.dataset.classes)
     panels = tuple(_panel(findings, label, classes) for label in findings.guesses)
     return Section(
@@ -54,7 +50,7 @@ def section(findings: Findings) -> Section | None:
         "Calibration",
         _about(findings),
         [
-            Table("Calibration", columns, rows),
+            of_metrics("Calibration", FIGURES, (row for _, row in table.iterrows())),
             Chart("calibration", "Reliability diagrams", panels, NOTE),
         ],
     )

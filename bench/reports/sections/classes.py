@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from math import isnan
 
-import numpy as np
-
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
 from bench.analysis.recall import ClassRecall, class_recall
 from bench.reports.blocks import Block, Column, Section, Table
-from bench.reports.charts import Axis, Cells, Chart, Panel, shades
+from bench.reports.charts import Axis, Chart, Panel, accuracies
 
 PLACE = 15
 MAX_SHOWN = 20  # classes of a backbone
@@ -60,15 +58,10 @@ def section(findings: Findings) -> Section:
 
 def _recall(found: ClassRecall, classes: tuple[str, ...]) -> Chart:
     """Draw the recall of each class with each backbone, the hardest class first."""
-    cells = Cells(
-        shades(found.recall),
-        [[fmt.MISSING if np.isnan(v) else f"{100 * v:.0f}" for v in row] for row in found.recall],
-        about=found.labels,
-    )
     panel = Panel(
         Axis(names=found.labels),
         Axis(names=tuple(classes[index] for index in found.classes)),
-        (cells,),
+        (accuracies(found.recall, found.labels),),
     )
     note = "Share of the images of a class that a backbone gets right, in percent; hardest first."
     if len(found.classes) < len(classes):

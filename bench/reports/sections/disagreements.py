@@ -30,16 +30,10 @@ def section(findings: Findings) -> Section | None:
     if not pairs:
         return None
     images = len(findings.run.dataset.splits["test"])
-    rows = tuple(
-        (
-            pair.first,
-            pair.second,
-            *(one := (len(pair.only_first), len(pair.only_second))),
-            pair.both_wrong,
-            images - sum(one) - pair.both_wrong,
-        )
-        for pair in pairs
-    )
+    rows = []
+    for pair in pairs:
+        counts = len(pair.only_first), len(pair.only_second), pair.both_wrong
+        rows.append((pair.first, pair.second, *counts, images - sum(counts)))
     shots = Images(findings)
     sheets = [
         sheet
@@ -50,7 +44,7 @@ def section(findings: Findings) -> Section | None:
         )
         for sheet in _sheet(shots, right, wrong, found)
     ]
-    blocks: list[Block] = [Table("Where two backbones disagree", COLUMNS, rows)]
+    blocks: list[Block] = [Table("Where two backbones disagree", COLUMNS, tuple(rows))]
     if sheets:
         title = "Pictures of what one gets right and the other wrong"
         blocks.append(Gallery("disagreements", title, tuple(sheets)))

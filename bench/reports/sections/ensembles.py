@@ -7,7 +7,7 @@ from dataclasses import replace
 from bench.analysis import format as fmt
 from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Block, Column, Notes, RowMark, Section, Table, Value
+from bench.reports.blocks import Block, Column, Notes, RowMark, Section, Table, Value, measured
 from bench.reports.judged import cells, columns, lead_ends
 
 PLACE = 11
@@ -16,14 +16,7 @@ COLUMNS = (
     Column("Ensemble", name="ensemble", importance=100),
     Column("Validation loss", fmt.four_decimals, name="val_loss", unit="nats", better="lower"),
     *columns("95% interval of the lead"),
-    Column(
-        "p50, sum",
-        fmt.milliseconds,
-        name="latency_p50_ms",
-        unit="ms",
-        better="lower",
-        importance=75,
-    ),
+    measured("latency_p50_ms", "p50, sum", fmt.milliseconds, 75),
     Column("Params, sum", fmt.count, name="params", better="lower"),
 )
 CHOSEN = RowMark("chosen", "chosen", "the lowest validation loss: the one that the test judges")

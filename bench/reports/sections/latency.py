@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT, Score
-from bench.reports.blocks import Block, Column, Section, Table, measured
+from bench.reports.blocks import Block, Section, of_metrics
 from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, drawn_of, lines
 
 PLACE = 80
@@ -37,11 +37,7 @@ def section(findings: Findings) -> Section | None:
     if not queries:
         return None
     fastest = sorted(queries, key=lambda label: float(np.median(queries[label])))
-    table = Table(
-        "Latency of one image",
-        (Column("Backbone"), *(measured(*one) for one in FIGURES)),
-        tuple((label, *(rows[label][name] for name, _, _ in FIGURES)) for label in fastest),
-    )
+    table = of_metrics("Latency of one image", FIGURES, (rows[label] for label in fastest))
     spreads = tuple(
         _spread(place, label, timed[label], rows[label]) for place, label in enumerate(fastest)
     )

@@ -44,21 +44,12 @@ def section(findings: Findings) -> Section | None:
     if suspects:
         rows = tuple(images.row(number, one) for number, one in enumerate(suspects, 1))
         blocks.append(Table("Images that every backbone gets wrong", COLUMNS, rows, folded=True))
-        blocks.append(
-            Gallery(
-                "label_suspects",
-                "Pictures of what every backbone misclassifies",
-                (
-                    Shots(
-                        tuple(
-                            images.shot(s, f"wrong by all {len(s.by_backbone)}", *s.by_backbone)
-                            for s in suspects
-                        ),
-                        about="True → predicted; the most confident first.",
-                    ),
-                ),
-            )
+        shots = tuple(
+            images.shot(s, f"wrong by all {len(s.by_backbone)}", *s.by_backbone) for s in suspects
         )
+        sheet = Shots(shots, about="True → predicted; the most confident first.")
+        title = "Pictures of what every backbone misclassifies"
+        blocks.append(Gallery("label_suspects", title, (sheet,)))
     sheets = tuple(
         images.sheet(label, found) for label, found in findings.mistakes.items() if found
     )

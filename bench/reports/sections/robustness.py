@@ -9,7 +9,7 @@ from bench.analysis.findings import Findings
 from bench.analysis.robustness import CorruptedAccuracy
 from bench.analysis.statistics import wilson
 from bench.reports.blocks import Block, Column, Estimate, Section, Table, Value, words
-from bench.reports.charts import Axis, Cells, Chart, Panel, Span, shades
+from bench.reports.charts import Axis, Chart, Panel, Span, accuracies
 
 PLACE = 70
 
@@ -51,13 +51,7 @@ def _chart(found: CorruptedAccuracy) -> Chart:
     panel = Panel(
         Axis("strength", names=("0", *strengths * len(found.corruptions))),
         Axis(names=tuple(found.rows)),
-        (
-            Cells(
-                shades(shares),
-                [[f"{100 * share:.0f}" for share in row] for row in shares],
-                about=tuple(found.rows),
-            ),
-        ),
+        (accuracies(shares, tuple(found.rows)),),
         spans=tuple(spans),
     )
     return Chart("robustness", "Accuracy on corrupted images, %", (panel,))

@@ -40,9 +40,9 @@ def section(findings: Findings) -> Section | None:
         )
         blocks.append(Notes(tuple((label, what) for label in found.at_the_edge)))
     if found.flips:
-        flips = notes(map(_sentence, found.flips[:MAX_FLIPS]), "The order changes with the rate")
+        flips = tuple(("", _sentence(flip)) for flip in found.flips[:MAX_FLIPS])
         more = max(0, len(found.flips) - MAX_FLIPS)
-        blocks.append(Notes(flips.items, flips.title, more, "by less"))
+        blocks.append(Notes(flips, "The order changes with the rate", more, "by less"))
     elif len(found.rates) > 1:
         blocks.append(notes(["No two backbones change their order between the rates."]))
     return Section(name, title, _about(findings), blocks)
@@ -54,14 +54,8 @@ def _row(label: str, rate: AtRate, seeds: int) -> tuple[Value, ...]:
         chosen.append("yes" if seeds == 1 else f"{rate.chosen} of {seeds}")
     if rate.diverged:
         chosen.append("diverged" if seeds == 1 else f"{rate.diverged} of {seeds} diverged")
-    return (
-        label,
-        rate.multiplier,
-        ", ".join(chosen),
-        rate.val_loss,
-        rate.val_accuracy,
-        rate.test_accuracy,
-    )
+    found = rate.val_loss, rate.val_accuracy, rate.test_accuracy
+    return label, rate.multiplier, ", ".join(chosen), *found
 
 
 def _about(findings: Findings) -> str:

@@ -8,7 +8,7 @@ from math import isnan
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.soups import WeightSoup
-from bench.reports.blocks import Column, Section, Table, Value
+from bench.reports.blocks import Column, Section, Table, Value, measured
 from bench.reports.judged import cells, columns, lead_ends
 
 PLACE = 11.5  # after the ensembles, which average probabilities
@@ -19,14 +19,7 @@ COLUMNS = (
     Column("Val. best seed", fmt.percent, name="val_best", better="higher", importance=50),
     Column("Val. soup", fmt.percent, name="val_accuracy", better="higher", importance=60),
     *columns("95% interval of the lead over the best seed"),
-    Column(
-        "p50, one model",
-        fmt.milliseconds,
-        name="latency_p50_ms",
-        unit="ms",
-        better="lower",
-        importance=75,
-    ),
+    measured("latency_p50_ms", "p50, one model", fmt.milliseconds, 75),
     Column("Averaging", fmt.duration, name="seconds", unit="s", importance=20),
 )
 
