@@ -85,6 +85,7 @@ def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: 
         ("beta", "older"),
     ]
     assert ["value" in row["Accuracy"] for row in history] == [True, True, False, False]
+    assert history[-1]["Accuracy"]["text"] == "no pretrained weights"
     assert all("value" in row["p50"] for row in history)
     chart = data["sections"]["history_1"]["blocks"][0]
     (course,) = chart["panels"][0]["layers"]

@@ -16,10 +16,12 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.analysis import format as fmt
+from bench.analysis.scores import RANDOM_INIT
 from bench.errors import BenchError
-from bench.reports.blocks import Block, Column, Link, Section, Statement, Table, Value, words
+from bench.reports.blocks import Absent, Block, Column, Link, Section, Statement, Table, Value
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points, lines
 from bench.reports.html import page_of
+from bench.reports.sections.leaderboard import NO_WEIGHTS
 from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
 from bench.types import at_size
@@ -30,21 +32,26 @@ DAMAGE = (
     *(AttributeError, RecursionError),
 )
 RUNS = (
-    *words("Made", "Run", "Data set"),
+    Column("Run"),
+    Column("Made", importance=45),
+    Column("Data set"),
     Column("Images", fmt.whole),
     Column("Protocol"),
     Column("Backbones", fmt.whole),
     Column("Failed", fmt.whole, better="lower"),
-    Column("Best"),
-    Column("Accuracy", fmt.percent, better="higher"),
+    Column("Best", importance=70),
+    Column("Accuracy", fmt.percent, better="higher", importance=80),
     Column("Recommended"),
 )
 HISTORY = (
-    *words("Backbone", "Made", "Run", "Protocol"),
+    Column("Backbone"),
+    Column("Made", importance=45),
+    Column("Run", importance=70),
+    Column("Protocol"),
     Column("px", str),
     Column("Seeds", str),
-    Column("Accuracy", fmt.percent, better="higher"),
-    Column("p50", fmt.milliseconds, better="lower"),
+    Column("Accuracy", fmt.percent, better="higher", importance=80),
+    Column("p50", fmt.milliseconds, better="lower", importance=60),
 )
 ABOUT = (
     "Figures of one data set and one protocol may be compared; times only where the machine was "
@@ -58,7 +65,7 @@ class HistoryEntry:
 
     backbone: str
     input_size: int
-    accuracy: float | None  # from the run's verdict; None if not ranked
+    accuracy: float | Absent | None  # from the run's verdict; None if not ranked
     latency: float | None
     seeds: int
 
@@ -157,7 +164,8 @@ def _entries(
             backbone=backbone,
             input_size=size,
             accuracy=next(
-                (accuracies[r["label"]] for r in trials if r["label"] in accuracies), None
+                (accuracies[r["label"]] for r in trials if r["label"] in accuracies),
+                NO_WEIGHTS if trials[0].get("weights") == RANDOM_INIT else None,
             ),
             latency=_mean(trials, "latency_p50_ms"),
             seeds=len(trials),
@@ -183,8 +191,8 @@ def _all(runs: Sequence[Past], links: Mapping[str, Link]) -> Table:
         counts = run.meta.dataset.counts
         rows.append(
             (
-                _day(run.meta.created),
                 links[run.name],
+                _day(run.meta.created),
                 run.meta.dataset.name or "not known",
                 sum(counts.values()) if counts else None,
                 run.protocol,
@@ -232,7 +240,7 @@ def _courses(runs: Sequence[Past]) -> tuple[Points, ...]:
     courses: dict[str, list[Mark]] = {}
     for place, run in enumerate(reversed(runs), 1):
         for entry in run.entries:
-            if entry.accuracy is not None:
+            if isinstance(entry.accuracy, float):
                 tip = (fmt.percent(entry.accuracy), run.name, run.protocol)
                 sized = at_size(entry.backbone, entry.input_size)
                 name = sized if times[entry.backbone] > 1 else entry.backbone
