@@ -23,7 +23,7 @@ from PIL import Image
 from planted import options, run
 
 from bench.analysis.findings import Findings
-from bench.analysis.leaks import Estimate, estimate, leaks
+from bench.analysis.leaks import LeakEstimate, estimate, leaks
 
 PROTOCOL = """
 summary = "a head trained until it knows its images by heart"
@@ -67,7 +67,7 @@ def train(images: Path, name: str, place: Path, arguments: argparse.Namespace) -
     return run(name, images, place, arguments, asked)
 
 
-def say(what: str, found: Estimate | None) -> None:
+def say(what: str, found: LeakEstimate | None) -> None:
     if found is None:
         raise SystemExit(f"{what}: no figure; did training fail, or are there no weights?")
     print(
@@ -76,7 +76,7 @@ def say(what: str, found: Estimate | None) -> None:
     )
 
 
-def estimated(findings: Findings, images: Sequence[int] | None = None) -> Estimate:
+def estimated(findings: Findings, images: Sequence[int] | None = None) -> LeakEstimate:
     (guesses,) = findings.guesses.values()
     return estimate(guesses, None if images is None else np.array(images))
 

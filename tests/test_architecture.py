@@ -46,6 +46,19 @@ def test_tensorflow_stays_in_its_own_files() -> None:
             assert path.relative_to(ROOT).as_posix() in TENSORFLOW_FILES
 
 
+# The published schema of report.json has these names.
+IN_THE_SCHEMA = ROOT / "bench" / "reports" / "formats" / "json_report.py"
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    where: dict[str, list[str]] = {}
+    for path in set(FILES) - {IN_THE_SCHEMA}:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
 def test_the_tree_in_contributing_is_that_of_the_folders() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     tree = re.search(r"## The rooms\n\n(.*?)\n\nA room \(a layer", text, re.DOTALL)

@@ -47,7 +47,7 @@ PAIRED = ("accuracy", "loss")
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedFigure:
     """One figure of one backbone, before and after; without an interval if none is available."""
 
     label: str
@@ -87,7 +87,7 @@ class Comparison:
     after: str
     differing: tuple[Circumstance, ...]  # what else differs, and may be the cause
     images: int  # test images that both answered
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedFigure, ...]
     refused: tuple[NotComparable, ...]
     lost: tuple[str, ...]  # finished before, and not after
     classes: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
     """Compare the runs label by label: each figure of each is a change, or not comparable."""
     common = in_common(before.run.dataset, after.run.dataset)
     machine = machine_difference(before, after)
-    changes: list[Change] = []
+    changes: list[ChangedFigure] = []
     answers: list[ChangedAnswers] = []
     refused: list[NotComparable] = []
     rows = {row["label"]: row for _, row in after.backbones.iterrows()}
@@ -118,7 +118,7 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
         reasons: dict[str, list[str]] = {}
         for figure in figures:
             found = pair.compare(figure)
-            if isinstance(found, Change):
+            if isinstance(found, ChangedFigure):
                 changes.append(found)
             else:
                 reasons.setdefault(found, []).append(figure)
@@ -236,7 +236,7 @@ class _Pair:
     common: InCommon
     machine: str  # what differs in the machine; "" where it is the same
 
-    def compare(self, figure: str) -> Change | str:
+    def compare(self, figure: str) -> ChangedFigure | str:
         """Return the change, or why there is none."""
         sides = (self.before, self.after)
         reason = self._unlike(figure) or "; ".join(filter(None, (s.lacks(figure) for s in sides)))
@@ -246,8 +246,8 @@ class _Pair:
             return self._paired(figure)
         old, new = (float(side.row[figure]) for side in sides)
         if figure == "latency_p50_ms":
-            return Change(self.label, figure, old, new, *self._latency_interval())
-        return Change(self.label, figure, old, new)
+            return ChangedFigure(self.label, figure, old, new, *self._latency_interval())
+        return ChangedFigure(self.label, figure, old, new)
 
     def _unlike(self, figure: str) -> str:
         """Say what the figure depends on and the two runs do not share."""
@@ -272,7 +272,7 @@ class _Pair:
         known = one and other  # older records did not count them
         return f"training images differ: {one:,} | {other:,}" if known and one != other else ""
 
-    def _paired(self, figure: str) -> Change:
+    def _paired(self, figure: str) -> ChangedFigure:
         old = self.before.each(self.common.before, figure)
         new = self.after.each(self.common.after, figure)
         # Paired: images that both get right, or both wrong, say nothing about the difference.
@@ -282,7 +282,7 @@ class _Pair:
         else:
             low, high = mean_change(apart)
         means = float(old.mean()), float(new.mean())
-        return Change(self.label, figure, *means, float(low), float(high))
+        return ChangedFigure(self.label, figure, *means, float(low), float(high))
 
     def changed_answers(self) -> ChangedAnswers:
         """Return the shared test images that the two runs call differently."""

@@ -33,7 +33,7 @@ def differing(records: Iterable[Record]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedFact:
     """One field that changed when a trial was trained again."""
 
     fact: str
@@ -41,11 +41,11 @@ class Change:
     after: str
 
 
-def changes(before: Record, after: Record) -> list[Change]:
+def changes(before: Record, after: Record) -> list[ChangedFact]:
     """Return how weights and environment differ between two trainings of one trial."""
     old, new = _facts(before), _facts(after)
     return [
-        Change(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))
+        ChangedFact(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))
         for fact in sorted({*old, *new})
         if old.get(fact) != new.get(fact)
     ]

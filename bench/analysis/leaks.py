@@ -17,7 +17,7 @@ from bench.data.audit.result import KeptAudit
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LeakEstimate:
     """An accuracy over some of the test images, and its 95% interval."""
 
     accuracy: float
@@ -31,8 +31,8 @@ class Leak:
     """What the leaked test images do to one backbone's accuracy, over its seeds."""
 
     label: str
-    every: Estimate  # over all test images
-    clean: Estimate | None  # without those that leaked; None if all did
+    every: LeakEstimate  # over all test images
+    clean: LeakEstimate | None  # without those that leaked; None if all did
 
 
 def leaks(
@@ -49,10 +49,10 @@ def leaks(
     )
 
 
-def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> Estimate:
+def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> LeakEstimate:
     """Estimate from the answers of each seed, over all images or some of them."""
     right = np.stack([guesses.right for guesses in seeds])
     if images is not None:
         right = right[:, images]
     found = Accuracy.of(right)
-    return Estimate(found.value, found.low, found.high, right.shape[1])
+    return LeakEstimate(found.value, found.low, found.high, right.shape[1])

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.analysis.comparison import PAIRED, Change, Comparison, NotComparable
+from bench.analysis.comparison import PAIRED, ChangedFigure, Comparison, NotComparable
 from bench.errors import BenchError, UnknownNameError, UsageError
 
 _RULE = re.compile(
@@ -31,7 +31,7 @@ class Rule:
     relative: bool  # a share of what it was before
     surely: bool  # the whole interval must be beyond, not only the measured change
 
-    def broken_by(self, change: Change) -> bool:
+    def broken_by(self, change: ChangedFigure) -> bool:
         """Return whether the figure changed as the rule forbids."""
         least = self.amount * abs(change.before) if self.relative else self.amount
         sign = -1 if self.way == "drops" else 1
@@ -48,7 +48,7 @@ class Held:
     """One rule applied to two runs: the changes that break it, and what it could not judge."""
 
     rule: Rule
-    broken: tuple[Change, ...]
+    broken: tuple[ChangedFigure, ...]
     not_judged: tuple[NotComparable, ...]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.statistics.intervals import Spread, Values, change
+from bench.analysis.statistics.intervals import MeanVariance, Values, change
 from bench.storage.run_folder import REMADE, read_json
 from bench.system.files import from_json
 
@@ -64,7 +64,7 @@ class RoundEvidence:
         own = np.diag(self.covariance)
         variance = np.maximum(own[best] + own - 2 * self.covariance[best], 0.0)
         gap, none = self.accuracy[best] - self.accuracy, np.zeros_like(own)
-        low, high = change(Spread(gap, variance, none, none, none, none, none), self.units)
+        low, high = change(MeanVariance(gap, variance, none, none, none, none, none), self.units)
         low[best] = high[best] = 0.0
         return gap, low, high
 
@@ -110,7 +110,7 @@ Outcome = Literal["goes on", "evidence", "budget", "failed"]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Screened:
     """A backbone after a round; the last fields only where there is evidence of it."""
 
     name: str
@@ -130,7 +130,7 @@ class Round:
 
     name: str
     images: int  # that it was judged on
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Screened, ...]
     dropped_best: float | None = (
         None  # chance that the best was left out on evidence; None: unknown
     )
@@ -165,7 +165,7 @@ class Screening:
 
 def judge(
     name: str,
-    entered: Sequence[Candidate],
+    entered: Sequence[Screened],
     correct: Mapping[str, NDArray[np.bool_]],
     allowed: Callable[[Sequence[str]], int],
     groups: NDArray[np.intp] | None = None,
@@ -180,7 +180,7 @@ def judge(
     known = [one for one in entered if one.pretrained and not one.reason]
     unknown = [one for one in entered if not one.pretrained and not one.reason]
     images = max(map(len, correct.values()), default=0)
-    judged, evidence = list[Candidate](), None
+    judged, evidence = list[Screened](), None
     if known:
         evidence = RoundEvidence.of(np.stack([correct[one.name] for one in known]), groups)
         columns = zip(evidence.accuracy, *evidence.behind(), evidence.kept(), strict=True)

@@ -20,7 +20,7 @@ from bench.analysis.cost import Cheapest, cheapest, timing_drift
 from bench.analysis.scores import Score, differences, eligible, right_answers
 from bench.analysis.statistics.margin import Place, place
 from bench.analysis.statistics.pairwise import (
-    Comparison,
+    PairComparison,
     compare_all,
     letters,
     paired_differences,
@@ -162,7 +162,7 @@ def verdict(
 
 
 def _with_pairs(
-    result: Verdict, answers: NDArray[np.bool_], compared: tuple[Comparison, ...]
+    result: Verdict, answers: NDArray[np.bool_], compared: tuple[PairComparison, ...]
 ) -> Verdict:
     labels = [standing.label for standing in result.standings]
     # Resampling overstates small differences: it is accurate to about a tenth.

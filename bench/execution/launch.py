@@ -93,7 +93,7 @@ def ready(
 
 
 @dataclass(frozen=True)
-class Images:
+class DecodedImages:
     """The images of a run, decoded; those to train on, if the audit left some out."""
 
     dataset: Dataset
@@ -101,7 +101,7 @@ class Images:
     audit: KeptAudit | None
 
 
-def decode(prepared: Preparation, listener: RunListener) -> Images:
+def decode(prepared: Preparation, listener: RunListener) -> DecodedImages:
     """Decode the images to all sizes, and audit them."""
     dataset = preparation.prepare(
         prepared.listing,
@@ -110,12 +110,12 @@ def decode(prepared: Preparation, listener: RunListener) -> Images:
         progress=lambda done, total: listener(TaskProgress("decoding images", done, total)),
     )
     listener(TaskEnded("decoding images"))
-    return Images(dataset, *_audited(prepared, dataset, listener))
+    return DecodedImages(dataset, *_audited(prepared, dataset, listener))
 
 
 def carry(
     prepared: Preparation,
-    images: Images,
+    images: DecodedImages,
     executor: Executor,
     listener: RunListener,
     files: Mapping[str, bytes] | None = None,

@@ -94,7 +94,7 @@ RunListener: TypeAlias = Callable[[RunEvent], None]
 ENOUGH = 0.1  # the share of a part after which its own pace replaces the estimate
 
 
-class Progress:
+class ProgressTracker:
     """Passes a run's events on, each followed by the events derived from it."""
 
     def __init__(

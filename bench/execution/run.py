@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.errors import DetachedError, NodeLostError, OutOfMemoryError, WorkerDiedError
 from bench.execution.executors import Executor
 from bench.execution.plan import Plan, PlannedBackbone
-from bench.execution.progress import Progress, make_schedule
+from bench.execution.progress import ProgressTracker, make_schedule
 from bench.execution.recorder import RunRecorder
 from bench.execution.run_meta import (
     RunInputs,
@@ -78,7 +78,7 @@ def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tupl
     missing = [trial for trial in plan.trials if trial.key not in kept]
     trained = {trial.name for trial in unmeasured(plan, folder, kept)}
     schedule = make_schedule(plan, missing, trained)
-    progress = Progress(plan, folder, schedule, listener, kept=kept.values())
+    progress = ProgressTracker(plan, folder, schedule, listener, kept=kept.values())
     recorder = RunRecorder(folder, progress, request.keep_models)
     for fault in damaged.values():
         recorder.note(f"{fault}: its trial is trained again.")

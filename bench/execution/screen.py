@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.screening import FILE, MARGIN, Candidate, Round, Screening, judge
+from bench.analysis.screening import FILE, MARGIN, Round, Screened, Screening, judge
 from bench.data import pixels, preparation
 from bench.data.audit.result import group_numbers
 from bench.data.listing import undecoded
@@ -31,10 +31,10 @@ from bench.errors import NotRankedError
 from bench.execution import launch
 from bench.execution.executors import Executor
 from bench.execution.finished_run import Run
-from bench.execution.launch import Images
+from bench.execution.launch import DecodedImages
 from bench.execution.plan import PlannedBackbone
 from bench.execution.preparing import Preparation, prepare
-from bench.execution.progress import Planned, Progress, RunListener
+from bench.execution.progress import Planned, ProgressTracker, RunListener
 from bench.execution.recorder import RunRecorder
 from bench.execution.run import opened, train_trials
 from bench.execution.run_meta import RunInputs, pending
@@ -78,7 +78,7 @@ class _Rounds:
     """The rounds before the final."""
 
     prepared: Preparation
-    images: Images
+    images: DecodedImages
     costs: Costs
     folder: Path
     executor: Executor
@@ -115,16 +115,16 @@ class _Rounds:
             digest = hashlib.sha256(repr((sample, groups)).encode()).hexdigest()
             folder = folder.with_name(f"{name}-{digest[:6]}")
         records = self._train(name, tuple(taking.values()), folder, of_jobs, later)
-        entered, correct, expected = list[Candidate](), dict[str, NDArray[np.bool_]](), 0.0
+        entered, correct, expected = list[Screened](), dict[str, NDArray[np.bool_]](), 0.0
         took = 0.0
         for key in entering:
             record = records.get(planned[key].trials[0].key)
             if record is None:  # takes no part
-                entered.append(Candidate(key, False, 0.0))
+                entered.append(Screened(key, False, 0.0))
                 continue
             seconds = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
             pretrained = planned[key].weights is not None
-            entered.append(Candidate(key, pretrained, seconds, reason=record.reason))
+            entered.append(Screened(key, pretrained, seconds, reason=record.reason))
             costs.spent += seconds
             if record.status == "ok":
                 took += record.seconds.get("total", 0.0)
@@ -162,7 +162,9 @@ class _Rounds:
             missing = {trial.key: seconds[trial.key] for trial in pending(plan, folder)}
             schedule = costs.schedule(missing, [one.name for one in planned], *later)
             self.listener(TrainingStarted())
-            progress = Progress(plan, folder, schedule, self.listener, judged_by="val_accuracy")
+            progress = ProgressTracker(
+                plan, folder, schedule, self.listener, judged_by="val_accuracy"
+            )
             recorder = RunRecorder(folder, progress)
             with closing(recorder):
                 train_trials(inputs, missing, self.executor, recorder)

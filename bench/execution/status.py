@@ -32,7 +32,7 @@ State = Literal["running", "finished", "interrupted", "error", "detached", "kill
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressContent:
     """The content of `progress.json`; times are seconds since 1970."""
 
     started: float  # of the command
@@ -51,7 +51,7 @@ class ProgressFile:
 
     def __init__(self, folder: Path, listener: RunListener) -> None:
         self._folder, self._listener = folder, listener
-        self._now = Progress(time.time(), 0.0)
+        self._now = ProgressContent(time.time(), 0.0)
         self._due = 0.0  # by a clock that nobody sets
 
     def __enter__(self) -> Self:
@@ -174,9 +174,9 @@ def _counts(folder: Path) -> dict[str, int]:
     return {"trials": len(found), **counts}
 
 
-def _read_progress(folder: Path) -> Progress | None:
+def _read_progress(folder: Path) -> ProgressContent | None:
     path = folder / FILE
     if not path.exists():
         return None
     remedy = "Delete it: nothing else needs it."
-    return read_json(path, lambda text: from_json(text, Progress), remedy)
+    return read_json(path, lambda text: from_json(text, ProgressContent), remedy)

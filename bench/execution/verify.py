@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.analysis.environments import Change, changes
+from bench.analysis.environments import ChangedFact, changes
 from bench.data import pixels, preparation
 from bench.data.audit.result import load
 from bench.data.sources import find_source, list_dataset
@@ -67,7 +67,7 @@ class Verification:
     """What came out when a trial was trained again."""
 
     differences: Mapping[SplitName, Difference]
-    changed: Sequence[Change]  # since the first time: versions, machine, code
+    changed: Sequence[ChangedFact]  # since the first time: versions, machine, code
 
     @property
     def same(self) -> bool:

@@ -105,7 +105,7 @@ def export(
 
 
 @dataclass(frozen=True)
-class Check:
+class ExportCheck:
     """What was compared, and how well it agreed."""
 
     images: int
@@ -132,7 +132,7 @@ class Reference:
         forward = current().forward(model)
         self._expected = predict_all(lambda batch: forward(batch)[0], self._images)
 
-    def check(self, call: Call) -> Check:
+    def check(self, call: Call) -> ExportCheck:
         """Ask the exported file the same; raise where it does not agree."""
         found = predict_all(call, self._images)
         if found.shape != self._expected.shape:
@@ -147,9 +147,9 @@ class Reference:
                 f"trained one's; nothing was written."
             )
         if self._recorded is None:
-            return Check(len(found), False, difference, 0)
+            return ExportCheck(len(found), False, difference, 0)
         same = _same_class(found, self._recorded, self._undecided)
-        return Check(len(found), True, difference, same)
+        return ExportCheck(len(found), True, difference, same)
 
 
 def _same_class(found: Array, recorded: Array, undecided: float) -> int:

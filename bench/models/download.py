@@ -48,7 +48,7 @@ TEMPORARY_ERRNO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.
 
 NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-Progress = Callable[[int, int], None]  # bytes done, and of how many (0: not known)
+OnBytes = Callable[[int, int], None]  # bytes done, and of how many (0: not known)
 
 
 class _FailedError(Exception):
@@ -76,7 +76,7 @@ def fetch(
     *,
     checksum: str | None = None,
     nbytes: int | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: OnBytes = lambda done, total: None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> None:
     """Download `url` to `destination`, unless a file is there already.
@@ -117,7 +117,7 @@ def mismatch(path: Path, checksum: str | None, nbytes: int | None) -> str | None
     return f"{name} {digest}, not {checksum}" if digest != checksum else None
 
 
-def _transfer(url: str, part: Path, progress: Progress, timeout: float, checked: bool) -> None:
+def _transfer(url: str, part: Path, progress: OnBytes, timeout: float, checked: bool) -> None:
     with part.open("wb") as file:
         for number in range(TRIES):
             try:
@@ -134,7 +134,7 @@ def _transfer(url: str, part: Path, progress: Progress, timeout: float, checked:
                 time.sleep(PAUSE_SECONDS * 2**number)
 
 
-def _copy(response: Any, file: IO[bytes], progress: Progress) -> None:
+def _copy(response: Any, file: IO[bytes], progress: OnBytes) -> None:
     if response.status != http.client.PARTIAL_CONTENT:  # the server sends it from the start
         file.seek(0)
         file.truncate()

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.models.download import Progress, fetch
+from bench.models.download import OnBytes, fetch
 from bench.models.keras_applications import published_files
 from bench.storage.cache import default_root
 from bench.types import Backbone, FetchedWeights, PackagedWeights, WeightsFile
@@ -43,7 +43,7 @@ def cached(file: WeightsFile) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def download(file: WeightsFile, say: Callable[[str], None], progress: Progress) -> Path:
+def download(file: WeightsFile, say: Callable[[str], None], progress: OnBytes) -> Path:
     """Download the file into Keras' cache, or into our own where that one is read-only."""
     folder = keras_cache() if _writable(keras_cache()) else own_cache()
     path = folder / file.filename

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsError
-from bench.models.download import Progress, mismatch
+from bench.models.download import OnBytes, mismatch
 from bench.models.published import cached, download, files_for, keras_cache
 from bench.registry import resolve
 from bench.storage.file_digests import FileDigests
@@ -57,7 +57,7 @@ def locate(
     input_size: int,
     *,
     say: Say = lambda text: None,
-    progress: Progress = lambda done, total: None,
+    progress: OnBytes = lambda done, total: None,
     fetching: bool = True,
 ) -> LocatedWeights | None:
     """Return the weights that `choice` means for this backbone; download them if `fetching`.
@@ -74,7 +74,7 @@ def locate_all(
     choice: WeightsChoice,
     *,
     say: Say,
-    progress: Progress,
+    progress: OnBytes,
     fetching: bool = True,
     failed: Say = lambda text: None,
     digests: FileDigests | None = None,
@@ -178,7 +178,7 @@ class _Search:
 
     choice: WeightsChoice
     say: Say
-    progress: Progress | None  # None: nothing is downloaded
+    progress: OnBytes | None  # None: nothing is downloaded
     failed: Say
 
     def find(self, backbone: Backbone, input_size: int) -> LocatedWeights | None:

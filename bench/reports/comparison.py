@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.analysis import format as fmt
-from bench.analysis.comparison import Change, Comparison
+from bench.analysis.comparison import ChangedFigure, Comparison
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.run_differences import ChangedAnswers
 from bench.data import thumbnails
@@ -86,7 +86,7 @@ def pictures(found: Comparison, before: Path, after: Path) -> dict[str, bytes]:
     return {str(place): jpeg for place, jpeg in pairs if jpeg is not None}
 
 
-def change_text(change: Change) -> str:
+def change_text(change: ChangedFigure) -> str:
     """Return one change as a line: before, after, and its interval."""
     column = Column("", _show(change))
     ends = _ends(change)
@@ -97,7 +97,7 @@ def change_text(change: Change) -> str:
     )
 
 
-def _sum(changes: Sequence[Change]) -> str:
+def _sum(changes: Sequence[ChangedFigure]) -> str:
     """Name what became better and worse beyond chance."""
     said: dict[str, list[str]] = {
         word: [] for word in ("better", "likely better", "worse", "likely worse")
@@ -124,7 +124,7 @@ def _changes(found: Comparison) -> Iterator[Block]:
         yield Notes(tuple(items), "Other differences, which may be the cause")
 
 
-def _panels(changes: Sequence[Change]) -> Iterator[Panel]:
+def _panels(changes: Sequence[ChangedFigure]) -> Iterator[Panel]:
     """Yield a panel for each figure whose changes have intervals, a row a backbone."""
     for figure in dict.fromkeys(change.figure for change in changes):
         metric = METRICS[figure]
@@ -141,13 +141,13 @@ def _panels(changes: Sequence[Change]) -> Iterator[Panel]:
             yield replace(panel, title=metric.title.capitalize())
 
 
-def _mark(change: Change, row: int, scale: float) -> Mark:
+def _mark(change: ChangedFigure, row: int, scale: float) -> Mark:
     ends = (scale * (change.low or 0.0), scale * (change.high or 0.0))
     tip = (change_text(change).removeprefix(f"{change.label}: "), judgement(change))
     return Mark(scale * change.difference, row, change.label, tip, ends)
 
 
-def _row(change: Change) -> tuple[Value, ...]:
+def _row(change: ChangedFigure) -> tuple[Value, ...]:
     show = _show(change)
     return (
         change.label,
@@ -160,7 +160,7 @@ def _row(change: Change) -> tuple[Value, ...]:
     )
 
 
-def judgement(change: Change) -> str:
+def judgement(change: ChangedFigure) -> str:
     """Say in a word or two what a change means."""
     if change.low is None:
         return "the same" if change.difference == 0 else ""
@@ -174,18 +174,18 @@ def judgement(change: Change) -> str:
     return word if metric.kind == "answers" else f"likely {word}"
 
 
-def _show(change: Change) -> fmt.Show:
+def _show(change: ChangedFigure) -> fmt.Show:
     return _SHOW.get(METRICS[change.figure].unit, fmt.decimals)
 
 
-def _difference(change: Change, value: float) -> str:
+def _difference(change: ChangedFigure, value: float) -> str:
     if METRICS[change.figure].unit == "share":
         return f"{fmt.signed_points(value)} points"
     sign = "+" if value > 0 else "-" if value < 0 else ""
     return f"{sign}{_show(change)(abs(value))}"
 
 
-def _ends(change: Change) -> Shown | None:
+def _ends(change: ChangedFigure) -> Shown | None:
     if change.low is None or change.high is None:
         return None
     shares = METRICS[change.figure].unit == "share"

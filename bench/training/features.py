@@ -31,7 +31,7 @@ from bench.training.rows import Rows, Stored, Streamed, outputs_of
 from bench.types import SPLITS, Dataset, Record, SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
-Progress = Callable[[int, int], None]
+OnRows = Callable[[int, int], None]
 
 
 class Frozen:
@@ -68,7 +68,7 @@ class Frozen:
         )
 
     def rows(
-        self, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
+        self, split: SplitName, view: View, cuts: Sequence[str], progress: OnRows
     ) -> dict[str, Rows]:
         """Return the rows at each of `cuts`, computed in as few passes as the store allows."""
         wanted = sorted(set(cuts) - {PIXELS}, key=self.network.depth)
@@ -82,7 +82,7 @@ class Frozen:
         return {c: stored[c] if c in stored else self.stream(split, view, c) for c in cuts}
 
     def pooled(
-        self, split: SplitName, progress: Progress, part: Callable[[Rows], Rows] | None = None
+        self, split: SplitName, progress: OnRows, part: Callable[[Rows], Rows] | None = None
     ) -> Array:
         """Return one feature a channel of each image, unaugmented: what the head gets, or its mean
         over the positions where the head gets them all.
@@ -98,7 +98,7 @@ class Frozen:
         places = (np.arange(i, min(i + FORWARD_BATCH, len(rows))) for i in batches)
         return np.concatenate([self._mean(rows.take(place)) for place in places])
 
-    def _pooled_once(self, images: Rows, progress: Progress) -> Array:
+    def _pooled_once(self, images: Rows, progress: OnRows) -> Array:
         forward = self.passes.get(PIXELS, [FEATURES])
         start, pieces, done = time.perf_counter(), list[Array](), 0
         for (output,) in outputs_of(forward, images):
@@ -124,7 +124,7 @@ class Frozen:
         return Streamed(pixels, view, self.passes.get(PIXELS, [cut]))
 
     def _stored(
-        self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: Progress
+        self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: OnRows
     ) -> dict[str, Entry]:
         parts = {cut: self._parts(split, view, cut) for cut in cuts}
         with ExitStack() as locks:
@@ -156,7 +156,7 @@ class Frozen:
         view: View,
         source: Entry | None,
         missing: Mapping[str, Mapping[str, Any]],
-        progress: Progress,
+        progress: OnRows,
     ) -> dict[str, Entry]:
         start_cut = PIXELS if source is None else source.extra["cut"]
         forward = self.passes.get(start_cut, list(missing))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.analysis.screening import Candidate, Round, RoundEvidence, affordable, rank_correlation
+from bench.analysis.screening import Round, RoundEvidence, Screened, affordable, rank_correlation
 
 
 def right(*wrong: int, images: int = 100) -> NDArray[np.bool_]:
@@ -69,8 +69,8 @@ def test_how_many_a_budget_allows() -> None:
 
 def test_the_rank_correlation_of_a_round_with_the_final() -> None:
     shown = {"a": 0.9, "b": 0.8, "c": 0.7, "dropped": 0.1}
-    found = tuple(Candidate(name, True, 1.0, accuracy=share) for name, share in shown.items())
-    one = Round("probes", 100, (*found, Candidate("failed", True, 1.0, "failed", "why")))
+    found = tuple(Screened(name, True, 1.0, accuracy=share) for name, share in shown.items())
+    one = Round("probes", 100, (*found, Screened("failed", True, 1.0, "failed", "why")))
     assert rank_correlation(one, {"a": 0.99, "b": 0.98, "c": 0.97, "failed": 0.5}) == 1
     assert rank_correlation(one, {"a": 0.97, "b": 0.98, "c": 0.99}) == -1
     assert rank_correlation(one, {"a": 0.98, "b": 0.99, "c": 0.97}) == pytest.approx(0.5)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.cli.display import Display, human_seconds
 from bench.execution.plan import Plan
-from bench.execution.progress import Progress, make_schedule
+from bench.execution.progress import ProgressTracker, make_schedule
 from bench.protocol import Phase
 from bench.storage.records import SCHEMA
 from bench.training.events import EpochEnded, RecordMade, StageProgress, TrialEnded
@@ -21,8 +21,8 @@ from bench.types import Epoch, Record, WeightsUsed
 EPOCH = Epoch(loss=0.5, accuracy=0.75, val_loss=0.4, val_accuracy=0.8, seconds=1.0)
 
 
-def _progress(p: Plan, folder: Path, display: Display) -> Progress:
-    return Progress(p, folder, make_schedule(p, p.trials), display)
+def _progress(p: Plan, folder: Path, display: Display) -> ProgressTracker:
+    return ProgressTracker(p, folder, make_schedule(p, p.trials), display)
 
 
 def _seen(display: Display) -> list[str]:
@@ -101,7 +101,7 @@ def test_a_phase_that_stops_early_counts_as_finished_once_the_next_begins(tmp_pa
     (trial,) = one.trials
     phases = (Phase("head", 100, 1e-3), Phase("fine-tune", 10, 1e-5))
     one = replace(one, protocol=replace(one.protocol, phases=phases))
-    tell = Progress(one, tmp_path, make_schedule(one, one.trials), lambda event: None)
+    tell = ProgressTracker(one, tmp_path, make_schedule(one, one.trials), lambda event: None)
     tell(EpochEnded(trial, "head", 100, 1, EPOCH))
     tell(StageProgress(trial, "head", 1, 2, "phase"))
     # Half is the frozen part's, a quarter each phase's.

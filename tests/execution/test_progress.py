@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from plans import plan
 
-from bench.execution.progress import Progress, make_schedule
+from bench.execution.progress import ProgressTracker, make_schedule
 from bench.storage.arrays import write_arrays
 from bench.storage.records import SCHEMA
 from bench.training.events import (
@@ -28,7 +28,7 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
     told: list[Event] = []
     earlier = RuntimeResult("onnx", session=Session("2020", ("one",), 1, 1, 1e9, ()))
     kept = [Record(SCHEMA, trial, "ok", runtimes=(earlier,))]
-    tell = Progress(one, tmp_path, make_schedule(one, one.trials), told.append, kept=kept)
+    tell = ProgressTracker(one, tmp_path, make_schedule(one, one.trials), told.append, kept=kept)
     arrays = {
         "test_labels": np.array([0, 1, 1, 1]),
         "test_probabilities": np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]]),

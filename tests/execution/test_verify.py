@@ -11,7 +11,7 @@ import tiny
 from synthetic import write_records
 from workbench import PROTOCOL, SETTINGS, EventLog, make_dataset, run
 
-from bench.analysis.environments import Change, changes
+from bench.analysis.environments import ChangedFact, changes
 from bench.errors import BenchError, DatasetError
 from bench.execution.executors.inline import Inline
 from bench.execution.verify import (
@@ -135,7 +135,7 @@ def test_what_differs_since(stored: StoredRun) -> None:
     older = dict(record.environment) | {"commit": "one", "versions": {"numpy": "1.0"}}
     found = changes(replace(record, environment=older), record)
     told = {change.fact: change for change in found}
-    assert told["versions numpy"] == Change("versions numpy", "1.0", np.__version__)
+    assert told["versions numpy"] == ChangedFact("versions numpy", "1.0", np.__version__)
     assert told["versions keras"].before == "not recorded"
     assert "commit" in told
     assert "processor" not in told

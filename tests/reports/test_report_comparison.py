@@ -14,7 +14,7 @@ from rich.console import Console
 from synthetic import Net, answers, judged, make_run, write_records
 from test_html_report import data_of
 
-from bench.analysis.comparison import Change, Comparison, compare
+from bench.analysis.comparison import ChangedFigure, Comparison, compare
 from bench.analysis.findings import find
 from bench.analysis.rules import hold, parse_rule
 from bench.cli.main import main
@@ -52,7 +52,7 @@ def compared(before: Path, after: Path) -> Comparison:
     return compare(find(read_run(before)), find(read_run(after)))
 
 
-def change(found: Comparison, figure: str) -> Change:
+def change(found: Comparison, figure: str) -> ChangedFigure:
     (one,) = (c for c in found.changes if c.figure == figure)
     return one
 
@@ -430,9 +430,9 @@ def test_rules_that_cannot_be_read(text: str, error: type[Exception], message: s
 
 def test_a_rule_is_met_exactly_at_its_amount() -> None:
     rule = parse_rule("accuracy drops 0.01", ["accuracy"])
-    assert rule.broken_by(Change("net", "accuracy", 0.95, 0.94))
-    assert not rule.broken_by(Change("net", "accuracy", 0.95, 0.9401))
-    assert not rule.broken_by(Change("net", "accuracy", 0.94, 0.95))
+    assert rule.broken_by(ChangedFigure("net", "accuracy", 0.95, 0.94))
+    assert not rule.broken_by(ChangedFigure("net", "accuracy", 0.95, 0.9401))
+    assert not rule.broken_by(ChangedFigure("net", "accuracy", 0.94, 0.95))
     tenth = parse_rule("loss rises by 10%", ["loss"])
-    assert tenth.broken_by(Change("net", "loss", 0.2, 0.22))
-    assert not tenth.broken_by(Change("net", "loss", 0.2, 0.219))
+    assert tenth.broken_by(ChangedFigure("net", "loss", 0.2, 0.22))
+    assert not tenth.broken_by(ChangedFigure("net", "loss", 0.2, 0.219))

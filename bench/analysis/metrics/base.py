@@ -19,7 +19,7 @@ show the columns in this order."""
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricColumn:
     """How the ranked table shows a figure; if it is too wide, the least important column goes."""
 
     title: str
@@ -39,7 +39,7 @@ class Metric:
     better: Better
     compute: Callable[[Evidence], float | None]
     kind: Kind = "answers"
-    column: Column | None = None  # in the ranked table; every metric is in `summary.csv`
+    column: MetricColumn | None = None  # in the ranked table; every metric is in `summary.csv`
 
 
 def derived(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Metric, derived
+from bench.analysis.metrics.base import METRICS, Metric, MetricColumn, derived
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
 from bench.training.losses import cross_entropy
@@ -137,11 +137,11 @@ def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence],
 
 
 _COLUMNS = {
-    "accuracy": Column("Accuracy", fmt.percent, 100, spread=True),
-    "accuracy_low": Column("95% interval", fmt.percent, 70, up_to="accuracy_high"),
-    "loss": Column("Loss", fmt.decimals, 50, spread=True),
-    "val_accuracy": Column("Val. acc.", fmt.percent, 30, spread=True),
-    "macro_f1": Column("Macro F1", fmt.percent, 20, spread=True),
+    "accuracy": MetricColumn("Accuracy", fmt.percent, 100, spread=True),
+    "accuracy_low": MetricColumn("95% interval", fmt.percent, 70, up_to="accuracy_high"),
+    "loss": MetricColumn("Loss", fmt.decimals, 50, spread=True),
+    "val_accuracy": MetricColumn("Val. acc.", fmt.percent, 30, spread=True),
+    "macro_f1": MetricColumn("Macro F1", fmt.percent, 20, spread=True),
 }
 _test, _validation = partial(of_answers, "test"), partial(of_answers, "validation")
 for _metric in (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Kind, Metric, derived
+from bench.analysis.metrics.base import METRICS, Kind, Metric, MetricColumn, derived
 from bench.analysis.metrics.latency import best_batch, durations, throughput, timed_runtime
 from bench.storage.records import Evidence
 
@@ -65,9 +65,9 @@ _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("utilisation", "energy_j_per_1000"), "inference"),
 }
 _COLUMNS = {
-    "train_seconds": Column("Training", fmt.duration, 80),
-    "params": Column("Params", fmt.count, 60),
-    "size_mb": Column("Size", fmt.megabytes, 10),
+    "train_seconds": MetricColumn("Training", fmt.duration, 80),
+    "params": MetricColumn("Params", fmt.count, 60),
+    "size_mb": MetricColumn("Size", fmt.megabytes, 10),
 }
 for _metric in (
     Metric("train_seconds", "training time from cold", "s", "lower", train_seconds),

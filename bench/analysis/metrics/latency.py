@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Metric, derived
+from bench.analysis.metrics.base import METRICS, Metric, MetricColumn, derived
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import Evidence
 from bench.types import RuntimeResult
@@ -81,9 +81,9 @@ def _spread(evidence: Evidence) -> float | None:
 _queries = derived(lambda evidence: durations(evidence, 1), len)
 # Latency is timed once for all seeds of a backbone, so it has no spread over them.
 _COLUMNS = {
-    "latency_p50_ms": Column("p50", fmt.milliseconds, 90),
-    "latency_p90_ms": Column("p90", fmt.milliseconds, 40),
-    "throughput_images_per_second": Column("Images/s", fmt.significant, 35),
+    "latency_p50_ms": MetricColumn("p50", fmt.milliseconds, 90),
+    "latency_p90_ms": MetricColumn("p90", fmt.milliseconds, 40),
+    "throughput_images_per_second": MetricColumn("Images/s", fmt.significant, 35),
 }
 for _metric in (
     Metric("latency_p50_ms", "median latency, one image", "ms", "lower", _percentile(50)),

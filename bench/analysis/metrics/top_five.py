@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Column, Metric
+from bench.analysis.metrics.base import METRICS, Metric, MetricColumn
 from bench.analysis.metrics.classification import Counts, Floats, of_answers
 from bench.training.losses import of_true
 
@@ -25,6 +25,6 @@ METRICS.add(
         "share",
         "higher",
         of_answers("test", _top_five),
-        column=Column("Top-5", fmt.percent, 25, spread=True),
+        column=MetricColumn("Top-5", fmt.percent, 25, spread=True),
     )
 )

@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanVariance:
     """A mean and the parts of its variance; each an array over the leading axes of the answers."""
 
     mean: Values
@@ -55,7 +55,7 @@ class Accuracy:
         return cls(float(right.mean()), *map(float, accuracy(right)))
 
 
-def spread(answers: NDArray[np.generic]) -> Spread:
+def spread(answers: NDArray[np.generic]) -> MeanVariance:
     """Return the spread of the mean of `answers` (..., seeds, images), or of differences."""
     values = answers.astype(np.float64)
     seeds, images = values.shape[-2:]
@@ -64,7 +64,7 @@ def spread(answers: NDArray[np.generic]) -> Spread:
     from_images = of_images.var(axis=-1) / images
     if seeds == 1:
         none = np.zeros_like(mean)
-        return Spread(mean, from_images, none, none, none, none, none)
+        return MeanVariance(mean, from_images, none, none, none, none, none)
     # The residual after subtracting image and seed effects: its sum of squares is the total less
     # the two parts.
     whole = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
@@ -73,7 +73,7 @@ def spread(answers: NDArray[np.generic]) -> Spread:
     luck = rest / max((seeds - 1) * (images - 1), 1) / images / seeds
     of_seeds_and_luck = by_seed / (seeds - 1) / seeds
     freedom = np.full_like(mean, seeds - 1)
-    return Spread(
+    return MeanVariance(
         mean,
         np.maximum(from_images - luck, 0.0),
         of_seeds_and_luck,
@@ -84,7 +84,7 @@ def spread(answers: NDArray[np.generic]) -> Spread:
     )
 
 
-def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Spread:
+def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> MeanVariance:
     """Return the spread of how much more often `first` is right than `second`.
 
     Paired by image, not by seed: a seed does not have the same effect on two networks, and the
@@ -100,7 +100,7 @@ def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> Sprea
         at_most: Values = np.minimum(found, a.freedom + b.freedom)
         return at_most
 
-    return Spread(
+    return MeanVariance(
         a.mean - b.mean,
         np.maximum(apart.var(axis=-1) / apart.shape[-1] - luck, 0.0),
         seeds,
@@ -136,7 +136,7 @@ def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
 
 
 def change(
-    found: Spread, images: int, seeds: int = 1, level: float = CONFIDENCE
+    found: MeanVariance, images: int, seeds: int = 1, level: float = CONFIDENCE
 ) -> tuple[Values, Values]:
     """Return the ends of the interval of a difference of two means on the same `images`.
 
@@ -151,13 +151,13 @@ def change(
     return np.maximum(mean - half, -1.0), np.minimum(mean + half, 1.0)
 
 
-def mean_change(found: Spread) -> tuple[Values, Values]:
+def mean_change(found: MeanVariance) -> tuple[Values, Values]:
     """Return Student's interval of a difference of unbounded figures, such as a loss."""
     half = _quantile(found) * np.sqrt(found.variance)
     return found.mean - half, found.mean + half
 
 
-def _quantile(found: Spread, level: float = CONFIDENCE) -> Values:
+def _quantile(found: MeanVariance, level: float = CONFIDENCE) -> Values:
     """Return a quantile between the normal one, for variance from many images, and Student's, for
     variance from few seeds, by the seeds' share of the variance.
 

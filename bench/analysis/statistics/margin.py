@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bench.analysis.statistics.intervals import Spread, change
+from bench.analysis.statistics.intervals import MeanVariance, change
 from bench.analysis.statistics.pairwise import LEVEL, Pairs, paired_differences
 
 Place = Literal["best", "within", "undecided", "worse"]
@@ -79,14 +79,14 @@ def place(
     return tuple(placed)
 
 
-def _lead(apart: Pairs, j: int, k: int) -> Spread:
+def _lead(apart: Pairs, j: int, k: int) -> MeanVariance:
     """Return the difference of j less k."""
     if j < k:
         return apart[j, k]
     return replace(apart[k, j], mean=-apart[k, j].mean)
 
 
-def _worse(behind: dict[int, Spread], images: int, seeds: int) -> set[int]:
+def _worse(behind: dict[int, MeanVariance], images: int, seeds: int) -> set[int]:
     """Apply Holm: test the clearest at the strictest level, until one is not significant."""
     left = dict(behind)
     while left:
@@ -101,7 +101,9 @@ def _worse(behind: dict[int, Spread], images: int, seeds: int) -> set[int]:
     return set(behind) - set(left)
 
 
-Condition = tuple[Spread, float, float]  # a difference, the room its interval has, and its level
+Condition = tuple[
+    MeanVariance, float, float
+]  # a difference, the room its interval has, and its level
 
 
 def _needed(conditions: list[Condition], images: int, seeds: int) -> tuple[int | None, int | None]:
@@ -124,19 +126,19 @@ def _needed(conditions: list[Condition], images: int, seeds: int) -> tuple[int |
     return None, _first(with_seeds, seeds, MAX_SEEDS) if seeds > 1 else None
 
 
-def _fits(found: Spread, images: int, seeds: int, room: float, level: float) -> bool:
+def _fits(found: MeanVariance, images: int, seeds: int, room: float, level: float) -> bool:
     low, high = change(found, images, seeds, level)
     return bool((high - low) / 2 + ndtri(POWER) * np.sqrt(found.variance) <= room)
 
 
-def _on_images(found: Spread, images: int, number: int) -> Spread:
+def _on_images(found: MeanVariance, images: int, number: int) -> MeanVariance:
     """Return the spread that `number` images of the same kind would give."""
     share = images / number
     luck = found.luck * share
     return replace(found, images=found.images * share, seeds=found.seeds_alone + luck, luck=luck)
 
 
-def _of_seeds(found: Spread, seeds: int, number: int) -> Spread:
+def _of_seeds(found: MeanVariance, seeds: int, number: int) -> MeanVariance:
     share = seeds / number
     return replace(
         found,

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from bench.analysis.statistics.intervals import Spread, change, difference, spread
+from bench.analysis.statistics.intervals import MeanVariance, change, difference, spread
 
 Answers = NDArray[np.bool_]
-Pairs = Mapping[tuple[int, int], Spread]  # the first less the second
+Pairs = Mapping[tuple[int, int], MeanVariance]  # the first less the second
 LEVEL = 0.05
 NEGLIGIBLE = 1e-15
 DRAWS = 10_000
@@ -30,7 +30,7 @@ MIN_P = 1e-12  # what is smaller is lost in rounding; no p-value is 0
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairComparison:
     """`first` against `second`, by their places among those compared."""
 
     first: int
@@ -52,14 +52,14 @@ def paired_differences(answers: Answers) -> Pairs:
     return {(a, b): difference(answers[a], answers[b]) for a, b in pairs}
 
 
-def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[Comparison, ...]:
+def compare_all(answers: Answers, apart: Pairs | None = None) -> tuple[PairComparison, ...]:
     """Compare every pair of `answers`; `apart` are their differences, if already computed."""
     apart = paired_differences(answers) if apart is None else apart
     p_values = [paired_p_value(answers[a], answers[b]) for a, b in apart]
     found = []
     for ((a, b), gap), p, p_holm in zip(apart.items(), p_values, holm(p_values), strict=True):
         low, high = change(gap, answers.shape[-1], answers.shape[-2])
-        found.append(Comparison(a, b, float(gap.mean), float(low), float(high), p, p_holm))
+        found.append(PairComparison(a, b, float(gap.mean), float(low), float(high), p, p_holm))
     return tuple(found)
 
 

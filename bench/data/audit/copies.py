@@ -255,7 +255,7 @@ def _numbered(query: NDArray[np.intp], target: NDArray[np.intp]) -> NDArray[np.i
     return query.astype(np.int64) << 32 | target.astype(np.int64)
 
 
-Progress = Callable[[str, int, int], None]
+OnStage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class Copies:
     upside_down: int  # images with a copy upside down, of a sample
 
 
-def near_copies(images: Thumbnails, progress: Progress) -> Copies:
+def near_copies(images: Thumbnails, progress: OnStage) -> Copies:
     """Find all pairs of images of which one may be made from the other."""
     total = len(images)
     upright = hashes(images, lambda done: progress("hashing", done, 2 * total))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data import pixels
-from bench.data.audit.copies import MIN_SIMILARITY, Copies, Progress, near_copies
+from bench.data.audit.copies import MIN_SIMILARITY, Copies, OnStage, near_copies
 from bench.data.audit.hashing import EDGE, Thumbnails, blank, thumbnails
 from bench.data.audit.result import (
     FILE,
@@ -65,7 +65,7 @@ def pass_through(
     *,
     store: Store,
     on_leak: OnLeak,
-    progress: Progress = lambda stage, done, total: None,
+    progress: OnStage = lambda stage, done, total: None,
 ) -> tuple[Dataset, KeptAudit]:
     """Return the data set to train on and the audit; `DatasetError` if a leak must fail.
 
@@ -126,7 +126,7 @@ def draw_pairs(
 
 
 def examine(
-    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: Progress
+    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: OnStage
 ) -> Audit:
     """Audit a prepared data set; the result is cached by the content of its images."""
     parts = {
@@ -155,7 +155,7 @@ def examine(
 
 
 def _examine(
-    listing: Listing, dataset: Dataset, store: Store, size: int, progress: Progress
+    listing: Listing, dataset: Dataset, store: Store, size: int, progress: OnStage
 ) -> Audit:
     images = [
         Located(id, split, label)
@@ -197,7 +197,7 @@ def _same_files(
     return np.array(list(first.values()), np.intp), pairs
 
 
-def _thumbnails(dataset: Dataset, store: Store, size: int, progress: Progress) -> Thumbnails:
+def _thumbnails(dataset: Dataset, store: Store, size: int, progress: OnStage) -> Thumbnails:
     total = sum(len(dataset.splits[split]) for split in SPLITS)
     found = np.empty((total, EDGE, EDGE), np.uint8)
     done = 0

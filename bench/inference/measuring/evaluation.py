@@ -26,7 +26,7 @@ from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun
 from bench.training import probes, robustness
-from bench.training.features import Frozen, Progress
+from bench.training.features import Frozen, OnRows
 from bench.training.job import Job
 from bench.training.rows import Rows, predict, stratified
 from bench.types import SPLITS, Probes, Record, SplitName
@@ -36,7 +36,7 @@ PROBES_SECONDS = 10.0  # for a backbone
 EXPLAINED_SECONDS = 6.0  # for a model's mistakes
 SOUP_SECONDS = 6.0  # for a backbone's seeds
 
-Compute = Callable[[StoredRun, Sequence[Record], Job, Store, Progress], Iterator[Record]]
+Compute = Callable[[StoredRun, Sequence[Record], Job, Store, OnRows], Iterator[Record]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def evaluations(
 
 
 def answer_corrupted(
-    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: Progress
+    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: OnRows
 ) -> Iterator[Record]:
     """Rebuild a trial's model from its kept weights and add its answers to corrupted images."""
     begun = time.perf_counter()
@@ -95,7 +95,7 @@ def answer_corrupted(
 
 
 def fit_probes(
-    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: Progress
+    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: OnRows
 ) -> Iterator[Record]:
     """Fit the probes of a backbone and add their answers to the records of its seeds, which share
     them unless each was trained on images of its own."""
@@ -122,7 +122,7 @@ def fit_probes(
 
 
 def _features(
-    run: StoredRun, record: Record, job: Job, store: Store, progress: Progress
+    run: StoredRun, record: Record, job: Job, store: Store, progress: OnRows
 ) -> dict[SplitName, Array]:
     """Return the pooled features of the pretrained network, as kept or computed again."""
     frozen = Frozen.of_record(pretrained(run, record), record, job.dataset, store)

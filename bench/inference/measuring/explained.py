@@ -29,7 +29,7 @@ from bench.storage.cache import Store
 from bench.storage.records import TEST, Evidence, StoredRun
 from bench.training import probes
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, Progress
+from bench.training.features import Frozen, OnRows
 from bench.training.job import Job
 from bench.training.prepared import cuts_of
 from bench.training.rows import Rows, Subset, predict, stratified
@@ -82,7 +82,7 @@ def explain(
     records: Sequence[Record],
     job: Job,
     store: Store,
-    progress: Progress,
+    progress: OnRows,
 ) -> Iterator[Record]:
     """Add what explains these mistakes of a trial's model: the one `rebuilt` already under the
     trial's key, which is taken out, or else one rebuilt here from the kept weights."""
@@ -128,7 +128,7 @@ class _Source:
     """The feature maps and features of a trained model over a data set."""
 
     def __init__(
-        self, record: Record, job: Job, store: Store, model: TrainedModel, progress: Progress
+        self, record: Record, job: Job, store: Store, model: TrainedModel, progress: OnRows
     ) -> None:
         self.model, self.progress, network = model, progress, model.network
         self.frozen = Frozen.of_record(network, record, job.dataset, store)

@@ -144,7 +144,7 @@ def timing_seconds(latency_seconds: float, image: float = 0.0) -> float:
     return warming + max(latency_seconds, enough) + larger
 
 
-class Progress:
+class MeasuringProgress:
     """Reports each step with the share of the whole that is done before it, by estimated time."""
 
     def __init__(self, listener: Listener, total: float) -> None:

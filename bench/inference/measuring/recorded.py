@@ -32,7 +32,7 @@ class Model:
 
 
 @dataclass
-class Timed:
+class TimedRuntime:
     """The result of one runtime of one model."""
 
     result: RuntimeResult
@@ -41,7 +41,7 @@ class Timed:
 
 
 def record_timed(
-    model: Model, timed: Timed, session: Session, run: StoredRun, listener: Listener
+    model: Model, timed: TimedRuntime, session: Session, run: StoredRun, listener: Listener
 ) -> None:
     """Give every seed the same figures; the probabilities belong to the first alone."""
     result = replace(timed.result, session=session)

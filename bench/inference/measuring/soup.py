@@ -25,7 +25,7 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.storage.soups import PREFIX
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, Progress
+from bench.training.features import Frozen, OnRows
 from bench.training.job import Job
 from bench.training.prepared import cuts_of
 from bench.training.rows import predict
@@ -46,7 +46,7 @@ def soups_to_make(run: StoredRun, job: Job) -> list[list[Record]]:
 
 
 def make_soup(
-    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: Progress
+    run: StoredRun, records: Sequence[Record], job: Job, store: Store, progress: OnRows
 ) -> Iterator[Record]:
     """Average the weights of a backbone's seeds, and give the result to the record of the trial
     that held the last one, or else of the best."""
@@ -92,7 +92,7 @@ class _AveragedModel:
     """The network of a backbone's trials, from what was never trained to its answers."""
 
     def __init__(
-        self, run: StoredRun, record: Record, job: Job, store: Store, progress: Progress
+        self, run: StoredRun, record: Record, job: Job, store: Store, progress: OnRows
     ) -> None:
         self.record, self.network = record, pretrained(run, record)
         protocol, backend = job.protocol, current()

@@ -29,12 +29,12 @@ from bench.inference.measuring.pending import (
     REBUILD_SECONDS,
     TIMING,
     Group,
-    Progress,
+    MeasuringProgress,
     groups_of,
     timing_seconds,
     with_results,
 )
-from bench.inference.measuring.recorded import Model, Timed, record_timed
+from bench.inference.measuring.recorded import Model, TimedRuntime, record_timed
 from bench.inference.measuring.timing import (
     Deployment,
     TimedCall,
@@ -90,7 +90,7 @@ class _Stage:
         total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
         more = evaluations(run, self.job, self.rebuilt)
         total += sum(one.seconds for one in more)
-        self.progress = Progress(self.listener, total)
+        self.progress = MeasuringProgress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
         for one in more:
@@ -196,7 +196,7 @@ class _Stage:
         rate: float,
     ) -> None:
         """Prepare one runtime of every model one by one, time them in turns, and record them."""
-        timed: list[tuple[Model, Timed]] = []
+        timed: list[tuple[Model, TimedRuntime]] = []
         ready: list[tuple[Model, Deployment, dict[int, TimedCall]]] = []
         for model in models:
             self.progress.report(model.records[0].trial, PREPARING + runtime.name)
@@ -206,7 +206,7 @@ class _Stage:
             except Exception as error:
                 traceback.print_exc()
                 failed = RuntimeResult(runtime.name, status="failed", reason=reason(error))
-                timed.append((model, Timed(failed)))
+                timed.append((model, TimedRuntime(failed)))
                 continue
             finally:
                 model.seconds += time.perf_counter() - begun
@@ -270,12 +270,12 @@ class _Stage:
         found: MemoryUse | None = self.isolated.result() if self.isolated else None
         return found or MemoryUse()
 
-    def _timed(self, made: Deployment, calls: Mapping[int, TimedCall]) -> Timed:
+    def _timed(self, made: Deployment, calls: Mapping[int, TimedCall]) -> TimedRuntime:
         """Return the durations; a batch size that failed is left out, a single image fails all."""
         result, done = made.result, {b: s for b, s in calls.items() if not s.failure}
         failed = {str(b): s.failure for b, s in calls.items() if s.failure}
         if 1 not in done:
-            return Timed(RuntimeResult(result.name, status="failed", reason=failed["1"]))
+            return TimedRuntime(RuntimeResult(result.name, status="failed", reason=failed["1"]))
         result = replace(
             result,
             batches=tuple(done),
@@ -284,4 +284,4 @@ class _Stage:
         )
         arrays = {f"latency_{result.name}_b{b}": np.asarray(s.timed) for b, s in done.items()}
         arrays |= {f"warmup_{result.name}_b{b}": np.asarray(s.warmup) for b, s in done.items()}
-        return Timed(result, arrays, made.probabilities)
+        return TimedRuntime(result, arrays, made.probabilities)

@@ -8,7 +8,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_COMPARED, MAX_ONE_RIGHT, Mistake, disagreements
 from bench.reports.blocks import Block, Column, Gallery, Section, Shots, Table, words
-from bench.reports.sections.mistakes import Images, sure
+from bench.reports.sections.mistakes import ShownImages, sure
 
 PLACE = 17
 COLUMNS = (
@@ -34,7 +34,7 @@ def section(findings: Findings) -> Section | None:
     for pair in pairs:
         counts = len(pair.only_first), len(pair.only_second), pair.both_wrong
         rows.append((pair.first, pair.second, *counts, images - sum(counts)))
-    shots = Images(findings)
+    shots = ShownImages(findings)
     sheets = [
         sheet
         for pair in pairs
@@ -53,7 +53,7 @@ def section(findings: Findings) -> Section | None:
     return Section("disagreements", "Disagreements", about, blocks)
 
 
-def _sheet(images: Images, right: str, wrong: str, found: Sequence[Mistake]) -> list[Shots]:
+def _sheet(images: ShownImages, right: str, wrong: str, found: Sequence[Mistake]) -> list[Shots]:
     if not found:
         return []
     shown = found[:MAX_ONE_RIGHT]

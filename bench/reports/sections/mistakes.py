@@ -38,7 +38,7 @@ def section(findings: Findings) -> Section | None:
     """Return what all get wrong, most suspect first, then galleries of each backbone."""
     if not any(findings.mistakes.values()):
         return None
-    images = Images(findings)
+    images = ShownImages(findings)
     suspects = shared(findings.mistakes)[:MAX_SHARED]
     blocks: list[Block] = []
     if suspects:
@@ -95,7 +95,7 @@ def _shared(findings: Findings) -> str:
     )
 
 
-class Images:
+class ShownImages:
     """Test images by name, with the names of their classes."""
 
     def __init__(self, findings: Findings) -> None:

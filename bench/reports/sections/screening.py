@@ -11,8 +11,8 @@ from bench.analysis.screening import (
     BIAS,
     LEAST,
     MARGIN,
-    Candidate,
     Round,
+    Screened,
     Screening,
     load,
     rank_correlation,
@@ -120,11 +120,11 @@ def _rows(found: Screening) -> tuple[tuple[Value, ...], ...]:
     return tuple(rows)
 
 
-def _figures(one: Candidate | None) -> tuple[Value, Value, Value]:
+def _figures(one: Screened | None) -> tuple[Value, Value, Value]:
     if one is None or one.behind is None or one.low is None or one.high is None:
         return None, None, None
     return one.accuracy, one.behind, Range(one.low, one.high)
 
 
-def _outcome(one: Candidate) -> str:
+def _outcome(one: Screened) -> str:
     return OUTCOMES[one.outcome].format(reason=one.reason)
