@@ -101,9 +101,8 @@ def _worse(behind: dict[int, MeanVariance], images: int, seeds: int) -> set[int]
     return set(behind) - set(left)
 
 
-Condition = tuple[
-    MeanVariance, float, float
-]  # a difference, the room its interval has, and its level
+# A difference, the room its interval has, and its level.
+Condition = tuple[MeanVariance, float, float]
 
 
 def _needed(conditions: list[Condition], images: int, seeds: int) -> tuple[int | None, int | None]:
