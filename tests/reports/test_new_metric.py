@@ -21,9 +21,9 @@ from bench.reports.terminal import table
 pytestmark = pytest.mark.slow  # it loads a framework
 
 DUMMY = """
-from bench.analysis.metrics.base import METRICS, Column, Metric
+from bench.analysis.metrics.base import METRICS, Metric, MetricColumn
 
-column = Column("Letters", lambda value: f"{value:.0f} letters", 95)
+column = MetricColumn("Letters", lambda value: f"{value:.0f} letters", 95)
 count = lambda evidence: len(evidence.record.trial.backbone)
 METRICS.add(Metric("letters", "letters of the name", "letters", "lower", count, column=column))
 """
