@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,11 @@ class _Rounds:
         planned = {one.name: one for one in costs.early.planned if one.name in entering}
         taking = {key: one for key, one in planned.items() if key in costs.of[name]}
         groups: tuple[int, ...] = ()
-        of_jobs: dict[str, Any] = {}
+        of_jobs: dict[str, Any] = {"sample": self.sample}
         folder = self.folder / "screening" / name
         if name == "probes":
-            sample, groups = self._sample()
-            of_jobs = {"task": "probe", "sample": sample, "groups": groups}
+            sample, groups = self.sample, self._groups()
+            of_jobs |= {"task": "probe", "groups": groups}
             digest = hashlib.sha256(repr((sample, groups)).encode()).hexdigest()
             folder = folder.with_name(f"{name}-{digest[:6]}")
         records = self._train(name, tuple(taking.values()), folder, of_jobs, later)
@@ -171,21 +172,24 @@ class _Rounds:
             remove(weights_path(folder, "").parent)  # nothing is measured in a round
         return recorder.records
 
-    def _sample(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the places of the training images that are probed, the classes balanced, and the
-        group of each."""
-        images, request = self.images, self.prepared.request
-        labels = pixels.labels(images.trained, "train")
-        classes = len(images.trained.classes)
+    @cached_property
+    def sample(self) -> tuple[int, ...]:
+        """Return the places of the training images that are probed, the classes balanced."""
+        trained = self.images.trained
+        labels, classes = pixels.labels(trained, "train"), len(trained.classes)
         shares = balanced(np.bincount(labels, minlength=classes).tolist(), self.costs.sample)
-        random = np.random.default_rng([request.split_seed, 3])
+        random = np.random.default_rng([self.prepared.request.split_seed, 3])
         of_class = (random.permutation(np.flatnonzero(labels == c)) for c in range(classes))
         drawn = np.concatenate([found[:n] for found, n in zip(of_class, shares, strict=True)])
+        return tuple(sorted(drawn.tolist()))
+
+    def _groups(self) -> tuple[int, ...]:
+        """Return the group of each image of the sample."""
+        images = self.images
         audit = None if images.audit is None else images.audit.audit
         ids = images.trained.splits["train"].ids
         groups = group_numbers(ids, audit, self.prepared.listing.groups)
-        sample = tuple(sorted(drawn.tolist()))
-        return sample, tuple(groups[place] for place in sample)
+        return tuple(groups[place] for place in self.sample)
 
     def _tell(self, text: str) -> None:
         self.listener(Note(text))

@@ -14,6 +14,7 @@ from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN
 from bench.execution.preparing import Preparation
 from bench.execution.progress import REPORT_SECONDS, RunListener, Schedule, make_schedule
 from bench.execution.request import RunRequest
+from bench.training.augment import PLAIN, fixed_views
 from bench.training.events import Note
 from bench.types import Dataset, Measuring
 
@@ -81,12 +82,15 @@ class Costs:
         head = len(protocol.phases) > 1 and first.unfreeze.kind == "none"
         known = [one for one in self.plan.planned if one.weights is not None]
         self.rounds = ("probes", "head", FINAL) if head and known else ("probes", FINAL)
+        # The features that the probes compute are kept for the head, if it is trained on those.
+        reused = request.cache_features and PLAIN in fixed_views(first.augment)
         self.of: dict[str, dict[str, float]] = {name: {} for name in self.rounds}
         for one, early in zip(self.plan.planned, self.early.planned, strict=True):
             cost = early.cost or UNKNOWN
             self.of["probes"][one.name] = STARTUP_SECONDS + cost.image * self.sample
             if head and one in known:
-                self.of["head"][one.name] = cost.shared + cost.each
+                probed = cost.image * self.sample if reused else 0.0
+                self.of["head"][one.name] = cost.shared + cost.each - probed
             whole = make_schedule(replace(self.plan, planned=(one,)), one.trials)
             self.of[FINAL][one.name] = whole.total - REPORT_SECONDS
         self.pace = 1.0  # seconds that a round took, for each that was estimated

@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from bench.data import pixels
-from bench.models.backends.base import Array, current
+from bench.data.listing import digest_of
+from bench.models.backends.base import Array, Forward, current
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
@@ -27,15 +30,33 @@ from bench.system.ablation import switched_off
 from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View
 from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
-from bench.training.rows import Rows, Stored, Streamed, outputs_of
+from bench.training.rows import Rows, Stored, Streamed, Subset, outputs_of
 from bench.types import SPLITS, Dataset, Record, SplitName
 
 FORMAT = 1  # part of every address: raise it when what is computed here changes
 OnRows = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Images whose rows are wanted, as one view shows them."""
+
+    split: SplitName
+    view: View
+    places: tuple[int, ...] = ()  # in the split; none: all of it
+
+    def of(self, images: Mapping[SplitName, Entry]) -> Rows:
+        """Return their pixels, before the view."""
+        whole = Stored(images[self.split].array())
+        return Subset(whole, np.array(self.places)) if self.places else whole
+
+
 class Frozen:
-    """The frozen part of one network over one dataset's images."""
+    """The frozen part of one network over one dataset's images.
+
+    `sample` are the places of the training images that screening probes: their features are kept
+    by themselves, and those of all images are completed from them.
+    """
 
     def __init__(
         self,
@@ -43,9 +64,12 @@ class Frozen:
         fingerprint: str,
         images: Mapping[SplitName, Entry],
         store: Store | None,
+        sample: Sequence[int] = (),
     ) -> None:
         self.passes, self.network, self.store = passes, passes.network, store
         self.images = images
+        whole = bool(sample) and len(sample) == len(images["train"].array())
+        self.sample = Selection("train", PLAIN, () if whole else tuple(sample))
         self.ledger = Ledger()
         self.notes: list[str] = []
         self._fingerprint = fingerprint
@@ -71,47 +95,45 @@ class Frozen:
         self, split: SplitName, view: View, cuts: Sequence[str], progress: OnRows
     ) -> dict[str, Rows]:
         """Return the rows at each of `cuts`, computed in as few passes as the store allows."""
+        return self._rows(Selection(split, view), cuts, progress)
+
+    def pooled(self, split: SplitName, progress: OnRows) -> Array:
+        """Return one feature a channel of each image, unaugmented: what the head gets, or its mean
+        over the positions where the head gets them all."""
+        return self._pooled(self.rows(split, PLAIN, [FEATURES], progress)[FEATURES], progress)
+
+    def pooled_sample(self, progress: OnRows) -> Array:
+        """Return the pooled features of the sampled training images alone."""
+        whole, places = Selection("train", PLAIN), self.sample.places
+        if places and self.store and self.store.find("features", self._parts(whole, FEATURES)):
+            rows = self._rows(whole, [FEATURES], progress)[FEATURES]
+            return self._pooled(Subset(rows, np.array(places)), progress)
+        return self._pooled(self._rows(self.sample, [FEATURES], progress)[FEATURES], progress)
+
+    def _rows(self, images: Selection, cuts: Sequence[str], progress: OnRows) -> dict[str, Rows]:
         wanted = sorted(set(cuts) - {PIXELS}, key=self.network.depth)
         stored: dict[str, Rows] = {}
         if self.store is not None and wanted:
             try:
-                entries = self._stored(self.store, split, view, wanted, progress)
+                entries = self._stored(self.store, images, wanted, progress)
                 stored = {cut: Stored(entry.array()) for cut, entry in entries.items()}
             except NotKeptError as error:
-                self.notes.append(f"{split} activations were computed without the cache: {error}")
-        return {c: stored[c] if c in stored else self.stream(split, view, c) for c in cuts}
+                self.notes.append(
+                    f"{images.split} activations were computed without the cache: {error}"
+                )
+        pixels, view = images.of(self.images), images.view
+        return {c: stored[c] if c in stored else self.over(pixels, c, view) for c in cuts}
 
-    def pooled(
-        self, split: SplitName, progress: OnRows, part: Callable[[Rows], Rows] | None = None
-    ) -> Array:
-        """Return one feature a channel of each image, unaugmented: what the head gets, or its mean
-        over the positions where the head gets them all.
-
-        Of a `part` of the images nothing is kept, but what is kept of all of them is used.
-        """
-        address = self._parts(split, PLAIN, FEATURES)
-        if part and not (self.store and self.store.find("features", address)):
-            return self._pooled_once(part(Stored(self.images[split].array())), progress)
-        rows = self.rows(split, PLAIN, [FEATURES], progress)[FEATURES]
-        rows = part(rows) if part else rows
-        batches = range(0, len(rows), FORWARD_BATCH)
-        places = (np.arange(i, min(i + FORWARD_BATCH, len(rows))) for i in batches)
-        return np.concatenate([self._mean(rows.take(place)) for place in places])
-
-    def _pooled_once(self, images: Rows, progress: OnRows) -> Array:
-        forward = self.passes.get(PIXELS, [FEATURES])
-        start, pieces, done = time.perf_counter(), list[Array](), 0
-        for (output,) in outputs_of(forward, images):
-            pieces.append(self._mean(output))
-            done += len(output)
-            progress(done, len(images))
-        self.ledger.spent |= {uuid.uuid4().hex: time.perf_counter() - start}
-        return np.concatenate(pieces)
-
-    def _mean(self, rows: Array) -> Array:
+    def _pooled(self, rows: Rows, progress: OnRows) -> Array:
         """Return the mean over the positions, if the rows have any."""
-        found: Array = rows.reshape(len(rows), -1, self.network.base.output.shape[-1]).mean(axis=1)
-        return found
+        start, pieces, channels = time.perf_counter(), [], self.network.base.output.shape[-1]
+        for first in range(0, len(rows), FORWARD_BATCH):
+            taken = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
+            pieces.append(taken.reshape(len(taken), -1, channels).mean(axis=1))
+            progress(first + len(taken), len(rows))
+        if isinstance(rows, Streamed):
+            self.ledger.spent |= {uuid.uuid4().hex: time.perf_counter() - start}
+        return np.concatenate(pieces)
 
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
         """Return the rows of a view that is not kept, computed as they are taken."""
@@ -124,9 +146,9 @@ class Frozen:
         return Streamed(pixels, view, self.passes.get(PIXELS, [cut]))
 
     def _stored(
-        self, store: Store, split: SplitName, view: View, cuts: Sequence[str], progress: OnRows
+        self, store: Store, images: Selection, cuts: Sequence[str], progress: OnRows
     ) -> dict[str, Entry]:
-        parts = {cut: self._parts(split, view, cut) for cut in cuts}
+        parts = {cut: self._parts(images, cut) for cut in cuts}
         with ExitStack() as locks:
             for cut in cuts:  # always in the same order, so that no two processes deadlock
                 locks.enter_context(store.lock("features", parts[cut]))
@@ -136,7 +158,7 @@ class Frozen:
             if missing:
                 source = self._source(entries, missing)
                 entries |= self._compute(
-                    store, split, view, source, {c: parts[c] for c in missing}, progress
+                    store, images, source, {c: parts[c] for c in missing}, progress
                 )
         for entry in entries.values():  # each pass once, however many of its results are used
             passes = entry.extra["passes"].items()
@@ -152,20 +174,21 @@ class Frozen:
     def _compute(
         self,
         store: Store,
-        split: SplitName,
-        view: View,
+        images: Selection,
         source: Entry | None,
         missing: Mapping[str, Mapping[str, Any]],
         progress: OnRows,
     ) -> dict[str, Entry]:
         start_cut = PIXELS if source is None else source.extra["cut"]
         forward = self.passes.get(start_cut, list(missing))
-        rows = Stored((self.images[split] if source is None else source).array())
+        pixels = Streamed(images.of(self.images), images.view, None)
+        rows = pixels if source is None else Stored(source.array())
+        known = self._probed(store, images, missing)
         start = time.perf_counter()
-        drafts = self._drafts(store, split, view, len(rows), missing)
+        drafts = self._drafts(store, images, len(rows), missing)
         try:
             done = 0
-            for outputs in outputs_of(forward, rows if source else Streamed(rows, view, None)):
+            for outputs in self._outputs(forward, rows, known):
                 for draft, output in zip(drafts.values(), outputs, strict=True):
                     draft.append(output)
                 done += len(outputs[0])
@@ -173,34 +196,64 @@ class Frozen:
             seconds = time.perf_counter() - start
             this = {uuid.uuid4().hex: seconds}
             self.ledger.spent |= this
-            earlier = {} if source is None else source.extra["passes"]
+            used = [entry.extra["passes"] for entry in (source, known) if entry is not None]
+            passes = dict(ChainMap(this, *used))
             return {
-                cut: draft.commit(missing[cut], seconds, {"cut": cut, "passes": earlier | this})
+                cut: draft.commit(missing[cut], seconds, {"cut": cut, "passes": passes})
                 for cut, draft in drafts.items()
             }
         finally:
             for draft in drafts.values():
                 draft.discard()
 
+    def _probed(self, store: Store, images: Selection, missing: Collection[str]) -> Entry | None:
+        """Return what is kept of the sample, where that saves a part of the pass."""
+        whole = images == Selection("train", PLAIN)
+        if whole and self.sample.places and set(missing) == {FEATURES}:
+            return store.find("features", self._parts(self.sample, FEATURES))
+        return None
+
+    def _outputs(self, forward: Forward, rows: Rows, known: Entry | None) -> Iterator[list[Array]]:
+        """Yield the outputs in the order of the rows; those of the sample as they are `known`."""
+        if known is None:
+            yield from outputs_of(forward, rows)
+            return
+        kept, sample = known.array(), np.array(self.sample.places)
+        others = np.setdiff1d(np.arange(len(rows)), sample)
+        done = first = 0
+        for (output,) in outputs_of(forward, Subset(rows, others)):
+            done += len(output)
+            last = others[done] if done < len(others) else len(rows)
+            piece = np.empty((last - first, *output.shape[1:]), output.dtype)
+            piece[others[done - len(output) : done] - first] = output
+            within = (sample >= first) & (sample < last)
+            piece[sample[within] - first] = kept[within]
+            first = last
+            yield [piece]
+
     def _drafts(
-        self, store: Store, split: SplitName, view: View, count: int, missing: Collection[str]
+        self, store: Store, images: Selection, count: int, missing: Collection[str]
     ) -> dict[str, Draft]:
-        what = f"{self.network.backbone.name} {self.network.input_size}px {split} {view.name}"
+        network, part = self.network, f" {count} images" if images.places else ""
+        what = f"{network.backbone.name} {network.input_size}px {images.split}{part}"
         wanted = [
-            (f"{what} to {cut}", math.prod((count, *self.network.shape(cut))) * 4)
+            (f"{what} {images.view.name} to {cut}", math.prod((count, *network.shape(cut))) * 4)
             for cut in missing
         ]
         return dict(zip(missing, store.drafts("features", wanted), strict=True))
 
-    def _parts(self, split: SplitName, view: View, cut: str) -> dict[str, Any]:
-        return {
+    def _parts(self, images: Selection, cut: str) -> dict[str, Any]:
+        parts = {
             "format": FORMAT,
-            "images": self.images[split].key,
+            "images": self.images[images.split].key,
             "network": self._fingerprint,
             "input_size": self.network.input_size,
             "precision": self.network.precision,
             "cut": self.network.depth(cut),
             "shape": list(self.network.shape(cut)),
-            "view": view.key(),
+            "view": images.view.key(),
             "software": self._software,
         }
+        if images.places:
+            parts["places"] = digest_of(map(str, images.places))
+        return parts

@@ -55,7 +55,7 @@ class Job:
     node: str = ""  # of a cluster, where the job runs
     died: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of which runtimes, by key
     task: Literal["train", "measure", "probe"] = "train"  # to measure: trials of any backbones
-    sample: tuple[int, ...] = ()  # places of the training images that are probed
+    sample: tuple[int, ...] = ()  # places of the training images that are probed, or were
     groups: tuple[int, ...] = ()  # the group of each: those of one are never in two folds
     accumulation: int = 1  # parts that a batch is taken in, their gradients added up
     shortage: str = ""  # how the trials ended in larger parts

@@ -23,7 +23,6 @@ from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.prepared import build
 from bench.training.probes import cross_validate
-from bench.training.rows import Subset
 from bench.types import Record, SplitName, Trial
 
 
@@ -35,16 +34,13 @@ def probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: S
         "train": pixels.images(job.dataset, "train", trial.input_size, store)
     }
     kept = store if trial.settings.cache else None
-    frozen = Frozen(prepared.passes, prepared.fingerprint, images, kept)
-    chosen, groups = np.array(job.sample), np.array(job.groups)
+    frozen = Frozen(prepared.passes, prepared.fingerprint, images, kept, job.sample)
     progress = stage_progress(listener, trial, "frozen part, training images")
-    labels = pixels.labels(job.dataset, "train")
-    part = None if len(chosen) == len(labels) else lambda rows: Subset(rows, chosen)
-    features = frozen.pooled("train", progress, part)
+    features = frozen.pooled_sample(progress)
     listener(StageProgress(trial, "logistic regression"))
-    labels = labels[chosen]
+    labels = pixels.labels(job.dataset, "train")[np.array(job.sample)]
     begun = time.perf_counter()
-    answers = cross_validate(features, labels, len(job.dataset.classes), groups)
+    answers = cross_validate(features, labels, len(job.dataset.classes), np.array(job.groups))
     train = time.perf_counter() - begun
     arrays = {"validation_labels": labels, "validation_probabilities": answers}
     shared = {"build": prepared.seconds, "data": images["train"].cost_seconds}
@@ -56,6 +52,6 @@ def probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: S
         seconds=account(imports, shared, frozen.ledger, prepared.passes.compile_seconds, train),
         environment=environment() | {"device": vars(prepared.device)},
         notes=(*frozen.notes, *job.notes),
-        train_images=len(chosen),
+        train_images=len(labels),
         arrays_sha256=write_arrays(Path(job.folder), trial.key, arrays),
     )

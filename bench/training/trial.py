@@ -95,6 +95,7 @@ class _Setup:
             self.prepared.fingerprint,
             self.images,
             store if self.settings.cache else None,
+            job.sample,
         )
         self.phases = Phases(job, trial, self.prepared, self.frozen, listener)
         self.joules = joules if self.prepared.device.kind == "gpu" else None

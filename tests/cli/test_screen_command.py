@@ -102,6 +102,20 @@ def test_what_cannot_win_is_dropped_and_the_rest_is_an_ordinary_run(user: Somebo
     assert not list(user.home.rglob("screening/*/weights"))
 
 
+def test_the_head_round_is_told_whose_features_are_kept(user: Somebody) -> None:
+    samples: dict[str, set[tuple[int, ...]]] = {"probe": set(), "train": set()}
+
+    class Sampled(Tasks):
+        def _end(self, job: Job, trial: Trial) -> Outcome:
+            if len(job.protocol.phases) == 1:
+                samples[job.task].add(job.sample)
+            return super()._end(job, trial)
+
+    assert user.screen(Sampled(), "--sample", "10").returncode == 0
+    assert samples["probe"] == samples["train"]
+    assert [len(sample) for sample in samples["probe"]] == [10]
+
+
 def test_a_screening_that_was_stopped_goes_on(user: Somebody) -> None:
     stopped = Tasks(ends={"vgg16": KeyboardInterrupt()})
     assert user.screen(stopped).returncode == 130

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import tiny
 
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, Forward, current
 from bench.models.network import Network
 from bench.storage.cache import Store
+from bench.training import features
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
-from bench.training.rows import Rows, Subset
+from bench.training.rows import Rows, outputs_of
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -26,11 +28,13 @@ def passes() -> ForwardPassCache:
     return ForwardPassCache(Network(tiny.TINY, tiny.SIZE), current())
 
 
-def _frozen(passes: ForwardPassCache, store: Store, keep: Store) -> Frozen:
+def _frozen(
+    passes: ForwardPassCache, store: Store, keep: Store | None, sample: tuple[int, ...] = ()
+) -> Frozen:
     """Images in one store, activations in another."""
     pixels, _ = tiny.images(COUNT, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
-    return Frozen(passes, "weights", entries, keep)
+    return Frozen(passes, "weights", entries, keep, sample)
 
 
 def _take(frozen: Frozen, cut: str) -> Array:
@@ -96,18 +100,64 @@ def test_pooled_features_are_one_a_channel_however_the_head_pools(
     np.testing.assert_allclose(of_flat, found, rtol=1e-5)
 
 
-def test_pooled_features_of_some_images(passes: ForwardPassCache, store: Store) -> None:
-    some, progress = np.array([0, 3]), lambda done, total: None
+@pytest.mark.parametrize("sample", [(0, 3), (2,), (0, 1, 2, 3), (3, 4)])
+def test_features_of_a_sample_are_kept_and_completed(
+    passes: ForwardPassCache, store: Store, sample: tuple[int, ...]
+) -> None:
+    told: list[tuple[int, int]] = []
 
-    def part(rows: Rows) -> Rows:
-        return Subset(rows, some)
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
 
-    alone = _frozen(passes, store, store)
-    found = alone.pooled("train", progress, part)
-    assert not alone.ledger.reused
-    assert len(alone.ledger.spent) == 1
-    whole = _frozen(passes, store, store).pooled("train", progress)
-    np.testing.assert_allclose(found, whole[some], rtol=1e-5)
-    after = _frozen(passes, store, store)  # what is kept of all is used
-    np.testing.assert_array_equal(after.pooled("train", progress, part), whole[some])
+    expected = _frozen(passes, store, Store(store.root.parent / "apart")).pooled("train", progress)
+    probe = _frozen(passes, store, store, sample)
+    found = probe.pooled_sample(progress)
+    np.testing.assert_allclose(found, expected[list(sample)], rtol=1e-5)
+    assert not probe.ledger.reused
+    assert len(probe.ledger.spent) == 1
+    del told[:]
+    head = _frozen(passes, store, store, sample)
+    whole = head.pooled("train", progress)
+    assert told[-1] == (COUNT, COUNT)
+    np.testing.assert_allclose(whole, expected, rtol=1e-5)
+    np.testing.assert_array_equal(whole[list(sample)], found)  # not computed again
+    assert head.ledger.reused == probe.ledger.spent
+    after = _frozen(passes, store, store, sample)  # what is kept of all is used
+    np.testing.assert_array_equal(after.pooled_sample(progress), found)
+    assert after.ledger.reused == probe.ledger.spent | head.ledger.spent
     assert not after.ledger.spent
+
+
+def test_only_the_other_images_go_through_the_network(
+    passes: ForwardPassCache, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _frozen(passes, store, store, (1, 2)).pooled_sample(lambda done, total: None)
+    computed: list[int] = []
+
+    def counted(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
+        computed.append(len(rows))
+        return outputs_of(forward, rows)
+
+    monkeypatch.setattr(features, "outputs_of", counted)
+    _frozen(passes, store, store, (1, 2)).pooled("train", lambda done, total: None)
+    _frozen(passes, store, store, (1, 2)).pooled("test", lambda done, total: None)
+    assert computed == [COUNT - 2]  # the same images: those of the test split are found
+
+
+def test_a_sample_of_all_images_is_what_the_head_gets(
+    passes: ForwardPassCache, store: Store
+) -> None:
+    probe = _frozen(passes, store, store, tuple(range(COUNT)))
+    found = probe.pooled_sample(lambda done, total: None)
+    head = _frozen(passes, store, store)
+    np.testing.assert_array_equal(head.pooled("train", lambda done, total: None), found)
+    assert not head.ledger.spent
+
+
+def test_features_that_are_not_kept_are_timed_all_the_same(
+    passes: ForwardPassCache, store: Store
+) -> None:
+    without = _frozen(passes, store, None, (1, 2))
+    found = without.pooled_sample(lambda done, total: None)
+    assert found.shape == (2, 8)
+    assert len(without.ledger.spent) == 1
