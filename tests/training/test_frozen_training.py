@@ -14,7 +14,7 @@ import pytest
 import tiny
 from keras import layers
 
-from bench.models.backends.base import Backend, current
+from bench.models.backends.base import current
 from bench.models.network import (
     Network,
     build_head,
@@ -25,12 +25,13 @@ from bench.models.network import (
 )
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.storage.cache import Store
-from bench.training.augment import PLAIN, fixed_views
+from bench.training.augment import PLAIN, View, fixed_views
 from bench.training.course import Outcome, only
 from bench.training.features import Frozen
 from bench.training.prepared import ForwardPassCache
 from bench.training.rows import Rows
 from bench.training.train import PhaseTrainer
+from bench.types import SplitName
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -38,50 +39,52 @@ PHASE = Phase("phase", epochs=3, learning_rate=1e-2)
 BATCH = 8  # does not divide the 30 images: the last batch is short, or filled up
 
 
-def _train(phase: Phase, store: Store, *, cached: bool, seeds: tuple[int, ...] = (0,)) -> Outcome:
-    """The last seed's outcome, with the network built anew."""
-    backend: Backend = current()
-    network = Network(tiny.TINY, tiny.SIZE)
-    pixels, labels = tiny.images(30, seed=1)
-    val_pixels, val_labels = tiny.images(10, seed=2)
-    entries = {
-        "train": tiny.store_images(store, "train", pixels),
-        "validation": tiny.store_images(store, "validation", val_pixels),
-        "test": tiny.store_images(store, "validation", val_pixels),
-    }
-    frozen = Frozen(
-        ForwardPassCache(network, backend),
-        "no file",
-        entries,
-        store if cached else None,
-    )  # type: ignore[arg-type]
-    cut = network.unfreeze(phase)
-    head = build_head(Head(dropout=0.2), network.features_shape, 2)
-    trainer = PhaseTrainer(
-        phase, 0, network.tail(cut, head, phase, fold=backend.gains_from_folding), backend
-    )
-    views: list[Rows] = [
-        frozen.rows("train", view, [cut], lambda d, t: None)[cut]
-        for view in fixed_views(phase.augment) or ()
-    ]
-    validation = frozen.rows("validation", PLAIN, [cut], lambda d, t: None)[cut]
-    trainer.compile(validation, BATCH)
-    initial = snapshot(network.base.weights)
-    for seed in seeds:
-        restore(network.base.weights, initial)
-        initialise_head(head, seed)
-        outcomes = trainer.run(
+class Training:
+    """One phase of a network that is built and compiled once, as for all seeds of a backbone."""
+
+    def __init__(self, phase: Phase, store: Store) -> None:
+        self.phase, self.store, self.backend = phase, store, current()
+        self.network = Network(tiny.TINY, tiny.SIZE)
+        pixels, self.labels = tiny.images(30, seed=1)
+        val_pixels, self.val_labels = tiny.images(10, seed=2)
+        self.entries = {
+            "train": tiny.store_images(store, "train", pixels),
+            "validation": tiny.store_images(store, "validation", val_pixels),
+            "test": tiny.store_images(store, "validation", val_pixels),
+        }
+        self.passes = ForwardPassCache(self.network, self.backend)
+        self.cut = self.network.unfreeze(phase)
+        self.head = build_head(Head(dropout=0.2), self.network.features_shape, 2)
+        fold = self.backend.gains_from_folding
+        tail = self.network.tail(self.cut, self.head, phase, fold=fold)
+        self.trainer = PhaseTrainer(phase, 0, tail, self.backend)
+        self.initial = snapshot(self.network.base.weights)
+
+    def run(self, *, cached: bool, seed: int = 0) -> Outcome:
+        """Train from the initial weights, with the frozen part computed once or each time."""
+        store = self.store if cached else None
+        frozen = Frozen(self.passes, "no file", self.entries, store)  # type: ignore[arg-type]
+
+        def rows(split: SplitName, view: View) -> Rows:
+            return frozen.rows(split, view, [self.cut], lambda d, t: None)[self.cut]
+
+        views = [rows("train", view) for view in fixed_views(self.phase.augment) or ()]
+        validation = rows("validation", PLAIN)
+        self.trainer.compile(validation, BATCH)
+        restore(self.network.base.weights, self.initial)
+        initialise_head(self.head, seed)
+        outcomes = self.trainer.run(
             lambda epoch: views,
-            labels,
+            self.labels,
             validation,
-            val_labels,
+            self.val_labels,
             seed=seed,
             batch_size=BATCH,
-            learning_rate=phase.learning_rate,
+            learning_rate=self.phase.learning_rate,
             on_batch=lambda done, total: None,
             on_epoch=lambda number, epoch: None,
         )
-    return only(outcomes)
+        return only(outcomes)
 
 
 CUTS = [
@@ -100,8 +103,9 @@ def test_cached_losses_equal_uncached(
     unfreeze: Unfreeze, batchnorm: BatchNorm, store: Store
 ) -> None:
     phase = replace(PHASE, unfreeze=unfreeze, batchnorm=batchnorm)
-    cached = _train(phase, store, cached=True)
-    plain = _train(phase, store, cached=False)
+    training = Training(phase, store)
+    cached = training.run(cached=True)
+    plain = training.run(cached=False)
     assert len(cached.batch_losses) == 3 * 4
     np.testing.assert_allclose(cached.batch_losses, plain.batch_losses, rtol=1e-4)
     # Were nothing trained, the comparison above would hold as well.
@@ -113,19 +117,22 @@ def test_cached_losses_equal_uncached(
 )
 def test_cached_views_equal_uncached(augment: Augment, store: Store) -> None:
     phase = replace(PHASE, unfreeze=Unfreeze("stages", 1), augment=augment)
-    cached = _train(phase, store, cached=True)
-    plain = _train(phase, store, cached=False)
+    training = Training(phase, store)
+    cached = training.run(cached=True)
+    plain = training.run(cached=False)
     np.testing.assert_allclose(cached.batch_losses, plain.batch_losses, rtol=1e-4)
-    without = _train(replace(phase, augment=Augment()), store, cached=True)
+    without = Training(replace(phase, augment=Augment()), store).run(cached=True)
     assert not np.allclose(cached.batch_losses, without.batch_losses, rtol=1e-3)
 
 
 def test_a_seed_gives_the_same_alone_and_after_another(store: Store) -> None:
     phase = replace(PHASE, unfreeze=Unfreeze("stages", 1))
-    alone = _train(phase, store, cached=True, seeds=(1,))
-    after = _train(phase, store, cached=True, seeds=(0, 1))
+    alone = Training(phase, store).run(cached=True, seed=1)
+    training = Training(phase, store)
+    training.run(cached=True, seed=0)
+    after = training.run(cached=True, seed=1)
     assert alone.batch_losses == after.batch_losses
-    other = _train(phase, store, cached=True, seeds=(2,))
+    other = training.run(cached=True, seed=2)
     assert alone.batch_losses != other.batch_losses
 
 
