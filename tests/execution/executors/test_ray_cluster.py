@@ -3,6 +3,7 @@ scripted; everything else is real. `test_node.py` holds what needs no cluster.""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -102,6 +103,19 @@ def _again(nodes: Nodes) -> None:
         path.unlink(missing_ok=True)
 
 
+@pytest.fixture(scope="module")
+def connected(nodes: Nodes) -> Iterator[None]:
+    """This process belongs to the cluster, as a notebook may, for all tests that follow: what an
+    executor does to connect takes seconds."""
+    import ray
+
+    ours = signal.getsignal(signal.SIGTERM)
+    ray.init(nodes.cluster.address, log_to_driver=False, logging_level=logging.CRITICAL)
+    signal.signal(signal.SIGTERM, ours)
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture
 def dataset(tmp_path: Path, store: Store) -> Dataset:
     return workbench.make_dataset(tmp_path / "data", store)
@@ -174,91 +188,6 @@ def test_a_run_is_a_local_run_on_other_machines(bench: Bench, tmp_path: Path) ->
     assert signal.getsignal(signal.SIGTERM) == sigterm
 
 
-@contextmanager
-def in_background(bench: Bench, plan: Plan) -> Iterator[list[Record]]:
-    """Run the plan while the block does something to the cluster; then the records are there."""
-    records: list[Record] = []
-    executor = make_executor(plan.settings, RunRequest(on=bench.nodes.on))
-    with ThreadPoolExecutor(1) as pool, closing(executor):
-        future = pool.submit(execute, bench.inputs(plan), executor, bench.told)
-        yield records
-        records += future.result(timeout=PATIENCE)
-
-
-def test_a_lost_process_of_ray_costs_one_submission(bench: Bench) -> None:
-    with in_background(bench, bench.plan("waits", seeds=(0, 1))) as records:
-        worker = bench.nodes.worker()
-        ray_worker = worker.parents()[1]  # of the process that forks
-        assert ray_worker.name().startswith("ray::")
-        ray_worker.kill()
-        wait(lambda: has_ended(worker))
-        bench.nodes.go()
-    assert [r.status for r in records] == ["ok", "ok"]
-    # Each seed had a node of its own.
-    assert [note[:47] for r in records for note in r.notes] == [
-        "submitted again: the node that ran it was lost "
-    ]
-    assert bench.nothing_is_left(2)
-
-
-def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
-    cluster = bench.nodes.cluster
-    with in_background(bench, bench.plan("waits", "one")) as records:
-        worker = bench.nodes.worker()
-        pids = {process.pid for process in worker.parents()}
-        (node,) = (
-            node
-            for node in cluster.worker_nodes
-            if pids & {info.process.pid for info in node.all_processes["raylet"]}
-        )
-        cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1)  # there were two before, and are for the next test
-        bench.nodes.go()
-    assert [r.status for r in records] == ["ok", "ok"]
-    notes = {r.trial.backbone: r.notes for r in records}
-    assert notes["one"] == ()  # nor were its cores shared with the other's
-    assert "submitted again" in notes["waits"][0]
-    wait(lambda: has_ended(worker))
-    assert bench.nothing_is_left(2)
-
-
-def test_a_node_that_joins_late_gets_what_waits(bench: Bench) -> None:
-    def begun() -> int:
-        return len(list(bench.nodes.folder.glob("pid*")))
-
-    with in_background(bench, bench.plan("waits", "waits2", "waits3")) as records:
-        wait(lambda: begun() == 2)
-        late = bench.nodes.cluster.add_node(num_cpus=1)
-        wait(lambda: begun() == 3)
-        bench.nodes.go()
-    bench.nodes.cluster.remove_node(late)
-    assert [r.status for r in records] == ["ok"] * 3
-    assert bench.nothing_is_left(3)
-
-
-def test_images_are_sent_to_nodes_that_have_only_a_cache(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (bench.folder.parent / "data").rename(tmp_path / "elsewhere")
-    cluster, cache = bench.nodes.cluster, tmp_path / "cache of the node"
-    node = cluster.add_node(num_cpus=2, env_vars={"BACKBONE_BENCH_CACHE": str(cache)})
-    try:
-        plan = bench.plan("one", "two")
-        request = RunRequest(
-            on=bench.nodes.on,
-            per_trial="cpus=2",
-            ship_data=True,
-            measure_on=os.uname().nodename,
-        )
-        with closing(make_executor(plan.settings, request)) as executor:
-            records = execute(bench.inputs(plan), executor, silent)
-    finally:
-        cluster.remove_node(node)
-    assert [(r.status, r.reason) for r in records] == [("ok", "")] * 2
-    assert {r.session.node for r in records if r.session} == {os.uname().nodename}
-    assert stored(bench.dataset, 32, Store(cache))
-
-
 def test_a_run_that_is_stopped_leaves_no_process(bench: Bench) -> None:
     executor = make_executor(Settings(), RunRequest(on=bench.nodes.on))
     with ThreadPoolExecutor(1) as pool:
@@ -269,74 +198,6 @@ def test_a_run_that_is_stopped_leaves_no_process(bench: Bench) -> None:
             future.result(timeout=PATIENCE)
     wait(lambda: has_ended(worker))
     assert bench.nothing_is_left(0)
-
-
-DRIVER = """
-import sys
-sys.path.insert(0, "{tests}")
-from plans import *
-import workbench
-from bench.execution.executors import make_executor
-from bench.execution.request import RunRequest
-from bench.storage.cache import Store
-from bench.storage.records import read_dataset
-from pathlib import Path
-declared = [backbone(name, input_size=32) for name in ("one", "waits")]
-dataset = workbench.make_dataset(Path("{home}") / "data2", Store(Path("{store}")))
-plan = plan_of(
-    declared, dataset, workbench.PROTOCOL, Settings(weights="random", threads=1), (0,)
-)
-executor = make_executor(plan.settings, RunRequest(on="{on}"))
-execute(RunInputs(plan, Path("{folder}"), REQUEST, Store(Path("{store}"))), executor, silent)
-"""
-
-
-def test_a_killed_driver_goes_on(bench: Bench) -> None:
-    script = DRIVER.format(
-        tests=ROOT / "tests" / "helpers",
-        home=bench.folder.parent,
-        store=bench.store.root,
-        on=bench.nodes.on,
-        folder=bench.folder,
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
-    try:
-        worker = bench.nodes.worker()
-        wait(lambda: len(read_lines(bench.folder)) == 1)
-    finally:
-        process.kill()
-        process.wait()
-    wait(lambda: has_ended(worker))
-    bench.nodes.go()
-    records = bench.run(bench.plan("one", "waits"))
-    assert sorted((r.trial.backbone, r.status) for r in records) == [("one", "ok"), ("waits", "ok")]
-    assert bench.nothing_is_left(2)
-
-
-@pytest.mark.parametrize(
-    ("per_trial", "threads", "device", "says"),
-    [
-        (
-            "cpus=64",
-            0,
-            "auto",
-            r"cpus=64,gpus=0: no node .* as much; they have .*1 CPUs and 0 GPUs",
-        ),
-        ("cpus=1", 2, "auto", "--threads 2 needs --per-trial cpus=2 or more"),
-        ("", 0, "gpu", "--per-trial gpus=1"),
-    ],
-)
-def test_what_no_node_can_ever_do_is_refused(
-    per_trial: str, threads: int, device: str, says: str, nodes: Nodes
-) -> None:
-    settings = Settings(threads=threads, device=device)
-    with pytest.raises(UsageError, match=says):
-        make_executor(settings, RunRequest(on=nodes.on, per_trial=per_trial))
-
-
-def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
-    with pytest.raises(UsageError, match=rf"--measure-on other: .* are {os.uname().nodename}\."):
-        make_executor(Settings(), RunRequest(on=nodes.on, measure_on="other"))
 
 
 @pytest.mark.parametrize(
@@ -369,6 +230,167 @@ def test_a_cluster_that_asks_for_a_token(nodes: Nodes, monkeypatch: pytest.Monke
         make_executor(Settings(), RunRequest(on=nodes.on))
 
 
+@contextmanager
+def in_background(bench: Bench, plan: Plan) -> Iterator[list[Record]]:
+    """Run the plan while the block does something to the cluster; then the records are there."""
+    records: list[Record] = []
+    executor = make_executor(plan.settings, RunRequest(on=bench.nodes.on))
+    with ThreadPoolExecutor(1) as pool, closing(executor):
+        future = pool.submit(execute, bench.inputs(plan), executor, bench.told)
+        yield records
+        records += future.result(timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_lost_process_of_ray_costs_one_submission(bench: Bench) -> None:
+    with in_background(bench, bench.plan("waits", seeds=(0, 1))) as records:
+        worker = bench.nodes.worker()
+        ray_worker = worker.parents()[1]  # of the process that forks
+        assert ray_worker.name().startswith("ray::")
+        ray_worker.kill()
+        wait(lambda: has_ended(worker))
+        bench.nodes.go()
+    assert [r.status for r in records] == ["ok", "ok"]
+    # Each seed had a node of its own.
+    assert [note[:47] for r in records for note in r.notes] == [
+        "submitted again: the node that ran it was lost "
+    ]
+    assert bench.nothing_is_left(2)
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
+    cluster = bench.nodes.cluster
+    with in_background(bench, bench.plan("waits", "one")) as records:
+        worker = bench.nodes.worker()
+        pids = {process.pid for process in worker.parents()}
+        (node,) = (
+            node
+            for node in cluster.worker_nodes
+            if pids & {info.process.pid for info in node.all_processes["raylet"]}
+        )
+        cluster.remove_node(node, allow_graceful=False)
+        cluster.add_node(num_cpus=1)  # there were two before, and are for the next test
+        bench.nodes.go()
+    assert [r.status for r in records] == ["ok", "ok"]
+    notes = {r.trial.backbone: r.notes for r in records}
+    assert notes["one"] == ()  # nor were its cores shared with the other's
+    assert "submitted again" in notes["waits"][0]
+    wait(lambda: has_ended(worker))
+    assert bench.nothing_is_left(2)
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_node_that_joins_late_gets_what_waits(bench: Bench) -> None:
+    def begun() -> int:
+        return len(list(bench.nodes.folder.glob("pid*")))
+
+    with in_background(bench, bench.plan("waits", "waits2", "waits3")) as records:
+        wait(lambda: begun() == 2)
+        late = bench.nodes.cluster.add_node(num_cpus=1)
+        wait(lambda: begun() == 3)
+        bench.nodes.go()
+    bench.nodes.cluster.remove_node(late)
+    assert [r.status for r in records] == ["ok"] * 3
+    assert bench.nothing_is_left(3)
+
+
+@pytest.mark.usefixtures("connected")
+def test_images_are_sent_to_nodes_that_have_only_a_cache(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder.parent / "data").rename(tmp_path / "elsewhere")
+    cluster, cache = bench.nodes.cluster, tmp_path / "cache of the node"
+    node = cluster.add_node(num_cpus=2, env_vars={"BACKBONE_BENCH_CACHE": str(cache)})
+    try:
+        plan = bench.plan("one", "two")
+        request = RunRequest(
+            on=bench.nodes.on,
+            per_trial="cpus=2",
+            ship_data=True,
+            measure_on=os.uname().nodename,
+        )
+        with closing(make_executor(plan.settings, request)) as executor:
+            records = execute(bench.inputs(plan), executor, silent)
+    finally:
+        cluster.remove_node(node)
+    assert [(r.status, r.reason) for r in records] == [("ok", "")] * 2
+    assert {r.session.node for r in records if r.session} == {os.uname().nodename}
+    assert stored(bench.dataset, 32, Store(cache))
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, "{tests}")
+from plans import *
+import workbench
+from bench.execution.executors import make_executor
+from bench.execution.request import RunRequest
+from bench.storage.cache import Store
+from bench.storage.records import read_dataset
+from pathlib import Path
+declared = [backbone(name, input_size=32) for name in ("one", "waits")]
+dataset = workbench.make_dataset(Path("{home}") / "data2", Store(Path("{store}")))
+plan = plan_of(
+    declared, dataset, workbench.PROTOCOL, Settings(weights="random", threads=1), (0,)
+)
+executor = make_executor(plan.settings, RunRequest(on="{on}"))
+execute(RunInputs(plan, Path("{folder}"), REQUEST, Store(Path("{store}"))), executor, silent)
+"""
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_killed_driver_goes_on(bench: Bench) -> None:
+    script = DRIVER.format(
+        tests=ROOT / "tests" / "helpers",
+        home=bench.folder.parent,
+        store=bench.store.root,
+        on=bench.nodes.on,
+        folder=bench.folder,
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
+    try:
+        worker = bench.nodes.worker()
+        wait(lambda: len(read_lines(bench.folder)) == 1)
+    finally:
+        process.kill()
+        process.wait()
+    wait(lambda: has_ended(worker))
+    bench.nodes.go()
+    records = bench.run(bench.plan("one", "waits"))
+    assert sorted((r.trial.backbone, r.status) for r in records) == [("one", "ok"), ("waits", "ok")]
+    assert bench.nothing_is_left(2)
+
+
+@pytest.mark.usefixtures("connected")
+@pytest.mark.parametrize(
+    ("per_trial", "threads", "device", "says"),
+    [
+        (
+            "cpus=64",
+            0,
+            "auto",
+            r"cpus=64,gpus=0: no node .* as much; they have .*1 CPUs and 0 GPUs",
+        ),
+        ("cpus=1", 2, "auto", "--threads 2 needs --per-trial cpus=2 or more"),
+        ("", 0, "gpu", "--per-trial gpus=1"),
+    ],
+)
+def test_what_no_node_can_ever_do_is_refused(
+    per_trial: str, threads: int, device: str, says: str, nodes: Nodes
+) -> None:
+    settings = Settings(threads=threads, device=device)
+    with pytest.raises(UsageError, match=says):
+        make_executor(settings, RunRequest(on=nodes.on, per_trial=per_trial))
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
+    with pytest.raises(UsageError, match=rf"--measure-on other: .* are {os.uname().nodename}\."):
+        make_executor(Settings(), RunRequest(on=nodes.on, measure_on="other"))
+
+
+@pytest.mark.usefixtures("connected")
 def test_a_node_with_another_version_is_named(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
