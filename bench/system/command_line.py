@@ -89,9 +89,15 @@ def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
     arguments, unknown = whole.parse_known_args(words)
     if unknown:
         command = whole.commands[arguments.command]
-        known = [*command._option_string_actions, *whole.commands]
-        near = get_close_matches(unknown[0], known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        # Dashes alone make no two names alike. Of an option and a command of one name, that of the
+        # same kind is meant.
+        known = sorted(
+            [*command._option_string_actions, *whole.commands],
+            key=lambda name: name.startswith("-") == unknown[0].startswith("-"),
+        )
+        names = {name.lstrip("-"): name for name in known}
+        near = get_close_matches(unknown[0].partition("=")[0].lstrip("-"), names, n=1)
+        hint = f" Did you mean {names[near[0]]}?" if near else ""
         # A first word that is no command was taken for an argument of `run`.
         command_meant = arguments.command == "run" and not unknown[0].startswith("-")
         (whole if command_meant else command).error(f"{unknown[0]!r} is not known here.{hint}")
