@@ -129,8 +129,8 @@ BACKBONE_SOURCES: Registry[BackboneSource] = Registry("backbone source")
 class _Backbones(Registry[Backbone]):
     """The backbones that were added, and those that a source finds by their names."""
 
-    def __init__(self, kind: str, *, listed_by: str = "") -> None:
-        super().__init__(kind, listed_by=listed_by)
+    def __init__(self) -> None:
+        super().__init__("backbone", listed_by="`list zoo`")
         self._described: dict[str, str] = {}  # what sources said of those that they found
 
     def __getitem__(self, name: str) -> Backbone:
@@ -151,10 +151,6 @@ class _Backbones(Registry[Backbone]):
         """Take what another process was told, so that no source is asked for it here."""
         self._described.update(descriptions)
 
-    def forget(self) -> None:
-        """Forget what sources said; for tests that change it."""
-        self._described.clear()
-
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or self._source(str(name)) is not None
 
@@ -164,7 +160,7 @@ class _Backbones(Registry[Backbone]):
         return next((one for one in BACKBONE_SOURCES if name.startswith(one.name)), None)
 
 
-BACKBONES = _Backbones("backbone", listed_by="`list zoo`")
+BACKBONES = _Backbones()
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:

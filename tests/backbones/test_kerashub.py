@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from set_aside import set_aside
 from user import User, in_process
 
 from bench.errors import BenchError, Exit, UnknownNameError, UsageError, WeightsError
@@ -48,19 +48,12 @@ CONVERTER = {"image_size": [48, 48], "scale": 1 / 255, "offset": [-0.5, -0.4, -0
 
 
 @pytest.fixture(autouse=True)
-def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the stand-in on the path, and work in an empty folder."""
-    models = tmp_path / "packages/keras_hub/src/models/tiny"
+def _hub(stand_in: Path) -> None:
+    models = stand_in / "src/models/tiny"
     models.mkdir(parents=True)
-    (tmp_path / "packages/keras_hub/__init__.py").write_text(PACKAGE)
+    (stand_in / "__init__.py").write_text(PACKAGE)
     (models / "tiny_presets.py").write_text(PRESETS)
     (models / "tiny_image_converter.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path / "packages")
-    monkeypatch.delitem(sys.modules, "keras_hub", raising=False)
-    monkeypatch.chdir(tmp_path)
-    BACKBONES.forget()
-    yield
-    sys.modules.pop("keras_hub", None)
 
 
 def preset(folder: str = "mine", **converter: object) -> str:
@@ -82,6 +75,21 @@ def located(backbone: Backbone, *, fetching: bool = True) -> weights.LocatedWeig
     )
 
 
+def test_a_stand_in_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, registered = ModuleType("kept.part"), {"kept>Net": "real", "other>Net": "real"}
+    monkeypatch.setitem(sys.modules, "kept.part", real)
+    saving = SimpleNamespace(get_custom_objects=lambda: registered)
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(saving=saving))  # type: ignore[arg-type]
+    with set_aside("kept"):
+        assert "kept.part" not in sys.modules
+        assert registered == {"other>Net": "real"}
+        sys.modules["kept.new"] = ModuleType("kept.new")
+        registered.update({"kept>Net": "new", "kept>More": "new"})
+    assert sys.modules["kept.part"] is real
+    assert "kept.new" not in sys.modules
+    assert registered == {"kept>Net": "real", "other>Net": "real"}
+
+
 @pytest.mark.parametrize("package", ["keras_hub", "keras_nlp"])
 def test_a_folder_is_a_backbone(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CONFIG, "registered_name", f"{package}>TinyBackbone")
@@ -97,13 +105,15 @@ def test_a_folder_is_a_backbone(package: str, monkeypatch: pytest.MonkeyPatch) -
     assert Path(found.path) == Path("mine/model.weights.h5").resolve()
 
 
-def test_the_digest_is_of_the_settings_and_not_of_the_place() -> None:
+def test_the_digest_is_of_the_settings_and_not_of_the_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first = code_digest(BACKBONES[preset()])
     shutil.move("mine", "moved")
     assert code_digest(BACKBONES["kerashub:./moved"]) == first
     text = json.dumps(CONFIG).replace('"filters": 4', '"filters": 8')
     Path("moved/config.json").write_text(text)
-    BACKBONES.forget()
+    monkeypatch.setattr(BACKBONES, "_described", {})
     assert code_digest(BACKBONES["kerashub:./moved"]) != first
 
 
@@ -210,20 +220,3 @@ def test_a_worker_reads_none_of_the_files(tmp_path: Path, monkeypatch: pytest.Mo
     assert done.returncode == Exit.DONE, done.stdout + done.stderr
     (record,) = user.load().records
     assert (record.reason, [one.status for one in record.runtimes]) == ("", ["ok"])
-
-
-@pytest.mark.slow
-def test_the_networks_of_keras_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path / "packages")])
-    hub = pytest.importorskip("keras_hub")
-    network = hub.models.VGGBackbone([1, 1], [4, 8])
-    network.save_to_preset("real")
-    hub.layers.VGGImageConverter(image_size=(64, 64), scale=1 / 255).save_to_preset("real")
-    ended = in_process(tmp_path, "check", "kerashub:./real")
-    assert "10 of 10 passed" in ended.stdout
-    found = located(BACKBONES["kerashub:./real"])
-    assert found is not None
-    built = resolve(BACKBONES["kerashub:./real"].build)(input_shape=(32, 32, 3))
-    assert weights.load(built, BACKBONES["kerashub:./real"], found).sha256 == weights.digest(
-        network
-    )
