@@ -133,7 +133,7 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
     except WeightsError:  # the declaration is wrong, which `check` explains
         files = []
     if not files:
-        return "missing"
+        return "missing" if backbone.weights else "none"
     place = "cached" if cached(files[0]) is not None else "to download"
     return f"{place}: {files[0].filename}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from bench.registry import BACKBONES, load_plugins
 load_plugins(packages=["backbones"])
 
 
-@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_no_name_is_cut(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -29,6 +30,36 @@ def test_no_name_is_cut(
     assert words >= {*families, *protocol_names(), "tfds:NAME"}
     assert "convnext_tiny" not in words
     assert f"{len(BACKBONES) - len(families)} more: `list zoo`, `list 'resnet*'`" in lines
+
+
+def test_on_a_narrow_terminal_a_backbone_is_a_line_of_whole_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def lines(columns: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert main(["list", "vgg16", "efficientnetv2b0"], packages=["backbones"]) == Exit.DONE
+        return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    narrow = lines(40)
+    assert narrow[1:4] == [
+        "name px weights",
+        "vgg16 224 to download",
+        "efficientnetv2b0 224 to download",
+    ]
+    assert " ".join(narrow[4:]).strip() == (
+        "no room here for million parameters, GMACs, published top-1, in `all`: --json has all"
+    )
+    assert "vgg16 224 14.71 71.3 to download" in lines(60)
+    assert "vgg16 224 14.71 15.35 71.3 yes to download" in (wide := lines(80))
+    assert "no room" not in " ".join(wide)
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_a_plugin_without_weights_lacks_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "tiny"], packages=["backbones"]) == Exit.DONE
+    assert capsys.readouterr().out.split()[-1] == "none"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,8 @@ from bench.protocol import load_protocol, protocol_names
 from bench.registry import BACKBONE_SOURCES, BACKBONES, Registry, lacking, load_plugins
 from bench.types import Backbone
 
+Rows = list[dict[str, Any]]
+
 # The word that asks for one list, and the list's title.
 TOPICS = {
     **{name: name for name in ("backbones", "datasets", "protocols", "runtimes")},
@@ -31,6 +34,10 @@ TOPICS = {
     "executors": "executors",
     "sources": "backbone sources",
 }
+FOLDED = ("summary", "available")  # columns whose text may take several lines
+# Where a terminal has no room for every column, these are left out, in this order.
+LEAST = ("in `all`", "GMACs", "published top-1", "million parameters", "px")
+GAP = 2  # between two columns
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
     asked = {name: f"{name.removesuffix('s')}s" for name in arguments.names}  # or `list protocol`
     topics = [title for word, title in TOPICS.items() if word in asked.values()]
     names = [name for name, word in asked.items() if word not in TOPICS]
-    known: dict[str, list[dict[str, Any]]] = {}
+    known: dict[str, Rows] = {}
     if topics or not names:
         shown = _everything([b for b in BACKBONES if b.in_all or arguments.json])
         known = {title: shown[title] for title in topics or shown}
@@ -64,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         console = Console(highlight=False)
         for title, rows in known.items():
-            console.print(_table(title, rows))
+            _show(console, title, rows)
             more = len(BACKBONES) - len(rows)
             if title == "backbones" and more and not names:
                 console.print(f"{more} more: `list zoo`, `list 'resnet*'`", style="dim")
@@ -72,7 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.INCOMPLETE if broken else Exit.DONE
 
 
-def _everything(backbones: Sequence[Backbone]) -> dict[str, list[dict[str, Any]]]:
+def _everything(backbones: Sequence[Backbone]) -> dict[str, Rows]:
     return {
         "backbones": [_backbone(backbone) for backbone in backbones],
         "datasets": [
@@ -109,7 +116,7 @@ def _protocol(name: str) -> dict[str, Any]:
     }
 
 
-def _optional(known: Registry[Any]) -> list[dict[str, Any]]:
+def _optional(known: Registry[Any]) -> Rows:
     return [
         {"name": one.name, "summary": one.help, "available": lacking(known.kind, one) or "yes"}
         for one in known
@@ -120,20 +127,46 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in rows[0] if rows else ("none registered",):
+def _show(console: Console, title: str, rows: Rows) -> None:
+    console.print(title, style="bold")
+    if not rows:
+        console.print("none registered")
+        return
+    columns = _fitting(rows, console.width)
+    console.print(_table(rows, columns))
+    if out := [column for column in rows[0] if column not in columns]:
+        console.print(f"no room here for {', '.join(out)}: --json has all", style="dim")
+
+
+def _fitting(rows: Rows, width: int) -> list[str]:
+    """Return the columns that have room, as far as leaving out the least of them goes."""
+    columns = list(rows[0])
+    for least in LEAST:
+        needed = sum(_width(rows, column) + GAP for column in columns) - GAP
+        if needed > width and least in columns:
+            columns.remove(least)
+    return columns
+
+
+def _width(rows: Rows, column: str) -> int:
+    """Return the width that a column needs: of its longest cell, or word where it is folded."""
+    cells = [_cell(column, row[column]) for row in rows]
+    texts = " ".join(cells).split() if column in FOLDED else cells
+    return max(map(cell_len, [*column.split(), *texts]))
+
+
+def _table(rows: Rows, columns: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
         numeric = any(isinstance(row[column], int | float) for row in rows)
         table.add_column(
-            column,
+            column if column in FOLDED else column.replace(" ", "\n"),
             justify="right" if numeric else "left",
-            header_style="dim",
-            # Names are there to be typed: on a narrow terminal the other columns are folded.
-            no_wrap=column == "name",
+            no_wrap=column not in FOLDED,
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(_cell(column, value)) for column, value in row.items()))
+        table.add_row(*(Text(_cell(column, row[column])) for column in columns))
     return table
 
 
