@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import webbrowser
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from bench import reports as report
-from bench.cli.outcome import show_outcome
 from bench.cli.shared_options import REPORTS, add_run, add_shared
 from bench.errors import Exit
 from bench.reports import formats
 from bench.storage.run_folder import find_run
 from bench.system.frameworks import gc_disabled
+
+if TYPE_CHECKING:
+    from bench.analysis.findings import Findings
+    from bench.reports.blocks import Section
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +31,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help=f"also for other tools: {', '.join(formats.FORMATS)}; several with commas",
     )
-
     parser.add_argument(
         "--section",
         metavar="NAME",
@@ -33,13 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@gc_disabled()  # the process ends soon, and makes a great many objects until then
 def main(arguments: argparse.Namespace) -> int:
     """Write the run's reports and show the table; 3 where trials failed or are not comparable."""
-    with gc_disabled():  # the process ends soon, and makes a great many objects until then
-        return _render(arguments)
-
-
-def _render(arguments: argparse.Namespace) -> int:
     from bench.reports.sections import sections  # late: `--help` needs no pandas
 
     folder = find_run(arguments.results, arguments.run)
@@ -56,3 +57,17 @@ def _render(arguments: argparse.Namespace) -> int:
         report.write_index(arguments.results)
     show_outcome(findings, shown, Console(highlight=False, markup=False), in_browser=arguments.open)
     return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE
+
+
+def show_outcome(
+    findings: Findings, shown: Iterable[Section], console: Console, *, in_browser: bool
+) -> None:
+    """Print the table and the recommendation, and open the run's page where that is wanted; where
+    there is no browser, say where the page is."""
+    report.show(shown, console)
+    if findings.faster is not None:
+        console.print(findings.faster.text, style="bold")
+    page = (findings.run.folder / "report.html").resolve()
+    if in_browser and not webbrowser.open(page.as_uri()):
+        errors = Console(stderr=True, highlight=False, markup=False)
+        errors.print(f"No browser here; open {page}", soft_wrap=True)

@@ -18,6 +18,7 @@ from bench.cli.argument_types import (
 )
 from bench.cli.shared_options import REPORTS, Options, add_cache, add_images, add_shared
 from bench.data.sources import any_usage
+from bench.errors import DetachedError, Exit
 from bench.execution.request import RunRequest
 from bench.inference.runtimes import RUNTIMES
 from bench.system.command_line import called
@@ -29,10 +30,54 @@ T = TypeVar("T", bound=RunRequest)
 
 def main(arguments: argparse.Namespace) -> int:
     """Plan, run, report; the exit code says whether all of it was done."""
+    return carry(arguments, screening=False)
+
+
+def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
+    """Do what is asked for, or only tell it: a run, or a screening with the run it ends in."""
+    # Late: `run --help` needs none of it.
+    from rich.console import Console
+
     with hidden_packages(*UNUSED_BY_PANDAS):
-        from bench.cli.outcome import carry
-        from bench.execution import launch
-    return carry(arguments, request_of(arguments, RunRequest), launch)
+        from bench.cli.commands.report_command import show_outcome
+        from bench.cli.run_display import RunDisplay
+        from bench.execution import launch, screen
+        from bench.execution.progress import RunEvent, RunListener
+        from bench.execution.screen_costs import ScreenRequest
+        from bench.training.events import Note
+
+    way, kind = (screen, ScreenRequest) if screening else (launch, RunRequest)
+    request = request_of(arguments, kind)
+    json = arguments.json
+    console = Console(quiet=arguments.quiet, stderr=json, highlight=False, markup=False)
+    with RunDisplay(console, verbose=arguments.verbose) as display:
+        listeners: list[RunListener] = [display]
+        if json:
+            from bench.cli.json_run import JsonEvents, write_result
+
+            listeners.append(JsonEvents())
+
+        def listener(event: RunEvent) -> None:
+            for one in listeners:
+                one(event)
+
+        if arguments.dry_run:
+            outlook = way.outlook(request, listener)
+            display.print("Dry run: nothing was decoded, trained or written.")
+            return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
+        try:
+            run = way.run(request, listener, arguments.executor)
+        except DetachedError as left:
+            listener(Note(str(left)))
+            return left.exit_code
+    code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
+    # The result is printed even with --quiet: it is what was asked for.
+    result = Console(stderr=json, highlight=False, markup=False)
+    show_outcome(run.findings, run.sections, result, in_browser=arguments.open)
+    result.print(f"report    {run.folder / 'report.html'}", soft_wrap=True)
+    if json:
+        write_result(run.folder, run.findings, code)
+    return code
 
 
 def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:

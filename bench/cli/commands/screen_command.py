@@ -6,7 +6,6 @@ import argparse
 
 from bench.cli.argument_types import positive
 from bench.cli.commands import run_command
-from bench.system.frameworks import UNUSED_BY_PANDAS, hidden_packages
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +26,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Screen, run the finalists, report; the exit code says whether all of it was done."""
-    with hidden_packages(*UNUSED_BY_PANDAS):
-        from bench.cli.outcome import carry
-        from bench.execution import screen
-        from bench.execution.screen_costs import ScreenRequest
-    request = run_command.request_of(arguments, ScreenRequest)
-    return carry(arguments, request, screen)
+    return run_command.carry(arguments, screening=True)
