@@ -44,8 +44,8 @@ class _UnderWay:
 class Display:
     """Shows a run, whose trials may go on at the same time where there are several GPUs."""
 
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        self.console, self.quiet = console, quiet
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self._under_way: dict[str, _UnderWay] = {}
         self._results: list[tuple[str, ...]] = []
         self._bars = Progress(
@@ -78,7 +78,7 @@ class Display:
             case EpochEnded():
                 self._epoch(event)
             case Note(text):
-                self._print(text, "yellow")
+                self._line(text, "yellow")
             case TrialEnded():
                 self._trial(event)
             case RuntimeMeasured():
@@ -140,7 +140,7 @@ class Display:
         trial = (record.trial.name, str(record.trial.seed))
         self._results.append((*trial, *cells, *drawn, mark))
         if record.status == "failed":
-            self._print(f"{name} failed: {record.reason}", "red")
+            self._line(f"{name} failed: {record.reason}", "red")
         elif not self._is_live:
             of = "" if random else "accuracy "  # which has no meaning where weights are random
             self._line(f"{name}: done, {of}" + "  ".join(filter(None, (*cells[random:], mark))))
@@ -148,12 +148,12 @@ class Display:
     def _runtime(self, event: RuntimeMeasured) -> None:
         name = f"{_name(event.trial)}, {event.result.name}"
         if event.result.status == "failed":
-            self._print(f"{name} failed: {event.result.reason}", "red")
+            self._line(f"{name} failed: {event.result.reason}", "red")
             return
         latency = event.latency_ms
         self._line(f"{name}: " + ("not timed" if latency is None else f"p50 {latency:.1f} ms"))
         for batch, why in event.result.failed_batches.items():
-            self._print(f"{name}: no figures for batch {batch}: {why}", "yellow")
+            self._line(f"{name}: no figures for batch {batch}: {why}", "yellow")
 
     def _of(self, key: str) -> _UnderWay:
         if key not in self._under_way:
@@ -163,18 +163,14 @@ class Display:
 
     @property
     def _is_live(self) -> bool:
-        return self.console.is_terminal and not self.quiet
+        return self.console.is_terminal and not self.console.quiet
 
     @property
     def _draws(self) -> bool:
         """Whether the terminal shows block characters, and shows them in place."""
         return self._is_live and not self.console.options.ascii_only
 
-    def _line(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def _print(self, text: str, style: str) -> None:
+    def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)
 
     def _render(self) -> RenderableType:
