@@ -81,8 +81,6 @@ class UnknownNameError(UsageError):
         listed = ", ".join(names) if names else "none"
         rest = f"{remedy} shows all {len(names)}" if many else f"Known: {listed}"
         super().__init__(f"unknown {kind} {name!r}.{hint} {rest}.")
-        self.name = name
-        self.nearest = nearest[0] if nearest else None
 
 
 class ProtocolError(UsageError):

@@ -1,18 +1,23 @@
-"""Options that several commands take: declared once, with the defaults of a run's request."""
+"""What several commands take: options, declared once with the defaults of a run's request, and the
+run that a command is about."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.argument_types import points, positive, positive_float, seed
 from bench.execution.request import RunRequest
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.storage.records import StoredRun
+
 Options = argparse._ActionsContainer  # a parser, or a group of its options
 DEFAULTS = RunRequest()
-
 
 SHARED: Mapping[str, Mapping[str, Any]] = {
     "--plugin": {
@@ -94,6 +99,18 @@ def add_run(parser: argparse.ArgumentParser, name: str = "run", *, optional: boo
         parser.add_argument(name, nargs="?", default="latest", metavar="RUN", help=about)
     else:
         parser.add_argument(name, metavar="RUN", help=about)
+
+
+def read_trained(arguments: argparse.Namespace, console: Console) -> StoredRun:
+    """Load the plugins, say which installed ones are broken, and return the run that is named."""
+    # Late: `--help` needs none of it.
+    from bench.registry import load_plugins
+    from bench.storage.records import read_run
+    from bench.storage.run_folder import find_run
+
+    for error in load_plugins(arguments.plugins, arguments.packages):
+        console.print(f"warning: {error}", style="yellow")
+    return read_run(find_run(arguments.results, arguments.run))
 
 
 def add_cache(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -89,7 +90,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(_for_programs(kept))
     else:
-        _show(Console(highlight=False), kept.audit)
+        console = Console(highlight=False)
+        for part in _lines(kept.audit):
+            console.print(part, soft_wrap=isinstance(part, Text))
     if arguments.out is not None:
         from bench.reports import markdown
         from bench.reports.sections.audit import of_audit
@@ -114,81 +117,76 @@ def _for_programs(kept: KeptAudit) -> dict[str, object]:
     }
 
 
-def _show(console: Console, found: Audit) -> None:
-    """Print the counts, then the pairs, then what it means."""
+def _lines(found: Audit) -> Iterator[Text | Table]:
+    """Yield the counts, then the pairs, then what it means."""
     counts = " / ".join(f"{found.images[split]:,} {split}" for split in SPLITS)
-    _say(console, "dataset", f"{found.dataset}: {counts}, {len(found.classes)} classes")
+    yield _line("dataset", f"{found.dataset}: {counts}, {len(found.classes)} classes")
     for note in found.notes:
-        _say(console, "note", note, "yellow")
-    _show_counts(console, found)
+        yield _line("note", note, "yellow")
+    yield _copies(found)
+    yield _line("groups", f"{len(found.broken_groups):,} in several splits")
+    yield _line("unusable", counted(len(found.excluded), "image"))
+    yield _line("extensions", f"{len(found.wrong_extensions):,} wrong")
+    uneven = [balance for balance in found.balance if balance.ratio >= UNEVEN]
+    ratios = ", ".join(f"{balance.split} {balance.ratio:.1f}" for balance in uneven)
+    yield _line("balance", f"largest over smallest: {ratios}" if uneven else "even classes")
+    for balance in uneven:
+        yield _line("", _uneven(balance, found.classes))
     for pair in found.pairs[:SHOWN]:
-        _show_pair(console, pair, found)
-    _say_more(console, len(found.pairs), "pairs")
+        title = "conflict" if pair.conflicting else "pair"
+        style = "red" if pair.conflicting or pair.across else "none"
+        yield _line(title, _pair(pair, found.classes), style)
+    yield from _more(len(found.pairs), "pairs")
     for group in found.broken_groups[:SHOWN]:
         images = [_named(image, found.classes) for image in group.images[:3]]
         more = ", …" if len(group.images) > 3 else ""
-        _say(console, "group", f"{group.name}: {', '.join(images)}{more}", "red")
-    _say_more(console, len(found.broken_groups), "groups")
+        yield _line("group", f"{group.name}: {', '.join(images)}{more}", "red")
+    yield from _more(len(found.broken_groups), "groups")
     for excluded in found.excluded[:SHOWN]:
-        _say(console, "unusable", f"{excluded.id}: {excluded.reason}", "yellow")
+        yield _line("unusable", f"{excluded.id}: {excluded.reason}", "yellow")
     for wrong in found.wrong_extensions[:SHOWN]:
-        _say(console, "extension", f"{wrong.id} is a {wrong.format} file", "yellow")
-    _show_verdict(console, found)
+        yield _line("extension", f"{wrong.id} is a {wrong.format} file", "yellow")
+    yield from _verdict(found)
 
 
-def _show_counts(console: Console, found: Audit) -> None:
-    """Print one line for each question that an audit answers."""
+def _copies(found: Audit) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("looked for")
     table.add_column("in two splits", justify="right")
     table.add_column("in one split", justify="right")
-    for title, kind in (
-        ("the same file twice", "exact"),
-        (f"near copies (from {found.threshold:.2f})", "near"),
-    ):
+    near = f"near copies (from {found.threshold:.2f})"
+    for title, kind in (("the same file twice", "exact"), (near, "near")):
         across, within = (len(found.pairs_of(kind, across=a)) for a in (True, False))
         table.add_row(title, f"{across:,}", f"{within:,}")
     across = sum(pair.across for pair in found.conflicts)
-    within = len(found.conflicts) - across
-    table.add_row("one picture, two labels", f"{across:,}", f"{within:,}")
-    console.print(table)
-    _say(console, "groups", f"{len(found.broken_groups):,} in several splits")
-    _say(console, "unusable", counted(len(found.excluded), "image"))
-    _say(console, "extensions", f"{len(found.wrong_extensions):,} wrong")
-    uneven = [balance for balance in found.balance if balance.ratio >= UNEVEN]
-    ratios = ", ".join(f"{balance.split} {balance.ratio:.1f}" for balance in uneven)
-    _say(console, "balance", f"largest over smallest: {ratios}" if uneven else "even classes")
-    for balance in uneven:
-        _show_uneven(console, balance, found.classes)
+    table.add_row("one picture, two labels", f"{across:,}", f"{len(found.conflicts) - across:,}")
+    return table
 
 
-def _show_uneven(console: Console, balance: Balance, classes: tuple[str, ...]) -> None:
+def _uneven(balance: Balance, classes: tuple[str, ...]) -> str:
     ranked = sorted(zip(balance.counts, classes, strict=True), reverse=True)
     named = [f"{title} {count:,}" for count, title in ranked]
     if len(named) > 6:
         named = [*named[:3], "…", *named[-3:]]
-    _say(console, "", f"{balance.split}: {', '.join(named)}")
+    return f"{balance.split}: {', '.join(named)}"
 
 
-def _show_pair(console: Console, pair: ImagePair, found: Audit) -> None:
+def _pair(pair: ImagePair, classes: tuple[str, ...]) -> str:
     how = "same file" if pair.kind == "exact" else f"near {pair.similarity:.3f}"
     how += ", mirrored" if pair.mirrored else ""
-    named = " = ".join(_named(image, found.classes) for image in (pair.first, pair.second))
-    title = "conflict" if pair.conflicting else "pair"
-    style = "red" if pair.conflicting or pair.across else "none"
-    _say(console, title, f"{named}  ({how})", style)
-
-
-def _say_more(console: Console, count: int, what: str) -> None:
-    if count > SHOWN:
-        _say(console, "", f"… and {count - SHOWN:,} more {what}; --json lists all", "dim")
+    return f"{_named(pair.first, classes)} = {_named(pair.second, classes)}  ({how})"
 
 
 def _named(image: Located, classes: tuple[str, ...]) -> str:
     return f"{image.id} [{image.split}, {classes[image.label]}]"
 
 
-def _show_verdict(console: Console, found: Audit) -> None:
+def _more(count: int, what: str) -> Iterator[Text]:
+    if count > SHOWN:
+        yield _line("", f"… and {count - SHOWN:,} more {what}; --json lists all", "dim")
+
+
+def _verdict(found: Audit) -> Iterator[Text]:
     leak = leak_text(found)
     if leak:
         train, validation = train_ids_to_drop(found), validation_ids_to_drop(found)
@@ -196,13 +194,12 @@ def _show_verdict(console: Console, found: Audit) -> None:
             f"run --on-leak drop leaves {counted(len(train), 'image')} out of train and "
             f"{len(validation):,} out of validation"
         )
-        _say(console, "verdict", f"{leak}; {advice}", "red")
+        yield _line("verdict", f"{leak}; {advice}", "red")
     if found.conflicts:
-        pairs = counted(len(found.conflicts), "pair")
-        _say(console, "verdict", f"{pairs} with two labels", "red")
+        yield _line("verdict", f"{counted(len(found.conflicts), 'pair')} with two labels", "red")
     if not leak and not found.conflicts:
-        _say(console, "verdict", f"{NO_LEAK}; no picture has two labels", "green")
+        yield _line("verdict", f"{NO_LEAK}; no picture has two labels", "green")
 
 
-def _say(console: Console, title: str, text: str, style: str = "none") -> None:
-    console.print(Text(f"{title:<11} {text}", style=style), soft_wrap=True)
+def _line(title: str, text: str, style: str = "none") -> Text:
+    return Text(f"{title:<11} {text}", style=style)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.shared_options import add_cache, add_run, add_shared
+from bench.cli.shared_options import add_cache, add_run, add_shared, read_trained
 from bench.inference.export import EXPORT_FORMATS
 
 
@@ -40,15 +40,11 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.inference.exporting import export, refuse_sizes
     from bench.inference.model_card import BEGAN_RANDOM
     from bench.models.rebuild import changed_code, load_trained, members_of
-    from bench.registry import load_plugins
     from bench.storage.cache import Store
-    from bench.storage.records import read_run
-    from bench.storage.run_folder import find_run, refuse_links
+    from bench.storage.run_folder import refuse_links
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for error in load_plugins(arguments.plugins, arguments.packages):
-        console.print(f"warning: {error}", style="yellow")
-    run = read_run(find_run(arguments.results, arguments.run))
+    run = read_trained(arguments, console)
     members = members_of(run, arguments.backbone)
     refuse_sizes(members)
     for warning in filter(None, map(changed_code, members)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.argument_types import count_or_all, share
 from bench.cli.json_lines import write_event
-from bench.cli.shared_options import add_run, add_shared
+from bench.cli.shared_options import add_run, add_shared, read_trained
 from bench.errors import Exit, UnknownNameError, UsageError
 from bench.system.files import fields_of
 
@@ -74,15 +74,10 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.inference.heatmaps import Overlays
     from bench.inference.prediction import find_images, model_of, predict
     from bench.models.rebuild import changed_code
-    from bench.registry import load_plugins
     from bench.reports import predictions, terminal
-    from bench.storage.records import read_run
-    from bench.storage.run_folder import find_run
 
     say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    for error in load_plugins(arguments.plugins, arguments.packages):
-        say.print(f"warning: {error}", style="yellow")
-    run = read_run(find_run(arguments.results, arguments.run))
+    run = read_trained(arguments, say)
     members, paths = _what(run, arguments.what)
     ignored = Counter[str]()
     images = find_images(paths, ignored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bench.cli.shared_options import add_run, add_shared
+from bench.cli.shared_options import add_run, add_shared, read_trained
 from bench.errors import Exit
 from bench.training.events import Event, Note, StageProgress
 
@@ -28,14 +28,9 @@ def main(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.execution.verify import smallest, verify
-    from bench.registry import load_plugins
-    from bench.storage.records import read_run
-    from bench.storage.run_folder import find_run
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for error in load_plugins(arguments.plugins, arguments.packages):
-        console.print(f"warning: {error}", style="yellow")
-    run = read_run(find_run(arguments.results, arguments.run))
+    run = read_trained(arguments, console)
     record = smallest(run)
     console.print(f"trial       {_name(record.trial)}, the quickest of run {run.name}")
     verification = verify(
