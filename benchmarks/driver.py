@@ -88,11 +88,11 @@ def _run(arguments: argparse.Namespace, place: Path) -> None:
     )
     inputs = RunInputs(plan, place / "r", plans.REQUEST, Store(place / "cache"))
     nodes = Nodes(nets, arguments.nodes)
-    with (place / "terminal").open("w") as terminal, opened(inputs):
+    with (place / "terminal").open("w") as terminal, opened(inputs) as remaining:
         console = Console(file=terminal, force_terminal=True, width=120, height=50)
         with RunDisplay(console) as display, ProgressFile(inputs.folder, display) as listener:
             listener(TrainingStarted())
-            carry_out(inputs, nodes, listener)
+            carry_out(inputs, remaining, nodes, listener)
     nodes.say("measuring")
     findings = reports.read(inputs.folder)
     nodes.say("analysis")

@@ -28,7 +28,7 @@ from bench.execution.preparing import Preparation, prepare
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
-from bench.execution.run_meta import RunInputs, undone, unmeasured
+from bench.execution.run_meta import RunInputs
 from bench.execution.status import ProgressFile
 from bench.reports.blocks import Section
 from bench.reports.sections import sections
@@ -51,10 +51,10 @@ def outlook(request: RunRequest, listener: RunListener) -> Planned:
     dataset = preparation.recall(prepared.listing, prepared.sizes, store=prepared.store)
     if dataset is None:
         plan = prepared.plan(undecoded(prepared.listing))
-        found = prepared.outlook(plan, None, decoded=False)
+        folder = request.results / (request.run or "(named after the images' content)")
+        found = Planned(plan, plan.trials, (), folder, None, decoded=False)
     else:
-        trained, audit = _audited(prepared, dataset, listener)
-        found = prepared.outlook(prepared.plan(trained), audit)
+        found = prepared.outlook(*_audited(prepared, dataset, listener))
     listener(found)
     found.plan.refuse_empty()
     return found
@@ -125,7 +125,7 @@ def carry(
     is of a caller that has locked the folder."""
     request, store = prepared.request, prepared.store
     dataset, trained, audit, sizes = images.dataset, images.trained, images.audit, prepared.sizes
-    outlook = prepared.outlook(prepared.plan(trained), audit)
+    outlook = prepared.outlook(trained, audit)
     listener(outlook)
     plan = outlook.plan
     plan.refuse_empty()
@@ -153,10 +153,10 @@ def carry(
         return findings, shown
 
     told = progress or ProgressFile(folder, listener)
-    with opened(inputs, locked=progress is not None), told as listener:
+    with opened(inputs, locked=progress is not None) as remaining, told as listener:
         listener(TrainingStarted())
         try:
-            carry_out(inputs, executor, listener)
+            remaining = carry_out(inputs, remaining, executor, listener)
         except DetachedError:
             raise  # at once; there is nothing new to report
         except BaseException as end:
@@ -169,14 +169,11 @@ def carry(
                 listener(Warned(f"the reports could not be written: {reason(error)}"))
             raise
         findings, shown = write_reports()
-    keys = {trial.key for trial in plan.trials}
-    every = (*findings.run.every, *findings.run.failed_again)
-    by_key = {record.trial.key: record for record in every if record.trial.key in keys}
     incomplete = (
         bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
         # Something was asked to be measured that was not, and the run is done.
-        or bool(undone(plan, folder, {}) or unmeasured(plan, folder, by_key))
-        or reports.incomplete(findings, by_key.keys())
+        or bool(remaining.undone() or remaining.unmeasured())
+        or reports.incomplete(findings, {trial.key for trial in plan.trials})
     )
     return Run(folder, findings, shown, incomplete=incomplete)
 

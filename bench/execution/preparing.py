@@ -18,7 +18,7 @@ from bench.execution.estimate import matrix_rate
 from bench.execution.plan import Plan, at_sizes, choose_backbones, make_plan
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
-from bench.execution.run_meta import faults, kept_records, unmeasured
+from bench.execution.run_meta import Remaining
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
@@ -85,18 +85,14 @@ class Preparation:
         """Decode again what was deleted of these images meanwhile."""
         preparation.restore(self.listing, dataset, self.sizes, store=self.store)
 
-    def outlook(self, plan: Plan, audit: KeptAudit | None, *, decoded: bool = True) -> Planned:
-        """Compare the plan with what its folder already holds."""
-        request = self.request
-        if not decoded:  # the run's name depends on the images' content
-            name = request.run or "(named after the images' content)"
-            return Planned(plan, tuple(plan.trials), (), request.results / name, None, False)
+    def outlook(self, dataset: Dataset, audit: KeptAudit | None) -> Planned:
+        """Plan the trials over these images, and compare the plan with what its folder holds."""
+        request, plan = self.request, self.plan(dataset)
         folder = request.results / (request.run or plan.name)
         if request.fresh:
-            return Planned(plan, tuple(plan.trials), (), folder, audit)
-        kept = kept_records(plan, folder, faults(plan, folder))
-        waiting = tuple(trial for trial in plan.trials if trial.key not in kept)
-        return Planned(plan, waiting, tuple(unmeasured(plan, folder, kept)), folder, audit)
+            return Planned(plan, plan.trials, (), folder, audit)
+        remaining = Remaining.read(plan, folder)
+        return Planned(plan, remaining.waiting, tuple(remaining.unmeasured()), folder, audit)
 
 
 def prepare(

@@ -21,15 +21,12 @@ from bench.execution.plan import Plan, PlannedBackbone
 from bench.execution.progress import ProgressTracker, make_schedule
 from bench.execution.recorder import RunRecorder
 from bench.execution.run_meta import (
+    Remaining,
     RunInputs,
     check_same,
     describe,
-    faults,
-    kept_records,
     largest_fraction,
     runtimes_of,
-    undone,
-    unmeasured,
 )
 from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_results
 from bench.storage.arrays import weights_path
@@ -48,10 +45,11 @@ RESUBMISSIONS = 2  # of a job whose machine was lost
 
 
 @contextmanager
-def opened(inputs: RunInputs, *, locked: bool = False) -> Iterator[None]:
-    """Lock the run's folder, unless the caller has, and describe the run in it; an error, before
-    anything is changed, where another process makes the run or it was made with other settings."""
-    folder, store = inputs.folder, inputs.store
+def opened(inputs: RunInputs, *, locked: bool = False) -> Iterator[Remaining]:
+    """Lock the run's folder, unless the caller has, describe the run in it, and yield what remains
+    to be done; an error, before anything is changed, where another process makes the run or it was
+    made with other settings."""
+    plan, folder, store = inputs.plan, inputs.folder, inputs.store
 
     def remove_unfinished() -> None:
         """Remove what killed processes left half written."""
@@ -62,35 +60,36 @@ def opened(inputs: RunInputs, *, locked: bool = False) -> Iterator[None]:
         remove_stale(folder.parent, below=False)
         remove_unfinished()
         try:
-            check_same(inputs.plan, folder)
-            describe(inputs)
-            yield
+            check_same(plan, folder)
+            remaining = Remaining.read(plan, folder)
+            describe(inputs, remaining)
+            yield remaining
         finally:
             with suppress(OSError):  # which must not hide another error
                 remove_unfinished()
 
 
-def carry_out(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
-    """Run what is missing of the plan into the `opened` folder; returns the plan's records."""
+def carry_out(
+    inputs: RunInputs, remaining: Remaining, executor: Executor, listener: Listener
+) -> Remaining:
+    """Do what remains to be done of the plan in the `opened` folder; return what then remains."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
-    damaged = faults(plan, folder)
-    kept = kept_records(plan, folder, damaged)
-    missing = [trial for trial in plan.trials if trial.key not in kept]
-    trained = {trial.name for trial in unmeasured(plan, folder, kept)}
-    schedule = make_schedule(plan, missing, trained)
-    progress = ProgressTracker(plan, folder, schedule, listener, kept=kept.values())
+    trained = {trial.name for trial in remaining.unmeasured()}
+    schedule = make_schedule(plan, remaining.waiting, trained)
+    intact = (r for key, r in remaining.records.items() if key not in remaining.damaged)
+    progress = ProgressTracker(plan, folder, schedule, listener, kept=intact)
     recorder = RunRecorder(folder, progress, request.keep_models)
-    for fault in damaged.values():
+    for fault in remaining.damaged.values():
         recorder.note(f"{fault}: its trial is trained again.")
     with closing(recorder):
         train_trials(inputs, schedule.trials, executor, recorder)
         measure_trials(inputs, executor, recorder)
-    for text in undone(plan, folder, {}):  # all arrays were checked above, or written since
+    ended = Remaining(plan, folder, recorder.records)
+    for text in ended.undone():
         recorder.note(text)
     if request.keep_models == "none":
         _delete_weights(folder, recorder.records)
-    keys = {trial.key for trial in plan.trials}
-    return tuple(record for key, record in recorder.records.items() if key in keys)
+    return ended
 
 
 def _delete_weights(folder: Path, records: Mapping[str, Record]) -> None:
@@ -203,7 +202,7 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
     """Measure all that was trained and is not measured in one job, so that models are timed in
     turns; leave out runtimes that killed a process."""
     plan = inputs.plan
-    todo = unmeasured(plan, inputs.folder, recorder.records)
+    todo = Remaining(plan, inputs.folder, recorder.records).unmeasured()
     died: dict[str, set[str]] = {trial.key: set() for trial in todo}
     lost = 0
     while todo:
@@ -226,7 +225,7 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
         except WorkerDiedError as error:
             recorder.note(f"Measuring ended early: {error}")
             left = {key: _left(plan, recorder, key, died[key]) for key in died}
-            for key, names in _blamed(plan, recorder, left).items():
+            for key, names in _blamed(recorder, left).items():
                 record = recorder.records[key]
                 failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in names]
                 results = with_results(record, failed)
@@ -240,7 +239,7 @@ def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) ->
 
 
 def _blamed(
-    plan: Plan, recorder: RunRecorder, left: Mapping[str, Sequence[str]]
+    recorder: RunRecorder, left: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str]]:
     """Return the runtimes to blame, by trial: of one backbone, of all, or all that are left."""
     key, stage = recorder.last_stage

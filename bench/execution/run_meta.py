@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.data.sources import SOURCES
 from bench.errors import UsageError
@@ -33,96 +33,98 @@ from bench.training.job import ImagesFrom, Job
 from bench.types import Record, Settings, Trial
 
 
-def pending(plan: Plan, folder: Path) -> list[Trial]:
-    """Return the trials that a run would train: those without a record, those that failed, and
-    those whose arrays are gone or damaged."""
-    kept = kept_records(plan, folder, faults(plan, folder))
-    return [trial for trial in plan.trials if trial.key not in kept]
+@dataclass(frozen=True)
+class Remaining:
+    """What remains to be done of a plan, by the records of its run's folder."""
 
+    plan: Plan
+    folder: Path
+    records: Mapping[str, Record]  # by the keys of their trials
+    damaged: Mapping[str, str] = field(default_factory=dict)  # what is wrong with their arrays
 
-def kept_records(plan: Plan, folder: Path, damaged: Mapping[str, str]) -> dict[str, Record]:
-    """Return the records that stay as they are, by trial: all but those of the plan's trials that
-    failed or are `damaged`, which is what `faults` returned: it reads all arrays."""
-    asked = {trial.key for trial in plan.trials}
-    return {
-        record.trial.key: record
-        for record in read_records(folder)
-        if record.trial.key not in asked
-        or (record.status == "ok" and record.trial.key not in damaged)
-    }
-
-
-def faults(plan: Plan, folder: Path) -> dict[str, str]:
-    """Return what is wrong with the arrays of finished trials of the plan, by their keys."""
-    keys, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
-    finished = (r for r in read_records(folder) if r.status == "ok" and r.trial.key in keys)
-    found = {r.trial.key: arrays_fault(folder, r, classes) for r in finished}
-    return {key: fault for key, fault in found.items() if fault}
-
-
-def unmeasured(plan: Plan, folder: Path, records: Mapping[str, Record]) -> list[Trial]:
-    """Return the trained trials of which something is still to be measured, where a model can be
-    made again.
-
-    Trials on a smaller share of the images, for a learning curve, are as fast as the others.
-    """
-    found: list[Trial] = []
-    for of_backbone in _largest_of_each(plan, records):
-        untimed = {r.trial.key for r in of_backbone if runtimes_of(plan, r)}
-        if not any(weights_path(folder, key).is_file() for key in untimed):
-            untimed = set()
-        for record in of_backbone:
-            asked = robustness_needed(record, plan.measuring)
-            if asked and weights_path(folder, record.trial.key).is_file():
-                untimed.add(record.trial.key)
-            if probes_needed(record, plan.measuring):  # from the pretrained weights
-                untimed.add(record.trial.key)
-        averaged = soup_candidates(of_backbone, folder) if plan.measuring.soups else []
-        if soup_needed(averaged, of_backbone):
-            untimed.add(averaged[0].trial.key)
-        explains = model_to_explain(of_backbone, folder) if plan.measuring.heatmaps else None
-        if explains is not None and "heatmaps" not in explains.seconds:
-            untimed.add(explains.trial.key)
-        found += [r.trial for r in of_backbone if r.trial.key in untimed]
-    return found
-
-
-def undone(plan: Plan, folder: Path, damaged: Mapping[str, str]) -> list[str]:
-    """Return what was asked to be measured of finished trials and cannot be, as their weights are
-    gone: a text a backbone."""
-    records = kept_records(plan, folder, damaged)
-    can = {trial.key for trial in unmeasured(plan, folder, records)}
-    found = []
-    for of_backbone in _largest_of_each(plan, records):
-        lacking = {
-            record.trial.seed: names
-            for record in of_backbone
-            if record.trial.key not in can and (names := _lacking(plan, record))
+    @classmethod
+    def read(cls, plan: Plan, folder: Path) -> Self:
+        """Read the records, and the arrays of the plan's finished trials, all of them."""
+        records = {record.trial.key: record for record in read_records(folder)}
+        asked, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
+        damaged = {
+            key: fault
+            for key, record in records.items()
+            if key in asked and record.status == "ok"
+            if (fault := arrays_fault(folder, record, classes))
         }
-        if lacking:
-            seeds = ", ".join(map(str, lacking))
-            what = ", ".join(dict.fromkeys(name for names in lacking.values() for name in names))
-            found.append(
-                f"{of_backbone[0].trial.name} (seed {seeds}): {what} cannot be measured as "
-                f"asked, for its trained weights were not kept; --fresh trains it again."
-            )
-    return found
+        return cls(plan, folder, records, damaged)
 
+    @property
+    def waiting(self) -> tuple[Trial, ...]:
+        """Return the trials to train: those without a record, those that failed, and those whose
+        arrays are gone or damaged."""
+        return tuple(trial for trial in self.plan.trials if self._finished(trial) is None)
 
-def _lacking(plan: Plan, record: Record) -> list[str]:
-    """Return what is still to be measured of a trial, without runtimes that failed before."""
-    tried = {result.name for result in record.runtimes if result.status == "failed"}
-    found = [name for name in runtimes_of(plan, record) if name not in tried]
-    return [*found, "robustness"] if robustness_needed(record, plan.measuring) else found
+    def unmeasured(self) -> list[Trial]:
+        """Return the trained trials of which something is still to be measured, where a model can
+        be made again.
 
+        Trials on a smaller share of the images, for a learning curve, are as fast as the others.
+        """
+        folder, asked = self.folder, self.plan.measuring
+        found: list[Trial] = []
+        for of_backbone in self._largest_of_each():
+            needed = {r.trial.key for r in of_backbone if runtimes_of(self.plan, r)}
+            if not any(weights_path(folder, key).is_file() for key in needed):
+                needed = set()
+            for record in of_backbone:
+                key = record.trial.key
+                if robustness_needed(record, asked) and weights_path(folder, key).is_file():
+                    needed.add(key)
+                if probes_needed(record, asked):  # from the pretrained weights
+                    needed.add(key)
+            averaged = soup_candidates(of_backbone, folder) if asked.soups else []
+            if soup_needed(averaged, of_backbone):
+                needed.add(averaged[0].trial.key)
+            explains = model_to_explain(of_backbone, folder) if asked.heatmaps else None
+            if explains is not None and "heatmaps" not in explains.seconds:
+                needed.add(explains.trial.key)
+            found += [r.trial for r in of_backbone if r.trial.key in needed]
+        return found
 
-def _largest_of_each(plan: Plan, records: Mapping[str, Record]) -> Iterator[list[Record]]:
-    """Yield, for each backbone of the plan, its trials that finished on the largest share."""
-    largest = largest_fraction(records)
-    for planned in plan.planned:
-        keys = [trial.key for trial in planned.trials if trial.fraction == largest]
-        found = [records[key] for key in keys if key in records]
-        yield [record for record in found if record.status == "ok"]
+    def undone(self) -> list[str]:
+        """Return what was asked to be measured of finished trials and cannot be, as their weights
+        are gone: a text a backbone."""
+        can = {trial.key for trial in self.unmeasured()}
+        found = []
+        for of_backbone in self._largest_of_each():
+            lacking = {
+                record.trial.seed: names
+                for record in of_backbone
+                if record.trial.key not in can and (names := self._lacking(record))
+            }
+            if lacking:
+                seeds = ", ".join(map(str, lacking))
+                what = ", ".join(dict.fromkeys(name for each in lacking.values() for name in each))
+                found.append(
+                    f"{of_backbone[0].trial.name} (seed {seeds}): {what} cannot be measured as "
+                    f"asked, for its trained weights were not kept; --fresh trains it again."
+                )
+        return found
+
+    def _lacking(self, record: Record) -> list[str]:
+        """Return what is still to be measured of a trial, without runtimes that failed before."""
+        tried = {result.name for result in record.runtimes if result.status == "failed"}
+        found = [name for name in runtimes_of(self.plan, record) if name not in tried]
+        return [*found, "robustness"] if robustness_needed(record, self.plan.measuring) else found
+
+    def _finished(self, trial: Trial) -> Record | None:
+        record = self.records.get(trial.key)
+        whole = record is not None and record.status == "ok" and trial.key not in self.damaged
+        return record if whole else None
+
+    def _largest_of_each(self) -> Iterator[list[Record]]:
+        """Yield, for each backbone of the plan, its trials that finished on the largest share."""
+        largest = largest_fraction(self.records)
+        for planned in self.plan.planned:
+            trials = [trial for trial in planned.trials if trial.fraction == largest]
+            yield [record for trial in trials if (record := self._finished(trial))]
 
 
 def runtimes_of(plan: Plan, record: Record) -> tuple[str, ...]:
@@ -217,7 +219,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     return {f"--{name.replace('_', '-')}": value for name, value in asdict(settings).items()}
 
 
-def describe(inputs: RunInputs) -> None:
+def describe(inputs: RunInputs, remaining: Remaining) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
@@ -250,7 +252,7 @@ def describe(inputs: RunInputs) -> None:
         measuring=plan.measuring,
         skipped=(*skipped, *plan.skipped),
         broken_plugins=tuple(inputs.broken_plugins),
-        notes=(*inputs.notes, *undone(plan, folder, faults(plan, folder))),
+        notes=(*inputs.notes, *remaining.undone()),
         price_per_hour=request.price_per_hour,
         kept_weights=kept,
         margin=request.margin or earlier.margin,

@@ -38,7 +38,7 @@ from bench.execution.preparing import Preparation, prepare
 from bench.execution.progress import Planned, ProgressTracker, RunListener
 from bench.execution.recorder import RunRecorder
 from bench.execution.run import opened, train_trials
-from bench.execution.run_meta import RunInputs, pending
+from bench.execution.run_meta import RunInputs
 from bench.execution.screen_costs import FINAL, Costs, ScreenRequest
 from bench.execution.status import ProgressFile
 from bench.storage.arrays import read_arrays, weights_path
@@ -157,10 +157,10 @@ class _Rounds:
             restore=lambda: prepared.restore(trained),
             of_jobs=of_jobs,
         )
-        with opened(inputs):
+        with opened(inputs) as remaining:
             self.listener.enter_round(folder)
             seconds = {one.trials[0].key: costs.of[name][one.name] for one in planned}
-            missing = {trial.key: seconds[trial.key] for trial in pending(plan, folder)}
+            missing = {trial.key: seconds[trial.key] for trial in remaining.waiting}
             schedule = costs.schedule(missing, [one.name for one in planned], *later)
             self.listener(TrainingStarted())
             progress = ProgressTracker(

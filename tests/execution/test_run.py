@@ -28,7 +28,7 @@ from bench.execution.executors import make_executor
 from bench.execution.plan import Plan
 from bench.execution.progress import make_schedule
 from bench.execution.request import RunRequest
-from bench.execution.run_meta import RunInputs, pending, unmeasured
+from bench.execution.run_meta import Remaining, RunInputs
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import Phase, Unfreeze
 from bench.reports import render
@@ -60,12 +60,16 @@ def run(
     return executor
 
 
+def waiting(p: Plan, folder: Path) -> list[Trial]:
+    return list(Remaining.read(p, folder).waiting)
+
+
 def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
     run(plan("one"), tmp_path / "r", store)
     again = run(plan("one", "two"), tmp_path / "r", store)
     assert again.ran == [("two", 0)]
     assert [r.trial.backbone for r in read_records(tmp_path / "r")] == ["one", "two"]
-    assert pending(plan("one", "two"), tmp_path / "r") == []
+    assert waiting(plan("one", "two"), tmp_path / "r") == []
 
 
 def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Store) -> None:
@@ -152,13 +156,13 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
     one, two, _ = (arrays_path(folder, trial.key) for trial in p.trials)
     one.unlink()
     two.write_bytes(two.read_bytes()[:-1])
-    assert [trial.backbone for trial in pending(p, folder)] == ["one", "two"]
+    assert [trial.backbone for trial in waiting(p, folder)] == ["one", "two"]
     executor = ScriptedExecutor()
     execute(RunInputs(p, folder, REQUEST, store), executor, heard)
     assert executor.ran == [("one", 0), ("two", 0)]
     assert heard.notes[0] == f"{one} is gone: its trial is trained again."
     assert heard.notes[1].startswith(f"{two} is damaged (")
-    assert pending(p, folder) == []
+    assert waiting(p, folder) == []
 
 
 def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Store) -> None:
@@ -214,7 +218,7 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> N
     p, ends = plan("one", "two", "three"), {"two": KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
         run(p, tmp_path / "r", store, lambda job, t: ends.get(t.backbone, "ok"))
-    assert [t.backbone for t in pending(p, tmp_path / "r")] == ["two", "three"]
+    assert [t.backbone for t in waiting(p, tmp_path / "r")] == ["two", "three"]
     assert read_run(tmp_path / "r").meta.name == "r"
 
 
@@ -363,7 +367,7 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
         "script says. The same command tries it once more."
     )
 
-    assert pending(changed, folder) == list(changed.trials)
+    assert waiting(changed, folder) == list(changed.trials)
     run(changed, folder, store)
     loaded = read_run(folder)
     assert [r.trial.key for r in loaded.every] == [changed.trials[0].key]
@@ -376,7 +380,7 @@ def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Sto
     assert [(t.fraction, t.seed) for t in more.trials] == [(1.0, 0), (1.0, 1), (0.1, 0), (0.1, 1)]
     again = run(more, tmp_path / "r", store)
     assert again.ran == [("one", 0), ("one", 1)]
-    assert [t.fraction for t in pending(more, tmp_path / "r")] == []
+    assert [t.fraction for t in waiting(more, tmp_path / "r")] == []
     loaded = read_run(tmp_path / "r")
     assert [r.trial.fraction for r in loaded.records] == [1.0, 1.0]
     assert [r.trial.fraction for r in loaded.smaller] == [0.1, 0.1]
@@ -648,10 +652,10 @@ def test_probes_of_a_finished_run_need_no_trained_weights(tmp_path: Path, store:
         r.trial.key: replace(r, weights=used if r.trial.backbone == "one" else None, runtimes=timed)
         for r in read_records(tmp_path / "r")
     }
-    assert unmeasured(first, tmp_path / "r", records) == []
+    assert Remaining(first, tmp_path / "r", records).unmeasured() == []
     asked = replace(first, measuring=Measuring(probes=True))
-    found = unmeasured(asked, tmp_path / "r", records)
+    found = Remaining(asked, tmp_path / "r", records).unmeasured()
     assert [(trial.backbone, trial.seed) for trial in found] == [("one", 0), ("one", 1)]
     fitted = Probes(8, 20, 0.1)
     done = {key: replace(record, probes=fitted) for key, record in records.items()}
-    assert unmeasured(asked, tmp_path / "r", done) == []
+    assert Remaining(asked, tmp_path / "r", done).unmeasured() == []

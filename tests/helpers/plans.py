@@ -82,5 +82,7 @@ class Told:
 
 def execute(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
     """Run what is missing of the plan; returns the records of the plan's trials."""
-    with opened(inputs):
-        return carry_out(inputs, executor, listener)
+    with opened(inputs) as remaining:
+        records = carry_out(inputs, remaining, executor, listener).records
+    keys = {trial.key for trial in inputs.plan.trials}
+    return tuple(record for key, record in records.items() if key in keys)
