@@ -238,9 +238,7 @@ def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) ->
     return [name for name in runtimes_of(plan, recorder.records[key]) if name not in died]
 
 
-def _blamed(
-    recorder: RunRecorder, left: Mapping[str, Sequence[str]]
-) -> dict[str, Sequence[str]]:
+def _blamed(recorder: RunRecorder, left: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Return the runtimes to blame, by trial: of one backbone, of all, or all that are left."""
     key, stage = recorder.last_stage
     runtime = stage.removeprefix(PREPARING).removeprefix(TIMING)

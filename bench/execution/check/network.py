@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.analysis.format import counted
 from bench.errors import CheckError
-from bench.execution.check.subject import IMAGES, LABELS, Subject, cause, named
+from bench.execution.check.subject import IMAGES, LABELS, Subject, cause, computed, named
 from bench.models.backends.base import Array
 from bench.models.cuts import PIXELS, trained_layers
 from bench.models.network import Tail, batchnorms, macs, probabilities, snapshot
@@ -75,14 +75,15 @@ def check_save(subject: Subject) -> str:
     """Compare the loaded file with the model that was trained, both on uint8 pixels."""
     network, head = subject.network, subject.head
     tail = network.tail(PIXELS, head, Phase("head", epochs=1, learning_rate=1e-3))
-    expected = probabilities(_run(tail, subject.images))
+    # Not compiled: for one batch that would take longer than it saves.
+    expected = probabilities(computed(tail(subject.images, training=False)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         loaded = _saved_and_loaded(network.classifier(head), path)
         size = path.stat().st_size
     if loaded.inputs[0].dtype != "uint8":
         raise CheckError(f"loaded again, the model takes {loaded.inputs[0].dtype}, not uint8.")
-    found = _run(loaded, subject.images)
+    found = computed(loaded(subject.images, training=False))
     difference = float(np.abs(found - expected).max())
     spread = float(np.ptp(expected[:, 0]))
     if spread < LEAST_SPREAD:
@@ -96,11 +97,6 @@ def check_save(subject: Subject) -> str:
             f"not save all that it computes with. Let its get_config() return it."
         )
     return f"{size / 1e6:.1f} MB, greatest difference {difference:.1e}"
-
-
-def _run(model: Any, images: Array) -> Array:
-    # One batch, so compiling would take longer than it saves.
-    return np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
 
 
 def _saved_and_loaded(model: Any, path: Path) -> Any:

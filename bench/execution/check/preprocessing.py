@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from bench.errors import CheckError
-from bench.execution.check.subject import Subject, preprocess
+from bench.execution.check.subject import Subject, computed, preprocess
 from bench.models.backends.base import Array
 from bench.models.network import kernels
 from bench.registry import resolve
@@ -30,7 +30,7 @@ def check_preprocess(subject: Subject) -> str:
     """Check that it gives the same twice, and the same for an image alone as in a batch."""
     pixels = _all_pixels()
     model = _model(subject, pixels)
-    together, again = _run(model, pixels), _run(model, pixels)
+    together, again = computed(model(pixels)), computed(model(pixels))
     if not np.isfinite(together).all():
         raise CheckError(
             "preprocess makes values that are not finite of pixels in 0..255; let it divide by no "
@@ -41,7 +41,7 @@ def check_preprocess(subject: Subject) -> str:
             "preprocess gives different values for the same pixels; it must not be random "
             "(augmentation is the protocol's)."
         )
-    alone = np.concatenate([_run(model, pixels[i : i + 1]) for i in range(len(pixels))])
+    alone = np.concatenate([computed(model(pixels[i : i + 1])) for i in range(len(pixels))])
     if not np.allclose(together, alone, rtol=1e-5, atol=1e-5):
         raise CheckError(
             "preprocess gives an image other values when others are in its batch; it must treat "
@@ -53,7 +53,7 @@ def check_preprocess(subject: Subject) -> str:
 def check_range(subject: Subject) -> str:
     """Check the results for all 256 values in each channel."""
     pixels = _all_pixels()
-    values = _run(_model(subject, pixels), pixels)
+    values = computed(_model(subject, pixels)(pixels))
     low, high = float(values.min()), float(values.max())
     declared = subject.backbone.preprocessed_range
     if declared is None:
@@ -76,7 +76,7 @@ def check_rescaling(subject: Subject) -> str:
     _check_as_keras(subject, first)
     size = network.input_size
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype="uint8")
-    prepared = _run(network.preprocess, pixels)
+    prepared = computed(network.preprocess(pixels))
     before = network.base.layers[: network.base.layers.index(first)]
     rescalers = [x.name for x in before if isinstance(x, layers.Rescaling | layers.Normalization)]
     if rescalers and not np.allclose(prepared, pixels, atol=1e-3):
@@ -84,7 +84,7 @@ def check_rescaling(subject: Subject) -> str:
             f"the network rescales its own input (layer {rescalers[0]!r}) and preprocess does so "
             f"before it; let preprocess return the images unchanged."
         )
-    values = _run(keras.Model(network.base.input, first.input), prepared)
+    values = computed(keras.Model(network.base.input, first.input)(prepared))
     # The rim may be the zeros of a padding layer, which would hide a collapsed range.
     height, width = values.shape[1] // 4, values.shape[2] // 4
     inner = values[:, height : values.shape[1] - height, width : values.shape[2] - width]
@@ -111,8 +111,8 @@ def _check_as_keras(subject: Subject, first: Any) -> None:
         return
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype="uint8")
     pixels[0, 0], pixels[0, 1] = 0, 255
-    expected = np.asarray(ops.convert_to_numpy(resolve(reference)(pixels.astype("float32"))))
-    found = _run(_model(subject, pixels), pixels)
+    expected = computed(resolve(reference)(pixels.astype("float32")))
+    found = computed(_model(subject, pixels)(pixels))
     low, high = float(expected.min()), float(expected.max())
     if not np.allclose(found, expected, rtol=0, atol=RANGE_TOLERANCE * (high - low)):
         raise CheckError(
@@ -134,10 +134,6 @@ def _model(subject: Subject, pixels: Array) -> Any:
     image = keras.Input(pixels.shape[1:], dtype="uint8")
     prepared = preprocess(subject.backbone.preprocess, ops.cast(image, "float32"))
     return keras.Model(image, prepared)
-
-
-def _run(model: Any, values: Array) -> Array:
-    return np.asarray(ops.convert_to_numpy(model(values)))
 
 
 def expected_preprocessing(backbone: Backbone) -> str | None:

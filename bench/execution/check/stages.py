@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from bench.errors import CheckError
-from bench.execution.check.subject import Subject, named
+from bench.execution.check.subject import Subject, computed, named
 from bench.models.backends.base import Array
 from bench.models.cuts import OUTPUT, clean_cuts, found_stages, labels, stage_ends
 
@@ -83,10 +83,7 @@ def check_cuts(subject: Subject) -> str:
         )
     # Not compiled: on JAX a compiled call draws the same random numbers each time.
     pixels = network.preprocess(subject.images)
-    once, again = (
-        np.asarray(keras.ops.convert_to_numpy(network.base(pixels, training=False)))
-        for _ in range(2)
-    )
+    once, again = (computed(network.base(pixels, training=False)) for _ in range(2))
     if _difference(once, again) > CUT_TOLERANCE:
         raise CheckError(
             f"run twice, the network's output differs by {_difference(once, again):.1e} of its "

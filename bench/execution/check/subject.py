@@ -114,6 +114,11 @@ def preprocess(reference: Reference, images: Any) -> Any:
     return output
 
 
+def computed(tensors: Any) -> Array:
+    """Return what a model or a function of Keras gave, as an array."""
+    return np.asarray(ops.convert_to_numpy(tensors))
+
+
 def cause(error: Exception) -> str:
     """Return an exception in one line; of a long one both ends, which say what and why."""
     text = " ".join(str(error).split())
