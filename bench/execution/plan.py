@@ -183,9 +183,7 @@ def make_plan(
         )
         planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
     name = f"{dataset.name}-{protocol.name}-{key_of(shared)[:6]}"
-    return Plan(
-        name, dataset, protocol, settings, measuring, asked, tuple(planned), tuple(skipped)
-    )
+    return Plan(name, dataset, protocol, settings, measuring, asked, tuple(planned), tuple(skipped))
 
 
 def check_trainable(

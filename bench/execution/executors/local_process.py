@@ -125,26 +125,6 @@ class LocalProcess(Executor):
                     self._free.append((worker.gpu, worker.cores))
 
 
-class LocalMeasuring:
-    """The process that measures models on this machine, for executors that train on others; it is
-    started when it is first needed."""
-
-    def __init__(self, settings: Settings, trial_timeout: float | None) -> None:
-        self._made_with = settings, trial_timeout
-        self._process: LocalProcess | None = None
-
-    def run(self, job: Job, listener: Listener) -> None:
-        """Run a measuring job."""
-        if self._process is None:
-            self._process = LocalProcess(*self._made_with)
-        self._process.run(job, listener)
-
-    def close(self) -> None:
-        """End it, if it was started."""
-        if self._process is not None:
-            self._process.close()
-
-
 EXECUTORS.add(
     ExecutorKind(
         "local",

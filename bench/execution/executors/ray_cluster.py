@@ -16,14 +16,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from bench.errors import BenchError, NodeLostError, StoppedError, UsageError, one_line
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow, granted
 from bench.execution.executors.contents import FetchedFile, Offer
-from bench.execution.executors.local_process import LocalMeasuring
+from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.node import Order, Sent, check_versions, receive, serve, versions
 from bench.execution.request import RunRequest
 from bench.system.environment import environment
@@ -42,10 +42,9 @@ class RayCluster(Executor):
     """A cluster that is running; this machine is one of its nodes."""
 
     def __init__(self, settings: Settings, request: RunRequest) -> None:
-        self._request = request
+        self._settings, self._request = settings, request
         self._each = each = granted(settings, request.per_trial)
         self._capacity = 0
-        self._measuring = LocalMeasuring(settings, request.trial_timeout)
         self._streams: set[Any] = set()
         self._closed = False
         self._changed = threading.Condition()
@@ -82,7 +81,8 @@ class RayCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure" and not self._request.measure_on:
-            self._measuring.run(job, listener)
+            with closing(LocalProcess(self._settings, self._request.trial_timeout)) as process:
+                process.run(job, listener)
             return
         with self._submitted(job) as stream:
             follow(receive(self._sent(stream), job), job, listener)
@@ -94,7 +94,6 @@ class RayCluster(Executor):
             for stream in self._streams:
                 self._cancel(stream)
             self._changed.wait_for(lambda: not self._streams, ENDING_SECONDS)
-        self._measuring.close()
         if self._connected:
             self._connected = False
             self._ray.shutdown()

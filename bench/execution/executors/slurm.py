@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from bench.errors import (
 )
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, Resources, follow, granted
 from bench.execution.executors.contents import Offer
-from bench.execution.executors.local_process import LocalMeasuring
+from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.node import Order, Sent, SentFile, receive
 from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
@@ -57,7 +57,7 @@ class SlurmCluster(Executor):
     """A cluster to which this machine can submit jobs, and with which it shares a disk."""
 
     def __init__(self, settings: Settings, request: RunRequest) -> None:
-        self._request, self._site = request, read_site(request.site)
+        self._settings, self._request, self._site = settings, request, read_site(request.site)
         site, cluster = self._site, self._site.cluster
         of_site = Resources(site.cpus, site.gpus or "gpu" in (site.gres or ""))
         each = granted(settings, request.per_trial, of_site)
@@ -83,7 +83,6 @@ class SlurmCluster(Executor):
         self._readers: Counter[Path] = Counter()  # a thread for each part of what a job does
         self._taken: set[tuple[Path, str]] = set()  # folders and trials, read to the end
         self._offers: dict[Path, Offer] = {}  # by the run's folder
-        self._measuring = LocalMeasuring(settings, request.trial_timeout)
         self._closed = threading.Event()
         self._changing = threading.Lock()
 
@@ -107,7 +106,8 @@ class SlurmCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure":
-            self._measuring.run(job, listener)
+            with closing(LocalProcess(self._settings, self._request.trial_timeout)) as process:
+                process.run(job, listener)
             return
         run = Path(job.folder)
         self._offers.setdefault(run, Offer(partial(put, run)))
@@ -131,7 +131,6 @@ class SlurmCluster(Executor):
         self._closed.set()
         for folder in [] if self._request.detach else list(self._jobs):
             self._finish(Spool(folder))
-        self._measuring.close()
         for run in self._offers:
             tidy(run)
 
