@@ -99,9 +99,7 @@ class ExecutorKind:
     make: Callable[[Settings, RunRequest], Executor]
     modules: tuple[str, ...] = ()  # that it needs besides the core
     install: str = ""  # what to `pip install` to have them
-    cluster: bool = False  # whether it takes `--per-trial`
-    address: bool = False  # whether it is found by an address, and a node of it can measure
-    site: bool = False  # whether it takes `--site` and `--detach`
+    takes: tuple[str, ...] = ()  # what else a request may give it, as `make_executor` calls it
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry("executor")
@@ -113,14 +111,14 @@ def make_executor(settings: Settings, request: RunRequest) -> Executor:
     name, _, address = request.on.partition(":")
     kind = EXECUTORS[name]
     given = {
-        "address": (address, kind.address),
-        "--per-trial": (request.per_trial, kind.cluster),
-        "--ship-data": (request.ship_data, kind.cluster),
-        "--site": (request.site, kind.site),
-        "--detach": (request.detach, kind.site),
-        "--measure-on": (request.measure_on, kind.address),
+        "address": address,
+        "--per-trial": request.per_trial,
+        "--ship-data": request.ship_data,
+        "--site": request.site,
+        "--detach": request.detach,
+        "--measure-on": request.measure_on,
     }
-    if refused := [what for what, (value, taken) in given.items() if value and not taken]:
+    if refused := [what for what, value in given.items() if value and what not in kind.takes]:
         raise UsageError(
             f"executor {name} takes no {' and no '.join(refused)}; got --on {request.on}."
         )

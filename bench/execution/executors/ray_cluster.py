@@ -275,7 +275,6 @@ EXECUTORS.add(
         RayCluster,
         modules=("ray",),
         install="backbone-bench[ray]",
-        cluster=True,
-        address=True,
+        takes=("address", "--per-trial", "--ship-data", "--measure-on"),
     )
 )

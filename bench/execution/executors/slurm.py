@@ -272,7 +272,6 @@ EXECUTORS.add(
         SlurmCluster,
         modules=("submitit",),
         install="backbone-bench[slurm]",
-        cluster=True,
-        site=True,
+        takes=("--per-trial", "--ship-data", "--site", "--detach"),
     )
 )
