@@ -75,21 +75,20 @@ def ready(
     request: RunRequest, listener: RunListener, executor: Executor | None
 ) -> Iterator[tuple[Preparation, Executor]]:
     """Prepare what is asked for while the executor warms up; it is closed at the end."""
-    executors = [executor] if executor else []
 
     def start(settings: Settings) -> Sequence[str]:
-        if not executors:
-            executors.append(make_executor(settings, request))
-        (executor,) = executors
+        nonlocal executor
+        executor = executor or make_executor(settings, request)
         executor.warm_up()
         return executor.notes
 
     try:
         prepared = prepare(request, listener, started=start)
-        yield prepared, executors[0]
+        assert executor is not None  # it was started
+        yield prepared, executor
     finally:
-        for started in executors:
-            started.close()
+        if executor is not None:
+            executor.close()
 
 
 @dataclass(frozen=True)
@@ -186,17 +185,13 @@ def _audited(
     if not request.audit:
         return dataset, None
     task = "looking for copies"
-
-    def progress(stage: str, done: int, total: int) -> None:
-        listener(TaskProgress(task, done, total, stage))
-
     trained, audit = gate.pass_through(
         prepared.listing,
         dataset,
         prepared.sizes,
         store=prepared.store,
         on_leak=request.on_leak,
-        progress=progress,
+        progress=lambda stage, done, total: listener(TaskProgress(task, done, total, stage)),
     )
     listener(TaskEnded(task))
     return trained, audit
