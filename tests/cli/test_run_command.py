@@ -226,6 +226,14 @@ def test_the_same_command_goes_on_from_where_it_was_interrupted(
 
 
 @pytest.mark.slow
+def test_a_command_for_fewer_images_than_an_earlier_one_lacks_no_measurement(
+    run: Callable[..., int],
+) -> None:
+    assert run(ScriptedExecutor()) == 0
+    assert run(ScriptedExecutor(), "--fractions", "0.5") == 0  # models are measured on all images
+
+
+@pytest.mark.slow
 def test_where_memory_is_short_steps_get_smaller_unless_told_otherwise(
     run: Callable[..., int], results: Path
 ) -> None:
