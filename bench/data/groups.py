@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.data.listing import Listed
 from bench.errors import DatasetError, UsageError
+from bench.system.files import read_text
 from bench.types import SplitName
 
 COLUMNS = ("image", "group")
@@ -30,12 +31,7 @@ def read_groups(path: Path) -> dict[str, str]:
     suffix = path.suffix.lower()
     if suffix not in (*DELIMITERS, ".json"):
         raise UsageError(f"groups file {path} must end in .csv, .tsv or .json.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"groups file {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"groups file {path} is not UTF-8 text; save it as such.") from error
+    text = read_text(path, "groups file")
     rows = _json_rows(path, text) if suffix == ".json" else _table_rows(path, text)
     groups: dict[str, str] = {}
     for where, image, group in rows:

@@ -8,7 +8,6 @@ each value, and every mistake of a file is reported at once.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from msgspec import Meta, ValidationError, convert, inspect
 
 from bench.errors import ProtocolError, UnknownNameError
-from bench.system.files import to_json
+from bench.system.files import read_toml, to_json
 
 Pooling = Literal["average", "max", "flatten"]
 Output = Literal["auto", "sigmoid", "softmax"]
@@ -134,13 +133,7 @@ def load_protocol(name_or_path: str) -> TrainingProtocol:
         if name_or_path not in protocol_names():
             raise UnknownNameError("protocol", name_or_path, protocol_names())
         path = FOLDER / f"{name_or_path}.toml"
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ProtocolError(f"protocol {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"protocol {path} is not valid TOML: {error}.") from error
-    return parse_protocol(raw, path.stem)
+    return parse_protocol(read_toml(path, "protocol", ProtocolError), path.stem)
 
 
 def protocol_names() -> tuple[str, ...]:

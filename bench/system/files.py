@@ -1,4 +1,5 @@
-"""Write files so that a reader never sees half of one, remove what killed ones left, JSON.
+"""Write files so that a reader never sees half of one, remove what killed ones left; JSON, and the
+files that users write.
 
 What is being written has a hidden name that ends in `PID-HEX`, whose first digits identify the
 machine and container in which that process number is valid. Readers of results or of the cache
@@ -16,6 +17,7 @@ import re
 import shutil
 import stat
 import time
+import tomllib
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +26,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+
+from bench.errors import UsageError
 
 T = TypeVar("T")
 
@@ -205,6 +209,28 @@ def from_json(text: str | bytes, kind: type[T]) -> T:
     The standard library parses the text, since msgspec's own parser refuses half surrogate pairs.
     """
     return msgspec.convert(json.loads(text), kind)
+
+
+def read_text(path: Path, what: str, refuse: type[UsageError] = UsageError) -> str:
+    """Return the text of a file that a user wrote, without the mark that some editors put first.
+
+    `what` names the file in errors, which are of the kind `refuse`.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise refuse(f"{what} {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise refuse(f"{what} {path} is not UTF-8 text; save it as such.") from error
+
+
+def read_toml(path: Path, what: str, refuse: type[UsageError] = UsageError) -> dict[str, Any]:
+    """Return the content of a TOML file that a user wrote, as `read_text` reads it."""
+    text = read_text(path, what, refuse)
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise refuse(f"{what} {path} is not valid TOML: {error}.") from error
 
 
 def fields_of(value: Any) -> dict[str, Any]:

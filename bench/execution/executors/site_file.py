@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from bench.errors import UnknownNameError, UsageError
+from bench.system.files import read_toml
 
 CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 
@@ -50,8 +50,8 @@ def read_site(path: Path | None) -> Site:
     """Read a site file; `UsageError` says what is wrong in it."""
     if path is None:
         return Site()
+    raw = read_toml(path, "--site")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
         known = [one.name for one in fields(Site)]
         for key in raw:
             if key not in known:
@@ -59,10 +59,6 @@ def read_site(path: Path | None) -> Site:
         site = msgspec.convert(raw, Site)
         if site.minutes is not None and site.minutes < 1:
             raise UsageError(f"time must be a minute or more; got {site.time!r}.")
-    except OSError as error:
-        raise UsageError(f"--site {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--site {path} is not valid TOML: {error}.") from error
     except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"--site {path}: {str(error).rstrip('.')}.") from error
     return site
