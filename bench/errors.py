@@ -49,7 +49,10 @@ EXIT_CODES: Mapping[Exit, str] = {
     Exit.DONE: "all done",
     Exit.ERROR: "an error, or `check` or `verify` found a difference",
     Exit.USAGE: "the command line is wrong, or names what does not exist",
-    Exit.INCOMPLETE: "some trials or images failed, were skipped or are not comparable",
+    Exit.INCOMPLETE: (
+        "some trials failed, were skipped or are not comparable, or `predict` could not read an "
+        "image"
+    ),
     Exit.RULE_BROKEN: "a rule of `compare` is broken, or nothing keeps to the limits of `choose`",
     Exit.INTERRUPTED: "interrupted",
 }
