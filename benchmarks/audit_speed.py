@@ -28,7 +28,7 @@ from bench.data.audit.gate import examine
 from bench.data.audit.result import leaked_test_ids
 from bench.data.listing import Listing
 from bench.data.pixels import KIND, nbytes, parts
-from bench.data.sources.demo import DemoReader
+from bench.data.sources.demo import draw
 from bench.storage.cache import Store
 from bench.types import Dataset, Split, SplitName
 
@@ -126,7 +126,7 @@ def main() -> None:
         store = Store(Path(temporary))
         dataset, planted = generate(store, arguments.images, arguments.size, arguments.alike)
         # No file is opened: the names of what was generated say no format.
-        listing = Listing("generated", "", dataset.classes, {}, DemoReader(), "")
+        listing = Listing("generated", "", dataset.classes, {}, draw, "")
         stages: dict[str, float] = {}
         last = time.perf_counter()
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bench.types import Dataset, Split, SplitName
 
@@ -22,12 +21,9 @@ class Listed:
     label: int
 
 
-class Reader(Protocol):
-    """Fetches images; used by several threads at once."""
-
-    def read(self, id: str) -> bytes:
-        """Return the image's file, still encoded. `OSError` if it cannot be read."""
-        ...
+# Returns an image's file by its id, still encoded; `OSError` if it cannot be read. Several threads
+# call it at once.
+Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Listing:
     description: str  # what it is and, if there was a choice, why it was chosen
     classes: tuple[str, ...]
     splits: Mapping[SplitName, tuple[Listed, ...]]
-    reader: Reader
+    read: Read
     identity: str  # changes when any image may have changed; cheap to compute
     notes: tuple[str, ...] = ()  # facts to report
     groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one

@@ -26,7 +26,7 @@ from bench.data.decode import (
     mismatched_format,
     quiet_pillow,
 )
-from bench.data.listing import Listing, Reader, cautions, digest_of, undecoded
+from bench.data.listing import Listing, Read, cautions, digest_of, undecoded
 from bench.data.pixels import KIND as PIXELS
 from bench.data.pixels import fingerprint, keeping, leave_out, nbytes, parts, stored
 from bench.errors import DatasetError
@@ -141,7 +141,7 @@ def _decode_all(
             for split in SPLITS:
                 ids = [image.id for image in listing.splits[split]]
                 found = prefetch_map(
-                    pool, lambda id: _examine(id, listing.reader, sizes), ids, WINDOW
+                    pool, lambda id: _examine(id, listing.read, sizes), ids, WINDOW
                 )
                 for id, (outcome, squares) in zip(ids, found, strict=True):
                     outcomes[id] = outcome
@@ -160,9 +160,9 @@ def _decode_all(
             writer.discard()
 
 
-def _examine(id: str, reader: Reader, sizes: Sequence[int]) -> Examined:
+def _examine(id: str, read: Read, sizes: Sequence[int]) -> Examined:
     try:
-        data = reader.read(id)
+        data = read(id)
         squares = decode(data, sizes)
     except OSError as error:
         return _unread(error), {}
@@ -198,7 +198,7 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
         return None
     reasons: Mapping[str, str] = entry.extra["excluded"]
     formats: Mapping[str, str] = entry.extra["formats"]
-    unread = {id: _read_again(id, listing.reader) for id in entry.extra["unread"]}
+    unread = {id: _read_again(id, listing.read) for id in entry.extra["unread"]}
     if not all(unread.values()):
         return None
     known = unread | {id: _Outcome(reason=reason) for id, reason in reasons.items()}
@@ -209,10 +209,10 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
     }
 
 
-def _read_again(id: str, reader: Reader) -> _Outcome | None:
+def _read_again(id: str, read: Read) -> _Outcome | None:
     """Say why the image still cannot be read; None if it can."""
     try:
-        reader.read(id)
+        read(id)
     except OSError as error:
         return _unread(error)
     return None

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from bench.data.sources.demo import CLASSES, DemoReader
+from bench.data.sources import demo
 from bench.types import SplitName
 
 TRAIN_SHARE = 0.9
@@ -23,7 +23,7 @@ def counts(images: int, batch: int) -> dict[SplitName, int]:
 def draw(folder: Path, wanted: dict[SplitName, int]) -> None:
     """Draw what is not there yet, on all cores."""
     ids = [
-        f"{split}/{CLASSES[number % len(CLASSES)]}/{number:05d}"
+        f"{split}/{demo.CLASSES[number % len(demo.CLASSES)]}/{number:05d}"
         for split, count in wanted.items()
         for number in range(count)
     ]
@@ -37,4 +37,4 @@ def draw(folder: Path, wanted: dict[SplitName, int]) -> None:
 def _draw(folder: Path, id: str) -> None:
     path = folder / f"{id}.ppm"
     if not path.exists():
-        path.write_bytes(DemoReader().read(id))
+        path.write_bytes(demo.draw(id))

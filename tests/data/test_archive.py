@@ -77,12 +77,12 @@ def test_where_nothing_is_written_it_is_listed_by_its_names(
         reader = Store(store.root, read_only=True)
         by_names = list_dataset(str(path), store=reader)
         extracted = list_dataset(str(path), store=store)
-        assert replace(by_names, reader=extracted.reader) == extracted
+        assert replace(by_names, read=extracted.read) == extracted
         with pytest.raises(OSError, match="No such file"):
-            by_names.reader.read(by_names.splits["train"][0].id)
+            by_names.read(by_names.splits["train"][0].id)
         again = list_dataset(str(path), store=reader)  # as it is extracted by now
         id = again.splits["train"][0].id
-        assert again.reader.read(id) == extracted.reader.read(id)
+        assert again.read(id) == extracted.read(id)
 
 
 def test_names_written_on_windows(tmp_path: Path, store: Store, members: dict[str, bytes]) -> None:
@@ -230,7 +230,7 @@ def test_what_was_extracted_must_be_whole(
     assert again.splits == first.splits
     for split in SPLITS:
         for listed in first.splits[split]:
-            assert again.reader.read(listed.id) == members[f"pets/{listed.id}"]
+            assert again.read(listed.id) == members[f"pets/{listed.id}"]
     assert list_dataset(str(path), store=store, say=said.append).splits == first.splits
     assert len(said) == 2
 

@@ -13,7 +13,7 @@ def with_counts(train: tuple[int, int], test: int) -> Listing:
         return tuple(Listed(f"{c}/{k}", c) for c, n in enumerate(counts) for k in range(n))
 
     splits = {"train": some(*train), "validation": some(1, 1), "test": some(test, 0)}
-    return Listing("x", "x", ("cats", "dogs"), splits, list_demo().reader, "x")
+    return Listing("x", "x", ("cats", "dogs"), splits, list_demo().read, "x")
 
 
 def cautions(listing: Listing) -> tuple[str, ...]:

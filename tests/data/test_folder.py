@@ -35,7 +35,7 @@ def test_a_folder_per_class(tmp_path: Path, tree: Tree) -> None:
     image = listing.splits["train"][0]
     assert image.id.startswith("axolotls/")
     assert image.label == 0
-    assert listing.reader.read(image.id) == (tmp_path / "My pets!" / image.id).read_bytes()
+    assert listing.read(image.id) == (tmp_path / "My pets!" / image.id).read_bytes()
 
 
 @pytest.mark.parametrize("train", ["train", "training", "training_set", "Train"])
@@ -146,7 +146,7 @@ def test_folders_nested_deeper_than_the_stack(tmp_path: Path, tree: Tree) -> Non
         listing = listed(root)
         (id,) = (i.id for s in SPLITS for i in listing.splits[s] if i.id.endswith("deep.png"))
         assert id == "a/" + "d/" * 1100 + "deep.png"
-        assert listing.reader.read(id) == Path("deep.png").read_bytes()
+        assert listing.read(id) == Path("deep.png").read_bytes()
         assert sum(path.name == "deep.png" for path in find_images([root])) == 1
 
 
@@ -170,7 +170,7 @@ def test_only_regular_files_are_read(tmp_path: Path, tree: Tree) -> None:
     assert sum(sizes(listing)) == 10
     for name in ("pipe", "device"):
         with pytest.raises(OSError, match="not a regular file"):
-            listing.reader.read(f"a/{name}.png")
+            listing.read(f"a/{name}.png")
 
 
 def test_identity_follows_name_size_and_date(tmp_path: Path, tree: Tree) -> None:
@@ -195,4 +195,4 @@ def test_names_that_are_not_text_can_still_be_written(tmp_path: Path, tree: Tree
     listing = listed(root)
     (name,) = (i.id for s in SPLITS for i in listing.splits[s] if "caf" in i.id)
     assert name.encode() == rb"a/caf\xe9.png"
-    assert listing.reader.read(name).startswith(b"\x89PNG")
+    assert listing.read(name).startswith(b"\x89PNG")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from trees import Tree
 
-from bench.data.listing import Listing, Reader
+from bench.data.listing import Listing, Read
 from bench.data.pixels import images, leave_out
 from bench.data.preparation import prepare, restore
 from bench.data.sources import list_dataset
@@ -26,15 +26,15 @@ from bench.types import SPLITS, Dataset, SplitName
 
 
 class Counting:
-    """Reads through another reader and counts."""
+    """Reads as another does, and counts."""
 
-    def __init__(self, inner: Reader) -> None:
+    def __init__(self, inner: Read) -> None:
         self.inner = inner
         self.reads: list[str] = []
 
-    def read(self, id: str) -> bytes:
+    def __call__(self, id: str) -> bytes:
         self.reads.append(id)
-        return self.inner.read(id)
+        return self.inner(id)
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def root(tmp_path: Path, tree: Tree) -> Path:
 
 def counting(root: Path, store: Store) -> tuple[Listing, Counting]:
     listing = list_dataset(str(root), store=store)
-    reader = Counting(listing.reader)
-    return replace(listing, reader=reader), reader
+    reader = Counting(listing.read)
+    return replace(listing, read=reader), reader
 
 
 def test_pixels_are_stored_in_the_order_of_the_ids(root: Path, store: Store) -> None:
@@ -255,12 +255,12 @@ def test_what_somebody_deleted_is_decoded_again(root: Path, store: Store) -> Non
 class Flaky(Counting):
     """Cannot read some files for a while."""
 
-    def __init__(self, inner: Reader, failing: set[str]) -> None:
+    def __init__(self, inner: Read, failing: set[str]) -> None:
         super().__init__(inner)
         self.failing = failing
 
-    def read(self, id: str) -> bytes:
-        data = super().read(id)
+    def __call__(self, id: str) -> bytes:
+        data = super().__call__(id)
         if id in self.failing:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return data
@@ -272,8 +272,8 @@ def test_what_could_not_be_read_is_read_by_the_next_run(root: Path, store: Store
     (root / listing.splits["train"][5].id).write_bytes(b"")
     # A pass over all 16 tries what it could not read once more before it ends.
     for failing, count in (({lost}, 16 + 1), ({lost}, 1), (set(), 1 + 16), (set(), 0)):
-        reader = Flaky(listing.reader, failing)
-        dataset = prepare(replace(listing, reader=reader), [4], store=store)
+        reader = Flaky(listing.read, failing)
+        dataset = prepare(replace(listing, read=reader), [4], store=store)
         assert len(reader.reads) == count
         reasons = {bad.id: bad.reason for bad in dataset.excluded}
         assert reasons.pop(listing.splits["train"][5].id) == "the file is empty"

@@ -12,9 +12,8 @@ from bench.types import SPLITS
 CLASSES = ("cats", "dogs")
 
 
-class NoReader:
-    def read(self, id: str) -> bytes:
-        raise AssertionError(f"{id} was read")
+def never(id: str) -> bytes:
+    raise AssertionError(f"{id} was read")
 
 
 def some(split: str, *counts: int) -> list[Listed]:
@@ -31,7 +30,7 @@ def counted(splits: Splits) -> dict[str, list[int]]:
 
 
 def listing(splits: Splits) -> Listing:
-    return Listing("x", "x", CLASSES, splits, NoReader(), "x")
+    return Listing("x", "x", CLASSES, splits, never, "x")
 
 
 def whole(train: int, validation: int, test: int) -> Listing:

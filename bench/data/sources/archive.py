@@ -14,14 +14,13 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from bench.data.listing import Listing, Reader
+from bench.data.listing import Listing
 from bench.data.sources import SOURCES, ListingOptions, Source
-from bench.data.sources.folder import LITTER, FolderReader, list_folder
+from bench.data.sources.folder import LITTER, list_folder, read_file
 from bench.errors import DatasetError
 from bench.storage.shared_folder import EXTRACTED, NotKeptError
 from bench.system.files import is_folder, safe_name, sizes_below, to_json
@@ -58,37 +57,29 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
                 (folder / place).touch()
         elif checksums is None:
             checksums = _extract(path, folder, options)
-        listing = list_folder(
+        return list_folder(
             folder,
             split_seed=options.split_seed,
             groups=options.groups,
             name=safe_name(path.stem) or "dataset",
             identity=f"zip {digest}",
+            read=read_file if checksums is None else _reader(path, folder, checksums),
         )
-    files = listing.reader
-    if checksums is None or not isinstance(files, FolderReader):
-        return listing
-    names = {id: file.relative_to(folder).as_posix() for id, file in files.paths.items()}
-    return replace(listing, reader=_Extracted(files, path, names, checksums))
 
 
-@dataclass(frozen=True)
-class _Extracted:
-    """Reads the extracted files, and from the archive those that have changed."""
+def _reader(path: Path, folder: Path, checksums: Mapping[str, int]) -> Callable[[Path], bytes]:
+    """Return what reads the extracted files, and from the archive those that have changed."""
 
-    files: Reader
-    archive: Path
-    names: Mapping[str, str]  # of files, by the image's id
-    checksums: Mapping[str, int]
-
-    def read(self, id: str) -> bytes:
-        name = self.names[id]
+    def read(file: Path) -> bytes:
+        name = file.relative_to(folder).as_posix()
         with suppress(OSError):
-            data = self.files.read(id)
-            if zlib.crc32(data) == self.checksums[name]:
+            data = read_file(file)
+            if zlib.crc32(data) == checksums[name]:
                 return data
-        with _opened(self.archive) as (archive, members):
+        with _opened(path) as (archive, members):
             return archive.read(next(m for m, place in members if place.as_posix() == name))
+
+    return read
 
 
 def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,16 +36,6 @@ MAX_FILE_BYTES = 256 * 2**20  # files are read whole, several at once: a limit o
 MAX_SHOWN = 200  # characters of a path in an error
 
 
-class FolderReader:
-    """Reads the files that a listing names."""
-
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self.paths = paths
-
-    def read(self, id: str) -> bytes:
-        return read_file(self.paths[id])
-
-
 def read_file(path: Path) -> bytes:
     """Read an image file. `OSError` also if it is a pipe or a device, which may never end, or too
     large for memory."""
@@ -64,11 +54,12 @@ def list_folder(
     groups: Mapping[str, str] = NO_GROUPS,
     name: str | None = None,
     identity: str | None = None,
+    read: Callable[[Path], bytes] = read_file,
 ) -> Listing:
     """List the images under `root`; `identity` is given if something identifies them better than
     their dates.
 
-    `groups` are as a user's file names them.
+    `groups` are as a user's file names them; `read` reads an image's file.
     """
     top = unwrap(root)
     name = name or safe_name(root.resolve().name) or "dataset"
@@ -98,7 +89,7 @@ def list_folder(
         description=f"{name}: {_how_split(folders, split_seed)}",
         classes=classes,
         splits=splits,
-        reader=FolderReader(paths),
+        read=lambda id: read(paths[id]),
         identity=identity or _identity(paths),
         notes=tuple(notes),
         groups=matched,

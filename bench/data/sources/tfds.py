@@ -21,7 +21,7 @@ from bench.data.groups import match_groups
 from bench.data.listing import Listed, Listing, digest_of
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import SPLIT_FOLDERS
-from bench.data.sources.tfrecord import Parse, Records, TfdsReader, TFRecords
+from bench.data.sources.tfrecord import Parse, Records, TFRecords, image_reader
 from bench.data.splits import three_splits
 from bench.errors import DatasetError, NoDatasetError
 from bench.storage.shared_folder import NotKeptError
@@ -111,7 +111,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         f"splits {', '.join(given.values())} as given{carved}",
         classes=classes,
         splits=splits,
-        reader=TfdsReader(records, _parser(builder.info.features)),
+        read=image_reader(records, _parser(builder.info.features)),
         identity=_identity(builder),
         notes=tuple(notes),
         groups=matched,

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.data.listing import Read
+
 LENGTH, CHECKSUM = 8, 4
 Parse = Callable[[bytes], Mapping[str, Any]]  # an example as features, its image still encoded
 
@@ -22,19 +24,18 @@ class Records(Protocol):
     def __getitem__(self, index: int) -> bytes: ...
 
 
-class TfdsReader:
-    """Reads the encoded image of one example; names are `split/position`."""
+def image_reader(records: Mapping[str, Records], parse: Parse) -> Read:
+    """Return what reads the encoded image of one example; names are `split/position`."""
+    lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
 
-    def __init__(self, records: Mapping[str, Records], parse: Parse) -> None:
-        self._records, self._parse = records, parse
-        self._lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
-
-    def read(self, id: str) -> bytes:
+    def read(id: str) -> bytes:
         split, _, position = id.rpartition("/")
-        with self._lock:
-            record = self._records[split][int(position)]
-        image: bytes = self._parse(record)["image"]
+        with lock:
+            record = records[split][int(position)]
+        image: bytes = parse(record)["image"]
         return image
+
+    return read
 
 
 class TFRecords:
