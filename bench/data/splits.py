@@ -1,4 +1,5 @@
-"""Which image goes to which split: carving and taking subsets, by class and by seed.
+"""Which image goes to which split: carving, which keeps groups whole, and taking subsets; by class
+and by seed.
 
 Images are ordered by a hash of seed and name. So the result does not depend on the version of a
 random number generator, an added image leaves nearly all others in their split, and an image that
@@ -8,10 +9,10 @@ turns out to be unreadable affects only its own split.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.data.groups import split_groups
 from bench.data.listing import Listed, Listing
 from bench.errors import DatasetError, UsageError
 from bench.types import SPLITS, SplitName
@@ -20,6 +21,10 @@ CARVED_PERCENT = 15
 NO_GROUPS: Mapping[str, str] = {}
 
 Splits = Mapping[SplitName, tuple[Listed, ...]]
+Carved = dict[SplitName, list[Listed]]
+# A group, or an image that is one of its own (False): both may have one name.
+Group = tuple[bool, str]
+Members = Mapping[Group, Sequence[Listed]]
 
 
 def three_splits(
@@ -41,11 +46,10 @@ def three_splits(
         found["test"] = found.pop("validation")
     others: tuple[SplitName, ...] = ("test", "validation")
     carve = [split for split in others if split not in found]
-    train, percent = given["train"], CARVED_PERCENT
     if carve and groups:
-        found |= split_groups(train, groups, carve, classes=classes, seed=seed, percent=percent)
+        found |= carve_groups(given["train"], groups, carve, classes=classes, seed=seed)
     elif carve:
-        found |= _carved(train, carve, classes, seed)
+        found |= _carved(given["train"], carve, classes, seed)
     return {split: by_name(found[split]) for split in SPLITS}
 
 
@@ -108,8 +112,8 @@ def by_name(images: Iterable[Listed]) -> tuple[Listed, ...]:
 
 def _carved(
     train: Sequence[Listed], carve: Sequence[SplitName], classes: Sequence[str], seed: int
-) -> dict[SplitName, list[Listed]]:
-    found: dict[SplitName, list[Listed]] = {"train": [], **{split: [] for split in carve}}
+) -> Carved:
+    found: Carved = {"train": [], **{split: [] for split in carve}}
     for label, images in enumerate(_by_label(train, len(classes))):
         if len(images) <= len(carve):
             raise DatasetError(
@@ -118,11 +122,72 @@ def _carved(
                 f"{len(carve) + 1}."
             )
         ordered = _ordered(images, seed, "carve")
-        share = max(1, (len(images) * CARVED_PERCENT + 50) // 100)
+        share = _share(len(images))
         for number, split in enumerate(carve):
             found[split] += ordered[number * share : (number + 1) * share]
         found["train"] += ordered[len(carve) * share :]
     return found
+
+
+def _share(images: int) -> int:
+    """Return how many of a class's images one carved split takes."""
+    return max(1, (images * CARVED_PERCENT + 50) // 100)
+
+
+def carve_groups(
+    train: Sequence[Listed],
+    groups: Mapping[str, str],
+    carve: Sequence[SplitName],
+    *,
+    classes: Sequence[str],
+    seed: int,
+) -> Carved:
+    """Carve without breaking up a group; without groups, the result is that of carving images.
+
+    Groups are visited in an order drawn by `seed`; one is taken if that brings the classes of the
+    split nearer to their share. What no split takes is train.
+    """
+    members: dict[Group, list[Listed]] = defaultdict(list)
+    for image in train:
+        grouped = image.id in groups
+        members[grouped, groups[image.id] if grouped else image.id].append(image)
+    waiting = sorted(members, key=lambda group: _rank(group[1], seed, "carve"))
+    shares = {label: _share(n) for label, n in Counter(image.label for image in train).items()}
+    found: Carved = {}
+    for split in carve:
+        taken = _taken(waiting, members, shares)
+        found[split] = [image for group in taken for image in members[group]]
+        waiting = [group for group in waiting if group not in taken]
+    found["train"] = [image for group in waiting for image in members[group]]
+    for split in ("train", *carve):
+        there = {image.label for image in found[split]}
+        for label, title in enumerate(classes):
+            if label not in there:
+                raise DatasetError(
+                    f"{split} cannot have an image of class {title!r} without breaking up a "
+                    f"group: too few groups of that class. Give smaller groups, another "
+                    "--split-seed, or splits of your own."
+                )
+    return found
+
+
+def _taken(waiting: Sequence[Group], members: Members, shares: Mapping[int, int]) -> set[Group]:
+    missing = dict(shares)
+    taken: set[Group] = set()
+    for group in waiting:
+        counts = Counter(image.label for image in members[group])
+        # By how much the split gets nearer to its shares, summed over the classes.
+        gain = sum(abs(missing[c]) - abs(missing[c] - n) for c, n in counts.items())
+        if gain > 0:
+            taken.add(group)
+            for label, count in counts.items():
+                missing[label] -= count
+    there = {image.label for group in taken for image in members[group]}
+    for label in shares.keys() - there:
+        # All its groups are more than twice its share: take the smallest.
+        holding = [g for g in waiting if any(image.label == label for image in members[g])]
+        taken |= set(sorted(holding, key=lambda group: len(members[group]))[:1])
+    return taken
 
 
 def _by_label(images: Iterable[Listed], classes: int) -> list[list[Listed]]:
@@ -133,9 +198,10 @@ def _by_label(images: Iterable[Listed], classes: int) -> list[list[Listed]]:
 
 
 def _ordered(images: Iterable[Listed], seed: int, purpose: str) -> list[Listed]:
+    return sorted(images, key=lambda image: _rank(image.id, seed, purpose))
+
+
+def _rank(name: str, seed: int, purpose: str) -> bytes:
     # The purpose makes choices independent: a subset of what carving left over must not be the
     # images that carving almost took.
-    def rank(image: Listed) -> bytes:
-        return hashlib.sha256(f"{purpose}\n{seed}\n{image.id}".encode()).digest()
-
-    return sorted(images, key=rank)
+    return hashlib.sha256(f"{purpose}\n{seed}\n{name}".encode()).digest()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.groups import match_groups, read_groups, split_groups
+from bench.data.groups import match_groups, read_groups
 from bench.data.listing import Listed
 from bench.data.sources import list_dataset
-from bench.data.splits import three_splits
+from bench.data.splits import carve_groups, three_splits
 from bench.errors import DatasetError, UsageError
 from bench.storage.cache import Store
 from bench.types import SplitName
@@ -21,7 +21,7 @@ CLASSES = ("cats", "dogs")
 def carved(
     images: list[Listed], groups: dict[str, str], carve: tuple[SplitName, ...], *, seed: int
 ) -> dict[SplitName, list[Listed]]:
-    return split_groups(images, groups, carve, classes=CLASSES, seed=seed, percent=15)
+    return carve_groups(images, groups, carve, classes=CLASSES, seed=seed)
 
 
 def whole(splits: dict[SplitName, list[str]], groups: dict[str, str]) -> bool:
@@ -99,7 +99,7 @@ def listed(counts: tuple[int, ...]) -> list[Listed]:
 def test_without_groups_the_splits_are_the_usual_ones():
     images = listed((40, 60))
     usual = three_splits({"train": images}, classes=CLASSES, seed=3)
-    found = split_groups(images, {}, ("test", "validation"), classes=CLASSES, seed=3, percent=15)
+    found = carved(images, {}, ("test", "validation"), seed=3)
     assert {split: sorted(i.id for i in each) for split, each in found.items()} == {
         split: [i.id for i in each] for split, each in usual.items()
     }
