@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.data.decode import DECODE_VERSION
 from bench.data.listing import digest_of
 from bench.errors import DatasetError
-from bench.storage.cache import Entry, NoRoomError, NotKeptError, Store
+from bench.storage.cache import Draft, Entry, NoRoomError, NotKeptError, Store
 from bench.system.memory import forget_pages
 from bench.types import SPLITS, Dataset, Split, SplitName
 
@@ -153,13 +153,11 @@ def keep(
     store: Store,
 ) -> None:
     """Store a split's decoded images, given in pieces, unless they are there."""
-    with store.lock(KIND, parts(split, size)), keeping(store):
-        if find(split, size, store) is not None:
-            return
-        writer = store.draft(KIND, description, nbytes(len(split), size))
-        try:
-            for piece in pieces:
-                writer.append(piece)
-            writer.commit(parts(split, size), cost_seconds)
-        finally:
-            writer.discard()
+
+    def fill(draft: Draft) -> None:
+        for piece in pieces:
+            draft.append(piece)
+
+    room = nbytes(len(split), size)
+    with keeping(store):
+        store.make(KIND, parts(split, size), description, room, fill, cost_seconds)

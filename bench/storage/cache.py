@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bench.storage.entries import Draft, Entry, Parts, key_of, list_entry, read_entry, state_of
@@ -110,8 +111,10 @@ class Store(SharedFolder):
         description: str,
         nbytes: int,
         fill: Callable[[Draft], Mapping[str, Any] | None],
+        cost_seconds: float | None = None,
     ) -> Entry:
-        """Find the entry or make it: `fill` writes the draft and may return notes to keep."""
+        """Find the entry or make it: `fill` writes the draft and may return notes to keep. It costs
+        the time that this takes, or what is given."""
         with self.lock(kind, parts):
             found = self.find(kind, parts)
             if found is not None:
@@ -120,10 +123,30 @@ class Store(SharedFolder):
             start = time.perf_counter()
             try:
                 extra = fill(draft)
-                return draft.commit(parts, time.perf_counter() - start, extra)
-            except BaseException:
+                seconds = time.perf_counter() - start if cost_seconds is None else cost_seconds
+                return draft.commit(parts, seconds, extra)
+            finally:
                 draft.discard()
-                raise
+
+    def recall(
+        self, kind: str, parts: Parts, description: str, compute: Callable[[], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Find the array or compute it; keep it where there is room, but return it in any case."""
+        with self.lock(kind, parts):
+            found = self.find(kind, parts)
+            if found is not None:
+                return found.array()
+            start = time.perf_counter()
+            array = compute()
+            seconds = time.perf_counter() - start
+            with suppress(NotKeptError):
+                draft = self.draft(kind, description, array.nbytes)
+                try:
+                    draft.append(array)
+                    draft.commit(parts, seconds)
+                finally:
+                    draft.discard()
+        return array
 
     def entries(self) -> list[Entry]:
         """Return all entries, least recently used first, unreadable ones included. Contents are not

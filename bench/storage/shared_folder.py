@@ -186,12 +186,11 @@ class SharedFolder:
             if not self.read_only:
                 with suppress(OSError, NotKeptError, NotImplementedError):
                     self.make_folder("locks")
-                    lock = FileLock(self.root / "locks" / f"{name}.lock")
+                    path = self.root / "locks" / f"{name}.lock"
                     if timeout is None:
-                        locks.acquire(lock, f"cache entry {name}")
+                        held.enter_context(locks.locked(path, f"cache entry {name}"))
                     else:
-                        lock.acquire(timeout=timeout)
-                    held.callback(lock.release)
+                        held.enter_context(FileLock(path).acquire(timeout=timeout))
             yield
 
 

@@ -83,7 +83,7 @@ def _print(text: str) -> None:
 report: Callable[[str], None] = _print  # a worker reports to its parent
 
 
-def acquire(lock: FileLock, what: str) -> None:
+def _acquire(lock: FileLock, what: str) -> None:
     """Wait as long as the holder works; raise when it has long been idle, or after very long where
     the holder is unknown."""
     path = Path(lock.lock_file)
@@ -121,7 +121,7 @@ def acquire(lock: FileLock, what: str) -> None:
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold the lock on this file inside."""
     lock = FileLock(path)
-    acquire(lock, what)
+    _acquire(lock, what)
     try:
         yield
     finally:

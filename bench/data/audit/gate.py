@@ -39,7 +39,7 @@ from bench.data.audit.search import NEAREST
 from bench.data.listing import Listing, digest_of
 from bench.data.thumbnails import jpeg, small
 from bench.errors import DatasetError
-from bench.storage.cache import Draft, NotKeptError, Store
+from bench.storage.cache import Store
 from bench.system.files import from_json, to_json
 from bench.system.memory import forget_pages
 from bench.types import SPLITS, Dataset, OnLeak
@@ -51,7 +51,6 @@ GAP = 4
 
 KIND = "audit"
 VERSION = 3  # raise it with any change that may change a finding: cached audits are repeated
-ROOM_FOR_AN_IMAGE = 1000  # bytes of JSON, about, if every image is in a pair
 CROWDED_SHARE = 0.05
 ALIKE_SHARE = 0.2
 
@@ -138,18 +137,12 @@ def examine(
         "groups": digest_of(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
     }
 
-    made: list[Audit] = []
+    def compute() -> NDArray[np.uint8]:
+        made = _examine(listing, dataset, store, size, progress)
+        return np.frombuffer(to_json(made).encode(), np.uint8)
 
-    def fill(draft: Draft) -> None:
-        made.append(_examine(listing, dataset, store, size, progress))
-        draft.append(np.frombuffer(to_json(made[0]).encode(), np.uint8))
-
-    room = ROOM_FOR_AN_IMAGE * sum(len(split) for split in dataset.splits.values())
-    try:
-        entry = store.make(KIND, parts, f"{dataset.name} audit", room, fill)
-    except NotKeptError:
-        return made[0] if made else _examine(listing, dataset, store, size, progress)
-    found = from_json(entry.array().tobytes(), Audit)
+    kept = store.recall(KIND, parts, f"{dataset.name} audit", compute)
+    found = from_json(kept.tobytes(), Audit)
     # The same images may have been audited under another name.
     return dataclasses.replace(found, dataset=dataset.name)
 

@@ -24,7 +24,6 @@ from bench.data.sources.folder import SPLIT_FOLDERS
 from bench.data.sources.tfrecord import Parse, Records, TFRecords, image_reader
 from bench.data.splits import three_splits
 from bench.errors import DatasetError, NoDatasetError
-from bench.storage.shared_folder import NotKeptError
 from bench.system.files import safe_name
 from bench.types import SplitName
 
@@ -184,9 +183,9 @@ def _labels(
     import numpy as np
 
     names = sorted(records)
-    total = sum(len(each) for each in records.values())
 
     def read() -> NDArray[np.int64]:
+        total = sum(len(each) for each in records.values())
         options.report(f"Reading the labels of {builder.info.full_name}: {total:,} images")
         parse = _parser(builder.info.features)
         labels = [
@@ -197,12 +196,7 @@ def _labels(
         return np.asarray(labels, np.int64)
 
     title = f"{builder.info.full_name} labels"
-    parts = {"identity": _identity(builder)}
-    store, nbytes = options.store, 8 * total
-    try:
-        flat = store.make("labels", parts, title, nbytes, lambda d: d.append(read())).array()
-    except NotKeptError:
-        flat = read()
+    flat = options.store.recall("labels", {"identity": _identity(builder)}, title, read)
     ends = np.cumsum([len(records[name]) for name in names])
     return dict(zip(names, np.split(flat, ends[:-1]), strict=True))
 
