@@ -14,8 +14,7 @@ import numpy as np
 from bench.analysis.ensembles import Judgement
 from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Contender, Score
-from bench.storage.records import Evidence, StoredRun
-from bench.storage.soups import ingredients, soup_of
+from bench.storage.records import Evidence, StoredRun, ingredients, soup_of
 from bench.types import Record, Soup
 
 

@@ -23,8 +23,7 @@ from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
-from bench.storage.cache import Store
-from bench.storage.file_digests import FileDigests
+from bench.storage.cache import FileDigests, Store
 from bench.storage.run_folder import check_name
 from bench.system.plugin_files import remember_plugins
 from bench.training.events import DatasetListed, Note, TaskEnded, TaskProgress, Warned

@@ -12,8 +12,7 @@ from bench.analysis.metrics.classification import class_scores, confusion_matrix
 from bench.analysis.pooled import Pooled
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
-from bench.storage.records import Evidence, StoredRun
-from bench.storage.soups import trained_as
+from bench.storage.records import Evidence, StoredRun, trained_as
 from bench.types import SPLITS, Record
 
 BEGAN_RANDOM = "It began with random weights: its answers mean nothing."

@@ -25,8 +25,7 @@ from bench.storage.arrays import (
     weights_path,
     write_trained,
 )
-from bench.storage.records import StoredRun
-from bench.storage.soups import soup_of, trained_as
+from bench.storage.records import StoredRun, soup_of, trained_as
 from bench.system.frameworks import UNUSED_BY_WORKERS, hidden_packages, keras_backend_of
 from bench.types import SOUP, Backbone, Precision, Record
 

@@ -22,7 +22,7 @@ from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsErr
 from bench.models.download import OnBytes, mismatch
 from bench.models.published import cached, download, files_for, keras_cache
 from bench.registry import resolve
-from bench.storage.file_digests import FileDigests
+from bench.storage.cache import FileDigests
 from bench.system.files import safe_name
 from bench.types import (
     Backbone,

@@ -9,12 +9,13 @@ nothing can be written, existing entries are still read.
     entries/KIND/KEY/     computed results (see `entries`)
     extracted/DIGEST/     extracted archives (see `bench.data.sources.archive`)
     pins/, drafts/, locks/    what is in use, and work in progress (see `shared_folder`)
-    file-digests.json     digests of weights files (see `file_digests`)
+    file-digests.json     digests of weights files
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import time
@@ -28,13 +29,17 @@ from platformdirs import user_cache_path
 
 from bench.storage.entries import Draft, Entry, Parts, key_of, list_entry, read_entry, state_of
 from bench.storage.shared_folder import EXTRACTED, NotKeptError, SharedFolder, pin_name
-from bench.system.files import is_folder, remove, size_of
+from bench.system.files import from_json, is_folder, remove, size_of, to_json, write_atomic
 
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
 
 DEFAULT_LIMIT_BYTES = 50 * 10**9
 CACHE_VARIABLE = "BACKBONE_BENCH_CACHE"
 DISK_MARGIN = 1.1  # free disk space required, relative to the bytes to be written
+# A file modified this recently may change again within the resolution of its timestamps.
+SETTLED_SECONDS = 3.0
+# Size, inode, times of the last change to content and inode, and the digest.
+KnownFile = tuple[int, int, int, int, str]
 
 
 class NoRoomError(NotKeptError):
@@ -235,3 +240,34 @@ def default_root() -> Path:
     """Return the user's cache folder for this program; the variable overrides it."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else user_cache_path("backbone-bench")
+
+
+class FileDigests:
+    """SHA-256 of large files by path, each valid while size, inode and times stay the same: a file
+    is read only once."""
+
+    def __init__(self, memory: Path, *, read_only: bool = False) -> None:
+        """`memory`: the JSON file in which digests are remembered; losing it is harmless."""
+        self._memory, self._read_only = memory, read_only
+        self._known: dict[str, KnownFile] = {}
+        with suppress(OSError, ValueError, RecursionError):
+            self._known = from_json(memory.read_text(encoding="utf-8"), dict[str, KnownFile])
+
+    def sha256(self, path: Path) -> str:
+        """Return the digest of the file's content."""
+        path = path.resolve()
+        status = path.stat()
+        # ctime as well: copying a file may restore an earlier mtime.
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        state = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+        known = self._known.get(str(path))
+        if known is not None and known[:4] == state:
+            return known[4]
+        settled = time.time() - changed / 1e9 > SETTLED_SECONDS
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if settled and not self._read_only:
+            self._known[str(path)] = (*state, digest)
+            with suppress(OSError):
+                write_atomic(self._memory, to_json(self._known))
+        return digest

@@ -6,7 +6,11 @@
       records.jsonl   one line per trial, finished or failed
       progress.json   what the command that makes the run is at (`execution/status.py`)
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
-      logs/*.log    the output of the trial's process
+      logs/*.log      the output of the trial's process
+
+One trial of a backbone holds its weight soup, a model whose weights are the mean of several seeds':
+the record has the course of the averaging (`Soup`), the arrays the answers. The weights are not
+stored again: `bench.models.rebuild` averages those of the seeds.
 
 Writing is atomic, and a record is written after its arrays, so that every record has its arrays. Of
 `records.jsonl`, a command that makes the run adds one line after the other, a trial's newer one
@@ -19,7 +23,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from sys import intern
@@ -30,8 +34,7 @@ from msgspec import convert
 from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
-from bench.storage.soups import soup_arrays
-from bench.system.files import from_json, naming, to_json, write_atomic
+from bench.system.files import fields_of, from_json, naming, to_json, write_atomic
 from bench.types import Dataset, Record, SoupTrial, Trial
 
 SCHEMA = 1
@@ -39,6 +42,7 @@ SCHEMA = 1
 
 TEST = ("test_labels", "test_probabilities")  # the arrays of a trial's answers after training
 VALIDATION = ("validation_labels", "validation_probabilities")
+SOUP_PREFIX = "soup_"  # of the names of a soup's arrays, among those of the trial that holds it
 
 
 @dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
@@ -57,12 +61,12 @@ class Evidence:
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
         `explained_*` and `map*` (see `bench/analysis/explanations.py`), `robust_*`, `knn_*` and
-        `logistic_*` (see `robustness.py` and `probes.py` of `bench/training/`), `soup_*` (see
-        `soups.py`), and `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per
+        `logistic_*` (see `robustness.py` and `probes.py` of `bench/training/`), `soup_*` (a
+        soup's), and `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per
         query). Of a soup: labels and probabilities.
         """
         if isinstance(self.record.trial, SoupTrial):
-            return soup_arrays(read_arrays(self.folder, self.record, len(self.classes)))
+            return _soup_arrays(read_arrays(self.folder, self.record, len(self.classes)))
         return read_arrays(self.folder, self.record, len(self.classes), self.only)
 
 
@@ -223,6 +227,42 @@ def newest(records: Iterable[Record]) -> tuple[Record, ...]:
     for record in records:
         supersede(kept, record)
     return tuple(kept.values())
+
+
+def soup_of(record: Record) -> Record | None:
+    """Return the soup that a trial holds as the record of a model: no training and no timings of
+    its own; `None` where there is none, or it is one seed alone."""
+    seeds = record.soup.seeds if record.soup is not None else ()
+    if len(seeds) < 2:
+        return None
+    trial = SoupTrial(**fields_of(record.trial), averaged=seeds)
+    return replace(record, trial=trial, phases=(), tuning=(), runtimes=(), session=None)
+
+
+def trained_as(records: Iterable[Record], model: Record) -> tuple[Record, ...]:
+    """Return the trials whose weights a model has: its own or, of a soup, its `ingredients`."""
+    return ingredients(records, model) if isinstance(model.trial, SoupTrial) else (model,)
+
+
+def ingredients(records: Iterable[Record], holder: Record) -> tuple[Record, ...]:
+    """Return the trials whose weights the soup of a record averages, the most accurate first; none
+    where one of them was trained again since, or is gone."""
+    network = holder.trial.backbone, holder.trial.input_size
+    known = {
+        (record.trial.seed, record.finished): record
+        for record in records
+        if (record.trial.backbone, record.trial.input_size) == network
+    }
+    taken = [one for one in holder.soup.tried if one.taken] if holder.soup is not None else []
+    found = [known.get((one.seed, one.finished)) for one in taken]
+    present = tuple(record for record in found if record is not None)
+    return present if len(present) == len(taken) else ()
+
+
+def _soup_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays of the soup among those of the trial that holds it."""
+    found = {n.removeprefix(SOUP_PREFIX): a for n, a in arrays.items() if n.startswith(SOUP_PREFIX)}
+    return found | {name: arrays[name] for name, _ in (VALIDATION, TEST) if name in arrays}
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:

@@ -24,8 +24,7 @@ from bench.models.rebuild import keep_trained
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA
-from bench.system.energy import joule_counter
-from bench.system.environment import environment, utc_now
+from bench.system.environment import environment, joule_counter, utc_now
 from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
 from bench.training import robustness
 from bench.training.accounting import Imports, account

@@ -33,8 +33,7 @@ from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import Phase, Unfreeze
 from bench.reports import render
 from bench.storage.arrays import arrays_path
-from bench.storage.cache import Store
-from bench.storage.file_digests import FileDigests
+from bench.storage.cache import FileDigests, Store
 from bench.storage.records import SCHEMA, read_records, read_run
 from bench.storage.run_folder import lock_run, run_folder
 from bench.training.events import Event, Listener, RecordMade, RecordMeasured

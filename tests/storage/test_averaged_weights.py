@@ -14,8 +14,7 @@ from bench.errors import UnknownNameError, UsageError
 from bench.inference.measuring.pending import soup_candidates, soup_needed
 from bench.models.rebuild import members_of, record_of
 from bench.storage.arrays import TrainedWeights, averaged, weights_path
-from bench.storage.records import StoredRun, read_run
-from bench.storage.soups import ingredients, soup_of, trained_as
+from bench.storage.records import StoredRun, ingredients, read_run, soup_of, trained_as
 from bench.system.files import write_atomic
 from bench.types import Ingredient, Record, Soup, WeightsUsed
 

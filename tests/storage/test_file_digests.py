@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.storage import file_digests
-from bench.storage.file_digests import FileDigests
+from bench.storage import cache
+from bench.storage.cache import FileDigests
 
 
 def digest(content: bytes) -> str:
@@ -19,7 +19,7 @@ def digest(content: bytes) -> str:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files here are written and looked at in one moment."""
-    monkeypatch.setattr(file_digests, "SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
 
 
 def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_another_content_of_the_same_size_and_age_is_seen(tmp_path: Path) -> Non
 def test_what_was_written_just_now_is_not_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_digests, "SETTLED_SECONDS", 60.0)
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", 60.0)
     (tmp_path / "w.h5").write_bytes(b"first")
     FileDigests(tmp_path / "digests.json").sha256(tmp_path / "w.h5")
     assert not (tmp_path / "digests.json").exists()

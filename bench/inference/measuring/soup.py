@@ -22,8 +22,7 @@ from bench.models.network import build_head, probabilities, snapshot
 from bench.models.rebuild import pretrained, put_weights
 from bench.storage.arrays import TrainedWeights, averaged, read_trained
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, StoredRun
-from bench.storage.soups import PREFIX
+from bench.storage.records import SOUP_PREFIX, Evidence, StoredRun
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, OnRows
 from bench.training.job import Job
@@ -70,7 +69,7 @@ def make_soup(
     arrays = {}
     if validation is not None:  # of more than one
         answers = {"validation": validation, "test": model.answers("test", taken)}
-        arrays = {f"{PREFIX}{split}_probabilities": found for split, found in answers.items()}
+        arrays = {f"{SOUP_PREFIX}{split}_probabilities": found for split, found in answers.items()}
     holder = next((record for record in records if record.soup is not None), ordered[0][0])
     with_soup = replace(with_arrays(run, holder, arrays), soup=Soup(tuple(tried)))
     yield with_seconds(with_soup, "soup", time.perf_counter() - begun)

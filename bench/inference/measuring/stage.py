@@ -49,8 +49,7 @@ from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
-from bench.system.energy import joule_counter
-from bench.system.environment import available_cores, utc_now
+from bench.system.environment import available_cores, joule_counter, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
 from bench.types import REFERENCE, Record, RuntimeResult, Session
