@@ -20,7 +20,7 @@ from PIL import Image
 
 from bench.data import pixels
 from bench.data.audit.copies import MIN_SIMILARITY, Copies, OnStage, near_copies
-from bench.data.audit.hashing import EDGE, Thumbnails, blank, thumbnails
+from bench.data.audit.hashing import CHUNK, EDGE, Thumbnails, blank, thumbnails
 from bench.data.audit.result import (
     FILE,
     SCHEMA,
@@ -196,11 +196,12 @@ def _thumbnails(dataset: Dataset, store: Store, size: int, progress: OnStage) ->
     done = 0
     for split in SPLITS:
         decoded = pixels.images(dataset, split, size, store).array()
-        for start, chunk in thumbnails(decoded):
-            found[done + start : done + start + len(chunk)] = chunk
+        for start in range(0, len(decoded), CHUNK):
+            chunk = thumbnails(decoded[start : start + CHUNK])
+            found[done : done + len(chunk)] = chunk
+            done += len(chunk)
             forget_pages(decoded)
-            progress("looking", done + start + len(chunk), total)
-        done += len(decoded)
+            progress("looking", done, total)
     return found
 
 

@@ -9,7 +9,7 @@ cut off every side, all are within 29 bits of their original; of a million unrel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,9 @@ BLANK = 1.0  # grey levels by which the pixels of a blank image differ from thei
 Thumbnails = NDArray[np.uint8]  # (images, EDGE, EDGE)
 
 
-def thumbnails(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, Thumbnails]]:
-    """Yield the index of a chunk's first image, and the chunk, of (images, size, size, 3)."""
-    for start in range(0, len(pixels), CHUNK):
-        yield start, np.stack([_thumbnail(image) for image in pixels[start : start + CHUNK]])
+def thumbnails(pixels: NDArray[np.uint8]) -> Thumbnails:
+    """Return the thumbnails of images, (images, size, size, 3)."""
+    return np.stack([_thumbnail(image) for image in pixels])
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

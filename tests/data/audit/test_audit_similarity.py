@@ -13,8 +13,7 @@ from bench.data.audit.hashing import EDGE, blank, hashes, thumbnails
 
 
 def small(image: Image.Image) -> NDArray[np.uint8]:
-    [(_, thumbnail)] = thumbnails(np.asarray(image)[None])
-    return thumbnail
+    return thumbnails(np.asarray(image)[None])
 
 
 def test_a_register_is_found_again(picture):
