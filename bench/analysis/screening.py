@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from bench.analysis.statistics.intervals import MeanVariance, Values, change
 from bench.storage.run_folder import REMADE, read_json
-from bench.system.files import from_json
 
 FILE = "screening.json"
 MARGIN = 0.02
@@ -228,7 +227,4 @@ def rank_correlation(one: Round, final: Mapping[str, float]) -> float | None:
 
 def load(folder: Path) -> Screening | None:
     """Read the screening in a run's folder; None where there was none."""
-    path = folder / FILE
-    if not path.exists():
-        return None
-    return read_json(path, lambda text: from_json(text, Screening), f"Move it elsewhere: {REMADE}")
+    return read_json(folder / FILE, Screening, f"Move it elsewhere: {REMADE}")

@@ -21,7 +21,7 @@ from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, RunMeta, begun, read_json, read_meta
 from bench.system.command_line import typed
-from bench.system.files import from_json, to_json, write_atomic
+from bench.system.files import to_json, write_atomic
 from bench.system.locks import is_held
 from bench.training.events import RunProgress, StageProgress, TrialEnded, WritingReports
 
@@ -175,8 +175,4 @@ def _counts(folder: Path) -> dict[str, int]:
 
 
 def _read_progress(folder: Path) -> ProgressContent | None:
-    path = folder / FILE
-    if not path.exists():
-        return None
-    remedy = "Delete it: nothing else needs it."
-    return read_json(path, lambda text: from_json(text, ProgressContent), remedy)
+    return read_json(folder / FILE, ProgressContent, "Delete it: nothing else needs it.")

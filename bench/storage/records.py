@@ -34,7 +34,7 @@ from msgspec import convert
 from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
-from bench.system.files import fields_of, from_json, naming, to_json, write_atomic
+from bench.system.files import fields_of, naming, to_json, write_atomic
 from bench.types import Dataset, Record, SoupTrial, Trial
 
 SCHEMA = 1
@@ -118,20 +118,20 @@ def read_run(folder: Path) -> StoredRun:
 
 def read_dataset(folder: Path) -> Dataset:
     """Read the images and labels of a run: its `dataset.json`."""
+    path, remedy = folder / "dataset.json", f"Nothing else is lost: {REMADE}"
+    dataset = read_json(path, Dataset, remedy, _check_dataset)
+    if dataset is None:
+        raise BenchError(f"{path} is gone. {remedy}")
+    return dataset
 
-    def checked(text: str) -> Dataset:
-        dataset = from_json(text, Dataset)
-        "".join(dataset.classes).encode()  # fails where a class name is not valid Unicode
-        for name, split in dataset.splits.items():
-            if len(split.ids) != len(split.labels):
-                raise ValueError(
-                    f"split {name!r} has {len(split.ids)} ids, {len(split.labels)} labels"
-                )
-            if not all(0 <= label < len(dataset.classes) for label in split.labels):
-                raise ValueError(f"split {name!r} has labels of no class")
-        return dataset
 
-    return read_json(folder / "dataset.json", checked, f"Nothing else is lost: {REMADE}")
+def _check_dataset(dataset: Dataset) -> None:
+    "".join(dataset.classes).encode()  # fails where a class name is not valid Unicode
+    for name, split in dataset.splits.items():
+        if len(split.ids) != len(split.labels):
+            raise ValueError(f"split {name!r} has {len(split.ids)} ids, {len(split.labels)} labels")
+        if not all(0 <= label < len(dataset.classes) for label in split.labels):
+            raise ValueError(f"split {name!r} has labels of no class")
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:

@@ -84,18 +84,21 @@ class RunMeta:
 
 def read_meta(folder: Path) -> RunMeta:
     """Read a run's `run.json`; the defaults where there is none yet."""
-    path = folder / "run.json"
-    if not path.exists():
-        return RunMeta()
-    return read_json(path, lambda text: from_json(text, RunMeta), f"Move it elsewhere: {REMADE}")
+    found = read_json(folder / "run.json", RunMeta, f"Move it elsewhere: {REMADE}")
+    return found or RunMeta()
 
 
-def read_json(path: Path, checked: Callable[[str], T], remedy: str) -> T:
-    """Read one JSON file of a run's folder through `checked`; an error says what to do."""
+def read_json(
+    path: Path, kind: type[T], remedy: str, check: Callable[[T], None] = lambda found: None
+) -> T | None:
+    """Read one JSON file of a run's folder, and `check` it; None where there is none, and an error
+    that says what to do where it is damaged."""
     try:
-        return checked(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BenchError(f"{path} is gone. {remedy}") from error
+        found = from_json(path.read_text(encoding="utf-8"), kind)
+        check(found)
+        return found
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise BenchError(os_error_text(error) or f"{path} cannot be read: {error}.") from error
     except (ValueError, RecursionError) as error:

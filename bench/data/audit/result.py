@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from bench.storage.run_folder import REMADE, read_json
-from bench.system.files import from_json
 from bench.types import Excluded, OnLeak, SplitName, WrongExtension
 
 SCHEMA = 1  # raise it when a field changes its meaning
@@ -129,15 +128,12 @@ class KeptAudit:
 def load(folder: Path) -> KeptAudit | None:
     """Read the audit in a run's folder; None if the run was made without one."""
 
-    def checked(text: str) -> KeptAudit:
-        found = from_json(text, KeptAudit)
+    def check(found: KeptAudit) -> None:
         # Reports link to and embed these files: no other path or address is allowed.
         if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
             raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
-        return found
 
-    path = folder / FILE
-    return read_json(path, checked, f"Nothing else is lost: {REMADE}") if path.exists() else None
+    return read_json(folder / FILE, KeptAudit, f"Nothing else is lost: {REMADE}", check)
 
 
 def leaked_test_ids(audit: Audit) -> tuple[str, ...]:
