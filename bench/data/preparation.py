@@ -132,10 +132,8 @@ def _decode_all(
     manifest = store.draft(KIND, f"{listing.name} manifest", 32 * total)
     writers: dict[tuple[SplitName, int], Draft] = {}
     try:
-        titles = (f"{listing.name} {split} {size} px" for split, size in each)
-        rooms = (nbytes(counts[split], size) for split, size in each)
-        drafts = store.drafts(PIXELS, list(zip(titles, rooms, strict=True)))
-        writers.update(zip(each, drafts, strict=True))
+        wanted = [(f"{listing.name} {s} {size} px", nbytes(counts[s], size)) for s, size in each]
+        writers.update(zip(each, store.drafts(PIXELS, wanted), strict=True))
         # Pillow releases the GIL while it decodes.
         with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
             for split in SPLITS:

@@ -17,7 +17,6 @@ import re
 import shutil
 import stat
 import time
-import tomllib
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -226,6 +225,8 @@ def read_text(path: Path, what: str, refuse: type[UsageError] = UsageError) -> s
 
 def read_toml(path: Path, what: str, refuse: type[UsageError] = UsageError) -> dict[str, Any]:
     """Return the content of a TOML file that a user wrote, as `read_text` reads it."""
+    import tomllib  # late: few commands read one
+
     text = read_text(path, what, refuse)
     try:
         return tomllib.loads(text)
