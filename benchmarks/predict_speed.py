@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.decode import decode
-from bench.inference.prediction import BATCH, THREADS, decoded_ahead, find_images, predictions
+from bench.data.decode import THREADS, decode
+from bench.inference.prediction import BATCH, decoded_ahead, find_images, predictions
 from bench.models.rebuild import rebuild, record_of
 from bench.registry import load_plugins
 from bench.storage.records import read_run

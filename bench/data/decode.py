@@ -12,7 +12,8 @@ import errno
 import io
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import PurePosixPath
@@ -20,6 +21,9 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bench.system.environment import available_cores
+from bench.system.parallel import Item, Result, prefetch_map
 
 DECODE_VERSION = 1  # raise it with any change that may change a pixel: images are decoded again
 
@@ -40,11 +44,20 @@ READABLE = (
     *("AVIF", "JPEG2000", "ICO", "PCX", "QOI"),
 )
 
+THREADS = max(2, available_cores())
+
 Pixels = NDArray[np.uint8]
 
 
 class BadImageError(Exception):
     """This image cannot be used; the message is the reason."""
+
+
+def unusable(error: OSError | BadImageError) -> str:
+    """Say why an image is not used that could not be read or decoded."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    return str(error)
 
 
 def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
@@ -75,6 +88,17 @@ def quiet_pillow() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
+
+
+@contextmanager
+def decode_in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], window: int
+) -> Iterator[Iterator[Result]]:
+    """Do the work, which decodes an image, in threads: in the items' order, at most `window` of
+    them ahead of their use, the first ones at once."""
+    # Pillow releases the GIL while it decodes.
+    with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
+        yield prefetch_map(pool, work, items, window)
 
 
 @cache

@@ -12,32 +12,31 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.data.decode import (
     DECODE_VERSION,
+    THREADS,
     BadImageError,
     Pixels,
     decode,
+    decode_in_threads,
     mismatched_format,
-    quiet_pillow,
+    unusable,
 )
 from bench.data.listing import Listing, Read, cautions, digest_of, undecoded
 from bench.data.pixels import KIND as PIXELS
 from bench.data.pixels import fingerprint, keeping, leave_out, nbytes, parts, stored
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Store
-from bench.system.environment import available_cores
-from bench.system.parallel import prefetch_map
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
 VERSION = 3  # raise it when a pass remembers more, which older manifests do not have
-THREADS = max(2, available_cores())
 WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a limit on memory
 
 
@@ -134,18 +133,14 @@ def _decode_all(
     try:
         wanted = [(f"{listing.name} {s} {size} px", nbytes(counts[s], size)) for s, size in each]
         writers.update(zip(each, store.drafts(PIXELS, wanted), strict=True))
-        # Pillow releases the GIL while it decodes.
-        with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
-            for split in SPLITS:
-                ids = [image.id for image in listing.splits[split]]
-                found = prefetch_map(
-                    pool, lambda id: _examine(id, listing.read, sizes), ids, WINDOW
-                )
-                for id, (outcome, squares) in zip(ids, found, strict=True):
-                    outcomes[id] = outcome
-                    for size, square in squares.items():
-                        writers[split, size].append(square[None])
-                    progress(len(outcomes), total)
+        images = [(split, image.id) for split in SPLITS for image in listing.splits[split]]
+        work = partial(_examine, listing.read, sizes)
+        with decode_in_threads(work, [id for _, id in images], WINDOW) as found:
+            for (split, id), (outcome, squares) in zip(images, found, strict=True):
+                outcomes[id] = outcome
+                for size, square in squares.items():
+                    writers[split, size].append(square[None])
+                progress(len(outcomes), total)
         _remember(listing, outcomes, manifest, time.perf_counter() - start)
         dataset = _dataset(listing, outcomes)
         seconds = time.perf_counter() - start
@@ -158,21 +153,15 @@ def _decode_all(
             writer.discard()
 
 
-def _examine(id: str, read: Read, sizes: Sequence[int]) -> Examined:
+def _examine(read: Read, sizes: Sequence[int], id: str) -> Examined:
     try:
         data = read(id)
         squares = decode(data, sizes)
-    except OSError as error:
-        return _unread(error), {}
-    except BadImageError as error:
-        return _Outcome(reason=str(error)), {}
+    except (OSError, BadImageError) as error:
+        return _Outcome(reason=unusable(error), unread=isinstance(error, OSError)), {}
     return _Outcome(
         digest=hashlib.sha256(data).hexdigest(), format=mismatched_format(id, data)
     ), squares
-
-
-def _unread(error: OSError) -> _Outcome:
-    return _Outcome(reason=f"cannot be read: {error.strerror or error}", unread=True)
 
 
 def _manifest_parts(listing: Listing) -> dict[str, Any]:
@@ -212,7 +201,7 @@ def _read_again(id: str, read: Read) -> _Outcome | None:
     try:
         read(id)
     except OSError as error:
-        return _unread(error)
+        return _Outcome(reason=unusable(error), unread=True)
     return None
 
 

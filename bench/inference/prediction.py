@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.analysis.pooled import mean, pooled
-from bench.data.decode import BadImageError, Pixels, decode, quiet_pillow
+from bench.data.decode import BadImageError, Pixels, decode, decode_in_threads, unusable
 from bench.data.sources.folder import files_below, images_among, printable, read_file
 from bench.errors import NotRankedError, UsageError
 from bench.inference.heatmaps import Overlays
@@ -28,13 +27,10 @@ from bench.models.backends.base import Array, Forward, current
 from bench.models.rebuild import load_trained, record_of
 from bench.storage.arrays import best_first
 from bench.storage.records import StoredRun
-from bench.system.environment import available_cores
-from bench.system.parallel import prefetch_map
 from bench.types import Record
 
 BATCH = 32
 AHEAD = 8 * BATCH  # images decoded before they are used: bounds memory
-THREADS = max(2, available_cores())
 Decoded = tuple[Path, Mapping[int, Pixels] | str]
 """An image with its pixels at each size, or with the reason why it has none."""
 Member = tuple[int, Forward]
@@ -147,11 +143,9 @@ def find_images(paths: Iterable[Path], ignored: Counter[str] | None = None) -> l
     return found
 
 
-@contextmanager
-def decoded_ahead(paths: Sequence[Path], *sizes: int) -> Iterator[Iterator[Decoded]]:
-    """Decode images in threads, in order, ahead of their use: the first ones at once."""
-    with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
-        yield prefetch_map(pool, lambda path: (path, _pixels(path, sizes)), paths, AHEAD)
+def decoded_ahead(paths: Sequence[Path], *sizes: int) -> AbstractContextManager[Iterator[Decoded]]:
+    """Decode images in threads, in order, ahead of their use."""
+    return decode_in_threads(lambda path: (path, _pixels(path, sizes)), paths, AHEAD)
 
 
 def predictions(
@@ -192,7 +186,5 @@ def predictions(
 def _pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:
     try:
         return decode(read_file(path), sizes)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    except BadImageError as error:
-        return str(error)
+    except (OSError, BadImageError) as error:
+        return unusable(error)
