@@ -236,24 +236,19 @@ def other_findings(audit: Audit) -> Iterator[str]:
     """Describe each other finding in a few words."""
     within = [pair for pair in audit.pairs if not pair.across]
     between = [p for p in audit.pairs if {p.first.split, p.second.split} == {"train", "validation"}]
-    for count, what in (
-        (len(audit.conflicts), "picture[s] under two labels"),
-        (len(audit.broken_groups), "group[s] in several splits"),
-        (len(between), "cop[ies] between train and validation"),
-        (len(within), "cop[ies] within a split"),
-        (len(audit.wrong_extensions), "wrong extension[s]"),
-        (len(audit.excluded), "unusable image[s]"),
+    for found, one, several in (
+        (audit.conflicts, "picture under two labels", "pictures under two labels"),
+        (audit.broken_groups, "group in several splits", "groups in several splits"),
+        (between, "copy between train and validation", "copies between train and validation"),
+        (within, "copy within a split", "copies within a split"),
+        (audit.wrong_extensions, "wrong extension", "wrong extensions"),
+        (audit.excluded, "unusable image", "unusable images"),
     ):
-        if count:
-            yield f"{count:,} {_number(what, count)}"
+        if found:
+            yield f"{len(found):,} {one if len(found) == 1 else several}"
     for uneven in audit.balance:
         if uneven.ratio >= UNEVEN:
             yield f"the largest class in {uneven.split} is {uneven.ratio:.1f} times the smallest"
-
-
-def _number(what: str, count: int) -> str:
-    one = what.replace("[ies]", "y").replace("[s]", "")
-    return one if count == 1 else what.replace("[", "").replace("]", "")
 
 
 def _example(audit: Audit, leaked: set[str]) -> str:
