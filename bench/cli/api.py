@@ -13,8 +13,7 @@ from bench.execution import launch
 from bench.execution import screen as screening
 from bench.execution.finished_run import Run
 from bench.execution.progress import RunListener
-from bench.execution.request import RunRequest
-from bench.execution.screen_costs import ScreenRequest
+from bench.execution.request import RunRequest, ScreenRequest
 
 
 def run(request: RunRequest | None = None, *, progress: bool = True, **choices: Any) -> Run:

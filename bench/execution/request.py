@@ -1,10 +1,12 @@
-"""What a user asks of a run: the same choices from the command line, a notebook or a program.
+"""What a user asks of a run or a screening: the same choices from the command line, a notebook or a
+program.
 
 Plain data. `run.json` keeps it, so that `verify` can find the images and the plugins again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ ABOVE_ZERO = (
     *("batch_size", "limit", "latency_seconds"),
     *("trial_timeout", "cache_gb", "price_per_hour"),
 )
+BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,43 @@ class RunRequest:
             self.heatmaps,
             soups=self.keep_models == "all",  # else which are kept depends on interruptions
         )
+
+
+@dataclass(frozen=True)
+class ScreenRequest(RunRequest):
+    """The choices of a screening: those of its final run, and how far it goes."""
+
+    budget: str = ""  # of time, as 30m or 2h, or a number of finalists; "": what evidence leaves
+    sample: int = 1000  # training images that are probed
+
+    @classmethod
+    def of(cls, choices: Mapping[str, Any]) -> Self:
+        """Return the request; a number of finalists may be a number."""
+        budget = choices.get("budget", "")
+        return super().of({**choices, "budget": str(budget) if type(budget) is int else budget})
+
+    def _check(self) -> None:
+        super()._check()
+        found = BUDGET.fullmatch(self.budget)
+        few = self.finalists is not None and self.finalists < 2
+        if self.budget and (found is None or few or (not found[2] and "." in found[1])):
+            raise UsageError(
+                f"budget must be a time, as 30m or 2h, or a number of finalists, 2 or more; got "
+                f"{self.budget!r}."
+            )
+        if self.sample < 2:
+            raise UsageError(f"sample must be 2 or more; got {self.sample}.")
+
+    @property
+    def seconds(self) -> float:
+        """Return the time that all rounds may take together; without such a budget, infinity."""
+        found = BUDGET.fullmatch(self.budget)
+        return float(found[1]) * SECONDS[found[2]] if found and found[2] else float("inf")
+
+    @property
+    def finalists(self) -> int | None:
+        """Return how many may be left for the final, if that is the budget."""
+        return int(self.budget) if self.budget.isdigit() else None
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:

@@ -37,9 +37,10 @@ from bench.execution.plan import PlannedBackbone
 from bench.execution.preparing import Preparation, prepare
 from bench.execution.progress import Planned, ProgressTracker, RunListener
 from bench.execution.recorder import RunRecorder
+from bench.execution.request import ScreenRequest
 from bench.execution.run import opened, train_trials
 from bench.execution.run_meta import RunInputs
-from bench.execution.screen_costs import FINAL, Costs, ScreenRequest
+from bench.execution.screen_costs import FINAL, Costs
 from bench.execution.status import ProgressFile
 from bench.storage.arrays import read_arrays, weights_path
 from bench.storage.run_folder import lock_run, run_folder

@@ -1,63 +1,21 @@
-"""What is asked of a screening, what its rounds are estimated to take, what its budget allows."""
+"""What the rounds of a screening are estimated to take, and what its budget allows."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
 
 from bench.analysis.format import counted, duration
 from bench.analysis.screening import LEAST, affordable
-from bench.errors import UsageError
 from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN
 from bench.execution.preparing import Preparation
 from bench.execution.progress import REPORT_SECONDS, RunListener, Schedule, make_schedule
-from bench.execution.request import RunRequest
+from bench.execution.request import ScreenRequest
 from bench.training.augment import PLAIN, fixed_views
 from bench.training.events import Note
 from bench.types import Dataset, Measuring
 
-BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
-SECONDS = {"s": 1, "m": 60, "h": 3600}
 FINAL = "final"
-
-
-@dataclass(frozen=True)
-class ScreenRequest(RunRequest):
-    """The choices of a screening: those of its final run, and how far it goes."""
-
-    budget: str = ""  # of time, as 30m or 2h, or a number of finalists; "": what evidence leaves
-    sample: int = 1000  # training images that are probed
-
-    @classmethod
-    def of(cls, choices: Mapping[str, Any]) -> Self:
-        """Return the request; a number of finalists may be a number."""
-        budget = choices.get("budget", "")
-        return super().of({**choices, "budget": str(budget) if type(budget) is int else budget})
-
-    def _check(self) -> None:
-        super()._check()
-        found = BUDGET.fullmatch(self.budget)
-        few = self.finalists is not None and self.finalists < 2
-        if self.budget and (found is None or few or (not found[2] and "." in found[1])):
-            raise UsageError(
-                f"budget must be a time, as 30m or 2h, or a number of finalists, 2 or more; got "
-                f"{self.budget!r}."
-            )
-        if self.sample < 2:
-            raise UsageError(f"sample must be 2 or more; got {self.sample}.")
-
-    @property
-    def seconds(self) -> float:
-        """Return the time that all rounds may take together; without such a budget, infinity."""
-        found = BUDGET.fullmatch(self.budget)
-        return float(found[1]) * SECONDS[found[2]] if found and found[2] else float("inf")
-
-    @property
-    def finalists(self) -> int | None:
-        """Return how many may be left for the final, if that is the budget."""
-        return int(self.budget) if self.budget.isdigit() else None
 
 
 class Costs:

@@ -14,7 +14,7 @@ from user import Ended, User, in_process
 from bench import reports
 from bench.analysis.screening import Screening, load
 from bench.errors import WorkerDiedError
-from bench.execution.screen_costs import ScreenRequest
+from bench.execution.request import ScreenRequest
 from bench.training.job import Job
 from bench.types import Trial
 

@@ -19,7 +19,7 @@ from bench.cli.argument_types import (
 from bench.cli.shared_options import REPORTS, Options, add_cache, add_images, add_shared
 from bench.data.sources import any_usage
 from bench.errors import DetachedError, Exit
-from bench.execution.request import RunRequest
+from bench.execution.request import RunRequest, ScreenRequest
 from bench.inference.runtimes import RUNTIMES
 from bench.system.command_line import called
 from bench.system.frameworks import UNUSED_BY_PANDAS, hidden_packages
@@ -43,7 +43,6 @@ def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
         from bench.cli.run_display import RunDisplay
         from bench.execution import launch, screen
         from bench.execution.progress import RunEvent, RunListener
-        from bench.execution.screen_costs import ScreenRequest
         from bench.training.events import Note
 
     way, kind = (screen, ScreenRequest) if screening else (launch, RunRequest)
