@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.format import duration
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -175,7 +176,7 @@ class Display:
 
     def _render(self) -> RenderableType:
         left = max(0.0, self._end - time.monotonic())
-        self._bars.update(self._overall, detail=f"about {human_seconds(left)} left")
+        self._bars.update(self._overall, detail=f"about {duration(left)} left")
         # What does not fit the screen would be drawn, too, eight times a second.
         bars = [task for task in self._bars.tasks if task.visible][: self.console.height // 2]
         fitting = max(1, self.console.height - len(bars) - 1)  # the titles
@@ -210,16 +211,6 @@ def sparkline(values: Sequence[float], most: int = 24) -> str:
 
 def _block(height: float) -> str:
     return BLOCKS[round(height * (len(BLOCKS) - 1))] if isfinite(height) else DIVERGED
-
-
-def human_seconds(seconds: float) -> str:
-    """Return seconds in the units that a person would use."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 90:
-        return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _name(trial: Trial) -> str:

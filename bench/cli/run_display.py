@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from bench.analysis.format import counted
-from bench.cli.display import Display, human_seconds
+from bench.analysis.format import counted, duration
+from bench.cli.display import Display
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.progress import Planned, RunEvent
 from bench.training.events import (
@@ -118,7 +118,7 @@ class RunDisplay:
             self.print(f"skipped   {skipped.backbone}: {skipped.reason}", "red")
         about = "unknown (a backbone declares no cost)"
         if schedule.known:
-            total = human_seconds(schedule.total)
+            total = duration(schedule.total)
             about = f"about {total} on this CPU, with measuring and reports"
         self.print(f"run       {planned.folder}, {counted(len(waiting), 'trial')} to do, {about}")
         if not planned.decoded:
@@ -168,6 +168,6 @@ def _backbones(planned: Planned, seconds: Mapping[str, float]) -> Table:
             "random init" if one.weights is None else one.weights.source,
             str(len(one.trials)),
             str(len(left)),
-            human_seconds(sum(seconds[key] for key in left)) if known else "-",
+            duration(sum(seconds[key] for key in left)) if known else "-",
         )
     return table

@@ -10,7 +10,8 @@ import pytest
 from plans import plan
 from rich.console import Console
 
-from bench.cli.display import Display, human_seconds
+from bench.analysis.format import duration
+from bench.cli.display import Display
 from bench.execution.plan import Plan
 from bench.execution.progress import ProgressTracker, make_schedule
 from bench.protocol import Phase
@@ -66,10 +67,10 @@ def test_the_time_left_counts_the_measuring_and_the_reports(tmp_path: Path) -> N
     assert schedule.total == pytest.approx(2 * 60 + 2 * (4 + 4 + 0.1 + 3.2 + 1 + 1.5) + 10)
     with Display(console) as display:
         tell = _progress(both, tmp_path, display)
-        assert left(display) == human_seconds(schedule.total)
+        assert left(display) == duration(schedule.total)
         for trial in both.trials:
             tell(RecordMade(Record(SCHEMA, trial, "failed", "it broke")))
-        assert left(display) == human_seconds(schedule.measuring + 10)
+        assert left(display) == duration(schedule.measuring + 10)
         text = "timing keras, all in turns"
         tell(StageProgress(both.trials[0], text, 999, 1000, "measuring"))
         assert left(display) == "10 s"

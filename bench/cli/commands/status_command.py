@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from bench.analysis.format import duration
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_shared
 from bench.errors import Exit, UsageError
@@ -49,9 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _lines(status: Status) -> list[tuple[str, str]]:
-    from bench.cli.display import human_seconds
-
-    elapsed = human_seconds(status.elapsed_seconds or 0.0)
+    elapsed = duration(status.elapsed_seconds or 0.0)
     begun = status.trials or not status.rounds
     trials = _counted(status) if begun else "the final has not begun"
     lines = [
@@ -68,7 +67,7 @@ def _lines(status: Status) -> list[tuple[str, str]]:
         ),
     ]
     if status.seconds_left is not None:
-        lines.append(("left", f"about {human_seconds(status.seconds_left)}"))
+        lines.append(("left", f"about {duration(status.seconds_left)}"))
     if status.reason:
         lines.append(("error", status.reason))
     unfinished = status.state not in ("running", "finished") or status.failed
