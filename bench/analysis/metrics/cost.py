@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from bench.analysis import format as fmt
-from bench.analysis.metrics.base import METRICS, Kind, Metric, MetricColumn, derived
+from bench.analysis.metrics.base import METRICS, Metric, MetricColumn, derived
 from bench.analysis.metrics.latency import best_batch, durations, throughput, timed_runtime
 from bench.storage.records import Evidence
 
@@ -57,33 +58,31 @@ _training_memory = _megabytes(lambda evidence: evidence.record.memory_bytes or N
 _device_memory = _megabytes(lambda evidence: evidence.record.device_memory_bytes)
 _inference_memory = _megabytes(derived(timed_runtime, lambda result: result.memory_bytes))
 _inference_device = _megabytes(derived(timed_runtime, lambda result: result.device_memory_bytes))
-_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("params", "size_mb", "gflops"), "size"),
-    **dict.fromkeys(("train_seconds", "total_seconds", "cache_seconds_reused"), "training"),
-    **dict.fromkeys(("epochs", "training_memory_mb", "training_gpu_memory_mb"), "training"),
-    **dict.fromkeys(("inference_memory_mb", "inference_gpu_memory_mb"), "inference"),
-    **dict.fromkeys(("utilisation", "energy_j_per_1000"), "inference"),
-}
+_network = partial(Metric, kind="size")
+_training = partial(Metric, kind="training")
+_inference = partial(Metric, kind="inference")
 _COLUMNS = {
     "train_seconds": MetricColumn("Training", fmt.duration, 80),
     "params": MetricColumn("Params", fmt.count, 60),
     "size_mb": MetricColumn("Size", fmt.megabytes, 10),
 }
 for _metric in (
-    Metric("train_seconds", "training time from cold", "s", "lower", train_seconds),
-    Metric("total_seconds", "whole trial from cold", "s", "lower", _seconds("total")),
-    Metric("cache_seconds_reused", "of it, found in a cache", "s", "neither", _seconds("reused")),
-    Metric("epochs", "epochs trained", "epochs", "neither", _epochs),
-    Metric("params", "parameters", "parameters", "lower", lambda e: e.record.parameters or None),
-    Metric("size_mb", "size of the weights", "MB", "lower", _size),
-    Metric("gflops", "arithmetic for one image", "GFLOP", "lower", _gflops),
-    Metric("utilisation", "share of the matrix-product peak", "", "higher", _utilisation),
-    Metric("training_memory_mb", "peak memory, training", "MB", "lower", _training_memory),
-    Metric("training_gpu_memory_mb", "peak GPU memory, training", "MB", "lower", _device_memory),
-    Metric("inference_memory_mb", "peak memory, inference", "MB", "lower", _inference_memory),
-    Metric(
+    _training("train_seconds", "training time from cold", "s", "lower", train_seconds),
+    _training("total_seconds", "whole trial from cold", "s", "lower", _seconds("total")),
+    _training(
+        "cache_seconds_reused", "of it, found in a cache", "s", "neither", _seconds("reused")
+    ),
+    _training("epochs", "epochs trained", "epochs", "neither", _epochs),
+    _network("params", "parameters", "parameters", "lower", lambda e: e.record.parameters or None),
+    _network("size_mb", "size of the weights", "MB", "lower", _size),
+    _network("gflops", "arithmetic for one image", "GFLOP", "lower", _gflops),
+    _inference("utilisation", "share of the matrix-product peak", "", "higher", _utilisation),
+    _training("training_memory_mb", "peak memory, training", "MB", "lower", _training_memory),
+    _training("training_gpu_memory_mb", "peak GPU memory, training", "MB", "lower", _device_memory),
+    _inference("inference_memory_mb", "peak memory, inference", "MB", "lower", _inference_memory),
+    _inference(
         "inference_gpu_memory_mb", "peak GPU memory, inference", "MB", "lower", _inference_device
     ),
-    Metric("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
+    _inference("energy_j_per_1000", "energy for 1,000 images", "J", "lower", _energy),
 ):
-    METRICS.add(replace(_metric, kind=_KINDS[_metric.name], column=_COLUMNS.get(_metric.name)))
+    METRICS.add(replace(_metric, column=_COLUMNS.get(_metric.name)))
