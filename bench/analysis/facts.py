@@ -6,23 +6,39 @@ interrupted runs are reported as far as they go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from bench.analysis import format as fmt
-from bench.analysis.effort import effort
 from bench.analysis.environments import flat
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.format import counted
 from bench.protocol import Phase
 from bench.storage.run_folder import RunProtocol
+from bench.training.accounting import SHARED
 from bench.types import SPLITS, Record
 
 Fact = tuple[str, str]
 PACKAGES = ("keras", "tensorflow", "jax", "torch")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """The computing of some trials, over all processes.
+
+    What a cache held already is not counted, so the same run costs less a second time; images are
+    decoded before any trial and are counted in none, nor is what a failed trial computed.
+    """
+
+    parts: Mapping[str, float]  # seconds by what they were for, the most first
+    joules: float | None  # of the trials and the timed queries; None: nothing counted them
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.parts.values())
 
 
 def facts(findings: Findings) -> list[Fact]:
@@ -72,6 +88,30 @@ def notes(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(note for record in records for note in record.notes))
 
 
+def effort(records: Iterable[Record]) -> Effort:
+    """Add up what the finished trials among the records computed themselves."""
+    parts = dict.fromkeys(("preparing", "training", "tuning", "measuring"), 0.0)
+    joules: list[float] = []
+    timed: set[tuple[str, int]] = set()
+    for record in records:
+        trial, seconds = record.trial, record.seconds
+        shared = sum(seconds.get(part, 0.0) for part in SHARED)
+        train, tuning = seconds.get("train", 0.0), seconds.get("tuning", 0.0)
+        # More than what can be shared: measured once, with another seed of the backbone.
+        measured_before = max(seconds.get("reused", 0.0) - shared, 0.0)
+        parts["preparing"] += max(shared - seconds.get("reused", 0.0), 0.0)
+        parts["training"] += train
+        parts["tuning"] += tuning
+        rest = seconds.get("total", 0.0) - shared - train - tuning
+        parts["measuring"] += rest - measured_before
+        joules += [] if record.joules is None else [record.joules]
+        if (backbone := (trial.backbone, trial.input_size)) not in timed and record.runtimes:
+            timed.add(backbone)  # its seeds share the timed queries
+            joules += [used for runtime in record.runtimes for used in runtime.joules.values()]
+    found = sorted(parts.items(), key=lambda part: -part[1])
+    return Effort({name: s for name, s in found if s > 0}, sum(joules) if joules else None)
+
+
 def _dataset(findings: Findings) -> str:
     dataset = findings.run.dataset
     return "; ".join([dataset.title, *dataset.notes])
@@ -80,8 +120,7 @@ def _dataset(findings: Findings) -> str:
 def _images(findings: Findings) -> str:
     dataset = findings.run.dataset
     counts = [f"{len(dataset.splits[s]):,} {s}" for s in SPLITS if s in dataset.splits]
-    names = ", ".join(shorten(name, 30) for name in dataset.classes[:6])
-    names += ", …" if len(dataset.classes) > 6 else ""
+    names = fmt.first([shorten(name, 30) for name in dataset.classes], 6)
     return f"{' · '.join(counts)}; {len(dataset.classes)} classes: {names}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil, floor, log10
 
 Show = Callable[[float], str]
@@ -112,6 +112,11 @@ def count(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Format a number of things: 1 trial, 2 trials, 1,200 images."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def first(names: Sequence[str], most: int) -> str:
+    """Join the first of some names with commas: a, b, c, …"""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def megabytes(value: float) -> str:

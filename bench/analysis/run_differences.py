@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from bench.analysis import format as fmt
 from bench.analysis.facts import environment
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Counts
@@ -41,8 +42,8 @@ def circumstances(before: Findings, after: Findings) -> tuple[Circumstance, ...]
             for differing in _differing(one, other):
                 sharing.setdefault(differing, []).append(label)
     for differing, labels in sharing.items():
-        whose = ", ".join(labels[:MAX_NAMED]) + (", …" if len(labels) > MAX_NAMED else "")
-        found.append(replace(differing, field=f"{differing.field} of {whose}"))
+        whose = f"{differing.field} of {fmt.first(labels, MAX_NAMED)}"
+        found.append(replace(differing, field=whose))
     return tuple(found)
 
 
@@ -106,14 +107,14 @@ class InCommon:
 def in_common(before: Dataset, after: Dataset) -> InCommon:
     """Match images by content if both runs know it, else by name; labels must agree too."""
     if before.classes != after.classes:
-        return InCommon((), (), False, f"classes differ: {_classes(before)} | {_classes(after)}")
+        one, other = (fmt.first(dataset.classes, 4) for dataset in (before, after))
+        return InCommon((), (), False, f"classes differ: {one} | {other}")
     first, second = before.splits["test"], after.splits["test"]
     by_content = bool(first.digests and second.digests)
     there = _places(second, by_content)
     pairs = [(i, there[key]) for key, i in _places(first, by_content).items() if key in there]
     if not pairs:
-        what = "test images differ: none is in both"
-        return InCommon((), (), False, what)
+        return InCommon((), (), False, "test images differ: none is in both")
     same = len(pairs) == len(first) == len(second)
     return InCommon(tuple(i for i, _ in pairs), tuple(j for _, j in pairs), same)
 
@@ -129,11 +130,6 @@ def _places(split: Split, by_content: bool) -> dict[tuple[str, int, int], int]:
         seen[key, label] = count + 1
         found[key, label, count] = place
     return found
-
-
-def _classes(dataset: Dataset) -> str:
-    names = ", ".join(dataset.classes[:4])
-    return names + (", …" if len(dataset.classes) > 4 else "")
 
 
 @dataclass(frozen=True)

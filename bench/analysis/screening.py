@@ -62,8 +62,8 @@ class RoundEvidence:
         best = int(self.accuracy.argmax())
         own = np.diag(self.covariance)
         variance = np.maximum(own[best] + own - 2 * self.covariance[best], 0.0)
-        gap, none = self.accuracy[best] - self.accuracy, np.zeros_like(own)
-        low, high = change(MeanVariance(gap, variance, none, none, none, none, none), self.units)
+        gap = self.accuracy[best] - self.accuracy
+        low, high = change(MeanVariance.of_images(gap, variance), self.units)
         low[best] = high[best] = 0.0
         return gap, low, high
 
@@ -130,9 +130,7 @@ class Round:
     name: str
     images: int  # that it was judged on
     candidates: tuple[Screened, ...]
-    dropped_best: float | None = (
-        None  # chance that the best was left out on evidence; None: unknown
-    )
+    dropped_best: float | None = None  # chance that the evidence left out the best; None: unknown
     unaffordable_best: float | None = None  # the same, for the budget
 
     @property

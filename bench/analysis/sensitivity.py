@@ -76,26 +76,21 @@ class Sensitivity:
 
 def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
     """Return the sensitivity of these backbones; `None` if nothing was tuned."""
+    if not any(record.tuning for of_label in records.values() for record in of_label):
+        return None
     tuned = {
         label: [r for r in of_label if r.status == "ok" and r.pretrained and r.tuning]
         for label, of_label in records.items()
     }
     tuned = {label: of_label for label, of_label in tuned.items() if of_label}
-    if not any(record.tuning for of_label in records.values() for record in of_label):
-        return None
     right = {
-        (label, split): _right(run, of_label, split)
-        for label, of_label in tuned.items()
+        split: {label: _right(run, of_label, split) for label, of_label in tuned.items()}
         for split in SCORED_SPLITS
     }
     rates = {
-        label: tuple(_at_rates(of_label, right[label, "test"])) for label, of_label in tuned.items()
+        label: tuple(_at_rates(of_label, right["test"][label])) for label, of_label in tuned.items()
     }
-    flips = [
-        flip
-        for split in SCORED_SPLITS
-        for flip in find_flips(split, {label: right[label, split] for label in tuned})
-    ]
+    flips = [flip for split in SCORED_SPLITS for flip in find_flips(split, right[split])]
     flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
     return Sensitivity(rates, tuple(flips))
 

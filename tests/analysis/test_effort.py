@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from synthetic import Net, make_run
 
-from bench.analysis.effort import effort
-from bench.analysis.facts import facts
+from bench.analysis.facts import effort, facts
 from bench.analysis.findings import find
 from bench.inference.measuring.evaluation import with_seconds
 from bench.storage.records import read_records, read_run

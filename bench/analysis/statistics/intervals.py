@@ -36,6 +36,12 @@ class MeanVariance:
     freedom: Values  # degrees of freedom of `seeds`
     low_freedom: Values  # the same, estimated conservatively: for tests
 
+    @classmethod
+    def of_images(cls, mean: Values, images: Values) -> MeanVariance:
+        """Return that of a mean over images alone, as of one seed."""
+        none = np.zeros_like(mean)
+        return cls(mean, images, none, none, none, none, none)
+
     @property
     def variance(self) -> Values:
         return self.images + self.seeds
@@ -55,6 +61,28 @@ class Accuracy:
         return cls(float(right.mean()), *map(float, accuracy(right)))
 
 
+@dataclass(frozen=True)
+class Gain:
+    """A change of accuracy, with its 95% interval over images and seeds."""
+
+    change: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, after: NDArray[np.bool_], before: NDArray[np.bool_]) -> Gain:
+        """Return that of answers (seeds, images), paired by image and seed."""
+        gained = spread(after.astype(np.int8) - before)
+        seeds, images = after.shape
+        return cls(float(gained.mean), *map(float, change(gained, images, seeds)))
+
+    @property
+    def word(self) -> str:
+        if self.low > 0:
+            return "helped"
+        return "hurt" if self.high < 0 else "not significant"
+
+
 def spread(answers: NDArray[np.generic]) -> MeanVariance:
     """Return the spread of the mean of `answers` (..., seeds, images), or of differences."""
     values = answers.astype(np.float64)
@@ -63,8 +91,7 @@ def spread(answers: NDArray[np.generic]) -> MeanVariance:
     mean = of_seeds.mean(axis=-1)
     from_images = of_images.var(axis=-1) / images
     if seeds == 1:
-        none = np.zeros_like(mean)
-        return MeanVariance(mean, from_images, none, none, none, none, none)
+        return MeanVariance.of_images(mean, from_images)
     # The residual after subtracting image and seed effects: its sum of squares is the total less
     # the two parts.
     whole = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))

@@ -151,14 +151,14 @@ class Stability:
     beats: NDArray[np.float64]  # row over column
 
 
-def stability(answers: NDArray[np.bool_], most_draws: int = DRAWS, seed: int = 0) -> Stability:
+def stability(answers: Answers, most_draws: int = DRAWS) -> Stability:
     """Resample the images with replacement, and draw the effect of the seeds of each backbone.
 
     `answers` are (backbones, seeds, images). So few seeds cannot be resampled without understating
     their spread, so their effect is drawn from Student's distribution.
     """
     count, seeds, images = answers.shape
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     # Images with the same answers are interchangeable: drawing how many of each kind is equivalent
     # and much cheaper, because most images are right for all backbones.
     kinds, sizes = np.unique(answers.sum(axis=1), axis=1, return_counts=True)
