@@ -1,4 +1,5 @@
-"""Which test images the backbones get wrong: the mistakes of each, and those that all share.
+"""Which test images the backbones get wrong: the mistakes of each, those that all share, and the
+classes on which they differ.
 
 An image that every backbone gets wrong with high confidence usually has a wrong label. Only counts
 and ranks; the images are drawn in the reports.
@@ -13,8 +14,10 @@ from itertools import combinations
 
 import numpy as np
 
-from bench.analysis.metrics.classification import Guesses
+from bench.analysis.metrics.classification import Counts, Floats, Guesses
 
+MAX_CLASSES = 30  # whose recall is compared
+MAX_BACKBONES = 30
 MAX_PER_BACKBONE = 24  # mistakes of one backbone that are shown
 MAX_SHARED = 48  # images that all backbones get wrong that are shown
 MAX_COMPARED = 4  # backbones that are compared image by image, the first of the table
@@ -109,10 +112,6 @@ class Disagreement:
     only_second: tuple[Mistake, ...]
     both_wrong: int
 
-    @property
-    def one_right(self) -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
-        return self.only_first, self.only_second
-
 
 def disagreements(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Disagreement, ...]:
     """Return each pair of the first backbones, with their mistakes, most confident first."""
@@ -138,5 +137,32 @@ def shown(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
     found = {m.image for each in by_backbone.values() for m in each[:MAX_PER_BACKBONE]}
     found |= {suspect.image for suspect in shared(by_backbone)[:MAX_SHARED]}
     for pair in disagreements(by_backbone):
-        found |= {m.image for side in pair.one_right for m in side[:MAX_ONE_RIGHT]}
+        for side in (pair.only_first, pair.only_second):
+            found |= {mistake.image for mistake in side[:MAX_ONE_RIGHT]}
     return tuple(sorted(found))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRecall:
+    """Classes x backbones, the hardest class first; NaN where a class has no images."""
+
+    classes: tuple[int, ...]
+    labels: tuple[str, ...]
+    recall: Floats
+
+
+def class_recall(confusions: Mapping[str, Counts]) -> ClassRecall | None:
+    """Return the classes on which the backbones differ most, up to `MAX_CLASSES`; nothing for a
+    single backbone."""
+    labels = tuple(confusions)[:MAX_BACKBONES]
+    if len(labels) < 2:
+        return None
+    counts = np.stack([confusions[label] for label in labels], axis=2)
+    images = counts.sum(axis=1)
+    right = np.einsum("iij->ij", counts)
+    recall = np.divide(right, images, out=np.full(images.shape, np.nan), where=images > 0)
+    known = np.flatnonzero((images > 0).any(axis=1))
+    spread = np.nanmax(recall[known], axis=1) - np.nanmin(recall[known], axis=1)
+    kept = known[np.argsort(-spread, kind="stable")[:MAX_CLASSES]]
+    hardest = kept[np.argsort(np.nanmean(recall[kept], axis=1), kind="stable")]
+    return ClassRecall(tuple(hardest.tolist()), labels, recall[hardest])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.analysis import recall
-from bench.analysis.recall import class_recall
+from bench.analysis import mistakes
+from bench.analysis.mistakes import class_recall
 
 
 def test_the_classes_that_differ_most_are_kept_and_the_hardest_comes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recall, "MAX_CLASSES", 2)
+    monkeypatch.setattr(mistakes, "MAX_CLASSES", 2)
     # Of ten images of each class the backbones get so many right; class 3 has no image.
     a, b = np.diag([10, 4, 9, 0]), np.diag([10, 6, 6, 0])
     a[1, 0], b[1, 0], a[2, 0], b[2, 0] = 6, 4, 1, 4

@@ -11,7 +11,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
-from bench.analysis.phases import outcomes
+from bench.analysis.gains import outcomes
 from bench.storage.arrays import write_arrays
 from bench.storage.records import read_records, read_run
 from bench.types import Epoch, Validation

@@ -7,8 +7,8 @@ interval, because a difference of a few images is mostly chance.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from bench.analysis.metrics.base import METRICS, Metric, derived
 from bench.analysis.metrics.classification import answers
 from bench.storage.records import Evidence
+
+if TYPE_CHECKING:
+    from bench.analysis.statistics.intervals import Gain
 
 Figure = Callable[[Evidence], float | None]
 
@@ -32,17 +35,15 @@ def right_after_phases(evidence: Evidence) -> NDArray[np.bool_] | None:
     return right
 
 
-def _change(evidence: Evidence) -> tuple[float, float, float] | None:
-    """Return what the last phase added to the accuracy, with its 95% interval."""
+def _gain(evidence: Evidence) -> Gain | None:
+    """Return what the last phase added to the accuracy."""
     right = right_after_phases(evidence)
     if right is None:
         return None
     # SciPy is needed only here, and the worker imports every metric.
-    from bench.analysis.statistics.intervals import change, spread
+    from bench.analysis.statistics.intervals import Gain
 
-    gained = spread(right[-1:].astype(np.int8) - right[-2:-1])
-    low, high = change(gained, right.shape[1])
-    return float(gained.mean), float(low), float(high)
+    return Gain.of(right[-1:], right[-2:-1])
 
 
 def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -> Figure:
@@ -62,9 +63,13 @@ def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -
 
 
 for _name, _title, _compute in (
-    ("last_phase_change", "accuracy that the last phase added", derived(_change, itemgetter(0))),
-    ("last_phase_low", "95% interval of that, low end", derived(_change, itemgetter(1))),
-    ("last_phase_high", "95% interval of that, high end", derived(_change, itemgetter(2))),
+    (
+        "last_phase_change",
+        "accuracy that the last phase added",
+        derived(_gain, attrgetter("change")),
+    ),
+    ("last_phase_low", "95% interval of that, low end", derived(_gain, attrgetter("low"))),
+    ("last_phase_high", "95% interval of that, high end", derived(_gain, attrgetter("high"))),
     ("best_epoch_train", "training accuracy, best epoch", _epoch("best", "train")),
     ("best_epoch_val", "validation accuracy, best epoch", _epoch("best", "validation")),
     ("last_epoch_train", "training accuracy, last epoch", _epoch("last", "train")),

@@ -7,7 +7,7 @@ from math import isnan
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
-from bench.analysis.recall import ClassRecall, class_recall
+from bench.analysis.mistakes import ClassRecall, class_recall
 from bench.reports.blocks import Block, Column, Section, Table
 from bench.reports.charts import Axis, Chart, Panel, accuracies
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.phases import Fit, Gain, PhaseOutcome, outcomes
+from bench.analysis.gains import Fit, PhaseOutcome, outcomes
+from bench.analysis.statistics.intervals import Gain
 from bench.reports.blocks import Column, Range, Section, Table, Value, figures, words
 from bench.types import PhaseResult, Record
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.probes import ProbeComparison, probe_comparisons
+from bench.analysis.gains import ProbeComparison, probe_comparisons
 from bench.reports.blocks import (
     Block,
     Column,

@@ -1,37 +1,23 @@
-"""Whether each phase helped: its change of test accuracy, and training against validation figures.
+"""What training gained: each phase over the one before it, and the trained model over simple
+classifiers on the frozen features (probes), on the same test images and seeds.
 
-Only pretrained backbones: fine-tuning random weights under a frozen BatchNorm is meaningless. The
-phases of a seed are compared with each other.
+Only pretrained backbones: random features tell nothing, and fine-tuning random weights under a
+frozen BatchNorm is meaningless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
 from bench.analysis.scores import Contender
-from bench.analysis.statistics.intervals import change, spread
+from bench.analysis.statistics.intervals import Accuracy, Gain
+from bench.training.probes import PROBES
 from bench.types import Epoch, Validation
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A change of test accuracy, with its 95% interval over images and seeds."""
-
-    change: float
-    low: float
-    high: float
-
-    @property
-    def word(self) -> str:
-        if self.low > 0:
-            return "helped"
-        return "hurt" if self.high < 0 else "not significant"
 
 
 @dataclass(frozen=True)
@@ -61,13 +47,6 @@ def outcomes(findings: Findings) -> list[PhaseOutcome]:
     return [outcome for label, found in trials for outcome in _of_backbone(label, found)]
 
 
-def gain(after: NDArray[np.bool_], before: NDArray[np.bool_]) -> Gain:
-    """Return how much more often images are right (seeds, images), paired by image and seed."""
-    gained = spread(after.astype(np.int8) - before)
-    low, high = change(gained, after.shape[1], after.shape[0])
-    return Gain(float(gained.mean), float(low), float(high))
-
-
 def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
     names = list(dict.fromkeys(tuple(p.name for p in t.record.phases) for t in trials))
     if len(names) != 1:  # none, or seeds of different protocols, which share no phase
@@ -82,7 +61,7 @@ def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
         if right is not None and index < len(right):
             accuracy = float(right[index].mean())
             if index:
-                gained = gain(right[index], right[index - 1])
+                gained = Gain.of(right[index], right[index - 1])
         best = _fit([(p.kept_epoch, p.kept) for p in results])
         ends = [p.epochs[-1] if p.epochs else None for p in results]
         last = _fit([(e, Validation(e.val_loss, e.val_accuracy) if e else None) for e in ends])
@@ -101,3 +80,37 @@ def _fit(seeds: Sequence[tuple[Epoch | None, Validation | None]]) -> Fit | None:
         fmean(v.accuracy for v in judged),
         fmean(v.loss for v in judged),
     )
+
+
+@dataclass(frozen=True)
+class ProbeComparison:
+    """One backbone over its seeds."""
+
+    label: str
+    # `knn_accuracy`, `logistic_accuracy`; of the model as it is trained `accuracy`, and
+    # `head_accuracy` after the first of several phases
+    accuracies: Mapping[str, Accuracy]
+    best: str  # the probe that was better on the validation images, by its accuracy's name
+    gain: Gain  # of the trained model over it
+
+
+def probe_comparisons(findings: Findings) -> list[ProbeComparison]:
+    """Return a comparison for each backbone whose probes were fitted, in the order of the table."""
+    found = []
+    for label, trials in findings.compared.items():
+        names = [name for name in PROBES if all(name in t.probes for t in trials)]
+        if not names:
+            continue
+        right = {
+            f"{name}_accuracy": np.stack([t.probes[name].right for t in trials]) for name in names
+        }
+        chosen = {f"{n}_accuracy": sum(t.probes[n].validation for t in trials) for n in names}
+        best = max(right, key=lambda name: chosen[name])
+        heads = [t.right_after[0] for t in trials if t.right_after is not None]
+        if len(heads) == len(trials):
+            right["head_accuracy"] = np.stack(heads)
+        right["accuracy"] = np.stack([t.guesses.right for t in trials])
+        accuracies = {name: Accuracy.of(answers) for name, answers in right.items()}
+        gained = Gain.of(right["accuracy"], right[best])
+        found.append(ProbeComparison(label, accuracies, best, gained))
+    return found
