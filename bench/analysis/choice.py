@@ -95,7 +95,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     if findings.verdict.differences:
         raise NotRankedError(findings.verdict.sentence)
     named = limits.runtime not in (None, REFERENCE)
-    answered = of_runtime(findings, str(limits.runtime)) if named else of_training(findings)
+    answered = of_runtime(findings, timed) if named else of_training(findings)
     candidates = [
         _candidate(findings, row, answered, timed.get(row["label"]), limits)
         for _, row in findings.backbones.iterrows()
@@ -108,27 +108,25 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     placed = place(np.stack([answered.right[c.label] for c in fitting]), findings.margin)
     fitting = [replace(c, place=p.place) for c, p in zip(fitting, placed, strict=True)]
     least = _cheapest(findings, [c for c in fitting if c.place in ("best", "within")])
-    taken = None if least is None else least.label
-    pick = next(c for c in fitting if c.label == taken or (taken is None and c.place == "best"))
-    others = [
-        replace(c, lead=answered.lead(c.label, over=pick.label))
-        for c in fitting
-        if c.label != pick.label
-    ]
-    others.sort(key=lambda c: (PLACES.index(c.place or "worse"), -_accuracy(c)))
-    refused = [replace(c, lead=answered.lead(c.label, over=pick.label)) for c in refused]
-    bought = _purchases(pick, refused, limits)
-    by = "" if least is None else least.by
     least_of_all = _cheapest(findings, fitting)
+    best = next(c.label for c in fitting if c.place == "best")
+    taken = best if least is None else least.label
+    fitting, refused = (
+        [replace(c, lead=answered.lead(c.label, over=taken)) for c in some]
+        for some in (fitting, refused)
+    )
+    pick = next(c for c in fitting if c.label == taken)
+    others = [c for c in fitting if c is not pick]
+    others.sort(key=lambda c: (PLACES.index(c.place or "worse"), -_accuracy(c)))
     return Choice(
         limits,
         pick,
         tuple(others),
         tuple(refused),
-        bought,
+        _purchases(pick, refused, limits),
         findings.margin,
-        by,
-        least_of_all.by if least_of_all is not None and least_of_all.label == pick.label else "",
+        "" if least is None else least.by,
+        least_of_all.by if least_of_all is not None and least_of_all.label == taken else "",
     )
 
 

@@ -28,7 +28,7 @@ from bench.analysis.run_differences import (
     in_common,
     machine_difference,
 )
-from bench.analysis.scores import RANDOM_INIT, contenders
+from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.intervals import change, difference, mean_change
 from bench.analysis.statistics.timing import Timed, change_of_medians
 from bench.storage.records import TEST, Evidence
@@ -221,8 +221,7 @@ class _Side:
 
 def _side(findings: Findings, row: pd.Series) -> _Side:
     finished = [r for r in findings.records[row["label"]] if r.status == "ok"]
-    counted = {c.record.trial.key for c in contenders(findings.scores)}
-    ranked = [r for r in finished if r.trial.key in counted]
+    ranked = [one.record for one in findings.compared.get(row["label"], ())]
     return _Side(findings, row, tuple(ranked or finished))
 
 

@@ -1,16 +1,22 @@
-"""Which of several backbones costs least to run."""
+"""What backbones cost: which costs least, which are worth their cost, how much faster one is.
+
+Costs are measured closely, accuracies are not: a backbone off the Pareto front is `dominated` only
+if the 95% interval of its difference from a more accurate one that costs no more excludes zero.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from bench.analysis import format as fmt
-from bench.analysis.statistics.timing import MAX_DRIFT, drift
-from bench.types import Record
+from bench.analysis.scores import Score
+from bench.analysis.statistics.timing import MAX_DRIFT, drift, paired_ratio
+from bench.types import Record, Session
 
 LATENCY, ARITHMETIC, SIZE = "latency_p50_ms", "gflops", "params"
 COSTS: dict[str, tuple[str, fmt.Show]] = {
@@ -57,3 +63,61 @@ def timing_drift(records: Iterable[Record]) -> float:
         return math.inf
     found = drift([seconds for session in sessions.values() for seconds in session.calibration])
     return found if found > MAX_DRIFT else 0.0
+
+
+Worth = Literal["front", "undecided", "dominated"]
+
+
+def worth(
+    costs: Mapping[str, float],
+    accuracies: Mapping[str, float],
+    ahead: Collection[tuple[str, str]],
+) -> dict[str, Worth]:
+    """Return the place of each backbone, cheapest first; a lower cost is better. `ahead` has the
+    pairs of which the first is shown to be more accurate."""
+    places: dict[str, Worth] = {}
+    for label in sorted(costs, key=lambda name: (costs[name], -accuracies[name])):
+        # Of equals the first is on the front.
+        better = [other for other in places if accuracies[other] >= accuracies[label]]
+        dominated = any((other, label) in ahead for other in better)
+        places[label] = "dominated" if dominated else "undecided" if better else "front"
+    return places
+
+
+@dataclass(frozen=True)
+class Faster:
+    """One backbone against another that was timed in turns with it, with the 95% interval."""
+
+    label: str
+    than: str
+    times: float
+    low: float
+    high: float
+    margin: float  # within which the first is shown to be, a share
+
+    @property
+    def text(self) -> str:
+        times = fmt.plus_minus(self.times, (self.high - self.low) / 2)
+        within = fmt.points(self.margin)
+        return f"{self.label} is {times} times faster than {self.than}, within {within}."
+
+
+def faster(fast: Score | None, slow: Score | None, margin: float) -> Faster | None:
+    """Compare two backbones; `None` unless the first is shown to be faster, by queries of one
+    session."""
+    if fast is None or slow is None or fast is slow:
+        return None
+    session = _session(fast.record)
+    if session is None or session != _session(slow.record):
+        return None
+    if fast.milliseconds is None or slow.milliseconds is None:
+        return None
+    found = paired_ratio(slow.milliseconds, fast.milliseconds)
+    if found is None or found[1] <= 1:
+        return None
+    return Faster(fast.label, slow.label, *found, margin)
+
+
+def _session(record: Record) -> Session | None:
+    """Return the session that timed the reference runtime."""
+    return record.runtimes[0].session or record.session

@@ -92,8 +92,7 @@ def ensembles(
 ) -> Ensembles | None:
     """Average every pair of the compared backbones, and greedily more; `None` without two."""
     labels = [standing.label for standing in verdict.standings]
-    by_seed = [{one.record.trial.seed: one for one in compared[label]} for label in labels]
-    trials = [[of_label[seed] for seed in verdict.seeds] for of_label in by_seed]
+    trials = [compared[label] for label in labels]
     of_true = [[one.of_true for one in seeds if one.of_true is not None] for seeds in trials]
     if len(labels) < 2 or any(len(seeds) < len(verdict.seeds) for seeds in of_true):
         return None

@@ -9,18 +9,18 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from bench.analysis.cost import Faster, faster
 from bench.analysis.ensembles import Ensembles, ensembles
 from bench.analysis.environments import differing
 from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Guesses, counts
+from bench.analysis.metrics.robustness import Robustness, over_seeds
 from bench.analysis.mistakes import Mistake, mistakes
-from bench.analysis.robustness import CorruptedAccuracy, corrupted_accuracy
 from bench.analysis.runtimes import RuntimeFigures, measured
-from bench.analysis.scores import Contender, Score, contenders, score
+from bench.analysis.scores import Contender, Score, contenders, eligible, score
 from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.soups import WeightSoup, weight_soups
-from bench.analysis.speed import Faster, faster
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
 from bench.data.audit.result import KeptAudit, load
@@ -32,25 +32,76 @@ from bench.types import Record
 class Findings:
     """A run with its tables.
 
-    What is by label is in the order of `backbones`; a confusion matrix is the sum over the seeds.
-    `confusions`, `guesses`, `scaled` (their bins after temperature scaling) and `mistakes` are of
-    pretrained backbones only: answers of random weights are meaningless.
+    What is by label is in the order of `backbones`, and of a label in the order of the seeds.
+    `confusions`, `guesses`, `scaled` and `mistakes` are of pretrained backbones only: answers of
+    random weights are meaningless.
     """
 
     run: StoredRun
     trials: pd.DataFrame  # one row a trial
     backbones: pd.DataFrame  # one row a label
-    records: Mapping[str, tuple[Record, ...]]
-    confusions: Mapping[str, Counts]
-    guesses: Mapping[str, tuple[Guesses, ...]]  # one a seed
-    scaled: Mapping[str, tuple[Floats, ...]]
-    mistakes: Mapping[str, tuple[Mistake, ...]]
     scores: tuple[Score, ...]
+
+    @cached_property
+    def by_label(self) -> Mapping[str, tuple[Score, ...]]:
+        """Return the scores of each label."""
+        found: dict[str, tuple[Score, ...]] = dict.fromkeys(self.backbones["label"], ())
+        for one in sorted(self.scores, key=lambda score: score.record.trial.seed):
+            found[one.label] += (one,)
+        return found
+
+    @cached_property
+    def records(self) -> Mapping[str, tuple[Record, ...]]:
+        """Return the records of each label, failed ones too."""
+        return {label: tuple(one.record for one in of) for label, of in self.by_label.items()}
+
+    @cached_property
+    def answered(self) -> Mapping[str, Sequence[Contender]]:
+        """Return the trials of each label that may be ranked."""
+        found = {label: eligible(of_label) for label, of_label in self.by_label.items()}
+        return {label: trials for label, trials in found.items() if trials}
+
+    @cached_property
+    def compared(self) -> Mapping[str, Sequence[Contender]]:
+        """Return those of them that are compared, on the seeds that every label has."""
+        keys = {one.record.trial.key for one in contenders(self.scores)}
+        return {
+            label: [one for one in trials if one.record.trial.key in keys]
+            for label, trials in self.answered.items()
+        }
+
+    @cached_property
+    def guesses(self) -> Mapping[str, tuple[Guesses, ...]]:
+        """Return the answers to the test images, one a seed."""
+        return {label: tuple(one.guesses for one in of) for label, of in self.answered.items()}
+
+    @cached_property
+    def scaled(self) -> Mapping[str, tuple[Floats, ...]]:
+        """Return the bins of the answers after temperature scaling, of each seed that has one."""
+        found = {
+            label: tuple(one.scaled for one in trials if one.scaled is not None)
+            for label, trials in self.answered.items()
+        }
+        return {label: scaled for label, scaled in found.items() if scaled}
+
+    @cached_property
+    def confusions(self) -> Mapping[str, Counts]:
+        """Return the confusion matrix of each label, the sum over the seeds."""
+        size = len(self.run.dataset.classes)
+        return {
+            label: sum((counts(each, size) for each in of), np.zeros((size, size), np.int64))
+            for label, of in self.guesses.items()
+        }
+
+    @cached_property
+    def mistakes(self) -> Mapping[str, tuple[Mistake, ...]]:
+        """Return the test images that each label gets wrong in most of its seeds."""
+        return {label: mistakes(of) for label, of in self.guesses.items()}
 
     @cached_property
     def verdict(self) -> Verdict:
         """Return the recommendation, computed once for all reports."""
-        return verdict(self.scores, self.backbones, self.records, self.margin)
+        return verdict(self.scores, self.compared, self.records, self.backbones, self.margin)
 
     @cached_property
     def differing(self) -> list[str]:
@@ -73,39 +124,36 @@ class Findings:
         return sensitivity(self.run, self.records)
 
     @cached_property
-    def compared(self) -> Mapping[str, Sequence[Contender]]:
-        """Return the trials that are compared, by label in the order of the table."""
-        found: dict[str, list[Contender]] = {}
-        for one in contenders(self.scores):
-            found.setdefault(one.label, []).append(one)
-        return {label: found[label] for label in self.records if label in found}
-
-    @cached_property
-    def robustness(self) -> CorruptedAccuracy | None:
-        """Return the accuracy on corrupted images, if it was measured."""
-        return corrupted_accuracy(self.compared)
+    def robustness(self) -> Mapping[str, Robustness]:
+        """Return the answers of each label to corrupted images, if it gave any."""
+        found = {
+            label: [one.robustness for one in trials if one.robustness is not None]
+            for label, trials in self.compared.items()
+        }
+        return {label: over_seeds(seeds) for label, seeds in found.items() if seeds}
 
     @cached_property
     def explanations(self) -> Mapping[str, Explanations]:
         """Return what explains the mistakes of each label whose model was kept."""
-        ranked = (one for one in self.scores if isinstance(one, Contender))
-        found = {one.label: one.explanations for one in ranked if one.explanations is not None}
+        answered = eligible(self.scores)
+        found = {one.label: one.explanations for one in answered if one.explanations is not None}
         return {label: found[label] for label in self.mistakes if label in found}
 
     @cached_property
     def faster(self) -> Faster | None:
         """Return how much faster the recommended backbone is than the best, if it is another."""
-        return faster(self.verdict, self.records, self.timed)
+        recommended, best = self.verdict.recommended or "", self.verdict.best or ""
+        return faster(self.timed.get(recommended), self.timed.get(best), self.margin)
 
     @cached_property
     def timed(self) -> Mapping[str, Score]:
         """Return a score with the timed queries of each backbone, which its seeds share."""
         found: dict[str, Score] = {}
-        for one in sorted(self.scores, key=lambda score: score.record.trial.seed):
-            before = found.get(one.label)
-            if one.record.runtimes and (before is None or before.milliseconds is None):
-                found[one.label] = one
-        return {label: found[label] for label in self.records if label in found}
+        for label, of_label in self.by_label.items():
+            if timed := [one for one in of_label if one.record.runtimes]:
+                usable = (one for one in timed if one.milliseconds is not None)
+                found[label] = next(usable, timed[-1])
+        return found
 
     @cached_property
     def runtimes(self) -> tuple[RuntimeFigures, ...]:
@@ -160,19 +208,4 @@ def find(run: StoredRun) -> Findings:
     """Derive everything from the records and arrays of a run."""
     scores = score(run)
     trials = trial_table(scores)
-    backbones = backbone_table(trials, scores)
-    records: dict[str, tuple[Record, ...]] = dict.fromkeys(backbones["label"], ())
-    confusions: dict[str, Counts] = {}
-    guesses: dict[str, tuple[Guesses, ...]] = {}
-    scaled: dict[str, tuple[Floats, ...]] = {}
-    for one in sorted(scores, key=lambda s: s.record.trial.seed):
-        records[one.label] += (one.record,)
-        if isinstance(one, Contender):
-            counted = counts(one.guesses, len(run.dataset.classes))
-            confusions[one.label] = confusions.get(one.label, 0) + counted
-            guesses[one.label] = (*guesses.get(one.label, ()), one.guesses)
-            if one.scaled is not None:
-                scaled[one.label] = (*scaled.get(one.label, ()), one.scaled)
-    guesses = {label: guesses[label] for label in records if label in guesses}
-    wrong = {label: mistakes(found) for label, found in guesses.items()}
-    return Findings(run, trials, backbones, records, confusions, guesses, scaled, wrong, scores)
+    return Findings(run, trials, backbone_table(trials, scores), scores)

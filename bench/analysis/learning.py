@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import guesses
-from bench.analysis.scores import Contender, Score, labels
+from bench.analysis.scores import Score, eligible, labels
 from bench.analysis.statistics.intervals import Accuracy
 from bench.analysis.statistics.margin import place
 from bench.storage.records import TEST, Evidence, StoredRun
@@ -66,27 +66,31 @@ def learning_curves(
     of the largest share."""
     if not run.smaller:
         return None
+    answers = {one.record.trial.key: one.guesses.right for one in eligible(scores)}
+    answers |= _right(run, run.smaller)
     records = (*run.records, *run.smaller)
-    right = {s.record.trial.key: s.guesses.right for s in scores if isinstance(s, Contender)}
-    right |= _right(run, run.smaller)
     names = labels(records)
     groups: dict[str, dict[float, list[Record]]] = {}
     for record in records:
-        if record.trial.key in right:
+        if record.trial.key in answers:
             of_label = groups.setdefault(names[record.trial.key], {})
             of_label.setdefault(record.trial.fraction, []).append(record)
-    fractions = sorted({record.trial.fraction for record in records})
-    common = {fraction: _common_seeds(groups, fraction) for fraction in fractions}
-    for at in groups.values():
-        for fraction, trained in at.items():
-            if common[fraction]:
-                at[fraction] = [r for r in trained if r.trial.seed in common[fraction]]
-    points = {
-        label: tuple(_point(run, shares[fraction], right) for fraction in sorted(shares))
-        for label, shares in sorted(groups.items())
-    }
-    found = (_best(run, fraction, groups, right, margin) for fraction in fractions)
-    return LearningCurves(points, tuple(best for best in found if best is not None))
+    points: dict[str, list[Point]] = {label: [] for label in sorted(groups)}
+    best = []
+    for fraction in sorted({fraction for shares in groups.values() for fraction in shares}):
+        trained = {
+            label: shares[fraction] for label, shares in groups.items() if fraction in shares
+        }
+        seeds = set.intersection(*({r.trial.seed for r in each} for each in trained.values()))
+        if seeds:
+            trained = {n: [r for r in of if r.trial.seed in seeds] for n, of in trained.items()}
+        right = {n: np.stack([answers[r.trial.key] for r in of]) for n, of in trained.items()}
+        here = {label: _point(run, of, right[label]) for label, of in trained.items()}
+        for label, point in here.items():
+            points[label].append(point)
+        if seeds and len(here) > 1:
+            best.append(_best(here, right, margin, tuple(sorted(seeds))))
+    return LearningCurves({label: tuple(of) for label, of in points.items()}, tuple(best))
 
 
 def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
@@ -100,49 +104,28 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
     return found
 
 
-def _point(run: StoredRun, records: list[Record], right: Mapping[str, Right]) -> Point:
-    found = Accuracy.of(np.stack([right[record.trial.key] for record in records]))
+def _point(run: StoredRun, records: list[Record], right: Right) -> Point:
+    found = Accuracy.of(right)
     # Older records do not count their images; they trained on all of them.
     images = records[0].train_images or len(run.dataset.splits["train"])
-    fraction, seeds = records[0].trial.fraction, len(records)
-    return Point(fraction, images, seeds, found.value, found.low, found.high)
-
-
-def _common_seeds(
-    groups: Mapping[str, Mapping[float, list[Record]]], fraction: float
-) -> tuple[int, ...]:
-    """Return the seeds that every backbone with this share finished."""
-    seeds = [{r.trial.seed for r in s[fraction]} for s in groups.values() if fraction in s]
-    return tuple(sorted(set.intersection(*seeds))) if seeds else ()
+    fraction = records[0].trial.fraction
+    return Point(fraction, images, len(records), found.value, found.low, found.high)
 
 
 def _best(
-    run: StoredRun,
-    fraction: float,
-    groups: Mapping[str, Mapping[float, list[Record]]],
-    right: Mapping[str, Right],
-    margin: float,
-) -> BestAtSize | None:
-    here = {label: shares[fraction] for label, shares in groups.items() if fraction in shares}
-    common = _common_seeds(groups, fraction)
-    if len(here) < 2 or not common:
-        return None
-    names = list(here)
-    answers = np.stack(
-        [
-            [right[r.trial.key] for r in sorted(here[name], key=lambda r: r.trial.seed)]
-            for name in names
-        ]
-    )
-    means = answers.mean(axis=(1, 2))
+    points: Mapping[str, Point], right: Mapping[str, Right], margin: float, seeds: tuple[int, ...]
+) -> BestAtSize:
+    """Compare the backbones with as many images; `right` is (seeds, images)."""
+    names = list(points)
+    answers = np.stack([right[name] for name in names])
     placed = place(answers, margin)
     first = next(i for i, one in enumerate(placed) if one.place == "best")
-    order = np.argsort(-means, kind="stable")
+    order = np.argsort(-answers.mean(axis=(1, 2)), kind="stable")
     return BestAtSize(
-        images=_point(run, here[names[first]], right).images,
+        images=points[names[first]].images,
         label=names[first],
-        accuracy=float(means[first]),
+        accuracy=points[names[first]].accuracy,
         within=tuple(names[i] for i in order if placed[i].place == "within"),
         undecided=tuple(names[i] for i in order if placed[i].place == "undecided"),
-        seeds=common,
+        seeds=seeds,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
-from bench.analysis.scores import right_answers
+from bench.analysis.runtimes import RuntimeFigures
 from bench.analysis.statistics.intervals import Accuracy
 from bench.analysis.statistics.pairwise import compare_all
 
@@ -47,10 +47,10 @@ class RankedAnswers:
 def of_training(findings: Findings) -> RankedAnswers:
     """Return what the verdict is based on: the answers after training, of all seeds."""
     verdict = findings.verdict
-    answers = right_answers(findings.scores, [s.label for s in verdict.standings])
     return RankedAnswers(
         right={
-            label: np.stack([seeds[n] for n in verdict.seeds]) for label, seeds in answers.items()
+            label: np.stack([one.guesses.right for one in trials])
+            for label, trials in findings.compared.items()
         },
         accuracy={s.label: Accuracy(s.accuracy, s.low, s.high) for s in verdict.standings},
         seed={},
@@ -61,23 +61,18 @@ def of_training(findings: Findings) -> RankedAnswers:
     )
 
 
-def of_runtime(findings: Findings, runtime: str) -> RankedAnswers:
-    """Return the same for the answers of `runtime` itself, of the one model that it ran."""
-    right: dict[str, NDArray[np.bool_]] = {}
-    seed: dict[str, int] = {}
-    ranked = {standing.label for standing in findings.verdict.standings}
-    for found in findings.runtimes:
-        if found.runtime == runtime and found.label in ranked and found.right is not None:
-            right[found.label], seed[found.label] = found.right[None], found.seed
-    if not right:
-        return RankedAnswers({}, {}, {}, {})
+def of_runtime(findings: Findings, timed: Mapping[str, RuntimeFigures]) -> RankedAnswers:
+    """Return the same for the answers of a runtime itself, of the one model that it ran."""
+    ran = {label: timed[label] for label in findings.compared if label in timed}
+    right = {label: one.right[None] for label, one in ran.items() if one.right is not None}
+    pairs = compare_all(np.stack(list(right.values()))) if right else ()
     labels = list(right)
     return RankedAnswers(
         right=right,
         accuracy={label: Accuracy.of(answers) for label, answers in right.items()},
-        seed=seed,
+        seed={label: ran[label].seed for label in right},
         leads={
-            (labels[c.first], labels[c.second]): Lead(c.difference, c.low, c.high, not c.differ)
-            for c in compare_all(np.stack(list(right.values())))
+            (labels[p.first], labels[p.second]): Lead(p.difference, p.low, p.high, not p.differ)
+            for p in pairs
         },
     )

@@ -69,7 +69,8 @@ class Contender(Score):
 
 
 def score(run: StoredRun) -> tuple[Score, ...]:
-    """Compute every metric of every trial, holding the arrays of one trial at a time."""
+    """Compute every metric of every trial on the most training images, holding the arrays of one
+    trial at a time."""
     names, truths = labels(run.records), dict[bytes, Counts]()
     return tuple(_score(run, r, names[r.trial.key], truths) for r in run.records)
 
@@ -137,8 +138,7 @@ def labels(records: Sequence[Record]) -> Mapping[str, str]:
 
 
 def contenders(scores: Iterable[Score]) -> list[Contender]:
-    """Return the trials that are compared: of a learning curve only those on the most images, and
-    only the seeds that every backbone finished."""
+    """Return the trials that are compared: only the seeds that every backbone finished."""
     found = eligible(scores)
     shared = shared_seeds(found)
     return [c for c in found if c.record.trial.seed in shared] if shared else found
@@ -146,9 +146,7 @@ def contenders(scores: Iterable[Score]) -> list[Contender]:
 
 def eligible(scores: Iterable[Score]) -> list[Contender]:
     """Return the trials that may be ranked, of any seed."""
-    found = [one for one in scores if isinstance(one, Contender)]
-    most = max((c.record.trial.fraction for c in found), default=1.0)
-    return [c for c in found if c.record.trial.fraction == most]
+    return [one for one in scores if isinstance(one, Contender)]
 
 
 def shared_seeds(found: Sequence[Contender]) -> tuple[int, ...]:
@@ -157,16 +155,6 @@ def shared_seeds(found: Sequence[Contender]) -> tuple[int, ...]:
     for one in found:
         seeds.setdefault(one.label, set()).add(one.record.trial.seed)
     return tuple(sorted(set.intersection(*seeds.values()))) if seeds else ()
-
-
-def right_answers(
-    scores: Iterable[Score], order: Iterable[str]
-) -> dict[str, dict[int, NDArray[np.bool_]]]:
-    """Return which test images were right, by label (in this order) and seed."""
-    found: dict[str, dict[int, NDArray[np.bool_]]] = {}
-    for one in contenders(scores):
-        found.setdefault(one.label, {})[one.record.trial.seed] = one.guesses.right
-    return {label: found[label] for label in order if label in found}
 
 
 def differences(scores: Iterable[Score]) -> list[str]:

@@ -1,13 +1,13 @@
 """The leaderboard as data frames: one row a trial, and one row a backbone over its seeds.
 
 Only pretrained trials that finished are ranked, by test accuracy and then by loss. Random-init
-trials follow without a rank, because their accuracy is meaningless; failed ones come last.
+trials follow without a rank, because their accuracy is meaningless, then those without figures;
+failed ones come last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from math import inf
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,8 @@ def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFram
 
     Ranked backbones are averaged over the seeds that all of them finished.
     """
-    right = {s.record.trial.key: s.guesses.right for s in scores if isinstance(s, Contender)}
-    counted = {c.record.trial.key for c in contenders(scores)}
-    rows = [_mean_row(group, right, counted) for _, group in trials.groupby("label", sort=False)]
+    right = {one.record.trial.key: one.guesses.right for one in contenders(scores)}
+    rows = [_mean_row(group, right) for _, group in trials.groupby("label", sort=False)]
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
     table = pd.DataFrame(rows, columns=[*first, *figures, "reason"])
@@ -85,11 +84,10 @@ def _facts(score: Score) -> Cells:
     }
 
 
-def _mean_row(
-    group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]], counted: Set[str]
-) -> Cells:
+def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Cells:
+    """Return the means of a label's trials, of those in `right` if any may be ranked."""
     ok = group[group["status"] == "ok"]
-    ranked = ok[ok["trial"].isin(counted)]
+    ranked = ok[ok["trial"].isin(right)]
     shown = ranked if len(ranked) else ok if len(ok) else group
     names = list(METRICS.names)
     alike = ("label", "backbone", "status", "weights", "input_size")
@@ -120,27 +118,18 @@ def _with_spread() -> list[str]:
 
 def _ranked(table: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
     """Order the rows and rank those that may be ranked; none if trials are not comparable."""
-    unlike = bool(differences(scores))
-    deciding = ["status", "weights", "accuracy", "loss", "label", "seed"]
-    rows = table[[name for name in deciding if name in table]].to_dict("records")
-    order = sorted(range(len(rows)), key=lambda place: _place(rows[place], unlike))
-    groups = [_group(rows[place]) for place in order]
-    ranks = [i + 1 if group == 0 and not unlike else None for i, group in enumerate(groups)]
-    table = table.iloc[order].reset_index(drop=True)
+    last = [table["status"] != "ok", table["weights"] == RANDOM_INIT, table["accuracy"].isna()]
+    group = np.select(last, [3, 1, 2], 0)
+    ranked = (group == 0) & (not differences(scores))
+    keys = {
+        "group": group,
+        "accuracy": -table["accuracy"].where(ranked, 0.0),
+        "loss": table["loss"].where(ranked, 0.0),
+        "label": table["label"],
+        "seed": table.get("seed", 0),
+    }
+    order = pd.DataFrame(keys, index=table.index).sort_values(list(keys)).index
+    table = table.loc[order].reset_index(drop=True)
+    ranks = [place + 1 if place < ranked.sum() else None for place in range(len(table))]
     table["rank"] = pd.array(ranks, dtype="Int64")
     return table
-
-
-def _group(row: Cells) -> int:
-    """Return 0 for ranked, 1 for random init, 2 for no figures, 3 for failed."""
-    if row["status"] != "ok":
-        return 3
-    if row["weights"] == RANDOM_INIT:
-        return 1
-    return 2 if np.isnan(row["accuracy"]) else 0
-
-
-def _place(row: Cells, unlike: bool) -> tuple[int, float, float, str, int]:
-    group = _group(row)
-    worth = (-row["accuracy"], row["loss"]) if group == 0 and not unlike else (inf, inf)
-    return (group, *worth, row["label"], row.get("seed", 0))

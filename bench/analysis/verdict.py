@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
 from bench.analysis.cost import Cheapest, cheapest, timing_drift
-from bench.analysis.scores import Score, differences, eligible, right_answers
+from bench.analysis.scores import Contender, Score, differences, eligible
 from bench.analysis.statistics.margin import Place, place
 from bench.analysis.statistics.pairwise import (
     PairComparison,
@@ -104,6 +104,11 @@ class Verdict:
         return tuple(alike) if self.tested else ()
 
     @property
+    def ahead(self) -> frozenset[tuple[str, str]]:
+        """Return the pairs of which the 95% interval shows that the first is more accurate."""
+        return frozenset((p.better, p.other) for p in self.pairs if p.low > 0)
+
+    @property
     def redrawn(self) -> str:
         """Return what is redrawn to compute `first` and `beats`."""
         return "other test images" if len(self.seeds) == 1 else "other test images and seeds"
@@ -111,26 +116,25 @@ class Verdict:
 
 def verdict(
     scores: Sequence[Score],
-    backbones: pd.DataFrame,
+    compared: Mapping[str, Sequence[Contender]],
     records: Mapping[str, Sequence[Record]],
+    backbones: pd.DataFrame,
     margin: float,
 ) -> Verdict:
-    """Compare all backbones that may be ranked; `backbones` has a row a label, best first."""
-    if not eligible(scores):
+    """Judge the `compared` trials, by label, the best first; `records` and `backbones` have all."""
+    if not compared:
         return Verdict("No pretrained backbone finished, so there is none to recommend.")
     if unlike := differences(scores):
         return Verdict(
             f"Nothing is ranked: the trials differ in {', and in '.join(unlike)}.",
             differences=tuple(unlike),
         )
-    trials = right_answers(scores, backbones["label"])
-    labels = list(trials)
-    seeds = tuple(sorted(trials[labels[0]]))
-    answers = np.stack([[trials[label][seed] for seed in seeds] for label in labels])
+    labels, trials = list(compared), list(compared.values())
+    answers = np.stack([[one.guesses.right for one in each] for each in trials])
     apart = paired_differences(answers)
-    placed = place(answers, margin, apart)
     rows = backbones.set_index("label")
     figures = rows.loc[labels, ["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)
+    placed = zip(labels, figures.tolist(), place(answers, margin, apart), strict=True)
     result = Verdict(
         "",
         best=labels[0],
@@ -138,22 +142,21 @@ def verdict(
         margin=margin,
         standings=tuple(
             Standing(label, mean, low, high, p.place, p.behind, p.could_be, p.images, p.seeds)
-            for label, (mean, low, high), p in zip(labels, figures.tolist(), placed, strict=True)
+            for label, (mean, low, high), p in placed
         ),
         images=answers.shape[-1],
-        seeds=seeds,
+        seeds=tuple(one.record.trial.seed for one in trials[0]),
     )
     if len(labels) == 1:
         return replace(result, sentence=_alone(result))
     result = _with_pairs(result, answers, compare_all(answers, apart))
-    choice = [s.label for s in result.standings if s.place in ("best", "within")]
     least, least_of_all = (
         cheapest(rows.loc[some], timing_drift(r for label in some for r in records[label]))
-        for some in (choice, labels)
+        for some in (list(result.placed("best", "within")), labels)
     )
     if least is not None:
         result = replace(result, recommended=least.label, cheapest_by=least.by)
-    everyone = {c.record.trial.seed for c in eligible(scores)}
+    everyone = {one.record.trial.seed for one in eligible(scores)}
     return replace(
         result,
         sentence=_sentence(result, least, least_of_all),
@@ -224,7 +227,7 @@ def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | N
         return f"{text} take {verdict.best}, because no cost is known of all of them."
     if least.label == verdict.best:
         return f"{text} take {least.label}, also the cheapest ({least.cost})."
-    loss = _tenth_up(replace(verdict, recommended=least.label).largest_loss)
+    loss = _tenth_up(verdict.largest_loss)
     return (
         f"{text} take {least.label}, the cheapest ({least.cost}), at most {loss} points less "
         f"accurate by the 95% intervals."

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bench.analysis.pareto import worth
-from bench.analysis.verdict import Pair
+from bench.analysis.cost import worth
+from bench.analysis.verdict import Pair, Verdict
+
+
+def ahead(*pairs: Pair) -> frozenset[tuple[str, str]]:
+    return Verdict("", pairs=pairs).ahead
 
 
 def pair(better: str, other: str, low: float) -> Pair:
@@ -13,8 +17,8 @@ def pair(better: str, other: str, low: float) -> Pair:
 def test_a_backbone_is_dominated_only_if_the_interval_excludes_zero() -> None:
     costs = {"small": 1.0, "middle": 2.0, "large": 3.0, "huge": 4.0}
     accuracies = {"small": 0.90, "middle": 0.95, "large": 0.94, "huge": 0.90}
-    pairs = [pair("middle", "large", -0.01), pair("middle", "huge", 0.02)]
-    assert worth(costs, accuracies, pairs) == {
+    shown = ahead(pair("middle", "large", -0.01), pair("middle", "huge", 0.02))
+    assert worth(costs, accuracies, shown) == {
         "small": "front",
         "middle": "front",
         "large": "undecided",
@@ -23,12 +27,12 @@ def test_a_backbone_is_dominated_only_if_the_interval_excludes_zero() -> None:
 
 
 def test_a_better_backbone_that_costs_more_dominates_nothing() -> None:
-    places = worth({"a": 2.0, "b": 1.0}, {"a": 0.99, "b": 0.90}, [pair("a", "b", 0.05)])
+    places = worth({"a": 2.0, "b": 1.0}, {"a": 0.99, "b": 0.90}, ahead(pair("a", "b", 0.05)))
     assert places == {"b": "front", "a": "front"}
 
 
 def test_at_the_same_cost_the_more_accurate_is_on_the_front() -> None:
-    assert worth({"a": 1.0, "b": 1.0}, {"a": 0.9, "b": 0.95}, []) == {
+    assert worth({"a": 1.0, "b": 1.0}, {"a": 0.9, "b": 0.95}, ahead()) == {
         "b": "front",
         "a": "undecided",
     }

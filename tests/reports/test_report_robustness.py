@@ -66,9 +66,8 @@ def test_only_the_seeds_that_all_finished_count(tmp_path: Path) -> None:
     kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("two", 1)]
     write_records(folder, kept)
     found = find(read_run(folder)).robustness
-    assert found is not None
     # Seed 0 alone: 0, 1 and 3 wrong of ten.
-    assert [row.mean for row in found.rows.values()] == pytest.approx([26 / 30, 26 / 30])
+    assert [row.mean for row in found.values()] == pytest.approx([26 / 30, 26 / 30])
 
 
 @pytest.mark.slow

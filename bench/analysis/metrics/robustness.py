@@ -1,24 +1,33 @@
-"""Accuracy on corrupted test images, if the run measured it."""
+"""Accuracy on corrupted test images, if the run measured it: of a trial, and over seeds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS, Metric, derived
-from bench.analysis.metrics.classification import Counts, answers
+from bench.analysis.metrics.classification import Floats, answers
 from bench.storage.records import Evidence
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Right answers by corruption and strength, and on the same images uncorrupted."""
+    """Right answers by corruption and strength, and on the same images uncorrupted; over several
+    seeds, their means."""
 
     corruptions: tuple[str, ...]
-    right: Counts  # corruptions x strengths
-    clean: int
+    right: NDArray[np.int64] | Floats  # corruptions x strengths
+    clean: float
     images: int
+
+    @property
+    def corrupted(self) -> Floats:
+        """Return the accuracy by corruption and strength."""
+        shares: Floats = self.right / self.images
+        return shares
 
     @property
     def mean(self) -> float:
@@ -39,6 +48,15 @@ def robustness(evidence: Evidence) -> Robustness | None:
         right=(probabilities.argmax(axis=-1) == labels).sum(axis=-1),
         clean=int((clean.argmax(axis=1) == labels).sum()),
         images=len(images),
+    )
+
+
+def over_seeds(seeds: Sequence[Robustness]) -> Robustness:
+    """Return the means of what one backbone's seeds got right."""
+    return replace(
+        seeds[0],
+        right=np.mean([one.right for one in seeds], axis=0),
+        clean=float(np.mean([one.clean for one in seeds])),
     )
 
 

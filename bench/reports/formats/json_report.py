@@ -16,9 +16,9 @@ import pandas as pd
 from msgspec import Meta, json
 
 from bench.analysis import facts
+from bench.analysis.cost import Faster
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.speed import Faster
 from bench.analysis.warnings import warnings
 from bench.system.files import to_json, write_atomic
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.robustness import CorruptedAccuracy
+from bench.analysis.metrics.robustness import Robustness
 from bench.analysis.statistics import wilson
 from bench.reports.blocks import Block, Column, Estimate, Section, Table, Value, words
 from bench.reports.charts import Axis, Chart, Panel, Span, accuracies
@@ -17,21 +19,22 @@ PLACE = 70
 def section(findings: Findings) -> Section | None:
     """Return a row for each pretrained backbone; a corruption's column is a mean over strengths."""
     found = findings.robustness
-    if found is None:
+    if not found:
         return None
     rows: tuple[tuple[Value, ...], ...] = tuple(
-        (label, row.clean, row.mean, *(float(share) for share in row.corrupted.mean(axis=1)))
-        for label, row in found.rows.items()
+        (label, row.clean / row.images, row.mean, *row.corrupted.mean(axis=1).tolist())
+        for label, row in found.items()
     )
-    titles = ("As they are", "Corrupted", *found.corruptions)
+    first = next(iter(found.values()))
+    titles = ("As they are", "Corrupted", *first.corruptions)
     shares = (Column(title, fmt.percent, better="higher", shaded=True) for title in titles)
-    images = next(iter(found.rows.values())).images
-    there = len(findings.run.dataset.splits["test"])
+    images, there = first.images, len(findings.run.dataset.splits["test"])
+    _, strengths = first.right.shape
     which = f"all {there:,}" if images == there else f"{images:,} class-balanced of {there:,}"
     over = "Means over seeds. " if findings.several_seeds else ""
     about = (
         f"{over}Accuracy on {which} test images, clean and corrupted; Corrupted is the mean over "
-        f"all corruptions, each the mean over {found.strengths} strengths. `robustness.csv` has "
+        f"all corruptions, each the mean over {strengths} strengths. `robustness.csv` has "
         f"every strength with its 95% interval. Noise and JPEG are applied to the pixels at the "
         f"network's input size, so compare backbones of the same input size."
     )
@@ -40,24 +43,25 @@ def section(findings: Findings) -> Section | None:
     return Section("robustness", "Robustness", about, blocks, {"robustness.csv": _file(found)})
 
 
-def _chart(found: CorruptedAccuracy) -> Chart:
+def _chart(found: Mapping[str, Robustness]) -> Chart:
     """Draw a row a backbone; the first column is the clean images."""
-    shares = np.array([[row.clean, *row.corrupted.ravel()] for row in found.rows.values()])
-    strengths = tuple(str(strength + 1) for strength in range(found.strengths))
+    shares = np.array([[share for _, _, share in _shares(row)] for row in found.values()])
+    first = next(iter(found.values()))
+    count = first.right.shape[1]
     spans = [Span(0, 1, "none")]
-    for number, kind in enumerate(found.corruptions):
-        start = 1 + number * found.strengths
-        spans.append(Span(start, start + found.strengths, kind))
+    for number, kind in enumerate(first.corruptions):
+        start = 1 + number * count
+        spans.append(Span(start, start + count, kind))
     panel = Panel(
-        Axis("strength", names=("0", *strengths * len(found.corruptions))),
-        Axis(names=tuple(found.rows)),
-        (accuracies(shares, tuple(found.rows)),),
+        Axis("strength", names=tuple(str(strength) for _, strength, _ in _shares(first))),
+        Axis(names=tuple(found)),
+        (accuracies(shares, tuple(found)),),
         spans=tuple(spans),
     )
     return Chart("robustness", "Accuracy on corrupted images, %", (panel,))
 
 
-def _file(found: CorruptedAccuracy) -> Table:
+def _file(found: Mapping[str, Robustness]) -> Table:
     """Return one row for each backbone, corruption and strength; strength 0 is the clean image.
 
     The interval is Wilson's over the images, at the mean over the seeds.
@@ -70,10 +74,18 @@ def _file(found: CorruptedAccuracy) -> Table:
     )
     rows = tuple(
         (label, kind, strength, _estimate(share, row.images), row.images)
-        for label, row in found.rows.items()
-        for kind, strength, share in [("none", 0, row.clean), *row.shares(found.corruptions)]
+        for label, row in found.items()
+        for kind, strength, share in _shares(row)
     )
     return Table("Accuracy under each corruption", columns, rows)
+
+
+def _shares(row: Robustness) -> Iterator[tuple[str, int, float]]:
+    """Yield the accuracy as the images are, then under each corruption and strength."""
+    yield "none", 0, row.clean / row.images
+    for kind, shares in zip(row.corruptions, row.corrupted.tolist(), strict=True):
+        for strength, share in enumerate(shares, 1):
+            yield kind, strength, share
 
 
 def _estimate(share: float, images: int) -> Estimate:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.analysis import format as fmt
+from bench.analysis.cost import Worth, worth
 from bench.analysis.findings import Findings
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.pareto import Worth, worth
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.table import untrained
 from bench.reports.blocks import Section
@@ -78,7 +78,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
         else worth(
             {label: sign * float(row[name]) for label, row in ranked.items()},
             {label: float(row["accuracy"]) for label, row in ranked.items()},
-            findings.verdict.pairs,
+            findings.verdict.ahead,
         )
     )
     layers: list[Layer] = []
