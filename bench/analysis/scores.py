@@ -41,7 +41,7 @@ class Score:
     label: str
     figures: Floats  # in the order of `METRICS`; NaN where there is none
     gone: bool = False  # the trial finished, but all its arrays are missing
-    milliseconds: Floats | None = None  # each timed query of one image, sorted
+    milliseconds: Floats | None = None  # each timed query of one image, as measured
     throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
     runtimes: tuple[RuntimeFigures, ...] = ()
 
@@ -92,7 +92,7 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
         label,
         np.array(list(computed), np.float64),
         gone=not evidence.arrays,
-        milliseconds=None if seconds is None else np.sort(1000 * seconds),
+        milliseconds=None if seconds is None else 1000 * seconds,
         throughput=sweep(evidence),
         runtimes=figures(label, evidence),
     )

@@ -49,8 +49,8 @@ def section(findings: Findings) -> Section | None:
 
 
 def _spread(place: int, label: str, one: Score, row: pd.Series[Any]) -> Spread:
-    taken = one.milliseconds
-    assert taken is not None
+    assert one.milliseconds is not None
+    taken = np.sort(one.milliseconds)
     drawn = taken[np.linspace(0, len(taken) - 1, min(MAX_DRAWN, len(taken))).astype(int)]
     shown = {name: row[f"latency_{name}_ms"] for name in PERCENTILES}
     tip = [f"{n}: {fmt.milliseconds(v)}" for n, v in shown.items() if pd.notna(v)]
