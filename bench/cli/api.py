@@ -1,19 +1,36 @@
-"""`bench.run` and `bench.screen`: a run as one call, its progress shown where it is called from."""
+"""`bench.run` and `bench.screen`: a run as one call, its progress shown in the terminal or the
+notebook that it is called from."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from html import escape
+from typing import Any, Self
 
 from rich.console import Console
 
-from bench.cli.notebook_display import NotebookDisplay
+from bench.analysis import format as fmt
 from bench.cli.run_display import RunDisplay
 from bench.execution import launch
 from bench.execution import screen as screening
 from bench.execution.finished_run import Run
-from bench.execution.progress import RunListener
+from bench.execution.progress import Planned, RunEvent, RunListener
 from bench.execution.request import RunRequest, ScreenRequest
+from bench.training.events import (
+    DatasetListed,
+    EpochEnded,
+    Note,
+    RunProgress,
+    StageProgress,
+    TaskEnded,
+    TaskProgress,
+    TrialEnded,
+    Warned,
+    WritingReports,
+)
+
+SECONDS_BETWEEN = 0.25  # a notebook is sent every change over its network
 
 
 def run(request: RunRequest | None = None, *, progress: bool = True, **choices: Any) -> Run:
@@ -49,3 +66,83 @@ def _shown(work: Callable[[RunListener], Run], progress: bool) -> Run:
             return work(notebook)
     with RunDisplay(console) as display:
         return work(display)
+
+
+class NotebookDisplay:
+    """A listener of a run: one output that is replaced as the run goes on; a context, after which
+    the last state stands."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []  # what stays
+        self._rows: list[str] = []  # finished trials
+        self._now = ""  # what goes on
+        self._left = ""
+        self._shown = 0.0
+
+    def __enter__(self) -> Self:
+        from IPython import display
+
+        self._html: Any = display.HTML
+        self._handle: Any = display.display(self._html(""), display_id=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._now = self._left = ""
+        self._show()
+
+    def __call__(self, event: RunEvent) -> None:
+        match event:
+            case Warned(text) | Note(text):
+                self._lines.append(text)
+            case DatasetListed(description):
+                self._lines.append(description)
+            case TaskProgress(task, done, total, step):
+                self._now = f"{step or task} {done}/{total}" if total else step or task
+            case TaskEnded():
+                self._now = ""
+            case Planned(plan=plan, waiting=waiting):
+                for skipped in plan.skipped:
+                    self._lines.append(f"skipped {skipped.backbone}: {skipped.reason}")
+                self._lines.append(
+                    f"{len(waiting)} of {fmt.counted(len(plan.trials), 'trial')} to do"
+                )
+            case StageProgress(trial=trial, stage=stage, done=done, total=total):
+                counted = f" {done}/{total}" if total else ""
+                self._now = f"{trial.name}, seed {trial.seed}: {stage}{counted}"
+            case EpochEnded(trial=trial, phase=phase, number=number, epoch=epoch):
+                what = f"accuracy {epoch.val_accuracy:.3f}"
+                if event.random:
+                    what = f"loss {epoch.val_loss:.4f}"
+                self._now = (
+                    f"{trial.name}, seed {trial.seed}: {phase}, epoch {number}, validation {what}"
+                )
+            case TrialEnded():
+                self._rows.append(_row(event))
+            case RunProgress(share, seconds):
+                self._left = f"{100 * share:.0f}%, about {seconds:.0f} s left"
+            case WritingReports():
+                self._now = "writing the reports"
+            case _:
+                return
+        if time.monotonic() - self._shown >= SECONDS_BETWEEN:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        lines = "".join(f"<div>{escape(line)}</div>" for line in self._lines)
+        heads = "".join(f"<th>{title}</th>" for title in ("backbone", "seed", "accuracy", "took"))
+        rows = f"<table><tr>{heads}</tr>{''.join(self._rows)}</table>" if self._rows else ""
+        now = " · ".join(filter(None, (self._now, self._left)))
+        self._handle.update(self._html(f"{lines}{rows}<div><i>{escape(now)}</i></div>"))
+
+
+def _row(ended: TrialEnded) -> str:
+    record = ended.record
+    if record.status == "failed":
+        accuracy = f"failed: {record.reason}"
+    elif not record.pretrained:
+        accuracy = "random weights"
+    else:
+        accuracy = fmt.MISSING if ended.accuracy is None else fmt.percent(ended.accuracy)
+    cells = (record.trial.name, str(record.trial.seed), accuracy, f"{ended.seconds:.0f} s")
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
