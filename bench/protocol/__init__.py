@@ -138,8 +138,8 @@ def load_protocol(name_or_path: str) -> TrainingProtocol:
 
 def protocol_names() -> tuple[str, ...]:
     """Return the names of the protocols that ship, `default` first."""
-    names = sorted(p.stem for p in FOLDER.glob("*.toml"))
-    return tuple(sorted(names, key=lambda n: n != "default"))
+    names = (path.stem for path in FOLDER.glob("*.toml"))
+    return tuple(sorted(names, key=lambda name: (name != "default", name)))
 
 
 def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:

@@ -19,7 +19,7 @@ DEFAULT_MARGIN = 1.0
 """Percentage points: a backbone shown to be within this of the best may be recommended for cost."""
 
 Device = Literal["auto", "cpu", "gpu"]
-DEVICES: tuple[Device, ...] = ("auto", "cpu", "gpu")
+DEVICES: tuple[Device, ...] = get_args(Device)
 """Where to compute: on a GPU where there is one, on the processor, or on a GPU and nowhere else."""
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]

@@ -1,9 +1,10 @@
-"""What a user sees of trials that train at the same time."""
+"""What a user sees of trials that train at the same time, and of their losses as blocks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from io import StringIO
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from plans import plan
 from rich.console import Console
 
 from bench.analysis.format import duration
-from bench.cli.display import Display
+from bench.cli.display import Display, sparkline
 from bench.execution.plan import Plan
 from bench.execution.progress import ProgressTracker, make_schedule
 from bench.protocol import Phase
@@ -132,3 +133,23 @@ def test_a_live_table_fits_the_screen_and_is_whole_at_the_end(tmp_path: Path) ->
         assert len(rows) == 12 - 1 - 1  # without the titles and the bar of the whole run
         assert rows[-1].split()[:2] == ["one", "49"]
     assert len([line for line in _seen(display) if line.startswith("one")]) == 50
+
+
+def test_the_height_is_the_share_of_the_range() -> None:
+    assert sparkline([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == "█▇▆▅▄▃▂▁"
+    assert sparkline([4.0, 2.0, 0.0]) == "█▅▁"
+
+
+def test_a_flat_line_is_low_and_nothing_is_empty() -> None:
+    assert sparkline([0.2, 0.2]) == "▁▁"
+    assert sparkline([]) == ""
+
+
+def test_what_diverged_is_marked_and_hides_nothing_else() -> None:
+    assert sparkline([1.0, nan, 0.0, inf]) == "█×▁×"
+    assert sparkline([nan]) == "×"
+
+
+def test_both_ends_stay_where_there_are_too_many() -> None:
+    drawn = sparkline([100.0 - i for i in range(101)], most=8)
+    assert drawn == "█▇▆▅▄▃▂▁"
