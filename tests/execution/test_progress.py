@@ -1,16 +1,24 @@
-"""The events that a run derives from those of its workers."""
+"""How far a run is, told after every event, and how long it still takes, by a clock that the test
+sets."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from plans import plan
 
-from bench.execution.progress import ProgressTracker, make_schedule
+from bench.execution.estimate import Cost, matrix_rate, trial_cost
+from bench.execution.progress import ProgressTracker, Schedule, TimeLeft, make_schedule
+from bench.protocol import Augment, EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
 from bench.storage.arrays import write_arrays
 from bench.storage.records import SCHEMA
+from bench.system.environment import available_cores
 from bench.training.events import (
     Event,
     RecordMade,
@@ -19,7 +27,15 @@ from bench.training.events import (
     RuntimeMeasured,
     TrialEnded,
 )
-from bench.types import Record, RuntimeResult, Session, WeightsUsed
+from bench.types import (
+    SPLITS,
+    Dataset,
+    Record,
+    RuntimeResult,
+    Session,
+    Split,
+    WeightsUsed,
+)
 
 
 def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) -> None:
@@ -55,3 +71,139 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
     ]
     # And how far the run is, at its start and after every event.
     assert sum(isinstance(event, RunProgress) for event in told) == 4
+
+
+def test_seeds_pay_once_for_what_they_share_and_shares_for_their_images() -> None:
+    known = plan("one", seeds=(0, 1), fractions=(1.0, 0.5))
+    cost = Cost(shared=30.0, each=8.0, image=0.0)
+    known = replace(known, planned=(replace(known.planned[0], cost=cost),))
+    schedule = make_schedule(known, known.trials)
+    assert list(schedule.trials.values()) == [38, 8, 4, 4]
+    assert schedule.known
+    # Those left to a second command begin with a worker of their own.
+    assert list(make_schedule(known, known.trials[1:]).trials.values()) == [38, 4, 4]
+
+
+def test_what_is_trained_is_only_measured() -> None:
+    both = plan("one", "two")
+    schedule = make_schedule(both, [], ["two"])
+    assert schedule.trials == {}
+    assert schedule.measuring == make_schedule(both, both.trials).measuring / 2
+    assert make_schedule(both, []).measuring == 0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def left(clock: Clock) -> TimeLeft:
+    """Two trials of 100 and 200 seconds, 60 of measuring, 10 of reports."""
+    return TimeLeft(Schedule({"a": 100.0, "b": 200.0}, 60.0, 10.0), clock)
+
+
+def test_at_first_it_is_what_was_planned(left: TimeLeft, clock: Clock) -> None:
+    assert left.seconds == 370
+    clock.now += 5
+    left.trial("a", 0.15)  # of one trial, which is 0.05 of both
+    assert left.seconds == pytest.approx(300 - 5 + 70)
+    assert left.share == pytest.approx(15 / 370)
+
+
+def test_then_trials_go_on_as_fast_as_they_did(left: TimeLeft, clock: Clock) -> None:
+    clock.now += 50
+    left.end("a")  # 100 planned seconds in 50
+    assert left.seconds == pytest.approx(100 + 70)
+    left.trial("b", 0.5)
+    clock.now += 50
+    assert left.seconds == pytest.approx(50 + 70)
+
+
+def test_the_measuring_is_part_of_it_to_its_end(left: TimeLeft, clock: Clock) -> None:
+    for key in ("a", "b"):
+        clock.now += 100
+        left.end(key)
+    assert left.seconds == 70
+    left.measuring(0.0)
+    clock.now += 20
+    assert left.seconds == 40 + 10
+    clock.now += 100
+    assert left.seconds == 120 + 10  # late, and nothing is known to be done: as long again
+    left.measuring(0.75)
+    assert left.seconds == 40 + 10
+    clock.now += 40
+    left.measuring(1.0)
+    assert left.seconds == 10
+    assert left.share == pytest.approx(360 / 370)
+
+
+def test_a_trial_that_is_late_is_not_about_to_end(left: TimeLeft, clock: Clock) -> None:
+    clock.now += 1000
+    assert left.seconds == 1000 + 70
+
+
+def test_where_nothing_is_trained_there_is_the_measuring(clock: Clock) -> None:
+    left = TimeLeft(Schedule({}, 60.0, 10.0), clock)
+    assert (left.seconds, left.share) == (70, 0)
+    left.measuring(0.5)
+    clock.now += 40
+    assert left.seconds == 40 + 10
+
+
+def test_a_phase_that_stops_early_is_not_expected_to_take_all_its_epochs() -> None:
+    images = {name: Split(("a",) * 10, (0,) * 10) for name in SPLITS}
+    dataset = Dataset("d", "", ("x", "y"), images, "f")
+    backbone = replace(tiny.TINY, gmacs=1.0)
+
+    def each(epochs: int, patience: int | None) -> float:
+        stopping = None if patience is None else EarlyStopping(patience=patience)
+        tune = Phase("tune", epochs, 1e-5, unfreeze=Unfreeze("all"), early_stopping=stopping)
+        cost = trial_cost(
+            backbone, tiny.SIZE, TrainingProtocol("p", "", Head(), (tune,)), dataset, 1e11
+        )
+        assert cost is not None
+        return cost.each
+
+    # Three epochs to the best one, and then its patience.
+    assert each(100, 5) == each(8, None)
+    assert each(2, 5) == each(2, None)
+    assert each(8, None) == pytest.approx(4 * each(2, None))
+
+
+def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> None:
+    images = {name: Split(("a",) * 10, (0,) * 10) for name in SPLITS}
+    dataset = Dataset("d", "", ("x", "y"), images, "f")
+    augment = Augment(rotation=9.0)  # its frozen part runs in every epoch
+
+    def each(trainings: int, *phases: Phase) -> float:
+        protocol = TrainingProtocol("p", "", Head(), phases)
+        backbone = replace(tiny.TINY, gmacs=1.0)
+        cost = trial_cost(backbone, tiny.SIZE, protocol, dataset, 1e11, trainings=trainings)
+        assert cost is not None
+        return cost.each
+
+    head = Phase("head", 5, 1e-3, augment=augment)
+    assert each(5, head) == each(1, head) > 0
+    assert each(5, head, head) == pytest.approx(3 * each(1, head, head))  # 1 + 5 against 1 + 1
+
+
+def test_other_processes_do_not_slow_the_estimate() -> None:
+    """On busy cores, a product on all of them takes ten times as long, or a thousand."""
+    quiet = matrix_rate()
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command) for _ in range(2 * available_cores())]
+    try:
+        assert min(matrix_rate() for _ in range(5)) > quiet / 3
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()

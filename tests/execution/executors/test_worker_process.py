@@ -1,10 +1,15 @@
-"""The events of a worker, with a stand-in that sends what it is given."""
+"""A worker as its parent sees it, a shell in its place: the events that it sends, and when it is
+ended."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,9 +17,10 @@ from plans import REQUEST, execute, plan, silent
 
 from bench.execution.executors import worker_process
 from bench.execution.executors.local_process import LocalProcess
-from bench.execution.executors.worker_process import WorkerProcess
+from bench.execution.executors.worker_process import Watch, WorkerProcess
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
+from bench.system import locks
 from bench.training.events import Ended, Note, encode
 from bench.types import Settings
 
@@ -22,9 +28,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is
 
 NOTE = encode(Note("a"))
 CUT_OFF = 'RecordMade {"sch'
-
-
 KILLED = "the trial's process was killed by SIGKILL (often: out of memory)"
+BUSY, IDLE = "while :; do :; done", "sleep 60"
+IDLE_SECONDS = 0.3
+PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -109,3 +116,63 @@ def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
         "the trial was ended: it took longer than 0.2 s (--trial-timeout); its log is "
         f"logs/a-{records[0].trial.key}.log."
     )
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "STEP_SECONDS", 0.02)
+    monkeypatch.setattr(worker_process, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "IDLE_SECONDS", IDLE_SECONDS)
+
+
+@contextmanager
+def _shell(script: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["/bin/sh", "-c", script]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("stopped", [False, True])
+def test_one_that_does_nothing_is_ended(stopped: bool) -> None:
+    with _shell(BUSY if stopped else f"exec {IDLE}") as process:
+        if stopped:
+            process.send_signal(signal.SIGSTOP)
+        with Watch(process.pid, process.kill) as watching:
+            assert process.wait(PATIENCE) == -signal.SIGKILL
+    assert "used no processor time for" in watching.reason
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.slow
+def test_one_that_works_without_a_word_is_left_alone() -> None:
+    with _shell(BUSY) as process, Watch(process.pid, process.kill) as watching:
+        time.sleep(4 * IDLE_SECONDS)
+        assert process.poll() is None
+    assert watching.reason == ""
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.slow
+def test_one_that_waits_and_says_so_is_left_alone() -> None:
+    with _shell(f"exec {IDLE}") as process, Watch(process.pid, process.kill) as watching:
+        until = time.monotonic() + 4 * IDLE_SECONDS
+        while time.monotonic() < until:
+            watching.event(record=False)
+            time.sleep(0.01)
+        assert process.poll() is None
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_trial_that_takes_too_long_is_ended_whatever_it_says() -> None:
+    with _shell(BUSY) as process, Watch(process.pid, process.kill, 0.5) as watching:
+        begun = time.monotonic()
+        while process.poll() is None:
+            # The first trial ends in time, the next does not.
+            watching.event(record=time.monotonic() - begun < 0.3)
+            time.sleep(0.01)
+            assert time.monotonic() - begun < PATIENCE
+        assert time.monotonic() - begun > 0.7
+    assert watching.reason == "the trial was ended: it took longer than 0.5 s (--trial-timeout)"
