@@ -137,7 +137,8 @@ class Status:
 
 def read_status(folder: Path) -> Status:
     """Read how far the run in this folder is."""
-    progress, now = _read_progress(folder), time.time()
+    remedy = "Delete it: nothing else needs it."
+    progress, now = read_json(folder / FILE, ProgressContent, remedy), time.time()
     rounds = [folder / path for path in progress.rounds] if progress else []
     running = is_held(folder / LOCK)
     elapsed = left = None
@@ -172,7 +173,3 @@ def _counts(folder: Path) -> dict[str, int]:
     found = [status.get(key) for key in (status if asked is None else asked)]  # None: version 0.1
     counts = {"done": found.count("ok"), "failed": found.count("failed"), "left": found.count(None)}
     return {"trials": len(found), **counts}
-
-
-def _read_progress(folder: Path) -> ProgressContent | None:
-    return read_json(folder / FILE, ProgressContent, "Delete it: nothing else needs it.")
