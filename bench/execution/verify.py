@@ -104,13 +104,6 @@ def verify(
     ]
     backbone = declared(run, record)
     os.environ["KERAS_BACKEND"] = keras_backend
-    made: list[Record] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, RecordMade):
-            made.append(event.record)
-        listener(event)
-
     with tempfile.TemporaryDirectory(prefix="backbone-bench-verify-") as name:
         folder = Path(name)
         store = Store(folder / "cache")
@@ -122,7 +115,7 @@ def verify(
             say=lambda text: listener(Note(text)),
         )
         with closing(executor or make_executor(trial.settings, RunRequest())) as training:
-            train_again(
+            again = train_again(
                 run,
                 record,
                 dataset,
@@ -130,11 +123,10 @@ def verify(
                 folder,
                 store,
                 training,
-                listen,
+                listener,
                 plugins=tuple(str(path.resolve()) for path in plugins),
                 packages=tuple(packages),
             )
-        again = made[-1]
         if again.status == "failed":
             raise TrialError(f"this time the trial failed: {again.reason}")
         classes = run.dataset.classes
@@ -191,8 +183,8 @@ def train_again(
     *,
     plugins: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
-) -> None:
-    """Train the record's trial into `folder`; the listener receives the new record."""
+) -> Record:
+    """Train the record's trial into `folder`; return the new record."""
     job = Job(
         # Whatever its code is now: where that changed the answers, they differ.
         trials=(replace(record.trial, code=""),),
@@ -209,14 +201,22 @@ def train_again(
         accumulation=record.accumulation,
         descriptions=BACKBONES.descriptions([record.trial.backbone]),
     )
+    made: list[Record] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RecordMade):
+            made.append(event.record)
+        listener(event)
+
     try:
-        executor.run(job, listener)
+        executor.run(job, listen)
     except WorkerDiedError as error:
         # The folder, and the log in it, will be gone.
         said = [log.read_text(errors="replace") for log in folder.glob("logs/*.log")]
         lines = [line for text in said for line in text.splitlines() if line.strip()]
         last = lines[-1] if lines else "nothing"
         raise BenchError(f"{error} The last that it said: {last}") from error
+    return made[-1]
 
 
 def differences(before: Evidence, after: Evidence) -> Mapping[SplitName, Difference]:
