@@ -202,6 +202,20 @@ def test_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert {e.description for e in store.entries()} == {"1", "3"}
 
 
+def test_what_is_computed_is_found_again_and_needs_no_room(tmp_path: Path) -> None:
+    computed: list[int] = []
+
+    def compute() -> Any:
+        computed.append(1)
+        return np.arange(1000)
+
+    for limit, times in ((10**6, 1), (10**6, 1), (100, 2), (100, 3)):
+        store = Store(tmp_path / str(limit), limit_bytes=limit)
+        assert store.recall("k", PARTS, "numbers", compute).tolist() == list(range(1000))
+        assert len(computed) == times
+        assert not list(store.root.glob("drafts/*"))
+
+
 def test_more_than_the_bound_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, limit_bytes=100)
     with pytest.raises(NoRoomError, match="needs 4,000 bytes, the cache may hold 100"):
