@@ -96,32 +96,25 @@ def audited_size(sizes: Sequence[int]) -> int:
 def files(
     kept: KeptAudit | None, dataset: Dataset, sizes: Sequence[int], *, store: Store
 ) -> Mapping[str, bytes]:
-    """Return the files that a run's folder keeps of its audit, by path."""
+    """Return the files that a run's folder keeps of its audit, by path; a picture shows the two
+    images of a pair next to each other."""
     if kept is None:
         return {}
-    shown = kept.audit.pairs[: len(kept.pictures)]
-    drawn = draw_pairs(shown, dataset, store, size=audited_size(sizes)) if shown else ()
-    pictures = dict(zip(kept.pictures, drawn, strict=True))
-    return {FILE: to_json(kept).encode(), **pictures}
-
-
-def draw_pairs(
-    pairs: Sequence[ImagePair], dataset: Dataset, store: Store, *, size: int
-) -> tuple[bytes, ...]:
-    """Draw one JPEG a pair, its two images next to each other."""
-    splits = dataset.splits
+    found = {FILE: to_json(kept).encode()}
+    if not kept.pictures:
+        return found
+    splits, size = dataset.splits, audited_size(sizes)
     arrays = {name: pixels.images(dataset, name, size, store).array() for name in splits}
     places = {
         (name, id): place for name, split in splits.items() for place, id in enumerate(split.ids)
     }
-    drawn = []
-    for pair in pairs:
+    for path, pair in zip(kept.pictures, kept.audit.pairs, strict=False):
         both = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
         for side, image in enumerate((pair.first, pair.second)):
-            found = arrays[image.split][places[image.split, image.id]]
-            both.paste(small(found, SIDE), (side * (SIDE + GAP), 0))
-        drawn.append(jpeg(both))
-    return tuple(drawn)
+            decoded = arrays[image.split][places[image.split, image.id]]
+            both.paste(small(decoded, SIDE), (side * (SIDE + GAP), 0))
+        found[path] = jpeg(both)
+    return found
 
 
 def examine(
