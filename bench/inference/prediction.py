@@ -27,6 +27,7 @@ from bench.models.backends.base import Array, Forward, current
 from bench.models.rebuild import load_trained, record_of
 from bench.storage.arrays import best_first
 from bench.storage.records import StoredRun
+from bench.training.losses import probabilities
 from bench.types import Record
 
 BATCH = 32
@@ -158,7 +159,6 @@ def predictions(
     """Query the models batch by batch; all have one shape, so that each is compiled once. With
     `draw`, there is one, which also returns its last feature maps."""
     from bench.analysis.metrics.calibration import scaled
-    from bench.models.network import probabilities
 
     size, waiting = min(BATCH, count), iter(images)
     while batch := list(islice(waiting, size)):

@@ -197,20 +197,6 @@ def random_states(model: Any) -> list[Any]:
     return [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
 
 
-def probabilities(logits: Array) -> Array:
-    """Return class probabilities in float64, one in the last dimension per class."""
-    z = logits.astype(np.float64)
-    if z.shape[-1] == 1:
-        with np.errstate(invalid="ignore"):  # NaN stays NaN, which training reports
-            positive = np.exp(-np.logaddexp(0, -z[..., 0]))
-        return np.stack([1 - positive, positive], axis=-1)
-    with np.errstate(invalid="ignore"):
-        z -= z.max(axis=-1, keepdims=True)
-    shares: Array = np.exp(z)
-    shares /= shares.sum(axis=-1, keepdims=True)
-    return shares
-
-
 def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
     """Return the mean cross-entropy over the batch's real images; padding has weight zero.
 

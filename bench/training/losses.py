@@ -11,10 +11,21 @@ Array = NDArray[Any]
 
 
 def softmax(logits: Array) -> Array:
-    """Return the probabilities that these logits (images x classes) stand for."""
-    powers: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
-    powers /= powers.sum(axis=1, keepdims=True)
+    """Return the probabilities that these logits stand for, one in the last dimension per class."""
+    powers: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    powers /= powers.sum(axis=-1, keepdims=True)
     return powers
+
+
+def probabilities(logits: Array) -> Array:
+    """Return the class probabilities that a head's logits stand for, in float64; a single logit is
+    that of the second of two classes."""
+    z = logits.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN stays NaN, which training reports
+        if z.shape[-1] != 1:
+            return softmax(z)
+        positive = np.exp(-np.logaddexp(0, -z[..., 0]))
+    return np.stack([1 - positive, positive], axis=-1)
 
 
 def of_true(labels: Array, probabilities: Array) -> Array:

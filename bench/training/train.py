@@ -21,7 +21,6 @@ from bench.models.backends.base import Array, Backend, Forward, TrainStep
 from bench.models.head_copies import HeadCopies
 from bench.models.network import (
     Tail,
-    probabilities,
     random_states,
     restore,
     snapshot,
@@ -30,6 +29,7 @@ from bench.models.network import (
 from bench.protocol import Phase
 from bench.system.parallel import prefetch_map
 from bench.training.course import Course, Outcome, evaluate
+from bench.training.losses import probabilities
 from bench.training.rows import Rows, full_batch, predict
 from bench.types import Epoch
 

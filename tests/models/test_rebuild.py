@@ -17,7 +17,6 @@ from synthetic import write_records
 from bench.errors import BenchError, WeightsError
 from bench.execution.run_meta import RunInputs
 from bench.models.backends.base import current
-from bench.models.network import probabilities
 from bench.models.rebuild import changed_code, rebuild, record_of
 from bench.models.weights import SENT, digest
 from bench.registry import BACKBONES
@@ -32,6 +31,7 @@ from bench.storage.arrays import (
 )
 from bench.storage.cache import Store
 from bench.storage.records import read_records, read_run
+from bench.training.losses import probabilities
 from bench.types import KeepModels, WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework

@@ -16,11 +16,12 @@ from bench.errors import CheckError
 from bench.execution.check.subject import IMAGES, LABELS, Subject, cause, computed, named
 from bench.models.backends.base import Array
 from bench.models.cuts import PIXELS, trained_layers
-from bench.models.network import Tail, batchnorms, macs, probabilities, snapshot
+from bench.models.network import Tail, batchnorms, macs, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
 from bench.system.frameworks import suppress_stderr
 from bench.training.course import only
+from bench.training.losses import probabilities
 from bench.training.rows import Stored
 from bench.training.train import PhaseTrainer
 

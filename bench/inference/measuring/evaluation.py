@@ -20,7 +20,6 @@ from bench.inference.measuring.pending import by_backbone, probes_needed, robust
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.inference.measuring.soup import make_soup, soups_to_make
 from bench.models.backends.base import Array, current
-from bench.models.network import probabilities
 from bench.models.rebuild import TrainedModel, pretrained, rebuild
 from bench.storage.arrays import weights_path
 from bench.storage.cache import Store
@@ -28,6 +27,7 @@ from bench.storage.records import StoredRun
 from bench.training import probes, robustness
 from bench.training.features import Frozen, OnRows
 from bench.training.job import Job
+from bench.training.losses import probabilities
 from bench.training.rows import Rows, predict, stratified
 from bench.types import SPLITS, Probes, Record, SplitName
 

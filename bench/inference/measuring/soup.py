@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.inference.measuring.pending import by_backbone, soup_candidates, soup_needed
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, current
-from bench.models.network import build_head, probabilities, snapshot
+from bench.models.network import build_head, snapshot
 from bench.models.rebuild import pretrained, put_weights
 from bench.storage.arrays import TrainedWeights, averaged, read_trained
 from bench.storage.cache import Store
@@ -26,6 +26,7 @@ from bench.storage.records import SOUP_PREFIX, Evidence, StoredRun
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, OnRows
 from bench.training.job import Job
+from bench.training.losses import probabilities
 from bench.training.prepared import cuts_of
 from bench.training.rows import predict
 from bench.types import Ingredient, Record, Soup, SplitName
