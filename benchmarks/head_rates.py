@@ -103,8 +103,6 @@ def _training(
             seed=0,
             batch_size=BATCH,
             learning_rate=phase.learning_rate,
-            on_batch=lambda done, total: None,
-            on_epoch=lambda number, epoch: None,
         )
         return time.process_time() - begun
 

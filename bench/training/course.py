@@ -19,21 +19,6 @@ from bench.types import Epoch, PhaseResult, Validation
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The result of one phase for one seed."""
-
-    epochs: tuple[Epoch, ...]
-    best_epoch: int
-    stopped_early: bool
-    start: Validation | None
-    at_limit: bool
-    train_seconds: float
-    batch_losses: tuple[float, ...]
-    validation: Array  # probabilities after the kept epoch
-    dropout: tuple[Array, ...] = ()  # what it draws from next, where there are several copies
-
-
-@dataclass(frozen=True)
 class TrainingResult:
     """The result of one training; its weights are in the network and the head."""
 
@@ -58,7 +43,7 @@ class FirstPhase:
 
 
 class Course:
-    """How the training of one copy goes: its epochs, which to keep, and when it ends.
+    """How one copy goes through a phase: its epochs, which of them is kept, and when it ends.
 
     Kept is the best by the monitored figure, or the last without early stopping. With early
     stopping the weights at the start of the phase are a candidate, too (epoch 0), so that a phase
@@ -68,30 +53,35 @@ class Course:
     def __init__(self, phase: Phase, rate: float) -> None:
         self._phase, self._rule, self._rate = phase, phase.early_stopping, rate
         self._score = -np.inf
-        self._losses: list[float] = []  # of the batches
-        self._start: Validation | None = None
-        self._validation: Array = np.empty(0)  # probabilities after the epoch to keep
         self.epochs: list[Epoch] = []
-        self.best = 0  # the epoch to keep
+        self.start: Validation | None = None  # before the first epoch
+        self.best_epoch = 0  # the one that is kept
+        self.validation: Array = np.empty(0)  # probabilities after it
         self.improved = False  # by the last epoch
         self.weights: list[Array] = []  # of the best epoch; none without early stopping
-        self.dropout: list[Array] = []
-        self.stopped = False
+        self.dropout: list[Array] = []  # what it draws from next, where there are several copies
+        self.stopped_early = False
         self.error: DivergedError | None = None
+        self.train_seconds = 0.0
 
     @property
     def ended(self) -> bool:
         every = len(self.epochs) == self._phase.epochs
-        return self.stopped or every or self.error is not None
+        return self.stopped_early or every or self.error is not None
+
+    @property
+    def at_limit(self) -> bool:
+        """Return whether the best epoch is the last allowed: a later one might be better."""
+        return self._rule is not None and self.best_epoch == self._phase.epochs
 
     def begin(self, judged: Validation, validation: Array, weights: list[Array]) -> None:
         """Take the weights before the first epoch as the first candidate."""
-        self._start = judged
+        self.start = judged
         self._offer(judged, validation)
         self.weights = weights if self.improved else []
 
-    def take(self, epoch: Epoch, validation: Array, losses: Array) -> None:
-        """Take the next epoch, its validation probabilities and the losses of its batches."""
+    def take(self, epoch: Epoch, validation: Array) -> None:
+        """Take the next epoch and its validation probabilities."""
         self.improved = False
         for loss in (epoch.val_loss, epoch.loss):
             if not np.isfinite(loss):
@@ -102,41 +92,27 @@ class Course:
         if self.error is not None:
             return
         self.epochs.append(epoch)
-        self._losses += losses.tolist()
+        number = len(self.epochs)
         if self._rule is None:
-            self.best, self._validation = len(self.epochs), validation
+            self.best_epoch, self.validation = number, validation
             return
         self._offer(Validation(epoch.val_loss, epoch.val_accuracy), validation)
-        number = len(self.epochs)
-        self.stopped = number < self._phase.epochs and number - self.best >= self._rule.patience
-
-    def outcome(self, seconds: float) -> Outcome:
-        """Return the result, to which `seconds` belong besides those of its epochs."""
-        return Outcome(
-            epochs=tuple(self.epochs),
-            best_epoch=self.best,
-            stopped_early=self.stopped,
-            start=self._start,
-            at_limit=self._rule is not None and self.best == self._phase.epochs,
-            train_seconds=seconds + sum(epoch.seconds for epoch in self.epochs),
-            batch_losses=tuple(self._losses),
-            validation=self._validation,
-            dropout=tuple(self.dropout),
-        )
+        waited = number - self.best_epoch
+        self.stopped_early = number < self._phase.epochs and waited >= self._rule.patience
 
     def _offer(self, judged: Validation, validation: Array) -> None:
         by_loss = self._rule is not None and self._rule.monitor == "val_loss"
         score = -judged.loss if by_loss else judged.accuracy
         self.improved = score > self._score
         if self.improved:
-            self._score, self.best, self._validation = score, len(self.epochs), validation
+            self._score, self.best_epoch, self.validation = score, len(self.epochs), validation
 
 
-def only(outcomes: Sequence[Outcome | DivergedError]) -> Outcome:
-    """Return the result where one training was run; raise its error where it diverged."""
-    (found,) = outcomes
-    if isinstance(found, DivergedError):
-        raise found
+def only(courses: Sequence[Course]) -> Course:
+    """Return the course where one training was run; raise its error where it diverged."""
+    (found,) = courses
+    if found.error is not None:
+        raise found.error
     return found
 
 

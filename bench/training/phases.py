@@ -20,7 +20,7 @@ from bench.models.head_copies import HeadCopies
 from bench.models.network import initialise_head, random_states, restore, seed_dropout, snapshot
 from bench.protocol import Phase
 from bench.training.augment import PLAIN, View, describe_views, fixed_views
-from bench.training.course import FirstPhase, Outcome, TrainingResult, only
+from bench.training.course import Course, FirstPhase, TrainingResult, only
 from bench.training.events import EpochEnded, Listener, StageProgress, stage_progress
 from bench.training.features import Frozen
 from bench.training.job import Job
@@ -66,12 +66,12 @@ class Phases:
         for index in range(len(results), len(self._cuts)):
             rate = self.job.protocol.phases[index].learning_rate * multiplier
             try:
-                outcome = only(self._phase(trial, index, chosen, [rate], validation))
+                course = only(self._phase(trial, index, chosen, [rate], validation))
             except DivergedError as error:
                 self._check_start(trial, chosen, error)
                 raise
-            results.append(self._result(index, outcome))
-            validation = outcome.validation
+            results.append(self._result(index, course))
+            validation = course.validation
             begun = time.perf_counter()
             after.append(self._predict_test(index))
             predict_seconds += time.perf_counter() - begun
@@ -95,28 +95,28 @@ class Phases:
         self._reset(trial)
         chosen = self._chosen(trial)
         own = self.job.protocol.phases[0].learning_rate
-        outcomes = self._phase(trial, 0, chosen, [own * m for m in multipliers])
+        courses = self._phase(trial, 0, chosen, [own * m for m in multipliers])
         trained = time.perf_counter()
         test, weights = self._predict_test(0), self._trainers[0].copies()
         ended = time.perf_counter()
         spent = ended - begun - (self.compile_seconds - compiled)
-        diverged = [outcome for outcome in outcomes if isinstance(outcome, DivergedError)]
-        usable = len(outcomes) - len(diverged)
-        if diverged:
-            self._check_start(trial, chosen, diverged[0])
+        errors = [course.error for course in courses if course.error is not None]
+        usable = len(courses) - len(errors)
+        if errors:
+            self._check_start(trial, chosen, errors[0])
         return [
             None
-            if isinstance(outcome, DivergedError)
+            if course.error is not None
             else FirstPhase(
-                result=self._result(0, outcome),
-                validation=outcome.validation,
+                result=self._result(0, course),
+                validation=course.validation,
                 test=test[:, copy],
                 head=snapshot(own),
-                dropout=outcome.dropout,
+                dropout=course.dropout,
                 predict_seconds=(ended - trained) / usable,
                 seconds=spent / usable,
             )
-            for copy, (outcome, own) in enumerate(zip(outcomes, weights, strict=True))
+            for copy, (course, own) in enumerate(zip(courses, weights, strict=True))
         ]
 
     def predict_images(self, pixels: Rows) -> Array:
@@ -193,7 +193,7 @@ class Phases:
         chosen: Array,
         rates: Sequence[float],
         begin: Array | None = None,
-    ) -> list[Outcome | DivergedError]:
+    ) -> list[Course]:
         """Train one phase at each of these learning rates.
 
         `begin` are the validation probabilities before it; none in the first phase, whose head is
@@ -236,7 +236,7 @@ class Phases:
         tail = self.network.tail(self._cuts[index], self.head, phase, fold=fold)
         return PhaseTrainer(phase, index, tail, self.backend)
 
-    def _result(self, index: int, outcome: Outcome) -> PhaseResult:
+    def _result(self, index: int, course: Course) -> PhaseResult:
         """Return what is recorded of a phase; the first result after a compilation tells it."""
         phase = self.job.protocol.phases[index]
         compile_seconds, self._compiling = self._compiling, 0.0
@@ -245,13 +245,13 @@ class Phases:
             cut=self._cuts[index],
             views=describe_views(phase.augment, cached=self.settings.cache),
             trainable_parameters=self._trainers[index].trainable_parameters,
-            best_epoch=outcome.best_epoch,
-            stopped_early=outcome.stopped_early,
-            epochs=outcome.epochs,
+            best_epoch=course.best_epoch,
+            stopped_early=course.stopped_early,
+            epochs=tuple(course.epochs),
             compile_seconds=compile_seconds,
-            train_seconds=outcome.train_seconds,
-            start=outcome.start,
-            at_limit=outcome.at_limit,
+            train_seconds=course.train_seconds,
+            start=course.start,
+            at_limit=course.at_limit,
         )
 
     def _views_of(

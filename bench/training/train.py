@@ -16,7 +16,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.errors import DivergedError
 from bench.models.backends.base import Array, Backend, Forward, TrainStep
 from bench.models.head_copies import HeadCopies
 from bench.models.network import (
@@ -28,7 +27,7 @@ from bench.models.network import (
 )
 from bench.protocol import Phase
 from bench.system.parallel import prefetch_map
-from bench.training.course import Course, Outcome, evaluate
+from bench.training.course import Course, evaluate
 from bench.training.losses import probabilities
 from bench.training.rows import Rows, full_batch, predict
 from bench.types import Epoch
@@ -96,14 +95,14 @@ class PhaseTrainer:
         seed: int,
         batch_size: int,
         learning_rate: float = 0.0,
-        on_batch: OnBatch,
-        on_epoch: OnEpoch,
-    ) -> list[Outcome | DivergedError]:
+        on_batch: OnBatch = lambda done, total: None,
+        on_epoch: OnEpoch = lambda number, epoch: None,
+    ) -> list[Course]:
         """Train from the current weights; leave the kept epoch's weights in the model.
 
         `begin` are the validation probabilities of the current weights, where they are known:
-        early stopping keeps these weights if no epoch is better. Returns how each copy's training
-        went; of several, `on_epoch` gets the one with the lowest validation loss.
+        early stopping keeps these weights if no epoch is better. Returns the course of each copy;
+        of several, `on_epoch` gets the one with the lowest validation loss.
         """
         restore(self.optimizer.variables, self._fresh)
         if not self.rates:
@@ -129,7 +128,7 @@ class PhaseTrainer:
                 loss = float((losses[:, i] * counts).sum() / counts.sum())
                 accuracy = float(right[:, i].sum() / counts.sum())
                 epoch = Epoch(loss, accuracy, judged[i].loss, judged[i].accuracy, seconds)
-                courses[i].take(epoch, guesses[i], losses[:, i])
+                courses[i].take(epoch, guesses[i])
             best = [courses[i].epochs[-1] for i in active if courses[i].error is None]
             if best:
                 on_epoch(number, min(best, key=lambda epoch: epoch.val_loss))
@@ -137,11 +136,14 @@ class PhaseTrainer:
             if all(course.ended for course in courses):
                 break
         for course, own in zip(courses, self.copies(), strict=True):
-            if course.weights and course.best != number:
+            if course.weights and course.best_epoch != number:
                 restore(own, course.weights)
+            course.weights = []  # the model has them
         apart = sum(epoch.seconds for course in courses for epoch in course.epochs)
         shared = (time.perf_counter() - start - apart) / len(courses)
-        return [course.error or course.outcome(shared) for course in courses]
+        for course in courses:
+            course.train_seconds = shared + sum(epoch.seconds for epoch in course.epochs)
+        return courses
 
     def predict(self, rows: Rows) -> Array:
         """Return class probabilities by the current weights: of several copies, images x copies x

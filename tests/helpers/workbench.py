@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tiny
 from plans import plan_of
 
@@ -27,7 +28,8 @@ from bench.training.job import Job
 from bench.types import Backbone, Dataset, Record, Settings, Trial
 
 if TYPE_CHECKING:
-    from bench.training.course import Outcome
+    from bench.training.course import Course
+    from bench.training.train import PhaseTrainer
 
 PROTOCOL = TrainingProtocol(
     name="p",
@@ -73,7 +75,8 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
     trainer = PhaseTrainer(phase, 0, tail, backend)
     rows = Stored(pixels)
     trainer.compile(rows, batch)
-    outcomes = trainer.run(
+    losses = watch_losses(trainer)
+    courses = trainer.run(
         lambda epoch: [rows],
         labels,
         rows,
@@ -81,18 +84,34 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
         seed=0,
         batch_size=batch,
         learning_rate=phase.learning_rate,
-        on_batch=lambda done, total: None,
-        on_epoch=lambda number, epoch: None,
     )
-    return Left(snapshot([*network.base.weights, *head.weights]), only(outcomes))
+    weights = snapshot([*network.base.weights, *head.weights])
+    return Left(weights, only(courses), np.concatenate(losses))
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a phase leaves behind: the weights of network and head, and how it went."""
+    """What a phase leaves behind: the weights of network and head, how it went, and the loss of
+    each batch."""
 
     weights: Sequence[Array]
-    outcome: Outcome
+    course: Course
+    batch_losses: Array
+
+
+def watch_losses(trainer: PhaseTrainer) -> list[Array]:
+    """Return a list to which each epoch adds the losses of its batches, of several copies of a head
+    a column for each."""
+    seen: list[Array] = []
+    fetch = trainer.step.fetch
+
+    def watched(results: Sequence[Any]) -> Array:
+        rows = fetch(results)
+        seen.append(rows[:, 0])
+        return rows
+
+    trainer.step.fetch = watched  # type: ignore[method-assign]
+    return seen
 
 
 @dataclass

@@ -67,7 +67,7 @@ def test_short_or_filled_up_the_training_is_the_same() -> None:
     assert short.trained == 2 * [8, 8, 5]
     assert full.trained == 2 * [8, 8, 8]
     assert (set(short.answered), set(full.answered)) == ({IMAGES}, {FORWARD})
-    np.testing.assert_allclose(one.outcome.batch_losses, other.outcome.batch_losses, rtol=1e-5)
+    np.testing.assert_allclose(one.batch_losses, other.batch_losses, rtol=1e-5)
     for a, b in zip(one.weights, other.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 

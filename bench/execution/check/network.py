@@ -165,7 +165,7 @@ def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
     """Train one epoch of one batch."""
     rows = Stored(inputs)
     trainer = PhaseTrainer(phase, 0, tail, subject.backend)
-    outcomes = trainer.run(
+    courses = trainer.run(
         lambda epoch: [rows],
         LABELS,
         rows,
@@ -173,10 +173,8 @@ def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
         seed=0,
         learning_rate=phase.learning_rate,
         batch_size=IMAGES,
-        on_batch=lambda done, total: None,
-        on_epoch=lambda number, epoch: None,
     )
-    only(outcomes)
+    only(courses)
 
 
 def _changed(variables: Sequence[Any], before: Sequence[Array]) -> list[str]:
