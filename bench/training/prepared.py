@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.errors import TrialError
 from bench.models import weights
-from bench.models.backends.accumulating import AccumulatingBackend
+from bench.models.backends.accumulating import accumulating
 from bench.models.backends.base import Backend, DeviceInfo, Forward, current
 from bench.models.cuts import PIXELS, stage_ends
 from bench.models.fingerprint import code_digest, fingerprint
@@ -71,7 +71,7 @@ def build(job: Job) -> PreparedModel:
     trial, protocol = job.trials[0], job.protocol
     settings, backend = trial.settings, current()
     if job.accumulation > 1:
-        backend = AccumulatingBackend(backend, job.accumulation, job.step_images)
+        backend = accumulating(backend, job.accumulation, job.step_images)
     device = _prepared_device(backend, settings)
     keras.config.set_dtype_policy(settings.precision)
     start = time.perf_counter()

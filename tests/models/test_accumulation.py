@@ -9,7 +9,7 @@ import pytest
 import tiny
 from workbench import train_tail
 
-from bench.models.backends.accumulating import AccumulatingBackend
+from bench.models.backends.accumulating import accumulating
 from bench.models.backends.base import current
 from bench.models.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
@@ -28,7 +28,7 @@ def test_the_weights_are_those_of_whole_batches(optimizer: str) -> None:
     phase = replace(PHASE, optimizer=optimizer, learning_rate=rate)  # type: ignore[arg-type]
     start = snapshot(Network(tiny.TINY, tiny.SIZE).base.weights)
     whole = train_tail(current(), phase, IMAGES, BATCH)
-    parted = train_tail(AccumulatingBackend(current(), 4, BATCH // 4), phase, IMAGES, BATCH)
+    parted = train_tail(accumulating(current(), 4, BATCH // 4), phase, IMAGES, BATCH)
     for one, other in zip(whole.weights, parted.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
     np.testing.assert_allclose(whole.batch_losses, parted.batch_losses, rtol=1e-5)

@@ -8,6 +8,7 @@ each times its share of the weight, so the gradient is that of the whole batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -16,7 +17,6 @@ import numpy as np
 from bench.models.backends.base import (
     Array,
     Backend,
-    DeviceInfo,
     Forward,
     GradientStep,
     LossFunction,
@@ -24,37 +24,16 @@ from bench.models.backends.base import (
 )
 
 
-class AccumulatingBackend:
-    """Another backend, its batches divided into `parts` of `images` each when it trains."""
+def accumulating(backend: Backend, parts: int, images: int) -> Backend:
+    """Return the backend with its batches divided into `parts`, of `images` each when it trains."""
 
-    def __init__(self, backend: Backend, parts: int, images: int) -> None:
-        self._backend, self._parts, self._images = backend, parts, images
+    def forward(model: Any) -> Forward:
+        return _Forward(backend.forward(model), parts)
 
-    @property
-    def gains_from_folding(self) -> bool:
-        return self._backend.gains_from_folding
+    def train_step(model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
+        return _Step(backend.gradient_step(model, optimizer, loss), images)
 
-    @property
-    def adam(self) -> Any:
-        return self._backend.adam
-
-    def forward(self, model: Any) -> Forward:
-        return _Forward(self._backend.forward(model), self._parts)
-
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep:
-        return _Step(self._backend.gradient_step(model, optimizer, loss), self._images)
-
-    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep:
-        return self._backend.gradient_step(model, optimizer, loss)
-
-    def device(self) -> DeviceInfo:
-        return self._backend.device()
-
-    def memory_peak(self) -> int | None:
-        return self._backend.memory_peak()
-
-    def make_deterministic(self) -> None:
-        self._backend.make_deterministic()
+    return replace(backend, forward=forward, train_step=train_step)
 
 
 class _Forward:

@@ -92,34 +92,25 @@ class GradientStep(Step, Protocol):
         """Update the weights by the sum, and start a new one."""
 
 
-class Backend(Protocol):
-    """One Keras backend.
+@dataclass(frozen=True)
+class Backend:
+    """What one Keras backend makes of a model, and what it knows of its device."""
 
-    `gains_from_folding`: whether BatchNorm is worth folding into convolutions. A compiler that
-    fuses across operations by itself does not gain, and loses a little on CPU.
-    """
-
-    @property
-    def gains_from_folding(self) -> bool: ...
-
-    @property
-    def adam(self) -> Any:
-        """Return the class of Adam: Keras' own, or one that computes the same in less time."""
-
-    def forward(self, model: Any) -> Forward: ...
-
-    def train_step(self, model: Any, optimizer: Any, loss: LossFunction) -> TrainStep: ...
-
-    def gradient_step(self, model: Any, optimizer: Any, loss: LossFunction) -> GradientStep: ...
-
-    def device(self) -> DeviceInfo: ...
-
-    def memory_peak(self) -> int | None:
-        """Return the most bytes in use on the first GPU since the process began; `None` without
-        a GPU."""
-
-    def make_deterministic(self) -> None:
-        """Ask for operations that give the same result every time, for the rest of the process."""
+    gains_from_folding: bool
+    """Whether BatchNorm is worth folding into convolutions. A compiler that fuses across operations
+    by itself does not gain, and loses a little on CPU."""
+    adam: Any
+    """The class of Adam: Keras' own, or one that computes the same in less time."""
+    forward: Callable[[Any], Forward]
+    train_step: Callable[[Any, Any, LossFunction], TrainStep]
+    """From a model, its optimizer and its loss; so is the next."""
+    gradient_step: Callable[[Any, Any, LossFunction], GradientStep]
+    device: Callable[[], DeviceInfo]
+    memory_peak: Callable[[], int | None]
+    """Return the most bytes in use on the first GPU since the process began; `None` without a
+    GPU."""
+    make_deterministic: Callable[[], None]
+    """Ask for operations that give the same result every time, for the rest of the process."""
 
 
 def current() -> Backend:

@@ -176,33 +176,37 @@ def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:
         return optimizer.scale_loss(value)
 
 
-class _Backend:
-    gains_from_folding = False
-    adam = keras.optimizers.Adam
-    forward = _Forward
-    train_step = _TrainStep
-    gradient_step = _GradientStep
-
-    def device(self) -> DeviceInfo:
-        devices = jax.devices()
-        kind = "cpu" if devices[0].platform == "cpu" else "gpu"
-        name = "" if kind == "cpu" else devices[0].device_kind
-        return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
-
-    def memory_peak(self) -> int | None:
-        device = jax.devices()[0]
-        if device.platform == "cpu":
-            return None
-        stats = device.memory_stats() or {}
-        return stats.get("peak_bytes_in_use")
-
-    def make_deterministic(self) -> None:
-        # XLA is deterministic on CPU; on a GPU the flag is read when it starts.
-        if self.device().kind == "gpu" and DETERMINISTIC_XLA not in os.environ.get("XLA_FLAGS", ""):
-            raise TrialError(
-                f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC_XLA} when the "
-                f"process starts."
-            )
+def _device() -> DeviceInfo:
+    devices = jax.devices()
+    kind = "cpu" if devices[0].platform == "cpu" else "gpu"
+    name = "" if kind == "cpu" else devices[0].device_kind
+    return DeviceInfo(kind, name, len(devices), f"jax {jax.__version__}")
 
 
-BACKEND: Backend = _Backend()
+def _memory_peak() -> int | None:
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return None
+    stats = device.memory_stats() or {}
+    return stats.get("peak_bytes_in_use")
+
+
+def _make_deterministic() -> None:
+    # XLA is deterministic on CPU; on a GPU the flag is read when it starts.
+    if _device().kind == "gpu" and DETERMINISTIC_XLA not in os.environ.get("XLA_FLAGS", ""):
+        raise TrialError(
+            f"--deterministic on a GPU with JAX needs XLA_FLAGS={DETERMINISTIC_XLA} when the "
+            f"process starts."
+        )
+
+
+BACKEND = Backend(
+    gains_from_folding=False,
+    adam=keras.optimizers.Adam,
+    forward=_Forward,
+    train_step=_TrainStep,
+    gradient_step=_GradientStep,
+    device=_device,
+    memory_peak=_memory_peak,
+    make_deterministic=_make_deterministic,
+)

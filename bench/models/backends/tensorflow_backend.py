@@ -164,28 +164,28 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
         )
 
 
-class _Backend:
-    gains_from_folding = True
-    adam = FusedAdam
-    forward = _Forward
-    train_step = _TrainStep
-    gradient_step = _GradientStep
-
-    def device(self) -> DeviceInfo:
-        gpus = tf.config.list_physical_devices("GPU")
-        name = ""
-        if gpus:
-            name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "")
-        framework = f"tensorflow {tf.__version__}"
-        return DeviceInfo("gpu" if gpus else "cpu", name, max(1, len(gpus)), framework)
-
-    def memory_peak(self) -> int | None:
-        if not tf.config.list_physical_devices("GPU"):
-            return None
-        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
-
-    def make_deterministic(self) -> None:
-        tf.config.experimental.enable_op_determinism()
+def _device() -> DeviceInfo:
+    gpus = tf.config.list_physical_devices("GPU")
+    name = ""
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "")
+    framework = f"tensorflow {tf.__version__}"
+    return DeviceInfo("gpu" if gpus else "cpu", name, max(1, len(gpus)), framework)
 
 
-BACKEND: Backend = _Backend()
+def _memory_peak() -> int | None:
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+BACKEND = Backend(
+    gains_from_folding=True,
+    adam=FusedAdam,
+    forward=_Forward,
+    train_step=_TrainStep,
+    gradient_step=_GradientStep,
+    device=_device,
+    memory_peak=_memory_peak,
+    make_deterministic=tf.config.experimental.enable_op_determinism,
+)

@@ -71,24 +71,24 @@ class _Step:
         """The Keras variables are the trained ones already."""
 
 
-class _Backend:
-    gains_from_folding = True
-    adam = keras.optimizers.Adam
-    forward = _Forward
-    train_step = _Step
-    gradient_step = _Step
-
-    def device(self) -> DeviceInfo:
-        gpu = torch.cuda.is_available()
-        name = torch.cuda.get_device_name(0) if gpu else ""
-        count = torch.cuda.device_count() if gpu else 1
-        return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
-
-    def memory_peak(self) -> int | None:
-        return torch.cuda.max_memory_allocated(0) if torch.cuda.is_available() else None
-
-    def make_deterministic(self) -> None:
-        torch.use_deterministic_algorithms(True)
+def _device() -> DeviceInfo:
+    gpu = torch.cuda.is_available()
+    name = torch.cuda.get_device_name(0) if gpu else ""
+    count = torch.cuda.device_count() if gpu else 1
+    return DeviceInfo("gpu" if gpu else "cpu", name, count, f"torch {torch.__version__}")
 
 
-BACKEND: Backend = _Backend()
+def _memory_peak() -> int | None:
+    return torch.cuda.max_memory_allocated(0) if torch.cuda.is_available() else None
+
+
+BACKEND = Backend(
+    gains_from_folding=True,
+    adam=keras.optimizers.Adam,
+    forward=_Forward,
+    train_step=_Step,
+    gradient_step=_Step,
+    device=_device,
+    memory_peak=_memory_peak,
+    make_deterministic=lambda: torch.use_deterministic_algorithms(True),
+)
