@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,7 +19,7 @@ from keras import layers, ops
 from bench.models.backends.base import Array
 from bench.models.cuts import FEATURES, PIXELS, cut_for, flat, labels, trained_layers
 from bench.models.folding import folded
-from bench.models.keras_applications import builder
+from bench.models.published import IMAGENET, application
 from bench.protocol import Head, Phase
 from bench.registry import resolve
 from bench.types import Backbone
@@ -132,6 +133,32 @@ class Tail(keras.Model):  # type: ignore[misc]
         if self.body is not None:
             (features,) = flat(self.body(inputs, training=training and self.trains_batchnorm))
         return self.head(features, training=training)
+
+
+def builder(backbone: Backbone) -> Callable[..., Any]:
+    """Return the function that builds the backbone's network, as its weights need it."""
+    build = resolve(backbone.build)
+    name = application(backbone.build)
+    scaled = backbone.weights == IMAGENET and name.startswith("EfficientNetB")
+    return partial(_scaled, build) if scaled else build
+
+
+def _scaled(build: Callable[..., Any], *, input_shape: tuple[int, int, int], **options: Any) -> Any:
+    """Build an EfficientNet with the division by sqrt(stddev) that its published weights need.
+
+    Keras adds that layer only when it loads the weights itself; without it the pixels would reach
+    the first convolution at half the scale that it was trained with, and nothing would fail.
+    """
+    scale = [1 / math.sqrt(s) for s in (0.229, 0.224, 0.225)]
+    rescale = layers.Rescaling(scale, name="stddev")
+
+    def call(layer: keras.Layer, *inputs: Any, **arguments: Any) -> Any:
+        outputs = layer(*inputs, **arguments)
+        return rescale(outputs) if isinstance(layer, layers.Normalization) else outputs
+
+    network = build(input_shape=input_shape, **options)
+    pixels = keras.Input(input_shape)
+    return keras.models.clone_model(network, input_tensors=pixels, call_function=call)
 
 
 def seed_builders(keras_backend: str, seed: int) -> None:

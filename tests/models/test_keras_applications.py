@@ -11,8 +11,8 @@ import tiny
 from keras.src.utils import file_utils
 
 from bench.errors import WeightsError
-from bench.models.keras_applications import application, builder
-from bench.models.published import files_for
+from bench.models.network import builder
+from bench.models.published import application, files_for
 from bench.models.weights import available
 from bench.registry import BACKBONES, load_plugins
 from bench.types import Backbone

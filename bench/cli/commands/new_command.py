@@ -84,7 +84,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _declared(arguments: argparse.Namespace) -> Backbone:
     """Return the declaration: what is not given is as of the same network in the catalogue."""
     from bench.execution.check.preprocessing import expected_preprocessing
-    from bench.models.keras_applications import application, has_weights
+    from bench.models.published import application, has_weights
 
     build, name = arguments.build, application(arguments.build)
     try:

@@ -18,8 +18,7 @@ from keras import ops
 from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
 from bench.models.cuts import PIXELS, labels, stage_ends
-from bench.models.keras_applications import builder
-from bench.models.network import Network, batchnorms, build_head, initialise_head
+from bench.models.network import Network, batchnorms, build_head, builder, initialise_head
 from bench.protocol import Head
 from bench.registry import resolve
 from bench.types import Backbone, Reference
