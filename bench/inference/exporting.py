@@ -97,29 +97,11 @@ def export(
             raise BenchError(
                 f"{backbone} cannot be exported as {format_name}: {type(error).__name__}: {reason}"
             ) from error
-        found = reference.check(call)
+        checked = reference.check(call)
         made.replace(path)
     program = chosen.program(classifier)
-    write_atomic(about_it, model_card.text(run, evidence, about, path.name, found.text(), program))
-    return Exported(path, about_it, found.text())
-
-
-@dataclass(frozen=True)
-class ExportCheck:
-    """What was compared, and how well it agreed."""
-
-    images: int
-    real: bool  # the run's test images; else noise, as they are no longer available
-    difference: float  # the largest between its probabilities and the Keras model's
-    same_class: int  # images with the recorded class; 0 without real images
-
-    def text(self) -> str:
-        what = "of the run's test images" if self.real else "generated images"
-        agree = f"agree within {self.difference:.1g}" if self.difference else "are equal"
-        found = f"loaded again; on {self.images} {what} probabilities {agree}"
-        if self.real:
-            found += f", and the class is the recorded one for {self.same_class} of {self.images}"
-        return found
+    write_atomic(about_it, model_card.text(run, evidence, about, path.name, checked, program))
+    return Exported(path, about_it, checked)
 
 
 class Reference:
@@ -132,8 +114,8 @@ class Reference:
         forward = current().forward(model)
         self._expected = predict_all(lambda batch: forward(batch)[0], self._images)
 
-    def check(self, call: Call) -> ExportCheck:
-        """Ask the exported file the same; raise where it does not agree."""
+    def check(self, call: Call) -> str:
+        """Ask the exported file the same, and say how well it agrees; raise where it does not."""
         found = predict_all(call, self._images)
         if found.shape != self._expected.shape:
             raise BenchError(
@@ -146,10 +128,14 @@ class Reference:
                 f"the exported model's probabilities differ by up to {difference:.2g} from the "
                 f"trained one's; nothing was written."
             )
+        agree = f"agree within {difference:.1g}" if difference else "are equal"
         if self._recorded is None:
-            return ExportCheck(len(found), False, difference, 0)
+            return f"loaded again; on {len(found)} generated images probabilities {agree}"
         same = _same_class(found, self._recorded, self._undecided)
-        return ExportCheck(len(found), True, difference, same)
+        return (
+            f"loaded again; on {len(found)} of the run's test images probabilities {agree}, and "
+            f"the class is the recorded one for {same} of {len(found)}"
+        )
 
 
 def _same_class(found: Array, recorded: Array, undecided: float) -> int:

@@ -23,7 +23,6 @@ from bench.cli.commands import report_command
 from bench.cli.main import main
 from bench.inference import model_card
 from bench.inference.export import About
-from bench.inference.exporting import ExportCheck
 from bench.reports.blocks import Table
 from bench.reports.formats import json_report, pull_request
 from bench.reports.html.blocks import section_data
@@ -376,9 +375,7 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
     pages = {
         "report.md": (folder / "report.md").read_text(encoding="utf-8"),
         "pull request": pull_request.text(findings),
-        "card": model_card.text(
-            findings.run, of_b, about, "b.onnx", ExportCheck(4, False, 0.0, 0).text()
-        ),
+        "card": model_card.text(findings.run, of_b, about, "b.onnx", "loaded again"),
         "json": json_report.content(findings).verdict.sentence,
         "verdict.json": json.loads((folder / "verdict.json").read_text("utf-8"))["sentence"],
         "html": json.dumps(section_data(overview.section(findings)), ensure_ascii=False),
@@ -405,9 +402,8 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
     findings = made(tmp_path, CLOSE, images=10)
     (tmp_path / "verdict.json").write_text('{"sentence": "take the cheapest"}', encoding="utf-8")
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    checked = ExportCheck(4, False, 0, 0).text()
     of_b = pooled(findings.run, findings.run.records[1:2])
-    text = model_card.text(findings.run, of_b, about, "b.onnx", checked)
+    text = model_card.text(findings.run, of_b, about, "b.onnx", "loaded again")
     assert "take the cheapest" not in text
 
 
@@ -415,9 +411,8 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
 def test_a_card_gives_no_accuracy_of_random_weights(tmp_path: Path, source: str) -> None:
     findings = made(tmp_path, CLOSE, images=10, source=source)
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    checked = ExportCheck(4, False, 0, 0).text()
     of_b = pooled(findings.run, findings.run.records[1:2])
-    text = model_card.text(findings.run, of_b, about, "b.onnx", checked)
+    text = model_card.text(findings.run, of_b, about, "b.onnx", "loaded again")
     random = source == "random init"
     assert ("its answers mean nothing" in text) == random
     for words in ("%", "| test accuracy |", "10 test images leave its accuracy uncertain"):
