@@ -37,15 +37,13 @@ def measure(
     """Fit both probes to the training images; return what was fitted, and the record's arrays: the
     probabilities of the other splits by `PROBES`."""
     train, truth = features["train"], labels["train"]
-    validation, test = features["validation"], features["test"]
-    fitted = regress(train, truth, validation, labels["validation"], test, classes)
-    found = {
-        "knn_validation": vote(train, truth, validation, classes),
-        "knn_test": vote(train, truth, test, classes),
-        "logistic_validation": fitted.validation,
-        "logistic_test": fitted.test,
+    fitted = regress(features, labels, classes)
+    arrays = {
+        "knn_validation_probabilities": vote(train, truth, features["validation"], classes),
+        "knn_test_probabilities": vote(train, truth, features["test"], classes),
+        "logistic_validation_probabilities": fitted.validation,
+        "logistic_test_probabilities": fitted.test,
     }
-    arrays = {f"{name}_probabilities": shares for name, shares in found.items()}
     return Probes(train.shape[1], min(NEIGHBOURS, len(train)), fitted.strength), arrays
 
 
@@ -87,20 +85,16 @@ class Regression:
 
 
 def regress(
-    features: Floats,
-    labels: Labels,
-    validation: Floats,
-    validation_labels: Labels,
-    test: Floats,
-    classes: int,
+    features: Mapping[SplitName, Floats], labels: Mapping[SplitName, Labels], classes: int
 ) -> Regression:
     """Fit a logistic regression with the penalty whose loss on the validation images is least."""
     best, least = None, np.inf
-    for strength, (of_validation, of_test) in _path(features, labels, classes, validation, test):
-        loss = cross_entropy(validation_labels, of_validation)
+    others = features["validation"], features["test"]
+    for strength, (validation, test) in _path(features["train"], labels["train"], classes, *others):
+        loss = cross_entropy(labels["validation"], validation)
         if loss >= least:
             break  # weaker penalties fit the training images still closer
-        best, least = Regression(of_validation, of_test, strength), loss
+        best, least = Regression(validation, test, strength), loss
     assert best is not None
     return best
 

@@ -70,7 +70,9 @@ def test_regression_agrees_with_scikit_learn() -> None:
 def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
     features, labels = _blobs(30, 1)
     validation, of_validation = _blobs(300, 2)
-    found = probes.regress(features, labels, validation, of_validation, validation[:7], 3)
+    splits = {"train": features, "validation": validation, "test": validation[:7]}
+    truth = {"train": labels, "validation": of_validation}
+    found = probes.regress(splits, truth, 3)
     losses = {
         strength: -np.log(shares[np.arange(300), of_validation]).mean()
         for strength, (shares,) in probes._path(features, labels, 3, validation)
@@ -79,7 +81,7 @@ def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
     assert found.strength not in (probes.STRENGTHS[0], probes.STRENGTHS[-1])  # it could be either
     np.testing.assert_array_equal(found.test, found.validation[:7])
     assert found.test.sum(axis=1) == pytest.approx(1)
-    again = probes.regress(features, labels, validation, of_validation, validation[:7], 3)
+    again = probes.regress(splits, truth, 3)
     np.testing.assert_array_equal(again.validation, found.validation)
 
 
@@ -88,7 +90,8 @@ def test_a_channel_that_never_varies_tells_nothing() -> None:
     constant = np.concatenate([features, np.full((30, 1), 7.0)], axis=1)
     expected = probes.vote(features, labels, features, 3)
     np.testing.assert_allclose(probes.vote(constant, labels, constant, 3), expected)
-    fitted = probes.regress(constant, labels, constant, labels, constant, 3)
+    splits = dict.fromkeys(("train", "validation", "test"), constant)
+    fitted = probes.regress(splits, dict.fromkeys(splits, labels), 3)
     assert np.isfinite(fitted.test).all()
 
 
