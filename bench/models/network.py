@@ -134,6 +134,10 @@ class Tail(keras.Model):  # type: ignore[misc]
             (features,) = flat(self.body(inputs, training=training and self.trains_batchnorm))
         return self.head(features, training=training)
 
+    def of_each(self) -> list[list[Any]]:
+        """Return the variables that training changes, as the only copy's."""
+        return [list(self.variables if self.trains_batchnorm else self.trainable_variables)]
+
 
 def builder(backbone: Backbone) -> Callable[..., Any]:
     """Return the function that builds the backbone's network, as its weights need it."""

@@ -73,7 +73,7 @@ class Phases:
             results.append(self._result(index, course))
             validation = course.validation
             begun = time.perf_counter()
-            after.append(self._predict_test(index))
+            after.append(self._predict_test(index)[0])
             predict_seconds += time.perf_counter() - begun
         assert validation is not None  # a protocol has a phase
         return TrainingResult(
@@ -97,7 +97,7 @@ class Phases:
         own = self.job.protocol.phases[0].learning_rate
         courses = self._phase(trial, 0, chosen, [own * m for m in multipliers])
         trained = time.perf_counter()
-        test, weights = self._predict_test(0), self._trainers[0].copies()
+        test, weights = self._predict_test(0), self._trainers[0].copies
         ended = time.perf_counter()
         spent = ended - begun - (self.compile_seconds - compiled)
         errors = [course.error for course in courses if course.error is not None]
@@ -110,7 +110,7 @@ class Phases:
             else FirstPhase(
                 result=self._result(0, course),
                 validation=course.validation,
-                test=test[:, copy],
+                test=test[copy],
                 head=snapshot(own),
                 dropout=course.dropout,
                 predict_seconds=(ended - trained) / usable,
@@ -140,16 +140,15 @@ class Phases:
     def _chosen(self, trial: Trial) -> Array:
         return stratified(pixels.labels(self.job.dataset, "train"), trial.fraction, trial.seed)
 
-    def _predict_test(self, index: int) -> Array:
+    def _predict_test(self, index: int) -> list[Array]:
         return self._trainers[index].predict(self._rows["test", PLAIN][self._cuts[index]])
 
     def _predict(self, index: int, rows: Rows) -> Array:
         """Return the probabilities of the model as it is, through what a phase trains."""
         trainer = self._trainers[index]
-        if not trainer.rates:
-            return trainer.predict(rows)
-        trainer.tail.load(self.head)
-        return trainer.predict(rows)[:, 0]
+        if trainer.rates:
+            trainer.tail.load(self.head)
+        return trainer.predict(rows)[0]
 
     def _variables(self) -> list[Any]:
         return [*self.network.base.weights, *self.head.weights]

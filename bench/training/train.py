@@ -54,6 +54,7 @@ class PhaseTrainer:
         rates: Sequence[float] = (),
     ) -> None:
         self.phase, self.index, self.tail, self.rates = phase, index, tail, rates
+        self.copies: list[list[Any]] = tail.of_each()
         self.optimizer = _optimizer(phase, backend, tail, rates)
         self.step: TrainStep = backend.train_step(tail, self.optimizer, weighted_loss)
         self.evaluate: Forward = backend.forward(tail)
@@ -65,13 +66,6 @@ class PhaseTrainer:
         """Return how many parameters one training changes."""
         every = sum(int(np.prod(v.shape)) for v in self.tail.trainable_variables)
         return every // max(1, len(self.rates))
-
-    def copies(self) -> list[list[Any]]:
-        """Return the variables that training changes: of each copy, or of the one network."""
-        tail = self.tail
-        if isinstance(tail, HeadCopies):
-            return tail.of_each()
-        return [list(tail.variables if tail.trains_batchnorm else tail.trainable_variables)]
 
     def compile(self, rows: Rows, batch_size: int) -> float:
         """Compile step and evaluation for this batch shape; returns the seconds it took."""
@@ -111,8 +105,8 @@ class PhaseTrainer:
         courses = [Course(self.phase, rate) for rate in self.rates or [learning_rate]]
         start = time.perf_counter()
         if self.phase.early_stopping is not None:
-            begin = self.predict(validation) if begin is None else begin
-            for course, guessed, own in zip(courses, self._each(begin), self.copies(), strict=True):
+            begun_with = self.predict(validation) if begin is None else [begin]
+            for course, guessed, own in zip(courses, begun_with, self.copies, strict=True):
                 course.begin(evaluate(guessed, validation_labels), guessed, snapshot(own))
         for number in range(1, self.phase.epochs + 1):
             begun = time.perf_counter()
@@ -120,7 +114,7 @@ class PhaseTrainer:
             losses, counts, right = self._epoch(
                 views_of(number - 1), labels, rng, batch_size, on_batch
             )
-            guesses = self._each(self.predict(validation))
+            guesses = self.predict(validation)
             judged = [evaluate(guessed, validation_labels) for guessed in guesses]
             active = [i for i, course in enumerate(courses) if not course.ended]
             seconds = (time.perf_counter() - begun) / len(active)
@@ -135,7 +129,7 @@ class PhaseTrainer:
             self._note(courses, active)
             if all(course.ended for course in courses):
                 break
-        for course, own in zip(courses, self.copies(), strict=True):
+        for course, own in zip(courses, self.copies, strict=True):
             if course.weights and course.best_epoch != number:
                 restore(own, course.weights)
             course.weights = []  # the model has them
@@ -145,26 +139,21 @@ class PhaseTrainer:
             course.train_seconds = shared + sum(epoch.seconds for epoch in course.epochs)
         return courses
 
-    def predict(self, rows: Rows) -> Array:
-        """Return class probabilities by the current weights: of several copies, images x copies x
-        classes."""
-        return probabilities(predict(self.evaluate, rows))
+    def predict(self, rows: Rows) -> list[Array]:
+        """Return the class probabilities (images x classes) by the current weights of each copy."""
+        found = probabilities(predict(self.evaluate, rows))
+        return list(np.moveaxis(found, 1, 0)) if self.rates else [found]
 
     def _note(self, courses: Sequence[Course], active: Sequence[int]) -> None:
         """Give the copies that became better their weights, and those that ended the state that
         dropout would draw from next."""
-        copies = self.copies()
         for i in active:
             if courses[i].improved:
-                courses[i].weights = snapshot(copies[i])
+                courses[i].weights = snapshot(self.copies[i])
         if self.rates and any(courses[i].ended for i in active):
             states = snapshot(random_states(self.tail))
             for i in active:
                 courses[i].dropout = states
-
-    def _each(self, guessed: Array) -> list[Array]:
-        """Return the probabilities of each copy."""
-        return list(np.moveaxis(guessed, 1, 0)) if self.rates else [guessed]
 
     def _epoch(
         self,
@@ -233,7 +222,7 @@ def _optimizer(
         "sgd": keras.optimizers.SGD,
     }
     chosen = classes[phase.optimizer]
-    if isinstance(tail, HeadCopies):
+    if rates:
         return _by_copy(chosen, tail, rates)
     optimizer = chosen(phase.learning_rate)
     if keras.config.dtype_policy().name == "mixed_float16":
@@ -242,7 +231,7 @@ def _optimizer(
     return optimizer
 
 
-def _by_copy(chosen: Any, tail: HeadCopies, rates: Sequence[float]) -> Any:
+def _by_copy(chosen: Any, tail: Tail | HeadCopies, rates: Sequence[float]) -> Any:
     """Return an optimizer of this class that updates each copy at its own rate."""
     own = zip(tail.of_each(), rates, strict=True)
     rate_of = {id(variable): rate for variables, rate in own for variable in variables}
