@@ -6,7 +6,7 @@
   warm-up and timed queries, of many in turn
 - `hardware`: matrix products for the best speed and its drift
 - `memory`: what one trained model takes to answer, in a process that has done nothing else
-- `evaluation`: what trials still lack besides: answers to corrupted images, probes, weight soups
-  (`soup`), and what explains mistakes (`explained`)
+- `evaluation`: what trials still lack besides: answers to corrupted images, probes, weight soups,
+  and what explains mistakes (`explained`)
 - `recorded`: the results of runtimes, put into the records of the seeds that they stand for
 """
