@@ -57,15 +57,13 @@ def locate(
     input_size: int,
     *,
     say: Say = lambda text: None,
-    progress: OnBytes = lambda done, total: None,
     fetching: bool = True,
 ) -> LocatedWeights | None:
     """Return the weights that `choice` means for this backbone; download them if `fetching`.
 
     `None` means random weights. `imagenet` raises instead, and accepts only published files.
     """
-    one = [(backbone, input_size)]
-    found = locate_all(one, choice, say=say, progress=progress, fetching=fetching)
+    found = locate_all([(backbone, input_size)], choice, say=say, fetching=fetching)
     return found[backbone.name, input_size]
 
 
@@ -74,7 +72,7 @@ def locate_all(
     choice: WeightsChoice,
     *,
     say: Say,
-    progress: OnBytes,
+    progress: OnBytes = lambda done, total: None,
     fetching: bool = True,
     failed: Say = lambda text: None,
     digests: FileDigests | None = None,

@@ -35,9 +35,7 @@ def network(backbone: Backbone) -> Any:
 @pytest.fixture(scope="module")
 def located(backbone: Backbone) -> Any:
     size = backbone.input_size
-    return weights.locate(
-        backbone, "imagenet", size, say=pytest.fail, progress=lambda done, total: None
-    )
+    return weights.locate(backbone, "imagenet", size, say=pytest.fail)
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,6 @@ def located(backbone: Backbone, *, fetching: bool = True) -> weights.LocatedWeig
         backbone,
         "imagenet",
         48,
-        say=lambda text: None,
-        progress=lambda done, total: None,
         fetching=fetching,
     )
 

@@ -61,7 +61,6 @@ class Asked:
             choice,
             size,
             say=self.said.append,
-            progress=lambda done, total: None,
             **options,
         )
 
