@@ -100,6 +100,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def minute(time: str) -> str:
+    """Format a time to the minute, so that texts sort by time: 2025-03-01 12:00."""
+    return time[:16].replace("T", " ")
+
+
 def count(value: float) -> str:
     """Format a count: 25.6 M, 890 k, 42."""
     if value < 999.5:

@@ -8,12 +8,15 @@ Importing this package is cheap; pandas and matplotlib are imported by its funct
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.reports.latest import point_latest as point_latest
+from bench.errors import BenchError, UnknownNameError
+from bench.storage.run_folder import LATEST
+from bench.system.files import temporary_sibling, write_atomic
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +70,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     from bench.reports.figures import pictures
     from bench.reports.sections import leaderboard
     from bench.storage.run_folder import refuse_links
-    from bench.system.files import remove_stale, to_json, write_atomic
+    from bench.system.files import remove_stale, to_json
 
     run = findings.run
     refuse_links(run.folder)
@@ -90,11 +93,38 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))
-    for picture in drawn:
-        write(picture.path, picture.png())
+    # What a picture is drawn with refers to itself. It is collected at once, which is quick where
+    # nothing older is looked at.
+    gc.freeze()
+    try:
+        for picture in drawn:
+            write(picture.path, picture.png())
+            gc.collect()
+    finally:
+        gc.unfreeze()
     # Last, so that it never links to a picture that does not exist yet.
     write("report.md", markdown.text(shown, drawn))
     return written
+
+
+def point_latest(results: Path, run: str) -> None:
+    """Make `results/latest` name `run`, as a link or, where there are none, in a text file; at any
+    instant it names the old run or the new one."""
+    latest = results / LATEST
+    if latest.is_dir() and not latest.is_symlink():
+        raise BenchError(
+            f"{latest} is a folder, so it cannot name the newest run; move it elsewhere."
+        )
+    aside = temporary_sibling(latest)
+    try:
+        # Relative, so that `results/` can be moved or mounted elsewhere.
+        aside.symlink_to(run, target_is_directory=True)
+        aside.replace(latest)
+    except OSError:
+        # Windows without developer mode, and some network and USB disks, do not support links.
+        write_atomic(latest, run + "\n")
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def write_index(results: Path) -> Path:
@@ -115,7 +145,6 @@ def shown_images(findings: Findings) -> dict[SplitName, Collection[int]]:
 
 def show(shown: Iterable[Section], console: Console, only: str = "") -> None:
     """Print the sections that a reader needs at the end of a run, or only the one of that name."""
-    from bench.errors import UnknownNameError
     from bench.reports import terminal
 
     found = {section.name: section for section in shown}

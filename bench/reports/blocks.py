@@ -1,9 +1,9 @@
 """What sections of a report are made of: data, which every renderer shows in its own way.
 
 A `Section` has blocks: a `Statement`, `Facts`, a `Table` of typed columns, a `Chart` (`charts.py`),
-a `Gallery` of images, a `Notes` list, `Commands` to copy, or a `Drawing` of the page. Cells hold
-what was measured, and their column says how a figure is written. Texts are plain, without markup;
-each renderer escapes what it writes. Nothing here computes a figure.
+a `Gallery` (`galleries.py`), a `Notes` list or `Commands` to copy. Cells hold what was measured;
+their column says how a figure is written. Texts are plain, without markup; each renderer escapes
+what it writes. Nothing here computes a figure.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench.analysis import format as fmt
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS, Better
 from bench.reports.charts import Chart
+from bench.reports.galleries import Gallery
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,16 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """How many answers of a backbone are in a cell of its confusion matrix; on a page it opens
+    their images."""
+
+    value: int
+    label: str
+    cell: tuple[int, int]  # the true class, the predicted one
+
+
+@dataclass(frozen=True)
 class Image:
     """A picture in the run's folder, by its path there."""
 
@@ -72,7 +83,7 @@ class Link:
     file: str
 
 
-Value = str | float | Range | Estimate | Absent | Shown | Image | Link | None
+Value = str | float | Range | Estimate | Absent | Shown | Answers | Image | Link | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ def _text(value: Value, show: Show) -> str:
             return f"{show(figure)} ± {show(spread)}"
         case Estimate(figure, low=float(low), high=float(high)):
             return f"{show(figure)} ({_ends(low, high, show)})"
-        case Estimate(figure):
+        case Estimate(figure) | Answers(figure):
             return _text(figure, show)
     return fmt.MISSING if isnan(value) else show(value)
 
@@ -132,7 +143,7 @@ def _ends(low: float, high: float, show: Show) -> str:
 def number(value: Value) -> float | None:
     """Return the figure that a cell is sorted by; `None` if it has none."""
     match value:
-        case Shown() | Estimate():
+        case Shown() | Estimate() | Answers():
             return number(value.value)
         case Range():
             return number(value.low)
@@ -199,15 +210,10 @@ class Table:
         )
 
 
-def of_metrics(
-    title: str, metrics: Sequence[tuple[str, str, Show]], rows: Iterable[pd.Series[Any]]
-) -> Table:
-    """Return a row a backbone with these metrics, each with its column's title."""
-    return Table(
-        title,
-        (Column("Backbone"), *(measured(*one) for one in metrics)),
-        tuple((row["label"], *(row[name] for name, _, _ in metrics)) for row in rows),
-    )
+def of_metrics(title: str, metrics: Sequence[Column], rows: Iterable[pd.Series[Any]]) -> Table:
+    """Return a row a backbone with these metrics."""
+    cells = ((row["label"], *(row[column.name] for column in metrics)) for row in rows)
+    return Table(title, (Column("Backbone"), *metrics), tuple(cells))
 
 
 @dataclass(frozen=True)
@@ -237,6 +243,10 @@ class Notes:
     folded: bool = False  # on a page, until it is opened
     warning: bool = False  # what a reader must know before trusting the figures
 
+    @property
+    def rest(self) -> str:
+        return f"and {self.more:,} more{f', {self.where}' if self.where else ''}"
+
 
 def notes(items: Iterable[str], title: str = "") -> Notes:
     """Return sentences about nobody in particular."""
@@ -251,55 +261,7 @@ class Commands:
     title: str = ""
 
 
-@dataclass(frozen=True)
-class Near:
-    """A training image that resembles a shot."""
-
-    image: int  # its place in the split
-    words: str
-
-
-@dataclass(frozen=True)
-class Shot:
-    """An image of the test set with its caption."""
-
-    image: int  # its place in the split
-    title: str
-    words: str
-    file: str
-    heatmap: tuple[tuple[float, ...], ...] = ()  # shares of the strongest, row by row
-    strongest: str = ""  # where the heatmap is
-    near: tuple[Near, ...] = ()
-
-
-@dataclass(frozen=True)
-class Shots:
-    """Images in the order in which a reader should look at them, of one backbone or of all."""
-
-    shots: tuple[Shot, ...]
-    label: str = ""  # of the backbone
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Contact sheets, of which a page shows one at a time."""
-
-    name: str  # of its files, letters and underscores
-    title: str
-    sheets: tuple[Shots, ...]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What only the page can show, by `static/<name>.js`, and what stands for it elsewhere."""
-
-    name: str
-    data: Mapping[str, Any]
-    elsewhere: tuple[Chart | Table, ...] = ()
-
-
-Block = Statement | Facts | Table | Notes | Commands | Chart | Gallery | Drawing
+Block = Statement | Facts | Table | Notes | Commands | Chart | Gallery
 
 
 @dataclass(frozen=True)

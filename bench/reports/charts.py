@@ -7,7 +7,7 @@ computed, and `ticks.py` says how far axes reach: a renderer chooses places, not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,7 @@ class Cells:
     shades: NDArray[np.float64]  # NaN: no figure
     texts: Sequence[Sequence[str]] = ()  # none: too many to read
     about: tuple[str, ...] = ()  # the backbone of each column, or else of each row
+    opens: Sequence[Sequence[int]] = ()  # the answers in each cell, whose images a page shows
 
 
 def accuracies(shares: NDArray[np.float64], about: Sequence[str]) -> Cells:
@@ -131,7 +132,13 @@ class Chart:
     title: str
     panels: tuple[Panel, ...]
     note: str = ""
-    choice: str = ""  # what the panels are alternatives of; on paper there is only the first
+    choice: str = ""  # what the panels are alternatives of
+    on_paper: int = 1  # of the alternatives, how many are printed and drawn as pictures
+
+    def of(self, panel: Panel) -> Chart:
+        """Return the chart of one of the alternatives."""
+        title = f"{self.title} of {panel.title}"
+        return replace(self, title=title, panels=(replace(panel, title=""),), choice="")
 
 
 def differences(x: Axis, rows: Sequence[str], marks: Mapping[str, Sequence[Mark]]) -> Panel:

@@ -16,12 +16,9 @@ from bench.data import thumbnails
 from bench.reports.blocks import (
     Block,
     Column,
-    Gallery,
     Notes,
     Range,
     Section,
-    Shot,
-    Shots,
     Shown,
     Statement,
     Table,
@@ -30,6 +27,7 @@ from bench.reports.blocks import (
     words,
 )
 from bench.reports.charts import Axis, Chart, Mark, Panel, differences
+from bench.reports.galleries import Gallery, Shot, Shots
 
 MAX_SHOTS = 48
 MAX_LISTED = 300
@@ -198,7 +196,7 @@ def _answers(found: Comparison) -> Iterator[Block]:
     yield Table("Changed answers", COUNTS, rows)
     sheets = tuple(_sheet(one, found.classes) for one in found.answers if one.images)
     if sheets:
-        yield Gallery("changed_answers", "Pictures of the images", sheets)
+        yield Gallery("changed_answers", "Pictures of the images", sheets, listed=True)
     listed = [
         (one.label, image.id, *(found.classes[c] for c in (image.true, image.before, image.after)))
         for one in found.answers

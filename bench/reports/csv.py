@@ -13,7 +13,17 @@ import pandas as pd
 
 from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Absent, Column, Estimate, Image, Link, Range, Shown, Table, Value
+from bench.reports.blocks import (
+    Absent,
+    Answers,
+    Estimate,
+    Image,
+    Link,
+    Range,
+    Shown,
+    Table,
+    Value,
+)
 
 
 def summary(findings: Findings) -> str:
@@ -30,7 +40,7 @@ def text(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     parts = [_parts([row[i] for row in table.rows]) for i in range(len(table.columns))]
     writer.writerow(
-        csv_cell(f"{_name(column)}{part}")
+        csv_cell(f"{column.name or column.title}{part}")
         for column, of_column in zip(table.columns, parts, strict=True)
         for part in of_column
     )
@@ -38,10 +48,6 @@ def text(table: Table) -> str:
         cells = zip(row, parts, strict=True)
         writer.writerow(_cell(v, part) for v, of_column in cells for part in of_column)
     return out.getvalue()
-
-
-def _name(column: Column) -> str:
-    return column.name or column.title
 
 
 def _parts(values: Sequence[Value]) -> Sequence[str]:
@@ -52,7 +58,7 @@ def _parts(values: Sequence[Value]) -> Sequence[str]:
 
 def _figures(value: Value) -> Mapping[str, float | str | None]:
     match value:
-        case Shown():
+        case Shown() | Answers():
             return _figures(value.value)
         case Range():
             return {"_low": value.low, "_high": value.high}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tabulate import tabulate
-
 from bench.analysis.escape import latin, shorten
 from bench.reports.blocks import Table
+from bench.reports.markdown import tabular
 
 MAX_CELL = 60
 
@@ -13,11 +12,5 @@ MAX_CELL = 60
 def text(table: Table, about: str) -> str:
     """Return the table, which needs `\\usepackage{booktabs}`; tabulate escapes what is special to
     LaTeX."""
-    body = tabulate(
-        [[latin(shorten(cell, MAX_CELL)) for cell in row] for row in table.texts],
-        headers=[latin(column.title) for column in table.columns],
-        tablefmt="latex_booktabs",
-        colalign=["left" if column.words else "right" for column in table.columns],
-        disable_numparse=True,
-    )
+    body = tabular(table, "latex_booktabs", lambda _, text: latin(shorten(text, MAX_CELL)))
     return f"% {latin(about)}\n{body}\n"

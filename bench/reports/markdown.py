@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
@@ -10,11 +12,8 @@ from bench.analysis.escape import markdown as safe
 from bench.analysis.escape import shorten
 from bench.reports.blocks import (
     Block,
-    Column,
     Commands,
-    Drawing,
     Facts,
-    Gallery,
     Image,
     Notes,
     Section,
@@ -23,7 +22,10 @@ from bench.reports.blocks import (
     Value,
 )
 from bench.reports.charts import Chart
-from bench.reports.figures import Picture
+from bench.reports.galleries import MAX_SHEETS, Gallery
+
+if TYPE_CHECKING:
+    from bench.reports.figures import Picture
 
 LONG = 400
 MAX_TEXT = 4000
@@ -40,20 +42,15 @@ def text(sections: Sequence[Section], pictures: Sequence[Picture] = ()) -> str:
 
 
 def section_text(section: Section, pictures: Sequence[Picture] = (), level: int = 2) -> str:
-    """Return a section; nothing if it has only drawings of the page."""
-    tables = sum(isinstance(block, Table) for block in section.blocks)
-    parts = [
-        part
-        for block in section.blocks
-        for part in _block(block, pictures, titled=tables > 1 or level == 1)
-    ]
+    """Return a section; nothing if it has only pictures that were not drawn."""
+    parts = [part for block in section.blocks for part in _block(block, section, pictures)]
     about = [coded(section.about)] if section.about else []
     if not parts and (section.blocks or not about):
         return ""
     return "\n\n".join([f"{'#' * level} {safe(section.title)}", *about, *parts])
 
 
-def _block(block: Block, pictures: Sequence[Picture], *, titled: bool) -> Iterator[str]:
+def _block(block: Block, section: Section, pictures: Sequence[Picture]) -> Iterator[str]:
     match block:
         case Statement():
             yield f"**{safe(block.sentence, MAX_TEXT)}**"
@@ -62,7 +59,7 @@ def _block(block: Block, pictures: Sequence[Picture], *, titled: bool) -> Iterat
         case Facts():
             yield "\n".join(f"- **{safe(title)}:** {safe(t, LONG)}" for title, t in block.items)
         case Table():
-            if titled:
+            if block.title != section.title and len(section.blocks) > 1:
                 yield f"**{safe(block.title)}**"
             yield from _table(block)
         case Notes():
@@ -73,32 +70,41 @@ def _block(block: Block, pictures: Sequence[Picture], *, titled: bool) -> Iterat
                 lines = "\n".join(f"    {line}" for line in command.splitlines())
                 yield f"{coded(about)}:\n\n{lines}" if about else lines
         case Chart() | Gallery():
-            yield from _shown(block, pictures)
-        case Drawing():
-            for one in block.elsewhere:
-                yield from _block(one, pictures, titled=True)
+            drawn = [one for one in pictures if one.name == block.name]
+            yield from (f"![{safe(one.title)}]({one.path})" for one in drawn)
+            if isinstance(block, Gallery) and not drawn and not block.listed:
+                yield from _files(block)
 
 
-def _shown(block: Chart | Gallery, pictures: Sequence[Picture]) -> Iterator[str]:
-    yield from (f"![{safe(one.title)}]({one.path})" for one in pictures if one.name == block.name)
+def _files(block: Gallery) -> Iterator[str]:
+    """Name the images of a gallery that has no pictures."""
+    for sheet in block.sheets[:MAX_SHEETS]:
+        lines = (f"- {safe(s.file)} ({safe(f'{s.title}, {s.words}')})" for s in sheet.shots)
+        yield f"**{safe(block.of(sheet))}**\n\n" + "\n".join(lines)
 
 
 def _table(block: Table) -> Iterator[str]:
-    rows = [
-        [_cell(column, value) for column, value in zip(block.columns, row, strict=True)]
-        for row in block.rows[:MAX_ROWS]
-    ]
-    titles = [safe(column.title) for column in block.columns]
-    aligned = ["left" if column.words else "right" for column in block.columns]
-    yield tabulate(rows, titles, tablefmt="pipe", colalign=aligned, disable_numparse=True)
+    yield tabular(replace(block, rows=block.rows[:MAX_ROWS]), "pipe", _cell)
     if (more := len(block.rows) - MAX_ROWS) > 0:
         yield f"and {more:,} more rows, in `report.html`"
     if block.about:
         yield coded(block.about)
 
 
-def _cell(column: Column, value: Value) -> str:
-    return f"![]({value.path})" if isinstance(value, Image) else safe(column.text(value))
+def _cell(value: Value, text: str) -> str:
+    return f"![]({value.path})" if isinstance(value, Image) else safe(text)
+
+
+def tabular(table: Table, style: str, cell: Callable[[Value, str], str]) -> str:
+    """Return a table in a style of tabulate; `cell` escapes the text of a value, or of a title."""
+    rows = zip(table.rows, table.texts, strict=True)
+    return tabulate(
+        [[cell(*one) for one in zip(values, texts, strict=True)] for values, texts in rows],
+        [cell(None, column.title) for column in table.columns],
+        tablefmt=style,
+        colalign=["left" if column.words else "right" for column in table.columns],
+        disable_numparse=True,
+    )
 
 
 def _notes(block: Notes) -> str:
@@ -108,7 +114,7 @@ def _notes(block: Notes) -> str:
         for who, what in block.items
     ]
     if block.more:
-        lines.append(f"- and {block.more:,} more{f', {block.where}' if block.where else ''}")
+        lines.append(f"- {block.rest}")
     listed = "\n".join(lines)
     return f"**{block.title}**\n\n{listed}" if block.title else listed
 
@@ -118,13 +124,4 @@ def coded(text: str) -> str:
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a name with a backtick of its own
         return safe(text, MAX_TEXT)
-    return "".join(f"`{part}`" if i % 2 else _escaped(part) for i, part in enumerate(parts))
-
-
-def _escaped(part: str) -> str:
-    """Escape a part of a text, whose spaces at its ends separate it from the next."""
-    inner = part.strip()
-    if not inner:
-        return part
-    start, end = part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
-    return f"{start}{safe(inner, MAX_TEXT)}{end}"
+    return "".join(f"`{part}`" if i % 2 else safe(part, MAX_TEXT) for i, part in enumerate(parts))

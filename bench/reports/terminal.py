@@ -19,9 +19,7 @@ from bench.reports.blocks import (
     Block,
     Column,
     Commands,
-    Drawing,
     Facts,
-    Gallery,
     Notes,
     Section,
     Statement,
@@ -29,6 +27,7 @@ from bench.reports.blocks import (
     Value,
 )
 from bench.reports.charts import Chart
+from bench.reports.galleries import Gallery
 
 MAX_CELL = 40  # characters; what is longer is cut
 CUTS = (120, MAX_CELL, 24)  # to the first of these that leaves room for every column
@@ -81,7 +80,7 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
         case Commands():
             for about, command in () if block.title else block.items:
                 yield Text.assemble((f"{about}: ", "dim"), command)
-        case Chart() | Gallery() | Drawing():  # for a page
+        case Chart() | Gallery():  # for a page
             pass
 
 
@@ -90,7 +89,7 @@ def _notes(block: Notes) -> Iterator[Text]:
         mark = ("! ", "bold yellow") if block.warning else "- "
         yield Text.assemble(mark, f"{_plain(who)}: " if who else "", _plain(what))
     if block.more:
-        yield Text(f"- and {block.more:,} more{f', {block.where}' if block.where else ''}")
+        yield Text(f"- {block.rest}")
 
 
 def table(block: Table, width: int) -> rich.Table:

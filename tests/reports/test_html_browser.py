@@ -161,14 +161,16 @@ def test_many_classes_show_their_largest_confusions_and_the_matrix_when_asked(
     report.render(folder)
     for page in _opened(browser, folder / "report.html", width=1280):
         section = page.locator("#confusion")
-        assert section.locator(".matrix, canvas").count() == 0
-        assert section.locator("tbody tr").count() == 40
-        section.get_by_role("button", name="Images of").first.click()
+        assert section.locator("#chart-confusion .point").count() == 0
+        section.locator("summary", has_text="Most mixed up").click()
+        assert section.locator("tbody tr").count() == 2 * 20
+        section.get_by_role("button", name="show the images").first.click()
         assert "taken for" in section.locator(".drill h3").inner_text()
-        section.get_by_text("The whole matrix, 60 classes").click()
-        section.locator("canvas").wait_for()
+        filled = "paths => Math.max(...paths.map((path) => path.getBBox().width))"
+        assert section.locator("svg path.blue").evaluate_all(filled) > 400
+        section = page.locator("#classes")
         section.get_by_text("Precision, recall and F1 of each class").click()
-        section.locator("details table tbody tr").nth(59).wait_for()
+        section.locator("details table tbody tr").nth(2 * 60 - 1).wait_for()
 
 
 def test_a_reason_stands_across_the_columns_without_figures(page: Any, phone: Any) -> None:
@@ -207,6 +209,12 @@ def test_columns_without_room_are_hidden_until_they_are_chosen(phone: Any) -> No
     assert heads.last.inner_text() == "Size"
     cell = phone.locator(f"{BOARD} tbody tr:first-child td:visible")
     assert cell.last.inner_text().endswith("MB")
+
+
+def test_a_phone_shows_the_calibration_error(phone: Any) -> None:
+    heads = phone.locator("#calibration .scroll >> nth=0 >> thead th:visible").all_inner_texts()
+    assert heads[0] == "Backbone"
+    assert "ECE" in heads
 
 
 def test_a_point_tells_what_it_is_under_the_mouse_and_under_the_keyboard(page: Any) -> None:
@@ -324,8 +332,8 @@ def test_headings_link_to_what_they_head(page: Any) -> None:
 
 
 def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:
-    cell = page.locator("#confusion .cell:not(.none)").nth(1)
-    before = cell.inner_text()
+    cell = page.locator("#chart-confusion .point[aria-expanded]").nth(1)
+    assert re.fullmatch(r"[\d,]+\d+[.]\d%", cell.text_content())
     cell.click()
     drill = page.locator("#confusion .drill")
     assert cell.get_attribute("aria-expanded") == "true"
@@ -334,8 +342,19 @@ def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:
     assert drill.locator("img").first.evaluate(image) > 0
     drill.get_by_role("button", name="Close").click()
     assert drill.count() == 0
-    page.locator("#confusion").get_by_role("button", name="Rates").click()
-    assert page.locator("#confusion .cell:not(.none)").nth(1).inner_text() != before
+    page.keyboard.press("ArrowRight")  # the cell has the focus again
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    assert drill.count() == 1
+    page.keyboard.press(" ")
+    assert drill.count() == 0
+    page.locator("#confusion details summary").first.click()
+    listed = page.locator("#confusion td button").first
+    listed.click()
+    assert listed.get_attribute("aria-expanded") == "true"
+    assert drill.locator("img").count() > 0
+    page.locator("#confusion").get_by_role("button", name="middling").click()
+    assert drill.count() == 0
     assert "untrained" not in page.locator("#confusion").inner_text()
 
 
@@ -422,7 +441,7 @@ def test_paper_has_the_matrix_of_every_pretrained_backbone_and_what_is_folded_aw
     page: Any,
 ) -> None:
     matrices, pairs = (
-        page.locator("#confusion .matrix"),
+        page.locator("#chart-confusion .chart"),
         page.locator("#certainty details:not(.chooser)").first,
     )
     assert (matrices.count(), pairs.get_attribute("open")) == (1, None)

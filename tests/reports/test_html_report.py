@@ -79,10 +79,10 @@ def chart_of(data: dict[str, Any], section: str) -> dict[str, Any]:
     return next(block for block in blocks if block["kind"] == "chart")
 
 
-def matrices(data: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page draws the confusion matrices from."""
-    found: dict[str, Any] = data["sections"]["confusion"]["blocks"][0]["data"]
-    return found
+def matrix(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the panel of the first confusion matrix, and its cells."""
+    panel = chart_of(data, "confusion")["panels"][0]
+    return panel, panel["layers"][0]
 
 
 def test_json_in_a_script_cannot_end_it_and_comes_back_whole() -> None:
@@ -114,7 +114,7 @@ def test_names_add_no_element_to_the_page(tmp_path: Path) -> None:
 
 def test_names_are_said_as_they_are_but_for_codes(tmp_path: Path) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX[:1], classes=HOSTILE, images=20)))
-    names = matrices(data)["classes"]
+    names = matrix(data)[0]["y"]["names"]
     assert names[0] == HOSTILE[0]
     assert names[6] == HOSTILE[6]
     assert names[4] == "line break  "
@@ -163,44 +163,47 @@ def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: 
     assert calibrated == {"mobilenetv2", "resnet50", "efficientnet_lite0"}
 
 
-def dense(backbone: dict[str, Any], classes: int) -> NDArray[np.int64]:
-    """The confusion matrix that a page holds as row, column, count, row, ..."""
-    counts = np.zeros((classes, classes), np.int64)
-    for row, column, count in np.reshape(backbone["cells"], (-1, 3)):
-        counts[row, column] = count
-    return counts
+def dense(filled: list[float], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts of the cells that a page holds as row, column, root of the share, row, ..."""
+    held = np.zeros_like(counts)
+    for row, column, root in np.reshape(filled, (-1, 3)):
+        row_of, column_of = int(row), int(column)
+        held[row_of, column_of] = round(root**2 * counts[row_of].sum())
+    return held
 
 
 def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
     findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
     counts = findings.confusions["mobilenetv2"]
-    (backbone,) = matrices(data_of(rendered(findings)))["backbones"]
-    assert np.array_equal(dense(backbone, 30), counts)
-    cells = np.reshape(backbone["cells"], (-1, 3))
-    assert len(cells) == np.count_nonzero(counts) < 90 + 1
-    assert backbone["left_out"] == 0
-    # The right answers, then the largest confusions: what a page of many classes shows first.
-    right = cells[:, 0] == cells[:, 1]
-    assert list(right) == sorted(right, reverse=True)
-    wrong = cells[~right, 2]
-    assert list(wrong) == sorted(wrong, reverse=True)
-    assert [images for *_, images in backbone["scores"]] == counts.sum(axis=1).tolist()
-    recall = [share for _, share, _, _ in backbone["scores"]]
+    data = data_of(rendered(findings))
+    panel, cells = matrix(data)
+    assert np.array_equal(dense(cells["filled"], counts), counts)
+    assert len(cells["filled"]) == 3 * np.count_nonzero(counts) < 3 * (90 + 1)
+    assert "left out" not in panel["note"]
+    # The largest confusions are what a page of many classes shows first.
+    _, mixed = data["sections"]["confusion"]["blocks"]
+    wrong = [row[3]["value"] for row in mixed["rows"]]
+    assert wrong == sorted(counts[~np.eye(30, dtype=bool)], reverse=True)[: len(wrong)]
+    (table,) = data["sections"]["classes"]["blocks"]
+    scores = {row[1]["text"]: row for row in table["rows"]}
+    shown = [scores[name] for name in range_of(30)]
+    assert [row[5]["value"] for row in shown] == counts.sum(axis=1).tolist()
+    recall = [row[3]["value"] for row in shown]
     assert recall == pytest.approx(np.diag(counts) / counts.sum(axis=1), abs=1e-4)
 
 
 def test_only_the_largest_confusions_are_held_where_there_are_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confusion, "MAX_CONFUSIONS", 2)
-    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(5), images=200)))
+    monkeypatch.setattr(confusion, "MAX_CELLS", 2)
+    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(25), images=200)))
     counts = findings.confusions["mobilenetv2"]
-    (backbone,) = matrices(data_of(rendered(findings)))["backbones"]
-    wrong = np.sort(counts[~np.eye(5, dtype=bool)])[::-1]
-    held = dense(backbone, 5)
+    panel, cells = matrix(data_of(rendered(findings)))
+    wrong = np.sort(counts[~np.eye(25, dtype=bool)])[::-1]
+    held = dense(cells["filled"], counts)
     assert np.array_equal(np.diag(held), np.diag(counts))
-    assert sorted(held[~np.eye(5, dtype=bool)])[-3:] == [0, *sorted(wrong[:2])]
-    assert backbone["left_out"] == np.count_nonzero(wrong) - 2
+    assert sorted(held[~np.eye(25, dtype=bool)])[-3:] == [0, *sorted(wrong[:2])]
+    assert f" {np.count_nonzero(wrong) - 2} smallest cells are left out" in panel["note"]
 
 
 def range_of(number: int) -> list[str]:
@@ -213,7 +216,7 @@ def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
     found = re.search(r'id="block-answers">(.*?)</script>', page)
     assert found is not None
     answers = json.loads(found.group(1))
-    counts = dense(matrices(data_of(page))["backbones"][0], 2)
+    counts = matrix(data_of(page))[1]["opens"]
     cells = answers["backbones"]["mobilenetv2"]
     for cell, images in cells.items():
         true, said = map(int, cell.split(","))

@@ -19,9 +19,10 @@ from bench.analysis.metrics.classification import Guesses
 from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
-from bench.reports.blocks import Gallery, Near, Shot, Shots, Table
+from bench.reports.blocks import Table
 from bench.reports.charts import Chart, Points
 from bench.reports.figures import sheet, style
+from bench.reports.galleries import Gallery, Near, Shot, Shots
 from bench.reports.html import page
 from bench.reports.sections import disagreements as disagreements_section
 from bench.reports.sections import embedding
@@ -149,12 +150,24 @@ def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None
     report.render(folder)
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "1 of 8 test images are wrong with each of the 2 pretrained backbones" in text
-    (line,) = [line for line in text.splitlines() if "test/00003.png" in line]
+    (line,) = [line for line in text.splitlines() if "| test/00003.png" in line]
     assert [cell.strip() for cell in line.split("|")[1:-1]] == [
         *("1", "test/00003.png", "dogs", "cats", "90.00%")
     ]
     # No picture of an image was kept, so there is no sheet and no link to one.
     assert "label_suspects" not in text
+
+
+def test_without_pictures_the_report_names_the_images(tmp_path: Path) -> None:
+    make_run(tmp_path, [Net("one")], images=8)
+    (record,) = read_records(tmp_path)
+    write_arrays(tmp_path, record.trial.key, judged(answers([3, 5], 8)))
+    report.render(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    lines = text[text.index("## Mistakes") :].splitlines()
+    assert "**The most confident mistakes of each backbone: one**" in lines
+    for image in ("test/00003.png", "test/00005.png"):
+        assert f"- {image} (dogs → cats, 90.00% sure)" in lines
 
 
 def explained_run(folder: Path) -> Findings:

@@ -24,7 +24,6 @@ from bench.reports import latex, markdown, sections, terminal
 from bench.reports.blocks import (
     Absent,
     Column,
-    Drawing,
     Estimate,
     Notes,
     Range,
@@ -264,7 +263,7 @@ def test_a_table_has_a_cell_for_each_column() -> None:
         Table("t", words("a", "b"), (("only one",),))
 
 
-def test_what_only_the_page_draws_is_no_section_elsewhere() -> None:
-    assert section_text(Section("x", "X", "about", [Drawing("x", {})])) == ""
+def test_what_is_only_a_picture_is_no_section_where_none_was_drawn() -> None:
+    assert section_text(Section("x", "X", "about", [Chart("x", "X", ())])) == ""
     more = Section("x", "X", "", [Notes((("a", "b"),), "Failed", more=3, where="`run.json`")])
     assert section_text(more).splitlines()[-1] == "- and 3 more, `run.json`"

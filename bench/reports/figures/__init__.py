@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 
 from matplotlib.figure import Figure
 
 from bench.analysis.escape import file_names
-from bench.reports.blocks import Drawing, Gallery, Section
+from bench.reports.blocks import Block, Section
 from bench.reports.charts import Chart
-from bench.reports.figures import chart, sheet, style
+from bench.reports.figures import chart, sheet
+from bench.reports.galleries import MAX_SHEETS, Gallery
 
 FOLDER = "figures"
-MAX_SHEETS = 6  # of a gallery; report.html has all
 
 
 @dataclass(frozen=True)
@@ -30,29 +31,34 @@ class Picture:
     draw: Callable[[], Figure]
 
     def png(self) -> bytes:
-        return style.png(self.draw())
+        drawn, buffer = self.draw(), BytesIO()
+        drawn.savefig(buffer, pil_kwargs={"compress_level": 3})
+        return buffer.getvalue()
 
 
 def pictures(sections: Iterable[Section], thumbnails: Mapping[int, bytes]) -> tuple[Picture, ...]:
     """Return a picture of every chart, and the sheets of galleries if the run kept images."""
-    return tuple(
-        picture
-        for section in sections
-        for block in section.blocks
-        for one in (block.elsewhere if isinstance(block, Drawing) else (block,))
-        for picture in _of(one, thumbnails)
-    )
+    blocks = (block for section in sections for block in section.blocks)
+    return tuple(picture for block in blocks for picture in _of(block, thumbnails))
 
 
-def _of(block: object, thumbnails: Mapping[int, bytes]) -> Iterator[Picture]:
+def _of(block: Block, thumbnails: Mapping[int, bytes]) -> Iterator[Picture]:
     if isinstance(block, Chart):
-        yield Picture(
-            block.name, block.title, f"{FOLDER}/{block.name}.png", partial(chart.draw, block)
-        )
+        if block.on_paper == 1:
+            yield Picture(block.name, block.title, _path(block.name), partial(chart.draw, block))
+            return
+        names = file_names([panel.title for panel in block.panels])
+        for panel in block.panels[: block.on_paper]:
+            one = block.of(panel)
+            path = _path(block.name, names[panel.title])
+            yield Picture(block.name, one.title, path, partial(chart.draw, one))
     elif isinstance(block, Gallery) and thumbnails:
         names = file_names([shots.label for shots in block.sheets])
         for shots in block.sheets[:MAX_SHEETS]:
-            ending = f"_{names[shots.label]}" if shots.label else ""
-            title = f"{block.title}: {shots.label}" if shots.label else block.title
-            draw = partial(sheet.draw, title, shots, thumbnails)
-            yield Picture(block.name, title, f"{FOLDER}/{block.name}{ending}.png", draw)
+            path = _path(block.name, names[shots.label] if shots.label else "")
+            draw = partial(sheet.draw, block.of(shots), shots, thumbnails)
+            yield Picture(block.name, block.of(shots), path, draw)
+
+
+def _path(name: str, of: str = "") -> str:
+    return f"{FOLDER}/{name}_{of}.png" if of else f"{FOLDER}/{name}.png"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import cos, pi, sin
+from typing import NamedTuple
 
-Point = tuple[float, float]
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 GAP = 0.03  # kept clear around a label
-DISTANCES = (0.11, 0.2, 0.32, 0.46, 0.62, 0.8, 1.0)
+DISTANCES = np.array([0.11, 0.2, 0.32, 0.46, 0.62, 0.8, 1.0])
 DIRECTIONS = 16
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle."""
 
     left: float
@@ -22,33 +23,12 @@ class Box:
     right: float
     top: float
 
-    def overlaps(self, other: Box) -> bool:
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.bottom < other.top
-            and other.bottom < self.top
-        )
-
-    def inside(self, other: Box) -> bool:
-        return (
-            other.left <= self.left
-            and self.right <= other.right
-            and other.bottom <= self.bottom
-            and self.top <= other.top
-        )
-
     def grown(self, by: float) -> Box:
         return Box(self.left - by, self.bottom - by, self.right + by, self.top + by)
 
-    def nearest(self, point: Point) -> Point:
-        """Return the point of the rectangle that is closest to `point`."""
-        x, y = point
-        return min(max(x, self.left), self.right), min(max(y, self.bottom), self.top)
-
 
 def place(
-    points: Sequence[Point],
+    points: Sequence[tuple[float, float]],
     sizes: Sequence[tuple[float, float]],
     obstacles: Sequence[Box],
     frame: Box,
@@ -57,31 +37,24 @@ def place(
 
     Points come first come first served, so the most important should lead.
     """
-    taken = list(obstacles)
+    taken = np.array(obstacles).reshape(-1, 4)
     found: list[Box | None] = []
     for point, size in zip(points, sizes, strict=True):
-        box = next((b for b in _candidates(point, size) if _free(b, taken, frame)), None)
-        found.append(box)
-        if box is not None:
-            taken.append(box)
+        boxes = _candidates(np.array(point), np.array(size))
+        low, high = boxes[:, :2] - GAP, boxes[:, 2:] + GAP
+        inside = np.all((low >= frame[:2]) & (high <= frame[2:]), axis=1)
+        crossing = np.all((low[:, None] < taken[:, 2:]) & (taken[:, :2] < high[:, None]), axis=2)
+        free = np.flatnonzero(inside & ~np.any(crossing, axis=1))
+        found.append(Box(*boxes[free[0]].tolist()) if len(free) else None)
+        taken = np.concatenate([taken, boxes[free[:1]]])
     return found
 
 
-def _free(box: Box, taken: Sequence[Box], frame: Box) -> bool:
-    roomy = box.grown(GAP)
-    return roomy.inside(frame) and not any(roomy.overlaps(other) for other in taken)
-
-
-def _candidates(point: Point, size: tuple[float, float]) -> list[Box]:
-    """Yield boxes around the point: near ones first, the right-hand side before the left."""
-    (x, y), (width, height) = point, size
-    boxes = []
-    for distance in DISTANCES:
-        for step in range(DIRECTIONS):
-            # 0, 1, -1, 2, -2, ... sixteenths of a turn away from due right.
-            turn = (step + 1) // 2 * (1 if step % 2 else -1) * 2 * pi / DIRECTIONS
-            across, up = cos(turn), sin(turn)
-            left = x + distance * across - width * (1 - across) / 2
-            bottom = y + distance * up - height * (1 - up) / 2
-            boxes.append(Box(left, bottom, left + width, bottom + height))
-    return boxes
+def _candidates(point: Floats, size: Floats) -> Floats:
+    """Return boxes around the point: near ones first, the right-hand side before the left."""
+    step = np.arange(DIRECTIONS)
+    # 0, 1, -1, 2, -2, ... sixteenths of a turn away from due right.
+    turn = (step + 1) // 2 * np.where(step % 2, 1, -1) * 2 * np.pi / DIRECTIONS
+    way = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    corner = point + DISTANCES[:, None, None] * way - size * (1 - way) / 2
+    return np.concatenate([corner, corner + size], axis=2).reshape(-1, 4)

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from bench.analysis.explanations import COLOURS, OPACITY
-from bench.reports.blocks import Shots
 from bench.reports.figures import style
 from bench.reports.figures.labelling import Box
+from bench.reports.galleries import Shots
 
 SIDE, GAP, LINE = 1.0, 0.14, 0.145  # inches: of an image, between two, of a line of words
 MARGIN, TOP = 0.25, 0.7
@@ -29,6 +30,7 @@ SIZE = 7.0
 HEAT = LinearSegmentedColormap.from_list("heat", (COLOURS / 255).tolist())
 
 
+@rc_context(style.STYLE)
 def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
     """Draw the images in the order given, row by row."""
     each = 2 if any(shot.heatmap for shot in shots.shots) else 1  # pictures of an image
@@ -40,7 +42,7 @@ def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
     heading = style.wrapped(title, room, style.TITLE, "bold")
     start = TOP + style.TITLE_LINE * (len(heading) - 1)
     height = start + rows * down + MARGIN / 2
-    drawn = style.figure(width, height)
+    drawn = Figure(figsize=(width, height))
     axes = style.panel(drawn, Box(0, 0, width, height))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tabulate import tabulate
-
 from bench.analysis import facts
 from bench.analysis.escape import comment as safe
 from bench.analysis.findings import Findings
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.analysis.warnings import warnings
+from bench.reports.markdown import tabular
 from bench.reports.sections import leaderboard
 from bench.system.files import write_atomic
 
@@ -30,13 +29,7 @@ def text(findings: Findings) -> str:
     """Return a few lines, short enough for a comment."""
     ranked = leaderboard.table(findings)
     short = ranked.only(i for i, column in enumerate(ranked.columns) if column.name in SHOWN)
-    table = tabulate(
-        [[safe(cell) for cell in row] for row in short.texts],
-        [column.title for column in short.columns],
-        tablefmt="pipe",
-        colalign=["left" if column.words else "right" for column in short.columns],
-        disable_numparse=True,
-    )
+    table = tabular(short, "pipe", lambda _, text: safe(text))
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
     told = "\n".join(f"- {safe(warning, LONG)}" for warning in warnings(findings))

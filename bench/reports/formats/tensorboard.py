@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
+from functools import reduce
 from pathlib import Path
 
 from bench.analysis.escape import file_names
@@ -20,6 +20,10 @@ from bench.system.files import write_atomic
 FOLDER = "tensorboard"
 FILE = "events.out.tfevents.0.backbone-bench"  # TensorBoard looks for the `tfevents` in a name
 POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
+TABLE = [
+    reduce(lambda value, _: value >> 1 ^ (POLYNOMIAL if value & 1 else 0), range(8), byte)
+    for byte in range(256)
+]
 
 
 def write(findings: Findings) -> Path:
@@ -75,20 +79,8 @@ def _record(data: bytes) -> bytes:
 def _checksum(data: bytes) -> bytes:
     """Return the CRC-32C, masked as in TFRecord files."""
     value = 0xFFFFFFFF
-    table = _table()
     for byte in data:
-        value = table[(value ^ byte) & 0xFF] ^ value >> 8
+        value = TABLE[(value ^ byte) & 0xFF] ^ value >> 8
     value ^= 0xFFFFFFFF
     masked = ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
     return struct.pack("<I", masked)
-
-
-@cache
-def _table() -> tuple[int, ...]:
-    found = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = value >> 1 ^ (POLYNOMIAL if value & 1 else 0)
-        found.append(value)
-    return tuple(found)

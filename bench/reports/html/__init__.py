@@ -2,7 +2,6 @@
 
 document    one self-contained file of data, styles and scripts
 blocks      sections of blocks (`bench/reports/sections`) as data
-answers     the images behind each cell of the confusion matrices
 index       the runs of a results folder
 """
 
@@ -13,14 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
+from bench.analysis.metrics.classification import Guesses
 from bench.data import thumbnails
-from bench.reports.blocks import Gallery, Image, Section, Table
-from bench.reports.html.answers import answers
-from bench.reports.html.blocks import Json, section_data
+from bench.reports.blocks import Image, Section, Table
+from bench.reports.galleries import Gallery
+from bench.reports.html.blocks import Json, number, section_data, text
 from bench.reports.html.document import document
+from bench.types import Split
 
+PER_CELL = 36  # images that a cell of a confusion matrix shows at most, most confident first
+PER_BACKBONE = 1500
 MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show, and of training images
 OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
@@ -28,7 +33,7 @@ OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, 
 def page(findings: Findings, shown: Sequence[Section]) -> Iterator[str]:
     """Return the parts of the `report.html` of these sections."""
     pictures = _pictures(findings.run.folder, shown)
-    return page_of(findings.run.name, shown, pictures, OF_RUN, answers(findings))
+    return page_of(findings.run.name, shown, pictures, OF_RUN, _answers(findings))
 
 
 def page_of(
@@ -73,3 +78,43 @@ def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
         if image in trained and room >= 0:
             found[f"train/{image}"] = trained[image]
     return found
+
+
+def _answers(findings: Findings) -> Json:
+    """Return the images of the cells of each confusion matrix, by `true,predicted`: place, mean
+    confidence, how many seeds."""
+    split = findings.run.dataset.splits.get("test", Split((), ()))
+    classes = findings.run.dataset.classes
+    known = {
+        n: seeds for n, seeds in findings.guesses.items() if len(seeds[0].labels) == len(split)
+    }
+    backbones = {text(label): _cells(seeds, len(classes)) for label, seeds in known.items()}
+    images = {entry[0] for cells in backbones.values() for cell in cells.values() for entry in cell}
+    return {
+        "classes": list(map(text, classes)),
+        "seeds": {text(label): len(seeds) for label, seeds in known.items()},
+        "files": {i: text(split.ids[i]) for i in sorted(images)},
+        "backbones": backbones,
+    }
+
+
+def _cells(
+    guesses: Sequence[Guesses], classes: int
+) -> dict[str, list[tuple[int, float | None, int]]]:
+    labels = guesses[0].labels
+    images = np.tile(np.arange(len(labels)), len(guesses))
+    answers = images * classes + np.concatenate([one.predicted for one in guesses])
+    codes, where, seeds = np.unique(answers, return_inverse=True, return_counts=True)
+    sure = np.bincount(where, np.concatenate([one.confidence for one in guesses])) / seeds
+    true, said = labels[codes // classes], codes % classes
+    cells: dict[str, list[tuple[int, float | None, int]]] = {}
+    taken = 0
+    # Mistakes first, most confident first: they are what a reader looks for.
+    for place in np.lexsort((-sure, true == said)):
+        if taken == PER_BACKBONE:
+            break
+        found = cells.setdefault(f"{true[place]},{said[place]}", [])
+        if len(found) < PER_CELL:
+            found.append((int(codes[place] // classes), number(sure[place], 3), int(seeds[place])))
+            taken += 1
+    return cells

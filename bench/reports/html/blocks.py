@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import partial
+from itertools import chain
 from math import isfinite
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 
 from bench.analysis.escape import one_line, shorten
 from bench.reports.blocks import (
+    Answers,
     Block,
     Column,
     Commands,
-    Drawing,
     Estimate,
     Image,
     Link,
@@ -67,8 +68,6 @@ def _block(block: Block) -> Json:
             return {"kind": "commands", "title": block.title, "items": items}
         case Chart():
             return _kind(replace(block, panels=tuple(map(scaled, block.panels))))
-        case Drawing():
-            return {"kind": "drawing", "name": block.name, "data": tidy(block.data)}
     return _kind(block)
 
 
@@ -108,9 +107,11 @@ def _cell(column: Column, value: Value) -> Json:
     shown: Json = {"text": text(column.text(value))}
     if (sorted_by := number(figure(value))) is not None:
         shown["value"] = sorted_by
-    if isinstance(value, Link):
-        shown["link"] = value.file
     match value:
+        case Link():
+            shown["link"] = value.file
+        case Answers():
+            shown["opens"] = [text(value.label), *value.cell]
         case Range():
             shown["ends"] = [number(end) for end in (value.low, value.middle, value.high)]
         case Estimate(middle, low=float(low), high=float(high)):
@@ -126,7 +127,9 @@ def tidy(value: Any) -> Any:
         return text(value)
     if isinstance(value, float):
         return number(value)
-    if isinstance(value, Cells | Line | Points | Spread):
+    if isinstance(value, Cells):
+        return _heat_map(value)
+    if isinstance(value, Line | Points | Spread):
         return _kind(value)
     if is_dataclass(value):
         return _fields(value)
@@ -137,6 +140,15 @@ def tidy(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [tidy(one) for one in value]
     raise TypeError(f"a drawing cannot hold {type(value).__name__}")
+
+
+def _heat_map(cells: Cells) -> Json:
+    if cells.texts:
+        return _kind(cells) | {"texts": [[cell.split("\n") for cell in row] for row in cells.texts]}
+    # Of a thousand classes nearly all cells are empty.
+    filled = zip(*np.nonzero(cells.shades), cells.shades[cells.shades > 0].tolist(), strict=True)
+    flat = ((int(row), int(column), number(shade, 3)) for row, column, shade in filled)
+    return {"kind": "cells", "filled": list(chain.from_iterable(flat))}
 
 
 def _kind(value: Any) -> Json:

@@ -11,17 +11,13 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
-STYLES = ("base.css", "report.css")
-SCRIPTS = (
-    *("dom.js", "theme.js", "tip.js", "scale.js", "chart.js", "panel.js", "table.js"),
-    *("sheet.js", "blocks.js", "confusion.js", "report.js"),
-)
 STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("dom.js", "chart.js", "panel.js", "table.js", "images.js", "page.js")
 DEPTH = 5  # to the rows of a section's tables
 _AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -31,13 +27,13 @@ def document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> 
 
     In parts, as the page of thousands of trials would take several times its length.
     """
-    style, script = _joined(STYLES), _script(SCRIPTS)
+    style, scripts = _read("page.css"), "\n".join(map(_read, SCRIPTS))
+    script = f'"use strict";\n(() => {{\n{scripts}\n}})();'
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         f"img-src data:; base-uri 'none'; form-action 'none'"
     )
-    page = (STATIC / "page.html").read_text(encoding="utf-8")
-    before, _, rest = page.partition("$data")
+    before, _, rest = _read("page.html").partition("$data")
     between, _, after = rest.partition("$blocks")
     yield Template(before).substitute(
         policy=html.escape(policy, quote=False), title=html.escape(title), style=style
@@ -75,12 +71,8 @@ def _dense(value: Any) -> str:
     return dense.translate(_AS_CODES)
 
 
-def _script(names: Sequence[str]) -> str:
-    return f'"use strict";\n(() => {{\n{_joined(names)}\n}})();'
-
-
-def _joined(names: Sequence[str]) -> str:
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+def _read(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

@@ -7,12 +7,12 @@ with its reports: a folder of a hundred runs is listed without reading their arr
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from bench.analysis import format as fmt
@@ -124,7 +124,8 @@ def _runs(results: Path) -> Iterator[Past]:
 
 
 def _past(folder: Path) -> Past:
-    rows, verdict = _rows(folder / "summary.csv"), _verdict(folder / "verdict.json")
+    rows = list(csv.DictReader(io.StringIO(_text(folder / "summary.csv"))))
+    verdict = json.loads(_text(folder / "verdict.json") or "{}")
     accuracies = {s["label"]: float(s["accuracy"]) for s in verdict.get("standings", ())}
     best = verdict.get("best")
     return Past(
@@ -138,18 +139,8 @@ def _past(folder: Path) -> Past:
     )
 
 
-def _verdict(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _entries(
@@ -192,7 +183,7 @@ def _all(runs: Sequence[Past], links: Mapping[str, Link]) -> Table:
         rows.append(
             (
                 links[run.name],
-                _day(run.meta.created),
+                fmt.minute(run.meta.created),
                 run.meta.dataset.name or "not known",
                 sum(counts.values()) if counts else None,
                 run.protocol,
@@ -218,7 +209,7 @@ def _datasets(runs: Sequence[Past], links: Mapping[str, Link]) -> Iterator[Secti
         found.sort(key=lambda one: one[0].backbone)  # of each the newest first
         rows = tuple(
             (
-                *(entry.backbone, _day(run.meta.created), links[run.name], run.protocol),
+                *(entry.backbone, fmt.minute(run.meta.created), links[run.name], run.protocol),
                 *(entry.input_size, entry.seeds, entry.accuracy, entry.latency),
             )
             for entry, run in found
@@ -246,8 +237,3 @@ def _courses(runs: Sequence[Past]) -> tuple[Points, ...]:
                 name = sized if times[entry.backbone] > 1 else entry.backbone
                 courses.setdefault(name, []).append(Mark(place, entry.accuracy, name, tip))
     return lines({label: marks for label, marks in courses.items() if len(marks) > 1})
-
-
-def _day(created: str) -> str:
-    """Return `2025-03-01 12:00`, which sorts chronologically."""
-    return created[:16].replace("T", " ")

@@ -16,7 +16,7 @@ from bench.analysis.metrics.calibration import (
     binned,
     bins,
 )
-from bench.reports.blocks import Section, of_metrics
+from bench.reports.blocks import Section, measured, of_metrics
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 PLACE = 20
@@ -25,16 +25,16 @@ NOTE = (
     "backbone is right as often as it says, below it, it is too sure."
 )
 FIGURES = (
-    ("balanced_accuracy", "Bal. acc.", fmt.percent),
-    ("roc_auc", "ROC-AUC", fmt.four_decimals),
-    ("loss", "Loss", fmt.decimals),
-    ("brier", "Brier", fmt.four_decimals),
-    ("ece", "ECE", fmt.percent),
-    ("ece_chance", "if exact", fmt.percent),
-    ("temperature", "Temp.", fmt.significant),
-    ("scaled_loss", "Loss after", fmt.decimals),
-    ("scaled_brier", "Brier after", fmt.four_decimals),
-    ("scaled_ece", "ECE after", fmt.percent),
+    measured("balanced_accuracy", "Bal. acc.", fmt.percent),
+    measured("roc_auc", "ROC-AUC", fmt.four_decimals),
+    measured("loss", "Loss", fmt.decimals),
+    measured("brier", "Brier", fmt.four_decimals),
+    measured("ece", "ECE", fmt.percent, importance=90),
+    measured("ece_chance", "if exact", fmt.percent),
+    measured("temperature", "Temp.", fmt.significant),
+    measured("scaled_loss", "Loss after", fmt.decimals),
+    measured("scaled_brier", "Brier after", fmt.four_decimals),
+    measured("scaled_ece", "ECE after", fmt.percent),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import isnan
 
 from bench.analysis import format as fmt
@@ -12,7 +13,8 @@ from bench.reports.blocks import Block, Column, Section, Table
 from bench.reports.charts import Axis, Chart, Panel, accuracies
 
 PLACE = 15
-MAX_SHOWN = 20  # classes of a backbone
+MAX_GROUPED = 20  # classes of a backbone that are listed together
+MAX_ROWS = 1000
 COLUMNS = (
     Column("Backbone", name="label"),
     Column("Class", name="class"),
@@ -24,7 +26,8 @@ COLUMNS = (
 
 
 def section(findings: Findings) -> Section:
-    """Return a row a class of a backbone; of many classes those with the lowest F1."""
+    """Return a row a class of a backbone; of many classes those with the lowest F1, the lowest of
+    each backbone first."""
     classes = findings.run.dataset.classes
     by_label = {
         label: [
@@ -39,15 +42,15 @@ def section(findings: Findings) -> Section:
         return Section("classes", "Classes", "", (), files)
     about = "Over the test answers of all seeds." if findings.several_seeds else ""
     shown = every
-    if len(classes) > MAX_SHOWN:
+    if len(classes) > MAX_GROUPED:
         # A class without images has no F1 and goes last.
-        worst = [
-            sorted(rows, key=lambda row: 2.0 if isnan(row[4]) else row[4])[:MAX_SHOWN]
+        most = max(MAX_GROUPED, MAX_ROWS // len(by_label))
+        worst = (
+            sorted(rows, key=lambda row: 2.0 if isnan(row[4]) else row[4])[:most]
             for rows in by_label.values()
-        ]
-        shown = tuple(row for rows in worst for row in rows)
-        about += f" The {MAX_SHOWN} of {len(classes):,} classes with the lowest F1 of each"
-        about += " backbone; `per_class.csv` has them all."
+        )
+        shown = tuple(chain.from_iterable(zip(*worst, strict=True)))
+        about += " The classes with the lowest F1 first; `per_class.csv` has all classes."
     title = "Precision, recall and F1 of each class"
     table = Table(title, COLUMNS, shown, folded=True, about=about.strip())
     blocks: list[Block] = [table]

@@ -3,26 +3,32 @@ money."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
-
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Column, Section, Table, measured
+from bench.reports.blocks import Column, Section, measured, of_metrics
 
 PLACE = 100
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.4f}" if value < 0.1 else f"{value:,.2f}"
+
+
 FIGURES = (
-    ("params", "Parameters", fmt.count),
-    ("gflops", "GFLOP an image", fmt.significant),
-    ("utilisation", "Utilisation", fmt.percent),
-    ("training_memory_mb", "Memory, training", fmt.megabytes),
-    ("training_gpu_memory_mb", "GPU memory, training", fmt.megabytes),
-    ("inference_memory_mb", "Memory, inference", fmt.megabytes),
-    ("inference_gpu_memory_mb", "GPU memory, inference", fmt.megabytes),
-    ("energy_j_per_1000", "J for 1,000 images", fmt.significant),
-    ("throughput_batch", "Best batch", fmt.count),
-    ("throughput_images_per_second", "Images/s", fmt.significant),
+    measured("params", "Parameters", fmt.count),
+    measured("gflops", "GFLOP an image", fmt.significant),
+    measured("utilisation", "Utilisation", fmt.percent),
+    measured("training_memory_mb", "Memory, training", fmt.megabytes),
+    measured("training_gpu_memory_mb", "GPU memory, training", fmt.megabytes),
+    measured("inference_memory_mb", "Memory, inference", fmt.megabytes),
+    measured("inference_gpu_memory_mb", "GPU memory, inference", fmt.megabytes),
+    measured("energy_j_per_1000", "J for 1,000 images", fmt.significant),
+    measured("throughput_batch", "Best batch", fmt.count),
+    measured("throughput_images_per_second", "Images/s", fmt.significant),
+)
+AMOUNTS = (
+    Column("Cost of training", _amount, "training_cost", better="lower"),
+    Column("Cost of 1 M images", _amount, "images_cost", better="lower"),
 )
 ABOUT = (
     "Arithmetic is counted from the shapes of the layers, two operations for each "
@@ -39,26 +45,14 @@ def section(findings: Findings) -> Section | None:
     ok = findings.backbones[findings.backbones["status"] == "ok"]
     if not len(ok) or ok["gflops"].isna().all():
         return None
-    shown = [one for one in FIGURES if not ok[one[0]].isna().all()]
+    shown = [column for column in FIGURES if not ok[column.name].isna().all()]
     price = findings.run.meta.price_per_hour
-    columns = [Column("Backbone"), *(measured(*one) for one in shown)]
+    about = ABOUT
     if price:
-        columns.append(Column("Cost of training", _amount, better="lower"))
-        columns.append(Column("Cost of 1 M images", _amount, better="lower"))
-    rows = tuple(
-        (row["label"], *(row[name] for name, _, _ in shown), *(_money(row, price) if price else ()))
-        for _, row in ok.iterrows()
-    )
-    about = f"{ABOUT} Costs are at {price:g} an hour." if price else ABOUT
-    table = Table("Costs", tuple(columns), rows)
+        about += f" Costs are at {price:g} an hour."
+        shown += AMOUNTS
+        second = price / 3600
+        images = 1e6 / ok["throughput_images_per_second"]
+        ok = ok.assign(training_cost=second * ok["train_seconds"], images_cost=second * images)
+    table = of_metrics("Costs", shown, (row for _, row in ok.iterrows()))
     return Section("costs", "Costs", about, [table])
-
-
-def _money(row: pd.Series[Any], price: float) -> tuple[float, float | None]:
-    images = row["throughput_images_per_second"]
-    per_million = None if pd.isna(images) else 1e6 / images / 3600 * price
-    return row["train_seconds"] / 3600 * price, per_million
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.4f}" if value < 0.1 else f"{value:,.2f}"

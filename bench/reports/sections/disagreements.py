@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_COMPARED, MAX_ONE_RIGHT, Mistake, disagreements
-from bench.reports.blocks import Block, Column, Gallery, Section, Shots, Table, words
+from bench.reports.blocks import Block, Column, Section, Table, words
+from bench.reports.galleries import Gallery, Shots
 from bench.reports.sections.mistakes import ShownImages, sure
 
 PLACE = 17

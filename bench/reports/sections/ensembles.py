@@ -5,17 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.analysis import format as fmt
-from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles
+from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles, Judgement
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Block, Column, Notes, RowMark, Section, Table, Value, measured
-from bench.reports.judged import cells, columns, lead_ends
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Notes,
+    Range,
+    RowMark,
+    Section,
+    Table,
+    Value,
+    measured,
+)
 
 PLACE = 11
 FILE = "ensembles.csv"
+
+
+def judged_columns(about: str) -> tuple[Column, ...]:
+    """Return the columns of what the test images say of a model made from others, its accuracy and
+    its lead; `about` says what the lead is over."""
+    signed = fmt.signed_points
+    return (
+        Column("Accuracy", fmt.percent, name="accuracy", better="higher", importance=90),
+        Column("95% interval", fmt.percent, name="accuracy", importance=70),
+        Column("Lead", signed, name="lead", unit="points", better="higher", importance=90),
+        Column("Its interval", signed, name="lead", unit="points", about=about, importance=80),
+    )
+
+
 COLUMNS = (
     Column("Ensemble", name="ensemble", importance=100),
     Column("Validation loss", fmt.four_decimals, name="val_loss", unit="nats", better="lower"),
-    *columns("95% interval of the lead"),
+    *judged_columns("95% interval of the lead"),
     measured("latency_p50_ms", "p50, sum", fmt.milliseconds, 75),
     Column("Params, sum", fmt.count, name="params", better="lower"),
 )
@@ -39,7 +62,7 @@ def section(findings: Findings) -> Section | None:
 
 def _row(one: Ensemble, *, alone: bool = False) -> tuple[Value, ...]:
     label = f"{one.label} alone" if alone else one.label
-    test = cells(one.judged, leads=not alone)
+    test = judged_cells(one.judged, leads=not alone)
     return (label, one.val_loss, *test, one.latency_ms, one.params)
 
 
@@ -79,3 +102,16 @@ def _about(found: Ensembles, seeds: int) -> str:
         f"lead is over {found.best.label}, which the test images chose, in its favour. Latencies "
         f"are summed, as if one member ran after the other."
     )
+
+
+def judged_cells(judged: Judgement | None, *, leads: bool = True) -> tuple[Value, ...]:
+    """Return their cells, empty where nothing was judged; without the lead of what others lead."""
+    if judged is None:
+        return (None,) * 4
+    lead = (judged.lead, Range(judged.lead_low, judged.lead_high)) if leads else (None, None)
+    return (judged.accuracy, Range(judged.low, judged.high), *lead)
+
+
+def lead_ends(judged: Judgement) -> str:
+    """Return both ends of the lead's interval."""
+    return f"{fmt.signed_points(judged.lead_low)} to {fmt.signed_points(judged.lead_high)}"

@@ -11,15 +11,15 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.scores import RANDOM_INIT, Score
-from bench.reports.blocks import Block, Section, of_metrics
+from bench.reports.blocks import Block, Section, measured, of_metrics
 from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, drawn_of, lines
 
 PLACE = 80
 PERCENTILES = ("p50", "p90", "p99")
 FIGURES = (
-    *((f"latency_{name}_ms", name, fmt.milliseconds) for name in PERCENTILES),
-    ("latency_iqr_ms", "Middle half", fmt.milliseconds),
-    ("latency_queries", "Queries", fmt.whole),
+    *(measured(f"latency_{name}_ms", name, fmt.milliseconds) for name in PERCENTILES),
+    measured("latency_iqr_ms", "Middle half", fmt.milliseconds),
+    measured("latency_queries", "Queries", fmt.whole),
 )
 NOTE = "A tick is a query. The box holds the middle half, its line is the median."
 MAX_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length

@@ -51,7 +51,7 @@ RANK = Column(
     "#", fmt.whole, name="rank", better="lower", about="rank by test accuracy", importance=100
 )
 STANDING = (
-    Column("Verdict", name="verdict", about="how each compares with the best", importance=85),
+    Column("Verdict", name="verdict", about="how each compares with the best", importance=68),
     Column(
         "Ties",
         name="ties",

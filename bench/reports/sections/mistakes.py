@@ -11,18 +11,8 @@ from numpy.typing import NDArray
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared
-from bench.reports.blocks import (
-    Block,
-    Column,
-    Gallery,
-    Near,
-    Section,
-    Shot,
-    Shots,
-    Table,
-    Value,
-    words,
-)
+from bench.reports.blocks import Block, Column, Section, Table, Value, words
+from bench.reports.galleries import Gallery, Near, Shot, Shots
 from bench.types import Split
 
 PLACE = 16
@@ -49,7 +39,7 @@ def section(findings: Findings) -> Section | None:
         )
         sheet = Shots(shots, about="True → predicted; the most confident first.")
         title = "Pictures of what every backbone misclassifies"
-        blocks.append(Gallery("label_suspects", title, (sheet,)))
+        blocks.append(Gallery("label_suspects", title, (sheet,), listed=True))
     sheets = tuple(
         images.sheet(label, found) for label, found in findings.mistakes.items() if found
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis import facts
+from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.warnings import warnings
 from bench.reports.blocks import Block, Facts, Notes, Section, Statement
@@ -12,8 +13,9 @@ PLACE = 0
 
 def section(findings: Findings) -> Section:
     """Return it, under the name of the run."""
-    verdict, created = findings.verdict, findings.run.meta.created
-    known = [*facts.facts(findings), *([("Made", created)] if created else [])]
+    verdict, known = findings.verdict, facts.facts(findings)
+    if made := fmt.minute(findings.run.meta.created):
+        known.append(("Made", made))
     blocks: list[Block] = [
         Statement(verdict.sentence, verdict.certainty),
         Facts(tuple(known), "What was run"),

@@ -9,7 +9,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.soups import WeightSoup
 from bench.reports.blocks import Column, Section, Table, Value, measured
-from bench.reports.judged import cells, columns, lead_ends
+from bench.reports.sections.ensembles import judged_cells, judged_columns, lead_ends
 
 PLACE = 11.5  # after the ensembles, which average probabilities
 COLUMNS = (
@@ -18,7 +18,7 @@ COLUMNS = (
     Column("Averaged", name="averaged", importance=95),
     Column("Val. best seed", fmt.percent, name="val_best", better="higher", importance=50),
     Column("Val. soup", fmt.percent, name="val_accuracy", better="higher", importance=60),
-    *columns("95% interval of the lead over the best seed"),
+    *judged_columns("95% interval of the lead over the best seed"),
     measured("latency_p50_ms", "p50, one model", fmt.milliseconds, 75),
     Column("Averaging", fmt.duration, name="seconds", unit="s", importance=20),
 )
@@ -42,7 +42,7 @@ def section(findings: Findings) -> Section | None:
 def _row(one: WeightSoup, latency: float | None) -> tuple[Value, ...]:
     tried, averaged = _listed([each.seed for each in one.made.tried]), _listed(one.seeds)
     alone = "" if one.judged is not None else " alone"
-    test = cells(one.judged)
+    test = judged_cells(one.judged)
     best = one.made.tried[0].val_accuracy
     return (one.label, tried, averaged + alone, best, one.val_accuracy, *test, latency, one.seconds)
 

@@ -1,36 +1,61 @@
 /* Charts: a frame that is redrawn for each width, the key, and what a reader does with them. */
 const PAPER = { page: 690, plate: 330 };
 const DRAWN_PLATES = 6;
+const MAX_BUTTONS = 8; // for more alternatives there is a menu
 
 function drawChart(spec, under) {
-  const body = element("div", { class: "chart-body" });
   const key = drawKey(spec);
-  if (spec.choice) {
-    let panel = spec.panels[0];
-    const note = element("p", { class: "soft small" });
-    const frame = chartFrame(spec.title, () => panel);
-    const choose = (name) => {
-      panel = spec.panels.find((one) => one.title === name);
-      note.textContent = panel.note ?? "";
-      frame.redraw();
-    };
-    body.append(element("div", { class: "tools" }, spec.panels.length > 1 && choice(spec.choice, spec.panels.map((one) => [one.title, one.title]), choose)), frame);
-    choose(panel.title);
-    body.append(...[key, note].filter(Boolean));
-  } else {
-    const groups = [...new Set(spec.panels.map(({ title }) => title))].map((title) => spec.panels.filter((panel) => panel.title === title));
-    if (key) body.append(key);
-    if (spec.panels.length > 1 || spec.panels[0].title) body.append(plates(groups, drawPlate, DRAWN_PLATES));
-    else body.append(chartFrame(spec.title, () => spec.panels[0]));
-  }
+  const body = element("div", { class: "chart-body" }, spec.choice ? drawAlternatives(spec, key) : [key, drawPanels(spec)]);
+  const opens = spec.panels.some(({ layers }) => layers[0].opens) && element("span", { class: "unprinted" }, " A cell opens its images.");
   return element("div", { class: "chart-block", id: `chart-${spec.name}` }, spec.title !== under && heading("h3", `chart-${spec.name}`, spec.title), body,
-    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note ?? ""), savers(spec, body)));
+    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note, opens), savers(spec, body)));
+}
+
+function drawAlternatives(spec, key) {
+  let panel;
+  const name = element("p", { class: "printed" });
+  const note = element("p", { class: "soft small" });
+  const frame = chartFrame(spec.title, () => panel);
+  const choose = (chosen) => {
+    panel = chosen;
+    closeImages();
+    name.replaceChildren(named(panel.title));
+    note.textContent = panel.note ?? "";
+    frame.redraw();
+  };
+  choose(spec.panels[0]);
+  // Paper has no menu: there the others follow the one that was chosen.
+  const others = element("div", { class: "plates" });
+  window.addEventListener("beforeprint", () => others.replaceChildren(...spec.panels
+    .filter((one) => one !== panel).slice(0, (spec.on_paper ?? 1) - 1).map((one) => drawPlate([one]))));
+  window.addEventListener("afterprint", () => others.replaceChildren());
+  const several = spec.panels.length > 1 && (spec.panels.length > MAX_BUTTONS ? picker : choice)(spec.choice, spec.panels, choose);
+  return [element("div", { class: "tools" }, several), name, frame, key, note, others];
+}
+
+/* One panel, or those of one title next to each other: the first few at once, the others on demand or
+   in print. */
+function drawPanels({ title, panels }) {
+  if (panels.length === 1 && !panels[0].title) return chartFrame(title, () => panels[0]);
+  const groups = [...new Set(panels.map((panel) => panel.title))].map((one) => panels.filter((panel) => panel.title === one));
+  const frame = element("div", { class: "plates" }, groups.slice(0, DRAWN_PLATES).map(drawPlate));
+  if (groups.length <= DRAWN_PLATES) return frame;
+  const more = element("button", { class: "button more", type: "button" }, `Show all ${groups.length}`);
+  const all = () => {
+    if (!more.isConnected) return;
+    more.remove();
+    frame.append(...groups.slice(DRAWN_PLATES).map(drawPlate));
+  };
+  more.addEventListener("click", all);
+  window.addEventListener("beforeprint", all);
+  return [frame, more];
 }
 
 function drawPlate(panels) {
-  const [{ title, about }] = panels;
+  const [{ title, about, note }] = panels;
   return tagged(element("figure", { class: "plate" }, title && element("figcaption", {}, named(title)),
-    panels.map((panel) => chartFrame([panel.y.title, title].filter(Boolean).join(" of "), () => panel))), about);
+    panels.map((panel) => chartFrame([panel.y.title, title].filter(Boolean).join(" of "), () => panel)),
+    note && element("p", { class: "soft small" }, note)), about);
 }
 
 /* A panel, drawn again whenever the width changes, and once for print. */
@@ -43,7 +68,7 @@ function chartFrame(label, panelNow) {
     const panel = panelNow();
     const { height, children } = drawPanel(panel, width);
     const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label }, children);
-    stepThrough(drawing, panel.layers[0].kind === "cells" ? panel.x.names.length : 1);
+    stepThrough(drawing, panel.x.names?.length ?? 1);
     frame.replaceChildren(drawing);
   };
   new ResizeObserver(([entry]) => {
@@ -130,3 +155,51 @@ function savePng(name, source) {
   });
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
 }
+
+/* The tooltip of a mark in a chart, under the pointer or keyboard focus. */
+const tip = element("div", { id: "tip", role: "tooltip", hidden: true });
+document.body.append(tip);
+
+function explained(node, title, lines) {
+  node.setAttribute("tabindex", "0");
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", [title, ...lines].join("; "));
+  node.classList.add("point");
+  const show = () => showTip((node.querySelector(".halo") ?? node).getBoundingClientRect(), title, lines);
+  for (const name of ["pointerenter", "focus"]) node.addEventListener(name, show);
+  for (const name of ["pointerleave", "blur"]) node.addEventListener(name, hideTip);
+  return node;
+}
+
+function showTip(box, title, lines) {
+  tip.replaceChildren(element("b", {}, title), ...lines.map((line) => element("div", {}, line)));
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const left = Math.min(Math.max(8, box.left + box.width / 2 - width / 2), innerWidth - width - 8);
+  const top = box.top - height - 10 < 8 ? box.bottom + 10 : box.top - height - 10;
+  tip.style.left = `${left + scrollX}px`;
+  tip.style.top = `${top + scrollY}px`;
+}
+
+function hideTip() {
+  tip.hidden = true;
+}
+
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
+
+/* What is about the same backbone lights up together: its rows in tables, its marks in charts. */
+function tagged(node, about) {
+  if (about) node.dataset.about = about;
+  return node;
+}
+
+let lit = null;
+function light(event) {
+  const about = event.target.closest?.("[data-about]")?.dataset.about;
+  if (about === lit) return;
+  lit = about;
+  document.querySelectorAll(".lit").forEach((node) => node.classList.remove("lit"));
+  if (about) document.querySelectorAll(`[data-about="${CSS.escape(about)}"]`).forEach((node) => node.classList.add("lit"));
+}
+
+for (const name of ["pointerover", "focusin"]) document.addEventListener(name, light);

@@ -37,41 +37,26 @@ function block(name) {
   return decoded.get(name);
 }
 
-/* Buttons of which one is pressed; `choose` receives its value. */
-function choice(about, options, choose) {
-  const buttons = options.map(([value, title]) =>
+/* Buttons of which one is pressed; `choose` receives its item, which has a title. */
+function choice(what, items, choose) {
+  const buttons = items.map((item, index) =>
     element("button", {
       class: "button",
       type: "button",
-      "aria-pressed": String(value === options[0][0]),
+      "aria-pressed": String(index === 0),
       click: (event) => {
         buttons.forEach((b) => b.setAttribute("aria-pressed", String(b === event.currentTarget)));
-        choose(value);
+        choose(item);
       },
-    }, title));
-  return element("div", { class: "choice", role: "group", "aria-label": about }, buttons);
+    }, shortened(item.title, 60)));
+  return element("div", { class: "choice", role: "group", "aria-label": what }, buttons);
 }
 
-/* A menu of what has labels. */
-function picker(backbones, choose, what = "Backbone") {
-  const menu = element("select", { class: "field", change: () => choose(backbones[menu.value]) },
-    backbones.map((b, index) => element("option", { value: index }, shortened(b.label, 60))));
+/* A menu in their place. */
+function picker(what, items, choose) {
+  const menu = element("select", { class: "field", change: () => choose(items[menu.value]) },
+    items.map(({ title }, index) => element("option", { value: index }, shortened(title, 60))));
   return element("label", {}, element("span", {}, what), menu);
-}
-
-/* Figures next to each other, the first few at once, the others on demand or in print. */
-function plates(items, draw, first = 6) {
-  const frame = element("div", { class: "plates" }, items.slice(0, first).map(draw));
-  if (items.length <= first) return frame;
-  const more = element("button", { class: "button more", type: "button" }, `Show all ${items.length}`);
-  const all = () => {
-    if (!more.isConnected) return;
-    more.remove();
-    frame.append(...items.slice(first).map(draw));
-  };
-  more.addEventListener("click", all);
-  window.addEventListener("beforeprint", all);
-  return element("div", {}, frame, more);
 }
 
 /* Cut in the middle, because names differ at their ends. */
@@ -81,8 +66,26 @@ function shortened(text, most) {
   return `${text.slice(0, head)}…${text.slice(text.length - (most - 1 - head))}`;
 }
 
+const pen = document.createElement("canvas").getContext("2d");
+function textWidth(text) {
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text).width;
+}
+
+/* A name cut in the middle to so many pixels. */
+function fitted(name, room) {
+  let most = Math.min(name.length, Math.max(2, Math.floor(room / 3)));
+  while (most > 2 && textWidth(shortened(name, most)) > room) most -= 1;
+  return shortened(name, most);
+}
+
 function percent(share, digits = 1) {
   return `${(100 * share).toFixed(digits)}%`;
+}
+
+function plainNumber(value) {
+  if (Math.abs(value) >= 1e6) return `${plainNumber(value / 1e6)} M`;
+  return Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 
 /* A heading with a link to what it heads. */
@@ -105,9 +108,6 @@ function saveFile(name, type, content) {
   element("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
-
-/* What draws a block of a section, by name. */
-const drawings = {};
 
 /* Fills a `details` when it is first opened, or printed open. */
 function whenOpened(details, fill) {

@@ -2,8 +2,11 @@
 const COLOURS = ["blue", "orange", "green", "red", "ink"];
 const NARROW = 560;
 const STRIP = 46;
-const CELL = 26;
-const WIDEST_CELL = 72;
+const CELL = { height: 26, width: 72 };
+const TWO_LINES = { height: 36, width: 54 };
+const FEW = { columns: 4, height: 62, width: 104 }; // that leave room for large words
+const MAP = 480; // the width of cells without texts
+const SHADES = 8; // that they have
 const ASIDE = 5; // between the marks of two joined layers
 
 const colourOf = ({ colour, kind }) => (colour === null || (kind === "line" && colour === undefined) ? "faint" : COLOURS[(colour ?? 0) % COLOURS.length]);
@@ -54,23 +57,21 @@ const hasStrip = (panel) => marksOf(panel).some((mark) => mark.y === null);
 function placed(panel, width) {
   const rows = panel.y.names;
   const columns = panel.x.names;
-  const cells = panel.layers[0].kind === "cells";
+  const cells = panel.layers[0].kind === "cells" && panel.layers[0];
   const above = rows && !cells && width < NARROW; // there is no room for names to the left
   const most = cells ? Math.max(60, width * 0.34) : 330;
   const names = rows?.map((name) => fitted(name, most));
   const left = !rows ? 46 : above ? 8 : Math.max(...names.map(textWidth)) + 14;
-  const widest = cells ? Math.max(...columns.map(textWidth)) + 5 : 0;
-  const wide = left + columns?.length * widest <= width - 14; // then no name of a column is turned
-  const right = Math.min(width - 14, cells ? left + columns.length * Math.max(WIDEST_CELL, wide && widest) : Infinity);
+  const right = Math.min(width - 14, cells ? left + columns.length * cellWidth(cells, columns, width - 14 - left) : Infinity);
+  const across = columns && (right - left) / columns.length;
   const top = panel.spans ? 32 : panel.y.title ? 22 : 8;
-  const step = rows && (cells ? CELL : above ? 46 : 32);
+  const step = rows && (cells ? (cells.texts ? sizeOf(cells, columns).height : across) : above ? 46 : 32);
   const random = marksOf(panel).filter((mark) => mark.y === null).length;
   const strip = random ? STRIP + 12 * Math.max(0, Math.min(random, 10) - 3) : 0;
   const some = !panel.layers.every((layer) => layer.kind === "points" && layer.marks.every((mark) => mark.y === null));
   const plot = rows ? rows.length * step : some ? Math.max(panel.height ? 0 : 230, Math.min(printing ? 270 : 400, (right - left) * (panel.height ?? 0.45))) : 0;
   const floor = top + plot;
   const bottom = floor + strip;
-  const across = columns && (right - left) / columns.length;
   const turned = columns && columns.some((name) => textWidth(name) > across - 4);
   const deep = turned ? Math.min(150, Math.max(...columns.map(textWidth))) + 8 : 20;
   const shift = above ? 8 : 0;
@@ -83,14 +84,30 @@ function placed(panel, width) {
   };
 }
 
-const scale = ({ low, high, log }, range) => (log ? logarithmic : linear)([low, high], range);
+const linesOf = (cells) => Math.max(...cells.texts.flat().map((lines) => lines.length));
+
+const sizeOf = (cells, columns) => (linesOf(cells) < 2 ? CELL : columns.length > FEW.columns ? TWO_LINES : FEW);
+
+function cellWidth(cells, columns, room) {
+  const widest = Math.max(...columns.map(textWidth)) + 5;
+  if (!cells.texts) return Math.max(MAP / columns.length, widest > 5 ? 13 : 0);
+  const { width } = sizeOf(cells, columns);
+  return columns.length * Math.max(width, widest) <= room ? Math.max(width, widest) : width; // else names are turned
+}
+
+/* From values to places between two ends. */
+function scale({ low, high, log }, [from, to]) {
+  const at = log ? Math.log : Number;
+  const span = at(high) - at(low) || 1;
+  return (value) => from + ((at(value) - at(low)) / span) * (to - from);
+}
 
 function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, height }) {
   const { left, right, top, floor, bottom, strip } = frame;
   const children = [];
   if (strip) children.push(svg("rect", { class: "band", x: left, y: floor + 2, width: right - left, height: strip - 2 }), svg("text", { x: left + 6, y: floor + 13, "font-size": 10 }, panel.strip));
   if (columns) {
-    columns.forEach((name, i) => children.push(tagged(turned
+    columns.forEach((name, i) => name && children.push(tagged(turned
       ? svg("text", { class: "ink", transform: `translate(${x(i) + 4} ${bottom + 8}) rotate(-90)`, "text-anchor": "end" }, fitted(name, 150))
       : svg("text", { class: "ink", x: x(i), y: bottom + 16, "text-anchor": "middle" }, fitted(name, across)), name)));
   } else {
@@ -105,7 +122,7 @@ function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, h
     });
   }
   if (names) {
-    names.forEach((name, i) => children.push(tagged(above
+    names.forEach((name, i) => name && children.push(tagged(above
       ? svg("text", { class: "ink over", x: left, y: y(i) - 15 }, fitted(panel.y.names[i], right - left))
       : svg("text", { class: "ink", x: left - 9, y: y(i) + 4, "text-anchor": "end" }, name), panel.y.names[i])));
   } else if (floor > top) {
@@ -163,16 +180,34 @@ function drawLine(layer, x, y, frame) {
   ];
 }
 
-function drawCells(layer, panel, { x, y, across, step }) {
+function drawCells(layer, panel, { x, y, across, step, frame: { left, right, top, floor } }) {
+  if (!layer.texts) return [svg("rect", { class: "band", x: left, y: top, width: right - left, height: floor - top }), ...drawMap(layer, x, y, across, step)];
+  const along = ({ title }, name) => [title, name].filter(Boolean).join(" ");
   return layer.shades.flatMap((row, i) => row.map((shade, j) => {
-    const text = layer.texts?.[i][j] ?? "";
-    const node = svg("g", {},
-      svg("rect", { class: "halo", x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2, style: { fill: "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
-      across > textWidth(text) + 2 && svg("text", { class: shade > 0.8 ? "inverse" : "ink", x: x(j), y: y(i) + 4, "text-anchor": "middle", "font-size": 11 }, text));
+    const lines = layer.texts[i][j];
+    const sizes = lines.length < 2 ? [11] : step === FEW.height ? [16, 12] : [12, 10];
+    const shown = lines.filter((line, n) => (textWidth(line) * sizes[n]) / 12 < across - 2);
+    const place = { x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2 };
+    const look = shade > 0.85 ? "inverse" : shade > 0.55 ? "dark" : "ink";
+    const node = svg("g", {}, svg("rect", { class: "band", ...place }),
+      svg("rect", { class: "halo", ...place, style: { fill: "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
+      shown.map((line, n) => svg("text", { class: look, x: x(j), y: y(i) + 4 + (sizes[0] + 2) * (n - (shown.length - 1) / 2), "text-anchor": "middle", "font-size": sizes[n] }, line)));
     const span = panel.spans?.find(({ start, end }) => j >= start && j < end)?.name;
     const about = layer.about?.length === panel.y.names.length ? layer.about[i] : layer.about?.[j];
-    return tagged(explained(node, panel.y.names[i], [[span, panel.x.names[j]].filter(Boolean).join(" "), text || "–"]), about);
+    explained(node, along(panel.y, panel.y.names[i]), [[span, along(panel.x, panel.x.names[j])].filter(Boolean).join(", "), lines.join(", ") || "–"]);
+    if (layer.opens?.[i][j]) opensImages(node, panel.title, i, j, layer.opens[i][j]);
+    return tagged(node, about);
   }));
+}
+
+/* Cells without texts: a path for each of a few shades. */
+function drawMap({ filled }, x, y, across, step) {
+  const paths = Array.from({ length: SHADES }, () => "");
+  for (let i = 0; i < filled.length; i += 3) {
+    const [row, column, shade] = filled.slice(i, i + 3);
+    paths[Math.ceil(shade * SHADES) - 1] += `M${(x(column) - across / 2).toFixed(2)} ${y(row).toFixed(2)}h${Math.max(1, across).toFixed(2)}`;
+  }
+  return paths.map((d, i) => svg("path", { class: "blue", "stroke-width": Math.max(1, step), opacity: (i + 1) / SHADES, d }));
 }
 
 function drawSpread({ row, ticks, label, tip, box }, { x, y, step, frame }) {
@@ -253,4 +288,8 @@ function placeNames(marks, written, lines, [left, right, top, bottom]) {
     taken.push([free[0] - 4, free[1], free[2] + 4, free[3]]);
     return tagged(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);
   }).filter(Boolean);
+}
+
+function path(points) {
+  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 }

@@ -31,7 +31,7 @@ function sortable(spec, about) {
   const table = element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body);
   const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${about}, scrolls sideways` }, table);
   const badges = badgesOf(rows);
-  const outer = element("div", {}, rows.length > MANY_ROWS || badges.length ? rowFilters(rows, badges) : null, frame);
+  const outer = element("div", { class: "table-block" }, rows.length > MANY_ROWS || badges.length ? rowFilters(rows, badges) : null, frame);
   if (spec.columns.length > 4) outer.prepend(columnChooser(spec.columns, name, table, frame, outer));
   outer.append(element("div", { class: "savers unprinted" }, saver("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
   return outer;
@@ -68,6 +68,10 @@ function tableCell(column, cell, head, scale) {
   if (scale && cell.ends) return element("td", { class: "strip" }, strip(cell.ends, cell.text, scale));
   if (column.left) return element("td", attributes, cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text));
   if (cell.value === undefined) return element("td", { class: "absent" }, cell.text);
+  if (cell.opens) {
+    const button = element("button", { type: "button", "aria-label": `${cell.text}, show the images` }, cell.text);
+    return element("td", attributes, opensImages(button, ...cell.opens, cell.value));
+  }
   const [mean, deviation] = cell.text.split(" ± ");
   return element("td", attributes, mean, deviation && element("span", { class: "deviation" }, ` ± ${deviation}`));
 }
@@ -171,7 +175,7 @@ function columnChooser(columns, name, table, frame, outer) {
 /* All intervals of a column on one scale, so that they can be compared down the column. */
 function stripScale(ends) {
   const known = ends.filter(Boolean).flat().filter((end) => end !== null);
-  return known.length ? linear([Math.min(...known), Math.max(...known)], [6, 130]) : null;
+  return known.length ? scale({ low: Math.min(...known), high: Math.max(...known) }, [6, 130]) : null;
 }
 
 function strip([low, middle, high], text, scale) {

@@ -39,8 +39,52 @@ function drawGallery({ title, sheets }) {
   const mapped = sheets.some(({ shots }) => shots.some(({ heatmap }) => heatmap));
   const toggle = (event) => place.classList.toggle("unmapped", !event.currentTarget.checked);
   const details = element("details", { class: "long" }, element("summary", {}, title),
-    (sheets.length > 1 || mapped) && element("div", { class: "tools" }, sheets.length > 1 && picker(sheets, show, "Of"),
+    (sheets.length > 1 || mapped) && element("div", { class: "tools" }, sheets.length > 1 && picker("Of", sheets.map((sheet) => ({ ...sheet, title: sheet.label })), show),
       mapped && element("label", {}, element("input", { type: "checkbox", checked: true, change: toggle }), "Heatmaps")), place);
   whenOpened(details, () => show(sheets[0]));
   return details;
+}
+
+/* Below the chart or table of a cell of a confusion matrix: its images, until it is pressed again. */
+let closeImages = () => {};
+function opensImages(node, label, row, column, count) {
+  const toggle = () => {
+    const open = node.getAttribute("aria-expanded") === "true";
+    closeImages();
+    if (!open) showImages(node, label, row, column, count);
+  };
+  node.setAttribute("role", "button");
+  node.setAttribute("aria-expanded", "false");
+  node.addEventListener("click", toggle);
+  if (node instanceof SVGElement) node.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    toggle();
+  });
+  return node;
+}
+
+function showImages(node, label, row, column, count) {
+  const { classes, seeds, files, backbones } = block("answers");
+  const found = backbones[label]?.[`${row},${column}`] ?? [];
+  const title = row === column ? `${classes[row]}, correct` : `${classes[row]} taken for ${classes[column]}`;
+  const images = found.map(([image, sure, times]) => ({
+    image,
+    file: files[image],
+    words: [`confidence ${percent(sure)}`, seeds[label] > 1 && `${times} of ${seeds[label]} seeds`].filter(Boolean).join(", "),
+  }));
+  const listed = found.reduce((sum, [, , times]) => sum + times, 0);
+  const close = element("button", { class: "button", type: "button", click: () => { closeImages(); node.focus(); } }, "Close");
+  const drill = element("div", { class: "drill", role: "region", "aria-label": "Images of a cell", "aria-live": "polite" },
+    element("div", { class: "tools" }, element("h3", {}, title), close),
+    images.length ? contactSheet(images) : element("p", { class: "soft" }, "The images of this cell are not listed here; the arrays of the run have them."),
+    images.length > 0 && listed < count && element("p", { class: "soft small" }, `The most confident ${images.length}, which represent ${listed} of ${count} answers.`));
+  node.setAttribute("aria-expanded", "true");
+  node.closest(".chart-block, .table-block").append(drill);
+  drill.scrollIntoView({ block: "nearest" });
+  closeImages = () => {
+    drill.remove();
+    node.setAttribute("aria-expanded", "false");
+    closeImages = () => {};
+  };
 }

@@ -1,4 +1,5 @@
-/* Sections made of blocks: an explanation, then tables, lists and drawings in their order. */
+/* The page: the top, the contents, and sections made of blocks: an explanation, then tables, lists and
+   charts in their order. */
 const FEW_NOTES = 10, FEW_WARNINGS = 4, LONG_TABLE = 60;
 
 function blockSection(name) {
@@ -11,7 +12,6 @@ function drawBlock(content, under, titled) {
   const { kind } = content;
   if (kind === "table" && titled && !content.folded) return [element("h3", { class: "above" }, content.title), ...drawTable(content)];
   if (kind === "chart") return drawChart(content, under);
-  if (kind === "drawing") return drawings[content.name](content.data);
   return { statement: drawStatement, facts: drawFacts, table: drawTable, gallery: drawGallery, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
 }
 
@@ -79,3 +79,35 @@ function copied(text) {
   });
   return element("div", { class: "row" }, shown, button);
 }
+
+/* Light or dark: as the system says, until the reader chooses. */
+function themeButton() {
+  const root = document.documentElement;
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const button = element("button", { class: "button", type: "button" });
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const tell = () => { button.textContent = dark() ? "☀ Light" : "☾ Dark"; };
+  button.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    tell();
+    document.dispatchEvent(new Event("theme"));
+  });
+  system.addEventListener("change", tell);
+  tell();
+  return button;
+}
+
+const there = DATA.contents.filter((name) => name !== "overview").map((name) => ({ name, ...blockSection(name) }));
+document.body.prepend(
+  element("a", { class: "skip", href: "#main" }, "To the results"),
+  element("header", { class: "masthead column" },
+    element("div", { class: "line" }, element("h1", {}, named(DATA.sections.overview.title)), themeButton()),
+    DATA.sections.overview.blocks.map(drawBlock)),
+  element("nav", { class: "contents", "aria-label": "Contents" }, element("ul", { class: "column" },
+    there.map(({ name, title }) => element("li", {}, element("a", { href: `#${name}` }, title))))),
+  element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
+    element("section", { id: name, "aria-label": title }, heading("h2", name, title), draw()))),
+  element("footer", { class: "column soft small" }, DATA.footer));
+
+// What a link leads to has moved since the browser looked for it, because the charts are drawn now.
+window.addEventListener("load", () => { if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView(); });
