@@ -20,6 +20,13 @@ def tenths(share: float) -> str:
     return "<0.1" if rounded <= 0 else ">0.9" if rounded >= 1 else f"{rounded:.1f}"
 
 
+def about(share: float) -> str:
+    """Word a frequency to the tenth: about 0.6, below 0.1, above 0.9."""
+    text = tenths(share)
+    words = {"<": "below", ">": "above"}
+    return f"{words.get(text[0], 'about')} {text.lstrip('<>')}"
+
+
 def p_value(p: float) -> str:
     """Format a p-value: 0.039 and, never 0, <0.001."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

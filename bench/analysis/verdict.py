@@ -275,7 +275,7 @@ def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
     if others > 1:
         text += f"; worse is Holm-corrected over the {others} comparisons with the best"
     ahead = sorted(verdict.standings, key=lambda s: -(s.first or 0.0))[:2]
-    drawn = " and ".join(f"{s.label} about {fmt.tenths(s.first or 0.0)}" for s in ahead)
+    drawn = " and ".join(f"{s.label} {fmt.about(s.first or 0.0)}" for s in ahead)
     text += f". P(first), with {verdict.redrawn}: {drawn}."
     if seeds < seeds_of_anyone:
         text += f" Compared on the {seeds} of {seeds_of_anyone} seeds that all of them finished."

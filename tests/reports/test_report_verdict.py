@@ -212,7 +212,7 @@ def test_ties_do_not_carry_over(tmp_path: Path) -> None:
     assert [p.p_holm for p in verdict.pairs] == pytest.approx([1 / 16, 3 / 1024, 1 / 16])
     # How often each is first, in tenths: a is in nearly all draws.
     assert [s.first for s in verdict.standings] == [1.0, 0.0, 0.0]
-    assert "P(first), with other test images: a about >0.9 and b about <0.1." in verdict.certainty
+    assert "P(first), with other test images: a above 0.9 and b below 0.1." in verdict.certainty
 
 
 def test_table_and_verdict_have_the_same_accuracy_over_the_seeds_that_all_have(
@@ -432,7 +432,7 @@ def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) ->
     assert row[4:6] == [">0.9", "<0.001"]
     board = leaderboard.table(findings)
     assert board.texts[0][[column.title for column in board.columns].index("P(first)")] == ">0.9"
-    assert "P(first), with other test images: a about >0.9" in findings.verdict.certainty
+    assert "P(first), with other test images: a above 0.9" in findings.verdict.certainty
     assert "100%" not in findings.verdict.certainty
 
 
