@@ -31,14 +31,13 @@ from bench.errors import (
 from bench.execution.executors import Executor, make_executor
 from bench.execution.request import RecordedRequest, RunRequest, recorded_request
 from bench.models import weights
-from bench.models.rebuild import declared
+from bench.models.rebuild import declared, keras_backend_of
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.system.files import fields_of
-from bench.system.frameworks import keras_backend_of
 from bench.system.plugin_files import unknown_plugins
 from bench.training.events import Event, Listener, Note, RecordMade
 from bench.training.job import Job

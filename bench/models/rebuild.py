@@ -26,7 +26,7 @@ from bench.storage.arrays import (
     write_trained,
 )
 from bench.storage.records import StoredRun, soup_of, trained_as
-from bench.system.frameworks import UNUSED_BY_WORKERS, hidden_packages, keras_backend_of
+from bench.system.frameworks import KERAS_BACKENDS, UNUSED_BY_WORKERS, hidden_packages
 from bench.types import SOUP, Backbone, Precision, Record
 
 if TYPE_CHECKING:
@@ -173,6 +173,17 @@ def load_trained(
     with hidden_packages(*UNUSED_BY_WORKERS):
         start(keras_backend_of(record))
         return rebuild(run, record, precision)
+
+
+def keras_backend_of(record: Record) -> str:
+    """Return the backend that a trial was trained on; refuse one that Keras does not have."""
+    name = record.environment.get("keras_backend", "tensorflow")
+    if name not in KERAS_BACKENDS:
+        raise BenchError(
+            f"the record of {record.trial.backbone} names the Keras backend {name!r}; known are "
+            f"{', '.join(KERAS_BACKENDS)}."
+        )
+    return str(name)
 
 
 def changed_code(record: Record) -> str:

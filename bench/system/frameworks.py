@@ -9,9 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.errors import BenchError
 from bench.system.ablation import enabled
-from bench.types import Record
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -31,17 +29,6 @@ UNUSED_BY_WORKERS = ("matplotlib", "pandas", "sklearn")
 UNUSED_BY_PANDAS = ("pyarrow",)
 
 STDERR = 2
-
-
-def keras_backend_of(record: Record) -> str:
-    """Return the backend that a trial was trained on; refuse one that Keras does not have."""
-    name = record.environment.get("keras_backend", "tensorflow")
-    if name not in KERAS_BACKENDS:
-        raise BenchError(
-            f"the record of {record.trial.backbone} names the Keras backend {name!r}; known are "
-            f"{', '.join(KERAS_BACKENDS)}."
-        )
-    return str(name)
 
 
 def set_framework_defaults(keras_backend: str) -> None:

@@ -12,9 +12,9 @@ from synthetic import Net, make_run
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.execution.request import RunRequest
+from bench.models.rebuild import keras_backend_of
 from bench.registry import BACKBONES
 from bench.storage.records import read_run
-from bench.system.frameworks import keras_backend_of
 from bench.system.plugin_files import remember_plugins
 
 
