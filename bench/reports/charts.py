@@ -73,7 +73,7 @@ class Line:
 class Cells:
     """A heat map: a row for each name of y, a column for each name of x. Shades are shares."""
 
-    shades: NDArray[np.float64]  # NaN: no figure
+    shades: NDArray[np.floating]  # NaN: no figure
     texts: Sequence[Sequence[str]] = ()  # none: too many to read
     about: tuple[str, ...] = ()  # the backbone of each column, or else of each row
     opens: Sequence[Sequence[int]] = ()  # the answers in each cell, whose images a page shows

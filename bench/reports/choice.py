@@ -58,15 +58,17 @@ def _blocks(choice: Choice, run: str) -> Iterator[Block]:
 
 def _row(candidate: Candidate) -> tuple[Value, ...]:
     lead, accuracy = candidate.lead, candidate.accuracy
+    against: tuple[Value, ...] = (None, None, None)
+    if lead is not None:
+        chance = "no significant difference" if lead.may_be_chance else ""
+        against = (lead.value, Range(lead.low, lead.high), chance)
     return (
         candidate.label,
         None if accuracy is None else Estimate(accuracy, candidate.low, candidate.high),
         candidate.keras_accuracy,
         candidate.latency_ms,
         candidate.size_mb,
-        None if lead is None else lead.value,
-        None if lead is None else Range(lead.low, lead.high),
-        None if lead is None else "" if not lead.may_be_chance else "no significant difference",
+        *against,
     )
 
 

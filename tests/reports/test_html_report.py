@@ -21,7 +21,7 @@ from bench.analysis.findings import Findings, find
 from bench.analysis.mistakes import shown
 from bench.data import thumbnails
 from bench.reports import html, sections
-from bench.reports.html.document import script_json
+from bench.reports.html import script_json
 from bench.reports.sections import confusion
 from bench.storage.records import read_run
 

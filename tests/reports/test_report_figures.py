@@ -22,7 +22,8 @@ from bench.analysis.findings import Findings, find
 from bench.reports.blocks import Answers
 from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, Span
 from bench.reports.figures import chart, style
-from bench.reports.figures.labelling import Box, place
+from bench.reports.figures.chart import place
+from bench.reports.figures.style import Box
 from bench.reports.markdown import section_text
 from bench.reports.sections import confusion, curves, sections, tradeoff
 from bench.storage.records import read_records, read_run

@@ -6,22 +6,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from bench.reports.charts import Cells, Chart, Line, Mark, Panel, Points
 from bench.reports.figures import style
 from bench.reports.figures.axes import column_names, draw_panel, fits, in_key, row_names
-from bench.reports.figures.labelling import Box, place
+from bench.reports.figures.style import Box
 from bench.reports.ticks import scaled
 
 MAX_PANELS = 12
 WIDE, SQUARE, HALF, PAGE = 6.4, 1.75, 3.3, 8.6  # a panel alone, two kinds of several, all of them
 ROW, CELL, BARE = 0.3, 0.42, 4.4  # a row, a cell with text, all cells without
 STRIP, MARGIN, LINE = 0.65, 0.3, 0.2
+# The name of a mark is written at one of these distances and directions, clear of all by a gap.
+GAP = 0.03
+DISTANCES = np.array([0.11, 0.2, 0.32, 0.46, 0.62, 0.8, 1.0])
+DIRECTIONS = 16
 HALO = (withStroke(linewidth=3, foreground="white"),)  # of a name, where a line runs through it
 
 
@@ -200,3 +206,36 @@ def _names(drawn: Figure, labels: Sequence[tuple[Mark, Axes]], frame: Box, floor
             ends = [x / width, across / width], [y / height, up / height]
             drawn.add_artist(Line2D(*ends, color=style.FAINT, linewidth=0.7))
     return found.count(None)
+
+
+def place(
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    obstacles: Sequence[Box],
+    frame: Box,
+) -> list[Box | None]:
+    """Return a free place near each point for its label; `None` if there is none.
+
+    Points come first come first served, so the most important should lead.
+    """
+    taken = np.array(obstacles).reshape(-1, 4)
+    found: list[Box | None] = []
+    for point, size in zip(points, sizes, strict=True):
+        boxes = _candidates(np.array(point), np.array(size))
+        low, high = boxes[:, :2] - GAP, boxes[:, 2:] + GAP
+        inside = np.all((low >= frame[:2]) & (high <= frame[2:]), axis=1)
+        crossing = np.all((low[:, None] < taken[:, 2:]) & (taken[:, :2] < high[:, None]), axis=2)
+        free = np.flatnonzero(inside & ~np.any(crossing, axis=1))
+        found.append(Box(*boxes[free[0]].tolist()) if len(free) else None)
+        taken = np.concatenate([taken, boxes[free[:1]]])
+    return found
+
+
+def _candidates(point: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return boxes around the point: near ones first, the right-hand side before the left."""
+    step = np.arange(DIRECTIONS)
+    # 0, 1, -1, 2, -2, ... sixteenths of a turn away from due right.
+    turn = (step + 1) // 2 * np.where(step % 2, 1, -1) * 2 * np.pi / DIRECTIONS
+    way = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    corner = point + DISTANCES[:, None, None] * way - size * (1 - way) / 2
+    return np.concatenate([corner, corner + size], axis=2).reshape(-1, 4)

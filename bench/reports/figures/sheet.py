@@ -19,7 +19,7 @@ from PIL import Image
 
 from bench.analysis.explanations import COLOURS, OPACITY
 from bench.reports.figures import style
-from bench.reports.figures.labelling import Box
+from bench.reports.figures.style import Box
 from bench.reports.galleries import Shots
 
 SIDE, GAP, LINE = 1.0, 0.14, 0.145  # inches: of an image, between two, of a line of words

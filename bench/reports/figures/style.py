@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -16,7 +16,6 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
 from bench.analysis.escape import one_line, shorten
-from bench.reports.figures.labelling import Box
 
 INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
 # From Okabe and Ito's palette, which colour-blind readers can distinguish.
@@ -59,6 +58,18 @@ STYLE: Any = {
     "ytick.labelsize": SMALL,
     "ytick.major.size": 0,
 }
+
+
+class Box(NamedTuple):
+    """A rectangle."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def grown(self, by: float) -> Box:
+        return Box(self.left - by, self.bottom - by, self.right + by, self.top + by)
 
 
 def panel(drawn: Figure, frame: Box) -> Axes:

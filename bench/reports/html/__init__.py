@@ -1,16 +1,25 @@
 """`report.html`, the interactive report, and `results/index.html`, the page of all runs.
 
-document    one self-contained file of data, styles and scripts
 blocks      sections of blocks (`bench/reports/sections`) as data
 index       the runs of a results folder
+
+A page is one self-contained file: styles, scripts and data inside it, nothing is loaded. The data
+are JSON that no browser parses as markup, and a content security policy allows only the
+script of this page: a class named `<script>` is a name. Large data are in blocks of their own,
+which the page decodes on first use.
 """
 
 from __future__ import annotations
 
+import html
+import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +30,12 @@ from bench.data import thumbnails
 from bench.reports.blocks import Image, Section, Table
 from bench.reports.galleries import Gallery
 from bench.reports.html.blocks import Json, number, section_data, text
-from bench.reports.html.document import document
 from bench.types import Split
 
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("dom.js", "chart.js", "panel.js", "table.js", "images.js", "page.js")
+DEPTH = 5  # to the rows of a section's tables
+_AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 PER_CELL = 36  # images that a cell of a confusion matrix shows at most, most confident first
 PER_BACKBONE = 1500
 MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show, and of training images
@@ -51,7 +63,7 @@ def page_of(
         name: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
         for name, jpeg in pictures.items()
     }
-    return document(
+    return _document(
         f"{one_line(title)} – backbone-bench",
         {"sections": drawn, "contents": list(drawn), "footer": footer},
         {"answers": images, "pictures": embedded},
@@ -118,3 +130,60 @@ def _cells(
             found.append((int(codes[place] // classes), number(sure[place], 3), int(seeds[place])))
             taken += 1
     return cells
+
+
+def _document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page of `data`, drawn by files of `static/`; `blocks` are decoded on demand.
+
+    In parts, as the page of thousands of trials would take several times its length.
+    """
+    style, scripts = _read("page.css"), "\n".join(map(_read, SCRIPTS))
+    script = f'"use strict";\n(() => {{\n{scripts}\n}})();'
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        f"img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    before, _, rest = _read("page.html").partition("$data")
+    between, _, after = rest.partition("$blocks")
+    yield Template(before).substitute(
+        policy=html.escape(policy, quote=False), title=html.escape(title), style=style
+    )
+    yield from script_json(data)
+    yield between
+    for name, block in blocks.items():
+        yield f'<script type="application/json" id="block-{name}">'
+        yield from script_json(block)
+        yield "</script>\n"
+    yield Template(after).substitute(script=script)
+
+
+def script_json(value: Any, depth: int = DEPTH) -> Iterator[str]:
+    """Yield JSON for a script element: ASCII, with no character that could end the element. A part
+    may be a function that makes it."""
+    if callable(value):
+        value = value()
+    if depth and isinstance(value, Mapping):
+        for number, (key, part) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{_dense(str(key))}:"
+            yield from script_json(part, depth - 1)
+        yield "}" if value else "{}"
+    elif depth and isinstance(value, list):
+        for number, part in enumerate(value):
+            yield "," if number else "["
+            yield from script_json(part, depth - 1)
+        yield "]" if value else "[]"
+    else:
+        yield _dense(value)
+
+
+def _dense(value: Any) -> str:
+    dense = json.dumps(value, allow_nan=False, separators=(",", ":"), default=lambda make: make())
+    return dense.translate(_AS_CODES)
+
+
+def _read(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

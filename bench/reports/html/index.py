@@ -18,7 +18,7 @@ from urllib.parse import quote
 from bench.analysis import format as fmt
 from bench.analysis.scores import RANDOM_INIT
 from bench.errors import BenchError
-from bench.reports.blocks import Absent, Block, Column, Link, Section, Statement, Table, Value
+from bench.reports.blocks import Absent, Block, Column, Link, Section, Statement, Table
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points, lines
 from bench.reports.html import page_of
 from bench.reports.sections.leaderboard import NO_WEIGHTS
@@ -74,13 +74,17 @@ class HistoryEntry:
 class Past:
     """One run, as far as the list shows it."""
 
-    name: str
+    link: Link  # to its report
     meta: RunMeta
     entries: Sequence[HistoryEntry]
     failed: int
     best: str | None = None  # None if nothing is ranked
     accuracy: float | None = None  # of the best
     recommended: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.link.text
 
     @property
     def protocol(self) -> str:
@@ -93,11 +97,10 @@ def write_index(results: Path) -> Path:
     """List the runs of a results folder; returns the file."""
     remove_stale(results, below=False)
     runs = sorted(_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
-    links = {run.name: _link(results, run) for run in runs}
     shown = [
         Section("overview", "Runs", "", [Statement(_counted(runs), ABOUT)]),
-        Section("runs", "All runs", "", [_all(runs, links)]),
-        *_datasets(runs, links),
+        Section("runs", "All runs", "", [_all(runs)]),
+        *_datasets(runs),
     ]
     path = results / FILE
     footer = "Rendered from the reports of the runs in this folder."
@@ -117,19 +120,21 @@ def _runs(results: Path) -> Iterator[Past]:
         # `latest` is a link to a run that is in the list anyway.
         if folder.is_symlink() or not (folder / "run.json").is_file():
             continue
+        page = "report.html" if (folder / "report.html").is_file() else "report.md"
+        link = Link(folder.name, f"{quote(folder.name)}/{page}")
         try:
-            yield _past(folder)
+            yield _past(folder, link)
         except DAMAGE:  # a damaged run is listed without figures
-            yield Past(folder.name, RunMeta(), (), 0)
+            yield Past(link, RunMeta(), (), 0)
 
 
-def _past(folder: Path) -> Past:
+def _past(folder: Path, link: Link) -> Past:
     rows = list(csv.DictReader(io.StringIO(_text(folder / "summary.csv"))))
     verdict = json.loads(_text(folder / "verdict.json") or "{}")
     accuracies = {s["label"]: float(s["accuracy"]) for s in verdict.get("standings", ())}
     best = verdict.get("best")
     return Past(
-        folder.name,
+        link,
         read_meta(folder),
         _entries(rows, accuracies),
         sum(row["status"] != "ok" for row in rows),
@@ -170,34 +175,20 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _link(results: Path, run: Past) -> Link:
-    page = "report.html" if (results / run.name / "report.html").is_file() else "report.md"
-    return Link(run.name, f"{quote(run.name)}/{page}")
-
-
-def _all(runs: Sequence[Past], links: Mapping[str, Link]) -> Table:
+def _all(runs: Sequence[Past]) -> Table:
     """Return a row a run, the newest first."""
-    rows: list[tuple[Value, ...]] = []
-    for run in runs:
-        counts = run.meta.dataset.counts
-        rows.append(
-            (
-                links[run.name],
-                fmt.minute(run.meta.created),
-                run.meta.dataset.name or "not known",
-                sum(counts.values()) if counts else None,
-                run.protocol,
-                len(run.entries),
-                run.failed or None,
-                run.best,
-                run.accuracy,
-                run.recommended,
-            )
+    rows = tuple(
+        (
+            *(run.link, fmt.minute(run.meta.created), run.meta.dataset.name or "not known"),
+            *(sum(run.meta.dataset.counts.values()) or None, run.protocol, len(run.entries)),
+            *(run.failed or None, run.best, run.accuracy, run.recommended),
         )
-    return Table("All runs, newest first", RUNS, tuple(rows))
+        for run in runs
+    )
+    return Table("All runs, newest first", RUNS, rows)
 
 
-def _datasets(runs: Sequence[Past], links: Mapping[str, Link]) -> Iterator[Section]:
+def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
     """Yield the history of each data set, by content, not by name: figures on other images are not
     comparable."""
     by_content: dict[str, list[Past]] = {}
@@ -209,7 +200,7 @@ def _datasets(runs: Sequence[Past], links: Mapping[str, Link]) -> Iterator[Secti
         found.sort(key=lambda one: one[0].backbone)  # of each the newest first
         rows = tuple(
             (
-                *(entry.backbone, fmt.minute(run.meta.created), links[run.name], run.protocol),
+                *(entry.backbone, fmt.minute(run.meta.created), run.link, run.protocol),
                 *(entry.input_size, entry.seeds, entry.accuracy, entry.latency),
             )
             for entry, run in found

@@ -75,7 +75,7 @@ def _matrix(label: str, counts: Counts, classes: Sequence[str], seeds: int = 1) 
         shares.flat[small] = 0
         note += f" The {len(small):,} smallest cells are left out." if len(small) else ""
         # Rare mistakes among many classes would be invisible on a linear scale.
-        cells = Cells(np.sqrt(shares))
+        cells = Cells(np.sqrt(shares, dtype=np.float32))
     else:
         rows = zip(counts, shares, strict=True)
         texts = [[_text(*cell, number) for cell in zip(*row, strict=True)] for row in rows]
