@@ -83,9 +83,15 @@ def learning_curves(
         }
         seeds = set.intersection(*({r.trial.seed for r in each} for each in trained.values()))
         if seeds:
-            trained = {n: [r for r in of if r.trial.seed in seeds] for n, of in trained.items()}
-        right = {n: np.stack([answers[r.trial.key] for r in of]) for n, of in trained.items()}
-        here = {label: _point(run, of, right[label]) for label, of in trained.items()}
+            trained = {
+                label: [record for record in each if record.trial.seed in seeds]
+                for label, each in trained.items()
+            }
+        right = {
+            label: np.stack([answers[record.trial.key] for record in each])
+            for label, each in trained.items()
+        }
+        here = {label: _point(run, each, right[label]) for label, each in trained.items()}
         for label, point in here.items():
             points[label].append(point)
         if seeds and len(here) > 1:

@@ -76,11 +76,6 @@ def bins(sums: Floats) -> tuple[Bin, ...]:
     )
 
 
-def reliability(right: NDArray[np.bool_], confidence: Floats) -> tuple[Bin, ...]:
-    """Return the bins of answers; `right` says which were."""
-    return bins(binned(right, confidence))
-
-
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
     """Return the mean distance of confidence from accuracy, weighted by images."""
     images = sum(one.images for one in bins)
@@ -160,10 +155,8 @@ def temperature(evidence: Evidence) -> Temperature:
 
 def scaled_bins(evidence: Evidence) -> Floats | None:
     """Return the bins of the test answers after temperature scaling."""
-    if (found := calibrated(evidence)) is None:
-        return None
-    labels, probabilities = found
-    return binned(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1))
+    found = calibrated(evidence)
+    return None if found is None else _binned(*found)
 
 
 @lru_cache(maxsize=1)
@@ -185,9 +178,12 @@ def _logits(probabilities: Floats) -> Floats:
     return logits
 
 
+def _binned(labels: Counts, probabilities: Floats) -> Floats:
+    return binned(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1))
+
+
 def _ece(labels: Counts, probabilities: Floats) -> float:
-    right = probabilities.argmax(axis=1) == labels
-    return expected_calibration_error(reliability(right, probabilities.max(axis=1)))
+    return expected_calibration_error(bins(_binned(labels, probabilities)))
 
 
 def _after(figure: Callable[[Counts, Floats], float]) -> Callable[[Evidence], float | None]:

@@ -70,12 +70,8 @@ def place(
         open_leads = [leads[k][j] for j, end in upper[k].items() if end >= margin]
         needed = [(found, margin - float(found.mean), 1 - LEVEL) for found in open_leads]
         gap = [(leads[k][best], float(leads[k][best].mean), level)]
-        options = [
-            _needed(every, images, seeds)
-            for every in (needed, gap)
-            if all(room > 0 for _, room, _ in every)
-        ]
-        placed.append(Placement("undecided", behind, could_be[k], *_least(options)))
+        options = [every for every in (needed, gap) if all(room > 0 for _, room, _ in every)]
+        placed.append(Placement("undecided", behind, could_be[k], *_needed(options, images, seeds)))
     return tuple(placed)
 
 
@@ -105,19 +101,28 @@ def _worse(behind: dict[int, MeanVariance], images: int, seeds: int) -> set[int]
 Condition = tuple[MeanVariance, float, float]
 
 
-def _needed(conditions: list[Condition], images: int, seeds: int) -> tuple[int | None, int | None]:
-    """Return the images, or else seeds, for which all conditions hold in 80% of repetitions."""
+def _needed(
+    options: list[list[Condition]], images: int, seeds: int
+) -> tuple[int | None, int | None]:
+    """Return the images, or else seeds, for which all conditions of an option hold in 80% of
+    repetitions."""
 
     def with_images(number: int) -> bool:
-        return all(
-            _fits(_on_images(found, images, number), number, seeds, room, level)
-            for found, room, level in conditions
+        return any(
+            all(
+                _fits(_on_images(found, images, number), number, seeds, room, level)
+                for found, room, level in option
+            )
+            for option in options
         )
 
     def with_seeds(number: int) -> bool:
-        return all(
-            _fits(_of_seeds(found, seeds, number), images, number, room, level)
-            for found, room, level in conditions
+        return any(
+            all(
+                _fits(_of_seeds(found, seeds, number), images, number, room, level)
+                for found, room, level in option
+            )
+            for option in options
         )
 
     if (found := _first(with_images, images, MAX_IMAGES)) is not None:
@@ -153,11 +158,3 @@ def _first(enough: Callable[[int], bool], low: int, most: int) -> int | None:
     numbers = range(low + 1, most + 1)
     place = bisect_left(numbers, True, key=enough)
     return numbers[place] if place < len(numbers) else None
-
-
-def _least(options: list[tuple[int | None, int | None]]) -> tuple[int | None, int | None]:
-    """Return images if any number of them decides, else seeds."""
-    images = min((i for i, _ in options if i is not None), default=None)
-    if images is not None:
-        return images, None
-    return None, min((s for _, s in options if s is not None), default=None)

@@ -53,7 +53,7 @@ def change_of_medians(before: Timed, after: Timed) -> tuple[float, float] | None
 
 def _between_rounds(timed: Timed) -> tuple[float, int]:
     """Return the larger variance, of round medians or fixed work, and its freedom."""
-    medians = np.array([np.median(part) for part in np.array_split(timed.queries, ROUNDS)])
+    medians = _round_medians(timed.queries)
     seen = [np.log(values) for values in (medians, np.asarray(timed.calibration))]
     return max((float(values.var(ddof=1)), len(values) - 1) for values in seen)
 
@@ -67,14 +67,16 @@ def paired_ratio(slow: Values, fast: Values) -> tuple[float, float, float] | Non
     """
     if min(len(slow), len(fast)) < 2 * ROUNDS:
         return None
-    medians = (
-        [float(np.median(part)) for part in np.array_split(each, ROUNDS)] for each in (slow, fast)
-    )
-    ratios = np.array([log(a / b) for a, b in zip(*medians, strict=True)])
+    medians = zip(_round_medians(slow), _round_medians(fast), strict=True)
+    ratios = np.array([log(a / b) for a, b in medians])
     middle = float(ratios.mean())
     half = float(stdtrit(ROUNDS - 1, 0.975)) * float(ratios.std(ddof=1)) / ROUNDS**0.5
     low, ratio, high = np.exp([middle - half, middle, middle + half])
     return float(ratio), float(low), float(high)
+
+
+def _round_medians(queries: Values) -> Values:
+    return np.array([np.median(part) for part in np.array_split(queries, ROUNDS)])
 
 
 MAX_DRIFT = 0.25  # a quiet machine stays within; a loaded core does not

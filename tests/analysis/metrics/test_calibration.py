@@ -12,11 +12,12 @@ from sklearn import metrics as sklearn_metrics
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.calibration import (
     Bin,
+    binned,
+    bins,
     brier,
     chance_ece,
     expected_calibration_error,
     fit_temperature,
-    reliability,
     scaled,
 )
 
@@ -29,7 +30,7 @@ def sure(confidence: list[float]) -> Array:
 
 
 def bins_of(labels: Array, probabilities: Array) -> tuple[Bin, ...]:
-    return reliability(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1))
+    return bins(binned(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1)))
 
 
 def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> tuple[Array, Array]:
