@@ -86,24 +86,17 @@ def pictures(found: Comparison, before: Path, after: Path) -> dict[str, bytes]:
 
 def change_text(change: ChangedFigure) -> str:
     """Return one change as a line: before, after, and its interval."""
-    column = Column("", _show(change))
-    ends = _ends(change)
-    interval = f" ({Column('', str).text(ends)})" if ends is not None else ""
-    return (
-        f"{change.label}: {change.figure} {column.text(change.before)} → "
-        f"{column.text(change.after)}, {_difference(change, change.difference)}{interval}"
-    )
+    ((label, figure, before, after, by, ends, _),) = Table("", CHANGES, (_row(change),)).texts
+    interval = f" ({ends})" if _ends(change) else ""
+    return f"{label}: {figure} {before} → {after}, {by}{interval}"
 
 
 def _sum(changes: Sequence[ChangedFigure]) -> str:
     """Name what became better and worse beyond chance."""
-    said: dict[str, list[str]] = {
-        word: [] for word in ("better", "likely better", "worse", "likely worse")
-    }
-    for change in changes:
-        if (word := judgement(change)) in said:
-            said[word].append(f"{change.figure} of {change.label}")
-    parts = [f"{word.capitalize()}: {', '.join(of)}." for word, of in said.items() if of]
+    parts = []
+    for word in ("better", "likely better", "worse", "likely worse"):
+        of = [f"{one.figure} of {one.label}" for one in changes if judgement(one) == word]
+        parts += [f"{word.capitalize()}: {', '.join(of)}."] if of else []
     return " ".join(parts) or "Nothing changed beyond chance."
 
 

@@ -7,6 +7,7 @@ const TWO_LINES = { height: 36, width: 54 };
 const FEW = { columns: 4, height: 62, width: 104 }; // that leave room for large words
 const MAP = 480; // the width of cells without texts
 const SHADES = 8; // that they have
+const DOT = 1.5; // the least that is seen of one
 const ASIDE = 5; // between the marks of two joined layers
 
 const colourOf = ({ colour, kind }) => (colour === null || (kind === "line" && colour === undefined) ? "faint" : COLOURS[(colour ?? 0) % COLOURS.length]);
@@ -205,9 +206,9 @@ function drawMap({ filled }, x, y, across, step) {
   const paths = Array.from({ length: SHADES }, () => "");
   for (let i = 0; i < filled.length; i += 3) {
     const [row, column, shade] = filled.slice(i, i + 3);
-    paths[Math.ceil(shade * SHADES) - 1] += `M${(x(column) - across / 2).toFixed(2)} ${y(row).toFixed(2)}h${Math.max(1, across).toFixed(2)}`;
+    paths[Math.ceil(shade * SHADES) - 1] += `M${(x(column) - across / 2).toFixed(2)} ${y(row).toFixed(2)}h${Math.max(DOT, across).toFixed(2)}`;
   }
-  return paths.map((d, i) => svg("path", { class: "blue", "stroke-width": Math.max(1, step), opacity: (i + 1) / SHADES, d }));
+  return paths.map((d, i) => svg("path", { class: "blue", "stroke-width": Math.max(DOT, step), opacity: (i + 1) / SHADES, d }));
 }
 
 function drawSpread({ row, ticks, label, tip, box }, { x, y, step, frame }) {
