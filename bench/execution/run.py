@@ -10,7 +10,7 @@ takes all memory in one runtime costs the others no figure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +205,11 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
     todo = Remaining(plan, inputs.folder, recorder.records).unmeasured()
     died: dict[str, set[str]] = {trial.key: set() for trial in todo}
     lost = 0
+
+    def left(key: str) -> list[str]:
+        names = runtimes_of(plan, recorder.records[key])
+        return [name for name in names if name not in died[key]]
+
     while todo:
         inputs.restore()
         runtimes = {key: tuple(sorted(names)) for key, names in died.items()}
@@ -224,18 +229,13 @@ def measure_trials(inputs: RunInputs, executor: Executor, recorder: RunRecorder)
             recorder.note(f"Measuring is submitted again: {error}")
         except WorkerDiedError as error:
             recorder.note(f"Measuring ended early: {error}")
-            left = {key: _left(plan, recorder, key, died[key]) for key in died}
-            for key, names in _blamed(recorder, left).items():
+            for key, names in _blamed(recorder, {key: left(key) for key in died}).items():
                 record = recorder.records[key]
                 failed = [RuntimeResult(n, status="failed", reason=str(error)) for n in names]
                 results = with_results(record, failed)
                 recorder(RecordMeasured(replace(record, runtimes=results)))
                 died[key] |= set(names)
-            todo = [t for t in todo if _left(plan, recorder, t.key, died[t.key])]
-
-
-def _left(plan: Plan, recorder: RunRecorder, key: str, died: Collection[str]) -> list[str]:
-    return [name for name in runtimes_of(plan, recorder.records[key]) if name not in died]
+            todo = [trial for trial in todo if left(trial.key)]
 
 
 def _blamed(recorder: RunRecorder, left: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
