@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -83,49 +83,36 @@ def _print(text: str) -> None:
 report: Callable[[str], None] = _print  # a worker reports to its parent
 
 
-def _acquire(lock: FileLock, what: str) -> None:
-    """Wait as long as the holder works; raise when it has long been idle, or after very long where
-    the holder is unknown."""
-    path = Path(lock.lock_file)
+def locked(path: Path, what: str) -> AbstractContextManager[object]:
+    """Take the lock on this file, for a `with` that gives it back.
+
+    Wait as long as its holder works; raise when that has long been idle, or after very long where
+    the holder is unknown.
+    """
+    lock = FileLock(path)
     pulse: Pulse | None = None
     unknown = 0.0  # seconds with an unknown holder
     while True:
-        try:
-            lock.acquire(timeout=REPORT_SECONDS)
-        except Timeout:
-            pid = holder(path)
-            if pid is None:
-                pulse = None
-                unknown += REPORT_SECONDS
-            elif pulse is None or pulse.pid != pid:
-                pulse = Pulse(pid)
-            else:
-                pulse.look()
-            if pulse is not None and pulse.is_idle:
-                how = f"idle for {pulse.idle_seconds / 60:.0f} min"
-            elif unknown >= UNKNOWN_SECONDS:
-                how = f"for {unknown / 3600:.0f} h"
-            else:
-                how = ""
-            if how:
-                raise BenchError(
-                    f"{what} is locked by {named(pid)}, {how}; end that process and give the "
-                    f"command again."
-                ) from None
-            report(f"waiting for {named(pid)}, which holds the lock of {what}")
+        with suppress(Timeout):
+            return lock.acquire(timeout=REPORT_SECONDS)
+        pid = holder(path)
+        if pid is None:
+            pulse = None
+            unknown += REPORT_SECONDS
+        elif pulse is None or pulse.pid != pid:
+            pulse = Pulse(pid)
         else:
-            return
-
-
-@contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock on this file inside."""
-    lock = FileLock(path)
-    _acquire(lock, what)
-    try:
-        yield
-    finally:
-        lock.release()
+            pulse.look()
+        if pulse is not None and pulse.is_idle:
+            how = f"idle for {pulse.idle_seconds / 60:.0f} min"
+        elif unknown >= UNKNOWN_SECONDS:
+            how = f"for {unknown / 3600:.0f} h"
+        else:
+            report(f"waiting for {named(pid)}, which holds the lock of {what}")
+            continue
+        raise BenchError(
+            f"{what} is locked by {named(pid)}, {how}; end that process and give the command again."
+        )
 
 
 def holder(path: Path) -> int | None:
