@@ -144,8 +144,11 @@ class SharedFolder:
             folder.mkdir(parents=True, exist_ok=True)
             for name in names:
                 folder /= name
-                if not folder.is_dir():
-                    remove(folder)
+                try:
+                    folder.mkdir(exist_ok=True)
+                except FileExistsError:
+                    with suppress(OSError):  # no file: another process was first
+                        folder.unlink()
                     folder.mkdir(exist_ok=True)
 
     def replace_folder(self, new: Path, path: Path) -> None:

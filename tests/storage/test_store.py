@@ -7,8 +7,10 @@ import json
 import multiprocessing
 import os
 import shutil
+import threading
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -179,6 +181,25 @@ def test_a_file_in_the_place_of_a_folder(store: Store, name: str) -> None:
     (store.root / name).touch()
     store.make("k", PARTS, "numbers", 48, _fill(1))
     assert Store(store.root).find("k", PARTS) is not None
+
+
+@pytest.mark.parametrize("there", ["nothing", "a file"])
+def test_a_folder_that_several_make_at_once_is_made_once(tmp_path: Path, there: str) -> None:
+    barrier = threading.Barrier(4)
+
+    def make(store: Store) -> None:
+        barrier.wait()
+        store.make_folder("locks")
+        (store.root / "locks" / str(threading.get_ident())).touch()
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(100):
+            root = tmp_path / str(number)
+            root.mkdir()
+            if there == "a file":
+                (root / "locks").touch()
+            list(pool.map(make, [Store(root) for _ in range(4)]))
+            assert len(list((root / "locks").iterdir())) == 4
 
 
 def test_failed_maker_leaves_nothing(store: Store) -> None:
