@@ -238,7 +238,9 @@ def _connect(address: str) -> tuple[Any, bool]:
     # cluster was killed: Ray remembers its address.
     words = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     words += ["--address", address or "auto"]
-    env = {**os.environ, "RAY_py_gcs_connect_timeout_s": str(ANSWER_SECONDS)}
+    # Ray waits for the first of these twice, and then for the second.
+    env = {**os.environ, "RAY_gcs_rpc_server_connect_timeout_s": "1"}
+    env["RAY_py_gcs_connect_timeout_s"] = str(ANSWER_SECONDS)
     try:
         if address:
             host, _, port = address.rpartition(":")
