@@ -33,7 +33,7 @@ from bench.training.features import Frozen
 from bench.training.job import Job
 from bench.training.phases import Phases
 from bench.training.prepared import build
-from bench.training.probing import probe
+from bench.training.probes import cross_validate
 from bench.training.tuning import TuningResult, search
 from bench.types import SPLITS, Record, SplitName, Trial
 
@@ -48,7 +48,7 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
             started = utc_now()
             try:
                 if job.task == "probe":
-                    record = probe(job, trial, listener, imports, store)
+                    record = _probe(job, trial, listener, imports, store)
                 else:
                     setup = setup or _Setup(job, trial, listener, imports, store)
                     record = setup.run(trial)
@@ -67,6 +67,42 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
                 split_seed=job.split_seed,
             )
             listener(RecordMade(record))
+
+
+def _probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:
+    """Compute the features of the job's sample and cross-validate on them.
+
+    Its record has no phases, and its arrays no test images: `validation_*` are some training
+    images, each answered by a logistic regression that was fitted without its fold. What the
+    answers decide, is in `bench/analysis/screening.py`.
+    """
+    listener(StageProgress(trial, "building"))
+    prepared = build(job)
+    images: dict[SplitName, Entry] = {
+        "train": pixels.images(job.dataset, "train", trial.input_size, store)
+    }
+    kept = store if trial.settings.cache else None
+    frozen = Frozen(prepared.passes, prepared.fingerprint, images, kept, job.sample)
+    progress = stage_progress(listener, trial, "frozen part, training images")
+    features = frozen.pooled_sample(progress)
+    listener(StageProgress(trial, "logistic regression"))
+    labels = pixels.labels(job.dataset, "train")[np.array(job.sample)]
+    begun = time.perf_counter()
+    answers = cross_validate(features, labels, len(job.dataset.classes), np.array(job.groups))
+    train = time.perf_counter() - begun
+    arrays = {"validation_labels": labels, "validation_probabilities": answers}
+    shared = {"build": prepared.seconds, "data": images["train"].cost_seconds}
+    return Record(
+        schema=SCHEMA,
+        trial=trial,
+        status="ok",
+        weights=prepared.weights,
+        seconds=account(imports, shared, frozen.ledger, prepared.passes.compile_seconds, train),
+        environment=environment() | {"device": vars(prepared.device)},
+        notes=(*frozen.notes, *job.notes),
+        train_images=len(labels),
+        arrays_sha256=write_arrays(Path(job.folder), trial.key, arrays),
+    )
 
 
 class _Setup:

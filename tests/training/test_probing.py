@@ -10,7 +10,7 @@ import pytest
 import workbench
 
 from bench.storage.cache import Store
-from bench.training import probing
+from bench.training import trial
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -24,7 +24,7 @@ def test_a_probe_answers_the_sampled_training_images(
         asked.append((features.shape, list(labels), classes, list(groups)))
         return np.eye(classes)[labels ^ (groups == 8)]  # wrong for one
 
-    monkeypatch.setattr(probing, "cross_validate", fitted)
+    monkeypatch.setattr(trial, "cross_validate", fitted)
     dataset = workbench.make_dataset(tmp_path / "data", store)
     labels, whole, few = list(dataset.splits["train"].labels), tuple(range(40)), (1, 2, 5, 8)
     for sample in (whole, few):
