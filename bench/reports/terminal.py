@@ -1,7 +1,7 @@
 """Sections in the terminal, as plain text where the output is none.
 
-If a table is wider than the console, its least important columns are left out; the other reports
-have all of them.
+If a table is wider than the console, its least important columns are left out, and named below it;
+the other reports have all of them.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ def table(block: Table, width: int) -> rich.Table:
         mark = block.marks.get(number)
         style = STYLES[mark.state] if mark else ""
         drawn.add_row(*(Text(row[place]) for place in shown), style=style)
+    if hidden := [column.title for n, column in enumerate(block.columns) if n not in shown]:
+        drawn.caption = Text(f"No room for {', '.join(hidden)}.", "dim", justify="left")
     return drawn
 
 

@@ -27,6 +27,12 @@ def printed(folder: Path, width: int, *, terminal: bool = False) -> str:
     return out.getvalue()
 
 
+def rows(lines: list[str], start: int) -> list[str]:
+    """The rows of a table, without the names of the columns that had no room."""
+    block = "\n".join(lines[start : lines.index("", start)])
+    return block.split("\nNo room for ")[0].splitlines()
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_the_table_fits_with_a_line_for_each_backbone(
@@ -35,9 +41,9 @@ def test_the_table_fits_with_a_line_for_each_backbone(
     text = printed(make_run(tmp_path, seeds=seeds), width)
     lines = text.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("#")) + 1
-    table = lines[start : lines.index("", start)]
+    table = rows(lines, start)
     start = lines.index("Times only: no pretrained weights") + 2
-    times = lines[start : lines.index("", start)]
+    times = rows(lines, start)
     # Below the tables are commands, on one line each: they are copied.
     assert max(map(len, lines[: start + len(times)])) <= width
     assert [line.split()[:2] for line in table] == [
@@ -63,6 +69,9 @@ def test_narrow_terminals_lose_the_least_important_columns(tmp_path: Path) -> No
     assert titles(70) == most
     assert titles(80, make_run(tmp_path / "seeds", seeds=(0, 1))) == most
     assert titles(200)[-1] == "Size"
+    named = " ".join(printed(folder, 80).split())
+    assert "No room for Ties, P(first), Loss" in named
+    assert "No room for" not in printed(folder, 200)
 
 
 def test_it_says_what_was_run_and_what_to_beware_of(tmp_path: Path) -> None:
