@@ -7,7 +7,7 @@ From records alone, of any machine and date.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,7 +31,7 @@ from bench.analysis.run_differences import (
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.intervals import change, difference, mean_change
 from bench.analysis.statistics.timing import Timed, change_of_medians
-from bench.storage.records import TEST, Evidence
+from bench.storage.records import TEST
 from bench.training.losses import log_losses, of_true
 from bench.types import Record, at_size
 
@@ -188,7 +188,8 @@ class _Side:
     @cached_property
     def _answers(self) -> list[tuple[Counts, Floats]]:
         """Return the test labels and probabilities of each seed, none where a figure is missing."""
-        found = (answers(self._evidence(record, TEST), "test") for record in self.records)
+        run = self.findings.run
+        found = (answers(run.evidence_of(record, TEST), "test") for record in self.records)
         return [one for one in found if one is not None]
 
     def each(self, images: Sequence[int], figure: str) -> Floats:
@@ -209,14 +210,10 @@ class _Side:
     def timed(self) -> Timed | None:
         """Return the one-image queries and calibration work of the process; seeds share them."""
         for record in self.records:
-            taken = durations(self._evidence(record), 1)
+            taken = durations(self.findings.run.evidence_of(record), 1)
             if taken is not None:
                 return Timed(taken, record.session.calibration if record.session else ())
         return None
-
-    def _evidence(self, record: Record, only: Collection[str] = ()) -> Evidence:
-        run = self.findings.run
-        return Evidence(record, run.dataset.classes, run.folder, only)
 
 
 def _side(findings: Findings, row: pd.Series) -> _Side:

@@ -16,7 +16,7 @@ from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Score, eligible, labels
 from bench.analysis.statistics.intervals import Accuracy
 from bench.analysis.statistics.margin import place
-from bench.storage.records import TEST, Evidence, StoredRun
+from bench.storage.records import TEST, StoredRun
 from bench.types import Record
 
 Right = NDArray[np.bool_]
@@ -104,7 +104,7 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
     found = {}
     for record in records:
         if record.status == "ok" and record.pretrained:
-            guessed = guesses(Evidence(record, run.dataset.classes, run.folder, TEST))
+            guessed = guesses(run.evidence_of(record, TEST))
             if guessed is not None:
                 found[record.trial.key] = guessed.right
     return found

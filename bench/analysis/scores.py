@@ -24,7 +24,7 @@ from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
 from bench.analysis.metrics.robustness import Robustness, robustness
 from bench.analysis.runtimes import RuntimeFigures, figures
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import StoredRun
 from bench.system.files import fields_of
 from bench.training.losses import of_true
 from bench.types import Record, at_size
@@ -79,7 +79,7 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
     """Score one trial; those with the same test labels share them, in `truths`."""
     if record.status != "ok":
         return Score(record, label, np.full(len(METRICS.names), np.nan))
-    evidence = Evidence(record, run.dataset.classes, run.folder)
+    evidence = run.evidence_of(record)
     computed = (
         metric.compute(evidence)
         if record.pretrained or metric.kind != "answers"

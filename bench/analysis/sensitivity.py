@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import ScoredSplit
 from bench.analysis.statistics.pairwise import LEVEL, holm, paired_p_value
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import StoredRun
 from bench.types import Record
 
 SCORED_SPLITS: tuple[ScoredSplit, ...] = ("validation", "test")
@@ -101,7 +101,7 @@ def _right(
     """Return which images were right, by multiplier and seed."""
     found: dict[float, dict[int, Right]] = {}
     for record in records:
-        arrays = Evidence(record, run.dataset.classes, run.folder).arrays
+        arrays = run.evidence_of(record).arrays
         answers = arrays.get(f"tuning_{split}_probabilities")
         labels = arrays.get(f"{split}_labels")
         if answers is None or labels is None:

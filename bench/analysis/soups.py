@@ -14,7 +14,7 @@ import numpy as np
 from bench.analysis.ensembles import Judgement
 from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Contender, Score
-from bench.storage.records import Evidence, StoredRun, ingredients, soup_of
+from bench.storage.records import StoredRun, ingredients, soup_of
 from bench.types import Record, Soup
 
 
@@ -64,7 +64,7 @@ def _soup(
     best = first.guesses
     judged, soup = None, soup_of(holder)
     if soup is not None:
-        own = guesses(Evidence(soup, run.dataset.classes, run.folder))
+        own = guesses(run.evidence_of(soup))
         if own is None or not np.array_equal(own.labels, best.labels):
             return None
         judged = Judgement.of(own.right[None], best.right[None])

@@ -100,7 +100,11 @@ class StoredRun:
 
     @cached_property
     def evidence(self) -> tuple[Evidence, ...]:
-        return tuple(Evidence(r, self.dataset.classes, self.folder) for r in self.records)
+        return tuple(map(self.evidence_of, self.records))
+
+    def evidence_of(self, record: Record, only: Collection[str] = ()) -> Evidence:
+        """Return a record of this run with its arrays; `only` as `Evidence` has it."""
+        return Evidence(record, self.dataset.classes, self.folder, only)
 
 
 def read_run(folder: Path) -> StoredRun:

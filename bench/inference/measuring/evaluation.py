@@ -31,7 +31,7 @@ from bench.models.network import build_head, snapshot
 from bench.models.rebuild import TrainedModel, pretrained, put_weights, rebuild
 from bench.storage.arrays import TrainedWeights, averaged, read_trained, weights_path
 from bench.storage.cache import Store
-from bench.storage.records import SOUP_PREFIX, Evidence, StoredRun
+from bench.storage.records import SOUP_PREFIX, StoredRun
 from bench.training import probes, robustness
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, OnRows
@@ -183,7 +183,7 @@ def _by_accuracy(run: StoredRun, records: Sequence[Record]) -> list[tuple[Record
     lowest validation loss."""
     found = []
     for record in records:
-        evidence = Evidence(record, run.dataset.classes, run.folder)
+        evidence = run.evidence_of(record)
         if (accuracy := METRICS["val_accuracy"].compute(evidence)) is None:
             raise BenchError(f"seed {record.trial.seed} has no usable validation answers")
         found.append((record, accuracy))

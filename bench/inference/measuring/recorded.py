@@ -10,7 +10,7 @@ from bench.inference.measuring.pending import with_results
 from bench.inference.runtimes import ModelSource
 from bench.models.backends.base import Array
 from bench.storage.arrays import write_arrays
-from bench.storage.records import Evidence, StoredRun
+from bench.storage.records import StoredRun
 from bench.training.events import Listener, Note, RecordMeasured
 from bench.types import STANDS_IN, Record, RuntimeResult, Session
 
@@ -56,7 +56,7 @@ def record_timed(
     # The one with kept weights comes last: if killed in between, it is measured again.
     for record in reversed(model.records):
         probabilities = timed.probabilities if record is first else None
-        arrays = dict(Evidence(record, run.dataset.classes, run.folder).arrays)
+        arrays = dict(run.evidence_of(record).arrays)
         if result.status == "ok":
             arrays = {n: array for n, array in arrays.items() if not _is_of(result.name, n)}
             arrays |= timed.arrays
@@ -89,7 +89,7 @@ def _is_of(runtime: str, array: str) -> bool:
 
 def with_arrays(run: StoredRun, record: Record, more: Mapping[str, Array]) -> Record:
     """Write more arrays of a trial; return its record, which names the new file's digest."""
-    arrays = {**Evidence(record, run.dataset.classes, run.folder).arrays, **more}
+    arrays = {**run.evidence_of(record).arrays, **more}
     key, before = record.trial.key, record.arrays_sha256
     return replace(record, arrays_sha256=write_arrays(run.folder, key, arrays, replaces=before))
 

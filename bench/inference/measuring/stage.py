@@ -48,7 +48,7 @@ from bench.models.backends.base import current
 from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, StoredRun, read_run
+from bench.storage.records import StoredRun, read_run
 from bench.system.environment import available_cores, joule_counter, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
@@ -165,7 +165,7 @@ class _Stage:
             folder = stack.enter_context(self.store.workplace())
         else:
             folder = artefact_folder(self.folder, trial)
-        evidence = Evidence(records[0], run.dataset.classes, run.folder)
+        evidence = run.evidence_of(records[0])
         source = ModelSource(trained.classifier(), np.asarray(train[chosen]), folder, self.threads)
         return Model(
             records,
