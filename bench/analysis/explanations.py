@@ -23,7 +23,7 @@ MAP_IMAGES, MAP, MAP_SHARES = "map_images", "map", "map_shares"
 UMAP = "map_umap"  # where it is installed
 ARRAYS = (IMAGES, ANSWERS, HEATMAPS, NEAREST, SIMILARITY, MAP_IMAGES, MAP, MAP_SHARES)
 
-# Of a heatmap where it is weakest and strongest, over an image; the page has them in `sheet.js`.
+# Of a heatmap where it is weakest and strongest, over an image; the page has them in `images.js`.
 COLOURS = np.array([[12, 18, 48], [255, 170, 0]])
 OPACITY = 0.55
 

@@ -1,4 +1,4 @@
-"""Sections of blocks as data for the page, which `static/blocks.js` shows."""
+"""Sections of blocks as data for the page, which `static/page.js` shows."""
 
 from __future__ import annotations
 
