@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -19,9 +20,9 @@ from synthetic import SIX, Net, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
-from bench.reports.blocks import Answers
+from bench.reports.blocks import Answers, Section
 from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, Span
-from bench.reports.figures import chart, style
+from bench.reports.figures import chart, pictures, style
 from bench.reports.figures.chart import place
 from bench.reports.figures.style import Box
 from bench.reports.markdown import section_text
@@ -356,3 +357,12 @@ def test_what_a_picture_was_drawn_with_is_gone_when_its_file_is_written(tmp_path
         assert not any(isinstance(one, Figure) for one in gc.get_objects())
     finally:
         gc.enable()
+
+
+def test_a_user_s_own_settings_of_matplotlib_change_no_picture() -> None:
+    panel = Panel(Axis("x", names=("a",)), Axis("y", names=("b",)), (Cells(np.array([[0.5]])),))
+    one = Chart("one", "One", (panel,))
+    (picture,) = pictures([Section("one", "One", "", [one])], {})
+    expected = picture.png()
+    with rc_context({"savefig.format": "pdf", "savefig.bbox": "tight", "axes.linewidth": 9.0}):
+        assert picture.png() == expected

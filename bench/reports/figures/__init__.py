@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bench.analysis.escape import file_names
 from bench.reports.blocks import Block, Section
 from bench.reports.charts import Chart
-from bench.reports.figures import chart, sheet
+from bench.reports.figures import chart, sheet, style
 from bench.reports.galleries import MAX_SHEETS, Gallery
 
 FOLDER = "figures"
@@ -30,6 +30,7 @@ class Picture:
     path: str  # from the run's folder
     draw: Callable[[], Figure]
 
+    @style.styled
     def png(self) -> bytes:
         drawn, buffer = self.draw(), BytesIO()
         drawn.savefig(buffer, pil_kwargs={"compress_level": 3})

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -51,7 +50,7 @@ class _Size:
         return self.above + self.height + self.strip + self.below
 
 
-@rc_context(style.STYLE)
+@style.styled
 def draw(chart: Chart) -> Figure:
     """Draw the first of alternatives, or else all panels in a grid, up to `MAX_PANELS`."""
     panels = [scaled(panel) for panel in chart.panels[:MAX_PANELS]]

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ SIZE = 7.0
 HEAT = LinearSegmentedColormap.from_list("heat", (COLOURS / 255).tolist())
 
 
-@rc_context(style.STYLE)
+@style.styled
 def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
     """Draw the images in the order given, row by row."""
     each = 2 if any(shot.heatmap for shot in shots.shots) else 1  # pictures of an image

@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.style import context
 
 from bench.analysis.escape import one_line, shorten
 
@@ -37,7 +38,7 @@ _NO_GLYPH = "□"
 _INSTALLED = set(font_manager.fontManager.get_font_names())
 FAMILIES = ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in _INSTALLED)]
 # No box around a panel, thin rules behind the data, soft words of which none is a formula.
-STYLE: Any = {
+_STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": RULE,
     "axes.grid": True,
@@ -58,6 +59,8 @@ STYLE: Any = {
     "ytick.labelsize": SMALL,
     "ytick.major.size": 0,
 }
+# Drawn and saved in this context, pictures are the same whatever settings of matplotlib a user has.
+styled = context(["default", _STYLE])
 
 
 class Box(NamedTuple):
