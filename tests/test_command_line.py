@@ -18,7 +18,7 @@ from bench.cli import argument_types
 from bench.cli import main as cli
 from bench.errors import EXIT_CODES, OPERATING_SYSTEM, BenchError, Exit
 from bench.storage.run_folder import check_name, lock_run, refuse_links
-from bench.system.command_line import called, typed
+from bench.system.command_line import called, moved, typed
 from bench.system.files import write_atomic
 
 FULL = Path("/dev/full")
@@ -147,6 +147,18 @@ def test_commands_name_the_program_that_was_used(
 def test_a_recorded_program_of_another_s_is_quoted() -> None:
     assert typed(["rm -rf ~;", "run"]) == "'rm -rf ~;' run"
     assert typed([]) == ""
+
+
+def test_a_recorded_command_names_where_its_runs_are_now(tmp_path: Path) -> None:
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    assert moved(["run_bench.py", "--results", old], Path(new)) == [
+        "run_bench.py",
+        "--results",
+        new,
+    ]
+    assert moved(["run_bench.py", f"--results={old}"], Path(new))[1] == f"--results={new}"
+    for there in (["--results", new + "/"], ["--results", "mine"], []):  # as it was typed
+        assert moved(["run_bench.py", *there], Path(new)) == ["run_bench.py", *there]
 
 
 @pytest.mark.parametrize("code", OPERATING_SYSTEM)

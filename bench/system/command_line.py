@@ -75,6 +75,16 @@ def results_of(command: Sequence[str]) -> tuple[str, ...]:
     return ()
 
 
+def moved(command: Sequence[str], results: Path) -> list[str]:
+    """Return a recorded command for runs that are in `results` now: where it names another absolute
+    folder, they were moved from there."""
+    named = results_of(command)[-1:]
+    folder = Path(named[0].removeprefix("--results=")) if named else results
+    if not folder.is_absolute() or folder.resolve() == results.resolve():
+        return list(command)
+    return [word.replace(str(folder), str(results)) if word in named else word for word in command]
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are `UsageError`s: what is wrong, and where the help is."""
 
