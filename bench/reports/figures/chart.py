@@ -41,14 +41,6 @@ class _Size:
     below: float
     strip: float
 
-    @property
-    def across(self) -> float:
-        return self.left + self.width + MARGIN
-
-    @property
-    def down(self) -> float:
-        return self.above + self.height + self.strip + self.below
-
 
 @style.styled
 def draw(chart: Chart) -> Figure:
@@ -57,7 +49,8 @@ def draw(chart: Chart) -> Figure:
     if chart.choice:
         panels = [replace(panels[0], title="")]
     sizes = [_size(panel, alone=len(panels) == 1) for panel in panels]
-    across, down = max(s.across for s in sizes), max(s.down for s in sizes)
+    across = max(size.left + size.width + MARGIN for size in sizes)
+    down = max(size.above + size.height + size.strip + size.below for size in sizes)
     together = sum(panel.title == panels[0].title for panel in panels)
     columns = min(len(panels), max(together, int(PAGE / across) // together * together))
     title = style.label(chart.title, 60)

@@ -24,13 +24,13 @@ def section(findings: Findings) -> Section | None:
         if found.best:
             blocks.append(notes(_sentence(best, findings.margin) for best in found.best))
         blocks.append(_table(found))
-    failed = [
-        (_name(r.trial.name, r.trial.seed, r.trial.fraction), r.reason)
-        for r in findings.run.smaller
-        if r.status == "failed"
-    ]
+    failed = tuple(
+        (f"{t.name}, seed {t.seed}, on {100 * t.fraction:g}% of the images", record.reason)
+        for record, t in ((one, one.trial) for one in findings.run.smaller)
+        if record.status == "failed"
+    )
     if failed:
-        blocks.append(Notes(tuple(failed), "Failed"))
+        blocks.append(Notes(failed, "Failed"))
     files = {"learning_curve.csv": _file(found)} if found.points else {}
     return Section("learning", "Learning curves", about, blocks, files)
 
@@ -74,12 +74,9 @@ def _chart(found: LearningCurves) -> Chart:
 
 
 def _mark(label: str, point: Point) -> Mark:
-    tip = f"{point.images:,} images", _words(point)
+    accuracy = f"{fmt.percent(point.accuracy)} ({fmt.interval(point.low, point.high)})"
+    tip = f"{point.images:,} images", accuracy
     return Mark(point.images, point.accuracy, label, tip, (point.low, point.high))
-
-
-def _words(point: Point) -> str:
-    return f"{fmt.percent(point.accuracy)} ({fmt.interval(point.low, point.high)})"
 
 
 def _about(findings: Findings) -> str:
@@ -102,7 +99,3 @@ def _sentence(best: BestAtSize, margin: float) -> str:
     if not best.within and not best.undecided:
         line += "; all others are worse"
     return f"{line}."
-
-
-def _name(backbone: str, seed: int, fraction: float) -> str:
-    return f"{backbone}, seed {seed}, on {100 * fraction:g}% of the images"

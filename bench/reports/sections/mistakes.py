@@ -44,11 +44,8 @@ def section(findings: Findings) -> Section | None:
         images.sheet(label, found) for label, found in findings.mistakes.items() if found
     )
     blocks.append(Gallery("mistakes", "The most confident mistakes of each backbone", sheets))
-    return Section("mistakes", "Mistakes", _about(findings), blocks)
-
-
-def _about(findings: Findings) -> str:
-    return " ".join(filter(None, (_shared(findings), _explained(findings))))
+    about = " ".join(filter(None, (_shared(findings), _explained(findings))))
+    return Section("mistakes", "Mistakes", about, blocks)
 
 
 def _explained(findings: Findings) -> str:

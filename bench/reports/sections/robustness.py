@@ -73,7 +73,13 @@ def _file(found: Mapping[str, Robustness]) -> Table:
         Column("images", fmt.whole),
     )
     rows = tuple(
-        (label, kind, strength, _estimate(share, row.images), row.images)
+        (
+            label,
+            kind,
+            strength,
+            Estimate(share, *wilson(share * row.images, row.images)),
+            row.images,
+        )
         for label, row in found.items()
         for kind, strength, share in _shares(row)
     )
@@ -86,7 +92,3 @@ def _shares(row: Robustness) -> Iterator[tuple[str, int, float]]:
     for kind, shares in zip(row.corruptions, row.corrupted.tolist(), strict=True):
         for strength, share in enumerate(shares, 1):
             yield kind, strength, share
-
-
-def _estimate(share: float, images: int) -> Estimate:
-    return Estimate(share, *wilson(share * images, images))

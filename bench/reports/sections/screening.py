@@ -116,7 +116,8 @@ def _rows(found: Screening) -> tuple[tuple[Value, ...], ...]:
         cells = [cell for one in seen for cell in _figures(one)]
         took = sum(one.seconds for one in seen if one is not None)
         label = name if last.pretrained else f"{name} ({RANDOM_INIT})"
-        rows.append((label, *cells, took, _outcome(last)))
+        outcome = OUTCOMES[last.outcome].format(reason=last.reason)
+        rows.append((label, *cells, took, outcome))
     return tuple(rows)
 
 
@@ -124,7 +125,3 @@ def _figures(one: Screened | None) -> tuple[Value, Value, Value]:
     if one is None or one.behind is None or one.low is None or one.high is None:
         return None, None, None
     return one.accuracy, one.behind, Range(one.low, one.high)
-
-
-def _outcome(one: Screened) -> str:
-    return OUTCOMES[one.outcome].format(reason=one.reason)
