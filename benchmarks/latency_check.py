@@ -45,8 +45,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0)
     seconds = parser.parse_args().seconds
     load_plugins(packages=("backbones",))
-    backend = current()
-    calibration = Calibration(backend, backend.device().kind)
+    calibration = Calibration()
     calls = _calls()
     for call, image in calls.values():
         call(image)

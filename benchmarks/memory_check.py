@@ -129,7 +129,7 @@ def _answer(folder: Path) -> None:
     from bench.models.rebuild import rebuild
 
     backend, run = current(), read_run(folder)
-    Chain(backend, side=64, products=1)  # the framework's own start is not the model's
+    Chain(side=64, products=1)  # the framework's own start is not the model's
     if sys.platform == "linux":
         # What it freed and kept would be taken again unseen.
         ctypes.CDLL(None).malloc_trim(0)

@@ -90,8 +90,8 @@ def small_products() -> Iterator[None]:
     from bench.inference.measuring import hardware
 
     with (
-        patch.dict(hardware.PEAK_SIDE, cpu=128),
-        patch.dict(hardware.CALIBRATION_SIDE, cpu=64),
+        patch.dict(hardware.PEAK, cpu=(128, 8)),
+        patch.dict(hardware.CALIBRATION, cpu=(64, 8)),
     ):
         yield
 

@@ -14,19 +14,17 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench.models.backends.base import Backend
+from bench.models.backends.base import current
 
-PEAK_SIDE = {"cpu": 1024, "gpu": 8192}
-PEAK_PRODUCTS = {"cpu": 8, "gpu": 32}
-CALIBRATION_SIDE = {"cpu": 512, "gpu": 4096}
-CALIBRATION_PRODUCTS = {"cpu": 8, "gpu": 8}
+PEAK = {"cpu": (1024, 8), "gpu": (8192, 32)}  # sides and products of a chain
+CALIBRATION = {"cpu": (512, 8), "gpu": (4096, 8)}
 REPEATS = 5
 
 
 class Chain:
     """Matrices of `side` rows and columns, multiplied `products` times in one query."""
 
-    def __init__(self, backend: Backend, side: int, products: int) -> None:
+    def __init__(self, side: int, products: int) -> None:
         start = keras.Input((side,))
         # Preserves the scale of the values, so that no product meets denormal numbers.
         kernel = keras.initializers.RandomNormal(0.0, side**-0.5, seed=0)
@@ -35,7 +33,7 @@ class Chain:
         for _ in range(products):
             value = product(value)
         # One number per row: fetching the product would be timed too.
-        self._forward = backend.forward(keras.Model(start, ops.mean(value, axis=1)))
+        self._forward = current().forward(keras.Model(start, ops.mean(value, axis=1)))
         self._rows = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
         self.operations = 2.0 * side**3 * products
         self._forward(self._rows)
@@ -50,17 +48,17 @@ class Chain:
         return taken
 
 
-def matrix_peak(backend: Backend, device: str) -> float:
+def matrix_peak() -> float:
     """Return floating-point operations per second, the best of a few repeats."""
-    chain = Chain(backend, PEAK_SIDE[device], PEAK_PRODUCTS[device])
+    chain = Chain(*PEAK[current().device().kind])
     return chain.operations / min(chain.seconds())
 
 
 class Calibration:
     """A fixed piece of work that is timed before, between and after; `samples` are seconds."""
 
-    def __init__(self, backend: Backend, device: str) -> None:
-        self._chain = Chain(backend, CALIBRATION_SIDE[device], CALIBRATION_PRODUCTS[device])
+    def __init__(self) -> None:
+        self._chain = Chain(*CALIBRATION[current().device().kind])
         self.samples: list[float] = []
 
     def sample(self) -> None:

@@ -67,7 +67,7 @@ def inference_memory(
         # Let the framework start its threads and pools first: that is not the model's memory.
         from bench.inference.measuring.hardware import Chain
 
-        Chain(current(), side=64, products=1)
+        Chain(side=64, products=1)
     with growth() as grown:
         model = None if runtime.artefact else rebuild(run, record).classifier()
         call = runtime.load(ModelSource(model, image[:0], artefacts, threads))

@@ -72,8 +72,7 @@ class _Stage:
         self.folder = Path(job.folder)
         self.settings, self.asked = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
-        self.backend = current()
-        self.device = self.backend.device()
+        self.device = current().device()
         self.threads = self.settings.threads or available_cores()
         self.runtimes = choose_runtimes(self.asked.runtimes)[0]
         self.store = Store(Path(job.store), job.store_limit_bytes)
@@ -96,8 +95,7 @@ class _Stage:
             self._evaluate(run, one)
 
     def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
-        calibration = Calibration(self.backend, self.device.kind)
-        rate = matrix_peak(self.backend, self.device.kind)
+        calibration, rate = Calibration(), matrix_peak()
         with ExitStack() as stack:
             models = self._models(run, groups, stack)
             for runtime in self.runtimes:
