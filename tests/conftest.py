@@ -3,6 +3,7 @@ no chatter from the frameworks."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from bench.storage.cache import Store
 
@@ -65,6 +67,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "cache")
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing in the pictures of this process's reports: to draw them takes longer than all
+    else that a scripted run does. `tests/reports` and what starts processes draws them."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    monkeypatch.setattr("bench.reports.figures.Picture.png", lambda picture: buffer.getvalue())
 
 
 @pytest.fixture
