@@ -19,7 +19,7 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Most of the time on JAX goes into compiling what runs once.
 COMPILED_SOON := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 
-.PHONY: bench test quick test-jax check setup upgrade clean
+.PHONY: bench test suite quick test-jax check setup upgrade clean
 
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
@@ -27,22 +27,23 @@ bench: $(READY)  ## set up, then run every backbone under the default protocol
 test: setup  ## the whole suite with ruff and mypy, and the core of it on JAX
 	$(MAKE) check
 	rm -rf $(ANSWERS)
-	mkdir -p $(ANSWERS)
-	ANSWERS=$(ANSWERS) $(BIN)/pytest $(PARALLEL)
-	touch $(ANSWERED)
-	$(MAKE) test-jax
+	$(MAKE) -j 2 suite test-jax
+
+# Beside JAX, so that the cores work while tests wait for processes: either alone leaves them idle.
+suite: $(READY)  ## the tests on TensorFlow, but for the contract
+	$(BIN)/pytest $(PARALLEL) --ignore=$(CONTRACT)
 
 quick: $(READY)  ## the tests that train nothing
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
-test-jax: $(READY_JAX) $(ANSWERED)  ## every backbone, a trial and TensorFlow's answers, on JAX alone
+test-jax: $(READY_JAX) $(ANSWERED)  ## the contract of every backbone on TensorFlow, then that and a trial on JAX alone
 	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) XLA_FLAGS="$(COMPILED_SOON)" $(BIN_JAX)/python -m pytest \
 		-n 2 --dist worksteal $(CONTRACT) tests/models/backends; \
 		code=$$?; rm -rf $(ANSWERS); exit $$code
 
 $(ANSWERED): $(READY)
 	mkdir -p $(ANSWERS)
-	ANSWERS=$(ANSWERS) $(BIN)/pytest $(PARALLEL) $(CONTRACT)
+	ANSWERS=$(ANSWERS) $(BIN)/pytest -n 2 --dist worksteal $(CONTRACT)
 	touch $@
 
 check: $(READY)  ## format, lint, types and which room may import which

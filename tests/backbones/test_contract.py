@@ -2,7 +2,7 @@
 same weights and images give the same probabilities on every Keras backend.
 
 Larger members of a family differ from the smallest in size, width and depth alone; they are taken
-up to where their layers are named and counted.
+up to where their layers are named and counted, on TensorFlow: nothing of that is a backend's.
 
 `make test` names a folder in the environment variable ANSWERS: TensorFlow's answers are written to
 it, and those of another backend are held against them.
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow  # it loads a framework
 load_plugins(packages=["backbones"])
 LARGER = ("efficientnet_lite1", "efficientnet_lite2", "efficientnetb1")
 ANSWERS = os.environ.get("ANSWERS", "")
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 TOLERANCE = 1e-4
 LEAST_SPREAD = 10 * TOLERANCE  # between images: any nearer, and all networks agree
 
@@ -43,6 +44,7 @@ def test_a_backbone_passes_every_check(name: str) -> None:
         _check_answers(subject, Path(ANSWERS) / f"{name}.npz")
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="names and counts are those on TensorFlow")
 @pytest.mark.parametrize("name", LARGER)
 def test_a_larger_variant_is_what_it_declares(name: str) -> None:
     upto_stages = [check.name for check in CHECKS].index("stages") + 1
