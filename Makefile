@@ -17,7 +17,8 @@ CONSTRAINTS := constraints.txt
 # Two processes, a file at a time: module fixtures are made once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Most of the time on JAX goes into compiling what runs once.
-COMPILED_SOON := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+COMPILED_SOON := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
+	--xla_cpu_use_fusion_emitters=false
 
 .PHONY: bench test suite quick test-jax check setup upgrade clean
 

@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,15 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing in the pictures of this process's reports: to draw them takes longer than all
-    else that a scripted run does. `tests/reports` and what starts processes draws them."""
+    else that a scripted run does. Tests of the pictures draw them, and so do other processes."""
+    monkeypatch.setattr("bench.reports.figures.Picture.png", lambda picture: _empty_picture())
+
+
+@cache
+def _empty_picture() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (1, 1)).save(buffer, "PNG")
-    monkeypatch.setattr("bench.reports.figures.Picture.png", lambda picture: buffer.getvalue())
+    return buffer.getvalue()
 
 
 @pytest.fixture
