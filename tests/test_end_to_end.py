@@ -120,19 +120,17 @@ def test_seconds_add_up(finished: StoredRun) -> None:
     assert again > before + first.seconds["features"]
 
 
-def test_a_seed_gives_identical_probabilities(user: User, finished: StoredRun) -> None:
-    for words in (
-        ["--seed", "1", "--run", "again"],
-        ["--seed", "1", "--run", "plain", "--no-cache"],
-    ):
-        result = user.run(*words)
-        assert result.returncode == 0, result.stderr
+def test_a_seed_gives_the_same_probabilities_without_the_cache(
+    user: User, finished: StoredRun
+) -> None:
+    """With it they are identical: `test_killed_while_it_trains_it_goes_on` compares them."""
+    result = user.run("--seed", "1", "--run", "plain", "--no-cache")
+    assert result.returncode == 0, result.stderr
 
     def probabilities(name: str, seed: int) -> np.ndarray:
         (evidence,) = (e for e in user.load(name).evidence if e.record.trial.seed == seed)
         return evidence.arrays["test_probabilities"]
 
-    np.testing.assert_array_equal(probabilities("r", 1), probabilities("again", 1))
     np.testing.assert_allclose(probabilities("r", 1), probabilities("plain", 1), rtol=1e-4)
     assert not np.allclose(probabilities("r", 0), probabilities("r", 1), rtol=1e-2)
 
