@@ -14,8 +14,8 @@ ANSWERED := $(ANSWERS)/.complete
 CONTRACT := tests/backbones/test_contract.py
 # The versions that the suite passed with, so that it passes again; `make upgrade` takes newer ones.
 CONSTRAINTS := constraints.txt
-# Two processes, a file at a time: module fixtures are made once.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# A file at a time: module fixtures are made once.
+PARALLEL := --dist loadfile --no-loadscope-reorder
 # Most of the time on JAX goes into compiling what runs once.
 COMPILED_SOON := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
 	--xla_cpu_use_fusion_emitters=false
@@ -30,12 +30,12 @@ test: setup  ## the whole suite with ruff and mypy, and the core of it on JAX
 	rm -rf $(ANSWERS)
 	$(MAKE) -j 2 suite test-jax
 
-# Beside JAX, so that the cores work while tests wait for processes: either alone leaves them idle.
+# Beside JAX and with a process more than cores that it is made for, two: tests wait for processes.
 suite: $(READY)  ## the tests on TensorFlow, but for the contract
-	$(BIN)/pytest $(PARALLEL) --ignore=$(CONTRACT)
+	$(BIN)/pytest -n 3 $(PARALLEL) --ignore=$(CONTRACT)
 
 quick: $(READY)  ## the tests that train nothing
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
+	$(BIN)/pytest -n 2 $(PARALLEL) -m "not slow"
 
 test-jax: $(READY_JAX) $(ANSWERED)  ## the contract of every backbone on TensorFlow, then that and a trial on JAX alone
 	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) XLA_FLAGS="$(COMPILED_SOON)" $(BIN_JAX)/python -m pytest \
