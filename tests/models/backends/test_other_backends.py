@@ -20,6 +20,19 @@ from bench.storage.records import read_run
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 ROOT = Path(__file__).resolve().parents[3]
 
+PROTOCOL = """
+[head]
+[[phases]]
+name = "head"
+epochs = 3
+learning_rate = 1e-2
+[[phases]]
+name = "fine-tune"
+epochs = 2
+learning_rate = 1e-5
+unfreeze = { stages = 1 }
+"""
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BACKEND == "tensorflow", reason="KERAS_BACKEND names no other backend"),
@@ -31,11 +44,13 @@ def test_tensorflow_is_not_installed() -> None:
 
 
 def test_a_demo_trial(tmp_path: Path) -> None:
+    (tmp_path / "short.toml").write_text(PROTOCOL)
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "run_bench.py"), "--backbones", "mobilenetv2"),
             *("--dataset", "demo", "--limit", "40", "--input-size", "64", "--weights", "random"),
             *("--latency-seconds", "0.2", "--deterministic", "--run", "demo"),
+            *("--protocol", "short.toml"),
             *("--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")),
         ],
         cwd=tmp_path,
