@@ -157,6 +157,8 @@ def test_a_recorded_command_names_where_its_runs_are_now(tmp_path: Path) -> None
         new,
     ]
     assert moved(["run_bench.py", f"--results={old}"], Path(new))[1] == f"--results={new}"
+    other = ["run_bench.py", "--dataset", old, "--results"]  # the same word in another place
+    assert moved([*other, old], Path(new)) == [*other, new]
     for there in (["--results", new + "/"], ["--results", "mine"], []):  # as it was typed
         assert moved(["run_bench.py", *there], Path(new)) == ["run_bench.py", *there]
 

@@ -107,6 +107,13 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def estimate(seconds: float) -> str:
+    """Format a duration that is only estimated: 8 s, 5 min 20 s, 18 min, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if 600 <= seconds < 3600 else duration(seconds)
+
+
 def minute(time: str) -> str:
     """Format a time to the minute, so that texts sort by time: 2025-03-01 12:00."""
     return time[:16].replace("T", " ")

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.format import duration
+from bench.analysis.format import estimate
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -176,7 +176,7 @@ class Display:
 
     def _render(self) -> RenderableType:
         left = max(0.0, self._end - time.monotonic())
-        self._bars.update(self._overall, detail=f"about {duration(left)} left")
+        self._bars.update(self._overall, detail=f"about {estimate(left)} left")
         # What does not fit the screen would be drawn, too, eight times a second.
         bars = [task for task in self._bars.tasks if task.visible][: self.console.height // 2]
         fitting = max(1, self.console.height - len(bars) - 1)  # the titles

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from bench.analysis.format import counted, duration
+from bench.analysis.format import counted, estimate
 from bench.cli.display import Display
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.progress import Planned, RunEvent
@@ -118,7 +118,7 @@ class RunDisplay:
             self.print(f"skipped   {skipped.backbone}: {skipped.reason}", "red")
         about = "unknown (a backbone declares no cost)"
         if schedule.known:
-            total = duration(schedule.total)
+            total = estimate(schedule.total)
             about = f"about {total} on this CPU, with measuring and reports"
         self.print(f"run       {planned.folder}, {counted(len(waiting), 'trial')} to do, {about}")
         if not planned.decoded:
@@ -168,6 +168,6 @@ def _backbones(planned: Planned, seconds: Mapping[str, float]) -> Table:
             "random init" if one.weights is None else one.weights.source,
             str(len(one.trials)),
             str(len(left)),
-            duration(sum(seconds[key] for key in left)) if known else "-",
+            estimate(sum(seconds[key] for key in left)) if known else "-",
         )
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.analysis.format import counted, duration
+from bench.analysis.format import counted, estimate
 from bench.analysis.screening import LEAST, affordable
 from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN
 from bench.execution.preparing import Preparation
@@ -58,7 +58,7 @@ class Costs:
     def _outline(self) -> None:
         plan, final = self.plan, sorted(self.of[FINAL].values())
         train = len(plan.dataset.splits["train"])
-        took = {name: duration(sum(each.values())) for name, each in self.of.items()}
+        took = {name: estimate(sum(each.values())) for name, each in self.of.items()}
         many = counted(len(final), "backbone")
         lines = [
             f"probes: {many} on {self.sample:,} of {train:,} training images, {took['probes']}"
@@ -70,7 +70,7 @@ class Costs:
             lines.append("no head round: no pretrained weights, or the protocol has no such phase")
         left = self.request.finalists
         few = "those left" if left is None else f"{left} at most"
-        each = f"{duration(final[0])} to {duration(final[-1])} each"
+        each = f"{estimate(final[0])} to {estimate(final[-1])} each"
         lines.append(f"final, the whole protocol: {few}, {each}; all {len(final)}: {took[FINAL]}")
         for number, line in enumerate(lines, 1):
             self.listener(Note(f"round {number}: {line} (estimated)"))

@@ -78,11 +78,13 @@ def results_of(command: Sequence[str]) -> tuple[str, ...]:
 def moved(command: Sequence[str], results: Path) -> list[str]:
     """Return a recorded command for runs that are in `results` now: where it names another absolute
     folder, they were moved from there."""
-    named = results_of(command)[-1:]
-    folder = Path(named[0].removeprefix("--results=")) if named else results
+    named = results_of(command)
+    folder = Path(named[-1].removeprefix("--results=")) if named else results
     if not folder.is_absolute() or folder.resolve() == results.resolve():
         return list(command)
-    return [word.replace(str(folder), str(results)) if word in named else word for word in command]
+    place = command.index(named[0]) + len(named) - 1
+    option = "--results=" if len(named) == 1 else ""
+    return [*command[:place], f"{option}{results}", *command[place + 1 :]]
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,7 +11,7 @@ import pytest
 from plans import plan
 from rich.console import Console
 
-from bench.analysis.format import duration
+from bench.analysis.format import estimate
 from bench.cli.display import Display, sparkline
 from bench.execution.plan import Plan
 from bench.execution.progress import ProgressTracker, make_schedule
@@ -68,10 +68,10 @@ def test_the_time_left_counts_the_measuring_and_the_reports(tmp_path: Path) -> N
     assert schedule.total == pytest.approx(2 * 60 + 2 * (4 + 4 + 0.1 + 3.2 + 1 + 1.5) + 10)
     with Display(console) as display:
         tell = _progress(both, tmp_path, display)
-        assert left(display) == duration(schedule.total)
+        assert left(display) == estimate(schedule.total)
         for trial in both.trials:
             tell(RecordMade(Record(SCHEMA, trial, "failed", "it broke")))
-        assert left(display) == duration(schedule.measuring + 10)
+        assert left(display) == estimate(schedule.measuring + 10)
         text = "timing keras, all in turns"
         tell(StageProgress(both.trials[0], text, 999, 1000, "measuring"))
         assert left(display) == "10 s"

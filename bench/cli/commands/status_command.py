@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bench.analysis.format import duration
+from bench.analysis.format import duration, estimate
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_shared
 from bench.errors import Exit, UsageError
@@ -67,7 +67,7 @@ def _lines(status: Status) -> list[tuple[str, str]]:
         ),
     ]
     if status.seconds_left is not None:
-        lines.append(("left", f"about {duration(status.seconds_left)}"))
+        lines.append(("left", f"about {estimate(status.seconds_left)}"))
     if status.reason:
         lines.append(("error", status.reason))
     unfinished = status.state not in ("running", "finished") or status.failed

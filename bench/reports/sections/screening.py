@@ -66,7 +66,7 @@ def _statement(found: Screening) -> Statement:
     spent = sum(each.seconds for each in found.rounds)
     sentence = (
         f"{len(left)} of {fmt.counted(count, 'backbone')} were run in full. Choosing them took "
-        f"{fmt.duration(spent)}; running all was estimated at {fmt.duration(found.whole_seconds)}."
+        f"{fmt.duration(spent)}; running all was estimated at {fmt.estimate(found.whole_seconds)}."
     )
     chance = found.dropped_best
     if chance is None:
