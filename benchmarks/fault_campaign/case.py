@@ -19,7 +19,7 @@ from .injection import Fault, Injector, Side
 from .processes import Command, Outcome, orphans
 
 SHOWN = 1500  # characters of what a command said, the last ones
-TIMEOUT = 45.0  # for a command that takes a second undisturbed, on a machine that does much else
+TIMEOUT = 240.0  # for a command that takes seconds undisturbed, on a machine that does much else
 PEAK_BYTES = 1_500_000_000  # more memory than that is a fault of its own
 REPORT = ("report", "r", "--results", "results")
 OK, ERROR, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
