@@ -45,10 +45,9 @@ class Selection:
     view: View
     places: tuple[int, ...] = ()  # in the split; none: all of it
 
-    def of(self, images: Mapping[SplitName, Entry]) -> Rows:
-        """Return their pixels, before the view."""
-        whole = Stored(images[self.split].array())
-        return Subset(whole, np.array(self.places)) if self.places else whole
+    def of(self, rows: Rows) -> Rows:
+        """Return theirs of the rows of the whole split."""
+        return Subset(rows, np.array(self.places)) if self.places else rows
 
 
 class Frozen:
@@ -104,11 +103,12 @@ class Frozen:
 
     def pooled_sample(self, progress: OnRows) -> Array:
         """Return the pooled features of the sampled training images alone."""
-        whole, places = Selection("train", PLAIN), self.sample.places
-        if places and self.store and self.store.find("features", self._parts(whole, FEATURES)):
-            rows = self._rows(whole, [FEATURES], progress)[FEATURES]
-            return self._pooled(Subset(rows, np.array(places)), progress)
-        return self._pooled(self._rows(self.sample, [FEATURES], progress)[FEATURES], progress)
+        whole = Selection("train", PLAIN)
+        if self.store and self.store.find("features", self._parts(whole, FEATURES)):
+            rows = self.sample.of(self._rows(whole, [FEATURES], progress)[FEATURES])
+        else:
+            rows = self._rows(self.sample, [FEATURES], progress)[FEATURES]
+        return self._pooled(rows, progress)
 
     def _rows(self, images: Selection, cuts: Sequence[str], progress: OnRows) -> dict[str, Rows]:
         wanted = sorted(set(cuts) - {PIXELS}, key=self.network.depth)
@@ -121,23 +121,34 @@ class Frozen:
                 self.notes.append(
                     f"{images.split} activations were computed without the cache: {error}"
                 )
-        pixels, view = images.of(self.images), images.view
+        pixels, view = self._pixels(images), images.view
         return {c: stored[c] if c in stored else self.over(pixels, c, view) for c in cuts}
 
     def _pooled(self, rows: Rows, progress: OnRows) -> Array:
         """Return the mean over the positions, if the rows have any."""
-        start, pieces, channels = time.perf_counter(), [], self.network.base.output.shape[-1]
-        for first in range(0, len(rows), FORWARD_BATCH):
-            taken = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-            pieces.append(taken.reshape(len(taken), -1, channels).mean(axis=1))
-            progress(first + len(taken), len(rows))
-        if isinstance(rows, Streamed):
-            self.ledger.spent |= {uuid.uuid4().hex: time.perf_counter() - start}
-        return np.concatenate(pieces)
+        channels = self.network.base.output.shape[-1]
+        means = (
+            batch.reshape(len(batch), -1, channels).mean(axis=1)
+            for batch in self._batches(rows, progress)
+        )
+        return np.concatenate(list(means))
+
+    def _batches(self, rows: Rows, progress: OnRows) -> Iterator[Array]:
+        """Yield unaugmented rows batch by batch; what is not stored is computed, which is told."""
+        if not isinstance(rows, Streamed) or rows.forward is None:
+            for first in range(0, len(rows), FORWARD_BATCH):
+                yield rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
+            return
+        start, done = time.perf_counter(), 0
+        for (output,) in outputs_of(rows.forward, rows.images):
+            done += len(output)
+            progress(done, len(rows))
+            yield output
+        self.ledger.spent |= {uuid.uuid4().hex: time.perf_counter() - start}
 
     def stream(self, split: SplitName, view: View, cut: str) -> Rows:
         """Return the rows of a view that is not kept, computed as they are taken."""
-        return self.over(Stored(self.images[split].array()), cut, view)
+        return self.over(self._pixels(Selection(split, view)), cut, view)
 
     def over(self, pixels: Rows, cut: str, view: View = PLAIN) -> Rows:
         """Return the rows at a cut of any images, computed as they are taken."""
@@ -181,7 +192,7 @@ class Frozen:
     ) -> dict[str, Entry]:
         start_cut = PIXELS if source is None else source.extra["cut"]
         forward = self.passes.get(start_cut, list(missing))
-        pixels = Streamed(images.of(self.images), images.view, None)
+        pixels = Streamed(self._pixels(images), images.view, None)
         rows = pixels if source is None else Stored(source.array())
         known = self._probed(store, images, missing)
         start = time.perf_counter()
@@ -205,6 +216,10 @@ class Frozen:
         finally:
             for draft in drafts.values():
                 draft.discard()
+
+    def _pixels(self, images: Selection) -> Rows:
+        """Return pixels, before the view."""
+        return images.of(Stored(self.images[images.split].array()))
 
     def _probed(self, store: Store, images: Selection, missing: Collection[str]) -> Entry | None:
         """Return what is kept of the sample, where that saves a part of the pass."""

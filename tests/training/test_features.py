@@ -115,6 +115,7 @@ def test_features_of_a_sample_are_kept_and_completed(
     np.testing.assert_allclose(found, expected[list(sample)], rtol=1e-5)
     assert not probe.ledger.reused
     assert len(probe.ledger.spent) == 1
+    assert told.count((len(sample), len(sample))) == 1  # stored rows are only read
     del told[:]
     head = _frozen(passes, store, store, sample)
     whole = head.pooled("train", progress)
@@ -157,7 +158,9 @@ def test_a_sample_of_all_images_is_what_the_head_gets(
 def test_features_that_are_not_kept_are_timed_all_the_same(
     passes: ForwardPassCache, store: Store
 ) -> None:
+    told: list[tuple[int, int]] = []
     without = _frozen(passes, store, None, (1, 2))
-    found = without.pooled_sample(lambda done, total: None)
+    found = without.pooled_sample(lambda done, total: told.append((done, total)))
     assert found.shape == (2, 8)
+    assert told == [(2, 2)]
     assert len(without.ledger.spent) == 1
