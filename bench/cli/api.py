@@ -106,9 +106,8 @@ class NotebookDisplay:
                 self._lines.append(
                     f"{len(waiting)} of {fmt.counted(len(plan.trials), 'trial')} to do"
                 )
-            case StageProgress(trial=trial, stage=stage, done=done, total=total):
-                counted = f" {done}/{total}" if total else ""
-                self._now = f"{trial.name}, seed {trial.seed}: {stage}{counted}"
+            case StageProgress():
+                self._now = event.text
             case EpochEnded(trial=trial, phase=phase, number=number, epoch=epoch):
                 what = f"accuracy {epoch.val_accuracy:.3f}"
                 if event.random:

@@ -20,7 +20,7 @@ from bench.execution.executors.spool import JobState, states
 from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, RunMeta, begun, read_json, read_meta
-from bench.system.command_line import typed
+from bench.system.command_line import moved, typed
 from bench.system.files import to_json, write_atomic
 from bench.system.locks import is_held
 from bench.training.events import RunProgress, StageProgress, TrialEnded, WritingReports
@@ -75,10 +75,8 @@ class ProgressFile:
         self._listener(event)
         now, doing = self._now, dict(self._now.doing)
         match event:
-            case StageProgress(trial, stage, done, total):
-                counted = f" {done}/{total}" if total else ""
-                key = "" if event.work == "measuring" else trial.key
-                doing[key] = f"{trial.name}, seed {trial.seed}: {stage}{counted}"
+            case StageProgress():
+                doing["" if event.work == "measuring" else event.trial.key] = event.text
             case TrialEnded(record):
                 doing.pop(record.trial.key, None)
             case WritingReports():
@@ -162,7 +160,7 @@ def read_status(folder: Path) -> Status:
         elapsed_seconds=elapsed,
         seconds_left=left,
         reason=progress.reason if progress else "",
-        command=typed(next(metas, RunMeta()).command),
+        command=typed(moved(next(metas, RunMeta()).command, folder.parent)),
     )
 
 

@@ -27,6 +27,12 @@ class StageProgress:
     total: int = 0  # 0: not known
     work: Work = "preparing"  # "phase": of the protocol, whose epochs have events
 
+    @property
+    def text(self) -> str:
+        """Say which trial does what, and how far it is."""
+        counted = f" {self.done}/{self.total}" if self.total else ""
+        return f"{self.trial.name}, seed {self.trial.seed}: {self.stage}{counted}"
+
 
 @dataclass(frozen=True)
 class EpochEnded:

@@ -68,6 +68,17 @@ def test_after_it_has_ended(tmp_path: Path) -> None:
     assert files(user.results) == before
 
 
+def test_a_run_that_was_moved_continues_where_it_is_now(tmp_path: Path) -> None:
+    user = User(tmp_path)
+    user.main(executor=ScriptedExecutor(lambda job, trial: KeyboardInterrupt()))
+    assert f"--results {user.results}" in status(user).stdout
+    elsewhere = tmp_path / "elsewhere"
+    user.results.rename(elsewhere)
+    told = in_process(user.home, "status", "r", "--results", str(elsewhere)).stdout
+    assert f"--results {elsewhere}" in told
+    assert str(user.results) not in told
+
+
 def test_after_an_interrupt_and_an_error(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main(executor=ScriptedExecutor(lambda job, trial: KeyboardInterrupt()))

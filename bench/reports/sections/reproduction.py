@@ -6,7 +6,7 @@ from bench.analysis import facts
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Block, Column, Commands, Notes, Section, Table, Value, words
-from bench.system.command_line import moved, program_of, results_of, typed
+from bench.system.command_line import program_of, results_of, typed
 from bench.system.files import to_json
 
 PLACE = 130
@@ -36,8 +36,7 @@ def section(findings: Findings) -> Section | None:
 
 def _commands(findings: Findings) -> list[tuple[str, str]]:
     """Return what each command does, and the command."""
-    run, folder = findings.run.name, findings.run.folder
-    argv = moved(findings.run.meta.command, folder.parent)
+    run, argv = findings.run.name, findings.run.command
     program, where = program_of(argv), results_of(argv)
     commands = [("Run it again; finished trials are kept", argv)] if argv else []
     commands += [
