@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.format import counted
+from bench.analysis.format import counted, first
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_cache, add_images, add_shared
 from bench.data.audit.result import (
@@ -138,9 +138,8 @@ def _lines(found: Audit) -> Iterator[Text | Table]:
         yield _line(title, _pair(pair, found.classes), style)
     yield from _more(len(found.pairs), "pairs")
     for group in found.broken_groups[:SHOWN]:
-        images = [_named(image, found.classes) for image in group.images[:3]]
-        more = ", …" if len(group.images) > 3 else ""
-        yield _line("group", f"{group.name}: {', '.join(images)}{more}", "red")
+        images = first([_named(image, found.classes) for image in group.images], 3)
+        yield _line("group", f"{group.name}: {images}", "red")
     yield from _more(len(found.broken_groups), "groups")
     for excluded in found.excluded[:SHOWN]:
         yield _line("unusable", f"{excluded.id}: {excluded.reason}", "yellow")

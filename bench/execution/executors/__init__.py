@@ -19,6 +19,8 @@ from bench.training.events import Ended, Event, Listener, RecordMade, StageProgr
 from bench.training.job import Job
 from bench.types import Settings
 
+MAX_JOBS = 1000  # submitted to a cluster at once, a thread each; nodes that join late find work
+
 
 class Executor(ABC):
     """Runs jobs, one after another or several at once."""

@@ -12,6 +12,7 @@ from bench.errors import StoppedError, WorkerDiedError
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow
 from bench.execution.executors.devices import can_be_no_gpu, reserve, visible_gpus
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
+from bench.execution.request import RunRequest
 from bench.system.files import safe_name, temporary_sibling
 from bench.training.events import Event, Listener
 from bench.training.job import Job, write_job
@@ -123,6 +124,12 @@ class LocalProcess(Executor):
                     self._warm = worker
                 else:
                     self._free.append((worker.gpu, worker.cores))
+
+
+def measure_here(settings: Settings, request: RunRequest, job: Job, listener: Listener) -> None:
+    """Run a measuring job on this machine, for executors that train on others."""
+    with closing(LocalProcess(settings, request.trial_timeout)) as process:
+        process.run(job, listener)
 
 
 EXECUTORS.add(

@@ -16,14 +16,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from bench.errors import BenchError, NodeLostError, StoppedError, UsageError, one_line
-from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, follow, granted
+from bench.execution.executors import (
+    EXECUTORS,
+    MAX_JOBS,
+    Executor,
+    ExecutorKind,
+    follow,
+    granted,
+)
 from bench.execution.executors.contents import FetchedFile, Offer
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.local_process import measure_here
 from bench.execution.executors.node import Order, Sent, check_versions, receive, serve, versions
 from bench.execution.request import RunRequest
 from bench.system.environment import environment
@@ -31,7 +38,6 @@ from bench.training.events import Ended, Listener
 from bench.training.job import ELSEWHERE, Job
 from bench.types import Dataset, Settings
 
-MAX_JOBS = 1000  # submitted at once, a thread each; nodes that join late find work
 ANSWER_SECONDS = 10
 HEALTH_SECONDS = 60.0  # to load Ray, which takes about one unless this machine is busy
 VERSIONS_SECONDS = 60.0  # a node may have to start a process first
@@ -81,8 +87,7 @@ class RayCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure" and not self._request.measure_on:
-            with closing(LocalProcess(self._settings, self._request.trial_timeout)) as process:
-                process.run(job, listener)
+            measure_here(self._settings, self._request, job, listener)
             return
         with self._submitted(job) as stream:
             follow(receive(self._sent(stream), job), job, listener)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,17 @@ from bench.errors import (
     UsageError,
     one_line,
 )
-from bench.execution.executors import EXECUTORS, Executor, ExecutorKind, Resources, follow, granted
+from bench.execution.executors import (
+    EXECUTORS,
+    MAX_JOBS,
+    Executor,
+    ExecutorKind,
+    Resources,
+    follow,
+    granted,
+)
 from bench.execution.executors.contents import Offer
-from bench.execution.executors.local_process import LocalProcess
+from bench.execution.executors.local_process import measure_here
 from bench.execution.executors.node import Order, Sent, SentFile, receive
 from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
@@ -44,7 +52,6 @@ from bench.training.events import Ended, Listener, RecordMade, Waiting
 from bench.training.job import Job
 from bench.types import Settings
 
-MAX_JOBS = 1000  # submitted at once, a thread each
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")  # that submitit calls
 POLL_SECONDS = 2.0
 LEAVING_SECONDS = 10.0  # that a job which has ended may take to leave
@@ -106,8 +113,7 @@ class SlurmCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure":
-            with closing(LocalProcess(self._settings, self._request.trial_timeout)) as process:
-                process.run(job, listener)
+            measure_here(self._settings, self._request, job, listener)
             return
         run = Path(job.folder)
         self._offers.setdefault(run, Offer(partial(put, run)))
