@@ -26,7 +26,7 @@ if compgen -G "$WHEELS/*.whl" >/dev/null; then
     export PYTHONPATH="$site:$PYTHONPATH"
 fi
 
-needed="keras optree namex platformdirs rich numpy pandas tabulate PIL matplotlib scipy psutil filelock h5py $KERAS_BACKEND"
+needed="keras optree namex platformdirs msgspec rich numpy pandas tabulate PIL matplotlib scipy psutil filelock h5py $KERAS_BACKEND"
 if ! missing=$("$PYTHON" -c '
 import importlib.util, sys
 missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]

@@ -16,5 +16,5 @@ TARGET_PYTHON=${TARGET_PYTHON:-3.12}
     --implementation cp --python-version "$TARGET_PYTHON" \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
     --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-    keras optree namex platformdirs "$@"
+    keras optree namex platformdirs msgspec "$@"
 ls -lh "$WHEELS"

@@ -137,7 +137,7 @@ class _Code:
         file = _file_of(name, importer)
         if file is None:
             return
-        if not _INSTALLED.isdisjoint(file.parents):
+        if _is_installed(name, file):
             self.packages[top] = _version_of(top)
         elif file not in self.files:
             status = file.stat()
@@ -198,6 +198,18 @@ def _file_of(name: str, importer: Path | None) -> Path | None:
             if file.is_file():
                 return file.resolve()
     return None
+
+
+def _is_installed(module: str, file: Path) -> bool:
+    """Tell whether a file belongs to an installed package, whose version says what it computes.
+
+    Packages are in more folders than this Python's own: of the user, of the system, and those that
+    `pip install --target` filled. There the package's `dist-info` lies beside it.
+    """
+    if not _INSTALLED.isdisjoint(file.parents):
+        return True
+    folder = file.parents[module.count(".") + (file.name == "__init__.py")]
+    return any(folder.glob("*.dist-info")) and bool(_version_of(module.partition(".")[0]))
 
 
 def _version_of(package: str) -> str:

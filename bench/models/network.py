@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench.models.backends.base import Array
+from bench.models.backends.base import Array, current
 from bench.models.cuts import FEATURES, PIXELS, cut_for, flat, labels, trained_layers
 from bench.models.folding import folded
 from bench.models.published import IMAGENET, application
@@ -44,7 +44,8 @@ class Network:
         self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
         seed_builders(keras.backend.backend(), RANDOM_WEIGHTS_SEED)
         shape = (input_size, input_size, 3)
-        self.base = builder(backbone)(input_shape=shape, include_top=False, weights=None)
+        with current().building():
+            self.base = builder(backbone)(input_shape=shape, include_top=False, weights=None)
         self.image = keras.Input(shape, dtype="uint8", name="image")
         preprocessed = resolve(backbone.preprocess)(ops.cast(self.image, "float32"))
         self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")

@@ -4,8 +4,9 @@
 
 Needs no network and no TensorFlow. Each backbone is two parts in processes of their own, first the
 harness, then PyTorch; each part has a share of the time, and what was not reached is told. Writes
-gpu_check.json and gpu_check.md after every part. Exits with 0 where every backbone was measured by
-the harness, 3 where one was not, 1 where nothing could begin.
+gpu_check.json and gpu_check.md after every part. What an earlier call measured into the same folder
+with the same options stays on the page and is not repeated. Exits with 0 where every backbone was
+measured by the harness, 3 where one was not, 1 where nothing could begin.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from bench.types import Backbone
 
 Measure = Callable[[Backbone, float], Outcome]
 
+OF_ONE_CALL = ("out", "minutes", "backbones", "no_torch")  # options that may differ on one page
 REFERENCE = ROOT / "results" / "reference"
 PROBE = """
 import json
@@ -63,9 +65,11 @@ def main() -> int:
         )
     done = Check(
         started=utc_now(),
-        options={key: str(value) for key, value in vars(arguments).items() if key != "out"},
+        options={k: str(v) for k, v in vars(arguments).items() if k not in OF_ONE_CALL},
         environment=environment() | {"device": vars(DeviceInfo(kind, name, 1, framework))},
     )
+    done.add(out / "gpu_check.json")
+    earlier = done.seconds
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         data = arguments.data.resolve() if arguments.data else work / "drawn"
@@ -74,16 +78,20 @@ def main() -> int:
             pictures.draw(data, wanted)
             print(f"{sum(wanted.values()):,} images drawn", flush=True)
         sides: dict[Side, Measure] = {
-            "harness": partial(harness_side.measure, arguments, data, work),
-            "PyTorch": partial(torch_process.measure, arguments, data, work),
+            "harness": partial(harness_side.measure, arguments, data, work)
         }
+        if not arguments.no_torch:
+            sides["PyTorch"] = partial(torch_process.measure, arguments, data, work)
         left = 60 * arguments.minutes - (time.monotonic() - begun)
-        budget = Budget(left, len(sides) * len(backbones))
+        parts = [not done.has(side, each.name) for each in backbones for side in sides]
+        budget = Budget(left, sum(parts))
         for backbone in backbones:
             for side, measure in sides.items():
+                if done.has(side, backbone.name):
+                    continue
                 outcome = _part(measure, backbone, budget.next_share())
                 done.outcomes[side][backbone.name] = outcome
-                done.seconds = time.monotonic() - begun
+                done.seconds = earlier + time.monotonic() - begun
                 _tell(backbone.name, side, outcome)
                 _write(done, out)
     print(f"\n{markdown(done)}\nwritten to {out}")

@@ -45,7 +45,8 @@ def measure(
         (evidence,) = read_run(work / "results" / name).evidence
     except (BenchError, ValueError):
         if ran.code is None:
-            return Outcome("timed out", f"{seconds:.0f} s were not enough", ran.seconds)
+            reason = f"{seconds:.0f} s were not enough; last seen: {last_line(ran.output)}"
+            return Outcome("timed out", reason, ran.seconds)
         return Outcome("failed", last_line(ran.output), ran.seconds)
     record = evidence.record
     status: Status = "ok"

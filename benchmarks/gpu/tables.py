@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from outcome import NOT_REACHED, Outcome, Side
+
+from bench.errors import BenchError
 
 Cell = Callable[[Outcome], str]
 
@@ -20,12 +24,35 @@ class Check:
     options: Mapping[str, str]
     environment: Mapping[str, Any]
     seconds: float = 0.0
+    calls: int = 1
     outcomes: dict[Side, dict[str, Outcome]] = field(
         default_factory=lambda: {"harness": {}, "PyTorch": {}}
     )
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    def add(self, file: Path) -> None:
+        """Take over what an earlier call measured, where it was asked for the same on the same."""
+        if not file.is_file():
+            return
+        earlier = json.loads(file.read_text())
+        where = earlier["environment"]["device"], earlier["environment"].get("processor")
+        here = self.environment["device"], self.environment.get("processor")
+        if earlier["options"] != self.options or where != here:
+            raise BenchError(
+                f"{file} holds figures of other options or of another device; move it away, or "
+                f"name another folder with --out."
+            )
+        self.started, self.seconds = earlier["started"], earlier["seconds"]
+        self.calls = earlier["calls"] + 1
+        for side, outcomes in earlier["outcomes"].items():
+            for name, outcome in outcomes.items():
+                self.outcomes[side][name] = Outcome(**outcome)
+
+    def has(self, side: Side, backbone: str) -> bool:
+        found = self.outcomes[side].get(backbone)
+        return found is not None and found.status == "ok"
 
 
 def figure(name: str, text: str = "{:,.0f}", times: float = 1.0) -> Cell:
@@ -76,9 +103,10 @@ NOTES = """
 def markdown(check: Check) -> str:
     """All tables, and what is missing from them with its reason."""
     device = check.environment["device"]
+    calls = f" in {check.calls} calls" if check.calls > 1 else ""
     lines = ["# GPU check" if device["kind"] == "gpu" else "# Check on a CPU: no GPU's figures", ""]
     lines += [
-        f"{check.started}, {check.seconds / 60:.1f} minutes; {device['framework']} on "
+        f"{check.started}, {check.seconds / 60:.1f} minutes{calls}; {device['framework']} on "
         f"{device['name'] or check.environment['processor']}; {check.options['precision']}; "
         f"batches of {check.options['batch_size']}; {_images(check)}.",
         "",

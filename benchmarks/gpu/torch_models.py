@@ -17,6 +17,8 @@ TIMM = {
     "inceptionv3": "inception_v3",
     "efficientnetb0": "efficientnet_b0",
     "efficientnet_lite0": "efficientnet_lite0",
+    "efficientnet_lite1": "efficientnet_lite1",
+    "efficientnet_lite2": "efficientnet_lite2",
 }
 TORCHVISION = {
     "resnet50": "resnet50",

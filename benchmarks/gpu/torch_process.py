@@ -21,8 +21,6 @@ def measure(
     arguments: argparse.Namespace, data: Path, work: Path, backbone: Backbone, seconds: float
 ) -> Outcome:
     """What it printed, or why there is nothing, after at most so many seconds."""
-    if arguments.no_torch:
-        return Outcome("skipped", "--no-torch")
     if importlib.util.find_spec("torch") is None:
         return Outcome("skipped", "torch is not installed")
     command = [

@@ -73,3 +73,25 @@ def test_a_name_counts_with_the_version_of_its_package(monkeypatch: pytest.Monke
     assert before != code_digest(replace(named, build="keras.applications:VGG19"))
     monkeypatch.setattr(module, "version", lambda package: f"another {package}")
     assert code_digest(named) != before
+
+
+def test_a_package_beside_its_metadata_is_installed_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install --target` and `--user` use other folders than this Python's own."""
+
+    def digest_of(source: str, said: str | None) -> str:
+        site = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        (site / "netlib").mkdir(parents=True)
+        (site / "netlib" / "__init__.py").write_text(source)
+        if said is not None:
+            (site / f"netlib-{said}.dist-info").mkdir()
+            metadata = f"Metadata-Version: 2.1\nName: netlib\nVersion: {said}\n"
+            (site / f"netlib-{said}.dist-info" / "METADATA").write_text(metadata)
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(site)
+            return code_digest(replace(tiny.TINY, build="netlib:make"))
+
+    assert digest_of("make = 1", "1.0") == digest_of("make = 2", "1.0")
+    assert digest_of("make = 1", "1.0") != digest_of("make = 1", "1.1")
+    assert digest_of("make = 1", None) != digest_of("make = 2", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -101,6 +102,8 @@ class Backend:
     by itself does not gain, and loses a little on CPU."""
     adam: Any
     """The class of Adam: Keras' own, or one that computes the same in less time."""
+    building: Callable[[], AbstractContextManager[None]]
+    """The context to build a network in."""
     forward: Callable[[Any], Forward]
     train_step: Callable[[Any, Any, LossFunction], TrainStep]
     """From a model, its optimizer and its loss; so is the next."""

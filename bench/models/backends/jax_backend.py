@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -14,6 +15,41 @@ import numpy as np
 from bench.errors import TrialError
 from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct, host
 from bench.system.frameworks import DETERMINISTIC_XLA
+
+
+@contextmanager
+def _building() -> Iterator[None]:
+    """Draw initial weights with NumPy: JAX compiles a program for every shape, which takes longer
+    than all else in building a network, and most weights are replaced by trained ones."""
+    draws = {"uniform": _uniform, "normal": _normal, "truncated_normal": _truncated_normal}
+    of_jax = {name: getattr(jax.random, name) for name in draws}
+    try:
+        for name, draw in draws.items():
+            setattr(jax.random, name, draw)
+        yield
+    finally:
+        for name, draw in of_jax.items():
+            setattr(jax.random, name, draw)
+
+
+def _uniform(key: Any, *, shape: Any, dtype: Any, minval: float, maxval: float) -> Any:
+    return jax.device_put(_generator(key).uniform(minval, maxval, shape).astype(dtype))
+
+
+def _normal(key: Any, *, shape: Any, dtype: Any) -> Any:
+    return jax.device_put(_generator(key).standard_normal(shape).astype(dtype))
+
+
+def _truncated_normal(key: Any, *, shape: Any, dtype: Any, lower: float, upper: float) -> Any:
+    generator = _generator(key)
+    drawn = generator.standard_normal(shape)
+    while (outside := (drawn < lower) | (drawn > upper)).any():
+        drawn[outside] = generator.standard_normal(np.count_nonzero(outside))
+    return jax.device_put(drawn.astype(dtype))
+
+
+def _generator(key: Any) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(key))
 
 
 class _Forward:
@@ -85,7 +121,7 @@ class _Step:
     def _begin(self) -> None:
         if self._state is None:
             # The step reuses its state's memory for its result, so it must not own Keras' arrays.
-            self._state = jax.tree.map(jnp.copy, self._initial_state())
+            self._state = _copy(self._initial_state())
 
     def _gradients(self, state: Any, x: Any, y: Any, weight: Any, *share: Any) -> Any:
         """Return the gradients of a batch (or of a part with its share), the state, the result."""
@@ -169,6 +205,11 @@ class _GradientStep(_Step):
         return self._state[0]
 
 
+@jax.jit  # type: ignore[untyped-decorator]
+def _copy(state: Any) -> Any:
+    return jax.tree.map(jnp.copy, state)
+
+
 def _scaled(optimizer: Any, slots: Any, value: Any) -> Any:
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return value
@@ -203,6 +244,7 @@ def _make_deterministic() -> None:
 BACKEND = Backend(
     gains_from_folding=False,
     adam=keras.optimizers.Adam,
+    building=_building,
     forward=_Forward,
     train_step=_TrainStep,
     gradient_step=_GradientStep,

@@ -8,6 +8,7 @@ processor time).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -182,6 +183,7 @@ def _memory_peak() -> int | None:
 BACKEND = Backend(
     gains_from_folding=True,
     adam=FusedAdam,
+    building=nullcontext,
     forward=_Forward,
     train_step=_TrainStep,
     gradient_step=_GradientStep,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -85,6 +86,7 @@ def _memory_peak() -> int | None:
 BACKEND = Backend(
     gains_from_folding=True,
     adam=keras.optimizers.Adam,
+    building=nullcontext,
     forward=_Forward,
     train_step=_Step,
     gradient_step=_Step,
