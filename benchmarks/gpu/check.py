@@ -122,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--precision", choices=("mixed_bfloat16", "float32"), default="mixed_bfloat16"
     )
-    parser.add_argument("--latency-seconds", type=float, default=2.0, metavar="S")
+    parser.add_argument("--latency-seconds", type=float, default=4.0, metavar="S")
     parser.add_argument("--minutes", type=float, default=8.5, metavar="M", help="in total (8.5)")
     parser.add_argument("--no-torch", action="store_true", help="leave PyTorch out")
     out = os.environ.get("OUT")
