@@ -114,11 +114,15 @@ def test_quick_commands_import_no_framework(words: list[str], tmp_path: Path) ->
 
 @pytest.mark.parametrize("command", ["run", "screen"])
 def test_a_run_loads_pandas_without_pyarrow(command: str, tmp_path: Path) -> None:
+    """For a run it is loaded late, while a worker builds its network."""
     (tmp_path / "pyarrow.py").write_text("open('loaded', 'w').close()\nraise ImportError\n")
     code = (
         "import sys\n"
+        "from bench.cli.commands.run_command import _load_reports\n"
         "from bench.cli.main import main\n"
         "main(sys.argv[1:])\n"
+        "assert ('pandas' in sys.modules) == (sys.argv[1] == 'screen')\n"
+        "_load_reports()\n"
         "sys.exit('pandas' not in sys.modules)\n"
     )
     result = subprocess.run(

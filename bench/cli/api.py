@@ -13,7 +13,6 @@ from rich.console import Console
 from bench.analysis import format as fmt
 from bench.cli.run_display import RunDisplay
 from bench.execution import launch
-from bench.execution import screen as screening
 from bench.execution.finished_run import Run
 from bench.execution.progress import Planned, RunEvent, RunListener
 from bench.execution.request import RunRequest, ScreenRequest
@@ -53,6 +52,8 @@ def screen(*, progress: bool = True, **choices: Any) -> Run:
 
     `choices` are the fields of `RunRequest`, and `budget` (`"30m"`, or 3 finalists) and `sample`.
     """
+    from bench.execution import screen as screening  # a run needs none of it
+
     request = ScreenRequest.of(choices)
     return _shown(lambda listener: screening.run(request, listener), progress)
 

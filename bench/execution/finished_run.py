@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import reports
-from bench.analysis.findings import Findings
 from bench.inference import prediction
 from bench.inference.heatmaps import Overlays
 from bench.models.rebuild import members_of
@@ -20,6 +19,7 @@ from bench.types import Record
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.analysis.findings import Findings
     from bench.analysis.verdict import Verdict
     from bench.reports.blocks import Section
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench import reports
-from bench.analysis.findings import Findings
 from bench.data import preparation, thumbnails
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
@@ -30,8 +30,6 @@ from bench.execution.request import RunRequest
 from bench.execution.run import carry_out, opened
 from bench.execution.run_meta import RunInputs
 from bench.execution.status import ProgressFile
-from bench.reports.blocks import Section
-from bench.reports.sections import sections
 from bench.storage.run_folder import run_folder
 from bench.training.events import (
     Interrupted,
@@ -42,6 +40,10 @@ from bench.training.events import (
     WritingReports,
 )
 from bench.types import Dataset, Settings
+
+if TYPE_CHECKING:
+    from bench.analysis.findings import Findings
+    from bench.reports.blocks import Section
 
 
 def outlook(request: RunRequest, listener: RunListener) -> Planned:
@@ -142,6 +144,8 @@ def carry(
 
     def write_reports() -> tuple[Findings, list[Section]]:
         listener(WritingReports())
+        from bench.reports.sections import sections
+
         findings = reports.read(folder)
         shown = sections(findings)
         for split, places in reports.shown_images(findings).items():

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from bench.types import SplitName
 
 
+def load() -> None:
+    """Import what the other functions need, which takes half a second, where there is time."""
+    from bench.reports import csv, figures, html, markdown, sections, terminal  # noqa: F401
+    from bench.reports.html import index  # noqa: F401
+
+
 def read(
     folder: Path, *, price_per_hour: float | None = None, margin: float | None = None
 ) -> Findings:

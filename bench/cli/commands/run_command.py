@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from bench.cli.argument_types import (
@@ -41,24 +43,30 @@ def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
     with hidden_packages(*UNUSED_BY_PANDAS):
         from bench.cli.commands.report_command import show_outcome
         from bench.cli.run_display import RunDisplay
-        from bench.execution import launch, screen
         from bench.execution.progress import RunEvent, RunListener
-        from bench.training.events import Note
+        from bench.training.events import Note, TrainingStarted, WritingReports
 
-    way, kind = (screen, ScreenRequest) if screening else (launch, RunRequest)
-    request = request_of(arguments, kind)
+        way = import_module("bench.execution." + ("screen" if screening else "launch"))
+        if arguments.json:
+            from bench.cli.json_run import JsonEvents, write_result
+
+    request = request_of(arguments, ScreenRequest if screening else RunRequest)
     json = arguments.json
+    loading = Thread(target=_load_reports)
     console = Console(quiet=arguments.quiet, stderr=json, highlight=False, markup=False)
     with RunDisplay(console, verbose=arguments.verbose) as display:
         listeners: list[RunListener] = [display]
         if json:
-            from bench.cli.json_run import JsonEvents, write_result
-
             listeners.append(JsonEvents())
 
         def listener(event: RunEvent) -> None:
             for one in listeners:
                 one(event)
+            # Imported while a worker builds its network and this process would wait.
+            if isinstance(event, TrainingStarted) and not loading.ident:
+                loading.start()
+            elif isinstance(event, WritingReports) and loading.ident:
+                loading.join()
 
         if arguments.dry_run:
             outlook = way.outlook(request, listener)
@@ -77,6 +85,13 @@ def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
     if json:
         write_result(run.folder, run.findings, code)
     return code
+
+
+def _load_reports() -> None:
+    from bench import reports
+
+    with hidden_packages(*UNUSED_BY_PANDAS):
+        reports.load()
 
 
 def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:
