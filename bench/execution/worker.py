@@ -36,6 +36,7 @@ from bench.errors import OutOfMemoryError, PluginError
 from bench.registry import BACKBONES, load_plugins
 from bench.system import locks
 from bench.system.frameworks import UNUSED_BY_WORKERS, gc_disabled, hidden_packages
+from bench.system.plugin_files import IMPORT_PATH
 from bench.training.accounting import Imports
 from bench.training.events import Ended, Event, StageProgress, Waiting, encode
 from bench.training.job import read_job
@@ -110,6 +111,8 @@ def main() -> None:
     """Run the job that the parent names; or jobs, one after another."""
     started, *options = sys.argv[1:]
     forks, cores = "--fork" in options, [word for word in options if word != "--fork"]
+    parents = list(filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep)))
+    sys.path[:] = dict.fromkeys([*parents, *sys.path])
     orders = _Orders()
     orders.end_with_parent()
     if cores:

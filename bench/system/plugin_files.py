@@ -20,6 +20,8 @@ from typing import NoReturn
 
 from bench.errors import PluginError, one_line
 
+# The variable in which a worker gets its parent's `sys.path`: plugins import the same in both.
+IMPORT_PATH = "BACKBONE_BENCH_PATH"
 MAX_CAUSE = 500  # characters of a plugin's error that are shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -14,9 +15,12 @@ from typing import IO
 import pytest
 from plans import plan
 
+from bench.execution.executors.worker_process import worker_environment
 from bench.system.files import to_json
+from bench.system.plugin_files import IMPORT_PATH
 from bench.training.events import Note, decode
 from bench.training.job import Job, write_job
+from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are watched as POSIX says")
 
@@ -50,6 +54,14 @@ sys.meta_path.insert(0, Slow())
 SLOW_TRIAL = """
 def run_trials(job, listener, imports):
     time.sleep(60)
+
+sys.modules["bench.training.trial"].run_trials = run_trials
+"""
+SAYS_PATH = """
+import json
+
+def run_trials(job, listener, imports):
+    listener(Note(json.dumps(sys.path)))
 
 sys.modules["bench.training.trial"].run_trials = run_trials
 """
@@ -121,3 +133,19 @@ def test_what_reads_standard_input_gets_none_of_the_orders(
         begun, told = (process.stdout.readline() for _ in range(2))
     assert begun == "begun\n"
     assert decode(told) == Note("read ''")
+
+
+def test_a_worker_finds_modules_where_its_parent_does_before_anywhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "only here")
+    here = list(dict.fromkeys(str(Path(folder).absolute()) for folder in sys.path))
+    monkeypatch.setenv(IMPORT_PATH, worker_environment(Settings())[IMPORT_PATH])
+    write_job(tmp_path / "job.json", _job(tmp_path))
+    with _worker([], SAYS_PATH) as process:
+        _tell(process, job=str(tmp_path / "job.json"), log=str(tmp_path / "log"))
+        assert process.stdout is not None
+        _, told = (process.stdout.readline() for _ in range(2))
+    found = decode(told)
+    assert isinstance(found, Note)
+    assert json.loads(found.text)[: len(here)] == here

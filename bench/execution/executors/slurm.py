@@ -48,6 +48,7 @@ from bench.execution.executors.worker_process import worker_environment
 from bench.execution.request import RunRequest
 from bench.system.environment import available_cores
 from bench.system.files import safe_name, write_atomic
+from bench.system.plugin_files import IMPORT_PATH
 from bench.training.events import Ended, Listener, RecordMade, Waiting
 from bench.training.job import Job
 from bench.types import Settings
@@ -161,8 +162,9 @@ class SlurmCluster(Executor):
                     slurm_additional_parameters=dict(site.sbatch),
                     **{f"slurm_{name}": getattr(site, name) for name in AS_THEY_ARE},
                 )
-                path = worker_environment(job.trials[0].settings)["PYTHONPATH"]
-                with self._submitit.core.utils.environment_variables(PYTHONPATH=path):
+                found = worker_environment(job.trials[0].settings)
+                paths = {name: found[name] for name in ("PYTHONPATH", IMPORT_PATH)}
+                with self._submitit.core.utils.environment_variables(**paths):
                     submitted = executor.submit(work, str(spool.folder / ORDER))
             except BaseException as error:
                 spool.remove()

@@ -23,6 +23,7 @@ from bench.system.files import to_json
 from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY
 from bench.system.locks import Pulse
 from bench.system.memory import OUT_OF_MEMORY_TEXT
+from bench.system.plugin_files import IMPORT_PATH
 from bench.training.events import Ended, Event, RecordMade, decode
 from bench.types import Settings
 
@@ -113,7 +114,7 @@ class WorkerProcess:
         started = str(time.monotonic())
         options = [*(["--fork"] if forks else []), *map(str, cores)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.execution.worker", started, *options],
+            [sys.executable, "-P", "-m", "bench.execution.worker", started, *options],
             stdin=subprocess.PIPE,  # closed when this process ends, which the worker notices
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -223,6 +224,8 @@ def worker_environment(settings: Settings, cores: int = 0) -> dict[str, str]:
     env = dict(os.environ)
     root = str(Path(__file__).resolve().parent.parent.parent.parent)
     env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
+    here = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
+    env.setdefault(IMPORT_PATH, here)  # a node of a cluster was given that of who submitted to it
     env.setdefault("KERAS_BACKEND", "tensorflow")
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     env = GROWING_MEMORY | env

@@ -217,7 +217,11 @@ def test_memory_of_a_gpu_grows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process")
-def test_a_worker_has_its_core_and_its_gpu_and_no_others() -> None:
+def test_a_worker_has_its_core_and_its_gpu_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise ImportError('whatever is in the user's folder')")
+    monkeypatch.chdir(tmp_path)
     (core,) = sorted(os.sched_getaffinity(0))[-1:]
     worker = WorkerProcess(worker_environment(Settings()), (core,), "GPU-11111111-aaaa")
     try:
