@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 
 from bench.errors import TrialError, UsageError
 from bench.execution.estimate import UNKNOWN, Cost, trial_cost
+from bench.models.code_digest import code_digest
 from bench.models.cuts import check_layers
-from bench.models.fingerprint import code_digest
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES

@@ -1,15 +1,9 @@
-"""Digests of what a backbone computes: of its code, and of its network with weights.
+"""The digest of the code that decides what a backbone computes; it needs no framework.
 
-The code's digest needs no framework. A backbone whose plugin was edited is another backbone, even
-under the same name: the digest covers the source files that `build` and `preprocess` (and the
-reader of packaged weights) are in, the local modules that those import, and the versions of the
-installed packages that they use. Paths do not count: a plugin may be moved.
-
-The network's fingerprint is the address of its cached activations. It covers the loaded weights,
-the layers with their configuration and connections, what the preprocessing makes of a fixed image,
-and the code digest (a custom layer's `call` is in no configuration). The network's own output is
-left out: its last bits depend on the number of threads and, on a GPU, on the algorithms chosen, so
-that a digest of it would miss the cache for no reason, and computing it takes up to a second.
+A backbone whose plugin was edited is another backbone, even under the same name: the digest covers
+the source files that `build` and `preprocess` (and the reader of packaged weights) are in, the
+local modules that those import, and the versions of the installed packages that they use. Paths do
+not count: a plugin may be moved.
 """
 
 from __future__ import annotations
@@ -17,28 +11,21 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import json
-import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache, partial
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from bench.models.cuts import FINDING
 from bench.types import Backbone, PackagedWeights, Reference
 
-if TYPE_CHECKING:
-    from bench.models.network import Network
-
-PROBE_SEED = 0
-_TEXT = r'"(?:[^"\\]|\\.)*"'  # in JSON
-_distributions = cache(packages_distributions)  # reads what every distribution says of itself
+SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
 _INSTALLED = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
 
 
@@ -58,40 +45,14 @@ def code_digest(backbone: Backbone) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def fingerprint(network: Network, weights_sha256: str) -> str:
-    """Return the SHA-256 of what the network with these weights computes from pixels."""
-    from keras import ops
-
-    sha = hashlib.sha256()
-    for fact in (weights_sha256, code_digest(network.backbone), repr(_structure(network.base))):
-        sha.update(fact.encode() + b"\0")
-    size = network.input_size
-    probe = np.random.default_rng(PROBE_SEED).integers(0, 256, (1, size, size, 3), np.uint8)
-    seen = ops.convert_to_numpy(network.preprocess(probe)).astype("float32")
-    sha.update(f"{seen.shape}".encode() + np.ascontiguousarray(seen).tobytes())
-    return sha.hexdigest()
-
-
-def _structure(model: Any) -> Any:
-    """Return the model's configuration with names numbered in their order: automatic ones depend on
-    what else was built in the process."""
-    from keras import tree
-
-    try:
-        config = json.dumps(json.loads(model.to_json())["config"], sort_keys=True)
-    except (NotImplementedError, TypeError, ValueError):
-        # A layer that cannot say how it was made; its code is part of the digest all the same.
-        return [
-            (type(op).__name__, [tuple(tensor.shape) for tensor in tree.flatten(op.output)])
-            for op in model.operations
-        ]
-    names = dict.fromkeys(re.findall(rf'"name": ({_TEXT})', config))
-    numbers = {name: str(number) for number, name in enumerate(names)}
-    return re.sub(_TEXT, lambda found: numbers.get(found[0], found[0]), config)
-
-
 class _Code:
-    """The files and packages that were met while references were followed."""
+    """The files and packages that were met while references were followed.
+
+    They do not depend on what else a process has loaded: the plan, the worker, and a process that
+    has built other networks agree. So an import is looked for where Python would now find it, and
+    where the importing file was found, as a plugin may add its folder to `sys.path` for a moment
+    only. `sys.modules` is asked for what defined a given object, which every process has run.
+    """
 
     def __init__(self) -> None:
         self.files: dict[Path, str] = {}  # of local source: SHA-256 of the content
@@ -100,10 +61,12 @@ class _Code:
 
     def reference(self, reference: Reference) -> Any:
         """Describe what a reference names, following its code."""
-        if isinstance(reference, str):
-            self._module(reference.partition(":")[0], None)
-            return reference
-        return self._describe(reference)
+        if not isinstance(reference, str):
+            return self._describe(reference)
+        name = reference.partition(":")[0]
+        if not self._module(name):
+            self._defined(_loaded(name))  # what a plugin has put there
+        return reference
 
     def _describe(self, value: Any) -> Any:
         """Describe a callable, with the arguments that are bound to it, as plain data."""
@@ -121,32 +84,48 @@ class _Code:
         if isinstance(value, MethodType):
             return [self._describe(part) for part in (value.__func__, value.__self__)]
         named = value if hasattr(value, "__qualname__") else type(value)
-        self._module(getattr(value, "__module__", None) or named.__module__, None)
         bound: Any = None
         if isinstance(value, FunctionType):
+            self._defined(value.__globals__)
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             bound = [value.__defaults__, value.__kwdefaults__, cells]
-        elif named is not value:
-            bound = getattr(value, "__dict__", None)
+        else:
+            self._defined(_loaded(getattr(value, "__module__", None) or named.__module__))
+            bound = None if named is value else getattr(value, "__dict__", None)
         return [named.__qualname__, self._describe(bound)]
 
-    def _module(self, name: str, importer: Path | None) -> None:
-        top = name.partition(".")[0]
-        if top in sys.stdlib_module_names or top == "bench":
-            return
-        file = _file_of(name, importer)
-        if file is None:
-            return
-        if _is_installed(name, file):
+    def _defined(self, namespace: Mapping[str, Any]) -> None:
+        """Follow the module that a namespace is of."""
+        name, file = namespace.get("__name__", ""), Path(namespace.get("__file__") or "")
+        if not file.is_file():
+            self._module(name)
+        elif not _is_known(name):
+            self._file(name, file.resolve(), [_root(name, file.resolve())])
+
+    def _module(self, name: str, near: Sequence[Path] = ()) -> bool:
+        """Follow all files that importing a module may run; tell whether there are any.
+
+        `near`: the folders in which the importing file's own package, or itself, was found.
+        """
+        if _is_known(name):
+            return True
+        found = list(_files(name, near))
+        for module, file, folders in found:
+            self._file(module, file, folders)
+        return bool(found)
+
+    def _file(self, module: str, file: Path, near: Sequence[Path]) -> None:
+        top = module.partition(".")[0]
+        if _is_installed(module, file):
             self.packages[top] = _version_of(top)
         elif file not in self.files:
             status = file.stat()
             digest, imported = _read(file, status.st_mtime_ns, status.st_size)
             self.files[file] = digest
-            package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+            package = module if _is_package(file) else module.rpartition(".")[0]
             for found in imported:
                 if absolute := _absolute(found, package):
-                    self._module(absolute, file)
+                    self._module(absolute, near)
 
 
 @lru_cache
@@ -158,7 +137,11 @@ def _read(file: Path, modified: int, size: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _imports(content: bytes) -> Iterator[str]:
-    for node in ast.walk(ast.parse(content)):
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # nothing that this Python could run
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -177,27 +160,64 @@ def _absolute(name: str, package: str) -> str | None:
         return None
 
 
-def _file_of(name: str, importer: Path | None) -> Path | None:
-    """Return the file of a module, found without importing it or a package above it."""
-    loaded = getattr(sys.modules.get(name), "__file__", None)
-    if loaded is not None:
-        return Path(loaded).resolve()
+def _files(name: str, near: Sequence[Path]) -> Iterator[tuple[str, Path, Sequence[Path]]]:
+    """Yield the files that importing a module may run: of the packages that it is in, and its own;
+    each with its module's name and where to look for what it imports."""
     top, *below = name.split(".")
-    folders = [] if importer is None else [importer.parent]
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is not None:
-        if not below and spec.origin is not None and Path(spec.origin).is_file():
-            return Path(spec.origin).resolve()
-        folders += [Path(folder).parent for folder in spec.submodule_search_locations or ()]
+    for folders, (file, inside) in ((near, _find(top, near)), ((), _importable(top))):
+        module = top
+        if file is not None:
+            yield module, file, folders
+        for part in below:
+            file, inside = _find(part, inside)
+            module = f"{module}.{part}"
+            if file is not None:
+                yield module, file, folders
+
+
+def _find(part: str, folders: Iterable[Path]) -> tuple[Path | None, list[Path]]:
+    """Return the file of a module or package in the first folder that has one, and the folders of
+    what is below it; a package without a file of its own may be in many."""
+    inside = []
     for folder in folders:
-        path = folder.joinpath(top, *below)
-        for file in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
-            if file.is_file():
-                return file.resolve()
-    return None
+        for stem in (f"{part}/__init__", part):  # in Python's order, as the suffixes are
+            for suffix in SUFFIXES:
+                if (file := folder / f"{stem}{suffix}").is_file():
+                    return file.resolve(), [folder / part] if _is_package(file) else []
+        if (folder / part).is_dir():
+            inside.append(folder / part)
+    return None, inside
+
+
+def _importable(top: str) -> tuple[Path | None, list[Path]]:
+    """Return the same for a top-level module, found as Python would, but whatever is loaded."""
+    for finder in sys.meta_path:
+        with suppress(ImportError):
+            if (spec := finder.find_spec(top, None)) is not None:
+                file = Path(spec.origin or "")
+                folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+                return file.resolve() if file.is_file() else None, folders
+    return None, []
+
+
+def _loaded(name: str) -> Mapping[str, Any]:
+    """Return the namespace of a module that is loaded, or else only its name."""
+    return getattr(sys.modules.get(name), "__dict__", {"__name__": name})
+
+
+def _is_known(module: str) -> bool:
+    """Tell whether a module is Python's or the harness's own, whose code is in no digest."""
+    top = module.partition(".")[0]
+    return top in sys.stdlib_module_names or top in ("bench", "")
+
+
+def _is_package(file: Path) -> bool:
+    return file.name.startswith("__init__.")
+
+
+def _root(module: str, file: Path) -> Path:
+    """Return the folder from which a module's file is imported by its name."""
+    return file.parents[module.count(".") + _is_package(file)]
 
 
 def _is_installed(module: str, file: Path) -> bool:
@@ -208,13 +228,18 @@ def _is_installed(module: str, file: Path) -> bool:
     """
     if not _INSTALLED.isdisjoint(file.parents):
         return True
-    folder = file.parents[module.count(".") + (file.name == "__init__.py")]
-    return any(folder.glob("*.dist-info")) and bool(_version_of(module.partition(".")[0]))
+    is_beside = any(_root(module, file).glob("*.dist-info"))
+    return is_beside and bool(_version_of(module.partition(".")[0]))
 
 
 def _version_of(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        named = _distributions().get(package, ())
+        named = _distributions(tuple(sys.path)).get(package, ())
         return ", ".join(f"{name} {version(name)}" for name in named)
+
+
+@cache  # it reads what every distribution says of itself
+def _distributions(path: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
+    return packages_distributions()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError, UnknownNameError, UsageError, WeightsError
 from bench.models import weights
 from bench.models.backends.base import start
-from bench.models.fingerprint import code_digest
+from bench.models.code_digest import code_digest
 from bench.registry import BACKBONES
 from bench.storage.arrays import (
     Array,

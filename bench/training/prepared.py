@@ -18,8 +18,9 @@ from bench.errors import TrialError
 from bench.models import weights
 from bench.models.backends.accumulating import accumulating
 from bench.models.backends.base import Backend, DeviceInfo, Forward, current
+from bench.models.code_digest import code_digest
 from bench.models.cuts import PIXELS, stage_ends
-from bench.models.fingerprint import code_digest, fingerprint
+from bench.models.fingerprint import fingerprint
 from bench.models.network import Network, build_head
 from bench.protocol import Phase
 from bench.registry import BACKBONES

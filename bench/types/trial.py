@@ -67,7 +67,7 @@ class Trial:
     settings: Settings
     key: str  # content hash of all the others
     fraction: float = 1.0  # of the training images, for a learning curve
-    code: str = ""  # digest of the backbone's code (`fingerprint.py`); "" in older records
+    code: str = ""  # digest of the backbone's code (`code_digest.py`); "" in older records
     sized: bool = False  # the run has several input sizes, so names say which
 
     @property

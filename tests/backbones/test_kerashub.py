@@ -17,7 +17,7 @@ from bench.execution.executors.inline import Inline
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.plan import choose_backbones
 from bench.models import weights
-from bench.models.fingerprint import code_digest
+from bench.models.code_digest import code_digest
 from bench.registry import BACKBONES, load_plugins, resolve
 from bench.training.events import Listener
 from bench.training.job import Job

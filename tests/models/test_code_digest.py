@@ -5,17 +5,57 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import edited
 import pytest
 import tiny
 
-from bench.models import fingerprint as module
-from bench.models.fingerprint import code_digest
+from bench.models import code_digest as module
+from bench.models.code_digest import code_digest
+from bench.registry import BACKBONES, load_plugins
+from bench.system.plugin_files import module_name
 from bench.types import PackagedWeights
+
+LAZY = """
+from bench.registry import BACKBONES
+from bench.types import Backbone
+
+def build(**options):
+    {imports}
+
+BACKBONES.add(Backbone("lazy", {build}, lambda images: images, 32))
+"""
+# What a builder imports when it is called, the files that there are, and one that is then run.
+IMPORTED = {
+    "a module": ("import part", ["part.py"], "part.py"),
+    "a compiled module": ("import part", ["part.pyc"], "part.pyc"),
+    "a module of a package": (
+        "import pack.part",
+        ["pack/__init__.py", "pack/part.py"],
+        "pack/part.py",
+    ),
+    "its package": ("import pack.part", ["pack/__init__.py", "pack/part.py"], "pack/__init__.py"),
+    "a package without a file": (
+        "from pack.low import part",
+        ["pack/low/part.py"],
+        "pack/low/part.py",
+    ),
+    "a package before a module": (
+        "import part",
+        ["part.py", "part/__init__.py"],
+        "part/__init__.py",
+    ),
+    "one or the other": (
+        "try:\n        import absent\n    except ImportError:\n        import part",
+        ["part.py"],
+        "part.py",
+    ),
+}
 
 
 @pytest.mark.slow
@@ -37,7 +77,7 @@ def test_where_the_plugin_lies_does_not_matter(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_another_process_finds_the_same() -> None:
     code = (
-        "import tiny; from bench.models.fingerprint import code_digest as digest; "
+        "import tiny; from bench.models.code_digest import code_digest as digest; "
         "print(digest(tiny.TINY))"
     )
     path = f"{Path(tiny.__file__).parent}:{Path(__file__).parents[2]}"
@@ -95,3 +135,120 @@ def test_a_package_beside_its_metadata_is_installed_wherever_it_lies(
     assert digest_of("make = 1", "1.0") == digest_of("make = 2", "1.0")
     assert digest_of("make = 1", "1.0") != digest_of("make = 1", "1.1")
     assert digest_of("make = 1", None) != digest_of("make = 2", None)
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for source; what is imported from it and registered is forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    yield tmp_path / "source"
+    BACKBONES.remove("lazy")
+    for name in ("lazily", "lazily.net", "named_by_plugin"):
+        sys.modules.pop(name, None)
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def _as_a_file(source: Path, imports: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(source, {"plugin.py": LAZY.format(imports=imports, build="build")})
+    load_plugins([source / "plugin.py"])
+
+
+def _as_a_module(source: Path, imports: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an entry point of a package whose source is elsewhere."""
+    monkeypatch.syspath_prepend(source)
+    _write(source, {"lazily.py": LAZY.format(imports=imports, build="'lazily:build'")})
+    points = "[backbone_bench.backbones]\nlazy = lazily\n"
+    metadata = "Metadata-Version: 2.1\nName: lazily\nVersion: 1.0\n"
+    _write(
+        source.parent / "site" / "lazily-1.0.dist-info",
+        {"METADATA": metadata, "entry_points.txt": points},
+    )
+    assert load_plugins() == []
+
+
+def _in_a_package(source: Path, imports: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(source)
+    _write(
+        source,
+        {"lazily/__init__.py": "", "lazily/net.py": LAZY.format(imports=imports, build="build")},
+    )
+    load_plugins(packages=["lazily"])
+
+
+@pytest.mark.parametrize("given", [_as_a_file, _as_a_module, _in_a_package])
+@pytest.mark.parametrize("case", IMPORTED)
+def test_what_is_imported_later_counts_whether_it_is_loaded_or_not(
+    source: Path,
+    case: str,
+    given: Callable[[Path, str, pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A plan is made before anything is built; models are measured where others were built."""
+    imports, files, run = IMPORTED[case]
+    _write(source, dict.fromkeys(files, "X = 1"))
+    given(source, imports, monkeypatch)
+    before = code_digest(BACKBONES["lazy"])
+
+    for name in ("part", "pack", "pack.part", "pack.low", "pack.low.part", "absent"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        vars(sys.modules[name])["__file__"] = tiny.__file__
+    assert code_digest(BACKBONES["lazy"]) == before
+
+    _write(source, {run: "X = 12"})
+    assert code_digest(BACKBONES["lazy"]) != before
+
+
+def test_relative_imports_are_followed(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "pack/__init__.py": "X = 1",
+        "pack/part.py": "from . import X, last",
+        "pack/last.py": "Y = 1",
+    }
+    _write(source, files)
+    _as_a_file(source, "import pack.part", monkeypatch)
+    found = [code_digest(BACKBONES["lazy"])]
+    for file in files:
+        _write(source, {file: "X = 12"})
+        found.append(code_digest(BACKBONES["lazy"]))
+        _write(source, files)
+    assert len(set(found)) == len(found)
+
+
+def test_a_part_of_an_installed_package_that_has_no_file_counts_as_the_package(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `tensorflow.keras`, which is there once TensorFlow is loaded."""
+    _as_a_file(source, "import numpy.made", monkeypatch)
+    before = code_digest(BACKBONES["lazy"])
+    monkeypatch.setitem(sys.modules, "numpy.made", ModuleType("numpy.made"))
+    vars(sys.modules["numpy.made"])["__file__"] = tiny.__file__
+    assert code_digest(BACKBONES["lazy"]) == before
+    monkeypatch.setattr(module, "version", lambda package: f"another {package}")
+    assert code_digest(BACKBONES["lazy"]) != before
+
+
+def test_what_a_plugin_loads_under_a_name_of_its_own_counts(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+spec = spec_from_file_location("named_by_plugin", __file__.replace("plugin.py", "hidden.py"))
+sys.modules["named_by_plugin"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["named_by_plugin"])
+"""
+    for build in ("'named_by_plugin:build'", "sys.modules['named_by_plugin'].build"):
+        _write(source, {"hidden.py": "def build(): pass"})
+        _write(source, {"plugin.py": text + LAZY.format(imports="pass", build=build)})
+        load_plugins([source / "plugin.py"])
+        before = code_digest(BACKBONES["lazy"])
+        _write(source, {"hidden.py": "def build(): return 1"})
+        assert code_digest(BACKBONES["lazy"]) != before
+        BACKBONES.remove("lazy")
+        del sys.modules[module_name(source / "plugin.py")]
