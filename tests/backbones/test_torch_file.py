@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backbones import torch_file
+from backbones import torch_file, torch_pickle
 from backbones.torch_file import MAGIC, read_torch
 from bench.errors import WeightsError
 
@@ -236,7 +236,7 @@ def test_operations_that_pytorch_does_not_write_are_refused(
 
 
 def test_a_pickle_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_file, "MAX_OPERATIONS", 1000)
+    monkeypatch.setattr(torch_pickle, "MAX_OPERATIONS", 1000)
     with pytest.raises(WeightsError, match="more than 1,000 operations"):
         read_torch(archive(tmp_path, b"\x80\x02" + b"}" * 2000 + b"."))
     monkeypatch.setattr(torch_file, "MAX_PICKLE_BYTES", 1000)
