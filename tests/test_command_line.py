@@ -149,18 +149,20 @@ def test_a_recorded_program_of_another_s_is_quoted() -> None:
     assert typed([]) == ""
 
 
-def test_a_recorded_command_names_where_its_runs_are_now(tmp_path: Path) -> None:
-    old, new = str(tmp_path / "old"), str(tmp_path / "new")
-    assert moved(["run_bench.py", "--results", old], Path(new)) == [
-        "run_bench.py",
-        "--results",
-        new,
-    ]
-    assert moved(["run_bench.py", f"--results={old}"], Path(new))[1] == f"--results={new}"
+def test_a_recorded_command_names_where_its_runs_are_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    old, new, program = str(tmp_path / "old"), str(tmp_path / "new"), ["run_bench.py"]
+    now = [*program, "--results", new]
+    for there in (["--results", old], [f"--results={old}"], ["--results", "mine"], []):
+        assert moved([*program, *there], Path(new)) == now
     other = ["run_bench.py", "--dataset", old, "--results"]  # the same word in another place
     assert moved([*other, old], Path(new)) == [*other, new]
-    for there in (["--results", new + "/"], ["--results", "mine"], []):  # as it was typed
-        assert moved(["run_bench.py", *there], Path(new)) == ["run_bench.py", *there]
+    for there in (["--results", new + "/"], ["--results=new"]):  # as it was typed
+        assert moved([*program, *there, "-v"], Path(new)) == [*program, *there, "-v"]
+    assert moved(program, Path("results").absolute()) == program
+    assert moved([], Path(new)) == []
 
 
 @pytest.mark.parametrize("code", OPERATING_SYSTEM)

@@ -14,6 +14,7 @@ from bench.models.rebuild import members_of
 from bench.registry import load_plugins
 from bench.storage.records import read_run
 from bench.storage.run_folder import find_run
+from bench.system.command_line import RESULTS
 from bench.types import Record
 
 if TYPE_CHECKING:
@@ -118,6 +119,6 @@ class Run:
         )
 
 
-def load_run(run: str | Path = "latest", results: str | Path = "results") -> Run:
+def load_run(run: str | Path = "latest", results: str | Path = RESULTS) -> Run:
     """Return a run that was made before: by its name in `results`, by its folder, or `latest`."""
     return Run(find_run(Path(results), str(run)))

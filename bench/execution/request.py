@@ -16,6 +16,7 @@ from msgspec import ValidationError, convert, to_builtins
 
 from bench.errors import UnknownNameError, UsageError
 from bench.storage.run_folder import RunMeta
+from bench.system.command_line import RESULTS
 from bench.training.tuning import MAX_BUDGET
 from bench.types import Device, KeepModels, Measuring, OnLeak, Precision, Settings, WeightsChoice
 
@@ -84,7 +85,7 @@ class RunRequest:
     # Where.
     run: str | None = None  # the run's name; None: made from what is asked
     fresh: bool = False
-    results: Path = Path("results")
+    results: Path = RESULTS
     cache: Path | None = None  # the folder; None: the user's cache folder
     cache_gb: float = 50.0
     plugins: tuple[Path, ...] = ()

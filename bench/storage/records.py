@@ -34,7 +34,7 @@ from msgspec import convert
 from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
-from bench.system.command_line import moved
+from bench.system.command_line import moved, results_option
 from bench.system.files import fields_of, naming, to_json, write_atomic
 from bench.types import Dataset, Record, SoupTrial, Trial
 
@@ -89,6 +89,11 @@ class StoredRun:
     def command(self) -> list[str]:
         """Return the last command, as it is for the run where it is now."""
         return moved(self.meta.command, self.folder.parent)
+
+    @property
+    def results_option(self) -> tuple[str, ...]:
+        """Return the option with which other commands find this run, if it takes one."""
+        return results_option(self.meta.command, self.folder.parent)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:

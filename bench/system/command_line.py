@@ -29,6 +29,7 @@ INSTALLED = "backbone-bench"
 # The first word of a recorded command, and how that is typed.
 TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
 
+RESULTS = Path("results")  # where runs are kept where no --results says another folder
 RESUMED = ("run", "screen")  # commands that go on where they stopped
 OUTPUT = "standard output"
 # What is printed often and not every encoding has; all else is written as an escape.
@@ -65,7 +66,7 @@ def program_of(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(first) if first and first[0] in TYPED else (INSTALLED,)
 
 
-def results_of(command: Sequence[str]) -> tuple[str, ...]:
+def _results_of(command: Sequence[str]) -> tuple[str, ...]:
     """Return the option of a recorded command that says where its runs are, if it has one."""
     for place, word in enumerate(command):
         if word == "--results":
@@ -75,16 +76,21 @@ def results_of(command: Sequence[str]) -> tuple[str, ...]:
     return ()
 
 
+def results_option(command: Sequence[str], results: Path) -> tuple[str, ...]:
+    """Return the option that names `results`, where runs are now: that of a recorded command, or
+    none, as long as this leads there."""
+    named = _results_of(command)
+    folder = Path(named[-1].removeprefix("--results=")) if named else RESULTS
+    whole = results.resolve()
+    return named if folder.resolve() == whole else ("--results", str(whole))
+
+
 def moved(command: Sequence[str], results: Path) -> list[str]:
-    """Return a recorded command for runs that are in `results` now: where it names another absolute
-    folder, they were moved from there."""
-    named = results_of(command)
-    folder = Path(named[-1].removeprefix("--results=")) if named else results
-    if not folder.is_absolute() or folder.resolve() == results.resolve():
-        return list(command)
-    place = command.index(named[0]) + len(named) - 1
-    option = "--results=" if len(named) == 1 else ""
-    return [*command[:place], f"{option}{results}", *command[place + 1 :]]
+    """Return a recorded command for runs that are in `results` now; none where there is none."""
+    named = _results_of(command)
+    place = command.index(named[0]) if named else len(command)
+    rest = command[place + len(named) :]
+    return [*command[:place], *results_option(command, results), *rest] if command else []
 
 
 class Parser(argparse.ArgumentParser):

@@ -78,9 +78,13 @@ def test_two_that_err_on_different_images_are_right_together(tmp_path: Path) -> 
     assert "20.0 ms in place of 10.0 ms at p50" in shown.about
 
 
-def test_one_that_gains_is_offered_where_its_members_are_kept(tmp_path: Path) -> None:
+def test_one_that_gains_is_offered_where_its_members_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "results" / "r"
     answers = {"a": of_true(range(10)), "b": of_true(range(10, 22))}
-    findings = analysed(tmp_path / "r", answers)
+    findings = analysed(folder, answers)
 
     def offered() -> list[str]:
         section = next_steps.section(findings)
@@ -89,9 +93,9 @@ def test_one_that_gains_is_offered_where_its_members_are_kept(tmp_path: Path) ->
         assert isinstance(block, Commands)
         return [command for what, command in block.items if "ensemble a+b" in what]
 
-    write_atomic(weights_path(tmp_path / "r", findings.run.records[0].trial.key), b"")
+    write_atomic(weights_path(folder, findings.run.records[0].trial.key), b"")
     assert offered() == []
-    write_atomic(weights_path(tmp_path / "r", findings.run.records[1].trial.key), b"")
+    write_atomic(weights_path(folder, findings.run.records[1].trial.key), b"")
     assert offered() == ["python run_bench.py predict r a+b photos/"]
 
 

@@ -74,8 +74,10 @@ def test_the_lead_is_over_the_best_seed_by_validation_on_the_same_images(tmp_pat
 
 
 def test_a_gain_is_offered_to_predict_with_and_one_that_chance_explains_is_not(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def offered(findings: Findings) -> list[str]:
         section = next_steps.section(findings)
         assert section is not None
@@ -83,7 +85,7 @@ def test_a_gain_is_offered_to_predict_with_and_one_that_chance_explains_is_not(
         assert isinstance(block, Commands)
         return [command for _, command in block.items if "@soup" in command]
 
-    assert offered(analysed(tmp_path / "one", [0, 1])) == [
+    assert offered(analysed(tmp_path / "results" / "one", [0, 1])) == [
         "python run_bench.py predict one a@soup photos/"
     ]
     findings = analysed(tmp_path / "two", range(9))

@@ -101,14 +101,16 @@ def test_without_a_true_statement_there_is_none(
     assert findings.faster is None
 
 
-def test_the_commands_go_on_from_the_recommended(tmp_path: Path) -> None:
-    findings = made(
-        tmp_path / "r", {"a": 0, "b": 2}, {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
-    )
+def test_the_commands_go_on_from_the_recommended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "results" / "r"
+    findings = made(folder, {"a": 0, "b": 2}, {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION))
     assert "Classify new images with b" not in commands(findings)
     key = findings.records["b"][0].trial.key
-    weights_path(tmp_path / "r", key).parent.mkdir(exist_ok=True)
-    weights_path(tmp_path / "r", key).touch()
+    weights_path(folder, key).parent.mkdir(exist_ok=True)
+    weights_path(folder, key).touch()
     assert commands(findings) == {
         "Classify new images with b": "python run_bench.py predict r b photos/",
         "Export b": "python run_bench.py export r b --format onnx",
@@ -120,7 +122,7 @@ def test_the_commands_go_on_from_the_recommended(tmp_path: Path) -> None:
 
 
 def test_seeds_that_were_asked_for_and_not_trained_are_left(tmp_path: Path) -> None:
-    command = ("run_bench.py", "--backbones", "a,b", "--seeds", "3")
+    command = ("run_bench.py", "--backbones", "a,b", "--seeds", "3", "--results", str(tmp_path))
     speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
     findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
     meta = replace(findings.run.meta, request={"seeds": [0, 1, 2]})
@@ -129,11 +131,16 @@ def test_seeds_that_were_asked_for_and_not_trained_are_left(tmp_path: Path) -> N
     assert not [what for what in interrupted if what.startswith("Train 3 seeds")]
 
 
-def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(tmp_path: Path) -> None:
-    command = ("run_bench.py", "--results", "my runs", "--backbones", "a,b")
+@pytest.mark.parametrize("named", ["my runs", "the old place", ""])
+def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ("run_bench.py", *(["--results", named] if named else ()), "--backbones", "a,b")
     speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
-    findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
-    where = " --results 'my runs'"
+    folder = tmp_path / "my runs"
+    findings = made(folder / "r", {"a": 0, "b": 2}, speeds, sessions, command)
+    where = f" --results '{named if named == folder.name else folder}'"
     choose = commands(findings)["Choose under your own limits"]
     assert choose == f"python run_bench.py choose r --max-latency-ms 13{where}"
     section = reproduction.section(findings)

@@ -281,8 +281,9 @@ def test_the_hints_lead_to_what_was_judged(
     weights.touch()
     assert main([*words, "litert"]) == 0
     out = capsys.readouterr().out
-    assert "export r blunt --format litert\n" in out
-    assert "predict r blunt photos/ (through Keras, not litert: other answers)\n" in out
+    where = f"--results {tmp_path}"  # they work as they are printed
+    assert f"export r blunt {where} --format litert\n" in out
+    assert f"predict r blunt photos/ {where} (through Keras, not litert: other answers)\n" in out
     assert main([*words, "litert_int8"]) == 0
     out = capsys.readouterr().out
     assert "The litert_int8 file was not kept: `run` keeps it with --keep-artefacts.\n" in out

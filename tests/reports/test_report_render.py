@@ -88,8 +88,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_stored_records_give_the_stored_report(tmp_path: Path) -> None:
-    folder = tiny_run(tmp_path / "tiny")
+def test_stored_records_give_the_stored_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tiny_run(tmp_path / "results" / "tiny")
     report.render(folder, latex=True)
     for name in ("report.md", "summary.csv", "per_class.csv", "table.tex"):
         written = (folder / name).read_text(encoding="utf-8")

@@ -80,8 +80,9 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
         return
     records = findings.records[pick.label]
     kept = [r for r in best_first(records) if weights_path(run.folder, r.trial.key).is_file()]
-    words = [called(), "export", run.name, pick.backbone, "--format"]
-    predict = typed([called(), "predict", run.name, pick.backbone, "photos/"])
+    where = run.results_option
+    words = [called(), "export", run.name, pick.backbone, *where, "--format"]
+    predict = typed([called(), "predict", run.name, pick.backbone, "photos/", *where])
     if pick.seed is None:
         if kept:
             yield f"\nnew images: {predict}\nas a file: {typed([*words, 'onnx'])}"

@@ -8,7 +8,7 @@ from math import ceil, isnan
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Commands, Section
 from bench.storage.arrays import weights_path
-from bench.system.command_line import program_of, results_of, typed
+from bench.system.command_line import program_of, typed
 
 PLACE = 2
 SEEDS = 3  # from which on a run compares backbones, not single trainings
@@ -26,7 +26,7 @@ def section(findings: Findings) -> Section | None:
 def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield what each command does, and the command."""
     run, argv = findings.run.name, findings.run.command
-    program, where = program_of(argv), results_of(argv)
+    program, where = program_of(argv), findings.run.results_option
     if pick := _kept(findings, [findings.verdict.recommended or ""]):
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict

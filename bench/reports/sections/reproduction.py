@@ -6,7 +6,7 @@ from bench.analysis import facts
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Block, Column, Commands, Notes, Section, Table, Value, words
-from bench.system.command_line import program_of, results_of, typed
+from bench.system.command_line import program_of, typed
 from bench.system.files import to_json
 
 PLACE = 130
@@ -37,7 +37,7 @@ def section(findings: Findings) -> Section | None:
 def _commands(findings: Findings) -> list[tuple[str, str]]:
     """Return what each command does, and the command."""
     run, argv = findings.run.name, findings.run.command
-    program, where = program_of(argv), results_of(argv)
+    program, where = program_of(argv), findings.run.results_option
     commands = [("Run it again; finished trials are kept", argv)] if argv else []
     commands += [
         ("Train its fastest trial again, and compare", [*program, "verify", run, *where]),
