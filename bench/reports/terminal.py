@@ -6,7 +6,7 @@ the other reports have all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import table as rich
 from rich.cells import cell_len
@@ -130,14 +130,17 @@ def _fitting(columns: tuple[Column, ...], cells: list[list[str]], width: int) ->
     holds words names the rows, and stays."""
     name = next((place for place, column in enumerate(columns) if column.words), 0)
     order = sorted(range(len(columns)), key=lambda i: (i != name, -columns[i].importance))
-    kept: list[int] = []
-    for place in order:
-        texts = (columns[place].title, *(row[place] for row in cells))
-        width -= max(map(cell_len, texts)) + GAP
-        if width + GAP < 0 and kept:
-            break
-        kept.append(place)
-    return sorted(kept)
+    texts = ((columns[place].title, *(row[place] for row in cells)) for place in order)
+    widths = [max(map(cell_len, column)) for column in texts]
+    return sorted(order[: fitting(widths, width)])
+
+
+def fitting(widths: Sequence[int], width: int, least: int = 1) -> int:
+    """Return how many columns fit, the most important first; `least` are shown in any case."""
+    count = len(widths)
+    while count > least and sum(widths[:count]) + GAP * (count - 1) > width:
+        count -= 1
+    return count
 
 
 def _plain(text: str, most: int = MAX_TEXT) -> str:

@@ -35,9 +35,8 @@ TOPICS = {
     "sources": "backbone sources",
 }
 FOLDED = ("summary", "available")  # columns whose text may take several lines
-# Where a terminal has no room for every column, these are left out, in this order.
-LEAST = ("in `all`", "GMACs", "published top-1", "million parameters", "px")
-GAP = 2  # between two columns
+# Where a terminal has no room for every column, these are left out, the last one first.
+LEAST = ("px", "million parameters", "published top-1", "GMACs", "in `all`")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -140,12 +139,12 @@ def _show(console: Console, title: str, rows: Rows) -> None:
 
 def _fitting(rows: Rows, width: int) -> list[str]:
     """Return the columns that have room, as far as leaving out the least of them goes."""
-    columns = list(rows[0])
-    for least in LEAST:
-        needed = sum(_width(rows, column) + GAP for column in columns) - GAP
-        if needed > width and least in columns:
-            columns.remove(least)
-    return columns
+    from bench.reports.terminal import fitting  # late: `list --help` does not need it
+
+    needed = [column for column in rows[0] if column not in LEAST]
+    order = [*needed, *(column for column in LEAST if column in rows[0])]
+    count = fitting([_width(rows, column) for column in order], width, len(needed))
+    return [column for column in rows[0] if column in order[:count]]
 
 
 def _width(rows: Rows, column: str) -> int:
