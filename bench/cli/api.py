@@ -119,7 +119,7 @@ class NotebookDisplay:
             case TrialEnded():
                 self._rows.append(_row(event))
             case RunProgress(share, seconds):
-                self._left = f"{100 * share:.0f}%, about {seconds:.0f} s left"
+                self._left = f"{100 * share:.0f}%, about {fmt.estimate(seconds)} left"
             case WritingReports():
                 self._now = "writing the reports"
             case _:
@@ -144,5 +144,5 @@ def _row(ended: TrialEnded) -> str:
         accuracy = "random weights"
     else:
         accuracy = fmt.MISSING if ended.accuracy is None else fmt.percent(ended.accuracy)
-    cells = (record.trial.name, str(record.trial.seed), accuracy, f"{ended.seconds:.0f} s")
+    cells = (record.trial.name, str(record.trial.seed), accuracy, fmt.duration(ended.seconds))
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

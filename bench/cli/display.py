@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.format import estimate
+from bench.analysis.format import duration, estimate
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -133,7 +133,7 @@ class Display:
             self._bars.remove_task(ended.bar)
         random = record.weights is not None and not record.weights.pretrained
         accuracy = "-" if event.accuracy is None else f"{event.accuracy:.3f}"
-        cells, mark = [accuracy, f"{event.seconds:.0f} s"], "random init" if random else ""
+        cells, mark = [accuracy, duration(event.seconds)], "random init" if random else ""
         if record.status == "failed":
             cells, mark = ["failed", ""], ""
         losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from io import StringIO
 from math import inf, nan
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from plans import plan
 from rich.console import Console
 
 from bench.analysis.format import estimate
+from bench.cli.api import NotebookDisplay
 from bench.cli.display import Display, sparkline
 from bench.execution.plan import Plan
 from bench.execution.progress import ProgressTracker, make_schedule
 from bench.protocol import Phase
 from bench.storage.records import SCHEMA
-from bench.training.events import EpochEnded, RecordMade, StageProgress, TrialEnded
+from bench.training.events import EpochEnded, RecordMade, RunProgress, StageProgress, TrialEnded
 from bench.types import Epoch, Record, WeightsUsed
 
 EPOCH = Epoch(loss=0.5, accuracy=0.75, val_loss=0.4, val_accuracy=0.8, seconds=1.0)
@@ -122,6 +125,23 @@ def test_random_weights_have_times_and_no_accuracy() -> None:
     assert shown.getvalue() == (
         "one: head 1/1  loss 0.5000  validation 0.4000\none: done, 12 s  random init\n"
     )
+
+
+def test_a_notebook_and_a_terminal_tell_time_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    (trial,) = plan("one").trials
+    handle = Mock()
+    display = Mock(HTML=str, display=Mock(return_value=handle))
+    monkeypatch.setitem(sys.modules, "IPython", Mock(display=display))
+    shown, record = StringIO(), Record(SCHEMA, trial, "ok", weights=WeightsUsed("auto", "", ""))
+    with NotebookDisplay() as notebook, Display(Console(file=shown, width=200)) as terminal:
+        for event in (TrialEnded(record, 0.5, seconds=83.0), RunProgress(0.25, 7500.0)):
+            notebook(event)
+            terminal(event)
+        notebook._show()
+        (progress,) = handle.update.call_args.args
+    assert "25%, about 2 h 5 min left" in progress
+    assert "<td>1 min 23 s</td>" in progress
+    assert "1 min 23 s" in shown.getvalue()
 
 
 def test_a_live_table_fits_the_screen_and_is_whole_at_the_end(tmp_path: Path) -> None:
