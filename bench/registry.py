@@ -207,6 +207,11 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
     return broken
 
 
+def names_in(text: str) -> list[str]:
+    """Return the names of `NAME,NAME`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def lacking(kind: str, item: Optional) -> str:
     """Return which packages an optional item lacks and how to install them; "" where none."""
     missing = [module for module in item.modules if find_spec(module) is None]

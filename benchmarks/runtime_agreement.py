@@ -53,7 +53,7 @@ def main() -> int:
         _spread_out(head, _keras(model, images))
         expected = _keras(model, images)
         print(f"{backbone.name}: probabilities spread over {np.ptp(expected[:, 0]):.3f}")
-        for runtime in choose_runtimes(arguments.runtimes)[0]:
+        for runtime in choose_runtimes(arguments.runtimes):
             with tempfile.TemporaryDirectory() as folder:
                 source = ModelSource(model, images, Path(folder), available_cores())
                 try:

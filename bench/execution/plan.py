@@ -16,7 +16,7 @@ from bench.models.code_digest import code_digest
 from bench.models.cuts import check_layers
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
-from bench.registry import BACKBONES
+from bench.registry import BACKBONES, names_in
 from bench.storage.cache import key_of
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import Skipped
@@ -79,8 +79,7 @@ def choose_backbones(names: str) -> list[Backbone]:
     """
     if not len(BACKBONES):
         raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if not wanted:
+    if not (wanted := names_in(names)):
         raise UsageError("--backbones names nothing; give `all`, `zoo` or NAME,NAME.")
     chosen: list[Backbone] = []
     for name in wanted:

@@ -19,7 +19,7 @@ from bench.execution.plan import Plan, at_sizes, choose_backbones, make_plan
 from bench.execution.progress import Planned, RunListener
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import Remaining
-from bench.inference.runtimes import choose_runtimes
+from bench.inference.runtimes import left_out
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
@@ -121,7 +121,7 @@ def prepare(
         notes.append(text)
         listener(Note(text))
 
-    for text in (*started(settings), *choose_runtimes(request.runtimes)[1]):
+    for text in (*started(settings), *left_out(request.runtimes)):
         say(text)
     listing = list_dataset(
         request.dataset,

@@ -54,7 +54,7 @@ def make_schedule(plan: Plan, todo: Sequence[Trial], unmeasured: Collection[str]
     """Estimate the trials `todo`, and the measuring of their backbones and of those `unmeasured`,
     which are trained already."""
     keys = {trial.key for trial in todo}
-    runtimes = len(choose_runtimes(plan.measuring.runtimes)[0])
+    runtimes = len(choose_runtimes(plan.measuring.runtimes))
     images = len(plan.dataset.splits["test"])
     seconds: dict[str, float] = {}
     measuring, known = 0.0, True

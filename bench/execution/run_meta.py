@@ -129,7 +129,7 @@ class Remaining:
 
 def runtimes_of(plan: Plan, record: Record) -> tuple[str, ...]:
     """Return the runtimes that are still to be timed of a trial."""
-    names = [runtime.name for runtime in choose_runtimes(plan.measuring.runtimes)[0]]
+    names = [runtime.name for runtime in choose_runtimes(plan.measuring.runtimes)]
     return runtimes_needed(record, names, plan.measuring.latency_seconds)
 
 

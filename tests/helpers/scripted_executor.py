@@ -138,7 +138,7 @@ class ScriptedExecutor(Executor):
     def _measure(self, job: Job, trial: Trial, listener: Listener) -> None:
         folder, seconds = Path(job.folder), job.measuring.latency_seconds
         (record,) = (r for r in read_records(folder) if r.trial.key == trial.key)
-        names = [runtime.name for runtime in choose_runtimes(job.measuring.runtimes)[0]]
+        names = [runtime.name for runtime in choose_runtimes(job.measuring.runtimes)]
         session = Session(
             "2025-03-01T12:00:00+00:00", (), 1, 4, 1e11, (0.05, 0.05), seconds, job.node
         )

@@ -18,7 +18,7 @@ from keras import layers
 from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate
 from bench.inference.measuring.timing import deploy, predict_all
-from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes
+from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes, left_out
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head, initialise_head, macs
 from bench.protocol import Head
@@ -111,8 +111,8 @@ def test_another_model_than_the_trained_one_is_refused(
 
 def test_the_reference_comes_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.registry.find_spec", lambda name: name)  # all are installed
-    assert [r.name for r in choose_runtimes("keras")[0]] == ["keras"]
-    assert [r.name for r in choose_runtimes("xla, keras,xla")[0]] == ["keras", "xla"]
+    assert [r.name for r in choose_runtimes("keras")] == ["keras"]
+    assert [r.name for r in choose_runtimes("xla, keras,xla")] == ["keras", "xla"]
     with pytest.raises(UnknownNameError, match=r"unknown runtime 'onxx'. Did you mean 'onnx'"):
         choose_runtimes("onxx")
 
@@ -125,9 +125,11 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         UsageError, match=r"needs openvino; install it with `pip install 'backbone-bench\[openv"
     ):
         choose_runtimes("openvino")
-    chosen, left_out = choose_runtimes("all")
-    assert "openvino" not in [r.name for r in chosen]
-    assert len(left_out) == 1
+    assert "openvino" not in [r.name for r in choose_runtimes("all")]
+    assert len(left_out("keras, all")) == 1
+    assert left_out("keras") == []
+    with pytest.raises(UsageError, match="names nothing"):
+        left_out(" ,")
 
 
 def test_flops_against_tensorflow_own_count(model: Any) -> None:

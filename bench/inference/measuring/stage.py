@@ -74,7 +74,7 @@ class _Stage:
         keras.config.set_dtype_policy(self.settings.precision)
         self.device = current().device()
         self.threads = self.settings.threads or available_cores()
-        self.runtimes = choose_runtimes(self.asked.runtimes)[0]
+        self.runtimes = choose_runtimes(self.asked.runtimes)
         self.store = Store(Path(job.store), job.store_limit_bytes)
         self.joules = joule_counter() if self.device.kind == "gpu" else None
         self.started = utc_now()

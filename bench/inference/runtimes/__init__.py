@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import TrialError, UsageError
-from bench.registry import Registry, import_modules, lacking
+from bench.registry import Registry, import_modules, lacking, names_in, require
 from bench.types import REFERENCE
 
 if TYPE_CHECKING:
@@ -60,28 +60,28 @@ class Runtime(ABC):
 RUNTIMES: Registry[Runtime] = Registry("runtime", listed_by="`list`")
 
 
-def choose_runtimes(names: str) -> tuple[list[Runtime], list[str]]:
-    """Return the runtimes of `all` or `NAME,NAME`, the reference always first, and why `all` leaves
-    some out.
+def choose_runtimes(names: str) -> list[Runtime]:
+    """Return the runtimes of `all` or `NAME,NAME`, the reference always first.
 
-    One that is named and lacks its packages is an error that says how to install them.
+    `all` leaves out those that lack their packages; one that is named and lacks them is an error
+    that says how to install them.
     """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if not wanted:
+    if not (wanted := names_in(names)):
         raise UsageError("--runtimes names nothing; give `all` or NAME,NAME.")
     chosen = [RUNTIMES[REFERENCE]]
-    left_out: list[str] = []
     for name in wanted:
-        for runtime in RUNTIMES if name == "all" else [RUNTIMES[name]]:
-            if runtime in chosen:
-                continue
-            if not (text := lacking("runtime", runtime)):
-                chosen.append(runtime)
-            elif name == "all":
-                left_out.append(text)
-            else:
-                raise UsageError(text)
-    return chosen, left_out
+        if name != "all":
+            require("runtime", RUNTIMES[name])
+        found = (r for r in RUNTIMES if name in (r.name, "all") and not lacking("runtime", r))
+        chosen += [runtime for runtime in found if runtime not in chosen]
+    return chosen
+
+
+def left_out(names: str) -> list[str]:
+    """Return why `all` leaves out some runtimes; an error as for choosing them."""
+    chosen = choose_runtimes(names)
+    every = RUNTIMES if "all" in names_in(names) else ()
+    return [lacking("runtime", runtime) for runtime in every if runtime not in chosen]
 
 
 def needs_tensorflow(name: str) -> None:

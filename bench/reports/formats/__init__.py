@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import UnknownNameError, UsageError
+from bench.registry import names_in
 
 FORMATS = {
     "pr": "pull_request",
@@ -28,7 +29,7 @@ FORMATS = {
 
 def parse(text: str) -> list[str]:
     """Parse `NAME,NAME`; an unknown name is an error that lists the known ones."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = names_in(text)
     for name in names:
         if name not in FORMATS:
             raise UnknownNameError("format", name, FORMATS)
