@@ -253,6 +253,11 @@ def notes(items: Iterable[str], title: str = "") -> Notes:
     return Notes(tuple(("", item) for item in items), title)
 
 
+def listed(items: Sequence[tuple[str, str]], most: int, where: str, title: str = "") -> Notes:
+    """Return the first of some notes, and how many more there are."""
+    return Notes(tuple(items[:most]), title, max(0, len(items) - most), where)
+
+
 @dataclass(frozen=True)
 class Commands:
     """Text to copy, each after what it is for. With a title it is long: only a page has it."""

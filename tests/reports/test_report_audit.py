@@ -102,7 +102,7 @@ def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path)
     text = rendered(tmp_path / "run", kept(PAIR))
     leak = (
         "1 of 60 test images (1.7%) have a copy in train or validation, as test/00001.png of "
-        "train/a\\|b.png; --on-leak drop leaves these out of train."
+        "train/a\\|b.png; --on-leak drop leaves 1 out of train and 0 out of validation."
     )
     assert text.count(leak) == 2  # among the warnings, and in its section
     assert "1 picture under two labels" in text

@@ -229,7 +229,11 @@ def outcome_text(kept: KeptAudit) -> str:
         return ""
     if kept.on_leak == "drop":
         return f"{found}; left out of train and validation for it: {len(kept.dropped):,}"
-    return f"{found}; --on-leak drop leaves these out of train"
+    train, validation = train_ids_to_drop(kept.audit), validation_ids_to_drop(kept.audit)
+    return (
+        f"{found}; --on-leak drop leaves {len(train):,} out of train and {len(validation):,} out "
+        f"of validation"
+    )
 
 
 def other_findings(audit: Audit) -> Iterator[str]:
@@ -248,7 +252,11 @@ def other_findings(audit: Audit) -> Iterator[str]:
             yield f"{len(found):,} {one if len(found) == 1 else several}"
     for uneven in audit.balance:
         if uneven.ratio >= UNEVEN:
-            yield f"the largest class in {uneven.split} is {uneven.ratio:.1f} times the smallest"
+            (few, small), *_, (many, large) = sorted(zip(uneven.counts, audit.classes, strict=True))
+            yield (
+                f"the largest class in {uneven.split}, {large} ({many:,}), is {uneven.ratio:.1f} "
+                f"times the smallest, {small} ({few:,})"
+            )
 
 
 def _example(audit: Audit, leaked: set[str]) -> str:

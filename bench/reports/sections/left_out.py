@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis import facts
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Notes, Section
+from bench.reports.blocks import Section, listed
 
 PLACE = 120
 MAX_SHOWN = 100
@@ -19,8 +19,6 @@ def section(findings: Findings) -> Section | None:
         ("Images", images, "dataset.json"),
     )
     blocks = [
-        Notes(tuple(found[:MAX_SHOWN]), title, max(0, len(found) - MAX_SHOWN), f"in `{file}`")
-        for title, found, file in groups
-        if found
+        listed(found, MAX_SHOWN, f"in `{file}`", title) for title, found, file in groups if found
     ]
     return Section("left_out", "Left out", "", blocks) if blocks else None

@@ -5,7 +5,17 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.sensitivity import AtRate, Flip, LeadAtRate
-from bench.reports.blocks import Block, Column, Notes, Section, Table, Value, figures, notes
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Notes,
+    Section,
+    Table,
+    Value,
+    figures,
+    listed,
+    notes,
+)
 
 PLACE = 60
 MAX_FLIPS = 10
@@ -40,9 +50,8 @@ def section(findings: Findings) -> Section | None:
         )
         blocks.append(Notes(tuple((label, what) for label in found.at_the_edge)))
     if found.flips:
-        flips = tuple(("", _sentence(flip)) for flip in found.flips[:MAX_FLIPS])
-        more = max(0, len(found.flips) - MAX_FLIPS)
-        blocks.append(Notes(flips, "The order changes with the rate", more, "by less"))
+        flips = [("", _sentence(flip)) for flip in found.flips]
+        blocks.append(listed(flips, MAX_FLIPS, "by less", "The order changes with the rate"))
     elif len(found.rates) > 1:
         blocks.append(notes(["No two backbones change their order between the rates."]))
     return Section(name, title, _about(findings), blocks)

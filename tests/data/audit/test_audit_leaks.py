@@ -119,7 +119,8 @@ def test_the_leak_in_words():
     found = audit_of(exact(TRAIN[0], TEST[3]))
     what = "1 of 4 test images (25.0%) have a copy in train or validation, as test/3 of train/0"
     assert leak_text(found) == what
-    assert outcome_text(kept(found)) == f"{what}; --on-leak drop leaves these out of train"
+    dropping = "--on-leak drop leaves 1 out of train and 0 out of validation"
+    assert outcome_text(kept(found)) == f"{what}; {dropping}"
     told = f"{what}; left out of train and validation for it: 1"
     assert outcome_text(kept(found, ("train/0",))) == told
     assert outcome_text(kept(audit_of(near(TEST[0], TEST[2])))) == ""
