@@ -20,7 +20,9 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 COMPILED_SOON := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
 	--xla_cpu_use_fusion_emitters=false
 
-.PHONY: bench test suite quick test-jax check setup upgrade clean
+JAX_LOG := build/test-jax.log
+
+.PHONY: bench test suite quick test-jax logged-jax check setup upgrade clean
 
 bench: $(READY)  ## set up, then run every backbone under the default protocol
 	$(BIN)/python run_bench.py --backbones all
@@ -28,7 +30,7 @@ bench: $(READY)  ## set up, then run every backbone under the default protocol
 test: setup  ## the whole suite with ruff and mypy, and the core of it on JAX
 	$(MAKE) check
 	rm -rf $(ANSWERS)
-	$(MAKE) -j 2 suite test-jax
+	$(MAKE) -j 2 suite logged-jax
 
 # Beside JAX and with a process more than cores that it is made for, two: tests wait for processes.
 suite: $(READY)  ## the tests on TensorFlow, but for the contract
@@ -41,6 +43,11 @@ test-jax: $(READY_JAX) $(ANSWERED)  ## the contract of every backbone on TensorF
 	KERAS_BACKEND=jax ANSWERS=$(ANSWERS) XLA_FLAGS="$(COMPILED_SOON)" $(BIN_JAX)/python -m pytest \
 		-n 2 --dist worksteal $(CONTRACT) tests/models/backends; \
 		code=$$?; rm -rf $(ANSWERS); exit $$code
+
+# What two processes print at the same time cannot be read: the progress is that of the suite.
+logged-jax: $(READY) $(READY_JAX)
+	@mkdir -p $(dir $(JAX_LOG)); echo 'On JAX at the same time: $(JAX_LOG), shown at its end.'
+	@$(MAKE) --no-print-directory test-jax > $(JAX_LOG) 2>&1; code=$$?; echo; cat $(JAX_LOG); exit $$code
 
 $(ANSWERED): $(READY)
 	mkdir -p $(ANSWERS)
