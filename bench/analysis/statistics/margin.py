@@ -107,23 +107,17 @@ def _needed(
     """Return the images, or else seeds, for which all conditions of an option hold in 80% of
     repetitions."""
 
-    def with_images(number: int) -> bool:
+    def hold(images: int, seeds: int, spread: Callable[[MeanVariance], MeanVariance]) -> bool:
         return any(
-            all(
-                _fits(_on_images(found, images, number), number, seeds, room, level)
-                for found, room, level in option
-            )
+            all(_fits(spread(found), images, seeds, room, level) for found, room, level in option)
             for option in options
         )
 
+    def with_images(number: int) -> bool:
+        return hold(number, seeds, lambda found: _on_images(found, images, number))
+
     def with_seeds(number: int) -> bool:
-        return any(
-            all(
-                _fits(_of_seeds(found, seeds, number), images, number, room, level)
-                for found, room, level in option
-            )
-            for option in options
-        )
+        return hold(images, number, lambda found: _of_seeds(found, seeds, number))
 
     if (found := _first(with_images, images, MAX_IMAGES)) is not None:
         return found, None
