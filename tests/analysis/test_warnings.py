@@ -5,31 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from synthetic import Net, make_run, write_records
+from synthetic import Net, audit_of, make_run, write_records
 
 from bench.analysis.findings import find
 from bench.analysis.sensitivity import Flip, LeadAtRate, Sensitivity
 from bench.analysis.warnings import Cause, Caution, cautions
-from bench.data.audit.result import SCHEMA, Audit, ImagePair, KeptAudit, Located
+from bench.data.audit.result import ImagePair, KeptAudit, Located
 from bench.storage.records import read_records, read_run
 from bench.types import Excluded, RuntimeResult, Session
 
 NETS = (Net("one"), Net("two"), Net("drawn", source="random init"), Net("broken", fails="no"))
 LEAK = ImagePair(Located("train/a", "train", 0), Located("test/b", "test", 0), "exact", 1.0)
-AUDIT = Audit(
-    schema=SCHEMA,
-    dataset="demo",
-    fingerprint="",
-    classes=("cats", "dogs"),
-    images={"train": 120, "validation": 60, "test": 60},
-    threshold=0.75,
-    compared=1,
-    pairs=(LEAK,),
-    broken_groups=(),
-    balance=(),
-    excluded=(),
-    wrong_extensions=(),
-)
 
 
 def session(started: str, *calibration: float) -> Session:
@@ -70,7 +56,7 @@ def told(folder: Path) -> list[Caution]:
     ahead, behind = LeadAtRate(1.0, 0.1, 0.001), LeadAtRate(0.1, -0.1, 0.001)
     flip = Flip("test", "one", "two", ahead, behind, p=0.01)
     vars(findings)["sensitivity"] = Sensitivity({}, (flip,))
-    vars(findings)["audit"] = KeptAudit(AUDIT, ("test/b",), "warn", (), 1.0)
+    vars(findings)["audit"] = KeptAudit(audit_of(LEAK), ("test/b",), "warn", (), 1.0)
     return list(cautions(findings))
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.audit.result import SCHEMA as AUDIT_SCHEMA
+from bench.data.audit.result import Audit, ImagePair
 from bench.protocol import Augment, Head, Phase, TrainingProtocol, Unfreeze
 from bench.storage.arrays import write_arrays
 from bench.storage.records import SCHEMA, write_lines
@@ -100,6 +102,25 @@ def make_run(
 def write_records(folder: Path, records: Iterable[Record]) -> None:
     """Replace the records of a run."""
     write_lines(folder, map(to_json, records))
+
+
+def audit_of(*pairs: ImagePair, **found: Any) -> Audit:
+    """Return what an audit of such a data set found: the pairs, and what else is named."""
+    nothing = Audit(
+        schema=AUDIT_SCHEMA,
+        dataset="demo",
+        fingerprint="",
+        classes=CATS_AND_DOGS,
+        images={"train": 120, "validation": 60, "test": 60},
+        threshold=0.75,
+        compared=7,
+        pairs=pairs,
+        broken_groups=(),
+        balance=(),
+        excluded=(),
+        wrong_extensions=(),
+    )
+    return dataclasses.replace(nothing, **found)
 
 
 def answers(wrong: Iterable[int], images: int, certainty: float = 0.9) -> NDArray[np.float64]:

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from synthetic import SIX, make_run
+from synthetic import SIX, audit_of, make_run
 
 from bench import reports as report
 from bench.analysis.leaks import leaks
 from bench.analysis.metrics.classification import Guesses
 from bench.data.audit.result import (
-    SCHEMA,
-    Audit,
     BrokenGroup,
     ImagePair,
     KeptAudit,
@@ -34,20 +32,7 @@ PAIR = ImagePair(
 
 
 def kept(*pairs: ImagePair, on_leak: OnLeak = "warn", dropped: tuple[str, ...] = ()) -> KeptAudit:
-    audit = Audit(
-        schema=SCHEMA,
-        dataset="demo",
-        fingerprint="",
-        classes=("cats", "dogs"),
-        images={"train": 120, "validation": 60, "test": 60},
-        threshold=0.75,
-        compared=7,
-        pairs=pairs,
-        broken_groups=(),
-        balance=(),
-        excluded=(),
-        wrong_extensions=(),
-    )
+    audit = audit_of(*pairs)
     pictures = tuple(f"audit/{n:03d}.jpg" for n in range(1, len(pairs) + 1))
     return KeptAudit(audit, leaked_test_ids(audit), on_leak, dropped, 1.25, pictures)
 
@@ -131,8 +116,7 @@ def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
 @pytest.mark.slow
 def test_groups_and_extensions_are_named(tmp_path: Path):
     images = (PAIR.first, PAIR.second, Located("test/00003.png", "test", 1))
-    audit = dataclasses.replace(
-        kept().audit,
+    audit = audit_of(
         broken_groups=(BrokenGroup("rex", images),),
         wrong_extensions=(WrongExtension("train/x.jpg", "PNG"),),
     )
@@ -146,7 +130,7 @@ def test_groups_and_extensions_are_named(tmp_path: Path):
 @pytest.mark.slow
 def test_what_an_audit_names_stays_text(tmp_path: Path):
     hostile = WrongExtension("train/x.jpg", "<b>|@me")
-    audit = dataclasses.replace(kept().audit, wrong_extensions=(hostile,))
+    audit = audit_of(wrong_extensions=(hostile,))
     text = rendered(tmp_path / "run", dataclasses.replace(kept(), audit=audit))
     assert r"- train/x.jpg: a &lt;b&gt;\|@me file" in text
 

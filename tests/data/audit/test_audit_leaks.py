@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from synthetic import audit_of
 
 from bench.data.audit.result import (
-    SCHEMA,
     Audit,
     Balance,
     BrokenGroup,
@@ -26,23 +26,6 @@ from bench.data.audit.result import (
 TRAIN = [Located(f"train/{n}", "train", n % 2) for n in range(4)]
 VALIDATION = [Located(f"validation/{n}", "validation", n % 2) for n in range(3)]
 TEST = [Located(f"test/{n}", "test", n % 2) for n in range(4)]
-
-
-def audit_of(*pairs: ImagePair, groups: tuple[BrokenGroup, ...] = ()) -> Audit:
-    return Audit(
-        schema=SCHEMA,
-        dataset="made up",
-        fingerprint="",
-        classes=("cats", "dogs"),
-        images={"train": 4, "validation": 3, "test": 4},
-        threshold=0.75,
-        compared=0,
-        pairs=pairs,
-        broken_groups=groups,
-        balance=(),
-        excluded=(),
-        wrong_extensions=(),
-    )
 
 
 def near(first: Located, second: Located) -> ImagePair:
@@ -104,7 +87,7 @@ def test_balance_is_the_largest_class_over_the_smallest():
 
 def test_a_group_in_two_splits_is_a_leak_like_a_copy():
     group = BrokenGroup("rex", (TRAIN[0], TRAIN[1], TEST[1]))
-    found = audit_of(near(TEST[1], TEST[2]), groups=(group,))
+    found = audit_of(near(TEST[1], TEST[2]), broken_groups=(group,))
     # test/2 is near test/1, which is of the group.
     assert leaked_test_ids(found) == ("test/1", "test/2")
     assert train_ids_to_drop(found) == ("train/0", "train/1")
@@ -117,7 +100,7 @@ def kept(audit: Audit, dropped: tuple[str, ...] = ()) -> KeptAudit:
 
 def test_the_leak_in_words():
     found = audit_of(exact(TRAIN[0], TEST[3]))
-    what = "1 of 4 test images (25.0%) have a copy in train or validation, as test/3 of train/0"
+    what = "1 of 60 test images (1.7%) have a copy in train or validation, as test/3 of train/0"
     assert leak_text(found) == what
     dropping = "--on-leak drop leaves 1 out of train and 0 out of validation"
     assert outcome_text(kept(found)) == f"{what}; {dropping}"
