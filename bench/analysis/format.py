@@ -70,6 +70,11 @@ def interval(low: float, high: float) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}%"
 
 
+def with_interval(share: float, low: float, high: float) -> str:
+    """Format a share with its interval: 97.33% (94.8–98.6%)."""
+    return f"{percent(share)} ({interval(low, high)})"
+
+
 def decimals(value: float) -> str:
     """Format a loss with three decimals: 0.082."""
     return f"{value:.3f}"

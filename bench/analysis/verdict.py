@@ -202,7 +202,7 @@ def _alone(verdict: Verdict) -> str:
 def _sentence(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
     """Say who is best, who is within the margin, what to take, and what is undecided."""
     best = verdict.standings[0]
-    accuracy = f"{fmt.percent(best.accuracy)} ({fmt.interval(best.low, best.high)})"
+    accuracy = fmt.with_interval(best.accuracy, best.low, best.high)
     parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least, least_of_all)]
     if undecided := [s for s in verdict.standings if s.place == "undecided"]:
         names = [_undecided(standing) for standing in undecided[:MAX_UNDECIDED]]

@@ -74,7 +74,7 @@ def _chart(found: LearningCurves) -> Chart:
 
 
 def _mark(label: str, point: Point) -> Mark:
-    accuracy = f"{fmt.percent(point.accuracy)} ({fmt.interval(point.low, point.high)})"
+    accuracy = fmt.with_interval(point.accuracy, point.low, point.high)
     tip = f"{point.images:,} images", accuracy
     return Mark(point.images, point.accuracy, label, tip, (point.low, point.high))
 

@@ -92,7 +92,7 @@ def _chart(found: Sequence[ProbeComparison], named: Mapping[str, str]) -> Chart:
         for row, one in enumerate(found):
             if accuracy := one.accuracies.get(name):
                 ends = accuracy.low, accuracy.high
-                tip = f"{title}: {fmt.percent(accuracy.value)} ({fmt.interval(*ends)})"
+                tip = f"{title}: {fmt.with_interval(accuracy.value, *ends)}"
                 y = row + APART * (place - (len(named) - 1) / 2)
                 marks.append(Mark(accuracy.value, y, one.label, (tip,), ends))
         layers.append(Points(tuple(marks), title, place, hollow=name in TITLES))

@@ -120,5 +120,5 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
 
 def _mark(label: str, row: pd.Series[Any], name: str, cost: str) -> Mark:
     ends = float(row["accuracy_low"]), float(row["accuracy_high"])
-    accuracy = f"{fmt.percent(row['accuracy'])} ({fmt.interval(*ends)})"
+    accuracy = fmt.with_interval(row["accuracy"], *ends)
     return Mark(float(row[name]), float(row["accuracy"]), label, (accuracy, cost), ends)
