@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from bench.analysis import format as fmt
 from bench.analysis.facts import skipped
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
@@ -181,8 +182,7 @@ class _Side:
         missing = of_label[of_label[figure].isna()]["seed"]
         if missing.empty:
             return ""
-        some = ", ".join(map(str, missing))
-        seeds = "" if len(missing) == len(of_label) else f" for seed {some}"
+        seeds = "" if len(missing) == len(of_label) else f" for {fmt.seeds(missing)}"
         return f"no usable figure{seeds} in {self.findings.run.name}"
 
     @cached_property

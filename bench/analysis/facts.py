@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-import pandas as pd
-
 from bench.analysis import format as fmt
 from bench.analysis.environments import flat
 from bench.analysis.escape import shorten
@@ -63,7 +61,7 @@ def failures(findings: Findings) -> list[Fact]:
     rows = findings.trials[findings.trials["reason"] != ""]
     found = []
     for (label, reason), group in rows.groupby(["label", "reason"], sort=False):
-        name = f"{label}, {_seeds(group['seed'])}" if findings.several_seeds else str(label)
+        name = f"{label}, {fmt.seeds(group['seed'])}" if findings.several_seeds else str(label)
         found.append((name, str(reason)))
     return found
 
@@ -160,7 +158,7 @@ def _trials(findings: Findings) -> str:
         return "none finished"
     ok = sum(record.status == "ok" for record in run.every)
     shares = f" ({len(run.smaller)} on fewer training images)" if run.smaller else ""
-    seeds = _seeds(findings.trials["seed"])
+    seeds = fmt.seeds(findings.trials["seed"])
     return f"{ok} finished, {len(run.every) - ok} failed{shares}; {seeds}"
 
 
@@ -193,8 +191,3 @@ def _machine(findings: Findings) -> str:
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]
     return ", ".join(dict.fromkeys(filter(None, parts)))
-
-
-def _seeds(seeds: pd.Series[int]) -> str:
-    distinct = sorted(seeds.unique())
-    return f"seed{'s' if len(distinct) > 1 else ''} {', '.join(map(str, distinct))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil, floor, log10
 
 Show = Callable[[float], str]
@@ -136,6 +136,12 @@ def count(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Format a number of things: 1 trial, 2 trials, 1,200 images."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def seeds(numbers: Iterable[int]) -> str:
+    """Name some seeds: seed 0; seeds 0, 1, 2."""
+    named = [str(number) for number in sorted(set(numbers))]
+    return f"seed{'s' if named[1:] else ''} {', '.join(named)}"
 
 
 def first(names: Sequence[str], most: int) -> str:

@@ -13,7 +13,7 @@ from enum import Enum
 from bench.analysis import facts
 from bench.analysis.cost import timing_drift
 from bench.analysis.findings import Findings
-from bench.analysis.format import counted
+from bench.analysis.format import counted, seeds
 from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.data.audit.result import outcome_text
@@ -132,8 +132,8 @@ def _earlier(findings: Findings) -> Iterator[Caution]:
     found = []
     for label, records in findings.records.items():
         if others := [record for record in records if record.trial.key not in asked]:
-            seeds = ", ".join(str(record.trial.seed) for record in others)
-            few = f" (seed {seeds})" if len(others) < len(records) else ""
+            which = seeds(record.trial.seed for record in others)
+            few = f" ({which})" if len(others) < len(records) else ""
             found.append(f"{label}{few}")
     if found:
         yield Caution(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from bench.analysis.format import seeds
 from bench.data.sources import SOURCES
 from bench.errors import UsageError
 from bench.execution.plan import Plan
@@ -100,10 +101,9 @@ class Remaining:
                 if record.trial.key not in can and (names := self._lacking(record))
             }
             if lacking:
-                seeds = ", ".join(map(str, lacking))
                 what = ", ".join(dict.fromkeys(name for each in lacking.values() for name in each))
                 found.append(
-                    f"{of_backbone[0].trial.name} (seed {seeds}): {what} cannot be measured as "
+                    f"{of_backbone[0].trial.name} ({seeds(lacking)}): {what} cannot be measured as "
                     f"asked, for its trained weights were not kept; --fresh trains it again."
                 )
         return found

@@ -58,10 +58,9 @@ def _head(about: About, members: Sequence[Record], file: str) -> str:
 def _member(record: Record) -> str:
     weights, trial = record.weights, record.trial
     origin = weights.location if weights and weights.pretrained else "random weights"
-    seeds = f"seed {trial.seed}"
-    if trial.seeds[1:]:
-        seeds = f"the mean of the weights of seeds {' and '.join(map(str, sorted(trial.seeds)))}"
-    return f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, {seeds}"
+    mean = "the mean of the weights of " if trial.seeds[1:] else ""
+    which = f"{mean}{fmt.seeds(trial.seeds)}"
+    return f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, {which}"
 
 
 def _precision(record: Record) -> str:

@@ -497,7 +497,7 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
 
     def note(what: str) -> str:
         return (
-            f"one (seed 0, 1): {what} cannot be measured as asked, for its trained weights were "
+            f"one (seeds 0, 1): {what} cannot be measured as asked, for its trained weights were "
             f"not kept; --fresh trains it again."
         )
 
@@ -508,7 +508,7 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
     # Of one seed alone, where the other has its answers.
     records[1] = replace(records[1], seconds={"robustness": 1.0})
     write_records(tmp_path / "r", records)
-    assert notes(robustness=True) == [note("robustness").replace("seed 0, 1", "seed 0")]
+    assert notes(robustness=True) == [note("robustness").replace("seeds 0, 1", "seed 0")]
 
 
 def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:

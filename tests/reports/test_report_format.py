@@ -116,3 +116,8 @@ def test_file_names_are_safe_and_differ() -> None:
     assert len(set(found.values())) == len(names)
     assert all(len(name) <= 64 and not set(name) & set("/\\: ") for name in found.values())
     assert all(name.strip(".") for name in found.values())
+
+
+@pytest.mark.parametrize(("numbers", "text"), [([3], "seed 3"), ([2, 0, 2], "seeds 0, 2")])
+def test_seeds(numbers: list[int], text: str) -> None:
+    assert fmt.seeds(numbers) == text

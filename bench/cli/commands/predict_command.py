@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.analysis.format import seeds
 from bench.cli.argument_types import count_or_all, share
 from bench.cli.json_lines import write_event
 from bench.cli.shared_options import add_run, add_shared, read_trained
@@ -155,9 +156,8 @@ def _source(model: PredictingModel, min_confidence: float, say: Console) -> Pred
     from bench.inference.model_card import BEGAN_RANDOM
     from bench.reports.predictions import Predictor
 
-    seeds = sorted({seed for record in model.members for seed in record.trial.seeds})
-    seed = f"seed{'s' if seeds[1:] else ''} {' and '.join(map(str, seeds))}"
-    say.print(f"model     {model.name}, {seed}, of run {model.run.name}")
+    trained = seeds(seed for record in model.members for seed in record.trial.seeds)
+    say.print(f"model     {model.name}, {trained}, of run {model.run.name}")
     if not all(record.pretrained for record in model.members):
         say.print(BEGAN_RANDOM, style="yellow")
     if model.temperature is None:
