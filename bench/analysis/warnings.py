@@ -80,11 +80,10 @@ def cautions(findings: Findings) -> Iterator[Caution]:
     for who, why in facts.failures(findings):
         yield Caution(Cause.FAILED, f"{who} failed: {why}")
     for record in run.failed_again:
-        who = f"{record.trial.name}, seed {record.trial.seed}"
         yield Caution(
             Cause.FAILED_AGAIN,
-            f"{who}, failed when it was trained again, so its earlier record is shown: "
-            f"{record.reason}",
+            f"{record.trial.title}, failed when it was trained again, so its earlier record is "
+            f"shown: {record.reason}",
         )
     for who, why in facts.skipped(findings):
         yield Caution(Cause.SKIPPED, f"{who} was skipped: {why}")

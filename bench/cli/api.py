@@ -113,9 +113,7 @@ class NotebookDisplay:
                 what = f"accuracy {epoch.val_accuracy:.3f}"
                 if event.random:
                     what = f"loss {epoch.val_loss:.4f}"
-                self._now = (
-                    f"{trial.name}, seed {trial.seed}: {phase}, epoch {number}, validation {what}"
-                )
+                self._now = f"{trial.title}: {phase}, epoch {number}, validation {what}"
             case TrialEnded():
                 self._rows.append(_row(event))
             case RunProgress(share, seconds):

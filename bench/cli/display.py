@@ -214,6 +214,4 @@ def _block(height: float) -> str:
 
 
 def _name(trial: Trial) -> str:
-    seed = f" seed {trial.seed}" if trial.seed else ""
-    share = f" {100 * trial.fraction:g}% of train" if trial.fraction < 1 else ""
-    return trial.name + seed + share
+    return trial.title if trial.seed or trial.fraction < 1 else trial.name

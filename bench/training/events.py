@@ -31,7 +31,7 @@ class StageProgress:
     def text(self) -> str:
         """Say which trial does what, and how far it is."""
         counted = f" {self.done}/{self.total}" if self.total else ""
-        return f"{self.trial.name}, seed {self.trial.seed}: {self.stage}{counted}"
+        return f"{self.trial.title}: {self.stage}{counted}"
 
 
 @dataclass(frozen=True)

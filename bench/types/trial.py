@@ -81,6 +81,12 @@ class Trial:
         return self.names[self.sized]
 
     @property
+    def title(self) -> str:
+        """Return the name with the seed, and with the share of the training images if not all."""
+        share = f", on {100 * self.fraction:g}% of the images" if self.fraction < 1 else ""
+        return f"{self.name}, seed {self.seed}{share}"
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Return the seeds that its model was trained with."""
         return (self.seed,)

@@ -91,7 +91,7 @@ def test_a_size_is_a_row_from_the_plan_to_the_page(tmp_path: Path) -> None:
     for name in ("report.md", "report.html", "summary.csv"):
         page = (user.results / "r" / name).read_text(encoding="utf-8")
         assert {"tiny@32", "tiny@48"} <= set(re.findall(r"tiny@\d+", page)), name
-    assert "tiny@48 seed 1: done" in ended.stdout
+    assert "tiny@48, seed 1: done" in ended.stdout
     # Each size keeps its best seed.
     assert record_of(run, "tiny@32").trial.input_size == 32
     assert record_of(run, "tiny@48").trial.input_size == 48

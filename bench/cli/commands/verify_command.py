@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.execution.verify import Verification
-    from bench.types import Trial
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,8 @@ def main(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
     record = smallest(run)
-    console.print(f"trial       {_name(record.trial)}, the quickest of run {run.name}")
+    trained = f"{record.trial.title}, {record.trial.input_size} px"
+    console.print(f"trial       {trained}, the quickest of run {run.name}")
     verification = verify(
         run,
         record,
@@ -76,8 +76,3 @@ def _show(console: Console, verification: Verification) -> None:
         console.print(f"The same probabilities, {how}", style="green")
     else:
         console.print("Not the same probabilities", style="red")
-
-
-def _name(trial: Trial) -> str:
-    share = f", {100 * trial.fraction:g}% of the training images" if trial.fraction < 1 else ""
-    return f"{trial.backbone}, {trial.input_size} px, seed {trial.seed}{share}"

@@ -25,8 +25,8 @@ def section(findings: Findings) -> Section | None:
             blocks.append(notes(_sentence(best, findings.margin) for best in found.best))
         blocks.append(_table(found))
     failed = tuple(
-        (f"{t.name}, seed {t.seed}, on {100 * t.fraction:g}% of the images", record.reason)
-        for record, t in ((one, one.trial) for one in findings.run.smaller)
+        (record.trial.title, record.reason)
+        for record in findings.run.smaller
         if record.status == "failed"
     )
     if failed:
