@@ -139,7 +139,7 @@ def _row(ended: TrialEnded) -> str:
     if record.status == "failed":
         accuracy = f"failed: {record.reason}"
     elif not record.pretrained:
-        accuracy = "random weights"
+        accuracy = "random init"
     else:
         accuracy = fmt.MISSING if ended.accuracy is None else fmt.percent(ended.accuracy)
     cells = (record.trial.name, str(record.trial.seed), accuracy, fmt.duration(ended.seconds))

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.format import duration, estimate
+from bench.analysis.format import MISSING, duration, estimate, milliseconds, percent
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -132,7 +132,7 @@ class Display:
         if ended := self._under_way.pop(record.trial.key, None):
             self._bars.remove_task(ended.bar)
         random = record.weights is not None and not record.weights.pretrained
-        accuracy = "-" if event.accuracy is None else f"{event.accuracy:.3f}"
+        accuracy = MISSING if event.accuracy is None else percent(event.accuracy)
         cells, mark = [accuracy, duration(event.seconds)], "random init" if random else ""
         if record.status == "failed":
             cells, mark = ["failed", ""], ""
@@ -152,7 +152,8 @@ class Display:
             self._line(f"{name} failed: {event.result.reason}", "red")
             return
         latency = event.latency_ms
-        self._line(f"{name}: " + ("not timed" if latency is None else f"p50 {latency:.1f} ms"))
+        told = "not timed" if latency is None else f"p50 {milliseconds(latency)}"
+        self._line(f"{name}: {told}")
         for batch, why in event.result.failed_batches.items():
             self._line(f"{name}: no figures for batch {batch}: {why}", "yellow")
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from bench.analysis.format import counted, estimate
+from bench.analysis.format import counted, duration, estimate
 from bench.cli.display import Display
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.progress import Planned, RunEvent
@@ -137,7 +137,7 @@ class RunDisplay:
         if kept is None:
             return
         leak = outcome_text(kept)
-        self.print(f"audit     {leak or NO_LEAK} ({kept.seconds:.1f} s)", "red" if leak else "")
+        self.print(f"audit     {leak or NO_LEAK} ({duration(kept.seconds)})", "red" if leak else "")
         if others := list(other_findings(kept.audit)):
             self.print(f"audit     also {', '.join(others)}; report.md tells more", "yellow")
 

@@ -127,7 +127,7 @@ def test_random_weights_have_times_and_no_accuracy() -> None:
     )
 
 
-def test_a_notebook_and_a_terminal_tell_time_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_written_as_in_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     (trial,) = plan("one").trials
     handle = Mock()
     display = Mock(HTML=str, display=Mock(return_value=handle))
@@ -140,8 +140,8 @@ def test_a_notebook_and_a_terminal_tell_time_alike(monkeypatch: pytest.MonkeyPat
         notebook._show()
         (progress,) = handle.update.call_args.args
     assert "25%, about 2 h 5 min left" in progress
-    assert "<td>1 min 23 s</td>" in progress
-    assert "1 min 23 s" in shown.getvalue()
+    assert "<td>50.00%</td><td>1 min 23 s</td>" in progress
+    assert shown.getvalue() == "one: done, accuracy 50.00%  1 min 23 s\n"
 
 
 def test_a_live_table_fits_the_screen_and_is_whole_at_the_end(tmp_path: Path) -> None:
