@@ -117,9 +117,9 @@ def _dataset(findings: Findings) -> str:
 
 def _images(findings: Findings) -> str:
     dataset = findings.run.dataset
-    counts = [f"{len(dataset.splits[s]):,} {s}" for s in SPLITS if s in dataset.splits]
+    counts = fmt.divided({s: len(dataset.splits[s]) for s in SPLITS if s in dataset.splits})
     names = fmt.first([shorten(name, 30) for name in dataset.classes], 6)
-    return f"{' · '.join(counts)}; {len(dataset.classes)} classes: {names}"
+    return f"{counts}; {len(dataset.classes)} classes: {names}"
 
 
 def _protocol(protocol: RunProtocol) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, floor, log10
+
+from bench.types import SplitName
 
 Show = Callable[[float], str]
 MISSING = "–"
@@ -136,6 +138,11 @@ def count(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Format a number of things: 1 trial, 2 trials, 1,200 images."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def divided(images: Mapping[SplitName, int]) -> str:
+    """Format the images of each split: 1,200 train / 60 validation / 60 test."""
+    return " / ".join(f"{number:,} {split}" for split, number in images.items())
 
 
 def seeds(numbers: Iterable[int]) -> str:

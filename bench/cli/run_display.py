@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from bench.analysis.format import counted, duration, estimate
+from bench.analysis.format import counted, divided, duration, estimate
 from bench.cli.display import Display
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.progress import Planned, RunEvent
@@ -106,7 +106,7 @@ class RunDisplay:
         """Print what will be run, and where it is kept."""
         plan, schedule, waiting = planned.plan, planned.schedule, planned.waiting
         protocol, dataset = plan.protocol, plan.dataset
-        counts = " / ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
+        counts = divided({name: len(split) for name, split in dataset.splits.items()})
         self.print(f"images    {counts}, {len(dataset.classes)} classes")
         self._excluded(dataset)
         self.print(f"protocol  {protocol.name}: {protocol.summary}")

@@ -44,8 +44,7 @@ COUNTS = (
 def alone(kept: KeptAudit) -> Section:
     """Return the section of an audit without a run, whose report would name unusable images."""
     found = kept.audit
-    counts = " / ".join(f"{found.images[split]:,} {split}" for split in SPLITS)
-    title = f"{found.dataset}: {counts}, {len(found.classes)} classes"
+    title = f"{found.dataset}: {fmt.divided(found.images)}, {len(found.classes)} classes"
     unusable = [(image.id, image.reason) for image in found.excluded]
     section = of_audit(kept, title)
     return replace(section, blocks=[*section.blocks, *_listed("Unusable images", unusable)])

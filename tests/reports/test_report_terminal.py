@@ -85,7 +85,7 @@ def test_it_says_what_was_run_and_what_to_beware_of(tmp_path: Path) -> None:
     text = " ".join(printed(folder, 400).split())
     for said in (
         "Dataset demo: made-up images; no photographs were found on this machine",
-        "Images 120 train · 60 validation · 60 test; 2 classes: cats, dogs",
+        "Images 120 train / 60 validation / 60 test; 2 classes: cats, dogs",
         "Protocol default",
         "head (6 epochs, adam 0.001, backbone frozen) → fine-tune (4 epochs, adam 1e-05, "
         "last stage unfrozen, flip)",
