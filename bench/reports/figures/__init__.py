@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from typing import Any
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from bench.analysis.escape import file_names
 from bench.reports.blocks import Block, Section
@@ -32,8 +36,12 @@ class Picture:
 
     @style.styled
     def png(self) -> bytes:
-        drawn, buffer = self.draw(), BytesIO()
-        drawn.savefig(buffer, pil_kwargs={"compress_level": 3})
+        canvas: Any = FigureCanvasAgg(self.draw())
+        canvas.draw()
+        # Nothing is transparent: without that channel files are 10 to 30% smaller.
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        buffer = BytesIO()
+        pixels.save(buffer, "PNG", compress_level=3, dpi=(style.DPI, style.DPI))
         return buffer.getvalue()
 
 
