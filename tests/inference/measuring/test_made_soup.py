@@ -118,7 +118,7 @@ def test_the_soup_is_the_mean_of_the_weights_that_do_not_lower_the_validation_ac
     assert done.path.name == "tiny-soup.keras"
     assert "the class is the recorded one for 10 of 10" in done.checked
     card = done.card.read_text()
-    seeds = " and ".join(map(str, sorted(holder.soup.seeds)))
+    seeds = ", ".join(map(str, sorted(holder.soup.seeds)))
     assert f"the mean of the weights of seeds {seeds}" in card
     assert f"- seed {holder.soup.seeds[0]}, fine-tune: 2 epochs" in card
 
