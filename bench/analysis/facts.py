@@ -17,7 +17,7 @@ from bench.analysis.format import counted
 from bench.protocol import Phase
 from bench.storage.run_folder import RunProtocol
 from bench.training.accounting import SHARED
-from bench.types import SPLITS, Record
+from bench.types import Record
 
 Fact = tuple[str, str]
 PACKAGES = ("keras", "tensorflow", "jax", "torch")
@@ -117,7 +117,7 @@ def _dataset(findings: Findings) -> str:
 
 def _images(findings: Findings) -> str:
     dataset = findings.run.dataset
-    counts = fmt.divided({s: len(dataset.splits[s]) for s in SPLITS if s in dataset.splits})
+    counts = fmt.divided({name: len(split) for name, split in dataset.splits.items()})
     names = fmt.first([shorten(name, 30) for name in dataset.classes], 6)
     return f"{counts}; {len(dataset.classes)} classes: {names}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, floor, log10
 
-from bench.types import SplitName
+from bench.types import SPLITS, SplitName
 
 Show = Callable[[float], str]
 MISSING = "–"
@@ -142,7 +142,7 @@ def counted(number: int, noun: str) -> str:
 
 def divided(images: Mapping[SplitName, int]) -> str:
     """Format the images of each split: 1,200 train / 60 validation / 60 test."""
-    return " / ".join(f"{number:,} {split}" for split, number in images.items())
+    return " / ".join(f"{images[split]:,} {split}" for split in SPLITS if split in images)
 
 
 def seeds(numbers: Iterable[int]) -> str:

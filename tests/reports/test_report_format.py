@@ -121,3 +121,8 @@ def test_file_names_are_safe_and_differ() -> None:
 @pytest.mark.parametrize(("numbers", "text"), [([3], "seed 3"), ([2, 0, 2], "seeds 0, 2")])
 def test_seeds(numbers: list[int], text: str) -> None:
     assert fmt.seeds(numbers) == text
+
+
+def test_splits_are_in_their_order_whatever_a_file_s_is() -> None:
+    images = {"test": 60, "train": 1200, "validation": 6}
+    assert fmt.divided(images) == "1,200 train / 6 validation / 60 test"  # type: ignore[arg-type]
