@@ -184,13 +184,14 @@ def _right(
 ) -> NDArray[np.bool_]:
     """Return which test images each ensemble of one seed gets right (ensembles, images); every
     member's answers are read once, and only their sums are held."""
-    sums: list[Floats | float] = [0.0] * len(candidates)
+    labels = next(iter(trials.values())).guesses.labels
+    sums = np.zeros((len(candidates), len(labels), len(run.dataset.classes)))
     for label, one in trials.items():
         places = [i for i, ensemble in enumerate(candidates) if label in ensemble.members]
         if places:
             found = answers(run.evidence_of(one.record, TEST), "test")
             assert found is not None  # a contender has answers
             for i in places:
-                sums[i] = sums[i] + found[1]
-    labels = next(iter(trials.values())).guesses.labels
-    return np.stack([np.asarray(one).argmax(axis=1) == labels for one in sums])
+                sums[i] += found[1]
+    right: NDArray[np.bool_] = sums.argmax(axis=2) == labels
+    return right

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, repeat
 
 import numpy as np
 
@@ -61,21 +61,16 @@ def mistakes(seeds: Sequence[Guesses]) -> tuple[Mistake, ...]:
     labels = seeds[0].labels
     predicted = np.stack([one.predicted for one in seeds])
     wrong = predicted != labels
-    confidence = np.where(wrong, [one.confidence for one in seeds], 0.0)
-    found = []
-    for image in np.flatnonzero(2 * wrong.sum(axis=0) > len(seeds)):
-        weights = np.bincount(predicted[:, image], confidence[:, image])
-        found.append(
-            Mistake(
-                image=int(image),
-                true=int(labels[image]),
-                predicted=int(weights.argmax()),
-                confidence=float(confidence[:, image].mean()),
-                wrong_seeds=int(wrong[:, image].sum()),
-                seeds=len(seeds),
-            )
-        )
-    return tuple(sorted(found, key=lambda mistake: (-mistake.confidence, mistake.image)))
+    images = np.flatnonzero(2 * wrong.sum(axis=0) > len(seeds))
+    predicted, wrong = predicted[:, images], wrong[:, images]
+    confidence = np.where(wrong, [one.confidence[images] for one in seeds], 0.0)
+    # Of each seed's answer, over all seeds that gave it; of equally confident ones the first class.
+    total = sum(c * (predicted == p) for c, p in zip(confidence, predicted, strict=True))
+    chosen = np.where(total == total.max(axis=0), predicted, np.iinfo(predicted.dtype).max).min(0)
+    mean = confidence.T.copy().mean(axis=1)
+    order = np.lexsort((images, -mean))
+    columns = (images, labels[images], chosen, mean, wrong.sum(axis=0))
+    return tuple(map(Mistake, *(one[order].tolist() for one in columns), repeat(len(seeds))))
 
 
 def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:

@@ -50,6 +50,19 @@ def test_the_most_confident_mistake_comes_first() -> None:
     assert mistakes([]) == ()
 
 
+def test_seeds_that_are_more_confident_together_decide_what_an_image_was_taken_for() -> None:
+    labels = [0, 0, 0]
+    seeds = (
+        guesses(labels, (1, 0.9), (3, 0.6), (0, 0.9)),
+        guesses(labels, (2, 0.5), (2, 0.6), (0, 0.9)),
+        guesses(labels, (2, 0.5), (0, 0.9), (1, 0.9)),
+    )
+    # Equally confident ones: the first class. Right in most seeds is no mistake.
+    found = mistakes(seeds)
+    assert [(m.image, m.predicted, m.wrong_seeds) for m in found] == [(0, 2, 3), (1, 2, 2)]
+    assert [m.confidence for m in found] == pytest.approx([1.9 / 3, 1.2 / 3])
+
+
 def wrong(*images: int) -> tuple[Mistake, ...]:
     return tuple(Mistake(i, 0, 1, 0.9 - i / 100, 1, 1) for i in images)
 

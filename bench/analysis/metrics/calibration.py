@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS, Metric, derived
-from bench.analysis.metrics.classification import Counts, Floats, answers, of_answers
+from bench.analysis.metrics.classification import Counts, Floats, answers, of_answers, parts
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
-from bench.training.losses import cross_entropy, softmax
+from bench.training.losses import cross_entropy, of_true, softmax
 
 BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -95,13 +95,20 @@ def chance_ece(probabilities: Floats) -> float:
 
 def brier(labels: Counts, probabilities: Floats) -> float:
     """Return half the squared distance from the truth, 0 to 1; for two classes (p - y)²."""
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean() / 2)
+    missing, of_image = 1 - of_true(labels, probabilities), np.empty(len(labels))
+    for part in parts(probabilities):
+        squares = probabilities[part] ** 2
+        squares[np.arange(len(squares)), labels[part]] = missing[part] ** 2
+        of_image[part] = squares.sum(axis=1)
+    return float(of_image.mean() / 2)
 
 
 def scaled(probabilities: Floats, temperature: float) -> Floats:
     """Return the probabilities after dividing the logits by `temperature`."""
-    return softmax(_logits(probabilities) / temperature)
+    found = np.empty(probabilities.shape)
+    for part in parts(probabilities):
+        found[part] = softmax(_logits(probabilities[part]) / temperature)
+    return found
 
 
 def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
@@ -109,33 +116,33 @@ def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
     if len(labels) < MIN_IMAGES:
         return Temperature(None, f"{len(labels)} validation images, fewer than {MIN_IMAGES}")
     logits = _logits(probabilities)
-    of_true = logits[np.arange(len(labels)), labels]
-    coldest, hottest = (
-        _slope(logits, of_true, 1 / t)[0] for t in (MIN_TEMPERATURE, MAX_TEMPERATURE)
-    )
+    true = of_true(labels, logits)
+    coldest, hottest = (_slope(logits, true, 1 / t)[0] for t in (MIN_TEMPERATURE, MAX_TEMPERATURE))
     if coldest >= 0 or hottest <= 0:
         wrong = int((probabilities.argmax(axis=1) != labels).sum())
         return Temperature(None, f"{wrong} of {len(labels)} validation images wrong, no optimum")
-    factor, information = _most_likely(logits, of_true)
+    factor, information = _most_likely(logits, true)
     error = 1 / (factor * sqrt(information)) if information > 0 else inf
     if error > MAX_STANDARD_ERROR:
         return Temperature(None, f"validation leaves it uncertain by ±{100 * error:.0f}%")
     return Temperature(1 / factor)
 
 
-def _slope(logits: Floats, of_true: Floats, factor: float) -> tuple[float, float]:
+def _slope(logits: Floats, true: Floats, factor: float) -> tuple[float, float]:
     """Return the slope of the log-likelihood in `factor`, 1/temperature, and how fast it falls."""
-    shares = softmax(logits * factor)
-    mean = (shares * logits).sum(axis=1, keepdims=True)
-    information = (shares * (logits - mean) ** 2).sum()
-    return float((of_true - mean[:, 0]).sum()), float(information)
+    mean, information = np.empty(len(logits)), 0.0
+    for part in parts(logits):
+        shares = softmax(logits[part] * factor)
+        mean[part] = (shares * logits[part]).sum(axis=1)
+        information += float((shares * (logits[part] - mean[part, None]) ** 2).sum())
+    return float((true - mean).sum()), information
 
 
-def _most_likely(logits: Floats, of_true: Floats) -> tuple[float, float]:
+def _most_likely(logits: Floats, true: Floats) -> tuple[float, float]:
     """Return the factor at the single maximum of the log-likelihood, and its curvature."""
     low, factor, high = 1 / MAX_TEMPERATURE, 1.0, 1 / MIN_TEMPERATURE
     while True:
-        slope, information = _slope(logits, of_true, factor)
+        slope, information = _slope(logits, true, factor)
         newton = factor + slope / information if information > 0 else inf
         if abs(newton - factor) <= 1e-10 * factor or high - low <= 1e-10 * factor:
             return factor, information

@@ -6,7 +6,7 @@ has no accuracy, although `argmax` would give one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Literal
@@ -23,6 +23,7 @@ from bench.training.losses import cross_entropy
 ScoredSplit = Literal["validation", "test"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+CACHED = 1 << 14  # figures
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,14 @@ def answers(evidence: Evidence, split: ScoredSplit) -> tuple[Counts, Floats] | N
         return None
     if not np.isfinite(probabilities).all():
         return None
-    return labels.astype(np.int64), probabilities.astype(np.float64)
+    return labels.astype(np.int64, copy=False), probabilities.astype(np.float64, copy=False)
+
+
+def parts(probabilities: Floats) -> Iterator[slice]:
+    """Yield the places of some images at a time, whose figures fit a processor's cache: arithmetic
+    in several steps on those of all would wait for memory at each."""
+    images = max(1, CACHED // probabilities.shape[1])
+    return (slice(start, start + images) for start in range(0, len(probabilities), images))
 
 
 def guesses(evidence: Evidence) -> Guesses | None:

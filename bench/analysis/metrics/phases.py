@@ -7,6 +7,7 @@ interval, because a difference of a few images is mostly chance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Figure = Callable[[Evidence], float | None]
 
 
+@lru_cache(maxsize=1)  # the figures of one trial are derived one after the other
 def right_after_phases(evidence: Evidence) -> NDArray[np.bool_] | None:
     """Return right or wrong (phases, test images) after each of two or more phases."""
     found = answers(evidence, "test")

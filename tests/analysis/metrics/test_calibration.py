@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from bench.analysis.metrics import classification
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.calibration import (
     Bin,
@@ -98,6 +99,19 @@ def test_scaling_undoes_what_made_a_model_too_sure(classes: int, temperature: fl
     assert (after.argmax(axis=1) == probabilities.argmax(axis=1)).all()
     assert expected_calibration_error(bins_of(labels, after)) < 0.02
     assert expected_calibration_error(bins_of(labels, probabilities)) > 0.05
+
+
+def test_of_any_number_of_images_at_a_time_the_figures_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels, probabilities = simulated(500, 4, 1, 2.5)
+    whole = fit_temperature(labels, probabilities).value
+    monkeypatch.setattr(classification, "CACHED", 4 * 60)
+    assert whole is not None
+    assert fit_temperature(labels, probabilities).value == pytest.approx(whole, rel=1e-12)
+    expected = probabilities ** (1 / whole)
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert scaled(probabilities, whole) == pytest.approx(expected)
 
 
 def test_a_sigmoid_is_divided_before_it_is_taken() -> None:
