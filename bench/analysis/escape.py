@@ -19,7 +19,7 @@ _WIDEST_LATIN = 0x17F
 
 def one_line(text: str) -> str:
     """Remove line breaks, control codes and what reorders the text around it."""
-    return "".join(_visible(character) for character in text)
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:

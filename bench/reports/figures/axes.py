@@ -181,8 +181,10 @@ def _cells(axes: Axes, layer: Cells) -> None:
     image = axes.imshow(
         layer.shades, cmap="Blues", vmin=-0.03, vmax=1.1, aspect="auto", interpolation="nearest"
     )
+    if not layer.texts:
+        return
     dark = image.to_rgba(layer.shades)[..., :3] @ LUMINANCE < 0.5
-    for row, column in np.ndindex(*layer.shades.shape) if layer.texts else ():
+    for row, column in np.ndindex(*layer.shades.shape):
         colour = "white" if dark[row, column] else style.INK
         text = layer.texts[row][column]
         axes.text(column, row, text, ha="center", va="center", color=colour)

@@ -126,10 +126,15 @@ def wrapped(text: str, room: float, size: float = SMALL, weight: str = "normal")
 
 def widest(names: Iterable[str], size: float = SMALL, weight: str = "normal") -> float:
     """Return the width of the longest of these labels."""
+    return max((_width(name, size, weight) for name in names), default=0.0)
+
+
+@cache  # names are measured to choose places, again and again
+def _width(name: str, size: float, weight: str) -> float:
     font = font_manager.FontProperties(family=FAMILIES, size=size, weight=weight)
     measure: Any = _renderer()
-    sizes = (measure.get_text_width_height_descent(name, font, ismath=False) for name in names)
-    return max((width for width, _, _ in sizes), default=0.0) / DPI
+    width, _, _ = measure.get_text_width_height_descent(name, font, ismath=False)
+    return float(width) / DPI
 
 
 @cache
