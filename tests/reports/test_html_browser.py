@@ -358,6 +358,39 @@ def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:
     assert "untrained" not in page.locator("#confusion").inner_text()
 
 
+def test_a_matrix_of_many_classes_names_what_is_nearest_to_the_pointer(
+    browser: Any, tmp_path: Path
+) -> None:
+    classes = [f"kind {i}" for i in range(60)]
+    report.render(make_run(tmp_path, NETS[:2], classes=classes, images=120))
+    for page in _opened(browser, tmp_path / "report.html", width=390):
+        cells = page.locator("#chart-confusion .cover")
+        cells.scroll_into_view_if_needed()
+        box, tip = cells.bounding_box(), page.locator("#tip")
+        where = (box["x"] + box["width"] * 15.4 / 60, box["y"] + box["height"] * 15.6 / 60)
+        page.mouse.move(*where)
+        assert tip.inner_text() == "kind 15, correct"
+        page.mouse.click(*where)
+        drill = page.locator("#confusion .drill")
+        assert drill.locator("h3").inner_text() == "kind 15, correct"
+        drill.get_by_role("button", name="Close").click()
+        assert drill.count() == 0
+        page.mouse.move(2, 2)
+        assert tip.is_hidden()
+
+
+def test_cells_that_have_no_room_for_all_figures_have_none(browser: Any, tmp_path: Path) -> None:
+    nets = [Net(f"net{i}", i / 8) for i in range(20)]  # of the worst, figures of one digit
+    report.render(make_run(tmp_path, nets, classes=[f"kind {i}" for i in range(9)], images=360))
+    for page in _opened(browser, tmp_path / "report.html", width=390):
+        cells = page.locator("#chart-class_recall .point")
+        assert cells.count() == 180
+        assert cells.locator("text").count() == 0
+        page.set_viewport_size({"width": 1280, "height": 900})
+        cells.locator("text").last.wait_for()
+        assert cells.locator("text").count() == 180
+
+
 def test_mistakes_are_drawn_when_they_are_opened(page: Any) -> None:
     own = page.locator("#mistakes details").last
     assert own.locator("img").count() == 0

@@ -206,6 +206,18 @@ def test_only_the_largest_confusions_are_held_where_there_are_too_many(
     assert f" {np.count_nonzero(wrong) - 2} smallest cells are left out" in panel["note"]
 
 
+def test_of_equal_confusions_those_left_out_are_of_any_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confusion, "MAX_CELLS", 300)
+    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(25), images=50)))
+    findings.confusions["mobilenetv2"][:] = 1
+    _, cells = matrix(data_of(rendered(findings)))
+    drawn = np.bincount(np.reshape(cells["filled"], (-1, 3))[:, 0].astype(int), minlength=25)
+    assert drawn.min() > 1  # the diagonal, and 12 of the others on average
+    assert drawn.sum() == 25 + 300
+
+
 def range_of(number: int) -> list[str]:
     return [f"class {i}" for i in range(number)]
 

@@ -33,8 +33,9 @@ from bench.reports.html.blocks import Json, number, section_data, text
 from bench.types import Split
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("dom.js", "chart.js", "panel.js", "table.js", "images.js", "page.js")
+SCRIPTS = ("dom.js", "chart.js", "panel.js", "map.js", "table.js", "images.js", "page.js")
 DEPTH = 5  # to the rows of a section's tables
+BLOCK_DEPTH = 2  # to the images of a backbone
 _AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 PER_CELL = 36  # images that a cell of a confusion matrix shows at most, most confident first
 PER_BACKBONE = 1500
@@ -152,7 +153,7 @@ def _document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) ->
     yield between
     for name, block in blocks.items():
         yield f'<script type="application/json" id="block-{name}">'
-        yield from script_json(block)
+        yield from script_json(block, BLOCK_DEPTH)
         yield "</script>\n"
     yield Template(after).substitute(script=script)
 

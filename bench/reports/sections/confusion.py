@@ -50,7 +50,8 @@ def section(findings: Findings) -> Section | None:
 
 def _wrong(counts: Counts) -> Counts:
     """Return the places of the cells off the diagonal that have answers, the largest first."""
-    off = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    off = counts.copy()
+    np.fill_diagonal(off, 0)
     found = np.flatnonzero(off)
     return found[np.argsort(-off.flat[found], kind="stable")]
 
@@ -71,7 +72,9 @@ def _matrix(label: str, counts: Counts, classes: Sequence[str], seeds: int = 1) 
     right = f"{np.trace(counts):,} of {counts.sum():,} test images right"
     note = f"{right}, sum of {seeds} seeds." if seeds > 1 else f"{right}."
     if number > MAX_WRITTEN:
-        small = _wrong(counts)[MAX_CELLS:]
+        # In any order where they are equal: by place, the last classes would have none.
+        wrong = np.random.default_rng(0).permutation(_wrong(counts))
+        small = wrong[np.argsort(-counts.flat[wrong], kind="stable")][MAX_CELLS:]
         shares.flat[small] = 0
         note += f" The {len(small):,} smallest cells are left out." if len(small) else ""
         # Rare mistakes among many classes would be invisible on a linear scale.

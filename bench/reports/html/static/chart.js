@@ -6,7 +6,7 @@ const MAX_BUTTONS = 8; // for more alternatives there is a menu
 function drawChart(spec, under) {
   const key = drawKey(spec);
   const body = element("div", { class: "chart-body" }, spec.choice ? drawAlternatives(spec, key) : [key, drawPanels(spec)]);
-  const opens = spec.panels.some(({ layers }) => layers[0]?.opens) && element("span", { class: "unprinted" }, " A cell opens its images.");
+  const opens = spec.panels.some(({ layers }) => layers[0]?.opens || layers[0]?.filled) && element("span", { class: "unprinted" }, " A cell opens its images.");
   return element("div", { class: "chart-block", id: `chart-${spec.name}` }, spec.title !== under && heading("h3", `chart-${spec.name}`, spec.title), body,
     element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note, opens), savers(spec, body)));
 }

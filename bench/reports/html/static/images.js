@@ -47,11 +47,13 @@ function drawGallery({ title, sheets }) {
 
 /* Below the chart or table of a cell of a confusion matrix: its images, until it is pressed again. */
 let closeImages = () => {};
-function opensImages(node, label, row, column, count) {
+function opensImages(node, ...cell) {
   const toggle = () => {
     const open = node.getAttribute("aria-expanded") === "true";
     closeImages();
-    if (!open) showImages(node, label, row, column, count);
+    if (open) return;
+    showImages(node, ...cell, () => node.setAttribute("aria-expanded", "false"));
+    node.setAttribute("aria-expanded", "true");
   };
   node.setAttribute("role", "button");
   node.setAttribute("aria-expanded", "false");
@@ -64,10 +66,12 @@ function opensImages(node, label, row, column, count) {
   return node;
 }
 
-function showImages(node, label, row, column, count) {
-  const { classes, seeds, files, backbones } = block("answers");
+const cellTitle = ({ classes }, row, column) => (row === column ? `${classes[row]}, correct` : `${classes[row]} taken for ${classes[column]}`);
+
+function showImages(node, label, row, column, count, closed) {
+  const { seeds, files, backbones } = block("answers");
   const found = backbones[label]?.[`${row},${column}`] ?? [];
-  const title = row === column ? `${classes[row]}, correct` : `${classes[row]} taken for ${classes[column]}`;
+  const title = cellTitle(block("answers"), row, column);
   const images = found.map(([image, sure, times]) => ({
     image,
     file: files[image],
@@ -79,12 +83,11 @@ function showImages(node, label, row, column, count) {
     element("div", { class: "tools" }, element("h3", {}, title), close),
     images.length ? contactSheet(images) : element("p", { class: "soft" }, "The images of this cell are not listed here; the arrays of the run have them."),
     images.length > 0 && listed < count && element("p", { class: "soft small" }, `The most confident ${images.length}, which represent ${listed} of ${count} answers.`));
-  node.setAttribute("aria-expanded", "true");
   node.closest(".chart-block, .table-block").append(drill);
   drill.scrollIntoView({ block: "nearest" });
   closeImages = () => {
     drill.remove();
-    node.setAttribute("aria-expanded", "false");
+    closed();
     closeImages = () => {};
   };
 }

@@ -6,8 +6,6 @@ const CELL = { height: 26, width: 72 };
 const TWO_LINES = { height: 36, width: 54 };
 const FEW = { columns: 4, height: 62, width: 104 }; // that leave room for large words
 const MAP = 480; // the width of cells without texts
-const SHADES = 8; // that they have
-const DOT = 1.5; // the least that is seen of one
 const ASIDE = 5; // between the marks of two joined layers
 
 const colourOf = ({ colour, kind }) => (colour === null || (kind === "line" && colour === undefined) ? "faint" : COLOURS[(colour ?? 0) % COLOURS.length]);
@@ -181,17 +179,20 @@ function drawLine(layer, x, y, frame) {
   ];
 }
 
-function drawCells(layer, panel, { x, y, across, step, frame: { left, right, top, floor } }) {
-  if (!layer.texts) return [svg("rect", { class: "band", x: left, y: top, width: right - left, height: floor - top }), ...drawMap(layer, x, y, across, step)];
+function drawCells(layer, panel, place) {
+  const { x, y, across, step } = place;
+  if (!layer.texts) return drawMap(layer, panel, place);
+  // All or none: figures that only small ones have room for would mislead.
+  const widest = [0, 1].map((n) => Math.max(...[...new Set(layer.texts.flat().map((lines) => lines[n] ?? ""))].map(textWidth)));
   const along = ({ title }, name) => [title, name].filter(Boolean).join(" ");
   return layer.shades.flatMap((row, i) => row.map((shade, j) => {
     const lines = layer.texts[i][j];
     const sizes = lines.length < 2 ? [11] : step === FEW.height ? [16, 12] : [12, 10];
-    const shown = lines.filter((line, n) => (textWidth(line) * sizes[n]) / 12 < across - 2);
-    const place = { x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2 };
+    const shown = lines.filter((_, n) => (widest[n] * sizes[n]) / 12 < across - 2);
+    const box = { x: x(j) - across / 2 + 0.5, y: y(i) - step / 2 + 0.5, width: across - 1, height: step - 1, rx: 2 };
     const look = shade > 0.85 ? "inverse" : shade > 0.55 ? "dark" : "ink";
-    const node = svg("g", {}, svg("rect", { class: "band", ...place }),
-      svg("rect", { class: "halo", ...place, style: { fill: "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
+    const node = svg("g", {}, svg("rect", { class: "band", ...box }),
+      svg("rect", { class: "halo", ...box, style: { fill: "var(--blue)", "fill-opacity": String(shade ?? 0) } }),
       shown.map((line, n) => svg("text", { class: look, x: x(j), y: y(i) + 4 + (sizes[0] + 2) * (n - (shown.length - 1) / 2), "text-anchor": "middle", "font-size": sizes[n] }, line)));
     const span = panel.spans?.find(({ start, end }) => j >= start && j < end)?.name;
     const about = layer.about?.length === panel.y.names.length ? layer.about[i] : layer.about?.[j];
@@ -199,16 +200,6 @@ function drawCells(layer, panel, { x, y, across, step, frame: { left, right, top
     if (layer.opens?.[i][j]) opensImages(node, panel.title, i, j, layer.opens[i][j]);
     return tagged(node, about);
   }));
-}
-
-/* Cells without texts: a path for each of a few shades. */
-function drawMap({ filled }, x, y, across, step) {
-  const paths = Array.from({ length: SHADES }, () => "");
-  for (let i = 0; i < filled.length; i += 3) {
-    const [row, column, shade] = filled.slice(i, i + 3);
-    paths[Math.ceil(shade * SHADES) - 1] += `M${(x(column) - across / 2).toFixed(2)} ${y(row).toFixed(2)}h${Math.max(DOT, across).toFixed(2)}`;
-  }
-  return paths.map((d, i) => svg("path", { class: "blue", "stroke-width": Math.max(DOT, step), opacity: (i + 1) / SHADES, d }));
 }
 
 function drawSpread({ row, ticks, label, tip, box }, { x, y, step, frame }) {
