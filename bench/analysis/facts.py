@@ -119,7 +119,7 @@ def _images(findings: Findings) -> str:
     dataset = findings.run.dataset
     counts = fmt.divided({name: len(split) for name, split in dataset.splits.items()})
     names = fmt.first([shorten(name, 30) for name in dataset.classes], 6)
-    return f"{counts}; {len(dataset.classes)} classes: {names}"
+    return f"{counts}; {len(dataset.classes):,} classes: {names}"
 
 
 def _protocol(protocol: RunProtocol) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LONG = 400
 MAX_TEXT = 4000
-MAX_ROWS = 200
+MAX_ROWS = 60
 
 
 def text(sections: Sequence[Section], pictures: Sequence[Picture] = ()) -> str:

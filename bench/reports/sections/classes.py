@@ -20,7 +20,7 @@ COLUMNS = (
     Column("Class", name="class"),
     Column("Precision", fmt.percent, "precision", better="higher", shaded=True),
     Column("Recall", fmt.percent, "recall", better="higher", shaded=True),
-    Column("F1", fmt.percent, "f1", better="higher", shaded=True),
+    Column("F1", fmt.percent, "f1", better="higher", importance=60, shaded=True),
     Column("Images", fmt.whole, "images"),
 )
 
@@ -69,7 +69,7 @@ def _recall(found: ClassRecall, classes: tuple[str, ...]) -> Chart:
     note = "Share of the images of a class that a backbone gets right, in percent; hardest first."
     if len(found.classes) < len(classes):
         note += (
-            f" The {len(found.classes)} classes of {len(classes)} on which the backbones differ "
+            f" The {len(found.classes)} classes of {len(classes):,} on which the backbones differ "
             f"most."
         )
     return Chart("class_recall", "Recall of each class", (panel,), note)
