@@ -1,9 +1,14 @@
 """How long the reports of 200 trials take: 20 backbones, 10 seeds, made-up answers.
 
     python benchmarks/report_speed.py [--rounds 3] [--classes 2] [--backbones 20] [--seeds 10]
+                                      [--images 60] [--run FOLDER]
 
-Prints the processor time of rendering in a process of its own, each round's and the least, and the
-size of report.html.
+Prints the processor time and the peak memory of rendering in a process of its own, each round's and
+the least, and the size of report.html. As many classes as ImageNet has, with ten test images each:
+
+    python benchmarks/report_speed.py --classes 1000 --images 10000 --seeds 5 --run /tmp/large
+
+writes 32 GB of answers first; `--run` keeps them in a folder, and renders what is there already.
 """
 
 from __future__ import annotations
@@ -21,8 +26,9 @@ CODE = """
 import sys, time
 from pathlib import Path
 from bench import reports
+from bench.system.memory import process_peak
 reports.render(Path(sys.argv[1]))
-print(time.process_time())
+print(time.process_time(), process_peak())
 """
 
 
@@ -32,36 +38,42 @@ def main() -> int:
     parser.add_argument("--backbones", type=int, default=20, metavar="N")
     parser.add_argument("--seeds", type=int, default=10, metavar="N")
     parser.add_argument("--classes", type=int, default=2, metavar="N")
+    parser.add_argument("--images", type=int, metavar="N", help="in the test set; 2 a class")
+    parser.add_argument("--run", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
-    from synthetic import Net, make_run  # type: ignore[import-not-found]
-
-    nets = [Net(f"net{i}", 2 + i / 10, 10 + 3 * i) for i in range(arguments.backbones)]
-    classes = tuple(f"class {i}" for i in range(arguments.classes))
-    images = max(60, 2 * arguments.classes)
     with tempfile.TemporaryDirectory() as place:
-        folder = make_run(
-            Path(place) / "r",
-            nets,
-            seeds=range(arguments.seeds),
-            classes=classes,
-            images=images,
-        )
-        seconds = []
-        for _ in range(arguments.rounds):
-            shown = subprocess.run(
-                [sys.executable, "-c", CODE, str(folder)],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            seconds.append(float(shown.stdout))
+        folder = arguments.run or Path(place) / "r"
+        if not (folder / "records.jsonl").exists():
+            _make(folder, arguments)
+        rounds = [_render(folder) for _ in range(arguments.rounds)]
         size = (folder / "report.html").stat().st_size
+        trials = len((folder / "records.jsonl").read_bytes().splitlines())
+    seconds, peaks = zip(*rounds, strict=True)
     each = ", ".join(f"{one:.2f}" for one in seconds)
-    trials = arguments.backbones * arguments.seeds
     print(f"{trials} trials: least {min(seconds):.2f} s of processor time ({each})")
+    print(f"peak memory: {max(peaks) / 1e9:.2f} GB")
     print(f"report.html: {size / 1e6:.2f} MB")
     return 0
+
+
+def _make(folder: Path, arguments: argparse.Namespace) -> None:
+    from synthetic import Net, make_run  # type: ignore[import-not-found]
+
+    make_run(
+        folder,
+        [Net(f"net{i}", 2 + i / 10, 10 + 3 * i) for i in range(arguments.backbones)],
+        seeds=range(arguments.seeds),
+        classes=tuple(f"class {i}" for i in range(arguments.classes)),
+        images=arguments.images or max(60, 2 * arguments.classes),
+    )
+
+
+def _render(folder: Path) -> tuple[float, int]:
+    """Return the processor time in seconds and the peak memory in bytes of rendering."""
+    command = [sys.executable, "-c", CODE, str(folder)]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds, peak = shown.stdout.split()
+    return float(seconds), int(peak)
 
 
 if __name__ == "__main__":
