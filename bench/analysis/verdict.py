@@ -1,13 +1,12 @@
 """Which backbone to take, with what certainty: the sentence that a report opens with.
 
 Only pretrained backbones that finished take part, on the seeds that all of them finished. Their
-accuracies are those of the table. Which are within the margin of the best, worse or undecided is
-decided here, once; every report only renders it.
+accuracies are those of the table. Which are within the margin, worse or undecided is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -71,6 +70,7 @@ class Verdict:
     """The recommendation, as text and as data. Without a `best`, the sentence says why."""
 
     sentence: str
+    lead: str = ""  # its beginning: which is best, and which to take
     certainty: str = ""  # what it is based on, and how stable the order is
     best: str | None = None  # the most accurate
     recommended: str | None = None  # the cheapest of it and those within the margin
@@ -157,9 +157,11 @@ def verdict(
     if least is not None:
         result = replace(result, recommended=least.label, cheapest_by=least.by)
     everyone = {one.record.trial.seed for one in eligible(scores)}
+    lead = _lead(result, least, least_of_all)
     return replace(
         result,
-        sentence=_sentence(result, least, least_of_all),
+        sentence=" ".join([lead, *_reservations(result)]),
+        lead=lead,
         certainty=_certainty(result, len(everyone)),
     )
 
@@ -199,21 +201,27 @@ def _alone(verdict: Verdict) -> str:
     )
 
 
-def _sentence(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
-    """Say who is best, who is within the margin, what to take, and what is undecided."""
+def _lead(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
+    """Say who is best, who is within the margin, and what to take."""
     best = verdict.standings[0]
     accuracy = fmt.with_interval(best.accuracy, best.low, best.high)
-    parts = [f"{best.label} is best, {accuracy}.", _advice(verdict, least, least_of_all)]
+    return f"{best.label} is best, {accuracy}. {_advice(verdict, least, least_of_all)}"
+
+
+def _reservations(verdict: Verdict) -> Iterator[str]:
+    """Say what is undecided, who is worse, and what one seed means."""
     if undecided := [s for s in verdict.standings if s.place == "undecided"]:
-        names = [_undecided(standing) for standing in undecided[:MAX_UNDECIDED]]
+        names = [
+            f"{s.label} ({100 * s.behind:.1f} behind, could be {_tenth_up(s.could_be)})"
+            for s in undecided[:MAX_UNDECIDED]
+        ]
         if more := len(undecided) - len(names):
             names.append(f"{more} more")
-        parts.append(f"Undecided: {', '.join(names)}; {_what_would_decide(verdict, undecided)}.")
+        yield f"Undecided: {', '.join(names)}; {_what_would_decide(verdict, undecided)}."
     if worse := verdict.placed("worse"):
-        parts.append(f"Worse: {listed(worse)}.")
+        yield f"Worse: {listed(worse)}."
     if len(verdict.seeds) == 1:
-        parts.append("One seed: this compares the trained networks, not the backbones.")
-    return " ".join(parts)
+        yield "One seed: this compares the trained networks, not the backbones."
 
 
 def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
@@ -232,11 +240,6 @@ def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | N
         f"{text} take {least.label}, the cheapest ({least.cost}), at most {loss} points less "
         f"accurate by the 95% intervals."
     )
-
-
-def _undecided(standing: Standing) -> str:
-    could_be = _tenth_up(standing.could_be)
-    return f"{standing.label} ({100 * standing.behind:.1f} behind, could be {could_be})"
 
 
 def _tenth_up(share: float) -> str:

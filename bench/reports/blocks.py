@@ -222,6 +222,9 @@ class Statement:
 
     sentence: str
     certainty: str = ""
+    lead: str = ""  # the beginning of the sentence, which a page sets larger than the rest
+    shares: tuple[tuple[str, float], ...] = ()  # on a page, drawn as bars
+    shares_title: str = ""
 
 
 @dataclass(frozen=True)

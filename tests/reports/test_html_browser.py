@@ -119,6 +119,12 @@ def test_the_verdict_stands_on_top(page: Any) -> None:
     sentence = page.locator(".verdict .sentence")
     assert "<script>alert(2)</script>" in sentence.inner_text()
     assert sentence.bounding_box()["y"] < 300
+    # What is open is told below, in smaller letters; how sure it is, in bars.
+    assert "Undecided" not in sentence.inner_text()
+    assert "Undecided" in page.locator(".verdict p").nth(1).inner_text()
+    bars = page.locator(".verdict dd")
+    assert bars.first.inner_text() == ">0.9"
+    assert bars.count() == 2
     assert "P(first)" in page.locator(".verdict .certainty").inner_text()
 
 

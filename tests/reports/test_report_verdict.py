@@ -23,7 +23,7 @@ from bench.cli.commands import report_command
 from bench.cli.main import main
 from bench.inference import model_card
 from bench.inference.export import About
-from bench.reports.blocks import Table
+from bench.reports.blocks import Statement, Table
 from bench.reports.formats import json_report, pull_request
 from bench.reports.html.blocks import section_data
 from bench.reports.markdown import section_text
@@ -213,6 +213,18 @@ def test_ties_do_not_carry_over(tmp_path: Path) -> None:
     # How often each is first, in tenths: a is in nearly all draws.
     assert [s.first for s in verdict.standings] == [1.0, 0.0, 0.0]
     assert "P(first), with other test images: a above 0.9 and b below 0.1." in verdict.certainty
+
+
+def test_a_page_says_large_what_to_take_and_draws_how_often_each_is_first(tmp_path: Path) -> None:
+    found = made(tmp_path, {"a": [[]], "b": [list(range(3))], "c": [list(range(10))]})
+    statement = overview.section(found).blocks[0]
+    assert isinstance(statement, Statement)
+    rest = statement.sentence.removeprefix(statement.lead)
+    assert rest.startswith(" Undecided: b (3.0 behind")
+    assert rest.endswith(f" Worse: c. {ONE_SEED}")
+    assert statement.lead.endswith("Take a: no cheaper one is shown to be within 1 point.")
+    assert statement.shares == (("a", 1.0), ("b", 0.0))
+    assert statement.shares_title == "P(first): how often each is first with other test images"
 
 
 def test_table_and_verdict_have_the_same_accuracy_over_the_seeds_that_all_have(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis import format as fmt
 from bench.analysis.escape import one_line, shorten
 from bench.reports.blocks import (
     Answers,
@@ -59,8 +60,13 @@ def section_data(section: Section) -> Json:
 def _block(block: Block) -> Json:
     match block:
         case Statement():
-            sentence, certainty = text(block.sentence, LONGEST), text(block.certainty, LONGEST)
-            return {"kind": "statement", "sentence": sentence, "certainty": certainty}
+            said = {"sentence": block.sentence, "certainty": block.certainty, "lead": block.lead}
+            shares = [[text(label), number(one), fmt.tenths(one)] for label, one in block.shares]
+            return {
+                "kind": "statement",
+                **{name: text(words, LONGEST) for name, words in said.items()},
+                "bars": {"title": text(block.shares_title), "rows": shares},
+            }
         case Table():
             return {"kind": "table", **_table(block)}
         case Commands():  # a copied text keeps its lines

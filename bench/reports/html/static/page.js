@@ -15,9 +15,17 @@ function drawBlock(content, under, titled) {
   return { statement: drawStatement, facts: drawFacts, table: drawTable, gallery: drawGallery, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
 }
 
-function drawStatement({ sentence, certainty }) {
+function drawStatement({ sentence, certainty, lead, bars }) {
+  const first = lead || sentence;
   return element("div", { class: "verdict", role: "region", "aria-label": "Verdict" },
-    element("p", { class: "sentence" }, sentence), certainty && element("p", { class: "certainty small" }, certainty));
+    element("div", { class: "said" },
+      element("p", { class: "sentence" }, first), sentence.length > first.length && element("p", {}, sentence.slice(first.length)),
+      certainty && element("p", { class: "certainty small" }, certainty)),
+    bars.rows.length > 0 && element("div", { class: "bars" }, element("p", { class: "soft small" }, bars.title),
+      element("dl", {}, bars.rows.map(([label, share, words]) => [
+        element("dt", {}, named(shortened(label, 40))),
+        element("dd", {}, element("span", { class: "bar", style: { width: `${100 * share}%` } }), words),
+      ]))));
 }
 
 function drawFacts({ title, items }) {
