@@ -187,6 +187,7 @@ class Table:
     marks: Mapping[int, RowMark] = field(default_factory=dict)  # by row
     folded: bool = False  # on a page, until it is opened
     about: str = ""  # below it
+    follows: str = ""  # a chart: on a page, only the rows of the backbone that is chosen there
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):

@@ -82,6 +82,7 @@ def _table(table: Table) -> Json:
         "title": text(table.title),
         "about": text(table.about, LONGEST),
         "folded": table.folded,
+        "follows": table.follows,
         "columns": [_column(column) for column in table.columns],
         # Made when they are encoded, one after the other: there may be thousands.
         "rows": [partial(_cells, table.columns, row) for row in table.rows],

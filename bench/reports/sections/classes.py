@@ -15,6 +15,7 @@ from bench.reports.charts import Axis, Chart, Panel, accuracies
 PLACE = 15
 MAX_GROUPED = 20  # classes of a backbone that are listed together
 MAX_ROWS = 1000
+MAX_OPEN = 24  # rows, above which a page folds the table
 COLUMNS = (
     Column("Backbone", name="label"),
     Column("Class", name="class"),
@@ -52,7 +53,7 @@ def section(findings: Findings) -> Section:
         shown = tuple(chain.from_iterable(zip(*worst, strict=True)))
         about += " The classes with the lowest F1 first; `per_class.csv` has all classes."
     title = "Precision, recall and F1 of each class"
-    table = Table(title, COLUMNS, shown, folded=True, about=about.strip())
+    table = Table(title, COLUMNS, shown, folded=len(shown) > MAX_OPEN, about=about.strip())
     blocks: list[Block] = [table]
     if recall := class_recall(findings.confusions):
         blocks.insert(0, _recall(recall, classes))

@@ -18,7 +18,7 @@ MAX_CELLS = 10_000  # off the diagonal that a matrix of many classes has, the la
 MAX_PICTURES = 6  # backbones, the first of the table; report.html has all
 MAX_WRITTEN = 24  # classes whose cells have room for their figures
 MAX_NAMED = 50  # classes that the axes name
-MAX_LISTED = 20  # confusions of a backbone
+MAX_LISTED = 15  # confusions of a backbone
 MIXED_UP = (
     *words("Backbone", "True", "Taken for"),
     Column("Answers", fmt.whole),
@@ -44,7 +44,7 @@ def section(findings: Findings) -> Section | None:
     rows = tuple(row for label in found for row in _mixed_up(label, found[label], classes))
     blocks: list[Block] = [chart]
     if rows:
-        blocks.append(Table("Most mixed up", MIXED_UP, rows, folded=True))
+        blocks.append(Table("Most mixed up", MIXED_UP, rows, follows=chart.name))
     return Section("confusion", chart.title, "", blocks)
 
 

@@ -2,6 +2,7 @@
 const PAPER = { page: 690, plate: 330 };
 const DRAWN_PLATES = 6;
 const MAX_BUTTONS = 8; // for more alternatives there is a menu
+const CHOSEN = new Map(); // the title of the alternative that is shown, by chart
 
 function drawChart(spec, under) {
   const key = drawKey(spec);
@@ -18,6 +19,8 @@ function drawAlternatives(spec, key) {
   const frame = chartFrame(spec.title, () => panel);
   const choose = (chosen) => {
     panel = chosen;
+    CHOSEN.set(spec.name, panel.title);
+    document.dispatchEvent(new Event("chosen"));
     closeImages();
     name.replaceChildren(named(panel.title));
     note.textContent = panel.note ?? "";

@@ -5,12 +5,12 @@ const FEW_NOTES = 10, FEW_WARNINGS = 4, LONG_TABLE = 60;
 function blockSection(name) {
   const { title, about, blocks } = DATA.sections[name];
   const several = blocks.filter(({ kind, folded }) => kind === "table" && !folded).length > 1;
-  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map((one) => drawBlock(one, title, several)).flat()] };
+  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map((one, place) => drawBlock(one, title, several || (place > 0 && blocks[place - 1].title !== one.title))).flat()] };
 }
 
 function drawBlock(content, under, titled) {
   const { kind } = content;
-  if (kind === "table" && titled && !content.folded) return [element("h3", { class: "above" }, content.title), ...drawTable(content)];
+  if (kind === "table" && titled && !content.folded && content.title !== under) return [element("h3", { class: "above" }, content.title), ...drawTable(content)];
   if (kind === "chart") return drawChart(content, under);
   return { statement: drawStatement, facts: drawFacts, table: drawTable, gallery: drawGallery, notes: content.warning ? drawWarnings : drawNotes, commands: drawCommands }[kind](content);
 }
@@ -43,6 +43,7 @@ function drawWarnings({ items }) {
 
 function drawTable(spec) {
   const about = spec.about && element("p", { class: "soft small" }, coded(spec.about));
+  if (spec.follows) return [drawFollowing(spec)];
   if (!spec.folded) return [sortable(spec, spec.title), about];
   const long = spec.rows.length > LONG_TABLE || spec.rows.some((row) => row.some(({ image }) => image));
   const details = element("details", { class: long ? "long" : null }, element("summary", {}, spec.title));
@@ -50,6 +51,22 @@ function drawTable(spec) {
   if (long) whenOpened(details, fill); // made, and its pictures decoded, when it is first opened
   else fill();
   return details;
+}
+
+/* The rows of the backbone that is chosen in a chart; paper has those of all, unless they are many. */
+function drawFollowing(spec) {
+  const place = element("div", {});
+  const show = () => {
+    const chosen = CHOSEN.get(spec.follows);
+    const rows = spec.rows.filter(([{ text }]) => text === chosen).map((row) => row.slice(1));
+    place.replaceChildren(element("p", { class: "printed" }, named(chosen)),
+      rows.length ? sortable({ columns: spec.columns.slice(1), rows }, spec.title) : element("p", { class: "soft" }, `None of ${chosen}.`));
+  };
+  document.addEventListener("chosen", show);
+  window.addEventListener("beforeprint", () => { if (spec.rows.length <= LONG_TABLE) place.replaceChildren(sortable(spec, spec.title)); });
+  window.addEventListener("afterprint", show);
+  show();
+  return place;
 }
 
 function drawNotes({ title, items, more = 0, where = "", folded }) {
