@@ -219,6 +219,8 @@ def test_columns_without_room_are_hidden_until_they_are_chosen(phone: Any) -> No
     assert heads.last.inner_text() == "Size"
     cell = phone.locator(f"{BOARD} tbody tr:first-child td:visible")
     assert cell.last.inner_text().endswith("MB")
+    phone.locator("#leaderboard").get_by_role("button", name="Show all columns").first.click()
+    assert heads.count() == phone.locator(f"{BOARD} thead th").count()
 
 
 def test_a_phone_shows_the_calibration_error(phone: Any) -> None:

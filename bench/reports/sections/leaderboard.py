@@ -109,7 +109,7 @@ def _table(
     cells, marks = [], dict[int, RowMark]()
     for number, (_, row) in enumerate(frame.iterrows()):
         figures = [_cell(metric, row) for metric in metrics]
-        placed = [row[column.name] or None for column in standing]
+        placed = [None if row[one.name] == "" else row[one.name] for one in standing]
         rank = [None if pd.isna(row["rank"]) else int(row["rank"])] if ranked else []
         seed = [int(row["seed"])] if several else []
         cells.append((*rank, _name(row), *seed, *figures[:2], *placed, *figures[2:]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Column, Section, Table, figures
+from bench.reports.blocks import Column, Section, Table
 
 PLACE = 110
 # Parts that most trials do not have.
 ON_REQUEST = ("tuning", "robustness", "probes", "heatmaps", "neighbours", "umap", "soup")
 PARTS = ("imports", "data", "build", "features", "compile", "train", "measure", *ON_REQUEST)
+IMPORTANCE = {"total": 90, "train": 80, "features": 70}
 MAX_OPEN = 12  # trials, above which a page folds the table
 ABOUT = (
     "All times are from cold caches; “reused” is the part of the total that was cached. "
@@ -29,6 +30,7 @@ def section(findings: Findings) -> Section | None:
         (label, record.trial.seed, *(record.seconds.get(part) for part in parts))
         for label, record in ok
     )
-    columns = (Column("Backbone"), Column("Seed", str), *figures(fmt.duration, *parts))
+    figures = (Column(part, fmt.duration, importance=IMPORTANCE.get(part, 50)) for part in parts)
+    columns = (Column("Backbone"), Column("Seed", str, importance=85), *figures)
     table = Table(f"Seconds of {len(rows)} trials", columns, rows, folded=len(rows) > MAX_OPEN)
     return Section("times", "Where the time went", ABOUT, [table])

@@ -67,9 +67,11 @@ function shortened(text, most) {
 }
 
 const pen = document.createElement("canvas").getContext("2d");
+pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+const widths = new Map();
 function textWidth(text) {
-  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  return pen.measureText(text).width;
+  if (!widths.has(text)) widths.set(text, pen.measureText(text).width);
+  return widths.get(text);
 }
 
 /* A name cut in the middle to so many pixels. */

@@ -1,11 +1,13 @@
 /* Tables: every column sorts, rows are filtered where some stand out, and where there is no room
    for all columns the least important are hidden until the reader chooses them. */
-const MANY_ROWS = 30;
+const MANY_ROWS = 15;
+const SHORT = 16; // characters of words that stay on one line
 const FEWEST_COLUMNS = 3; // fewer tell nothing: then the table scrolls
 
 function sortable(spec, about) {
   const name = Math.max(0, spec.columns.findIndex((column) => column.left));
   const scales = spec.columns.map((column, index) => (column.strip ? stripScale(spec.rows.map((row) => row[index].ends)) : null));
+  spec.columns.forEach((column, index) => { column.short = column.left && spec.rows.every((row) => row[index].text.length <= SHORT); });
   const rows = spec.rows.map((cells, place) => {
     const mark = spec.marks?.[place];
     const failed = mark?.state === "failed";
@@ -31,8 +33,9 @@ function sortable(spec, about) {
   const table = element("table", {}, element("caption", { class: "unseen" }, about), element("thead", {}, element("tr", {}, heads)), body);
   const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${about}, scrolls sideways` }, table);
   const badges = badgesOf(rows);
-  const outer = element("div", { class: "table-block" }, rows.length > MANY_ROWS || badges.length ? rowFilters(rows, badges) : null, frame);
-  if (spec.columns.length > 4) outer.prepend(columnChooser(spec.columns, name, table, frame, outer));
+  const tools = element("div", { class: "tools" }, (rows.length > MANY_ROWS || badges.length > 0) && rowFilters(rows, badges));
+  const outer = element("div", { class: "table-block" }, tools, frame);
+  if (spec.columns.length > 4) tools.append(...columnChooser(spec.columns, name, table, frame, outer));
   outer.append(element("div", { class: "savers unprinted" }, saver("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
   return outer;
 }
@@ -53,7 +56,7 @@ function quoted(value) {
 }
 
 function tableCell(column, cell, head, scale) {
-  const attributes = { class: column.left ? "left" : null };
+  const attributes = { class: column.left ? `left${column.short ? " short" : ""}` : null };
   if (column.shaded) Object.assign(attributes, { class: "shaded", style: { "--share": String(cell.value ?? 0) } });
   if (head) {
     const { state, badge, about } = head.mark ?? {};
@@ -127,13 +130,14 @@ function rowFilters(rows, badges) {
     } });
     return element("label", {}, box, `${badge} (${rows.filter((row) => row.badge === badge).length})`);
   });
-  return element("div", { class: "tools" }, search, boxes, said);
+  return [search, ...boxes, said];
 }
 
 function columnChooser(columns, name, table, frame, outer) {
   const shown = columns.map(() => true);
   const boxes = columns.map(({ title }, index) => element("input", { type: "checkbox", change: () => { chosen = true; show(index, boxes[index].checked); say(); } }));
   const summary = element("summary", {});
+  const whole = element("button", { class: "button", type: "button", hidden: true, click: () => { chosen = true; all(); say(); } }, "Show all columns");
   const menu = element("details", { class: "chooser unprinted", hidden: true }, summary,
     element("div", { class: "tools" }, columns.map(({ title }, index) => index !== name && element("label", {}, boxes[index], title))));
   let chosen = false;
@@ -147,16 +151,24 @@ function columnChooser(columns, name, table, frame, outer) {
       else cells[last].colSpan = Math.max(1, shown.slice(last).filter(Boolean).length);
     }
   };
-  const say = () => { summary.textContent = `Columns (${shown.filter(Boolean).length} of ${columns.length})`; };
+  const say = () => {
+    summary.textContent = `Columns (${shown.filter(Boolean).length} of ${columns.length})`;
+    whole.hidden = shown.every(Boolean);
+  };
   const all = () => columns.forEach((_, index) => show(index, true));
   const order = columns.map((_, index) => index).filter((index) => index !== name && columns[index].importance < 100)
-    .sort((a, b) => columns[a].importance - columns[b].importance || b - a);
+    .sort((a, b) => columns[b].importance - columns[a].importance || a - b);
   const fit = () => {
     if (chosen || printing || !frame.clientWidth) return;
     all();
-    for (const index of order) {
-      if (frame.scrollWidth <= frame.clientWidth || shown.filter(Boolean).length <= FEWEST_COLUMNS) break;
-      show(index, false);
+    if (frame.scrollWidth > frame.clientWidth) {
+      const widths = [...table.tHead.rows[0].cells].map((head) => head.getBoundingClientRect().width);
+      const kept = columns.map((_, index) => index).filter((index) => !order.includes(index));
+      for (const index of order) {
+        const taken = [...kept, index].reduce((sum, one) => sum + widths[one], 0);
+        if (kept.length < FEWEST_COLUMNS || taken <= frame.clientWidth) kept.push(index);
+        else show(index, false);
+      }
     }
     menu.hidden = shown.every(Boolean);
     say();
@@ -169,7 +181,7 @@ function columnChooser(columns, name, table, frame, outer) {
   }).observe(outer);
   window.addEventListener("beforeprint", () => { if (!chosen) all(); });
   window.addEventListener("afterprint", fit);
-  return menu;
+  return [menu, whole];
 }
 
 /* All intervals of a column on one scale, so that they can be compared down the column. */
