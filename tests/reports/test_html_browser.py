@@ -481,6 +481,16 @@ def test_printing_shows_every_backbone_and_no_button(page: Any) -> None:
     assert page.locator("#tradeoff .chart svg").is_visible()
 
 
+def test_no_table_is_wider_than_paper(browser: Any, tmp_path: Path) -> None:
+    # A browser shrinks all that is printed if anything is.
+    folder = make_run(tmp_path, SIX)
+    report.render(folder)
+    for page in _opened(browser, folder / "report.html", width=688):
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 688
+
+
 def test_paper_has_the_matrix_of_every_pretrained_backbone_and_what_is_folded_away(
     page: Any,
 ) -> None:

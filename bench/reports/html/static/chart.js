@@ -80,7 +80,11 @@ function chartFrame(label, panelNow) {
   frame.redraw = () => { const width = drawn; drawn = 0; update(width); };
   // On paper the text of a chart that was drawn for a wide screen would be too small to read.
   if (printing) update(PAPER.plate);
-  window.addEventListener("beforeprint", () => update(Math.min(drawn, PAPER.page)));
+  window.addEventListener("beforeprint", () => {
+    const width = Math.min(drawn, frame.closest(".plates") ? PAPER.plate : PAPER.page);
+    drawn = 0; // printed charts are lower, at any width
+    update(width);
+  });
   window.addEventListener("afterprint", () => update(Math.floor(frame.clientWidth)));
   return frame;
 }

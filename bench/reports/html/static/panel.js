@@ -68,7 +68,7 @@ function placed(panel, width) {
   const random = marksOf(panel).filter((mark) => mark.y === null).length;
   const strip = random ? STRIP + 12 * Math.max(0, Math.min(random, 10) - 3) : 0;
   const some = !panel.layers.every((layer) => layer.kind === "points" && layer.marks.every((mark) => mark.y === null));
-  const plot = rows ? rows.length * step : some ? Math.max(panel.height ? 0 : 230, Math.min(printing ? 270 : 400, (right - left) * (panel.height ?? 0.45))) : 0;
+  const plot = rows ? rows.length * step : some ? Math.max(panel.height ? 0 : 230, Math.min(printing ? 240 : 400, (right - left) * (panel.height ?? 0.45))) : 0;
   const floor = top + plot;
   const bottom = floor + strip;
   const turned = columns && columns.some((name) => textWidth(name) > across - 4);
