@@ -212,9 +212,11 @@ class Table:
 
 
 def of_metrics(title: str, metrics: Sequence[Column], rows: Iterable[pd.Series[Any]]) -> Table:
-    """Return a row a backbone with these metrics."""
-    cells = ((row["label"], *(row[column.name] for column in metrics)) for row in rows)
-    return Table(title, (Column("Backbone"), *metrics), tuple(cells))
+    """Return a row a backbone with these metrics; those that no row has are left out."""
+    found = list(rows)
+    known = [c for c in metrics if not all(isnan(row[c.name]) for row in found)]
+    cells = ((row["label"], *(row[column.name] for column in known)) for row in found)
+    return Table(title, (Column("Backbone"), *known), tuple(cells))
 
 
 @dataclass(frozen=True)

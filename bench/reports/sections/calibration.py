@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,12 +46,14 @@ def section(findings: Findings) -> Section | None:
         return None
     classes = len(findings.run.dataset.classes)
     panels = tuple(_panel(findings, label, classes) for label in findings.guesses)
+    figures = of_metrics("Calibration", FIGURES, (row for _, row in table.iterrows()))
+    over = ", in the mean over seeds" if findings.several_seeds else ""
     return Section(
         "calibration",
         "Calibration",
-        _about(findings),
+        f"Whether a backbone is right as often as its probabilities say, on the test images{over}.",
         [
-            of_metrics("Calibration", FIGURES, (row for _, row in table.iterrows())),
+            replace(figures, about=_about(findings)),
             Chart("calibration", "Reliability diagrams", panels, NOTE),
         ],
     )
@@ -98,9 +101,8 @@ def _points(found: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points
 
 def _about(findings: Findings) -> str:
     images = len(findings.run.dataset.splits["validation"])
-    over = "Means over seeds. " if findings.several_seeds else ""
     return (
-        f"{over}All on the test images. ECE is the expected calibration error over {BINS} bins of "
+        f"ECE is the expected calibration error over {BINS} bins of "
         f"equal width of the predicted class' probability; exact probabilities would show about "
         f"the value under “if exact” on as many images. After: the logits divided by the "
         f"temperature that fits the {images:,} validation images best; no answer changes. "

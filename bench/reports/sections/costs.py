@@ -3,6 +3,8 @@ money."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Column, Section, measured, of_metrics
@@ -45,7 +47,7 @@ def section(findings: Findings) -> Section | None:
     ok = findings.backbones[findings.backbones["status"] == "ok"]
     if not len(ok) or ok["gflops"].isna().all():
         return None
-    shown = [column for column in FIGURES if not ok[column.name].isna().all()]
+    shown = list(FIGURES)
     price = findings.run.meta.price_per_hour
     about = ABOUT
     if price:
@@ -55,4 +57,4 @@ def section(findings: Findings) -> Section | None:
         images = 1e6 / ok["throughput_images_per_second"]
         ok = ok.assign(training_cost=second * ok["train_seconds"], images_cost=second * images)
     table = of_metrics("Costs", shown, (row for _, row in ok.iterrows()))
-    return Section("costs", "Costs", about, [table])
+    return Section("costs", "Costs", "", [replace(table, about=about)])

@@ -11,11 +11,7 @@ from bench.reports.charts import Axis, Chart, Line, Mark, Panel, Points, Span
 from bench.types import PhaseResult, Record
 
 PLACE = 30
-ABOUT = (
-    "Loss and accuracy by epoch, a line a seed. A ring marks the epoch whose weights were kept. In "
-    "`report.html`, point at a chart or step through it with the arrow keys for the figures of an "
-    "epoch."
-)
+ABOUT = "Loss and accuracy by epoch, a line a seed. A ring marks the epoch whose weights were kept."
 Placed = Sequence[tuple[PhaseResult, int]]  # phases, each with the epochs before it
 
 

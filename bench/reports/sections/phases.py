@@ -39,7 +39,9 @@ def section(findings: Findings) -> Section | None:
     trials = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
     every = (_phase(label, r, phase) for label, r in trials for phase in r.phases)
     tables = [
-        Table("Phases", COLUMNS, tuple(_row(outcome) for outcome in found)),
+        Table(
+            "Phases", COLUMNS, tuple(_row(outcome) for outcome in found), about=_figures(findings)
+        ),
         Table("The phases of every trial", OF_TRIALS, tuple(every), folded=True),
     ]
     return Section("phases", "Phases", _about(findings), tables)
@@ -63,17 +65,20 @@ def _phase(label: str, record: Record, phase: PhaseResult) -> tuple[Value, ...]:
 
 
 def _about(findings: Findings) -> str:
-    several = findings.several_seeds
     return (
         f"Change of test accuracy relative to the previous phase, in points, on the same images"
-        f"{' and seeds' if several else ''}. "
-        f"It helped or hurt only if the interval excludes no change. Best is the epoch whose "
-        f"weights were kept, last the last one trained{'; means over seeds' * several}. Where no "
-        f"epoch was better than the weights before the phase, those are kept, with no training "
-        f"figure. "
-        f"Training figures are computed during training, with dropout and augmentation. "
-        f"Training far above validation, and a validation loss that rises from the best epoch to "
-        f"the last, mean overfitting."
+        f"{' and seeds' * findings.several_seeds}. It helped or hurt only if the interval excludes "
+        f"no change."
+    )
+
+
+def _figures(findings: Findings) -> str:
+    return (
+        f"Best is the epoch whose weights were kept, last the last one trained"
+        f"{'; means over seeds' * findings.several_seeds}. Where no epoch was better than the "
+        f"weights before the phase, those are kept, with no training figure. Training figures are "
+        f"computed during training, with dropout and augmentation. Training far above validation, "
+        f"and a validation loss that rises from the best epoch to the last, mean overfitting."
     )
 
 

@@ -31,9 +31,12 @@ COSTS: tuple[tuple[str, str, Show], ...] = (
 )
 APART: Literal["apart"] = "apart"
 KINDS: Mapping[Worth | Literal["apart"], tuple[str, int | None]] = {
-    "front": ("on the Pareto front: none that costs no more is as accurate", 0),
-    "undecided": ("one that costs no more is as accurate or better, not significantly", 0),
-    "dominated": ("one that costs no more is better, by the 95% interval of the difference", None),
+    "front": ("on the Pareto front: no other is as accurate at the same cost or less", 0),
+    "undecided": ("another costs no more and is at least as accurate, not significantly", 0),
+    "dominated": (
+        "another costs no more and is more accurate, by the 95% interval of the difference",
+        None,
+    ),
     APART: ("trained on machines that differ: not ranked by this cost", None),
 }
 Rows = Mapping[str, "pd.Series[Any]"]

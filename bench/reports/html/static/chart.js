@@ -7,9 +7,12 @@ const CHOSEN = new Map(); // the title of the alternative that is shown, by char
 function drawChart(spec, under) {
   const key = drawKey(spec);
   const body = element("div", { class: "chart-body" }, spec.choice ? drawAlternatives(spec, key) : [key, drawPanels(spec)]);
-  const opens = spec.panels.some(({ layers }) => layers[0]?.opens || layers[0]?.filled) && element("span", { class: "unprinted" }, " A cell opens its images.");
+  const any = (test) => spec.panels.some(({ layers }) => layers.some(test));
+  const help = [any(({ opens, filled }) => opens || filled) && "A cell opens its images.",
+    any(({ kind, name }) => kind === "line" && name) && "Point at a chart or step through it with the arrow keys for the figures of an epoch."]
+    .filter(Boolean).map((text) => element("span", { class: "unprinted" }, ` ${text}`));
   return element("div", { class: "chart-block", id: `chart-${spec.name}` }, spec.title !== under && heading("h3", `chart-${spec.name}`, spec.title), body,
-    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note, opens), savers(spec, body)));
+    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note, help), savers(spec, body)));
 }
 
 function drawAlternatives(spec, key) {
