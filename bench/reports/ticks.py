@@ -10,20 +10,23 @@ from math import ceil, floor, log10
 from bench.reports.charts import Axis, Line, Panel, Points, Spread
 
 MOST = 6  # steps between ticks at round figures
+MOST_ACROSS = 13  # under rows with names, where the axis is as wide as the page
+MOST_WHOLE = 10  # at whole numbers, whose words are short
 FEWEST = 4  # ticks of a logarithmic axis
 
 
 def scaled(panel: Panel) -> Panel:
     """Return the panel with the ends and ticks of its axes of figures."""
-    x, y = (_scaled(axis, list(_values(panel, n))) for n, axis in (("x", panel.x), ("y", panel.y)))
-    return replace(panel, x=x, y=y)
+    most = MOST_ACROSS if panel.y.names else MOST_WHOLE if panel.x.whole else MOST
+    x = _scaled(panel.x, list(_values(panel, "x")), most)
+    return replace(panel, x=x, y=_scaled(panel.y, list(_values(panel, "y")), MOST))
 
 
-def _scaled(axis: Axis, values: list[float]) -> Axis:
+def _scaled(axis: Axis, values: list[float], most: int) -> Axis:
     if axis.names or not values:
         return axis
     low, high = _ends(axis, min(values), max(values))
-    ticks = axis.ticks or tuple(_logarithmic(low, high) if axis.log else _round(low, high))
+    ticks = axis.ticks or tuple(_logarithmic(low, high) if axis.log else _round(low, high, most))
     ticks = tuple(tick for tick in ticks if not axis.whole or tick.is_integer())
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     digits = max(0, ceil(-log10(step) - 2 - 1e-9))  # of a percentage
@@ -59,8 +62,8 @@ def _values(panel: Panel, name: str) -> Iterator[float]:
         yield from (value for value in found if value is not None)
 
 
-def _round(low: float, high: float) -> list[float]:
-    rough = ((high - low) or 1.0) / MOST
+def _round(low: float, high: float, most: int) -> list[float]:
+    rough = ((high - low) or 1.0) / most
     power = 10.0 ** floor(log10(rough))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * (1 - 1e-9))
     places = range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)
@@ -74,7 +77,7 @@ def _logarithmic(low: float, high: float) -> list[float]:
         within = [tick for tick in ticks if low <= tick <= high]
         if len(within) >= FEWEST:
             return within
-    return _round(low, high)
+    return _round(low, high, MOST)
 
 
 def _plain(value: float) -> str:

@@ -131,6 +131,13 @@ def test_confusion_matrices_are_legible(classes: Sequence[str]) -> None:
     assert_legible(chart.draw(matrix(counts, classes, "W" * 60)))
 
 
+def test_few_classes_have_large_cells() -> None:
+    drawn = chart.draw(matrix(np.array([[30, 2], [1, 27]]), ("cats", "dogs")))
+    width, height = drawn.axes[0].get_position().size * drawn.get_size_inches()
+    assert width >= 2
+    assert height >= 1.4
+
+
 def test_a_confusion_matrix_says_its_counts() -> None:
     counts = np.array([[28, 2], [1, 1999]])
     drawn = chart.draw(matrix(counts, ("cats", "dogs")))

@@ -46,6 +46,13 @@ def test_axes_reach_over_intervals_and_end_where_they_are_told() -> None:
     assert (told.x.low, told.x.high, told.y.low) == (0.5, 10.5, 0.0)
 
 
+def test_a_wide_axis_and_one_of_whole_numbers_have_more_ticks() -> None:
+    rows = Axis(names=("a",))
+    wide = scaled(Panel(Axis(), rows, (Points((Mark(-2.8, 0), Mark(11.0, 0))),))).x
+    assert wide.words == ("-2", "0", "2", "4", "6", "8", "10")
+    assert axis(Axis(whole=True, low=0.5, high=7.5), 1, 7).words == tuple("1234567")
+
+
 def test_names_and_what_has_no_figure_have_no_ticks() -> None:
     panel = Panel(Axis(), Axis(names=("a", "b")), (Points((Mark(1.0, 0),)),))
     assert scaled(panel).y == panel.y

@@ -22,6 +22,7 @@ from bench.reports.ticks import scaled
 MAX_PANELS = 12
 WIDE, SQUARE, HALF, PAGE = 6.4, 1.75, 3.3, 8.6  # a panel alone, two kinds of several, all of them
 ROW, CELL, BARE = 0.3, 0.42, 4.4  # a row, a cell with text, all cells without
+FEW, LARGE = 4, (1.15, 0.75)  # so few columns of cells of two lines have large cells
 STRIP, MARGIN, LINE = 0.65, 0.3, 0.2
 # The name of a mark is written at one of these distances and directions, clear of all by a gap.
 GAP = 0.03
@@ -114,8 +115,11 @@ def _size(panel: Panel, *, alone: bool) -> _Size:
     below = 0.3 + (0.22 if panel.x.title else 0.0)
     if cells is not None and cells.texts:
         lines = [text.split("\n") for row in cells.texts for text in row]
-        width = len(columns) * max(CELL, 0.12 + style.widest(line for one in lines for line in one))
-        height = len(rows) * max(ROW, 0.02 + 0.14 * max(map(len, lines)))
+        few = len(columns) <= FEW and max(map(len, lines)) > 1
+        cell = max(CELL, 0.12 + style.widest(line for one in lines for line in one), LARGE[0] * few)
+        named = max(cell, 0.1 + style.widest(columns))
+        width = len(columns) * (named if len(columns) * named <= WIDE else cell)
+        height = len(rows) * max(ROW, 0.02 + 0.14 * max(map(len, lines)), LARGE[1] * few)
     elif cells is not None:
         width = height = max(BARE, 0.13 * len(rows) * any(rows))
     if columns and not fits(columns, width):
@@ -153,7 +157,7 @@ def _panel(drawn: Figure, panel: Panel, size: _Size, frame: Box) -> int:
 
 def _words(drawn: Figure, panel: Panel, frame: Box, floor: float) -> None:
     """Write the titles of a panel and of its axes, and the names of its spans."""
-    y = frame.top + 0.1
+    x, y = frame.left - 0.3 * (not panel.y.names), frame.top + 0.1
     low = panel.x.low if panel.x.low is not None else 0.0
     high = panel.x.high if panel.x.high is not None else float(len(panel.x.names))
     scale = (frame.right - frame.left) / (high - low)
@@ -163,10 +167,10 @@ def _words(drawn: Figure, panel: Panel, frame: Box, floor: float) -> None:
         style.write(drawn, middle, y, name, ha="center")
     y += LINE * bool(panel.spans)
     if panel.y.title and frame.top > frame.bottom:
-        style.write(drawn, frame.left - 0.3 * (not panel.y.names), y, panel.y.title)
+        style.write(drawn, x, y, panel.y.title)
         y += LINE
     title = style.fitting(panel.title, 60, frame.right - frame.left + 0.2, weight="bold")
-    style.write(drawn, frame.left - 0.1, y, title, weight="bold", color=style.INK)
+    style.write(drawn, x, y, title, weight="bold", color=style.INK)
     style.write(drawn, (frame.left + frame.right) / 2, floor + 0.04, panel.x.title, ha="center")
 
 

@@ -65,6 +65,7 @@ def _panel(findings: Findings, label: str, classes: int) -> Panel:
     before = [binned(one.right, one.confidence) for one in seeds]
     # The highest of n probabilities is at least 1/n.
     least = 0.5 if classes == 2 else 0.0
+    quarters = tuple(np.linspace(0.0, 1.0, 5).tolist())
     layers: list[Layer] = [
         Line((least, 1.0), (least, 1.0), dashed=True),
         _points(bins(np.sum(before, axis=0)), len(seeds)),
@@ -72,8 +73,14 @@ def _panel(findings: Findings, label: str, classes: int) -> Panel:
     if len(after) == len(seeds):
         layers.append(_points(bins(np.sum(after, axis=0)), len(seeds), scaled=True))
     return Panel(
-        Axis("confidence", percent=True, low=least, high=1.0, ticks=(least, (1 + least) / 2, 1.0)),
-        Axis("share right", percent=True, low=0.0, high=1.0, ticks=(0.0, 0.5, 1.0)),
+        Axis(
+            "confidence",
+            percent=True,
+            low=least,
+            high=1.0,
+            ticks=tuple(t for t in quarters if t >= least),
+        ),
+        Axis("share right", percent=True, low=0.0, high=1.0, ticks=quarters),
         tuple(layers),
         label,
         about=label,

@@ -44,7 +44,7 @@ def _panel(label: str, records: Sequence[Record], what: str) -> Panel:
     placed = [p for record in records for p in zip(record.phases, at, strict=False)]
     longest = max(records, key=lambda record: len(record.phases))
     kept = tuple(
-        Mark(start + phase.best_epoch, getattr(phase.kept, what))
+        Mark(start + phase.best_epoch, getattr(phase.kept, what), size=0.04)
         for phase, start in placed
         if phase.kept is not None
     )

@@ -272,7 +272,7 @@ function placeNames(marks, written, lines, [left, right, top, bottom]) {
   const overlaps = (a, others) => others.some((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]);
   return marks.map((mark) => {
     const size = textWidth(mark.text);
-    const places = [[10, 4], [-10 - size, 4], [8, -9], [-8 - size, -9], [8, 19], [-8 - size, 19], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
+    const places = [[10, 4], [8, -9], [8, 19], [-10 - size, 4], [-8 - size, -9], [-8 - size, 19], [-size / 2, -13], [-size / 2, 23], [14, -22], [14, 30], [-14 - size, -22], [4, -34], [4, 44], [-14 - size, 30]];
     const possible = places.map(([dx, dy]) => [mark.x + dx, mark.y + dy - 10, mark.x + dx + size, mark.y + dy + 3])
       .filter((b) => b[0] >= left && b[2] <= right && b[1] >= top - 6 && b[3] <= bottom && !overlaps(b, taken));
     const free = possible.find((b) => !overlaps(b, crossed)) ?? possible[0];
