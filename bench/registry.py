@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from bench.errors import BenchError, PluginError, UnknownNameError, UsageError
+from bench.system.frameworks import KERAS_BACKENDS, keras_backend
 from bench.system.plugin_files import cause, import_file, module_name, no_silent_exit, plugin_files
 from bench.types import Backbone, Reference
 
@@ -34,7 +35,8 @@ class Named(Protocol):
 
 
 class Optional(Named, Protocol):
-    """Something that works only where its `modules` are; `install` is what to `pip install`."""
+    """Something that works only where its `modules` are, and only on the Keras backend that is one
+    of them, if one is; `install` is what to `pip install`."""
 
     @property
     def modules(self) -> tuple[str, ...]: ...
@@ -213,17 +215,19 @@ def names_in(text: str) -> list[str]:
 
 
 def lacking(kind: str, item: Optional) -> str:
-    """Return which packages an optional item lacks and how to install them; "" where none."""
+    """Return what an optional item lacks and how to provide it; "" where nothing."""
+    what = f"{kind} {item.name.removesuffix(':')} needs"
     missing = [module for module in item.modules if find_spec(module) is None]
-    if not missing:
-        return ""
-    install = item.install
-    if "tensorflow" in missing:  # no extra brings it: it is a whole Keras backend
-        missing, install = ["tensorflow"], "tensorflow"
-    return (
-        f"{kind} {item.name.removesuffix(':')} needs {', '.join(missing)}; install it with "
-        f"`pip install '{install}'`."
-    )
+    install = f"{', '.join(missing)}; install it with `pip install '{item.install}'`."
+    if (backend := backend_of(item)) not in ("", found := keras_backend()):
+        more = f", and {install}" if missing else "."
+        return f"{what} KERAS_BACKEND={backend} instead of {found}{more}"
+    return f"{what} {install}" if missing else ""
+
+
+def backend_of(item: Optional) -> str:
+    """Return the Keras backend that an optional item needs; "" where any will do."""
+    return next((module for module in item.modules if module in KERAS_BACKENDS), "")
 
 
 def require(kind: str, item: Optional) -> None:

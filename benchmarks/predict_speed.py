@@ -48,7 +48,7 @@ def main() -> None:
 
     backend, model = current(), rebuild(run, record)
     bare = backend.forward(model.logits(fold=False))
-    folded = backend.forward(model.logits(fold=backend.gains_from_folding))
+    folded = backend.forward(model.logits(fold=True))
     empty = np.zeros((BATCH, size, size, 3), "uint8")
     for forward in (bare, folded):
         forward(empty)  # compiles

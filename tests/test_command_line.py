@@ -144,6 +144,14 @@ def test_commands_name_the_program_that_was_used(
     assert typed([called(), "run", "--run", "my run"]) == line
 
 
+def test_a_command_that_trains_names_another_keras_backend_than_the_usual_one() -> None:
+    jax = {"keras_backend": "jax"}
+    assert typed(["-m bench", "run"], jax) == "KERAS_BACKEND=jax python -m bench run"
+    assert typed(["-m bench", "run"], {"keras_backend": "tensorflow"}) == "python -m bench run"
+    assert typed(["-m bench", "predict", "r"], jax) == "python -m bench predict r"  # as recorded
+    assert typed(["-m bench", "run"], {"keras_backend": ";a"}).startswith("KERAS_BACKEND=';a' ")
+
+
 def test_a_recorded_program_of_another_s_is_quoted() -> None:
     assert typed(["rm -rf ~;", "run"]) == "'rm -rf ~;' run"
     assert typed([]) == ""

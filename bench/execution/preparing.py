@@ -5,7 +5,6 @@ No image is decoded here, and no framework imported.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +24,7 @@ from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
 from bench.storage.cache import FileDigests, Store
 from bench.storage.run_folder import check_name
+from bench.system.frameworks import keras_backend
 from bench.system.plugin_files import remember_plugins
 from bench.training.events import DatasetListed, Note, TaskEnded, TaskProgress, Warned
 from bench.types import Backbone, Dataset, Settings
@@ -64,7 +64,7 @@ class Preparation:
             self.settings,
             request.seeds,
             input_sizes=request.input_size,
-            keras_backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+            keras_backend=keras_backend(),
             rate=self.matrix_rate,
             located=self.located,
             fractions=request.fractions,

@@ -148,7 +148,7 @@ def read_status(folder: Path) -> Status:
         if running and progress.seconds_left is not None:
             left = max(0.0, progress.seconds_left - max(0.0, now - progress.written))
     # A screening that has not come to its final has the description of its rounds only.
-    metas = (read_meta(path.parent) for path in begun(folder))
+    meta = next((read_meta(path.parent) for path in begun(folder)), RunMeta())
     return Status(
         run=folder.name,
         folder=str(folder),
@@ -160,7 +160,7 @@ def read_status(folder: Path) -> Status:
         elapsed_seconds=elapsed,
         seconds_left=left,
         reason=progress.reason if progress else "",
-        command=typed(moved(next(metas, RunMeta()).command, folder.parent)),
+        command=typed(moved(meta.command, folder.parent), meta.environment),
     )
 
 

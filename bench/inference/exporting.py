@@ -24,7 +24,6 @@ from bench.inference.measuring.timing import predict_all
 from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel, mean_model
-from bench.registry import require
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.system.files import remove_stale, workplace, write_atomic
@@ -62,7 +61,6 @@ def export(
 ) -> Exported:
     """Write a file, load it again, compare, and only then put it in place; replace nothing."""
     chosen = EXPORT_FORMATS[format_name]
-    require("export format", chosen)
     evidence = pooled(run, [model.record for model in models])
     refuse_sizes(evidence.members)
     trial = evidence.record.trial

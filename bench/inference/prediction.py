@@ -119,7 +119,7 @@ def predict(
         for record in model.members:
             trained = load_trained(model.run, record)
             backend = current()
-            whole = trained.logits(fold=backend.gains_from_folding, maps=overlays is not None)
+            whole = trained.logits(fold=True, maps=overlays is not None)
             members.append((record.trial.input_size, backend.forward(whole)))
             draw = None if overlays is None else partial(overlays.write, trained)
         yield from predictions(images, len(paths), members, model.temperature, draw)

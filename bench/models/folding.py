@@ -18,7 +18,7 @@ with ResNet50 and 1.02 with EfficientNet-Lite0 on the demo (`benchmarks/ablation
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -27,9 +27,12 @@ from keras import layers, ops
 from bench.models.cuts import flat, inputs_of
 from bench.system.ablation import enabled
 
+Convolve = Callable[..., Any]
 
-def folded(model: Any) -> Any:
-    """Return a model of the same function over the same weights, with foldable pairs folded."""
+
+def folded(model: Any, depthwise: Convolve = ops.depthwise_conv) -> Any:
+    """Return a model of the same function over the same weights, with foldable pairs folded and
+    depthwise convolutions computed by `depthwise`."""
     if not enabled("folding"):
         return model
     pairs, paddings = _found(model)
@@ -41,11 +44,13 @@ def folded(model: Any) -> Any:
             return arguments[0]  # the folded operation takes the input of the first
         if layer.name in pairs:
             convolution = pairs[layer.name]
-            return _Folded(convolution, layer, paddings.get(convolution.name))(arguments[0])
-        if _has_a_group_for_each_channel(layer):
-            return _Depthwise(layer)(arguments[0])
+            zeros = paddings.get(convolution.name)
+            return _Folded(convolution, layer, zeros, depthwise)(arguments[0])
+        if _has_a_group_for_each_channel(layer) or (by_channel and _is_depthwise(layer)):
+            return _Depthwise(layer, depthwise)(arguments[0])
         return layer(*arguments, **keywords)
 
+    by_channel = depthwise is not ops.depthwise_conv
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
 
 
@@ -102,6 +107,13 @@ def _has_a_group_for_each_channel(layer: Any) -> bool:
     )
 
 
+def _is_depthwise(layer: Any) -> bool:
+    return (
+        type(layer) in (layers.DepthwiseConv2D, layers.SeparableConv2D)
+        and layer.data_format == "channels_last"
+    )
+
+
 def _is_same_padding(layer: Any, convolution: Any) -> bool:
     """Return whether it adds as many zeros on each side as `padding="same"` would."""
     return (
@@ -128,12 +140,15 @@ def _same_padding(convolution: Any, sides: Sequence[int | None]) -> tuple[tuple[
 class _Folded(layers.Layer):  # type: ignore[misc]
     """The convolution with BatchNorm's scale in its kernel and the rest in its bias."""
 
-    def __init__(self, convolution: Any, norm: Any, zeros: Any) -> None:
+    def __init__(self, convolution: Any, norm: Any, zeros: Any, depthwise: Convolve) -> None:
         # Without autocasting, variables are read in float32: the product of kernel and scale is
         # rounded once, to what the convolution computes in.
         policy = convolution.dtype_policy
         super().__init__(name=f"{convolution.name}_folded", dtype=policy, autocast=False)
         self.convolution, self.norm, self.zeros = convolution, norm, zeros
+        self.convolve = ops.conv
+        if isinstance(convolution, layers.DepthwiseConv2D):
+            self.convolve = depthwise
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Return the convolution's shape; by default Keras would trace the whole call."""
@@ -150,11 +165,9 @@ class _Folded(layers.Layer):  # type: ignore[misc]
         shift = -norm.moving_mean * scale
         shift = shift if norm.beta is None else shift + norm.beta
         shift = shift + layer.bias * scale if layer.use_bias else shift
-        depthwise = isinstance(layer, layers.DepthwiseConv2D)
-        if depthwise:
+        if isinstance(layer, layers.DepthwiseConv2D):
             scale = ops.reshape(scale, (1, 1, -1, layer.depth_multiplier))
-        convolve = ops.depthwise_conv if depthwise else ops.conv
-        outputs = convolve(
+        outputs = self.convolve(
             ops.cast(inputs, self.compute_dtype),
             ops.cast(layer.kernel * scale, self.compute_dtype),
             strides=layer.strides,
@@ -165,11 +178,12 @@ class _Folded(layers.Layer):  # type: ignore[misc]
 
 
 class _Depthwise(layers.Layer):  # type: ignore[misc]
-    """A convolution with a group for each channel, by the same weights."""
+    """A convolution of each channel by itself, by the same weights; of a separable one, also the
+    mixing of the channels after it."""
 
-    def __init__(self, convolution: Any) -> None:
+    def __init__(self, convolution: Any, convolve: Convolve = ops.depthwise_conv) -> None:
         super().__init__(name=f"{convolution.name}_depthwise", dtype=convolution.dtype_policy)
-        self.convolution = convolution
+        self.convolution, self.convolve = convolution, convolve
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Return the convolution's own."""
@@ -177,13 +191,19 @@ class _Depthwise(layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         layer = self.convolution
-        height, width, _, filters = layer.kernel.shape
-        outputs = ops.depthwise_conv(
+        separable = isinstance(layer, layers.SeparableConv2D)
+        kernel = layer.depthwise_kernel if separable else layer.kernel
+        height, width, channels, multiplier = kernel.shape
+        if _has_a_group_for_each_channel(layer):
+            channels, multiplier = layer.groups, multiplier // layer.groups
+        outputs = self.convolve(
             inputs,
-            ops.reshape(layer.kernel, (height, width, layer.groups, filters // layer.groups)),
+            ops.reshape(kernel, (height, width, channels, multiplier)),
             strides=layer.strides,
             padding=layer.padding,
             dilation_rate=layer.dilation_rate,
         )
+        if separable:
+            outputs = ops.conv(outputs, layer.pointwise_kernel, padding="valid")
         outputs = ops.add(outputs, layer.bias) if layer.use_bias else outputs
         return layer.activation(outputs)

@@ -26,7 +26,12 @@ from bench.storage.arrays import (
     write_trained,
 )
 from bench.storage.records import StoredRun, soup_of, trained_as
-from bench.system.frameworks import KERAS_BACKENDS, UNUSED_BY_WORKERS, hidden_packages
+from bench.system.frameworks import (
+    KERAS_BACKENDS,
+    UNUSED_BY_WORKERS,
+    hidden_packages,
+    keras_backend,
+)
 from bench.types import SOUP, Backbone, Precision, Record
 
 if TYPE_CHECKING:
@@ -60,7 +65,7 @@ class TrainedModel:
 
     def logits(self, *, fold: bool, maps: bool = False) -> Any:
         """Return the model from uint8 pixels to logits and, if asked for, the last feature map;
-        `fold` where the backend gains from it."""
+        `fold`: in the operations that are the fastest here."""
         import keras
 
         from bench.models.cuts import PIXELS
@@ -169,7 +174,7 @@ def load_trained(
     run: StoredRun, record: Record, precision: Precision | None = None
 ) -> TrainedModel:
     """Rebuild a trained model in a process that has loaded no framework yet: on the backend that it
-    was trained on, unless the user names another."""
+    was trained on, unless the user names another or that is not installed."""
     with hidden_packages(*UNUSED_BY_WORKERS):
         start(keras_backend_of(record))
         return rebuild(run, record, precision)
@@ -226,6 +231,12 @@ def _load_pretrained(network: Network, record: Record, folder: Path) -> None:
         located = weights.locate(network.backbone, trial.settings.weights, trial.input_size)
     found = weights.load(network.base, network.backbone, located)
     if found.sha256 != used.sha256:
+        trained_on = keras_backend_of(record)
+        if not used.pretrained and trained_on != keras_backend():
+            raise WeightsError(
+                f"{record.trial.backbone} began with random weights, which only the Keras backend "
+                f"it was trained on draws again: KERAS_BACKEND={trained_on}."
+            )
         what = f"{used.location} (SHA-256 {used.sha256[:16]}…)" if used.location else used.source
         raise WeightsError(
             f"{record.trial.backbone} was trained from {what}, but the weights here differ: "

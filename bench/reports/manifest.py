@@ -24,7 +24,7 @@ def manifest(record: Record) -> dict[str, Any]:
     trial = record.trial
     return {
         "trial": trial.key,
-        "command": typed(record.command),
+        "command": typed(record.command, record.environment),
         "backbone": trial.backbone,
         "input_size": trial.input_size,
         "seed": trial.seed,

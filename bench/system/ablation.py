@@ -12,7 +12,8 @@ from bench.errors import UsageError
 
 VARIABLE = "BACKBONE_BENCH_WITHOUT"
 OPTIMISATIONS = {
-    "folding": "BatchNorm folded into the convolution before it (models/folding.py)",
+    "folding": "BatchNorm folded into the convolution before it (models/folding.py); with JAX on a "
+    "processor, depthwise convolutions as sums, too",
     "lean_imports": "importing Keras without pandas, scikit-learn, matplotlib and GC",
     "concurrent_forward": "two batches of the frozen pass at once (training/rows.py)",
 }

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from bench.errors import BenchError, Exit, UsageError, os_error_text
+from bench.system.frameworks import KERAS_BACKENDS
 
 FILE = "run_bench.py"
 MODULE = "-m bench"
@@ -52,9 +53,13 @@ def program() -> str:
     return TYPED[called()]
 
 
-def typed(command: Sequence[str]) -> str:
-    """Return a recorded command as it is typed in a shell."""
+def typed(command: Sequence[str], environment: Mapping[str, Any] | None = None) -> str:
+    """Return a recorded command as it is typed in a shell; one that trains, on the Keras backend
+    that it had in its `environment`."""
     first, rest = command[:1], list(command[1:])
+    backend = str((environment or {}).get("keras_backend", KERAS_BACKENDS[0]))
+    if backend != KERAS_BACKENDS[0] and rest[:1] and rest[0] in RESUMED:
+        return f"KERAS_BACKEND={shlex.quote(backend)} {typed(command)}"
     if first and first[0] in TYPED:
         return " ".join([TYPED[first[0]], *map(shlex.quote, rest)])
     return shlex.join(command)

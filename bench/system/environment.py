@@ -18,6 +18,7 @@ from typing import Any
 
 from bench import __version__
 from bench.system import ablation
+from bench.system.frameworks import keras_backend
 
 SYSTEM = Path("/")
 # Packages and variables that a figure can depend on.
@@ -47,7 +48,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": available_cores(),
         "memory_bytes": psutil.virtual_memory().total,
-        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "keras_backend": keras_backend(),
         "versions": {name: v for name in PACKAGES if (v := _version(name))},
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }

@@ -8,7 +8,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
+from bench.errors import UsageError
 from bench.system.ablation import enabled
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
@@ -31,9 +33,32 @@ UNUSED_BY_PANDAS = ("pyarrow",)
 STDERR = 2
 
 
-def set_framework_defaults(keras_backend: str) -> None:
-    """Make this process ready to import Keras, unless the user names another backend."""
-    defaults = {"KERAS_BACKEND": keras_backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | GROWING_MEMORY
+def keras_backend(preferred: str = "") -> str:
+    """Return the Keras backend of this process: the one that the user names, or else the first that
+    is installed, of `preferred` and all."""
+    installed = (name for name in (preferred, *KERAS_BACKENDS) if name and find_spec(name))
+    return os.environ.get("KERAS_BACKEND") or next(installed, KERAS_BACKENDS[0])
+
+
+def usable_keras_backend(preferred: str = "") -> str:
+    """Return the same; an error where Keras cannot run on it here."""
+    name = keras_backend(preferred)
+    if name not in KERAS_BACKENDS:
+        raise UsageError(f"KERAS_BACKEND={name} is not supported; use tensorflow, jax or torch.")
+    if find_spec(name) is None:
+        others = ", ".join(other for other in KERAS_BACKENDS if find_spec(other))
+        raise UsageError(
+            f"the Keras backend {name} is not installed here{others and f', {others} is'}; install "
+            f"it with `pip install {name}`."
+        )
+    return name
+
+
+def set_framework_defaults(preferred: str = "") -> None:
+    """Make this process ready to import Keras, on another backend than `preferred` where the user
+    names one or that is not installed."""
+    os.environ["KERAS_BACKEND"] = usable_keras_backend(preferred)
+    defaults = {"TF_CPP_MIN_LOG_LEVEL": "3"} | GROWING_MEMORY
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 

@@ -231,8 +231,7 @@ class Phases:
         if len(rates) > 1:
             copies = HeadCopies(self.head, len(rates))
             return PhaseTrainer(phase, index, copies, self.backend, rates)
-        fold = self.backend.gains_from_folding
-        tail = self.network.tail(self._cuts[index], self.head, phase, fold=fold)
+        tail = self.network.tail(self._cuts[index], self.head, phase, fold=True)
         return PhaseTrainer(phase, index, tail, self.backend)
 
     def _result(self, index: int, course: Course) -> PhaseResult:

@@ -42,7 +42,7 @@ class ForwardPassCache:
         """Return the pass from one cut to deeper ones, for batches of `FORWARD_BATCH` rows."""
         key = (source, *targets)
         if key not in self._passes:
-            model = self.network.between(source, targets, fold=self.backend.gains_from_folding)
+            model = self.network.between(source, targets, fold=True)
             forward = self.backend.forward(model)
             start = time.perf_counter()
             dtype = "uint8" if source == PIXELS else "float32"

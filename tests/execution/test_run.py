@@ -205,7 +205,8 @@ def test_an_executor_that_neither_records_nor_raises_leaves_failed_trials(
 def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "nonesuch")
+    (tmp_path / "keras.py").write_text("raise ImportError('nonesuch')")
+    monkeypatch.syspath_prepend(tmp_path)  # workers look where this process does
     with closing(make_executor(Settings(), RunRequest())) as executor:
         records = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
     assert [record.status for record in records] == ["failed"]

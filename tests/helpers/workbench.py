@@ -71,7 +71,7 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
     network.unfreeze(phase)
     head = build_head(Head(dropout=0.0), network.features_shape, 2)
     initialise_head(head, 0)
-    tail = network.tail("pixels", head, phase, fold=backend.gains_from_folding)
+    tail = network.tail("pixels", head, phase, fold=True)
     trainer = PhaseTrainer(phase, 0, tail, backend)
     rows = Stored(pixels)
     trainer.compile(rows, batch)

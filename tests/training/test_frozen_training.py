@@ -56,8 +56,7 @@ class Training:
         self.passes = ForwardPassCache(self.network, self.backend)
         self.cut = self.network.unfreeze(phase)
         self.head = build_head(Head(dropout=0.2), self.network.features_shape, 2)
-        fold = self.backend.gains_from_folding
-        tail = self.network.tail(self.cut, self.head, phase, fold=fold)
+        tail = self.network.tail(self.cut, self.head, phase, fold=True)
         self.trainer = PhaseTrainer(phase, 0, tail, self.backend)
         self.initial = snapshot(self.network.base.weights)
         self.losses = watch_losses(self.trainer)

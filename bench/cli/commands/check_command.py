@@ -54,7 +54,7 @@ def check_all(
     """Check backbones and print the results; return how many have something wrong."""
     from bench.models.backends.base import start
 
-    start("tensorflow")
+    start()
     # It warns of functions compiled again and again, which is what checking them takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from bench.execution.check import cautions, run_checks

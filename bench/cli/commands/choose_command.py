@@ -12,7 +12,7 @@ from bench.cli.argument_types import positive_float, share
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit
-from bench.inference.export import EXPORT_FORMATS
+from bench.inference.export import EXPORT_FORMATS, suggested
 from bench.storage.arrays import artefact_folder, best_first, weights_path
 from bench.storage.run_folder import find_run
 from bench.system.command_line import called, typed
@@ -85,7 +85,8 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     predict = typed([called(), "predict", run.name, pick.backbone, "photos/", *where])
     if pick.seed is None:
         if kept:
-            yield f"\nnew images: {predict}\nas a file: {typed([*words, 'onnx'])}"
+            words.append(suggested(run.meta.environment))
+            yield f"\nnew images: {predict}\nas a file: {typed(words)}"
         return
     yield ""
     (judged,) = (r for r in records if r.trial.seed == pick.seed)

@@ -40,9 +40,15 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.inference.exporting import export, refuse_sizes
     from bench.inference.model_card import BEGAN_RANDOM
     from bench.models.rebuild import changed_code, load_trained, members_of
+    from bench.registry import backend_of, require
     from bench.storage.cache import Store
     from bench.storage.run_folder import refuse_links
+    from bench.system.frameworks import set_framework_defaults
 
+    chosen = EXPORT_FORMATS[arguments.format]
+    if needed := backend_of(chosen):
+        set_framework_defaults(needed)  # whatever the run was trained on
+    require("export format", chosen)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
     members = members_of(run, arguments.backbone)

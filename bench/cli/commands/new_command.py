@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"backbone {arguments.name!r} is there already; choose another name.")
     if path.exists():
         raise UsageError(f"{path} is there already; remove it, or give another --output.")
-    start("tensorflow")
+    start()
     text = _plugin(_declared(arguments))
     with path.open("x", encoding="utf-8") as file:  # "x": never over another
         file.write(text)

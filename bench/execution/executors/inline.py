@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind
+from bench.models.backends.base import start
 from bench.training.events import Listener
 from bench.training.job import Job
 
@@ -11,6 +12,7 @@ class Inline(Executor):
     """No process of its own: a crash takes everything with it, a debugger sees everything."""
 
     def run(self, job: Job, listener: Listener) -> None:
+        start()
         if job.task == "measure":
             from bench.inference.measuring.stage import measure
 

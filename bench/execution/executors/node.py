@@ -31,11 +31,13 @@ from bench.execution.executors.local_process import LocalProcess
 from bench.storage.cache import CACHE_VARIABLE, Store
 from bench.system.environment import VARIABLES, environment
 from bench.system.files import is_file_name, write_atomic
+from bench.system.frameworks import keras_backend
 from bench.training.events import Ended, Event, RecordMade, RecordMeasured, Waiting
 from bench.training.job import Job
 
 GPUS = "CUDA_VISIBLE_DEVICES"  # a node's own
-FORWARDED = ("KERAS_BACKEND", *(name for name in VARIABLES if name != GPUS))
+BACKEND = "KERAS_BACKEND"
+FORWARDED = (BACKEND, *(name for name in VARIABLES if name != GPUS))
 FRAMEWORKS = {"jax": ("jax", "jaxlib"), "torch": ("torch",)}
 
 
@@ -63,7 +65,10 @@ class Order:
     files: tuple[FetchedFile, ...] = ()  # of the run, to measure its models
     # Of the process that orders it; the node must have the same versions.
     variables: Mapping[str, str] = field(
-        default_factory=lambda: {name: os.environ[name] for name in FORWARDED if name in os.environ}
+        default_factory=lambda: (
+            {name: os.environ[name] for name in FORWARDED if name in os.environ}
+            | {BACKEND: keras_backend()}
+        )
     )
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 

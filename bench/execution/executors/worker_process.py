@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from bench.system.environment import available_cores
 from bench.system.files import to_json
-from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY
+from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY, usable_keras_backend
 from bench.system.locks import Pulse
 from bench.system.memory import OUT_OF_MEMORY_TEXT
 from bench.system.plugin_files import IMPORT_PATH
@@ -226,7 +226,7 @@ def worker_environment(settings: Settings, cores: int = 0) -> dict[str, str]:
     env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
     here = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
     env.setdefault(IMPORT_PATH, here)  # a node of a cluster was given that of who submitted to it
-    env.setdefault("KERAS_BACKEND", "tensorflow")
+    env["KERAS_BACKEND"] = usable_keras_backend()
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     env = GROWING_MEMORY | env
     if settings.threads:

@@ -8,12 +8,13 @@ loads no framework, as the command line lists what there is. Writing and checkin
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.inference.runtimes import Call
-from bench.registry import Registry, import_modules
+from bench.registry import Registry, backend_of, import_modules
 from bench.system.files import to_json
 
 MEMBER = "backbone_bench.json"
@@ -62,6 +63,13 @@ class Format(ABC):
 
 
 EXPORT_FORMATS: Registry[Format] = Registry("export format", listed_by="`list`")
+
+
+def suggested(environment: Mapping[str, Any]) -> str:
+    """Return the format to suggest where a run was made in this environment: that which most
+    programs read, if the run's Keras backend writes it."""
+    needed = backend_of(EXPORT_FORMATS["onnx"])
+    return "onnx" if environment.get("keras_backend", needed) == needed else "keras"
 
 
 import_modules(__name__)

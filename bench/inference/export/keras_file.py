@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
-from bench.inference.runtimes import Call, keras_call, needs_tensorflow
+from bench.inference.runtimes import Call, keras_call
 from bench.system.files import write_atomic
 from bench.system.plugin_files import module_name
 
@@ -38,12 +38,18 @@ model = keras.saving.load_model(FILE)
 probabilities = model.predict(images)"""
 
     def program(self, model: Any) -> str:
-        """Return `usage` after the imports that register the layers of plugins: the file has only
-        their names and settings."""
+        """Return `usage` for the backend, after the imports that register the layers of plugins:
+        the file has only their names and settings."""
+        import keras
+
+        backend = keras.config.backend()
+        named = f'import os\n\nos.environ["KERAS_BACKEND"] = "{backend}"\n'
+        begin = [] if backend == "tensorflow" else [named]
         modules = {type(layer).__module__ for layer in model._flatten_layers()}
         # Keras imports what is in its own libraries by itself.
         own = sorted(name for name in modules if not name.startswith(("keras.", "keras_hub.")))
-        return "\n".join([*map(_registering, own), self.usage])
+        usage = self.usage.replace("tensorflow", backend)
+        return "\n".join([*begin, *map(_registering, own), usage])
 
     def load(self, path: Path) -> Call:
         import keras
@@ -108,7 +114,6 @@ model = tf.saved_model.load(FILE)
 probabilities = model.serve(tf.constant(images)).numpy()"""
 
     def write(self, model: Any, folder: Path, about: About) -> Path:
-        needs_tensorflow(self.name)
         path = folder / "model"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

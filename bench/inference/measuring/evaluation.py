@@ -96,7 +96,7 @@ def answer_corrupted(
     (record,) = records
     backend = current()
     model = rebuild(run, record)
-    forward = backend.forward(model.logits(fold=backend.gains_from_folding))
+    forward = backend.forward(model.logits(fold=True))
 
     def answer(rows: Rows) -> Array:
         return probabilities(predict(forward, rows))
@@ -205,8 +205,7 @@ class _AveragedModel:
         frozen = Frozen.of_record(self.network, record, job.dataset, store)
         cut = cuts_of(self.network, protocol.phases)[-1]
         self.rows = {split: frozen.rows(split, PLAIN, [cut], progress)[cut] for split in SCORED}
-        fold = backend.gains_from_folding
-        tail = self.network.tail(cut, self.head, protocol.phases[-1], fold=fold)
+        tail = self.network.tail(cut, self.head, protocol.phases[-1], fold=True)
         self.forward = backend.forward(tail)
 
     def answers(self, split: SplitName, trained: Sequence[TrainedWeights]) -> Array:

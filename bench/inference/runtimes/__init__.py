@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import TrialError, UsageError
-from bench.registry import Registry, import_modules, lacking, names_in, require
+from bench.errors import UsageError
+from bench.registry import Registry, backend_of, import_modules, lacking, names_in, require
+from bench.system.frameworks import keras_backend
 from bench.types import REFERENCE
 
 if TYPE_CHECKING:
@@ -80,26 +81,25 @@ def choose_runtimes(names: str) -> list[Runtime]:
 def left_out(names: str) -> list[str]:
     """Return why `all` leaves out some runtimes; an error as for choosing them."""
     chosen = choose_runtimes(names)
-    every = RUNTIMES if "all" in names_in(names) else ()
-    return [lacking("runtime", runtime) for runtime in every if runtime not in chosen]
+    why, unlike = list[str](), dict[str, list[str]]()
+    for runtime in RUNTIMES if "all" in names_in(names) else ():
+        if runtime in chosen:
+            continue
+        if (backend := backend_of(runtime)) in ("", keras_backend()):
+            why.append(lacking("runtime", runtime))
+        else:
+            unlike.setdefault(backend, []).append(runtime.name)
+    needs = (f"runtimes {', '.join(n)} need KERAS_BACKEND={b}." for b, n in unlike.items())
+    return [*why, *needs]
 
 
-def needs_tensorflow(name: str) -> None:
-    """Refuse to convert from a Keras backend that has no way there."""
-    import keras
-
-    if (found := keras.config.backend()) != "tensorflow":
-        raise TrialError(f"runtime {name} converts from KERAS_BACKEND=tensorflow, not {found}.")
-
-
-def frozen_graph(model: Any, runtime: str) -> Any:
+def frozen_graph(model: Any) -> Any:
     """Return the model as a TensorFlow function for uint8 images in batches of any size, its
     weights as constants: what converters start from.
 
     A variable would be read in every query, and what the model captured besides variables, as
     EfficientNet's normalization does, would become an input.
     """
-    needs_tensorflow(runtime)
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

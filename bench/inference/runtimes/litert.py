@@ -28,7 +28,7 @@ class _LiteRT(Runtime):
         self.artefact = f"{self.name}.tflite"
 
     def convert(self, source: ModelSource) -> None:
-        graph = frozen_graph(source.model, self.name)
+        graph = frozen_graph(source.model)
         import tensorflow as tf
 
         with warnings.catch_warnings():

@@ -43,11 +43,11 @@ class _OnnxRuntime(Runtime):
     def convert(self, source: ModelSource) -> None:
         path = source.folder / self.artefact
         if self.precision == "float32":
-            export_onnx(source.model, path, self.name)
+            export_onnx(source.model, path)
             return
         with workplace(source.folder) as folder:
             exported = folder / "float32.onnx"
-            export_onnx(source.model, exported, self.name)
+            export_onnx(source.model, exported)
             _quantize(exported, path, source.images)
 
     def load(self, source: ModelSource) -> Call:
@@ -68,11 +68,11 @@ class _OnnxRuntime(Runtime):
         return call
 
 
-def export_onnx(model: Any, path: Path, name: str) -> None:
+def export_onnx(model: Any, path: Path) -> None:
     """Write the model as float32 ONNX: `image` (batch, height, width, 3) to `probabilities`."""
     from bench.models.folding import portable
 
-    graph = frozen_graph(portable(model), name)
+    graph = frozen_graph(portable(model))
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -157,7 +157,7 @@ class _OpenVINO(Runtime):
 
         with workplace(source.folder) as folder:
             exported = folder / "float32.onnx"
-            export_onnx(source.model, exported, self.name)
+            export_onnx(source.model, exported)
             converted = openvino.convert_model(exported)
         # By default it would store float16 weights.
         openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)

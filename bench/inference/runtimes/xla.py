@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime, needs_tensorflow
+from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
@@ -17,7 +17,6 @@ class _XLA(Runtime):
     install = "tensorflow"
 
     def load(self, source: ModelSource) -> Call:
-        needs_tensorflow(self.name)
         import numpy as np
         import tensorflow as tf
 

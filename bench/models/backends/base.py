@@ -97,9 +97,9 @@ class GradientStep(Step, Protocol):
 class Backend:
     """What one Keras backend makes of a model, and what it knows of its device."""
 
-    gains_from_folding: bool
-    """Whether BatchNorm is worth folding into convolutions. A compiler that fuses across operations
-    by itself does not gain, and loses a little on CPU."""
+    faster: Callable[[Any], Any]
+    """Return a model of the same function over the same weights, in operations that take less time
+    here: for the harness' own work, not for what is timed."""
     adam: Any
     """The class of Adam: Keras' own, or one that computes the same in less time."""
     building: Callable[[], AbstractContextManager[None]]
@@ -127,10 +127,10 @@ def current() -> Backend:
     return cast(Backend, module.BACKEND)
 
 
-def start(keras_backend: str) -> Backend:
-    """Import Keras and the framework, without what that prints; on another backend where the user
-    names one."""
-    set_framework_defaults(keras_backend)
+def start(preferred: str = "") -> Backend:
+    """Import Keras and the framework, without what that prints; on another backend than `preferred`
+    where the user names one or that is not installed."""
+    set_framework_defaults(preferred)
     with suppress_stderr():
         return current()
 

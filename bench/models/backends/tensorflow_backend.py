@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct, host
+from bench.models.folding import folded
 
 # XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA is a
 # runtime of its own. Autograph has nothing to rewrite in Keras layers.
@@ -181,7 +182,7 @@ def _memory_peak() -> int | None:
 
 
 BACKEND = Backend(
-    gains_from_folding=True,
+    faster=folded,
     adam=FusedAdam,
     building=nullcontext,
     forward=_Forward,

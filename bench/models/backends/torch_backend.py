@@ -12,6 +12,7 @@ import torch
 
 from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct
 from bench.models.cuts import flat
+from bench.models.folding import folded
 
 
 class _Forward:
@@ -84,7 +85,7 @@ def _memory_peak() -> int | None:
 
 
 BACKEND = Backend(
-    gains_from_folding=True,
+    faster=folded,
     adam=keras.optimizers.Adam,
     building=nullcontext,
     forward=_Forward,

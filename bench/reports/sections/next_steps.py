@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, isnan
 
 from bench.analysis.findings import Findings
+from bench.inference.export import suggested
 from bench.reports.blocks import Commands, Section
 from bench.storage.arrays import weights_path
 from bench.system.command_line import program_of, typed
@@ -19,7 +20,8 @@ def section(findings: Findings) -> Section | None:
     if findings.verdict.recommended is None:
         return None
     about = findings.faster.text if findings.faster is not None else ""
-    commands = tuple((what, typed(command)) for what, command in _commands(findings))
+    environment = findings.run.meta.environment
+    commands = tuple((what, typed(command, environment)) for what, command in _commands(findings))
     return Section("next_steps", "Next steps", about, [Commands(commands)], brief=True)
 
 
@@ -30,7 +32,8 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     if pick := _kept(findings, [findings.verdict.recommended or ""]):
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict
-        export = (*program, "export", run, pick, "--format", "onnx", *where)
+        form = suggested(findings.run.meta.environment)
+        export = (*program, "export", run, pick, "--format", form, *where)
         yield f"Export {pick}", export
     found = findings.ensembles.gaining if findings.ensembles is not None else None
     if found is not None and (members := _kept(findings, found.members)):

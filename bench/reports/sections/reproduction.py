@@ -43,7 +43,8 @@ def _commands(findings: Findings) -> list[tuple[str, str]]:
         ("Train its fastest trial again, and compare", [*program, "verify", run, *where]),
         ("Render the reports again from the records", [*program, "report", run, *where]),
     ]
-    return [(about, typed(command)) for about, command in commands]
+    environment = findings.run.meta.environment
+    return [(about, typed(command, environment)) for about, command in commands]
 
 
 def _weights(findings: Findings) -> list[tuple[Value, ...]]:
