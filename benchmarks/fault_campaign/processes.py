@@ -28,6 +28,7 @@ import psutil
 from .injection import Injector
 
 PARENT_DEATH, SUBREAPER = 1, 36  # prctl's PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER
+WORKER = "bench.execution.worker"
 POLL_SECONDS = 0.003
 ORPHAN_SECONDS = 8.0  # in which whatever a command started has to end after it
 
@@ -199,12 +200,13 @@ def _workers_are_forks(injector: Injector | None) -> None:
     start = subprocess.Popen
 
     def popen(command: Any, **options: Any) -> Any:
-        if "bench.execution.worker" not in command:
+        if WORKER not in command:
             return start(command, **options)
 
         def work() -> NoReturn:
             kept = options.get("pass_fds", ())
-            _worker(command[2:], options.get("env") or os.environ, kept, injector)
+            words = command[command.index(WORKER) :]
+            _worker(words, options.get("env") or os.environ, kept, injector)
 
         return start(command, preexec_fn=work, **options)
 
