@@ -167,6 +167,7 @@ def test_a_run_is_a_local_run_on_other_machines(bench: Bench, tmp_path: Path) ->
     records = {(r.trial.backbone, r.trial.seed): r for r in bench.run(plan)}
     assert bench.nothing_is_left(8)
     dead = [records.pop(("segfault", seed)) for seed in (0, 1)]
+    assert [r.reason for r in records.values()] == [""] * 6
     assert all(r.status == "ok" and r.session is not None for r in records.values())
     assert {r.environment["node"] for r in records.values()} == {os.uname().nodename}
     # Probabilities and labels are those of the same trials in this process.
