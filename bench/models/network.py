@@ -199,7 +199,8 @@ def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any
         # training resets it.
         stack.append(layers.Dropout(head.dropout, seed=0))
     stack.append(layers.Dense(units, dtype="float32"))  # logits are float32 in every precision
-    return keras.Sequential(stack, name="head")
+    with current().building():
+        return keras.Sequential(stack, name="head")
 
 
 def initialise_head(head: Any, seed: int) -> None:

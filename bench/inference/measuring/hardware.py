@@ -30,8 +30,9 @@ class Chain:
         kernel = keras.initializers.RandomNormal(0.0, side**-0.5, seed=0)
         product = layers.Dense(side, use_bias=False, kernel_initializer=kernel)
         value = start
-        for _ in range(products):
-            value = product(value)
+        with current().building():
+            for _ in range(products):
+                value = product(value)
         # One number per row: fetching the product would be timed too.
         self._forward = current().forward(keras.Model(start, ops.mean(value, axis=1)))
         self._rows = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
@@ -18,28 +18,41 @@ from bench.models.backends.jax_depthwise import depthwise_conv
 from bench.models.folding import folded
 from bench.system.frameworks import DETERMINISTIC_XLA
 
+INITIALIZERS = (
+    *(keras.initializers.Zeros, keras.initializers.Ones, keras.initializers.VarianceScaling),
+    *(keras.initializers.RandomUniform, keras.initializers.RandomNormal),
+    keras.initializers.TruncatedNormal,
+)
+
 
 @contextmanager
 def _building() -> Iterator[None]:
-    """Draw initial weights with NumPy: JAX compiles a program for every shape, which takes longer
+    """Make initial values with NumPy: JAX compiles programs for every shape, which takes longer
     than all else in building a network, and most weights are replaced by trained ones."""
-    draws = {"uniform": _uniform, "normal": _normal, "truncated_normal": _truncated_normal}
-    of_jax = {name: getattr(jax.random, name) for name in draws}
-    try:
-        for name, draw in draws.items():
-            setattr(jax.random, name, draw)
+    with ExitStack() as stack:
+        for kind in INITIALIZERS:
+            stack.enter_context(_replaced(kind, __call__=_on_host(kind.__call__)))
         yield
-    finally:
-        for name, draw in of_jax.items():
-            setattr(jax.random, name, draw)
+
+
+def _on_host(call: Callable[..., Any]) -> Callable[..., Any]:
+    def made(initializer: Any, shape: Any, dtype: Any = None) -> Any:
+        try:
+            with _replaced(jnp, zeros=np.zeros, ones=np.ones), _replaced(jax.random, **DRAWS):
+                value = call(initializer, shape, dtype)
+            return jax.device_put(value.astype(keras.backend.standardize_dtype(dtype)))
+        except Exception:  # in a function that is being compiled seeds and sizes have no values
+            return call(initializer, shape, dtype)
+
+    return made
 
 
 def _uniform(key: Any, *, shape: Any, dtype: Any, minval: float, maxval: float) -> Any:
-    return jax.device_put(_generator(key).uniform(minval, maxval, shape).astype(dtype))
+    return _generator(key).uniform(minval, maxval, shape).astype(dtype)
 
 
 def _normal(key: Any, *, shape: Any, dtype: Any) -> Any:
-    return jax.device_put(_generator(key).standard_normal(shape).astype(dtype))
+    return _generator(key).standard_normal(shape).astype(dtype)
 
 
 def _truncated_normal(key: Any, *, shape: Any, dtype: Any, lower: float, upper: float) -> Any:
@@ -47,11 +60,30 @@ def _truncated_normal(key: Any, *, shape: Any, dtype: Any, lower: float, upper: 
     drawn = generator.standard_normal(shape)
     while (outside := (drawn < lower) | (drawn > upper)).any():
         drawn[outside] = generator.standard_normal(np.count_nonzero(outside))
-    return jax.device_put(drawn.astype(dtype))
+    return drawn.astype(dtype)
 
 
 def _generator(key: Any) -> np.random.Generator:
     return np.random.default_rng(np.asarray(key))
+
+
+DRAWS: dict[str, Callable[..., Any]] = {
+    "uniform": _uniform,
+    "normal": _normal,
+    "truncated_normal": _truncated_normal,
+}
+
+
+@contextmanager
+def _replaced(owner: Any, **ours: Callable[..., Any]) -> Iterator[None]:
+    before = {name: getattr(owner, name) for name in ours}
+    try:
+        for name, function in ours.items():
+            setattr(owner, name, function)
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(owner, name, function)
 
 
 class _Forward:
@@ -89,7 +121,8 @@ class _Step:
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         self._model, self._optimizer, self._loss = model, optimizer, loss
-        optimizer.build(model.trainable_variables)
+        with _building():
+            optimizer.build(model.trainable_variables)
         # What training changes: trained weights, others of the model, the optimizer's.
         self._variables = (
             model.trainable_variables,

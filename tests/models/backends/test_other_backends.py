@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from bench.storage.records import read_run
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 ROOT = Path(__file__).resolve().parents[3]
 
+# Programs of which JAX would compile one for every shape of the initial weights.
+MADE_BY_NUMPY = {"_uniform", "_normal", "_truncated_normal", "broadcast_in_dim", "multiply", "add"}
 PROTOCOL = """
 [head]
 [[phases]]
@@ -54,6 +57,7 @@ def test_a_demo_trial(tmp_path: Path) -> None:
             *("--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")),
         ],
         cwd=tmp_path,
+        env={**os.environ, "JAX_LOG_COMPILES": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -70,3 +74,8 @@ def test_a_demo_trial(tmp_path: Path) -> None:
     np.testing.assert_allclose(evidence.arrays["test_probabilities"].sum(axis=1), 1, atol=1e-6)
     assert (METRICS["latency_p50_ms"].compute(evidence) or 0) > 0
     assert (run.folder / "report.html").stat().st_size > 0
+    if BACKEND == "jax":
+        logs = "".join(path.read_text() for path in (run.folder / "logs").glob("*.log"))
+        compiled = set(re.findall(r"Finished XLA compilation of jit\((\w+)\)", logs))
+        assert "step" in compiled
+        assert not compiled & MADE_BY_NUMPY
