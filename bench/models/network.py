@@ -90,9 +90,7 @@ class Network:
         trains_batchnorm = phase.batchnorm == "trained"
         fold = fold and not trains_batchnorm
         body = None if cut == FEATURES else self.between(cut, [FEATURES], fold=fold)
-        tail = Tail(body, head, trains_batchnorm=trains_batchnorm)
-        tail(keras.Input(self.shape(cut), dtype="uint8" if cut == PIXELS else None))
-        return tail
+        return Tail(body, head, trains_batchnorm=trains_batchnorm)
 
     def classifier(self, head: Any) -> Any:
         """Return the whole model as it is deployed: uint8 pixels in, class probabilities out."""
@@ -128,6 +126,7 @@ class Tail(keras.Model):  # type: ignore[misc]
     def __init__(self, body: Any, head: Any, *, trains_batchnorm: bool) -> None:
         super().__init__()
         self.body, self.head, self.trains_batchnorm = body, head, trains_batchnorm
+        self.built = True  # its parts are; to build it, Keras would compute all shapes once more
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         features = inputs
