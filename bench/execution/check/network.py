@@ -13,16 +13,22 @@ import numpy as np
 
 from bench.analysis.format import counted
 from bench.errors import CheckError
-from bench.execution.check.subject import IMAGES, LABELS, Subject, cause, computed, named
+from bench.execution.check.subject import (
+    HEAD_PHASE,
+    IMAGES,
+    LABELS,
+    Subject,
+    cause,
+    computed,
+    named,
+)
 from bench.models.backends.base import Array
 from bench.models.cuts import PIXELS, trained_layers
 from bench.models.network import Tail, batchnorms, macs, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
 from bench.system.frameworks import suppress_stderr
-from bench.training.course import only
 from bench.training.losses import probabilities
-from bench.training.rows import Stored
 from bench.training.train import PhaseTrainer
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded
@@ -74,13 +80,11 @@ def check_declaration(subject: Subject) -> str:
 
 def check_save(subject: Subject) -> str:
     """Compare the loaded file with the model that was trained, both on uint8 pixels."""
-    network, head = subject.network, subject.head
-    tail = network.tail(PIXELS, head, Phase("head", epochs=1, learning_rate=1e-3))
     # Not compiled: for one batch that would take longer than it saves.
-    expected = probabilities(computed(tail(subject.images, training=False)))
+    expected = probabilities(computed(subject.tail(subject.images, training=False)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        loaded = _saved_and_loaded(network.classifier(head), path)
+        loaded = _saved_and_loaded(subject, path)
         size = path.stat().st_size
     if loaded.inputs[0].dtype != "uint8":
         raise CheckError(f"loaded again, the model takes {loaded.inputs[0].dtype}, not uint8.")
@@ -100,10 +104,10 @@ def check_save(subject: Subject) -> str:
     return f"{size / 1e6:.1f} MB, greatest difference {difference:.1e}"
 
 
-def _saved_and_loaded(model: Any, path: Path) -> Any:
+def _saved_and_loaded(subject: Subject, path: Path) -> Any:
     try:
-        with suppress_stderr():  # saving imports TensorFlow, also on other backends
-            model.save(path)
+        with suppress_stderr(), subject.backend.building():
+            subject.classifier.save(path)  # imports TensorFlow, also on other backends
             return keras.models.load_model(path, compile=False)
     except Exception as error:
         raise CheckError(
@@ -115,11 +119,9 @@ def _saved_and_loaded(model: Any, path: Path) -> Any:
 def check_frozen(subject: Subject) -> str:
     """Train the head with the whole network in the step, so that frozen weights could change."""
     network, head = subject.network, subject.head
-    phase = Phase("head", epochs=1, learning_rate=1e-3)
-    network.unfreeze(phase)
-    tail = network.tail(PIXELS, head, phase)
+    network.unfreeze(HEAD_PHASE)
     weights, head_weights = snapshot(network.base.weights), snapshot(head.weights)
-    _train(subject, phase, tail, subject.images)
+    _train(subject, HEAD_PHASE, subject.tail, subject.images)
     changed = _changed(network.base.weights, weights)
     if changed:
         raise CheckError(
@@ -162,19 +164,15 @@ def check_unfreeze(subject: Subject) -> str:
 
 
 def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
-    """Train one epoch of one batch."""
-    rows = Stored(inputs)
-    trainer = PhaseTrainer(phase, 0, tail, subject.backend)
-    courses = trainer.run(
-        lambda epoch: [rows],
-        LABELS,
-        rows,
-        LABELS,
-        seed=0,
-        learning_rate=phase.learning_rate,
-        batch_size=IMAGES,
-    )
-    only(courses)
+    """Train one step, the one that training compiles."""
+    step = PhaseTrainer(phase, 0, tail, subject.backend).step
+    result = step(step.put(inputs, LABELS.astype("int32"), np.ones(IMAGES, "float32")))
+    loss = step.fetch([result])[0, 0]
+    step.sync()
+    if not np.isfinite(loss):
+        raise CheckError(
+            f"the loss of a training step is {loss}; the network's features must be finite."
+        )
 
 
 def _changed(variables: Sequence[Any], before: Sequence[Array]) -> list[str]:

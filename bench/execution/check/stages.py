@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import keras
 import numpy as np
 
 from bench.errors import CheckError
 from bench.execution.check.subject import Subject, computed, named
 from bench.models.backends.base import Array
-from bench.models.cuts import OUTPUT, clean_cuts, found_stages, labels, stage_ends
+from bench.models.cuts import OUTPUT, PIXELS, clean_cuts, found_stages, labels, stage_ends
 
 CUT_TOLERANCE = 1e-4  # of the greatest value
 
@@ -73,26 +72,23 @@ def _check_found(subject: Subject) -> str:
 
 def check_cuts(subject: Subject) -> str:
     """Compare the compiled parts that training uses with the network as it was built."""
-    network, stages = subject.network, subject.stages
-    model = keras.Model(network.image, network.base(network.preprocess(network.image)))
-    [whole] = subject.backend.forward(model)(subject.images)
+    network, there = subject.network, {PIXELS: subject.images, **subject.at_stages}
+    # Not compiled: on JAX a compiled call draws the same random numbers each time.
+    whole = computed(network.base(network.preprocess(subject.images), training=False))
     if not np.isfinite(whole).all() or whole.std(axis=0).max() == 0:
         raise CheckError(
             "with random weights the output is the same for all images, or not finite; nothing "
             "can be seen in it. Do not let the builder set weights."
         )
-    # Not compiled: on JAX a compiled call draws the same random numbers each time.
-    pixels = network.preprocess(subject.images)
-    once, again = (computed(network.base(pixels, training=False)) for _ in range(2))
-    if _difference(once, again) > CUT_TOLERANCE:
+    again = _difference(there[subject.stages[-1]], whole)
+    if again > CUT_TOLERANCE:
         raise CheckError(
-            f"run twice, the network's output differs by {_difference(once, again):.1e} of its "
-            f"greatest value; it must not be random in inference (`training` in a layer's call)."
+            f"run twice, the network's output differs by {again:.1e} of its greatest value; it "
+            f"must not be random in inference (`training` in a layer's call)."
         )
     # From stage to stage: from each to the end would compute the last of them again and again.
-    there = subject.at_stages
-    differences = {stages[-1]: _difference(there[stages[-1]], whole)}
-    for stage, following in pairwise(stages):
+    differences = {}
+    for stage, following in pairwise(there):
         [output] = subject.backend.forward(network.between(stage, [following]))(there[stage])
         differences[stage] = _difference(output, there[following])
     for stage, difference in differences.items():

@@ -17,13 +17,14 @@ from keras import ops
 
 from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
-from bench.models.cuts import PIXELS, labels, stage_ends
+from bench.models.cuts import PIXELS, flat, labels, stage_ends
 from bench.models.network import Network, batchnorms, build_head, builder, initialise_head
-from bench.protocol import Head
+from bench.protocol import Head, Phase
 from bench.registry import resolve
 from bench.types import Backbone, Reference
 
 IMAGES = 8
+HEAD_PHASE = Phase("head", epochs=1, learning_rate=1e-3)
 STEP_BETWEEN_SIZES = 32  # what any network that takes more than one size can be larger by
 
 
@@ -83,9 +84,21 @@ class Subject:
 
     @cached_property
     def at_stages(self) -> dict[str, Array]:
-        """Return the outputs at each stage, from pixels, in one pass."""
-        outputs = self.backend.forward(self.network.between(PIXELS, self.stages))(self.images)
-        return dict(zip(self.stages, outputs, strict=True))
+        """Return the outputs at each stage, computed as the network was built: not compiled."""
+        base, pixels = self.network.base, self.network.preprocess(self.images)
+        ends = [base.operations[end].output for end in stage_ends(self.backbone, base)]
+        outputs = flat(keras.Model(base.input, ends)(pixels, training=False))
+        return dict(zip(self.stages, map(computed, outputs), strict=True))
+
+    @cached_property
+    def tail(self) -> Any:
+        """Return the whole network with its head, as a phase that trains the head takes it."""
+        return self.network.tail(PIXELS, self.head, HEAD_PHASE)
+
+    @cached_property
+    def classifier(self) -> Any:
+        """Return the whole model as it is deployed."""
+        return self.network.classifier(self.head)
 
 
 LABELS: Array = np.arange(IMAGES) % 2
@@ -199,12 +212,21 @@ def calibrate(network: Network, images: Array) -> None:
     Without them the signal fades to a spread of 1e-13 on its way, and any two networks agree.
     """
     norms = batchnorms(network.base.layers)
-    momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0  # the statistics become this batch's
-    network.base(network.preprocess(images), training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        # Dividing by the spread of a nearly dead channel would blow rounding errors up.
-        variance = norm.moving_variance
-        variance.assign(ops.maximum(variance, ops.mean(variance)))
+        norm.call = partial(_calibrated, norm, norm.call)
+    network.base(network.preprocess(images), training=False)
+    for norm in norms:
+        del norm.call
+
+
+def _calibrated(norm: Any, call: Callable[..., Any], inputs: Any, **options: Any) -> Any:
+    """Call a BatchNorm with the statistics of these inputs, and keep them."""
+    values = np.moveaxis(computed(inputs), norm.axis, -1)
+    values = values.reshape(-1, values.shape[-1])
+    variance = values.var(axis=0)
+    norm.moving_mean.assign(values.mean(axis=0))
+    norm.moving_variance.assign(variance)
+    outputs = call(inputs, **options)
+    # Dividing by the spread of a nearly dead channel would blow rounding errors up.
+    norm.moving_variance.assign(np.maximum(variance, variance.mean()))
+    return outputs
