@@ -41,7 +41,7 @@ def _on_host(call: Callable[..., Any]) -> Callable[..., Any]:
             with _replaced(jnp, zeros=np.zeros, ones=np.ones), _replaced(jax.random, **DRAWS):
                 value = call(initializer, shape, dtype)
             return jax.device_put(value.astype(keras.backend.standardize_dtype(dtype)))
-        except Exception:  # in a function that is being compiled seeds and sizes have no values
+        except jax.errors.JAXTypeError:  # a traced seed or size has no value that NumPy could take
             return call(initializer, shape, dtype)
 
     return made
