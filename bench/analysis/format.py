@@ -102,23 +102,28 @@ def milliseconds(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration: 8.3 s, 42 s, 1 min 23 s, 2 h 5 min."""
+    """Format a duration: 8.3 s, 42 s, 1 min, 1 min 23 s, 2 h 5 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     rounded = int(seconds + 0.5)
     if rounded < 60:
         return f"{rounded} s"
     if rounded < 3600:
-        return f"{rounded // 60} min {rounded % 60} s"
-    minutes = int(seconds / 60 + 0.5)
-    return f"{minutes // 60} h {minutes % 60} min"
+        return _two_units(rounded, "min", "s")
+    return _two_units(int(seconds / 60 + 0.5), "h", "min")
+
+
+def _two_units(number: int, large: str, small: str) -> str:
+    """Format a number of small units, of which a large one has sixty."""
+    whole, rest = divmod(number, 60)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
 
 
 def estimate(seconds: float) -> str:
     """Format a duration that is only estimated: 8 s, 5 min 20 s, 18 min, 2 h 5 min."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if 600 <= seconds < 3600 else duration(seconds)
+    step = 60 if seconds >= 599.5 else 1
+    rounded = step * int(seconds / step + 0.5)
+    return f"{rounded} s" if rounded < 60 else duration(rounded)
 
 
 def minute(time: str) -> str:

@@ -15,14 +15,33 @@ from bench.analysis import format as fmt
         (8.26, "8.3 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),
-        (59.7, "1 min 0 s"),
+        (59.7, "1 min"),
         (83, "1 min 23 s"),
-        (3599.6, "1 h 0 min"),
+        (119.6, "2 min"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h"),
         (7512, "2 h 5 min"),
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert fmt.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (8.3, "8 s"),
+        (59.4, "59 s"),
+        (59.7, "1 min"),
+        (320, "5 min 20 s"),
+        (599.7, "10 min"),
+        (1075, "18 min"),
+        (3580, "1 h"),
+        (7512, "2 h 5 min"),
+    ],
+)
+def test_estimated_durations(seconds: float, text: str) -> None:
+    assert fmt.estimate(seconds) == text
 
 
 @pytest.mark.parametrize(
