@@ -38,7 +38,7 @@ from bench import reports  # noqa: E402
 from bench.cli.run_display import RunDisplay  # noqa: E402
 from bench.execution.executors import Executor, follow  # noqa: E402
 from bench.execution.executors.node import Sent, SentFile, receive  # noqa: E402
-from bench.execution.run import carry_out, opened  # noqa: E402
+from bench.execution.run import execute_plan, open_run  # noqa: E402
 from bench.execution.run_meta import RunInputs  # noqa: E402
 from bench.execution.status import ProgressFile  # noqa: E402
 from bench.reports.sections import sections  # noqa: E402
@@ -88,11 +88,11 @@ def _run(arguments: argparse.Namespace, place: Path) -> None:
     )
     inputs = RunInputs(plan, place / "r", plans.REQUEST, Store(place / "cache"))
     nodes = Nodes(nets, arguments.nodes)
-    with (place / "terminal").open("w") as terminal, opened(inputs) as remaining:
+    with (place / "terminal").open("w") as terminal, open_run(inputs) as remaining:
         console = Console(file=terminal, force_terminal=True, width=120, height=50)
         with RunDisplay(console) as display, ProgressFile(inputs.folder, display) as listener:
             listener(TrainingStarted())
-            carry_out(inputs, remaining, nodes, listener)
+            execute_plan(inputs, remaining, nodes, listener)
     nodes.say("measuring")
     findings = reports.read(inputs.folder)
     nodes.say("analysis")

@@ -18,7 +18,7 @@ from bench.cli.commands import run_command
 from bench.cli.main import parser
 from bench.errors import BenchError, UsageError
 from bench.execution import launch
-from bench.execution.progress import Planned, RunEvent
+from bench.execution.progress import RunEvent, RunPreview
 from bench.execution.request import RunRequest
 from bench.training.events import TrialEnded, WritingReports
 
@@ -121,8 +121,8 @@ def test_a_run_as_one_call(tmp_path: Path) -> None:
 
     made = launch.run(request, heard.append, ScriptedExecutor())
 
-    (planned,) = (event for event in heard if isinstance(event, Planned))
-    assert [trial.seed for trial in planned.waiting] == [0, 1]
+    (planned,) = (event for event in heard if isinstance(event, RunPreview))
+    assert [trial.seed for trial in planned.untrained] == [0, 1]
     ended = [event for event in heard if isinstance(event, TrialEnded)]
     assert [event.record.trial.seed for event in ended] == [0, 1]
     assert isinstance(heard[-1], WritingReports)

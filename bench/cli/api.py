@@ -14,7 +14,7 @@ from bench.analysis import format as fmt
 from bench.cli.run_display import RunDisplay
 from bench.execution import launch
 from bench.execution.finished_run import Run
-from bench.execution.progress import Planned, RunEvent, RunListener
+from bench.execution.progress import RunEvent, RunListener, RunPreview
 from bench.execution.request import RunRequest, ScreenRequest
 from bench.training.events import (
     DatasetListed,
@@ -101,11 +101,11 @@ class NotebookDisplay:
                 self._now = f"{step or task} {done}/{total}" if total else step or task
             case TaskEnded():
                 self._now = ""
-            case Planned(plan=plan, waiting=waiting):
+            case RunPreview(plan=plan, untrained=untrained):
                 for skipped in plan.skipped:
                     self._lines.append(f"skipped {skipped.backbone}: {skipped.reason}")
                 self._lines.append(
-                    f"{len(waiting)} of {fmt.counted(len(plan.trials), 'trial')} to do"
+                    f"{len(untrained)} of {fmt.counted(len(plan.trials), 'trial')} to do"
                 )
             case StageProgress():
                 self._now = event.text

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analysis.findings import Findings
 from bench.cli.json_lines import ACCURACY, TRIAL, write_event
-from bench.execution.progress import Planned, RunEvent
+from bench.execution.progress import RunEvent, RunPreview
 from bench.reports.formats import json_report
 from bench.system.files import fields_of
 from bench.training.events import (
@@ -44,7 +44,7 @@ class JsonEvents:
             case TaskProgress(task, done, total, step):
                 if self._is_new(task, (step, 10 * done // total if total else 0)):
                     write_event("task", **fields_of(event))
-            case Planned():
+            case RunPreview():
                 _write_plan(event)
             case StageProgress(trial, stage):
                 if self._is_new(trial.key, stage):
@@ -84,12 +84,12 @@ def write_result(folder: Path, findings: Findings, exit_code: int) -> None:
     write_event("result", folder=str(folder), exit_code=exit_code, report=report)
 
 
-def _write_plan(event: Planned) -> None:
+def _write_plan(event: RunPreview) -> None:
     write_event(
         "plan",
         folder=str(event.folder),
         trials=len(event.plan.trials),
-        to_train=len(event.waiting),
+        to_train=len(event.untrained),
         to_measure=len(event.unmeasured),
         seconds=event.schedule.total if event.schedule.known else None,
         skipped=event.plan.skipped,

@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.analysis.format import counted, divided, duration, estimate
 from bench.cli.display import Display
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
-from bench.execution.progress import Planned, RunEvent
+from bench.execution.progress import RunEvent, RunPreview
 from bench.training.events import (
     DatasetListed,
     Interrupted,
@@ -57,7 +57,7 @@ class RunDisplay:
                 self._progress(event)
             case TaskEnded(task):
                 self._end_task(task)
-            case Planned():
+            case RunPreview():
                 self._plan(event)
             case TrainingStarted():
                 self._end_live()
@@ -102,9 +102,9 @@ class RunDisplay:
         self._live.close()
         self._display = None
 
-    def _plan(self, planned: Planned) -> None:
+    def _plan(self, planned: RunPreview) -> None:
         """Print what will be run, and where it is kept."""
-        plan, schedule, waiting = planned.plan, planned.schedule, planned.waiting
+        plan, schedule, waiting = planned.plan, planned.schedule, planned.untrained
         protocol, dataset = plan.protocol, plan.dataset
         counts = divided({name: len(split) for name, split in dataset.splits.items()})
         self.print(f"images    {counts}, {len(dataset.classes)} classes")
@@ -153,12 +153,12 @@ class RunDisplay:
                 self.print(f"          {image.id}: {image.reason}")
 
 
-def _backbones(planned: Planned, seconds: Mapping[str, float]) -> Table:
+def _backbones(planned: RunPreview, seconds: Mapping[str, float]) -> Table:
     """Return the table of the backbones, with what is left to do of each, in estimated seconds."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
         table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
-    waiting = {trial.key for trial in planned.waiting}
+    waiting = {trial.key for trial in planned.untrained}
     for one in planned.plan.planned:
         left = [trial.key for trial in one.trials if trial.key in waiting]
         known = left and one.cost is not None

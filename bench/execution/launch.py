@@ -1,12 +1,12 @@
-"""From a request to a finished run: the one way, for the command line, notebooks and programs.
+"""From a request to a finished run, for the command line, notebooks and programs.
 
-    outlook   what the plan will do, without doing it (`--dry-run`)
-    decode    images decoded and audited
-    carry     train, measure and report
-    run       all of it
+    preview         return what the run would do, without doing it (`--dry-run`)
+    decode          decode and audit the images
+    run_prepared    train, measure and report
+    run             all of it
 
-What is done before an image is decoded is in `preparing.py`. Prints nothing: what a user should see
-is sent to the listener as events (`training/events.py`).
+The steps before decoding are in `preparing.py`. Nothing is printed: messages and progress go to the
+listener as events (`training/events.py`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from bench.errors import DetachedError, reason
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
 from bench.execution.preparing import Preparation, prepare
-from bench.execution.progress import Planned, RunListener
+from bench.execution.progress import RunListener, RunPreview
 from bench.execution.request import RunRequest
-from bench.execution.run import carry_out, opened
+from bench.execution.run import execute_plan, open_run
 from bench.execution.run_meta import RunInputs
 from bench.execution.status import ProgressFile
 from bench.storage.run_folder import run_folder
@@ -46,37 +46,40 @@ if TYPE_CHECKING:
     from bench.reports.blocks import Section
 
 
-def outlook(request: RunRequest, listener: RunListener) -> Planned:
-    """Return what `run` would do; nothing is decoded, downloaded or written. Which images are
-    unusable, or copies, and which trials are done, is known where an earlier run decoded them."""
+def preview(request: RunRequest, listener: RunListener) -> RunPreview:
+    """Return what `run` would do; nothing is decoded, downloaded or written.
+
+    Unusable images, duplicates and finished trials are known only if an earlier run has decoded the
+    images.
+    """
     prepared = prepare(request, listener, fetching=False)
     dataset = preparation.recall(prepared.listing, prepared.sizes, store=prepared.store)
     if dataset is None:
         plan = prepared.plan(undecoded(prepared.listing))
         folder = request.results / (request.run or "(named after the images' content)")
-        found = Planned(plan, plan.trials, (), folder, None, decoded=False)
+        found = RunPreview(plan, plan.trials, (), folder, None, decoded=False)
     else:
-        found = prepared.outlook(*_audited(prepared, dataset, listener))
+        found = prepared.preview(*_audit(prepared, dataset, listener))
     listener(found)
     found.plan.refuse_empty()
     return found
 
 
 def run(request: RunRequest, listener: RunListener, executor: Executor | None = None) -> Run:
-    """Do what is asked for, as far as it is not done, and return the run with its findings;
-    `DetachedError` where jobs are left to go on without this process.
+    """Run what is requested and not done yet; return the run with its findings.
 
-    `executor` runs the trials, and is closed at the end; None: the one that the request names.
+    `executor` runs the trials and is closed at the end; None: the one that the request names.
+    `DetachedError`: jobs continue on the cluster without this process.
     """
-    with ready(request, listener, executor) as (prepared, working):
-        return carry(prepared, decode(prepared, listener), working, listener)
+    with prepare_with_executor(request, listener, executor) as (prepared, started):
+        return run_prepared(prepared, decode(prepared, listener), started, listener)
 
 
 @contextmanager
-def ready(
+def prepare_with_executor(
     request: RunRequest, listener: RunListener, executor: Executor | None
 ) -> Iterator[tuple[Preparation, Executor]]:
-    """Prepare what is asked for while the executor warms up; it is closed at the end."""
+    """Prepare the request while the executor warms up; close the executor at the end."""
 
     def start(settings: Settings) -> Sequence[str]:
         nonlocal executor
@@ -86,7 +89,7 @@ def ready(
 
     try:
         prepared = prepare(request, listener, started=start)
-        assert executor is not None  # it was started
+        assert executor is not None  # set by `start`
         yield prepared, executor
     finally:
         if executor is not None:
@@ -95,15 +98,15 @@ def ready(
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """The images of a run, decoded; those to train on, if the audit left some out."""
+    """The decoded images of a run, and the audit of them."""
 
     dataset: Dataset
-    trained: Dataset
-    audit: KeptAudit | None
+    trained: Dataset  # `dataset` without the images that the audit left out
+    audit: KeptAudit | None  # None: not requested
 
 
 def decode(prepared: Preparation, listener: RunListener) -> DecodedImages:
-    """Decode the images to all sizes, and audit them."""
+    """Decode the images to all input sizes, and audit them."""
     dataset = preparation.prepare(
         prepared.listing,
         prepared.sizes,
@@ -111,10 +114,10 @@ def decode(prepared: Preparation, listener: RunListener) -> DecodedImages:
         progress=lambda done, total: listener(TaskProgress("decoding images", done, total)),
     )
     listener(TaskEnded("decoding images"))
-    return DecodedImages(dataset, *_audited(prepared, dataset, listener))
+    return DecodedImages(dataset, *_audit(prepared, dataset, listener))
 
 
-def carry(
+def run_prepared(
     prepared: Preparation,
     images: DecodedImages,
     executor: Executor,
@@ -122,15 +125,18 @@ def carry(
     files: Mapping[str, bytes] | None = None,
     progress: ProgressFile | None = None,
 ) -> Run:
-    """Do what is not done of the plan, and report; `files` are kept in the run's folder. `progress`
-    is of a caller that has locked the folder."""
+    """Train and measure what remains of the plan, and write the reports.
+
+    `files` are written into the run's folder, by path in it. `progress` is given by a caller that
+    has locked the folder; None: lock it here.
+    """
     request, store = prepared.request, prepared.store
     dataset, trained, audit, sizes = images.dataset, images.trained, images.audit, prepared.sizes
-    outlook = prepared.outlook(trained, audit)
-    listener(outlook)
-    plan = outlook.plan
+    planned = prepared.preview(trained, audit)
+    listener(planned)
+    plan = planned.plan
     plan.refuse_empty()
-    folder = run_folder(request.results, outlook.folder.name, fresh=request.fresh)
+    folder = run_folder(request.results, planned.folder.name, fresh=request.fresh)
     inputs = RunInputs(
         plan,
         folder,
@@ -155,15 +161,15 @@ def carry(
         reports.write_index(request.results)
         return findings, shown
 
-    told = progress or ProgressFile(folder, listener)
-    with opened(inputs, locked=progress is not None) as remaining, told as listener:
+    tracked = progress or ProgressFile(folder, listener)
+    with open_run(inputs, locked=progress is not None) as remaining, tracked as listener:
         listener(TrainingStarted())
         try:
-            remaining = carry_out(inputs, remaining, executor, listener)
+            remaining = execute_plan(inputs, remaining, executor, listener)
         except DetachedError:
-            raise  # at once; there is nothing new to report
+            raise  # there is nothing new to report
         except BaseException as end:
-            # An interrupted run is reported too, as far as it went; why it ended comes first.
+            # The reports of an interrupted run show what is done; the error itself comes first.
             if isinstance(end, KeyboardInterrupt):
                 listener(Interrupted())
             try:
@@ -174,17 +180,17 @@ def carry(
         findings, shown = write_reports()
     incomplete = (
         bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
-        # Something was asked to be measured that was not, and the run is done.
-        or bool(remaining.undone() or remaining.unmeasured())
+        # A requested measurement is missing, although the run is done.
+        or bool(remaining.describe_unmeasurable() or remaining.unmeasured())
         or reports.incomplete(findings, {trial.key for trial in plan.trials})
     )
     return Run(folder, findings, shown, incomplete=incomplete)
 
 
-def _audited(
+def _audit(
     prepared: Preparation, dataset: Dataset, listener: RunListener
 ) -> tuple[Dataset, KeptAudit | None]:
-    """Return the images to train on, and what the audit found, if there is one."""
+    """Return the images to train on and the audit; None: it is not requested."""
     request = prepared.request
     if not request.audit:
         return dataset, None

@@ -96,7 +96,7 @@ def _named(name: str) -> list[Backbone]:
     return found or [BACKBONES[name]]  # which says what is near
 
 
-def at_sizes(
+def with_input_sizes(
     backbones: Sequence[Backbone], protocol: TrainingProtocol, asked: Sequence[int]
 ) -> list[tuple[Backbone, int]]:
     """Return each backbone with each of its input sizes: those that the user chose, else the
@@ -140,7 +140,7 @@ def make_plan(
     }
     planned: list[PlannedBackbone] = []
     skipped: list[Skipped] = []
-    for backbone, size in at_sizes(backbones, protocol, input_sizes):
+    for backbone, size in with_input_sizes(backbones, protocol, input_sizes):
         try:
             check_trainable(backbone, size, protocol, len(dataset.classes))
         except TrialError as error:

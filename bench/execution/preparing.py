@@ -14,10 +14,10 @@ from bench.data.audit.result import KeptAudit
 from bench.data.listing import Listing
 from bench.data.sources import list_dataset
 from bench.execution.estimate import matrix_rate
-from bench.execution.plan import Plan, at_sizes, choose_backbones, make_plan
-from bench.execution.progress import Planned, RunListener
+from bench.execution.plan import Plan, choose_backbones, make_plan, with_input_sizes
+from bench.execution.progress import RunListener, RunPreview
 from bench.execution.request import RunRequest
-from bench.execution.run_meta import Remaining
+from bench.execution.run_meta import RemainingWork
 from bench.inference.runtimes import left_out
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
@@ -52,7 +52,7 @@ class Preparation:
     def sizes(self) -> list[int]:
         """Return the input sizes that images are decoded to."""
         asked = self.request.input_size
-        return sorted({size for _, size in at_sizes(self.backbones, self.protocol, asked)})
+        return sorted({size for _, size in with_input_sizes(self.backbones, self.protocol, asked)})
 
     def plan(self, dataset: Dataset) -> Plan:
         """Lay out the trials over these images."""
@@ -84,14 +84,14 @@ class Preparation:
         """Decode again what was deleted of these images meanwhile."""
         preparation.restore(self.listing, dataset, self.sizes, store=self.store)
 
-    def outlook(self, dataset: Dataset, audit: KeptAudit | None) -> Planned:
+    def preview(self, dataset: Dataset, audit: KeptAudit | None) -> RunPreview:
         """Plan the trials over these images, and compare the plan with what its folder holds."""
         request, plan = self.request, self.plan(dataset)
         folder = request.results / (request.run or plan.name)
         if request.fresh:
-            return Planned(plan, plan.trials, (), folder, audit)
-        remaining = Remaining.read(plan, folder)
-        return Planned(plan, remaining.waiting, tuple(remaining.unmeasured()), folder, audit)
+            return RunPreview(plan, plan.trials, (), folder, audit)
+        remaining = RemainingWork.read(plan, folder)
+        return RunPreview(plan, remaining.untrained, tuple(remaining.unmeasured()), folder, audit)
 
 
 def prepare(
@@ -133,7 +133,7 @@ def prepare(
     )
     listener(DatasetListed(listing.description))
     located = locate_all(
-        at_sizes(backbones, protocol, request.input_size),
+        with_input_sizes(backbones, protocol, request.input_size),
         settings.weights,
         say=say,
         progress=lambda done, total: listener(TaskProgress("weights", done, total)),

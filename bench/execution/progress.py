@@ -71,11 +71,11 @@ def make_schedule(plan: Plan, todo: Sequence[Trial], unmeasured: Collection[str]
 
 
 @dataclass(frozen=True)
-class Planned:
+class RunPreview:
     """What the run will do, and what its folder already holds."""
 
     plan: Plan
-    waiting: tuple[Trial, ...]  # to be trained
+    untrained: tuple[Trial, ...]  # to be trained
     unmeasured: tuple[Trial, ...]  # trained, and still to be measured
     folder: Path
     audit: KeptAudit | None
@@ -84,10 +84,10 @@ class Planned:
     @property
     def schedule(self) -> Schedule:
         """Return how long it is estimated to take."""
-        return make_schedule(self.plan, self.waiting, {t.name for t in self.unmeasured})
+        return make_schedule(self.plan, self.untrained, {t.name for t in self.unmeasured})
 
 
-RunEvent: TypeAlias = Event | Planned
+RunEvent: TypeAlias = Event | RunPreview
 RunListener: TypeAlias = Callable[[RunEvent], None]
 
 

@@ -1,4 +1,4 @@
-"""What is written of a run while its trials go on: records, and which trained weights are kept."""
+"""Write a run's records while its trials run, and delete trained weights that are not kept."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from bench.types import KeepModels, Record
 
 @dataclass
 class RunRecorder:
-    """The run's records, which nothing else writes. Takes the events of all workers, one at a time;
-    writes each record down and passes every event on."""
+    """The only writer of a run's records.
+
+    A listener of all workers, one event at a time: it writes each record and passes every event on.
+    """
 
     folder: Path
     listener: Listener
     keep: KeepModels = "none"
     records: dict[str, Record] = field(init=False)
-    recorded: set[str] = field(default_factory=set)  # trials with a new record in this execution
-    last_stage: tuple[str, str] = ("", "")  # a trial's key and what was done with it
+    recorded: set[str] = field(default_factory=set)  # keys of trials recorded by this command
+    last_stage: tuple[str, str] = ("", "")  # trial key and stage of the latest progress event
     _kept: Kept = field(default_factory=dict)
-    _best: dict[tuple[str, int], Record] = field(default_factory=dict)  # trained in it, by network
-    _lines: int = 0  # of the file, as it was last written; 0: not yet, or it may be cut off
+    _best: dict[tuple[str, int], Record] = field(default_factory=dict)  # by backbone and input size
+    _lines: int = 0  # in records.jsonl; 0: not written yet, or its last line may be cut off
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -38,7 +40,7 @@ class RunRecorder:
             self._write_all()
 
     def __call__(self, event: Event) -> None:
-        """Take one event."""
+        """Record one event and pass it on."""
         with self._lock:
             if isinstance(event, StageProgress):
                 self.last_stage = event.trial.key, event.stage
@@ -47,30 +49,30 @@ class RunRecorder:
             self.listener(event)
 
     def note(self, text: str) -> None:
-        """Tell the user something."""
+        """Send a note to the user."""
         self(Note(text))
 
     def close(self) -> None:
-        """Leave one line for each record."""
+        """Rewrite the file with one line for each record, if it has more."""
         with self._lock:
             if self._lines > len(self.records):
                 self._write_all()
 
     def _write(self, event: RecordMade) -> None:
         record, trial = event.record, event.record.trial
-        # A trial whose weights have changed since has another key: the new one takes its place.
+        # The same trial with changed weights or code has another key: it replaces the old one.
         for gone in supersede(self._kept, record):
             self.records.pop(gone.trial.key, None)
         self.recorded.add(trial.key)
         self.records[trial.key] = record
         if lines := self._lines:
-            self._lines = 0  # where this fails, its line may be cut off, and another follow it
+            self._lines = 0  # if this write fails, its line may be cut off
             append_line(self.folder, event.line or to_json(record))
             self._lines = lines + 1
-        else:  # whatever its last line is
+        else:  # never append after a line that may be cut off
             self._write_all()
         if self.keep == "best" and not isinstance(event, RecordMeasured):
-            # Of this execution alone: what an earlier one was asked to keep stays.
+            # Only records of this command: what an earlier one was asked to keep stays.
             network = trial.backbone, trial.input_size
             best = self._best.get(network, record)
             self._best[network] = keep_better(self.folder, best, record)

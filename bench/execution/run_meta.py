@@ -35,7 +35,7 @@ from bench.types import Record, Settings, Trial
 
 
 @dataclass(frozen=True)
-class Remaining:
+class RemainingWork:
     """What remains to be done of a plan, by the records of its run's folder."""
 
     plan: Plan
@@ -57,7 +57,7 @@ class Remaining:
         return cls(plan, folder, records, damaged)
 
     @property
-    def waiting(self) -> tuple[Trial, ...]:
+    def untrained(self) -> tuple[Trial, ...]:
         """Return the trials to train: those without a record, those that failed, and those whose
         arrays are gone or damaged."""
         return tuple(trial for trial in self.plan.trials if self._finished(trial) is None)
@@ -71,7 +71,7 @@ class Remaining:
         folder, asked = self.folder, self.plan.measuring
         found: list[Trial] = []
         for of_backbone in self._largest_of_each():
-            needed = {r.trial.key for r in of_backbone if runtimes_of(self.plan, r)}
+            needed = {r.trial.key for r in of_backbone if untimed_runtimes(self.plan, r)}
             if not any(weights_path(folder, key).is_file() for key in needed):
                 needed = set()
             for record in of_backbone:
@@ -89,7 +89,7 @@ class Remaining:
             found += [r.trial for r in of_backbone if r.trial.key in needed]
         return found
 
-    def undone(self) -> list[str]:
+    def describe_unmeasurable(self) -> list[str]:
         """Return what was asked to be measured of finished trials and cannot be, as their weights
         are gone: a text a backbone."""
         can = {trial.key for trial in self.unmeasured()}
@@ -111,7 +111,7 @@ class Remaining:
     def _lacking(self, record: Record) -> list[str]:
         """Return what is still to be measured of a trial, without runtimes that failed before."""
         tried = {result.name for result in record.runtimes if result.status == "failed"}
-        found = [name for name in runtimes_of(self.plan, record) if name not in tried]
+        found = [name for name in untimed_runtimes(self.plan, record) if name not in tried]
         return [*found, "robustness"] if robustness_needed(record, self.plan.measuring) else found
 
     def _finished(self, trial: Trial) -> Record | None:
@@ -127,7 +127,7 @@ class Remaining:
             yield [record for trial in trials if (record := self._finished(trial))]
 
 
-def runtimes_of(plan: Plan, record: Record) -> tuple[str, ...]:
+def untimed_runtimes(plan: Plan, record: Record) -> tuple[str, ...]:
     """Return the runtimes that are still to be timed of a trial."""
     names = [runtime.name for runtime in choose_runtimes(plan.measuring.runtimes)]
     return runtimes_needed(record, names, plan.measuring.latency_seconds)
@@ -150,7 +150,7 @@ class RunInputs:
     broken_plugins: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
     restore: Callable[[], None] = lambda: None  # decodes images again that were deleted meanwhile
-    of_jobs: Mapping[str, Any] = field(default_factory=dict)  # fields of every job
+    job_fields: Mapping[str, Any] = field(default_factory=dict)  # fields of every job
 
     def job(
         self, trials: Sequence[Trial], weights: LocatedWeights | None = None, **more: Any
@@ -175,7 +175,7 @@ class RunInputs:
             largest_fraction=max(trial.fraction for trial in plan.trials),
             images=_images(request),
             descriptions=BACKBONES.descriptions({trial.backbone for trial in trials}),
-            **{**self.of_jobs, **more},
+            **{**self.job_fields, **more},
         )
 
 
@@ -187,7 +187,7 @@ def _images(request: RunRequest) -> ImagesFrom:
     return ImagesFrom(dataset, request.limit, groups)
 
 
-def check_same(plan: Plan, folder: Path) -> None:
+def check_compatible(plan: Plan, folder: Path) -> None:
     """Raise `UsageError` where the folder holds a run with other images, protocol or settings."""
     earlier = read_meta(folder)
     # A run from before an option existed was made with its default.
@@ -219,7 +219,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     return {f"--{name.replace('_', '-')}": value for name, value in asdict(settings).items()}
 
 
-def describe(inputs: RunInputs, remaining: Remaining) -> None:
+def write_meta(inputs: RunInputs, remaining: RemainingWork) -> None:
     """Write what the run is, before it starts; what earlier commands added to it stays."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
@@ -252,7 +252,7 @@ def describe(inputs: RunInputs, remaining: Remaining) -> None:
         measuring=plan.measuring,
         skipped=(*skipped, *plan.skipped),
         broken_plugins=tuple(inputs.broken_plugins),
-        notes=(*inputs.notes, *remaining.undone()),
+        notes=(*inputs.notes, *remaining.describe_unmeasurable()),
         price_per_hour=request.price_per_hour,
         kept_weights=kept,
         margin=request.margin or earlier.margin,

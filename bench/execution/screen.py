@@ -35,10 +35,10 @@ from bench.execution.finished_run import Run
 from bench.execution.launch import DecodedImages
 from bench.execution.plan import PlannedBackbone
 from bench.execution.preparing import Preparation, prepare
-from bench.execution.progress import Planned, ProgressTracker, RunListener
+from bench.execution.progress import ProgressTracker, RunListener, RunPreview
 from bench.execution.recorder import RunRecorder
 from bench.execution.request import ScreenRequest
-from bench.execution.run import opened, train_trials
+from bench.execution.run import open_run, train_trials
 from bench.execution.run_meta import RunInputs
 from bench.execution.screen_costs import FINAL, Costs
 from bench.execution.status import ProgressFile
@@ -49,27 +49,27 @@ from bench.training.events import Note, TrainingStarted
 from bench.types import Record
 
 
-def outlook(request: ScreenRequest, listener: RunListener) -> Planned:
+def preview(request: ScreenRequest, listener: RunListener) -> RunPreview:
     """Tell what `run` would do, round by round; nothing is decoded, downloaded or written."""
     prepared = prepare(request, listener, fetching=False)
     known = preparation.recall(prepared.listing, prepared.sizes, store=prepared.store)
     costs = Costs(prepared, known or undecoded(prepared.listing), listener)
     folder = request.results / (request.run or costs.plan.name)
-    return Planned(costs.plan, costs.plan.trials, (), folder, None, decoded=known is not None)
+    return RunPreview(costs.plan, costs.plan.trials, (), folder, None, decoded=known is not None)
 
 
 def run(request: ScreenRequest, listener: RunListener, executor: Executor | None = None) -> Run:
     """Screen all backbones of the request and run the finalists; return the finalists' run."""
-    with launch.ready(request, listener, executor) as (prepared, working):
+    with launch.prepare_with_executor(request, listener, executor) as (prepared, working):
         images = launch.decode(prepared, listener)
         costs = Costs(prepared, images.trained, listener)
         folder = run_folder(request.results, request.run or costs.plan.name, fresh=request.fresh)
         with lock_run(folder), ProgressFile(folder, listener) as told:
-            found, left = _Rounds(prepared, images, costs, folder, working, told).carry()
+            found, left = _Rounds(prepared, images, costs, folder, working, told).run()
             request = replace(request, fresh=False)  # what was there is moved already
             final = replace(prepared, request=request, only=frozenset(left))
             files = {FILE: to_json(found, indent=2).encode()}
-            ended = launch.carry(final, images, working, told, files, told)
+            ended = launch.run_prepared(final, images, working, told, files, told)
     failed = any(one.outcome == "failed" for each in found.rounds for one in each.candidates)
     incomplete = ended.incomplete or failed
     return Run(ended.folder, ended.findings, ended.sections, incomplete=incomplete)
@@ -86,7 +86,7 @@ class _Rounds:
     executor: Executor
     listener: ProgressFile
 
-    def carry(self) -> tuple[Screening, Sequence[str]]:
+    def run(self) -> tuple[Screening, Sequence[str]]:
         """Carry out what is missing; return what was found and who is left for the final."""
         costs, rounds = self.costs, list[Round]()
         final = costs.of[FINAL]
@@ -109,14 +109,14 @@ class _Rounds:
         planned = {one.name: one for one in costs.early.planned if one.name in entering}
         taking = {key: one for key, one in planned.items() if key in costs.of[name]}
         groups: tuple[int, ...] = ()
-        of_jobs: dict[str, Any] = {"sample": self.sample}
+        job_fields: dict[str, Any] = {"sample": self.sample}
         folder = self.folder / "screening" / name
         if name == "probes":
             sample, groups = self.sample, self._groups()
-            of_jobs |= {"task": "probe", "groups": groups}
+            job_fields |= {"task": "probe", "groups": groups}
             digest = hashlib.sha256(repr((sample, groups)).encode()).hexdigest()
             folder = folder.with_name(f"{name}-{digest[:6]}")
-        records = self._train(name, tuple(taking.values()), folder, of_jobs, later)
+        records = self._train(name, tuple(taking.values()), folder, job_fields, later)
         entered, correct, expected = list[Screened](), dict[str, NDArray[np.bool_]](), 0.0
         took = 0.0
         for key in entering:
@@ -144,7 +144,7 @@ class _Rounds:
         name: str,
         planned: tuple[PlannedBackbone, ...],
         folder: Path,
-        of_jobs: Mapping[str, Any],
+        job_fields: Mapping[str, Any],
         later: Sequence[str],
     ) -> Mapping[str, Record]:
         prepared, trained, costs = self.prepared, self.images.trained, self.costs
@@ -156,12 +156,12 @@ class _Rounds:
             prepared.store,
             notes=prepared.notes,
             restore=lambda: prepared.restore(trained),
-            of_jobs=of_jobs,
+            job_fields=job_fields,
         )
-        with opened(inputs) as remaining:
+        with open_run(inputs) as remaining:
             self.listener.enter_round(folder)
             seconds = {one.trials[0].key: costs.of[name][one.name] for one in planned}
-            missing = {trial.key: seconds[trial.key] for trial in remaining.waiting}
+            missing = {trial.key: seconds[trial.key] for trial in remaining.untrained}
             schedule = costs.schedule(missing, [one.name for one in planned], *later)
             self.listener(TrainingStarted())
             progress = ProgressTracker(

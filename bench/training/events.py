@@ -2,7 +2,7 @@
 
 A worker writes each event as one line. A transport (a pipe; a file on a shared disk; a remote
 generator) carries the lines, and ends the stream with `Ended`. The parent adds the events that
-follow that one here, and the plan (`Planned` in `bench/execution/progress.py`).
+follow that one here, and the plan (`RunPreview` in `bench/execution/progress.py`).
 """
 
 from __future__ import annotations

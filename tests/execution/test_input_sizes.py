@@ -15,7 +15,7 @@ from user import User
 from bench.analysis.comparison import compare
 from bench.analysis.findings import find
 from bench.errors import UnknownNameError
-from bench.execution.plan import at_sizes
+from bench.execution.plan import with_input_sizes
 from bench.execution.request import RunRequest
 from bench.models import weights
 from bench.models.rebuild import record_of
@@ -61,7 +61,7 @@ def test_weights_are_located_for_each_size(tmp_path: Path) -> None:
     files = tuple(WeightsFile(f"http://x/at_{n}.h5", input_size=n) for n in (64, 96))
     for file in files:
         (tmp_path / file.filename).touch()
-    sized = at_sizes([backbone("one", weights=files)], PROTOCOL, (64, 96))
+    sized = with_input_sizes([backbone("one", weights=files)], PROTOCOL, (64, 96))
     found = weights.locate_all(sized, str(tmp_path), say=print, progress=lambda done, total: None)
     assert {place: one and one.location for place, one in found.items()} == {
         ("one", 64): "at_64.h5",
@@ -71,7 +71,7 @@ def test_weights_are_located_for_each_size(tmp_path: Path) -> None:
 
 def test_what_lacks_weights_is_named_with_its_size() -> None:
     said: list[str] = []
-    sized = at_sizes([backbone("one")], PROTOCOL, (64, 96))
+    sized = with_input_sizes([backbone("one")], PROTOCOL, (64, 96))
     weights.locate_all(sized, "auto", say=said.append, progress=lambda done, total: None)
     (line,) = said
     assert line.startswith("one@64 and one@96 run with random weights")

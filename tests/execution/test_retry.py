@@ -83,8 +83,8 @@ def test_steps_divide_the_batch(batch: int, steps: list[int], tmp_path: Path, st
     tried = ", ".join(map(str, steps))
     smaller = "--input-size" if steps[-1] == 1 else "--batch-size or --input-size"
     assert record.reason == (
-        f"out of memory: it was said so. Tried with {tried} images a step; a smaller {smaller} "
-        f"takes less."
+        f"out of memory: it was said so. Tried with {tried} images per step; a smaller {smaller} "
+        f"needs less memory."
     )
 
 
@@ -105,8 +105,8 @@ def test_without_retry_it_is_a_failed_record(tmp_path: Path, store: Store) -> No
     (record,) = run(plan("one"), tmp_path, store, needing, retry=False)
     assert needing.steps == [(0, 32)]
     assert record.reason == (
-        "out of memory: it was said so. Tried with 32 images a step; a smaller --batch-size or "
-        "--input-size takes less."
+        "out of memory: it was said so. Tried with 32 images per step; a smaller --batch-size or "
+        "--input-size needs less memory."
     )
 
 
@@ -139,7 +139,8 @@ def test_a_lost_node_costs_two_submissions_at_most(
         assert (last.status, last.notes) == ("ok", ())
     else:
         assert (lost.status, lost.notes, last.notes) == ("ok", again, again)
-    resubmitted = [f"one: node {n} was lost. What is left is submitted again." for n in (0, 1)]
+    then = "Submitting the remaining trials again."
+    resubmitted = [f"one: node {n} was lost. {then}" for n in (0, 1)]
     assert told.notes == resubmitted[:losses]
 
 
@@ -159,7 +160,7 @@ def test_a_node_that_is_lost_while_it_measures_takes_no_runtime_with_it(
     (record,) = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), Measuring(), told)
     measured = losses == 2
     assert [r.status for r in record.runtimes] == ["ok"] * measured
-    last = "Measuring ended: a node was lost. The same command tries again."
+    last = "Measuring ended: a node was lost. Run the same command to try again."
     again = ["Measuring is submitted again: a node was lost."] * 2
     assert told.notes == again + [last] * (not measured)
 
@@ -168,7 +169,7 @@ def test_a_loss_does_not_count_as_a_smaller_step(tmp_path: Path, store: Store) -
     left: list[Exception] = [NodeLostError("lost."), *[OutOfMemoryError("no room.")] * 4]
     executor = ScriptedExecutor(lambda job, trial: left.pop(0))
     (record,) = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
-    assert "Tried with 32, 16, 8, 4 images a step" in record.reason
+    assert "Tried with 32, 16, 8, 4 images per step" in record.reason
 
 
 def test_smaller_steps_continue_from_those_of_an_earlier_command(
@@ -336,7 +337,7 @@ def test_a_trial_that_never_fits_fails_and_the_next_is_run(
     assert found["hungry"].status == "failed"
     assert found["hungry"].reason.startswith("out of memory (")
     assert "OOM when allocating tensor" in found["hungry"].reason
-    assert "Tried with 8, 4, 2, 1 images a step; a smaller --input-size" in found["hungry"].reason
+    assert "Tried with 8, 4, 2, 1 images per step; a smaller --input-size" in found["hungry"].reason
 
 
 WHOLE = """

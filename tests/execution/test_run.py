@@ -28,7 +28,7 @@ from bench.execution.executors import make_executor
 from bench.execution.plan import Plan
 from bench.execution.progress import make_schedule
 from bench.execution.request import RunRequest
-from bench.execution.run_meta import Remaining, RunInputs
+from bench.execution.run_meta import RemainingWork, RunInputs
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import Phase, Unfreeze
 from bench.reports import render
@@ -60,7 +60,7 @@ def run(
 
 
 def waiting(p: Plan, folder: Path) -> list[Trial]:
-    return list(Remaining.read(p, folder).waiting)
+    return list(RemainingWork.read(p, folder).untrained)
 
 
 def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
@@ -159,7 +159,7 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
     executor = ScriptedExecutor()
     execute(RunInputs(p, folder, REQUEST, store), executor, heard)
     assert executor.ran == [("one", 0), ("two", 0)]
-    assert heard.notes[0] == f"{one} is gone: its trial is trained again."
+    assert heard.notes[0] == f"{one} is gone: the trial is trained again."
     assert heard.notes[1].startswith(f"{two} is damaged (")
     assert waiting(p, folder) == []
 
@@ -652,10 +652,10 @@ def test_probes_of_a_finished_run_need_no_trained_weights(tmp_path: Path, store:
         r.trial.key: replace(r, weights=used if r.trial.backbone == "one" else None, runtimes=timed)
         for r in read_records(tmp_path / "r")
     }
-    assert Remaining(first, tmp_path / "r", records).unmeasured() == []
+    assert RemainingWork(first, tmp_path / "r", records).unmeasured() == []
     asked = replace(first, measuring=Measuring(probes=True))
-    found = Remaining(asked, tmp_path / "r", records).unmeasured()
+    found = RemainingWork(asked, tmp_path / "r", records).unmeasured()
     assert [(trial.backbone, trial.seed) for trial in found] == [("one", 0), ("one", 1)]
     fitted = Probes(8, 20, 0.1)
     done = {key: replace(record, probes=fitted) for key, record in records.items()}
-    assert Remaining(asked, tmp_path / "r", done).unmeasured() == []
+    assert RemainingWork(asked, tmp_path / "r", done).unmeasured() == []

@@ -10,9 +10,9 @@ from unittest.mock import patch
 
 from bench.execution.executors import Executor
 from bench.execution.executors.inline import Inline
-from bench.execution.plan import Plan, at_sizes, make_plan
+from bench.execution.plan import Plan, make_plan, with_input_sizes
 from bench.execution.request import RunRequest
-from bench.execution.run import carry_out, opened
+from bench.execution.run import execute_plan, open_run
 from bench.execution.run_meta import RunInputs
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol
@@ -48,7 +48,7 @@ def plan_of(
 ) -> Plan:
     """Plan trials of these backbones, all with the same weights; None: random ones."""
     sizes = (input_size,) if isinstance(input_size, int) else input_size
-    places = [(one.name, size) for one, size in at_sizes(backbones, protocol, sizes)]
+    places = [(one.name, size) for one, size in with_input_sizes(backbones, protocol, sizes)]
     return make_plan(
         backbones,
         dataset,
@@ -99,7 +99,7 @@ def small_products() -> Iterator[None]:
 def execute(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
     """Run what is missing of the plan; returns the records of the plan's trials."""
     small = small_products() if isinstance(executor, Inline) else nullcontext()
-    with small, opened(inputs) as remaining:
-        records = carry_out(inputs, remaining, executor, listener).records
+    with small, open_run(inputs) as remaining:
+        records = execute_plan(inputs, remaining, executor, listener).records
     keys = {trial.key for trial in inputs.plan.trials}
     return tuple(record for key, record in records.items() if key in keys)

@@ -69,9 +69,9 @@ def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
                 loading.join()
 
         if arguments.dry_run:
-            outlook = way.outlook(request, listener)
+            preview = way.preview(request, listener)
             display.print("Dry run: nothing was decoded, trained or written.")
-            return Exit.INCOMPLETE if outlook.plan.skipped else Exit.DONE
+            return Exit.INCOMPLETE if preview.plan.skipped else Exit.DONE
         try:
             run = way.run(request, listener, arguments.executor)
         except DetachedError as left:

@@ -198,7 +198,7 @@ def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Clust
             wait(lambda: list(cluster.home.glob("r/jobs/*/*_submitted.pkl")))
             driver.kill()
     else:
-        with pytest.raises(DetachedError, match=r"^2 trials are left to the cluster's jobs; "):
+        with pytest.raises(DetachedError, match=r"^2 trials continue on the cluster; "):
             cluster.run(plan, site, detach=True)
         worker = cluster.worker()
     # As from a process that knows nothing of the job: not over, and nothing is submitted again.

@@ -16,7 +16,7 @@ from bench.data import pixels, preparation
 from bench.data.sources import list_dataset
 from bench.execution.executors.inline import Inline
 from bench.execution.request import RunRequest
-from bench.execution.run_meta import Remaining, RunInputs
+from bench.execution.run_meta import RemainingWork, RunInputs
 from bench.inference.exporting import export
 from bench.models.rebuild import members_of, rebuild
 from bench.models.weights import LocatedWeights
@@ -54,7 +54,7 @@ def make(tmp_path: Path, store: Store, tiny_backbone: None) -> Make:
         execute(RunInputs(plan, tmp_path / "r", request, store), Inline(), silent)
         found = read_run(tmp_path / "r")
         assert [record.reason for record in found.records] == [""] * len(found.records)
-        assert Remaining.read(plan, found.folder).unmeasured() == []
+        assert RemainingWork.read(plan, found.folder).unmeasured() == []
         return found
 
     return run
