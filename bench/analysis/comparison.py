@@ -30,8 +30,12 @@ from bench.analysis.run_differences import (
     machine_difference,
 )
 from bench.analysis.scores import RANDOM_INIT
-from bench.analysis.statistics.intervals import change, difference, mean_change
-from bench.analysis.statistics.timing import Timed, change_of_medians
+from bench.analysis.statistics.intervals import (
+    difference_interval,
+    paired_difference,
+    student_interval,
+)
+from bench.analysis.statistics.timing import ProcessTimings, median_change_interval
 from bench.storage.records import TEST
 from bench.training.losses import log_losses, of_true
 from bench.types import Record, at_size
@@ -207,12 +211,12 @@ class _Side:
         found: Counts = np.mean(each, axis=0).argmax(axis=1)
         return found
 
-    def timed(self) -> Timed | None:
+    def timed(self) -> ProcessTimings | None:
         """Return the one-image queries and calibration work of the process; seeds share them."""
         for record in self.records:
             taken = durations(self.findings.run.evidence_of(record), 1)
             if taken is not None:
-                return Timed(taken, record.session.calibration if record.session else ())
+                return ProcessTimings(taken, record.session.calibration if record.session else ())
         return None
 
 
@@ -272,11 +276,11 @@ class _Pair:
         old = self.before.each(self.common.before, figure)
         new = self.after.each(self.common.after, figure)
         # Paired: images that both get right, or both wrong, say nothing about the difference.
-        apart = difference(new, old)
+        apart = paired_difference(new, old)
         if figure == "accuracy":
-            low, high = change(apart, new.shape[-1], min(len(old), len(new)))
+            low, high = difference_interval(apart, new.shape[-1], min(len(old), len(new)))
         else:
-            low, high = mean_change(apart)
+            low, high = student_interval(apart)
         means = float(old.mean()), float(new.mean())
         return ChangedFigure(self.label, figure, *means, float(low), float(high))
 
@@ -288,5 +292,5 @@ class _Pair:
 
     def _latency_interval(self) -> tuple[float | None, float | None]:
         old, new = self.before.timed(), self.after.timed()
-        found = change_of_medians(old, new) if old and new else None
+        found = median_change_interval(old, new) if old and new else None
         return (None, None) if found is None else (1000 * found[0], 1000 * found[1])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.scores import Score
-from bench.analysis.statistics.timing import MAX_DRIFT, drift, paired_ratio
+from bench.analysis.statistics.timing import MAX_DRIFT, drift, speed_ratio
 from bench.types import Record, Session
 
 LATENCY, ARITHMETIC, SIZE = "latency_p50_ms", "gflops", "params"
@@ -112,7 +112,7 @@ def faster(fast: Score | None, slow: Score | None, margin: float) -> Faster | No
         return None
     if fast.milliseconds is None or slow.milliseconds is None:
         return None
-    found = paired_ratio(slow.milliseconds, fast.milliseconds)
+    found = speed_ratio(slow.milliseconds, fast.milliseconds)
     if found is None or found[1] <= 1:
         return None
     return Faster(fast.label, slow.label, *found, margin)

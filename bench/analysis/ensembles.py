@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import Floats, answers
 from bench.analysis.scores import Contender
-from bench.analysis.statistics.intervals import Accuracy, change, difference
+from bench.analysis.statistics.intervals import Accuracy, difference_interval, paired_difference
 from bench.analysis.verdict import Verdict
 from bench.storage.records import TEST, StoredRun
 from bench.training.losses import log_losses
@@ -43,11 +43,14 @@ class Judgement:
     lead_high: float
 
     @classmethod
-    def of(cls, own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Judgement:
+    def from_correct(cls, own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Judgement:
         """Return that of answers (seeds, images), compared with others to the same images."""
-        lead = difference(own, other)
+        lead = paired_difference(own, other)
         seeds, images = own.shape
-        found, ends = Accuracy.of(own), (lead.mean, *change(lead, images, seeds))
+        found, ends = (
+            Accuracy.from_correct(own),
+            (lead.mean, *difference_interval(lead, images, seeds)),
+        )
         return cls(found.value, found.low, found.high, *(float(end) for end in ends))
 
 
@@ -174,7 +177,7 @@ def _judge(
     # Ensembles, seeds, images.
     right = np.stack([_right(run, seed, candidates) for seed in of_seeds], axis=1)
     return [
-        replace(candidate, judged=Judgement.of(own, right[0]))
+        replace(candidate, judged=Judgement.from_correct(own, right[0]))
         for candidate, own in zip(candidates, right, strict=True)
     ]
 

@@ -61,7 +61,7 @@ def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
         if right is not None and index < len(right):
             accuracy = float(right[index].mean())
             if index:
-                gained = Gain.of(right[index], right[index - 1])
+                gained = Gain.from_correct(right[index], right[index - 1])
         best = _fit([(p.kept_epoch, p.kept) for p in results])
         ends = [p.epochs[-1] if p.epochs else None for p in results]
         last = _fit([(e, Validation(e.val_loss, e.val_accuracy) if e else None) for e in ends])
@@ -110,7 +110,7 @@ def probe_comparisons(findings: Findings) -> list[ProbeComparison]:
         if len(heads) == len(trials):
             right["head_accuracy"] = np.stack(heads)
         right["accuracy"] = np.stack([t.guesses.right for t in trials])
-        accuracies = {name: Accuracy.of(answers) for name, answers in right.items()}
-        gained = Gain.of(right["accuracy"], right[best])
+        accuracies = {name: Accuracy.from_correct(answers) for name, answers in right.items()}
+        gained = Gain.from_correct(right["accuracy"], right[best])
         found.append(ProbeComparison(label, accuracies, best, gained))
     return found

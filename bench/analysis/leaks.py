@@ -54,5 +54,5 @@ def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -
     right = np.stack([guesses.right for guesses in seeds])
     if images is not None:
         right = right[:, images]
-    found = Accuracy.of(right)
+    found = Accuracy.from_correct(right)
     return LeakEstimate(found.value, found.low, found.high, right.shape[1])

@@ -111,7 +111,7 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
 
 
 def _point(run: StoredRun, records: list[Record], right: Right) -> Point:
-    found = Accuracy.of(right)
+    found = Accuracy.from_correct(right)
     # Older records do not count their images; they trained on all of them.
     images = records[0].train_images or len(run.dataset.splits["train"])
     fraction = records[0].trial.fraction

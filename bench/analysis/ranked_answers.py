@@ -69,7 +69,7 @@ def of_runtime(findings: Findings, timed: Mapping[str, RuntimeFigures]) -> Ranke
     labels = list(right)
     return RankedAnswers(
         right=right,
-        accuracy={label: Accuracy.of(answers) for label, answers in right.items()},
+        accuracy={label: Accuracy.from_correct(answers) for label, answers in right.items()},
         seed={label: ran[label].seed for label in right},
         leads={
             (labels[p.first], labels[p.second]): Lead(p.difference, p.low, p.high, not p.differ)

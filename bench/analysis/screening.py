@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.statistics.intervals import MeanVariance, Values, change
+from bench.analysis.statistics.intervals import MeanVariance, Values, difference_interval
 from bench.storage.run_folder import REMADE, read_json
 
 FILE = "screening.json"
@@ -41,7 +41,7 @@ class RoundEvidence:
     units: int  # that were drawn independently: images, or groups of them
 
     @classmethod
-    def of(
+    def from_correct(
         cls, correct: NDArray[np.bool_], groups: NDArray[np.intp] | None = None
     ) -> RoundEvidence:
         """Measure `correct` (backbones x images); the images of a group, such as copies, were not
@@ -63,7 +63,7 @@ class RoundEvidence:
         own = np.diag(self.covariance)
         variance = np.maximum(own[best] + own - 2 * self.covariance[best], 0.0)
         gap = self.accuracy[best] - self.accuracy
-        low, high = change(MeanVariance.of_images(gap, variance), self.units)
+        low, high = difference_interval(MeanVariance.from_images(gap, variance), self.units)
         low[best] = high[best] = 0.0
         return gap, low, high
 
@@ -179,7 +179,9 @@ def judge(
     images = max(map(len, correct.values()), default=0)
     judged, evidence = list[Screened](), None
     if known:
-        evidence = RoundEvidence.of(np.stack([correct[one.name] for one in known]), groups)
+        evidence = RoundEvidence.from_correct(
+            np.stack([correct[one.name] for one in known]), groups
+        )
         columns = zip(evidence.accuracy, *evidence.behind(), evidence.kept(), strict=True)
         judged = [
             replace(

@@ -67,6 +67,6 @@ def _soup(
         own = guesses(run.evidence_of(soup))
         if own is None or not np.array_equal(own.labels, best.labels):
             return None
-        judged = Judgement.of(own.right[None], best.right[None])
+        judged = Judgement.from_correct(own.right[None], best.right[None])
     name = (soup or holder).trial.name
     return WeightSoup(label, name, holder.soup, holder.seconds.get("soup", 0.0), judged)

@@ -102,7 +102,7 @@ def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Ce
         # The seeds answered the same images: one sample of images, not several. The mean is taken
         # from the counts, so that equal accuracies are equal to the last bit.
         row["accuracy"] = float(np.mean(answers))
-        low, high = intervals.accuracy(np.stack(answers))
+        low, high = intervals.accuracy_interval(np.stack(answers))
         row["accuracy_low"], row["accuracy_high"] = float(low), float(high)
     return row
 

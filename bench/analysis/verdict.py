@@ -21,10 +21,10 @@ from bench.analysis.statistics.margin import Place, place
 from bench.analysis.statistics.pairwise import (
     PairComparison,
     compare_all,
-    letters,
     paired_differences,
     stability,
     tie_groups,
+    tie_letters,
 )
 from bench.types import Record
 
@@ -184,7 +184,7 @@ def _with_pairs(
     )
     result = replace(result, pairs=pairs)
     groups = tie_groups(len(labels), [(c.first, c.second) for c in compared if c.differ])
-    ties = letters(len(labels), groups if result.tested else [])
+    ties = tie_letters(len(labels), groups if result.tested else [])
     standings = tuple(
         replace(standing, first=round(float(first), 1), ties=letter)
         for standing, first, letter in zip(result.standings, stable.first, ties, strict=True)

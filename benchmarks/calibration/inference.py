@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.analysis.sensitivity import find_flips
 from bench.analysis.statistics import intervals
-from bench.analysis.statistics.intervals import difference, spread
+from bench.analysis.statistics.intervals import mean_variance, paired_difference
 from bench.analysis.statistics.pairwise import compare_all, stability
 
 from .worlds import CHUNK, USUAL, Floats, World, circumstances, simulate
@@ -26,10 +26,10 @@ def coverage(
     held, held_apart = 0, 0
     for _ in range(simulations // CHUNK):
         drawn = simulate(random, *circumstances(random, 2, world), seeds, images)
-        low, high = intervals.accuracy(drawn.answers[:, 0])
+        low, high = intervals.accuracy_interval(drawn.answers[:, 0])
         held += _inside(low, drawn.truth[:, 0], high)
-        apart = difference(drawn.answers[:, 0], drawn.answers[:, 1])
-        low, high = intervals.change(apart, images, seeds)
+        apart = paired_difference(drawn.answers[:, 0], drawn.answers[:, 1])
+        low, high = intervals.difference_interval(apart, images, seeds)
         held_apart += _inside(low, drawn.truth[:, 0] - drawn.truth[:, 1], high)
     done = simulations // CHUNK * CHUNK
     return held / done, held_apart / done
@@ -49,7 +49,7 @@ def change_coverage(
         both = np.concatenate([accuracy - 0.01, accuracy], axis=1)
         drawn = simulate(random, both, np.repeat(points / 2, 2, axis=1), seeds, images)
         change = drawn.answers[:, 1].astype(np.int8) - drawn.answers[:, 0]
-        low, high = intervals.change(spread(change), images, seeds)
+        low, high = intervals.difference_interval(mean_variance(change), images, seeds)
         held += _inside(low, drawn.truth[:, 1] - drawn.truth[:, 0], high)
     return held / (simulations // CHUNK * CHUNK)
 
@@ -127,7 +127,7 @@ def order_calibration(simulations: int, seeds: int, images: int, seed: int = 0) 
         accuracy, points = (part[:1, :1] for part in circumstances(random, 1))
         both = np.concatenate([accuracy, accuracy + random.normal(0, 0.01, (1, 1))], axis=1)
         drawn = simulate(random, np.minimum(both, 0.995), np.repeat(points, 2, 1), seeds, images)
-        beats = stability(drawn.answers[0], most_draws=1000).beats[0, 1]
+        beats = stability(drawn.answers[0], max_draws=1000).beats[0, 1]
         better = drawn.truth[0, 0] > drawn.truth[0, 1]
         said.append(max(beats, 1 - beats))
         true.append(better == (beats > 0.5))

@@ -15,7 +15,7 @@ def right(*wrong: int, images: int = 100) -> NDArray[np.bool_]:
 
 
 def test_a_backbone_is_behind_by_its_own_mistakes_with_their_interval() -> None:
-    gap, low, high = RoundEvidence.of(right(0, 10)).behind()
+    gap, low, high = RoundEvidence.from_correct(right(0, 10)).behind()
     assert gap == pytest.approx([0, 0.1])
     # 10 of 100 won, and half of one each way: 1.96 * sqrt((11 / 102 - (10 / 102)**2) / 102).
     half = 1.96 * np.sqrt((11 / 102 - (10 / 102) ** 2) / 102)
@@ -27,10 +27,15 @@ def test_copies_count_once() -> None:
     once, groups = right(0, 10, images=100), np.repeat(np.arange(100), 2)
     twice = np.repeat(once, 2, axis=1)
     for alone, copied in zip(
-        RoundEvidence.of(once).behind(), RoundEvidence.of(twice, groups).behind(), strict=True
+        RoundEvidence.from_correct(once).behind(),
+        RoundEvidence.from_correct(twice, groups).behind(),
+        strict=True,
     ):
         assert copied == pytest.approx(alone)
-    assert RoundEvidence.of(twice).behind()[1][1] > RoundEvidence.of(once).behind()[1][1]
+    assert (
+        RoundEvidence.from_correct(twice).behind()[1][1]
+        > RoundEvidence.from_correct(once).behind()[1][1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,18 +49,18 @@ def test_copies_count_once() -> None:
     ],
 )
 def test_the_rule(wrong: tuple[int, ...], kept: tuple[bool, ...]) -> None:
-    assert tuple(RoundEvidence.of(right(*wrong)).kept()) == kept
+    assert tuple(RoundEvidence.from_correct(right(*wrong)).kept()) == kept
 
 
 def test_the_chance_that_the_best_was_dropped() -> None:
-    alike = RoundEvidence.of(right(10, 10))
+    alike = RoundEvidence.from_correct(right(10, 10))
     assert alike.chance(np.array([False, True]), 0.02) == pytest.approx(0.5, abs=0.02)
     assert alike.chance(np.array([False, False]), 0.02) == 0
     assert alike.chance(np.array([True, True]), 0.02) == 1
-    clear = RoundEvidence.of(right(0, 1, 2, 3, 4, 50, images=1000))
+    clear = RoundEvidence.from_correct(right(0, 1, 2, 3, 4, 50, images=1000))
     assert clear.chance(np.array([False] * 5 + [True]), 0.01) < 0.001
     # A larger bias of the round: what looks worse may be the best.
-    near = RoundEvidence.of(right(0, 20, images=1000))
+    near = RoundEvidence.from_correct(right(0, 20, images=1000))
     second = np.array([False, True])
     assert near.chance(second, 0.005) < near.chance(second, 0.03) < 0.5
 

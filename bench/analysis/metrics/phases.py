@@ -45,7 +45,7 @@ def _gain(evidence: Evidence) -> Gain | None:
     # SciPy is needed only here, and the worker imports every metric.
     from bench.analysis.statistics.intervals import Gain
 
-    return Gain.of(right[-1:], right[-2:-1])
+    return Gain.from_correct(right[-1:], right[-2:-1])
 
 
 def _epoch(which: Literal["best", "last"], of: Literal["train", "validation"]) -> Figure:

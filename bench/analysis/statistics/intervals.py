@@ -1,13 +1,13 @@
 """The variance of a mean over seeds and images, and 95% intervals that cover both.
 
-Every seed answers the same images, so the two factors are crossed: an image is hard for all seeds,
-and a seed is good on all images. The variance of the mean has a part for each, and a residual of
-single answers ("luck"), which shows in both and must count once: it is counted with the seeds'
-part. With two to five seeds that part has few degrees of freedom, so these are kept with it.
+All seeds predict the same images, so the two factors are crossed: an image is hard for all seeds,
+and a seed is good on all images. The variance of the mean has a part for each factor and a residual
+of single predictions, which appears in both and must be counted once: it is counted with the seeds.
+With two to five seeds that part has few degrees of freedom, so these are stored with it.
 
-Resampling seeds and images gives intervals that are too narrow if few answers are wrong or there
-are few seeds. So the bootstrap variance is computed in closed form, corrected for few seeds, and
-put into score intervals, which keep their coverage near 0 and 1.
+Resampling seeds and images gives intervals that are too narrow if there are few errors or few
+seeds. So the bootstrap variance is computed in closed form, corrected for few seeds, and used in
+score intervals, which keep their coverage near 0 and 1.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 Values = NDArray[np.floating]
-PRIOR_IMAGES = 0.25  # prior weight of "all seeds answer alike", in images
+Correct = NDArray[np.bool_]  # (..., seeds, images): whether each prediction is correct
+PRIOR_IMAGES = 0.25  # prior weight of "all seeds predict alike", in images
 SHARE_POWER = 2.25  # chosen by simulation: see `_quantile`
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class MeanVariance:
-    """A mean and the parts of its variance; each an array over the leading axes of the answers."""
+    """Means and the parts of their variances, one for each of the leading axes of the data."""
 
     mean: Values
-    images: Values  # variance of the mean that comes from the choice of images
-    seeds: Values  # the same from the choice of seeds, and from the luck of single answers
-    luck: Values  # the part of `seeds` that luck explains
-    seeds_alone: Values  # the part of `seeds` that the seeds explain, at least 0
-    freedom: Values  # degrees of freedom of `seeds`
-    low_freedom: Values  # the same, estimated conservatively: for tests
+    images: Values  # variance of the mean due to the sampling of images
+    seeds: Values  # variance of the mean due to the seeds, residual included
+    residual: Values  # the part of `seeds` due to single predictions
+    seeds_alone: Values  # `seeds` without the residual, at least 0
+    dof: Values  # degrees of freedom of `seeds`
+    conservative_dof: Values  # a lower estimate of `dof`, for tests
 
     @classmethod
-    def of_images(cls, mean: Values, images: Values) -> MeanVariance:
-        """Return that of a mean over images alone, as of one seed."""
+    def from_images(cls, mean: Values, images: Values) -> MeanVariance:
+        """Build it for a single seed, where only the images contribute variance."""
         none = np.zeros_like(mean)
         return cls(mean, images, none, none, none, none, none)
 
@@ -56,9 +57,9 @@ class Accuracy:
     high: float
 
     @classmethod
-    def of(cls, right: NDArray[np.bool_]) -> Accuracy:
-        """Return that of answers (seeds, images)."""
-        return cls(float(right.mean()), *map(float, accuracy(right)))
+    def from_correct(cls, correct: Correct) -> Accuracy:
+        """Compute the accuracy from correct predictions (seeds, images)."""
+        return cls(float(correct.mean()), *map(float, accuracy_interval(correct)))
 
 
 @dataclass(frozen=True)
@@ -70,105 +71,109 @@ class Gain:
     high: float
 
     @classmethod
-    def of(cls, after: NDArray[np.bool_], before: NDArray[np.bool_]) -> Gain:
-        """Return that of answers (seeds, images), paired by image and seed."""
-        gained = spread(after.astype(np.int8) - before)
+    def from_correct(cls, after: Correct, before: Correct) -> Gain:
+        """Compute the gain from correct predictions (seeds, images), paired by image and seed."""
+        gained = mean_variance(after.astype(np.int8) - before)
         seeds, images = after.shape
-        return cls(float(gained.mean), *map(float, change(gained, images, seeds)))
+        return cls(float(gained.mean), *map(float, difference_interval(gained, images, seeds)))
 
     @property
     def word(self) -> str:
+        """Return "helped", "hurt" or "not significant"."""
         if self.low > 0:
             return "helped"
         return "hurt" if self.high < 0 else "not significant"
 
 
-def spread(answers: NDArray[np.generic]) -> MeanVariance:
-    """Return the spread of the mean of `answers` (..., seeds, images), or of differences."""
-    values = answers.astype(np.float64)
+def mean_variance(values: NDArray[np.generic]) -> MeanVariance:
+    """Return the mean of `values` (..., seeds, images) with the parts of its variance."""
+    values = values.astype(np.float64)
     seeds, images = values.shape[-2:]
-    of_images, of_seeds = values.mean(axis=-2), values.mean(axis=-1)
-    mean = of_seeds.mean(axis=-1)
-    from_images = of_images.var(axis=-1) / images
+    image_means, seed_means = values.mean(axis=-2), values.mean(axis=-1)
+    mean = seed_means.mean(axis=-1)
+    from_images = image_means.var(axis=-1) / images
     if seeds == 1:
-        return MeanVariance.of_images(mean, from_images)
-    # The residual after subtracting image and seed effects: its sum of squares is the total less
-    # the two parts.
-    whole = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
-    by_seed = ((of_seeds - mean[..., None]) ** 2).sum(axis=-1)
-    rest = np.maximum(whole - seeds * images * from_images * images - images * by_seed, 0.0)
-    luck = rest / max((seeds - 1) * (images - 1), 1) / images / seeds
-    of_seeds_and_luck = by_seed / (seeds - 1) / seeds
-    freedom = np.full_like(mean, seeds - 1)
+        return MeanVariance.from_images(mean, from_images)
+    # The sum of squares of the residual, after image and seed effects are subtracted, is the total
+    # less that of the images and that of the seeds.
+    total = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
+    between_seeds = ((seed_means - mean[..., None]) ** 2).sum(axis=-1)
+    rest = np.maximum(total - seeds * images * from_images * images - images * between_seeds, 0.0)
+    residual = rest / max((seeds - 1) * (images - 1), 1) / images / seeds
+    from_seeds = between_seeds / (seeds - 1) / seeds
+    dof = np.full_like(mean, seeds - 1)
     return MeanVariance(
         mean,
-        np.maximum(from_images - luck, 0.0),
-        of_seeds_and_luck,
-        luck,
-        np.maximum(of_seeds_and_luck - luck, 0.0),
-        freedom,
-        freedom,
+        np.maximum(from_images - residual, 0.0),
+        from_seeds,
+        residual,
+        np.maximum(from_seeds - residual, 0.0),
+        dof,
+        dof,
     )
 
 
-def difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> MeanVariance:
-    """Return the spread of how much more often `first` is right than `second`.
+def paired_difference(first: NDArray[np.generic], second: NDArray[np.generic]) -> MeanVariance:
+    """Return the mean of `first` less that of `second` (..., seeds, images), with its variance.
 
     Paired by image, not by seed: a seed does not have the same effect on two networks, and the
     numbers of seeds may differ.
     """
-    a, b = spread(first), spread(second)
-    apart = first.mean(axis=-2) - second.mean(axis=-2)
-    seeds, luck = a.seeds + b.seeds, a.luck + b.luck
+    a, b = mean_variance(first), mean_variance(second)
+    by_image = first.mean(axis=-2) - second.mean(axis=-2)
+    seeds, residual = a.seeds + b.seeds, a.residual + b.residual
 
-    def freedom(more: float) -> Values:
-        squares = sum(s.seeds**2 / np.maximum(s.freedom + more, 1.0) for s in (a, b))
+    def dof(more: float) -> Values:
+        squares = sum(s.seeds**2 / np.maximum(s.dof + more, 1.0) for s in (a, b))
         found = np.divide(seeds**2, squares, out=np.full_like(seeds, more), where=seeds > 0) - more
-        at_most: Values = np.minimum(found, a.freedom + b.freedom)
+        at_most: Values = np.minimum(found, a.dof + b.dof)
         return at_most
 
     return MeanVariance(
         a.mean - b.mean,
-        np.maximum(apart.var(axis=-1) / apart.shape[-1] - luck, 0.0),
+        np.maximum(by_image.var(axis=-1) / by_image.shape[-1] - residual, 0.0),
         seeds,
-        luck,
+        residual,
         a.seeds_alone + b.seeds_alone,
-        freedom(2.0),  # after Welch: the parts are themselves estimates
-        freedom(0.0),  # after Satterthwaite
+        dof(2.0),  # after Welch: the parts are themselves estimates
+        dof(0.0),  # after Satterthwaite
     )
 
 
-def accuracy(answers: NDArray[np.generic]) -> tuple[Values, Values]:
-    """Return the ends of the interval of the mean of `answers` (..., seeds, images).
+def accuracy_interval(correct: NDArray[np.generic]) -> tuple[Values, Values]:
+    """Return the ends of the 95% interval of the mean of `correct` (..., seeds, images).
 
-    Wilson's, for as many images as would give the same variance with one seed and independent
-    answers. With one seed it is Wilson's own.
+    It is Wilson's interval for the number of images that would give the same variance with one seed
+    and independent predictions. With one seed it equals Wilson's interval.
     """
-    found = spread(answers)
-    seeds, images = answers.shape[-2:]
-    share = found.mean
-    # If few images are wrong, they say little about how alike the seeds answer an image.
-    telling, alike = images * share * (1 - share), share * (1 - share) / images
-    of_images = (telling * found.images + PRIOR_IMAGES * alike) / (telling + PRIOR_IMAGES)
-    found = replace(found, images=of_images)
+    found = mean_variance(correct)
+    seeds, images = correct.shape[-2:]
+    accuracy = found.mean
+    # With few errors, the data say little about how alike the seeds predict an image.
+    errors, alike = images * accuracy * (1 - accuracy), accuracy * (1 - accuracy) / images
+    from_images = (errors * found.images + PRIOR_IMAGES * alike) / (errors + PRIOR_IMAGES)
+    found = replace(found, images=from_images)
     variance = found.variance
     least = np.maximum(alike / seeds, np.finfo(np.float64).tiny)
-    # All right, or all wrong: no variance is observed, so every image counts.
-    worth = np.where(variance > 0, share * (1 - share) / np.maximum(variance, least), float(images))
+    # All correct, or all wrong: no variance is observed, so every image counts.
+    effective = np.where(
+        variance > 0, accuracy * (1 - accuracy) / np.maximum(variance, least), float(images)
+    )
     times = _quantile(found)
-    extra = times**2 / worth
-    middle = (share + extra / 2) / (1 + extra)
-    half = times * np.sqrt(share * (1 - share) / worth + extra / (4 * worth)) / (1 + extra)
+    extra = times**2 / effective
+    middle = (accuracy + extra / 2) / (1 + extra)
+    spread = np.sqrt(accuracy * (1 - accuracy) / effective + extra / (4 * effective))
+    half = times * spread / (1 + extra)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def change(
+def difference_interval(
     found: MeanVariance, images: int, seeds: int = 1, level: float = CONFIDENCE
 ) -> tuple[Values, Values]:
-    """Return the ends of the interval of a difference of two means on the same `images`.
+    """Return the ends of the interval of a difference of two accuracies on the same `images`.
 
-    Two images are added, half of one won and half of one lost, after Agresti and Min: even if no
-    image is answered differently, the difference is not known to be zero.
+    After Agresti and Min two images are added, half of one won and half of one lost: even if both
+    predict every image alike, the difference is not known to be zero.
     """
     more = images + 2
     mean = found.mean * images / more
@@ -178,23 +183,23 @@ def change(
     return np.maximum(mean - half, -1.0), np.minimum(mean + half, 1.0)
 
 
-def mean_change(found: MeanVariance) -> tuple[Values, Values]:
-    """Return Student's interval of a difference of unbounded figures, such as a loss."""
+def student_interval(found: MeanVariance) -> tuple[Values, Values]:
+    """Return the ends of Student's 95% interval, for unbounded figures such as a loss."""
     half = _quantile(found) * np.sqrt(found.variance)
     return found.mean - half, found.mean + half
 
 
 def _quantile(found: MeanVariance, level: float = CONFIDENCE) -> Values:
     """Return a quantile between the normal one, for variance from many images, and Student's, for
-    variance from few seeds, by the seeds' share of the variance.
+    variance from few seeds, weighted by the fraction of the variance that comes from seeds.
 
-    Satterthwaite's degrees of freedom use the square of the share, which is right for small shares
-    but falls short of 95% by up to 8 points for large ones with two seeds. Weighting the squared
-    quantiles holds over the whole range.
+    Satterthwaite's degrees of freedom use the square of that fraction, which is right for small
+    fractions but falls short of 95% by up to 8 points for large ones with two seeds. Weighting the
+    squared quantiles keeps 95% over the whole range.
     """
     variance = found.variance
     share = np.divide(found.seeds, variance, out=np.zeros_like(variance), where=variance > 0)
     tail = 0.5 + level / 2
-    normal, student = ndtri(tail), stdtrit(np.maximum(found.freedom, 1.0), tail)
+    normal, student = ndtri(tail), stdtrit(np.maximum(found.dof, 1.0), tail)
     quantile: Values = np.sqrt(normal**2 + (student**2 - normal**2) * share**SHARE_POWER)
     return quantile

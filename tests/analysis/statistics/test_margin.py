@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from bench.analysis.statistics.intervals import Correct
 from bench.analysis.statistics.margin import place
 from benchmarks.calibration.recommendation import loss, taken_though_behind
 
-Answers = NDArray[np.bool_]
 
-
-def one_seed(images: int, *wrong: range) -> Answers:
+def one_seed(images: int, *wrong: range) -> Correct:
     """One seed each; each is wrong on its range of the images."""
-    answers = np.ones((len(wrong), 1, images), bool)
+    correct = np.ones((len(wrong), 1, images), bool)
     for backbone, places in enumerate(wrong):
-        answers[backbone, 0, list(places)] = False
-    return answers
+        correct[backbone, 0, list(places)] = False
+    return correct
 
 
 def test_within_the_margin_only_where_the_interval_says_so() -> None:
     # a alone is right on 2 images, so b is 2 behind of 1,000. Agresti and Min: 2.5 won, 0.5 lost
     # of 1,002, so 0.2% +- 1.96 * sqrt(3 / 1002 - 0.002 ** 2) / sqrt(1002): from -0.14 to 0.54%.
-    answers = one_seed(1000, range(0), range(2))
-    best, other = place(answers, 0.01)
+    correct = one_seed(1000, range(0), range(2))
+    best, other = place(correct, 0.01)
     assert (best.place, other.place) == ("best", "within")
     assert other.behind == pytest.approx(0.002)
     assert other.could_be == pytest.approx(0.00538, abs=1e-4)
-    assert place(answers, 0.005)[1].place == "undecided"
+    assert place(correct, 0.005)[1].place == "undecided"
     # The same share of 100 images says too little.
     assert place(one_seed(100, range(0), range(1)), 0.01)[1].place == "undecided"
 
@@ -58,13 +56,13 @@ def test_worse_is_corrected_over_the_comparisons_with_the_best() -> None:
     assert {p.place for p in place(one_seed(200, range(0), close, *far), 0.01)[1:]} == {"worse"}
 
 
-def test_within_is_held_against_every_other_and_not_the_best_alone() -> None:
-    # b is 1 of 1,000 behind a with no image between them, but c, as good as a, answers other
-    # images: c may be more than a point ahead of b.
-    answers = one_seed(1000, range(40), range(41), range(100, 140))
-    alone = place(answers[:2], 0.01)[1]
+def test_within_compares_with_every_other_backbone_not_the_best_alone() -> None:
+    # b is 1 of 1,000 behind a with no image between them, but c, as good as a, is wrong on other
+    # images, so it may be more than a point ahead of b.
+    correct = one_seed(1000, range(40), range(41), range(100, 140))
+    alone = place(correct[:2], 0.01)[1]
     assert alone.place == "within"
-    _, second, third = place(answers, 0.01)
+    _, second, third = place(correct, 0.01)
     assert (second.place, third.place) == ("undecided", "undecided")
     assert second.could_be > 0.01
 
@@ -87,20 +85,20 @@ def test_so_many_images_do_decide() -> None:
     within = 0
     for _ in range(200):
         which = random.random(images)
-        answers = np.ones((2, 1, images), bool)
-        answers[0, 0, which < discordance / 2] = False
-        answers[1, 0, which > 1 - discordance / 2] = False
-        within += place(answers, 0.01)[1].could_be < 0.01
+        correct = np.ones((2, 1, images), bool)
+        correct[0, 0, which < discordance / 2] = False
+        correct[1, 0, which > 1 - discordance / 2] = False
+        within += place(correct, 0.01)[1].could_be < 0.01
     assert within / 200 == pytest.approx(0.8, abs=0.08)
 
 
 def test_where_seeds_differ_more_images_do_not_help_and_more_seeds_do() -> None:
     # Three seeds of each, 1 point apart on the same images; the means are equal.
-    answers = np.ones((2, 3, 1000), bool)
+    correct = np.ones((2, 3, 1000), bool)
     for seed, wrong in enumerate((40, 50, 60)):
-        answers[:, seed, :wrong] = False
-    answers[1, :, 0] = True
-    found = place(answers, 0.01)[0]
+        correct[:, seed, :wrong] = False
+    correct[1, :, 0] = True
+    found = place(correct, 0.01)[0]
     assert found.place == "undecided"
     assert found.images is None
     assert found.seeds is not None

@@ -6,16 +6,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
+from bench.analysis.statistics.intervals import Correct
 from bench.analysis.statistics.pairwise import MIN_P, compare_all, holm, paired_p_value
 from benchmarks.calibration.inference import called_different
 
-Answers = NDArray[np.bool_]
 
-
-def discordant(won: int, lost: int, images: int = 100) -> tuple[Answers, Answers]:
+def discordant(won: int, lost: int, images: int = 100) -> tuple[Correct, Correct]:
     """Two of one seed: the first alone is right on `won` images, the second alone on `lost`."""
     first, second = np.ones((2, 1, images), bool)
     second[0, :won] = False
@@ -38,7 +36,7 @@ def test_one_seed_is_mcnemars_mid_p_test(won: int, lost: int) -> None:
 
 
 def test_of_several_seeds_every_exchange_of_an_image_is_counted() -> None:
-    # Three seeds that agree on average, so that none is luckier; eight images.
+    # Three seeds that agree on average, so that none has an advantage; eight images.
     first = np.array(
         [[1, 1, 0, 1, 1, 0, 1, 1], [1, 0, 1, 1, 1, 1, 0, 1], [0, 1, 1, 1, 1, 1, 1, 0]], bool
     )
@@ -78,8 +76,8 @@ def test_holm_by_hand() -> None:
 
 
 def test_all_pairs_are_compared_once() -> None:
-    answers = np.stack([*discordant(10, 2), discordant(0, 40)[0]])
-    found = compare_all(answers)
+    correct = np.stack([*discordant(10, 2), discordant(0, 40)[0]])
+    found = compare_all(correct)
     assert [(c.first, c.second) for c in found] == [(0, 1), (0, 2), (1, 2)]
     assert found[0].difference == pytest.approx(0.08)
     assert found[1].differ
@@ -89,6 +87,6 @@ def test_all_pairs_are_compared_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2, 3])
-def test_equals_are_rarely_told_apart(seeds: int) -> None:
+def test_equals_rarely_differ_significantly(seeds: int) -> None:
     """The benchmark does this for longer: at most 5% of the families."""
     assert called_different(150, seeds, 200) <= 0.05

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from bench.analysis.statistics import wilson
 
 
-def test_nothing_right_is_not_certainly_nothing() -> None:
+def test_none_correct_does_not_mean_an_accuracy_of_zero() -> None:
     low, high = wilson(0, 10)
     assert low == 0.0
     assert high == pytest.approx(1.96**2 / (10 + 1.96**2), abs=1e-4)  # 0.2775
@@ -22,5 +22,5 @@ def test_agrees_with_scipy(k: int, n: int) -> None:
 
 @pytest.mark.parametrize(("k", "n"), [(1, 0), (-1, 5), (6, 5)])
 def test_impossible_counts_are_refused(k: int, n: int) -> None:
-    with pytest.raises(ValueError, match="wants 0 <= k <= n"):
+    with pytest.raises(ValueError, match="needs 0 <= k <= n"):
         wilson(k, n)

@@ -10,13 +10,13 @@ import pytest
 from bench.analysis.statistics.pairwise import compare_all, stability
 
 
-def test_two_that_answer_alike_share_first_place() -> None:
+def test_two_that_predict_alike_share_first_place() -> None:
     found = stability(np.tile(np.arange(50) < 40, (2, 1, 1)))
     assert found.first.tolist() == [0.5, 0.5]
     assert found.beats.tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
-def test_who_is_right_wherever_the_other_is_and_more_is_never_behind() -> None:
+def test_a_backbone_correct_on_a_superset_of_images_is_never_behind() -> None:
     found = stability(np.stack([[np.arange(50) < 45], [np.arange(50) < 40]]))
     # The five images that tell them apart are all missed in (45/50)^50 = 0.5% of the draws.
     assert found.first[0] == pytest.approx(1 - 0.9**50 / 2, abs=0.002)
@@ -43,17 +43,17 @@ def test_seeds_that_differ_make_the_order_less_sure() -> None:
 
 
 def test_the_same_is_drawn_every_time() -> None:
-    answers = np.random.default_rng(0).random((3, 2, 60)) < 0.9
-    assert stability(answers).first.tolist() == stability(answers).first.tolist()
+    correct = np.random.default_rng(0).random((3, 2, 60)) < 0.9
+    assert stability(correct).first.tolist() == stability(correct).first.tolist()
 
 
 @pytest.mark.slow
 def test_twenty_backbones_of_ten_seeds_take_less_than_a_second() -> None:
-    answers = np.random.default_rng(0).random((20, 10, 500)) < 0.95
+    correct = np.random.default_rng(0).random((20, 10, 500)) < 0.95
     taken = []
     for _ in range(3):  # what a busy machine adds, it does not add every time
         begun = time.process_time()
-        stability(answers)
-        compare_all(answers)
+        stability(correct)
+        compare_all(correct)
         taken.append(time.process_time() - begun)
     assert min(taken) < 1

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.analysis.statistics.pairwise import letters, tie_groups
+from bench.analysis.statistics.pairwise import tie_groups, tie_letters
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from bench.analysis.statistics.pairwise import letters, tie_groups
     ],
 )
 def test_small_ones(count: int, different: list[tuple[int, int]], expected: list[str]) -> None:
-    assert letters(count, tie_groups(count, different)) == expected
+    assert tie_letters(count, tie_groups(count, different)) == expected
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -30,12 +30,12 @@ def test_two_share_a_letter_exactly_where_they_do_not_differ(seed: int) -> None:
     random = np.random.default_rng(seed)
     pairs = list(combinations(range(9), 2))
     different = [pair for pair in pairs if random.random() < 0.4]
-    marks = letters(9, tie_groups(9, different))
+    marks = tie_letters(9, tie_groups(9, different))
     for a, b in pairs:
         assert bool(set(marks[a]) & set(marks[b])) == ((a, b) not in different)
 
 
 def test_there_are_more_groups_than_letters() -> None:
-    marks = letters(30, tie_groups(30, combinations(range(30), 2)))
+    marks = tie_letters(30, tie_groups(30, combinations(range(30), 2)))
     assert marks[0] == "a"
     assert marks[25:27] == ["z", "a1"]
