@@ -73,7 +73,7 @@ def generate(store: Store, images: int, size: int, alike: bool) -> tuple[Dataset
     planted = 0
     for seed, (name, share) in enumerate(SHARES.items()):
         count = round(images * share)
-        writer = store.draft(KIND, name, nbytes(count, size))
+        writer = store.begin_draft(KIND, name, nbytes(count, size))
         for chunk in pictures(count, size, seed, alike):
             if name == "train":
                 copied += list(chunk[::COPY_EVERY])

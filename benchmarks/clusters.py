@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from ours import Timed, run_bench, write_protocol
 
-from bench.storage.arrays import SECONDS, weights_path
+from bench.storage.arrays import TIMING_PREFIXES, weights_path
 from bench.storage.records import read_run
 from bench.system.environment import available_cores
 
@@ -101,7 +101,7 @@ class _Bench:
 def _contents(arrays: Mapping[str, np.ndarray], weights: Path) -> Iterator[tuple[str, bytes]]:
     """Yield what does not depend on how long anything took."""
     for name, array in arrays.items():
-        if not name.startswith(SECONDS):
+        if not name.startswith(TIMING_PREFIXES):
             yield name, array.tobytes()
     with np.load(weights) as file:
         for name in file.files:

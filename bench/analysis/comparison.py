@@ -36,7 +36,7 @@ from bench.analysis.statistics.intervals import (
     student_interval,
 )
 from bench.analysis.statistics.timing import ProcessTimings, median_change_interval
-from bench.storage.records import TEST
+from bench.storage.records import TEST_ARRAYS
 from bench.training.losses import log_losses, of_true
 from bench.types import Record, at_size
 
@@ -193,7 +193,7 @@ class _Side:
     def _answers(self) -> list[tuple[Counts, Floats]]:
         """Return the test labels and probabilities of each seed, none where a figure is missing."""
         run = self.findings.run
-        found = (answers(run.evidence_of(record, TEST), "test") for record in self.records)
+        found = (answers(run.evidence_of(record, TEST_ARRAYS), "test") for record in self.records)
         return [one for one in found if one is not None]
 
     def each(self, images: Sequence[int], figure: str) -> Floats:

@@ -21,7 +21,7 @@ from bench.analysis.metrics.classification import Floats, answers
 from bench.analysis.scores import Contender
 from bench.analysis.statistics.intervals import Accuracy, difference_interval, paired_difference
 from bench.analysis.verdict import Verdict
-from bench.storage.records import TEST, StoredRun
+from bench.storage.records import TEST_ARRAYS, StoredRun
 from bench.training.losses import log_losses
 
 MAX_PAIRS = 5  # that are judged; the others have a validation loss only
@@ -192,7 +192,7 @@ def _right(
     for label, one in trials.items():
         places = [i for i, ensemble in enumerate(candidates) if label in ensemble.members]
         if places:
-            found = answers(run.evidence_of(one.record, TEST), "test")
+            found = answers(run.evidence_of(one.record, TEST_ARRAYS), "test")
             assert found is not None  # a contender has answers
             for i in places:
                 sums[i] += found[1]

@@ -154,16 +154,16 @@ def _weights(findings: Findings) -> str:
 
 def _trials(findings: Findings) -> str:
     run = findings.run
-    if not run.every:
+    if not run.all_records:
         return "none finished"
-    ok = sum(record.status == "ok" for record in run.every)
-    shares = f" ({len(run.smaller)} on fewer training images)" if run.smaller else ""
+    ok = sum(record.status == "ok" for record in run.all_records)
+    shares = f" ({len(run.subset_records)} on fewer training images)" if run.subset_records else ""
     seeds = fmt.seeds(findings.trials["seed"])
-    return f"{ok} finished, {len(run.every) - ok} failed{shares}; {seeds}"
+    return f"{ok} finished, {len(run.all_records) - ok} failed{shares}; {seeds}"
 
 
 def _effort(findings: Findings) -> str:
-    spent = effort(findings.run.every)
+    spent = effort(findings.run.all_records)
     if not spent.parts:
         return ""
     parts = ", ".join(f"{fmt.duration(s)} {name}" for name, s in spent.parts.items())

@@ -16,7 +16,7 @@ from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Score, eligible, labels
 from bench.analysis.statistics.intervals import Accuracy
 from bench.analysis.statistics.margin import place
-from bench.storage.records import TEST, StoredRun
+from bench.storage.records import TEST_ARRAYS, StoredRun
 from bench.types import Record
 
 Right = NDArray[np.bool_]
@@ -64,11 +64,11 @@ def learning_curves(
 ) -> LearningCurves | None:
     """Return the curves of a run that trained on more than one share of its images; `scores` are
     of the largest share."""
-    if not run.smaller:
+    if not run.subset_records:
         return None
     answers = {one.record.trial.key: one.guesses.right for one in eligible(scores)}
-    answers |= _right(run, run.smaller)
-    records = (*run.records, *run.smaller)
+    answers |= _right(run, run.subset_records)
+    records = (*run.records, *run.subset_records)
     names = labels(records)
     groups: dict[str, dict[float, list[Record]]] = {}
     for record in records:
@@ -104,7 +104,7 @@ def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
     found = {}
     for record in records:
         if record.status == "ok" and record.pretrained:
-            guessed = guesses(run.evidence_of(record, TEST))
+            guessed = guesses(run.evidence_of(record, TEST_ARRAYS))
             if guessed is not None:
                 found[record.trial.key] = guessed.right
     return found

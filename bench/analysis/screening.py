@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.statistics.intervals import MeanVariance, Values, difference_interval
-from bench.storage.run_folder import REMADE, read_json
+from bench.storage.run_folder import REWRITE_REMEDY, read_json
 
 FILE = "screening.json"
 MARGIN = 0.02
@@ -227,4 +227,4 @@ def rank_correlation(one: Round, final: Mapping[str, float]) -> float | None:
 
 def load(folder: Path) -> Screening | None:
     """Read the screening in a run's folder; None where there was none."""
-    return read_json(folder / FILE, Screening, f"Move it elsewhere: {REMADE}")
+    return read_json(folder / FILE, Screening, f"Move it elsewhere: {REWRITE_REMEDY}")

@@ -14,7 +14,7 @@ import numpy as np
 from bench.analysis.ensembles import Judgement
 from bench.analysis.metrics.classification import guesses
 from bench.analysis.scores import Contender, Score
-from bench.storage.records import StoredRun, ingredients, soup_of
+from bench.storage.records import StoredRun, soup_ingredients, soup_record
 from bench.types import Record, Soup
 
 
@@ -57,12 +57,12 @@ def _soup(
     run: StoredRun, label: str, holder: Record, scores: Mapping[str, Score]
 ) -> WeightSoup | None:
     assert holder.soup is not None
-    averaged = ingredients(run.records, holder)
+    averaged = soup_ingredients(run.records, holder)
     first = scores[averaged[0].trial.key] if averaged else None
     if not isinstance(first, Contender):
         return None
     best = first.guesses
-    judged, soup = None, soup_of(holder)
+    judged, soup = None, soup_record(holder)
     if soup is not None:
         own = guesses(run.evidence_of(soup))
         if own is None or not np.array_equal(own.labels, best.labels):

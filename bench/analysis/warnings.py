@@ -79,7 +79,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
     yield from _earlier(findings)
     for who, why in facts.failures(findings):
         yield Caution(Cause.FAILED, f"{who} failed: {why}")
-    for record in run.failed_again:
+    for record in run.failed_reruns:
         yield Caution(
             Cause.FAILED_AGAIN,
             f"{record.trial.title}, failed when it was trained again, so its earlier record is "
@@ -95,7 +95,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
         yield Caution(Cause.LEAK, leak)
     yield from _stopped_at_the_limit(findings)
     yield from _depending_on_the_rate(findings)
-    if failed := sum(record.status == "failed" for record in run.smaller):
+    if failed := sum(record.status == "failed" for record in run.subset_records):
         what = f"{counted(failed, 'trial')} on fewer training images failed"
         yield Caution(Cause.SMALLER_FAILED, what)
     yield from of_latencies(findings.records)

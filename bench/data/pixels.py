@@ -160,4 +160,4 @@ def keep(
 
     room = nbytes(len(split), size)
     with keeping(store):
-        store.make(KIND, parts(split, size), description, room, fill, cost_seconds)
+        store.get_or_create(KIND, parts(split, size), description, room, fill, cost_seconds)

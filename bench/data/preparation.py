@@ -128,11 +128,11 @@ def _decode_all(
     total = sum(counts.values())
     each = [(split, size) for split in SPLITS for size in sizes]
     outcomes: dict[str, _Outcome] = {}
-    manifest = store.draft(KIND, f"{listing.name} manifest", 32 * total)
+    manifest = store.begin_draft(KIND, f"{listing.name} manifest", 32 * total)
     writers: dict[tuple[SplitName, int], Draft] = {}
     try:
         wanted = [(f"{listing.name} {s} {size} px", nbytes(counts[s], size)) for s, size in each]
-        writers.update(zip(each, store.drafts(PIXELS, wanted), strict=True))
+        writers.update(zip(each, store.begin_drafts(PIXELS, wanted), strict=True))
         images = [(split, image.id) for split in SPLITS for image in listing.splits[split]]
         work = partial(_examine, listing.read, sizes)
         with decode_in_threads(work, [id for _, id in images], WINDOW) as found:

@@ -30,7 +30,7 @@ from bench.execution.request import RunRequest
 from bench.execution.run import execute_plan, open_run
 from bench.execution.run_meta import RunInputs
 from bench.execution.status import ProgressFile
-from bench.storage.run_folder import run_folder
+from bench.storage.run_folder import prepare_run_folder
 from bench.training.events import (
     Interrupted,
     TaskEnded,
@@ -136,7 +136,7 @@ def run_prepared(
     listener(planned)
     plan = planned.plan
     plan.refuse_empty()
-    folder = run_folder(request.results, planned.folder.name, fresh=request.fresh)
+    folder = prepare_run_folder(request.results, planned.folder.name, fresh=request.fresh)
     inputs = RunInputs(
         plan,
         folder,

@@ -17,7 +17,7 @@ from bench.models.cuts import check_layers
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES, names_in
-from bench.storage.cache import key_of
+from bench.storage.cache import content_key
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import Skipped
 from bench.types import Backbone, Dataset, Measuring, Settings, Trial, at_size
@@ -161,7 +161,7 @@ def make_plan(
                 protocol_digest=protocol.digest,
                 seed=seed,
                 settings=settings,
-                key=key_of(
+                key=content_key(
                     facts | {"seed": seed} | ({} if fraction == 1 else {"fraction": fraction})
                 )[:16],
                 fraction=fraction,
@@ -181,7 +181,7 @@ def make_plan(
             measuring=measuring if found is not None else None,
         )
         planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
-    name = f"{dataset.name}-{protocol.name}-{key_of(shared)[:6]}"
+    name = f"{dataset.name}-{protocol.name}-{content_key(shared)[:6]}"
     return Plan(name, dataset, protocol, settings, measuring, asked, tuple(planned), tuple(skipped))
 
 

@@ -19,7 +19,7 @@ from bench.execution.estimate import UNKNOWN
 from bench.execution.plan import Plan
 from bench.inference.measuring.pending import measuring_seconds
 from bench.inference.runtimes import choose_runtimes
-from bench.storage.records import TEST, VALIDATION, Evidence
+from bench.storage.records import TEST_ARRAYS, VALIDATION_ARRAYS, Evidence
 from bench.training.events import (
     EpochEnded,
     Event,
@@ -152,7 +152,7 @@ class ProgressTracker:
         if record.status == "failed":
             return TrialEnded(record, None, 0.0)
         took = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
-        evidence = self._evidence(record, *TEST, *VALIDATION)
+        evidence = self._evidence(record, *TEST_ARRAYS, *VALIDATION_ARRAYS)
         accuracy = self._metric.compute(evidence) if record.pretrained else None
         return TrialEnded(record, accuracy, took)
 

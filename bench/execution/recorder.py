@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.storage.arrays import keep_better
-from bench.storage.records import Kept, append_line, read_lines, supersede, write_lines
+from bench.storage.arrays import keep_better_weights
+from bench.storage.records import KeptRecords, append_line, read_all_records, supersede, write_lines
 from bench.system.files import to_json
 from bench.training.events import Event, Listener, Note, RecordMade, RecordMeasured, StageProgress
 from bench.types import KeepModels, Record
@@ -26,13 +26,13 @@ class RunRecorder:
     records: dict[str, Record] = field(init=False)
     recorded: set[str] = field(default_factory=set)  # keys of trials recorded by this command
     last_stage: tuple[str, str] = ("", "")  # trial key and stage of the latest progress event
-    _kept: Kept = field(default_factory=dict)
+    _kept: KeptRecords = field(default_factory=dict)
     _best: dict[tuple[str, int], Record] = field(default_factory=dict)  # by backbone and input size
     _lines: int = 0  # in records.jsonl; 0: not written yet, or its last line may be cut off
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        found = read_lines(self.folder)
+        found = read_all_records(self.folder)
         for record in found:
             supersede(self._kept, record)
         self.records = {record.trial.key: record for record in self._kept.values()}
@@ -75,7 +75,7 @@ class RunRecorder:
             # Only records of this command: what an earlier one was asked to keep stays.
             network = trial.backbone, trial.input_size
             best = self._best.get(network, record)
-            self._best[network] = keep_better(self.folder, best, record)
+            self._best[network] = keep_better_weights(self.folder, best, record)
 
     def _write_all(self) -> None:
         write_lines(self.folder, map(to_json, self.records.values()))

@@ -24,7 +24,7 @@ from bench.inference.measuring.pending import (
 from bench.inference.runtimes import choose_runtimes
 from bench.models.weights import LocatedWeights
 from bench.registry import BACKBONES
-from bench.storage.arrays import arrays_fault, weights_path
+from bench.storage.arrays import find_arrays_fault, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records, write_dataset
 from bench.storage.run_folder import RunData, RunMeta, RunProtocol, read_meta
@@ -52,7 +52,7 @@ class RemainingWork:
             key: fault
             for key, record in records.items()
             if key in asked and record.status == "ok"
-            if (fault := arrays_fault(folder, record, classes))
+            if (fault := find_arrays_fault(folder, record, classes))
         }
         return cls(plan, folder, records, damaged)
 

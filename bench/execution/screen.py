@@ -43,7 +43,7 @@ from bench.execution.run_meta import RunInputs
 from bench.execution.screen_costs import FINAL, Costs
 from bench.execution.status import ProgressFile
 from bench.storage.arrays import read_arrays, weights_path
-from bench.storage.run_folder import lock_run, run_folder
+from bench.storage.run_folder import lock_run, prepare_run_folder
 from bench.system.files import remove, to_json
 from bench.training.events import Note, TrainingStarted
 from bench.types import Record
@@ -63,7 +63,9 @@ def run(request: ScreenRequest, listener: RunListener, executor: Executor | None
     with launch.prepare_with_executor(request, listener, executor) as (prepared, working):
         images = launch.decode(prepared, listener)
         costs = Costs(prepared, images.trained, listener)
-        folder = run_folder(request.results, request.run or costs.plan.name, fresh=request.fresh)
+        folder = prepare_run_folder(
+            request.results, request.run or costs.plan.name, fresh=request.fresh
+        )
         with lock_run(folder), ProgressFile(folder, listener) as told:
             found, left = _Rounds(prepared, images, costs, folder, working, told).run()
             request = replace(request, fresh=False)  # what was there is moved already

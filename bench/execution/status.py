@@ -19,7 +19,7 @@ from bench.errors import DetachedError, reason
 from bench.execution.executors.spool import JobState, states
 from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
-from bench.storage.run_folder import LOCK, RunMeta, begun, read_json, read_meta
+from bench.storage.run_folder import LOCK, RunMeta, read_json, read_meta, run_json_paths
 from bench.system.command_line import moved, typed
 from bench.system.files import to_json, write_atomic
 from bench.system.locks import is_held
@@ -148,7 +148,7 @@ def read_status(folder: Path) -> Status:
         if running and progress.seconds_left is not None:
             left = max(0.0, progress.seconds_left - max(0.0, now - progress.written))
     # A screening that has not come to its final has the description of its rounds only.
-    meta = next((read_meta(path.parent) for path in begun(folder)), RunMeta())
+    meta = next((read_meta(path.parent) for path in run_json_paths(folder)), RunMeta())
     return Status(
         run=folder.name,
         folder=str(folder),

@@ -138,7 +138,7 @@ def smallest(run: StoredRun) -> Record:
     arrays = run.folder / "arrays"
     found = [
         record
-        for record in (*run.records, *run.smaller)
+        for record in (*run.records, *run.subset_records)
         if record.status == "ok" and (arrays / f"{record.trial.key}.npz").is_file()
     ]
     if not found:

@@ -12,7 +12,7 @@ from bench.analysis.metrics.classification import class_scores, confusion_matrix
 from bench.analysis.pooled import Pooled
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
-from bench.storage.records import Evidence, StoredRun, trained_as
+from bench.storage.records import Evidence, StoredRun, weight_sources
 from bench.types import SPLITS, Record
 
 BEGAN_RANDOM = "It began with random weights: its answers mean nothing."
@@ -126,7 +126,7 @@ def _data(run: StoredRun) -> str:
 def _training(run: StoredRun, members: Sequence[Record]) -> str:
     protocol = run.meta.protocol
     lines = [f"- Protocol {safe(protocol.name)}: {safe(protocol.summary)}"]
-    trained = [one for member in members for one in trained_as(run.records, member)]
+    trained = [one for member in members for one in weight_sources(run.records, member)]
     for record, phase in ((one, phase) for one in trained for phase in one.phases):
         whose = f"{safe(record.trial.name)}, " if members[1:] else ""
         whose += f"seed {record.trial.seed}, " if len(trained) > len(members) else ""

@@ -25,7 +25,7 @@ from bench.errors import NotRankedError, UsageError
 from bench.inference.heatmaps import Overlays
 from bench.models.backends.base import Array, Forward, current
 from bench.models.rebuild import load_trained, record_of
-from bench.storage.arrays import best_first
+from bench.storage.arrays import sort_best_first
 from bench.storage.records import StoredRun
 from bench.training.losses import probabilities
 from bench.types import Record
@@ -91,7 +91,7 @@ def best_record(run: StoredRun) -> Record:
     if choice.pick is None:
         raise NotRankedError(
             f"run {run.name} ranks no backbone; name one to predict with "
-            f"({', '.join(sorted({r.trial.name for r in best_first(run.records)}))})."
+            f"({', '.join(sorted({r.trial.name for r in sort_best_first(run.records)}))})."
         )
     return record_of(run, choice.pick.backbone)
 

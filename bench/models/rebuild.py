@@ -18,14 +18,14 @@ from bench.registry import BACKBONES
 from bench.storage.arrays import (
     Array,
     TrainedWeights,
-    averaged,
-    best_first,
-    changed,
+    average_weights,
+    changed_arrays,
     read_trained,
+    sort_best_first,
     weights_path,
     write_trained,
 )
-from bench.storage.records import StoredRun, soup_of, trained_as
+from bench.storage.records import StoredRun, soup_record, weight_sources
 from bench.system.frameworks import (
     KERAS_BACKENDS,
     UNUSED_BY_WORKERS,
@@ -85,7 +85,7 @@ def record_of(run: StoredRun, name: str) -> Record:
         raise UnknownNameError(f"backbone of run {run.name}", backbone, known)
     if backbone != name:
         return _soup(run, backbone, named)
-    finished = best_first(named)
+    finished = sort_best_first(named)
     if not finished:
         raise BenchError(f"{name} failed in run {run.name}: {named[0].reason}")
     kept = [r for r in finished if weights_path(run.folder, r.trial.key).is_file()]
@@ -100,7 +100,7 @@ def _soup(run: StoredRun, name: str, records: Sequence[Record]) -> Record:
             f"run {run.name} has no weight soup of {name}: that takes several seeds, trained from "
             f"pretrained weights, and --keep-models all."
         )
-    if (soup := soup_of(holder)) is not None:
+    if (soup := soup_record(holder)) is not None:
         return soup
     raise UsageError(
         f"the weight soup of {name} is seed {holder.soup.seeds[0]} alone, as the mean with any "
@@ -141,7 +141,7 @@ def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) 
     It computes in the precision that it was trained in, unless another is given; its weights are
     float32 in all.
     """
-    trained = [read_trained(run.folder, r.trial.key) for r in trained_as(run.records, record)]
+    trained = [read_trained(run.folder, r.trial.key) for r in weight_sources(run.records, record)]
     if not trained:
         raise BenchError(
             f"a seed of {record.trial.name} in run {run.name} was trained again after the weights "
@@ -155,7 +155,7 @@ def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) 
     keras.config.set_dtype_policy(precision or record.trial.settings.precision)
     network = pretrained(run, record)
     head = build_head(run.meta.protocol.head, network.features_shape, len(run.dataset.classes))
-    whole = averaged(snapshot(network.base.weights), trained) if trained[1:] else trained[0]
+    whole = average_weights(snapshot(network.base.weights), trained) if trained[1:] else trained[0]
     put_weights(network.base, head, whole, record)
     return TrainedModel(record, run.dataset.classes, network, head)
 
@@ -263,7 +263,7 @@ def keep_trained(folder: Path, key: str, base: Any, head: Any, before: Sequence[
     from bench.models.network import snapshot
 
     after = snapshot(base.weights)
-    kept = TrainedWeights(changed(before, after), tuple(snapshot(_head_weights(head))))
+    kept = TrainedWeights(changed_arrays(before, after), tuple(snapshot(_head_weights(head))))
     write_trained(folder, key, kept)
 
 

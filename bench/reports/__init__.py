@@ -50,7 +50,7 @@ def incomplete(findings: Findings, trials: Collection[str] | None = None) -> boo
     """Return whether some of these trials (by key; by default, of the run) failed, have no figures
     or may not be ranked, or a backbone was skipped."""
     run = findings.run
-    every = (*run.every, *run.failed_again)
+    every = (*run.all_records, *run.failed_reruns)
     asked = [r for r in every if trials is None or r.trial.key in trials]
     failed = any("failed" in (r.status, *(x.status for x in r.runtimes)) for r in asked)
     keys = {record.trial.key for record in asked}
@@ -95,7 +95,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     for section in shown:
         for name, table in section.files.items():
             write(name, csv.text(table))
-    write("manifest.json", manifest.parts(run.every))
+    write("manifest.json", manifest.parts(run.all_records))
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))

@@ -33,8 +33,8 @@ Array = NDArray[Any]
 TRIAL, REPLACES = "__trial__", "__replaces__"
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 ROUNDING = 0.01
-SECONDS = ("latency_", "warmup_")
-TEST_IMAGES = ("explained_images", "map_images")
+TIMING_PREFIXES = ("latency_", "warmup_")
+INDEX_ARRAYS = ("explained_images", "map_images")
 
 
 def arrays_path(folder: Path, key: str) -> Path:
@@ -47,9 +47,11 @@ def write_arrays(folder: Path, key: str, arrays: Mapping[str, Array], *, replace
 
     `replaces`: the checksum in the trial's current record, if it already has arrays.
     """
-    earlier = dict.fromkeys([*_replaced(arrays_path(folder, key)), replaces]) if replaces else ()
+    earlier = (
+        dict.fromkeys([*_read_replaced(arrays_path(folder, key)), replaces]) if replaces else ()
+    )
     about = {TRIAL: np.array(key), REPLACES: np.array(list(earlier), dtype=np.str_)}
-    content = _packed({**arrays, **about})
+    content = _npz_bytes({**arrays, **about})
     write_atomic(arrays_path(folder, key), content)
     return hashlib.sha256(content).hexdigest()
 
@@ -62,7 +64,7 @@ def read_arrays(
     path = arrays_path(folder, record.trial.key)
     try:
         with path.open("rb") as file:
-            archive = _opened(file, record)
+            archive = _open_archive(file, record)
             names = (n for n in archive.files if n not in (TRIAL, REPLACES))
             arrays = {n: archive[n] for n in names if not only or n in only}
         _check_shapes(arrays, classes)
@@ -78,7 +80,7 @@ def read_arrays(
     return arrays
 
 
-def arrays_fault(folder: Path, record: Record, classes: int) -> str:
+def find_arrays_fault(folder: Path, record: Record, classes: int) -> str:
     """Return what is wrong with the arrays of a finished trial, or an empty text."""
     path = arrays_path(folder, record.trial.key)
     if not path.is_file():
@@ -87,7 +89,7 @@ def arrays_fault(folder: Path, record: Record, classes: int) -> str:
         if not record.arrays_sha256:
             return "" if read_arrays(folder, record, classes) else f"{path} is empty"
         with path.open("rb") as file:
-            _opened(file, record)
+            _open_archive(file, record)
     except BenchError:
         return f"{path} is damaged"
     except DAMAGE as error:
@@ -97,7 +99,7 @@ def arrays_fault(folder: Path, record: Record, classes: int) -> str:
     return ""
 
 
-def _replaced(path: Path) -> list[str]:
+def _read_replaced(path: Path) -> list[str]:
     """Return the checksums of the files that the present one replaced."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -106,7 +108,7 @@ def _replaced(path: Path) -> list[str]:
         return []
 
 
-def _opened(file: io.BufferedReader, record: Record) -> NpzFile:
+def _open_archive(file: io.BufferedReader, record: Record) -> NpzFile:
     """Open the archive; raise ValueError where it does not belong to the record."""
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
@@ -130,31 +132,31 @@ def _check_shapes(arrays: Mapping[str, Array], classes: int) -> None:
                 raise ValueError(f"{name} is no list of whole numbers")
             if len(array) and not 0 <= array.min() <= array.max() < classes:
                 raise ValueError(f"{name} are not of the run's {classes} classes")
-        elif name in TEST_IMAGES:
+        elif name in INDEX_ARRAYS:
             count = len(arrays.get("test_labels", ()))
             if array.dtype.kind not in "iu" or not ((array >= 0) & (array < count)).all():
                 raise ValueError(f"{name} are not places among the {count} test images")
-        elif name.startswith(SECONDS):
+        elif name.startswith(TIMING_PREFIXES):
             if array.ndim != 1 or array.dtype.kind != "f":
                 raise ValueError(f"{name} is no list of seconds")
         elif name.endswith("_probabilities") or name.startswith("probabilities_"):
             if array.ndim < 2 or array.dtype.kind not in "fiu" or array.shape[-1] != classes:
                 raise ValueError(f"{name} are not of the run's {classes} classes")
-            if name.endswith("_probabilities") and not _are_shares(array):
+            if name.endswith("_probabilities") and not _are_probabilities(array):
                 raise ValueError(f"{name} are no probabilities")
-            images = arrays.get(_images_of(name))
+            images = arrays.get(_images_array(name))
             if images is not None and array.shape[-2] != len(images):
                 raise ValueError(f"{name} are of {array.shape[-2]} images, not of {len(images)}")
 
 
-def _are_shares(array: Array) -> bool:
+def _are_probabilities(array: Array) -> bool:
     """Return whether the finite ones are from 0 to 1; others are of a training that diverged."""
     if not np.isfinite([array.min(initial=0), array.max(initial=1)]).all():
         array = array[np.isfinite(array)]
     return bool(array.min(initial=0) >= -ROUNDING and array.max(initial=1) <= 1 + ROUNDING)
 
 
-def _images_of(probabilities: str) -> str:
+def _images_array(probabilities: str) -> str:
     """Return the name of the array with one entry per image of these probabilities."""
     if probabilities.startswith("robust"):
         return "robust_images"
@@ -169,13 +171,13 @@ class TrainedWeights:
     head: tuple[Array, ...]
 
 
-def changed(before: Sequence[Array], after: Sequence[Array]) -> dict[int, Array]:
+def changed_arrays(before: Sequence[Array], after: Sequence[Array]) -> dict[int, Array]:
     """Return the arrays that differ, by their place."""
     pairs = enumerate(zip(before, after, strict=True))
     return {i: new for i, (old, new) in pairs if not np.array_equal(old, new)}
 
 
-def averaged(before: Sequence[Array], trained: Sequence[TrainedWeights]) -> TrainedWeights:
+def average_weights(before: Sequence[Array], trained: Sequence[TrainedWeights]) -> TrainedWeights:
     """Return the mean of several trials' weights, which began with the arrays `before`.
 
     Where BatchNorm is frozen, its statistics are the same in all; where it trains, they are
@@ -208,10 +210,10 @@ def write_trained(folder: Path, key: str, weights: TrainedWeights) -> None:
     arrays = {f"backbone_{place}": array for place, array in weights.backbone.items()}
     arrays |= {f"head_{place}": array for place, array in enumerate(weights.head)}
     arrays["trial"] = np.array(key)
-    write_atomic(weights_path(folder, key), _packed(arrays))
+    write_atomic(weights_path(folder, key), _npz_bytes(arrays))
 
 
-def _packed(arrays: Mapping[str, Array]) -> bytes:
+def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Return an archive, not compressed: of probabilities and weights that would save 6%, and take
     most of the time of writing and reading."""
     buffer = io.BytesIO()
@@ -231,8 +233,10 @@ def read_trained(folder: Path, key: str) -> TrainedWeights:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "trial" in archive.files and str(archive["trial"]) != key:
                 raise ValueError(f"it holds the weights of trial {archive['trial']}")
-            backbone = {_place(n): archive[n] for n in archive.files if n.startswith("backbone_")}
-            heads = sorted((n for n in archive.files if n.startswith("head_")), key=_place)
+            backbone = {
+                _array_index(n): archive[n] for n in archive.files if n.startswith("backbone_")
+            }
+            heads = sorted((n for n in archive.files if n.startswith("head_")), key=_array_index)
             return TrainedWeights(backbone, tuple(archive[n] for n in heads))
     except DAMAGE as error:
         if os_error_text(error):
@@ -242,16 +246,16 @@ def read_trained(folder: Path, key: str) -> TrainedWeights:
         ) from error
 
 
-def best_first(records: Iterable[Record]) -> list[Record]:
+def sort_best_first(records: Iterable[Record]) -> list[Record]:
     """Return finished trials, those with the most training images first, then by validation loss:
     test images must not select a model."""
     finished = (record for record in records if record.status == "ok")
     return sorted(finished, key=lambda r: (-r.trial.fraction, _validation_loss(r)))
 
 
-def keep_better(folder: Path, one: Record, other: Record) -> Record:
+def keep_better_weights(folder: Path, one: Record, other: Record) -> Record:
     """Delete the weights of the worse of two trials of a backbone; return the better one."""
-    better, *worse = best_first((one, other)) or (one,)
+    better, *worse = sort_best_first((one, other)) or (one,)
     for record in worse:
         if record.trial.key != better.trial.key:
             weights_path(folder, record.trial.key).unlink(missing_ok=True)
@@ -265,5 +269,5 @@ def _validation_loss(record: Record) -> float:
     return float("inf") if kept is None else kept.loss
 
 
-def _place(name: str) -> int:
+def _array_index(name: str) -> int:
     return int(name.rsplit("_", 1)[1])

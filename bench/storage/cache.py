@@ -27,11 +27,19 @@ from typing import Any
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from bench.storage.entries import Draft, Entry, Parts, key_of, list_entry, read_entry, state_of
+from bench.storage.entries import (
+    Draft,
+    Entry,
+    Parts,
+    content_key,
+    data_state,
+    list_entry,
+    read_entry,
+)
 from bench.storage.shared_folder import EXTRACTED, NotKeptError, SharedFolder, pin_name
 from bench.system.files import from_json, is_folder, remove, size_of, to_json, write_atomic
 
-__all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "key_of"]
+__all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "content_key"]
 
 DEFAULT_LIMIT_BYTES = 50 * 10**9
 CACHE_VARIABLE = "BACKBONE_BENCH_CACHE"
@@ -47,7 +55,7 @@ class NoRoomError(NotKeptError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Cleared:
+class ClearResult:
     """The result of `clear`, in bytes and numbers of entries."""
 
     freed: int
@@ -87,11 +95,11 @@ class Store(SharedFolder):
                 (path / "used").touch()
         return entry
 
-    def draft(self, kind: str, description: str, nbytes: int) -> Draft:
+    def begin_draft(self, kind: str, description: str, nbytes: int) -> Draft:
         """Begin an entry of about `nbytes`; raise `NotKeptError` where it cannot be kept."""
-        return self.drafts(kind, [(description, nbytes)])[0]
+        return self.begin_drafts(kind, [(description, nbytes)])[0]
 
-    def drafts(self, kind: str, wanted: Sequence[tuple[str, int]]) -> list[Draft]:
+    def begin_drafts(self, kind: str, wanted: Sequence[tuple[str, int]]) -> list[Draft]:
         """Begin entries (description, bytes) that are written together: either all fit or none."""
         self._make_room(sum(nbytes for _, nbytes in wanted))
         begun: list[Draft] = []
@@ -107,9 +115,9 @@ class Store(SharedFolder):
 
     def lock(self, kind: str, parts: Parts) -> AbstractContextManager[None]:
         """Lock an entry while it is looked up and made, so that only one process makes it."""
-        return self.locked(f"{kind}-{key_of(parts)}")
+        return self.hold_lock(f"{kind}-{content_key(parts)}")
 
-    def make(
+    def get_or_create(
         self,
         kind: str,
         parts: Parts,
@@ -124,7 +132,7 @@ class Store(SharedFolder):
             found = self.find(kind, parts)
             if found is not None:
                 return found
-            draft = self.draft(kind, description, nbytes)
+            draft = self.begin_draft(kind, description, nbytes)
             start = time.perf_counter()
             try:
                 extra = fill(draft)
@@ -133,7 +141,7 @@ class Store(SharedFolder):
             finally:
                 draft.discard()
 
-    def recall(
+    def get_or_compute(
         self, kind: str, parts: Parts, description: str, compute: Callable[[], NDArray[Any]]
     ) -> NDArray[Any]:
         """Find the array or compute it; keep it where there is room, but return it in any case."""
@@ -145,7 +153,7 @@ class Store(SharedFolder):
             array = compute()
             seconds = time.perf_counter() - start
             with suppress(NotKeptError):
-                draft = self.draft(kind, description, array.nbytes)
+                draft = self.begin_draft(kind, description, array.nbytes)
                 try:
                     draft.append(array)
                     draft.commit(parts, seconds)
@@ -158,24 +166,26 @@ class Store(SharedFolder):
         verified."""
         return sorted(map(list_entry, self.root.glob("entries/*/*")), key=lambda e: e.used)
 
-    def extracted(self) -> Iterator[tuple[Path, int]]:
+    def extracted_archives(self) -> Iterator[tuple[Path, int]]:
         """Yield the folders of extracted archives, with their sizes in bytes."""
         for path in sorted(self.root.glob(f"{EXTRACTED}/*")):
             yield path, size_of(path)
 
-    def clear(self) -> Cleared:
+    def clear(self) -> ClearResult:
         """Delete everything that no running process uses."""
-        sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(self.extracted())
+        sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(
+            self.extracted_archives()
+        )
         used = self.pins.in_use()
         gone = self.delete(sizes)
         self.remove_stale()
         used |= self.pins.in_use()  # entries that were in use above may no longer be
         kept = [pin_name(path) in used for path in sizes if path not in gone and path.exists()]
-        return Cleared(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
+        return ClearResult(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
 
     def _read(self, path: Path) -> Entry | None:
         try:
-            state = state_of(path)
+            state = data_state(path)
         except OSError:
             return None
         entry = read_entry(path, verify=self._verified.get(path) != state)
@@ -195,11 +205,11 @@ class Store(SharedFolder):
         entry = read_entry(path, verify=False)
         if entry is None:
             raise OSError("an entry could not be read back")
-        self._verified[path] = state_of(path)
+        self._verified[path] = data_state(path)
         return entry
 
     def _path(self, kind: str, parts: Parts) -> Path:
-        return self.root / "entries" / kind / key_of(parts)
+        return self.root / "entries" / kind / content_key(parts)
 
     def _make_room(self, nbytes: int) -> None:
         """Delete the least recently used entries until `nbytes` fit; none where they cannot fit."""
@@ -220,7 +230,7 @@ class Store(SharedFolder):
                 f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}{used}"
             )
         if over_disk > most:
-            raise self._no_disk(on_disk)
+            raise self._disk_full_error(on_disk)
         excess, chosen = max(over_bound, over_disk), []
         for entry in free_to_go:
             if excess > 0:
@@ -229,9 +239,9 @@ class Store(SharedFolder):
         self.delete(chosen)
         # Others write too, and a file that a process has mapped takes space until it ends.
         if chosen and shutil.disk_usage(self.root).free < yet:
-            raise self._no_disk(on_disk)
+            raise self._disk_full_error(on_disk)
 
-    def _no_disk(self, nbytes: int) -> NoRoomError:
+    def _disk_full_error(self, nbytes: int) -> NoRoomError:
         free = shutil.disk_usage(self.root).free
         return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
 

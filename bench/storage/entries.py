@@ -25,7 +25,7 @@ import numpy as np
 from msgspec import convert
 from numpy.typing import NDArray
 
-from bench.storage.shared_folder import writing
+from bench.storage.shared_folder import wrap_write_errors
 from bench.system.files import (
     from_json,
     is_folder,
@@ -65,7 +65,7 @@ class Entry:
 
         Once an entry was looked up, its data stays readable even if the folder is deleted.
         """
-        return _mapped(self.path) if self.data is None else self.data
+        return _map_data(self.path) if self.data is None else self.data
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Draft:
         self.path, self.nbytes = temporary_sibling(root / "drafts" / kind), nbytes
         self._root, self._kind, self._description = root, kind, description
         self._publish = publish
-        with writing(root):
+        with wrap_write_errors(root):
             self.path.mkdir(parents=True)
             self._file = (self.path / "data.npy").open("wb")
         self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
@@ -130,7 +130,7 @@ class Draft:
             raise ValueError(f"rows of {row} cannot follow rows of {self._row}")
         data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
         self._crc32 = zlib.crc32(data.data, self._crc32)
-        with writing(self._root):
+        with wrap_write_errors(self._root):
             self._file.write(data.data)
         self._rows += len(rows)
 
@@ -148,7 +148,7 @@ class Draft:
         """
         if self._row is None:
             self._row = ((), np.dtype("uint8"))
-        with writing(self._root):
+        with wrap_write_errors(self._root):
             header = self._write_header()
             self._file.close()
             meta = _Meta(
@@ -180,7 +180,7 @@ class Draft:
         descr = np.lib.format.dtype_to_descr(dtype)
         about = {"descr": descr, "fortran_order": False, "shape": (self._rows, *shape)}
         np.lib.format.write_array_header_1_0(header := io.BytesIO(), about)
-        with writing(self._root):
+        with wrap_write_errors(self._root):
             self._file.seek(0)
             self._file.write(header.getvalue())
         return header.getvalue()
@@ -195,7 +195,7 @@ def read_entry(path: Path, *, verify: bool) -> Entry | None:
         meta = _read_meta(path)
         if verify:
             _verify(path / "data.npy", meta)
-        return replace(_listed(path, meta), data=_mapped(path))
+        return replace(_to_entry(path, meta), data=_map_data(path))
     except _DAMAGE:
         return None
 
@@ -203,7 +203,7 @@ def read_entry(path: Path, *, verify: bool) -> Entry | None:
 def list_entry(path: Path) -> Entry:
     """Return the entry at `path` for a listing; an unreadable one is listed too."""
     try:
-        return _listed(path, _read_meta(path))
+        return _to_entry(path, _read_meta(path))
     except _DAMAGE:
         # Its last use is unknown: it is the first to be deleted.
         kind, nbytes = path.parent.name, size_of(path)
@@ -212,18 +212,18 @@ def list_entry(path: Path) -> Entry:
         )
 
 
-def _listed(path: Path, meta: _Meta) -> Entry:
-    cost, used = meta.cost_seconds, _used(path)
+def _to_entry(path: Path, meta: _Meta) -> Entry:
+    cost, used = meta.cost_seconds, _last_used(path)
     return Entry(path, meta.kind, path.name, meta.description, cost, meta.nbytes, used, meta.extra)
 
 
-def state_of(path: Path) -> tuple[int, ...]:
+def data_state(path: Path) -> tuple[int, ...]:
     """Return a value that changes with an entry's data, to remember that it was verified."""
     status = (path / "data.npy").stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def key_of(parts: Parts) -> str:
+def content_key(parts: Parts) -> str:
     """Return the content address of `parts`."""
     return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
 
@@ -232,13 +232,13 @@ def _read_meta(path: Path) -> _Meta:
     """Return the metadata of a folder whose files look right; raise whatever is wrong."""
     if not is_folder(path):
         raise ValueError("not a folder")
-    with _plain_file(path / "meta.json") as file:
+    with _open_regular_file(path / "meta.json") as file:
         found = from_json(file.read(), dict[str, Any])
     stated = found.pop("meta_crc32")
     if zlib.crc32(to_json(found).encode()) != stated:
         raise ValueError("damaged metadata")
     meta = convert(found, _Meta)
-    if (meta.kind, key_of(meta.parts)) != (path.parent.name, path.name):
+    if (meta.kind, content_key(meta.parts)) != (path.parent.name, path.name):
         raise ValueError("another entry's folder")
     status = (path / "data.npy").lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_size != meta.nbytes:
@@ -247,7 +247,7 @@ def _read_meta(path: Path) -> _Meta:
 
 
 def _verify(data: Path, meta: _Meta) -> None:
-    with _plain_file(data) as file:
+    with _open_regular_file(data) as file:
         header, crc = zlib.crc32(file.read(meta.header_bytes)), 0
         while chunk := file.read(CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
@@ -255,19 +255,19 @@ def _verify(data: Path, meta: _Meta) -> None:
         raise ValueError("damaged data")
 
 
-def _plain_file(path: Path) -> IO[bytes]:
+def _open_regular_file(path: Path) -> IO[bytes]:
     """Open a regular file for reading; a pipe or device would block."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError(f"{path} is not a regular file")
     return path.open("rb")
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def _map_data(path: Path) -> NDArray[Any]:
     data: NDArray[Any] = np.load(path / "data.npy", mmap_mode="r")
     return data
 
 
-def _used(path: Path) -> float:
+def _last_used(path: Path) -> float:
     try:
         return (path / "used").stat().st_mtime
     except OSError:

@@ -33,7 +33,7 @@ from msgspec import convert
 
 from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
-from bench.storage.run_folder import REMADE, RunMeta, read_json, read_meta
+from bench.storage.run_folder import REWRITE_REMEDY, RunMeta, read_json, read_meta
 from bench.system.command_line import moved, results_option
 from bench.system.files import fields_of, naming, to_json, write_atomic
 from bench.types import Dataset, Record, SoupTrial, Trial
@@ -41,8 +41,11 @@ from bench.types import Dataset, Record, SoupTrial, Trial
 SCHEMA = 1
 
 
-TEST = ("test_labels", "test_probabilities")  # the arrays of a trial's answers after training
-VALIDATION = ("validation_labels", "validation_probabilities")
+TEST_ARRAYS = (
+    "test_labels",
+    "test_probabilities",
+)  # the arrays of a trial's answers after training
+VALIDATION_ARRAYS = ("validation_labels", "validation_probabilities")
 SOUP_PREFIX = "soup_"  # of the names of a soup's arrays, among those of the trial that holds it
 
 
@@ -78,8 +81,8 @@ class StoredRun:
     folder: Path
     meta: RunMeta
     dataset: Dataset
-    every: tuple[Record, ...]  # in the order they were made
-    failed_again: tuple[Record, ...] = ()  # newer than a finished record, which is in `every`
+    all_records: tuple[Record, ...]  # in the order they were made
+    failed_reruns: tuple[Record, ...] = ()  # newer than a finished record, which is in `every`
 
     @property
     def name(self) -> str:
@@ -98,16 +101,16 @@ class StoredRun:
     @cached_property
     def records(self) -> tuple[Record, ...]:
         """Return the trials on the largest share of the training images: only these are ranked."""
-        return tuple(r for r in self.every if r.trial.fraction == self._largest)
+        return tuple(r for r in self.all_records if r.trial.fraction == self._largest_fraction)
 
     @cached_property
-    def smaller(self) -> tuple[Record, ...]:
+    def subset_records(self) -> tuple[Record, ...]:
         """Return the trials on smaller shares, for learning curves."""
-        return tuple(r for r in self.every if r.trial.fraction < self._largest)
+        return tuple(r for r in self.all_records if r.trial.fraction < self._largest_fraction)
 
     @cached_property
-    def _largest(self) -> float:
-        return max((record.trial.fraction for record in self.every), default=1.0)
+    def _largest_fraction(self) -> float:
+        return max((record.trial.fraction for record in self.all_records), default=1.0)
 
     @cached_property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -125,15 +128,15 @@ def read_run(folder: Path) -> StoredRun:
             f"{folder} holds no run (no run.json); `results/` lists the runs there are."
         )
     meta, dataset, records = read_meta(folder), read_dataset(folder), read_records(folder)
-    finished = {place(record.trial) for record in records if record.status == "ok"}
-    again = [r for r in records if r.status == "failed" and place(r.trial) in finished]
+    finished = {trial_slot(record.trial) for record in records if record.status == "ok"}
+    again = [r for r in records if r.status == "failed" and trial_slot(r.trial) in finished]
     every = tuple(record for record in records if record not in again)
     return StoredRun(folder, meta, dataset, every, tuple(again))
 
 
 def read_dataset(folder: Path) -> Dataset:
     """Read the images and labels of a run: its `dataset.json`."""
-    path, remedy = folder / "dataset.json", f"Nothing else is lost: {REMADE}"
+    path, remedy = folder / "dataset.json", f"Nothing else is lost: {REWRITE_REMEDY}"
     dataset = read_json(path, Dataset, remedy, _check_dataset)
     if dataset is None:
         raise BenchError(f"{path} is gone. {remedy}")
@@ -151,18 +154,22 @@ def _check_dataset(dataset: Dataset) -> None:
 
 def read_records(folder: Path) -> tuple[Record, ...]:
     """Return the run's records in the order they were made, the last one of each place."""
-    return newest(read_lines(folder))
+    return newest_records(read_all_records(folder))
 
 
-def read_lines(folder: Path) -> list[Record]:
+def read_all_records(folder: Path) -> list[Record]:
     """Return the records of all lines; a place may occur twice while a run is made, or after."""
     path, found = folder / "records.jsonl", list[Record]()
     try:
         with path.open("rb") as file:  # bytes: text would also be split at U+2028, as in names
             for number, line in enumerate(file, 1):
                 whole = line.endswith(b"\n")
-                if text := line.decode().removesuffix("\n") if whole or not _is_cut(line) else "":
-                    found.append(_record(path, number, text))
+                if (
+                    text := line.decode().removesuffix("\n")
+                    if whole or not _is_truncated(line)
+                    else ""
+                ):
+                    found.append(_parse_record(path, number, text))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
@@ -170,7 +177,7 @@ def read_lines(folder: Path) -> list[Record]:
     return found
 
 
-def _is_cut(line: bytes) -> bool:
+def _is_truncated(line: bytes) -> bool:
     """Return whether a last line is being written, or its writer was killed."""
     try:
         json.loads(line)
@@ -181,9 +188,9 @@ def _is_cut(line: bytes) -> bool:
     return False
 
 
-def _record(path: Path, number: int, line: str) -> Record:
+def _parse_record(path: Path, number: int, line: str) -> Record:
     try:
-        raw = convert(json.loads(line, object_hook=_interned), dict[str, Any])
+        raw = convert(json.loads(line, object_hook=_intern_strings), dict[str, Any])
         if isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
             raise BenchError(
                 f"{path} line {number} has format {schema}, this program reads up to {SCHEMA}; "
@@ -201,7 +208,7 @@ def _record(path: Path, number: int, line: str) -> Record:
         ) from error
 
 
-def _interned(values: dict[str, Any]) -> dict[str, Any]:
+def _intern_strings(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values with equal texts as one object: the records of a run share most texts."""
     return {
         intern(name): intern(value) if isinstance(value, str) else value
@@ -209,21 +216,21 @@ def _interned(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def place(trial: Trial) -> tuple[str, int, int, float]:
+def trial_slot(trial: Trial) -> tuple[str, int, int, float]:
     """Return what identifies a trial within its run: one record of each is shown."""
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
-Kept: TypeAlias = dict[tuple[Hashable, bool], Record]
+KeptRecords: TypeAlias = dict[tuple[Hashable, bool], Record]
 
 
-def supersede(kept: Kept, record: Record) -> list[Record]:
+def supersede(kept: KeptRecords, record: Record) -> list[Record]:
     """Add the record to those that are kept, as their newest; return those whose place it takes.
 
     A trial that failed with other weights or code than one that finished replaces nothing: both
     are kept until one finishes.
     """
-    where = place(record.trial)
+    where = trial_slot(record.trial)
     earlier = kept.get((where, False))
     again = (
         record.status == "failed"
@@ -236,15 +243,15 @@ def supersede(kept: Kept, record: Record) -> list[Record]:
     return [record for record in gone if record is not None]
 
 
-def newest(records: Iterable[Record]) -> tuple[Record, ...]:
+def newest_records(records: Iterable[Record]) -> tuple[Record, ...]:
     """Return the last record of each place, in the order in which they were made."""
-    kept: Kept = {}
+    kept: KeptRecords = {}
     for record in records:
         supersede(kept, record)
     return tuple(kept.values())
 
 
-def soup_of(record: Record) -> Record | None:
+def soup_record(record: Record) -> Record | None:
     """Return the soup that a trial holds as the record of a model: no training and no timings of
     its own; `None` where there is none, or it is one seed alone."""
     seeds = record.soup.seeds if record.soup is not None else ()
@@ -254,12 +261,12 @@ def soup_of(record: Record) -> Record | None:
     return replace(record, trial=trial, phases=(), tuning=(), runtimes=(), session=None)
 
 
-def trained_as(records: Iterable[Record], model: Record) -> tuple[Record, ...]:
+def weight_sources(records: Iterable[Record], model: Record) -> tuple[Record, ...]:
     """Return the trials whose weights a model has: its own or, of a soup, its `ingredients`."""
-    return ingredients(records, model) if isinstance(model.trial, SoupTrial) else (model,)
+    return soup_ingredients(records, model) if isinstance(model.trial, SoupTrial) else (model,)
 
 
-def ingredients(records: Iterable[Record], holder: Record) -> tuple[Record, ...]:
+def soup_ingredients(records: Iterable[Record], holder: Record) -> tuple[Record, ...]:
     """Return the trials whose weights the soup of a record averages, the most accurate first; none
     where one of them was trained again since, or is gone."""
     network = holder.trial.backbone, holder.trial.input_size
@@ -277,7 +284,9 @@ def ingredients(records: Iterable[Record], holder: Record) -> tuple[Record, ...]
 def _soup_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the arrays of the soup among those of the trial that holds it."""
     found = {n.removeprefix(SOUP_PREFIX): a for n, a in arrays.items() if n.startswith(SOUP_PREFIX)}
-    return found | {name: arrays[name] for name, _ in (VALIDATION, TEST) if name in arrays}
+    return found | {
+        name: arrays[name] for name, _ in (VALIDATION_ARRAYS, TEST_ARRAYS) if name in arrays
+    }
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:

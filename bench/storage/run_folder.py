@@ -20,7 +20,7 @@ from bench.system.files import from_json, is_file_name, remove
 from bench.system.locks import holder, named
 from bench.types import DEFAULT_MARGIN, Measuring, Settings
 
-REMADE = "the same `run` command writes it again and keeps what is trained."
+REWRITE_REMEDY = "the same `run` command writes it again and keeps what is trained."
 T = TypeVar("T")
 
 
@@ -84,7 +84,7 @@ class RunMeta:
 
 def read_meta(folder: Path) -> RunMeta:
     """Read a run's `run.json`; the defaults where there is none yet."""
-    found = read_json(folder / "run.json", RunMeta, f"Move it elsewhere: {REMADE}")
+    found = read_json(folder / "run.json", RunMeta, f"Move it elsewhere: {REWRITE_REMEDY}")
     return found or RunMeta()
 
 
@@ -108,7 +108,7 @@ def read_json(
 LOCK = ".lock"  # held by the process that makes the run
 JOBS = "jobs"  # of a cluster: a folder each, without which a job ends
 LATEST = "latest"  # a link to the newest run, or a file whose first line names it
-TAKEN = (LATEST, "index.html")  # entries of `results/` that are not runs
+RESERVED_NAMES = (LATEST, "index.html")  # entries of `results/` that are not runs
 MAX_NAME_BYTES = 200  # file systems allow 255, less what temporary names add
 
 
@@ -116,7 +116,7 @@ def check_name(name: str) -> None:
     """Raise an error for a name that cannot be a run's, or would hide the run from a listing."""
     if not is_file_name(name):
         why = "it must be a plain folder name"
-    elif name.lower() in TAKEN:
+    elif name.lower() in RESERVED_NAMES:
         why = "that name has a meaning of its own in the results folder"
     elif not name.isprintable() or name != name.strip():
         why = "it may hold no line breaks, control characters or spaces at its ends"
@@ -136,14 +136,14 @@ def refuse_links(folder: Path) -> None:
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(at, name)
-            if path.is_symlink() and not _leads_into(path, home):
+            if path.is_symlink() and not _points_into(path, home):
                 raise BenchError(
                     f"{path} is a link that leads out of the run's folder, so nothing is written "
                     f"there; remove it, or put what it leads to in its place."
                 )
 
 
-def _leads_into(link: Path, folder: Path) -> bool:
+def _points_into(link: Path, folder: Path) -> bool:
     try:
         with suppress(FileNotFoundError):
             link.stat()  # `resolve` accepts a loop of links from Python 3.13 on
@@ -152,7 +152,7 @@ def _leads_into(link: Path, folder: Path) -> bool:
         return False
 
 
-def begun(folder: Path) -> list[Path]:
+def run_json_paths(folder: Path) -> list[Path]:
     """Return the `run.json` of the run in a folder, and of the rounds of its screening, which come
     before it."""
     return [*folder.glob("run.json"), *folder.glob("screening/*/run.json")]
@@ -165,7 +165,7 @@ def find_run(results: Path, name: str, *, screening: bool = False) -> Path:
         if folder.name == LATEST and folder.is_file():  # where links cannot be made
             first, *_ = [*folder.read_text(encoding="utf-8", errors="replace").splitlines(), ""]
             folder = folder.parent / first.strip()
-        if (folder / "run.json").is_file() or (screening and begun(folder)):
+        if (folder / "run.json").is_file() or (screening and run_json_paths(folder)):
             return folder.resolve()
     known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
     if name == LATEST and known and not any(results.glob("*/report.md")):
@@ -192,7 +192,7 @@ def lock_run(folder: Path) -> Iterator[None]:
         yield
 
 
-def run_folder(results: Path, name: str, *, fresh: bool) -> Path:
+def prepare_run_folder(results: Path, name: str, *, fresh: bool) -> Path:
     """Return the run's folder. With `fresh`, an earlier run of that name is renamed first."""
     folder = results / name
     if fresh and folder.exists():

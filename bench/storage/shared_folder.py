@@ -82,10 +82,10 @@ class Pins:
         own = temporary_sibling(self._folder / "in-use")
         own.mkdir()
         self._own, self._process = own, os.getpid()
-        self._end = weakref.finalize(self, _end, own, self._process)
+        self._end = weakref.finalize(self, _remove_pins, own, self._process)
 
 
-def _end(own: Path, process: int) -> None:
+def _remove_pins(own: Path, process: int) -> None:
     if process == os.getpid():  # a forked child must not remove its parent's pins
         remove(own)
         remove_stale(own.parent, below=False)
@@ -109,7 +109,7 @@ class SharedFolder:
             remove_stale(self.root / "pins", below=False)
 
     @contextmanager
-    def workplace(self) -> Iterator[Path]:
+    def temporary_folder(self) -> Iterator[Path]:
         """Make a temporary folder for this process alone; it is removed afterwards."""
         with ExitStack() as stack:
             try:
@@ -140,7 +140,7 @@ class SharedFolder:
         if self.read_only:
             raise NotKeptError(f"the cache {self.root} is only read")
         folder = self.root
-        with writing(self.root):
+        with wrap_write_errors(self.root):
             folder.mkdir(parents=True, exist_ok=True)
             for name in names:
                 folder /= name
@@ -179,10 +179,10 @@ class SharedFolder:
 
     def _guard(self) -> AbstractContextManager[None]:
         """Keep others from pinning while this process reads the pins and deletes."""
-        return self.locked("pins", timeout=GUARD_SECONDS)
+        return self.hold_lock("pins", timeout=GUARD_SECONDS)
 
     @contextmanager
-    def locked(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
+    def hold_lock(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
         """Hold a lock; wait for it as long as its holder runs, or for `timeout` seconds. Where no
         lock file can be made, nothing else can be written either, and none is needed."""
         with ExitStack() as held:
@@ -203,7 +203,7 @@ def pin_name(path: Path) -> str:
 
 
 @contextmanager
-def writing(root: Path) -> Iterator[None]:
+def wrap_write_errors(root: Path) -> Iterator[None]:
     """Turn an operating-system error into `NotKeptError`, which names the cache folder."""
     try:
         yield

@@ -255,7 +255,7 @@ class Frozen:
             (f"{what} {images.view.name} to {cut}", math.prod((count, *network.shape(cut))) * 4)
             for cut in missing
         ]
-        return dict(zip(missing, store.drafts("features", wanted), strict=True))
+        return dict(zip(missing, store.begin_drafts("features", wanted), strict=True))
 
     def _parts(self, images: Selection, cut: str) -> dict[str, Any]:
         parts = {

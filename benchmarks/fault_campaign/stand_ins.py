@@ -105,7 +105,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
     for record in records:
         listener(StageProgress(record.trial, BUILDING, work="measuring"))
         pixels.images(job.dataset, "test", record.trial.input_size, store).array().sum()
-        with store.workplace() as place:
+        with store.temporary_folder() as place:
             (place / "converted").write_bytes(bytes(1000))
             time.sleep(EPOCH_SECONDS)
     session = Session(
@@ -193,7 +193,7 @@ def _features(store: Store, job: Job, trial: Trial, split: Any, pixels: Array) -
             time.sleep(EPOCH_SECONDS / 5)
 
     room = len(pixels) * CELLS * CELLS * 3 * 4
-    entry = store.make("activations", parts, f"{trial.backbone} {split}", room, fill)
+    entry = store.get_or_create("activations", parts, f"{trial.backbone} {split}", room, fill)
     return np.asarray(entry.array())
 
 

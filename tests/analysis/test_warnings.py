@@ -52,7 +52,7 @@ def told(folder: Path) -> list[Caution]:
     run = read_run(folder)
     failed = replace(records[0], status="failed", reason="no")
     smaller = replace(failed, trial=replace(failed.trial, fraction=0.5, key="half"))
-    findings = find(replace(run, failed_again=(failed,), every=(*run.every, smaller)))
+    findings = find(replace(run, failed_reruns=(failed,), all_records=(*run.all_records, smaller)))
     ahead, behind = LeadAtRate(1.0, 0.1, 0.001), LeadAtRate(0.1, -0.1, 0.001)
     flip = Flip("test", "one", "two", ahead, behind, p=0.01)
     vars(findings)["sensitivity"] = Sensitivity({}, (flip,))

@@ -22,7 +22,7 @@ def filled(store: Store) -> Store:
             draft.append(np.zeros(nbytes, "uint8"))
             return {}
 
-        store.make(kind, {"name": name}, name, nbytes, fill)
+        store.get_or_create(kind, {"name": name}, name, nbytes, fill)
 
     for kind, name, nbytes in (
         ("images", "cats train", 1_000_000),

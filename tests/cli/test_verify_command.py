@@ -24,7 +24,7 @@ def test_the_same_machine_gives_the_same_probabilities(tmp_path: Path) -> None:
     assert "24 images: largest difference of a probability 0, 0 predicted" in result.stdout
     assert result.stdout.endswith("The same probabilities, bit for bit\n")
     run = user.load()
-    for record in (*run.records, *run.smaller):
+    for record in (*run.records, *run.subset_records):
         assert record.command[:2] == ("run_bench.py", "run")
         assert record.split_seed == 0
         assert record.environment["variables"]["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
@@ -49,7 +49,7 @@ def test_the_same_probabilities_are_told_and_exit_with_0(user: User) -> None:
 @pytest.mark.slow
 def test_other_probabilities_are_told_and_exit_with_1(user: User) -> None:
     run = user.load()
-    for record in (*run.records, *run.smaller):
+    for record in (*run.records, *run.subset_records):
         arrays = read_arrays(run.folder, record, len(run.dataset.classes))
         arrays["test_probabilities"] = arrays["test_probabilities"][:, ::-1]
         write_arrays(run.folder, record.trial.key, arrays, replaces=record.arrays_sha256)

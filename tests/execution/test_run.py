@@ -35,7 +35,7 @@ from bench.reports import render
 from bench.storage.arrays import arrays_path
 from bench.storage.cache import FileDigests, Store
 from bench.storage.records import SCHEMA, read_records, read_run
-from bench.storage.run_folder import lock_run, run_folder
+from bench.storage.run_folder import lock_run, prepare_run_folder
 from bench.training.events import Event, Listener, RecordMade, RecordMeasured
 from bench.training.job import Job
 from bench.types import (
@@ -356,8 +356,8 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
 
     run(changed, folder, store, lambda job, trial: "failed")
     loaded = read_run(folder)
-    assert [r.trial.key for r in loaded.every] == [first]
-    assert [r.trial.key for r in loaded.failed_again] == [changed.trials[0].key]
+    assert [r.trial.key for r in loaded.all_records] == [first]
+    assert [r.trial.key for r in loaded.failed_reruns] == [changed.trials[0].key]
     findings = report.read(folder)
     assert report.incomplete(findings)
     assert report.incomplete(findings, {changed.trials[0].key})
@@ -370,8 +370,8 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
     assert waiting(changed, folder) == list(changed.trials)
     run(changed, folder, store)
     loaded = read_run(folder)
-    assert [r.trial.key for r in loaded.every] == [changed.trials[0].key]
-    assert loaded.failed_again == ()
+    assert [r.trial.key for r in loaded.all_records] == [changed.trials[0].key]
+    assert loaded.failed_reruns == ()
 
 
 def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Store) -> None:
@@ -383,7 +383,7 @@ def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Sto
     assert [t.fraction for t in waiting(more, tmp_path / "r")] == []
     loaded = read_run(tmp_path / "r")
     assert [r.trial.fraction for r in loaded.records] == [1.0, 1.0]
-    assert [r.trial.fraction for r in loaded.smaller] == [0.1, 0.1]
+    assert [r.trial.fraction for r in loaded.subset_records] == [0.1, 0.1]
     # Other weights take the place of the same seed and share, and of nothing else.
     other = plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5"), fractions=(0.1,))
     run(other, tmp_path / "r", store)
@@ -547,14 +547,14 @@ def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> No
         lock_run(tmp_path / "r"),
         pytest.raises(BenchError, match="another process is making run r; wait for it"),
     ):
-        run_folder(tmp_path, "r", fresh=True)
+        prepare_run_folder(tmp_path, "r", fresh=True)
     assert (tmp_path / "r").is_dir()
 
 
 def test_fresh_moves_no_folder_aside_that_another_has_only_begun(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / ".lock").touch()
-    run_folder(tmp_path, "r", fresh=True)
+    prepare_run_folder(tmp_path, "r", fresh=True)
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
@@ -571,13 +571,13 @@ def test_fresh_moves_the_earlier_run_aside_before_anyone_else_may_make_it(
         return rename(folder, target)
 
     monkeypatch.setattr(Path, "rename", contested)
-    run_folder(tmp_path, "r", fresh=True)
+    prepare_run_folder(tmp_path, "r", fresh=True)
     assert (tmp_path / "r.1" / "mark").exists()
 
 
 def test_fresh_moves_the_earlier_run_aside(tmp_path: Path) -> None:
     for content in ("first", "second"):
-        folder = run_folder(tmp_path, "r", fresh=True)
+        folder = prepare_run_folder(tmp_path, "r", fresh=True)
         folder.mkdir()
         (folder / "mark").write_text(content)
     assert (tmp_path / "r" / "mark").read_text() == "second"

@@ -96,11 +96,11 @@ def test_a_smaller_share_is_the_smallest_trial(stored: StoredRun) -> None:
     half = replace(stored.records[1].trial, fraction=0.5)
     quick = replace(stored.records[1], trial=half, seconds={"total": 0.5})
     slow = replace(stored.records[0], seconds={"total": 9.0})
-    assert smallest(replace(stored, every=(slow, quick))) == quick
+    assert smallest(replace(stored, all_records=(slow, quick))) == quick
     failed = replace(quick, status="failed")
-    assert smallest(replace(stored, every=(slow, failed))) == slow
+    assert smallest(replace(stored, all_records=(slow, failed))) == slow
     with pytest.raises(BenchError, match="no finished trial"):
-        smallest(replace(stored, every=(failed,)))
+        smallest(replace(stored, all_records=(failed,)))
 
 
 def test_changed_images_or_protocols_are_refused(stored: StoredRun, dataset: Dataset) -> None:

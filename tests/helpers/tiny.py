@@ -87,4 +87,4 @@ def store_images(store: Store, name: str, pixels: Array) -> Entry:
     def fill(draft: Any) -> None:
         draft.append(pixels)
 
-    return store.make("images", {"name": name}, name, pixels.nbytes, fill)
+    return store.get_or_create("images", {"name": name}, name, pixels.nbytes, fill)

@@ -18,7 +18,7 @@ from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
-from bench.storage.arrays import best_first, read_trained, write_trained
+from bench.storage.arrays import read_trained, sort_best_first, write_trained
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun, read_records, read_run, write_lines
 from bench.system.files import to_json
@@ -63,7 +63,7 @@ def make(
 def with_other(folder: Path, size: int = tiny.SIZE) -> StoredRun:
     """Make the second seed of a copy of the run one of the backbone `other`, with another head and,
     at will, another input size."""
-    first, second = best_first(read_records(folder))
+    first, second = sort_best_first(read_records(folder))
     trained = read_trained(folder, first.trial.key)
     write_trained(folder, second.trial.key, replace(trained, head=tuple(-w for w in trained.head)))
     trial = replace(second.trial, backbone="other", input_size=size)

@@ -24,7 +24,7 @@ from bench.errors import NotRankedError, UsageError
 from bench.inference.prediction import BATCH, decoded_ahead, find_images, model_of, predictions
 from bench.inference.prediction import predict as predict_all
 from bench.models.rebuild import members_of
-from bench.storage.arrays import best_first
+from bench.storage.arrays import sort_best_first
 from bench.storage.records import read_run
 
 EACH = r"[0-9.]+ ms each"
@@ -55,7 +55,7 @@ def test_as_the_record_says_with_calibrated_confidence(
     words = [str(data / name) for name in ids]
     assert predict(results, "tiny", *words, "--json") == 0
     told, *images = map(json.loads, capsys.readouterr().out.splitlines())
-    record = best_first(run.records)[0]
+    record = sort_best_first(run.records)[0]
     (evidence,) = (e for e in run.evidence if e.record == record)
     fitted = temperature(evidence).value
     assert told["trial"] == record.trial.key

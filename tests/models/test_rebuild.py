@@ -22,10 +22,10 @@ from bench.models.weights import SENT, digest
 from bench.registry import BACKBONES
 from bench.storage.arrays import (
     TrainedWeights,
-    best_first,
-    changed,
-    keep_better,
+    changed_arrays,
+    keep_better_weights,
     read_trained,
+    sort_best_first,
     weights_path,
     write_trained,
 )
@@ -45,7 +45,7 @@ def copy(trained_run: Path, tmp_path: Path) -> Path:
 def test_what_changed_by_place() -> None:
     before = [np.zeros(2), np.ones(3), np.zeros(1)]
     after = [np.zeros(2), np.array([1.0, 1.0, 2.0]), np.zeros(1)]
-    assert list(changed(before, after)) == [1]
+    assert list(changed_arrays(before, after)) == [1]
 
 
 def test_weights_survive_the_disk(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_code_that_was_changed_since_the_training_is_told(trained_run: Path) -> 
 
 
 def test_only_the_last_stage_and_the_head_are_kept(trained_run: Path) -> None:
-    record = best_first(read_records(trained_run))[0]
+    record = sort_best_first(read_records(trained_run))[0]
     kept = read_trained(trained_run, record.trial.key)
     # four_conv and four_depthwise: kernel and bias each; BatchNorm was frozen.
     assert sorted(a.shape for a in kept.backbone.values()) == [
@@ -81,7 +81,7 @@ def test_only_the_last_stage_and_the_head_are_kept(trained_run: Path) -> None:
 
 
 def test_of_the_seeds_the_best_by_validation_is_kept(trained_run: Path) -> None:
-    best, other = best_first(read_records(trained_run))
+    best, other = sort_best_first(read_records(trained_run))
     losses = [r.phases[-1].epochs[r.phases[-1].best_epoch - 1].val_loss for r in (best, other)]
     assert losses[0] < losses[1]
     assert [p.stem for p in (trained_run / "weights").iterdir()] == [best.trial.key]
@@ -98,11 +98,11 @@ def test_of_the_seeds_as_many_are_kept_as_was_asked(
 
 
 def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> None:
-    best, other = best_first(read_records(copy))
+    best, other = sort_best_first(read_records(copy))
     part = replace(best, trial=replace(best.trial, fraction=0.5))
-    assert best_first([part, other]) == [other, part]
+    assert sort_best_first([part, other]) == [other, part]
     write_trained(copy, other.trial.key, TrainedWeights({}, ()))
-    assert keep_better(copy, part, other) == other
+    assert keep_better_weights(copy, part, other) == other
     assert not weights_path(copy, part.trial.key).exists()
     assert weights_path(copy, other.trial.key).exists()
 

@@ -19,8 +19,8 @@ from bench.data import thumbnails
 from bench.errors import BenchError
 from bench.storage.arrays import (
     TrainedWeights,
-    arrays_fault,
     arrays_path,
+    find_arrays_fault,
     read_arrays,
     read_trained,
     weights_path,
@@ -290,10 +290,10 @@ def test_arrays_measured_again_before_their_record_are_no_damage(folder: Path) -
     third = write_arrays(folder, record.trial.key, more, replaces=digest)
     for known in (record, written, replace(record, arrays_sha256=third)):
         assert sorted(read_arrays(folder, known, 2)) == sorted(more)
-        assert arrays_fault(folder, known, 2) == ""
+        assert find_arrays_fault(folder, known, 2) == ""
     trained_again = write_arrays(folder, record.trial.key, {"latency_keras_b1": np.array([9.0])})
-    assert arrays_fault(folder, replace(record, arrays_sha256=trained_again), 2) == ""
-    assert "is damaged" in arrays_fault(folder, record, 2)
+    assert find_arrays_fault(folder, replace(record, arrays_sha256=trained_again), 2) == ""
+    assert "is damaged" in find_arrays_fault(folder, record, 2)
 
 
 def test_a_file_that_may_not_be_read_is_no_damage(
@@ -306,7 +306,7 @@ def test_a_file_that_may_not_be_read_is_no_damage(
         raise PermissionError(errno.EACCES, "denied", str(path))
 
     monkeypatch.setattr(Path, "open", denied)
-    for look in (read_arrays, arrays_fault):
+    for look in (read_arrays, find_arrays_fault):
         with pytest.raises(PermissionError):
             look(folder, record, 2)
     with pytest.raises(BenchError, match=r"run\.json: permission denied; make it yours"):

@@ -91,7 +91,7 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
     run = add_shares(folder, counts)
     kept = [
         r
-        for r in run.every
+        for r in run.all_records
         if (r.trial.backbone, r.trial.fraction, r.trial.seed) != ("beta", 0.1, 0)
     ]
     write_records(folder, kept)
@@ -102,7 +102,7 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
 
 def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
-    assert len(run.smaller) == 3
+    assert len(run.subset_records) == 3
     assert dict(facts(find(run)))["Trials"] == (
         "6 finished, 0 failed (3 on fewer training images); seed 0"
     )

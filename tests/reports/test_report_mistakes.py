@@ -288,7 +288,7 @@ def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> Non
     split = Split(tuple("abcdefgh"), (0, 1) * 4, tuple(f"{i:064x}" for i in range(8)))
     dataset = replace(read_run(folder).dataset, splits={"test": split})
     squares = np.repeat(np.arange(8, dtype=np.uint8) * 30, 32 * 32 * 3).reshape(8, 32, 32, 3)
-    writer = store.draft(KIND, "test images", squares.nbytes)
+    writer = store.begin_draft(KIND, "test images", squares.nbytes)
     writer.append(squares)
     writer.commit(parts(split, 32), 1.0)
 

@@ -13,8 +13,8 @@ from bench.cli.commands import predict_command
 from bench.errors import UnknownNameError, UsageError
 from bench.inference.measuring.pending import soup_candidates, soup_needed
 from bench.models.rebuild import members_of, record_of
-from bench.storage.arrays import TrainedWeights, averaged, weights_path
-from bench.storage.records import StoredRun, ingredients, read_run, soup_of, trained_as
+from bench.storage.arrays import TrainedWeights, average_weights, weights_path
+from bench.storage.records import StoredRun, read_run, soup_ingredients, soup_record, weight_sources
 from bench.system.files import write_atomic
 from bench.types import Ingredient, Record, Soup, WeightsUsed
 
@@ -23,7 +23,7 @@ def test_what_one_seed_left_as_it_was_counts_with_what_it_began_with() -> None:
     before = [np.array([2.0, 4.0], "float32"), np.zeros(1, "float32")]
     one = TrainedWeights({0: np.array([4.0, 4.0], "float32")}, (np.array([1.0], "float32"),))
     other = TrainedWeights({}, (np.array([3.0], "float32"),))
-    mean = averaged(before, [one, other])
+    mean = average_weights(before, [one, other])
     assert {place: array.tolist() for place, array in mean.backbone.items()} == {0: [3.0, 4.0]}
     assert [array.tolist() for array in mean.head] == [[2.0]]
     assert {array.dtype for array in (mean.backbone[0], *mean.head)} == {np.dtype("float32")}
@@ -36,8 +36,8 @@ def run_with_soup(folder: Path, *taken: bool) -> StoredRun:
         Ingredient(seed, record.finished, 0.9, one)
         for seed, (one, record) in enumerate(zip(taken, run.records, strict=False))
     )
-    first, *others = run.every
-    return replace(run, every=(replace(first, soup=Soup(tried)), *others))
+    first, *others = run.all_records
+    return replace(run, all_records=(replace(first, soup=Soup(tried)), *others))
 
 
 def keys(records: tuple[Record, ...]) -> list[int]:
@@ -51,8 +51,8 @@ def test_a_soup_is_named_after_its_backbone_and_has_the_weights_of_its_seeds(
     soup = record_of(run, "a@soup")
     assert (soup.trial.name, soup.trial.seeds) == ("a@soup", (0, 2))
     assert (soup.phases, soup.runtimes) == ((), ())
-    assert keys(trained_as(run.records, soup)) == [0, 2]
-    assert trained_as(run.records, run.records[0]) == (run.records[0],)
+    assert keys(weight_sources(run.records, soup)) == [0, 2]
+    assert weight_sources(run.records, run.records[0]) == (run.records[0],)
     assert predict_command._what(run, ["a@soup", "x.png"]) == ((soup,), [Path("x.png")])
     both = members_of(run, "a@soup + b")
     assert [record.trial.name for record in both] == ["a@soup", "b"]
@@ -68,13 +68,13 @@ def test_a_seed_that_was_trained_again_is_none_of_the_soup_s(tmp_path: Path) -> 
     run = run_with_soup(tmp_path / "r", True, True)
     first, second, *others = run.records
     again = (first, replace(second, finished="later"), *others)
-    assert ingredients(again, first) == ()
-    assert ingredients((first, *others), first) == ()
+    assert soup_ingredients(again, first) == ()
+    assert soup_ingredients((first, *others), first) == ()
 
 
 def test_one_seed_alone_is_no_soup(tmp_path: Path) -> None:
     run = run_with_soup(tmp_path / "r", True, False)
-    assert soup_of(run.records[0]) is None
+    assert soup_record(run.records[0]) is None
     with pytest.raises(UsageError, match=r"seed 0 alone.*; take a\."):
         record_of(run, "a@soup")
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from abandoned import left_beside
 
-from bench.storage.cache import Cleared, Draft, NoRoomError, NotKeptError, Store, key_of
+from bench.storage.cache import ClearResult, Draft, NoRoomError, NotKeptError, Store, content_key
 from bench.system.files import temporary_sibling, to_json
 
 PARTS = {"what": "numbers"}
 OTHER = {"what": "letters"}
-OTHER_KEY = key_of(OTHER)
+OTHER_KEY = content_key(OTHER)
 
 
 def _fill(value: int, shape: tuple[int, ...] = (4, 3)) -> Any:
@@ -36,8 +36,8 @@ def _fill(value: int, shape: tuple[int, ...] = (4, 3)) -> Any:
 
 
 def test_made_once_and_found_again(store: Store) -> None:
-    made = store.make("k", PARTS, "numbers", 48, _fill(7))
-    again = Store(store.root).make("k", PARTS, "numbers", 48, _fill(8))
+    made = store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
+    again = Store(store.root).get_or_create("k", PARTS, "numbers", 48, _fill(8))
     assert again.extra == {"note": 7}
     assert again.cost_seconds == made.cost_seconds
     np.testing.assert_array_equal(again.array(), np.full((4, 3), 7, "float32"))
@@ -45,7 +45,7 @@ def test_made_once_and_found_again(store: Store) -> None:
 
 
 def test_other_parts_are_another_entry(store: Store) -> None:
-    store.make("k", PARTS, "numbers", 48, _fill(1))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     assert store.find("k", {"what": "letters"}) is None
     assert store.find("other", PARTS) is None
 
@@ -124,13 +124,13 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_counts_as_missing_and_is_replaced(store: Store, damage: str) -> None:
-    store.make("k", OTHER, "letters", 48, _fill(2))
-    entry = store.make("k", PARTS, "numbers", 48, _fill(1))
+    store.get_or_create("k", OTHER, "letters", 48, _fill(2))
+    entry = store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     DAMAGES[damage](entry.path)
     fresh = Store(store.root)
     assert fresh.find("k", PARTS) is None
     assert len(list(fresh.entries())) == 2
-    assert fresh.make("k", PARTS, "numbers", 48, _fill(5)).extra == {"note": 5}
+    assert fresh.get_or_create("k", PARTS, "numbers", 48, _fill(5)).extra == {"note": 5}
     again = Store(store.root).find("k", PARTS)
     assert again is not None
     np.testing.assert_array_equal(again.array(), np.full((4, 3), 5, "float32"))
@@ -139,15 +139,15 @@ def test_damage_counts_as_missing_and_is_replaced(store: Store, damage: str) -> 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_is_cleared_and_makes_room(store: Store, damage: str) -> None:
-    store.make("k", OTHER, "letters", 48, _fill(2))
-    DAMAGES[damage](store.make("k", PARTS, "numbers", 48, _fill(1)).path)
+    store.get_or_create("k", OTHER, "letters", 48, _fill(2))
+    DAMAGES[damage](store.get_or_create("k", PARTS, "numbers", 48, _fill(1)).path)
     store.release()
     assert Store(store.root).clear().in_use == 0
     assert list(store.root.glob("entries/*/*")) == []
 
 
 def test_every_byte_of_the_data_is_checked(store: Store) -> None:
-    path = store.make("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
+    path = store.get_or_create("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
     good = path.read_bytes()
     assert len(good) == 128 + 4 * 3 * 4
     for number in range(0, len(good), 4):
@@ -158,7 +158,7 @@ def test_every_byte_of_the_data_is_checked(store: Store) -> None:
 
 
 def test_damage_is_noticed_after_a_first_look(store: Store) -> None:
-    path = store.make("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
+    path = store.get_or_create("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
     assert store.find("k", PARTS) is not None
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     os.utime(path, (1, 1))
@@ -166,20 +166,20 @@ def test_damage_is_noticed_after_a_first_look(store: Store) -> None:
 
 
 def test_what_was_found_stays_readable(store: Store) -> None:
-    store.make("k", PARTS, "numbers", 48, _fill(7))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
     found = store.find("k", PARTS)
     assert found is not None
     shutil.rmtree(store.root)
     np.testing.assert_array_equal(found.array(), np.full((4, 3), 7, "float32"))
     assert store.find("k", PARTS) is None
-    assert store.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 8}
+    assert store.get_or_create("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 8}
 
 
 @pytest.mark.parametrize("name", ["entries", "entries/k", "drafts", "locks", "pins"])
 def test_a_file_in_the_place_of_a_folder(store: Store, name: str) -> None:
     (store.root / name).parent.mkdir(parents=True)
     (store.root / name).touch()
-    store.make("k", PARTS, "numbers", 48, _fill(1))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     assert Store(store.root).find("k", PARTS) is not None
 
 
@@ -208,18 +208,20 @@ def test_failed_maker_leaves_nothing(store: Store) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        store.make("k", PARTS, "numbers", 8, fill)
+        store.get_or_create("k", PARTS, "numbers", 8, fill)
     assert store.find("k", PARTS) is None
     assert not list(store.root.glob("drafts/*"))
 
 
 def test_least_recently_used_goes_first(tmp_path: Path) -> None:
     store = Store(tmp_path, limit_bytes=10_000)
-    entries = {n: store.make("k", {"n": n}, str(n), 4000, _fill(n, (1000,))) for n in (1, 2)}
+    entries = {
+        n: store.get_or_create("k", {"n": n}, str(n), 4000, _fill(n, (1000,))) for n in (1, 2)
+    }
     for n, age in ((1, 50), (2, 100)):
         os.utime(entries[n].path / "used", (1000 - age, 1000 - age))
     store.release()
-    store.make("k", {"n": 3}, "3", 4000, _fill(3, (1000,)))
+    store.get_or_create("k", {"n": 3}, "3", 4000, _fill(3, (1000,)))
     assert {e.description for e in store.entries()} == {"1", "3"}
 
 
@@ -232,7 +234,7 @@ def test_what_is_computed_is_found_again_and_needs_no_room(tmp_path: Path) -> No
 
     for limit, times in ((10**6, 1), (10**6, 1), (100, 2), (100, 3)):
         store = Store(tmp_path / str(limit), limit_bytes=limit)
-        assert store.recall("k", PARTS, "numbers", compute).tolist() == list(range(1000))
+        assert store.get_or_compute("k", PARTS, "numbers", compute).tolist() == list(range(1000))
         assert len(computed) == times
         assert not list(store.root.glob("drafts/*"))
 
@@ -240,7 +242,7 @@ def test_what_is_computed_is_found_again_and_needs_no_room(tmp_path: Path) -> No
 def test_more_than_the_bound_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, limit_bytes=100)
     with pytest.raises(NoRoomError, match="needs 4,000 bytes, the cache may hold 100"):
-        store.make("k", PARTS, "numbers", 4000, _fill(1, (1000,)))
+        store.get_or_create("k", PARTS, "numbers", 4000, _fill(1, (1000,)))
 
 
 def test_nothing_is_deleted_where_it_would_not_help(
@@ -249,73 +251,75 @@ def test_nothing_is_deleted_where_it_would_not_help(
     """Two entries of 4,128 bytes, 1,000 bytes free: 9,000 bytes need 9,900, and 9,256 can be."""
     maker = Store(tmp_path)
     for number in (1, 2):
-        maker.make("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
+        maker.get_or_create("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
     maker.release()
     store = Store(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(
         NoRoomError, match="needs 9,900 bytes with a tenth in reserve, the disk has 1,000"
     ):
-        store.draft("k", "3", 9000)
+        store.begin_draft("k", "3", 9000)
     assert [e.description for e in store.entries()] == ["1", "2"]
     store.limit_bytes = 8999
     with pytest.raises(NoRoomError, match="needs 9,000 bytes, the cache may hold 8,999"):
-        store.draft("k", "3", 9000)
+        store.begin_draft("k", "3", 9000)
     assert [e.description for e in store.entries()] == ["1", "2"]
 
 
 def test_drafts_that_belong_together_need_their_room_once(tmp_path: Path) -> None:
     """Three of 1,000 bytes fit into 3,600 with their headers; a fourth does not."""
     store = Store(tmp_path, limit_bytes=3600)
-    drafts = store.drafts("k", [(str(number), 1000) for number in range(3)])
+    drafts = store.begin_drafts("k", [(str(number), 1000) for number in range(3)])
     for number, draft in enumerate(drafts):
         draft.append(np.zeros(1000, "uint8"))
         with pytest.raises(NoRoomError, match="needs 1,000 bytes"):
-            store.draft("k", "4", 1000)
+            store.begin_draft("k", "4", 1000)
         draft.commit({"n": number}, 1.0)
     assert len(list(store.entries())) == 3
     with pytest.raises(NoRoomError, match="may hold 3,600, of which 3,384 are in use"):
-        store.drafts("k", [("4", 100), ("5", 200)])
+        store.begin_drafts("k", [("4", 100), ("5", 200)])
     assert not list(tmp_path.glob("drafts/.k.*"))
 
 
 def test_what_another_uses_is_not_deleted(tmp_path: Path) -> None:
     user, other = Store(tmp_path, limit_bytes=10_000), Store(tmp_path, limit_bytes=10_000)
     for number in (1, 2):
-        other.make("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
+        other.get_or_create("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
     other.release()
     assert user.find("k", {"n": 1}) is not None
-    other.make("k", {"n": 3}, "3", 4000, _fill(3, (1000,)))  # 2 was used before 1, which is in use
+    other.get_or_create(
+        "k", {"n": 3}, "3", 4000, _fill(3, (1000,))
+    )  # 2 was used before 1, which is in use
     assert {e.description for e in other.entries()} == {"1", "3"}
     with pytest.raises(NoRoomError, match="of which 8,256 are in use"):
-        other.make("k", {"n": 4}, "4", 4000, _fill(4, (1000,)))
-    assert Store(tmp_path).clear() == Cleared(freed=0, in_use=2, refused=0)
+        other.get_or_create("k", {"n": 4}, "4", 4000, _fill(4, (1000,)))
+    assert Store(tmp_path).clear() == ClearResult(freed=0, in_use=2, refused=0)
     del user
-    assert Store(tmp_path).clear() == Cleared(freed=4128, in_use=1, refused=0)
+    assert Store(tmp_path).clear() == ClearResult(freed=4128, in_use=1, refused=0)
 
 
 def test_what_is_let_go_while_it_is_cleared_was_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, other = Store(tmp_path), Store(tmp_path)
-    user.make("k", PARTS, "numbers", 48, _fill(1))
+    user.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     remove_stale = other.remove_stale
     monkeypatch.setattr(other, "remove_stale", lambda: (user.release(), remove_stale()))
-    assert other.clear() == Cleared(freed=0, in_use=1, refused=0)
+    assert other.clear() == ClearResult(freed=0, in_use=1, refused=0)
 
 
 def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
-    entry = store.make("k", PARTS, "numbers", 48, _fill(1))
+    entry = store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     store.release()
     lease = left_beside(store.root / "pins" / "in-use")
     lease.mkdir()
     (lease / f"k-{entry.key}").touch()
-    assert store.clear() == Cleared(freed=entry.nbytes, in_use=0, refused=0)
+    assert store.clear() == ClearResult(freed=entry.nbytes, in_use=0, refused=0)
     assert not lease.exists()
 
 
 def test_clearing_leaves_what_is_being_written(store: Store) -> None:
-    draft = store.draft("k", "numbers", 48)
+    draft = store.begin_draft("k", "numbers", 48)
     draft.append(np.ones((4, 3), "float32"))
     Store(store.root).clear()
     assert draft.commit(PARTS, 1.0).array().shape == (4, 3)
@@ -344,15 +348,15 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_a_cache_that_cannot_be_written_is_read(
     store: Store, read_only: Callable[[], None]
 ) -> None:
-    store.make("k", PARTS, "numbers", 48, _fill(7))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
     store.release()
     shutil.rmtree(store.root / "locks")
     read_only()
     fresh = Store(store.root)
-    assert fresh.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
+    assert fresh.get_or_create("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
     with pytest.raises(NotKeptError, match=r"cache .*/cache cannot be written: Read-only file"):
-        fresh.make("k", OTHER, "letters", 48, _fill(8))
-    assert fresh.clear() == Cleared(freed=0, in_use=0, refused=1)
+        fresh.get_or_create("k", OTHER, "letters", 48, _fill(8))
+    assert fresh.clear() == ClearResult(freed=0, in_use=0, refused=1)
     assert len(list(fresh.entries())) == 1
 
 
@@ -360,7 +364,7 @@ def test_a_cache_of_another_user_is_not_found(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who runs the tests may read everything; so the system's answer is played."""
-    store.make("k", PARTS, "numbers", 48, _fill(7))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
 
     def refuse(path: Path, **options: Any) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -370,7 +374,7 @@ def test_a_cache_of_another_user_is_not_found(
     fresh = Store(store.root)
     assert fresh.find("k", PARTS) is None
     with pytest.raises(NotKeptError, match="cannot be written: Permission denied"):
-        fresh.make("k", PARTS, "numbers", 48, _fill(8))
+        fresh.get_or_create("k", PARTS, "numbers", 48, _fill(8))
 
 
 def test_a_full_disk_is_an_entry_that_is_not_kept(
@@ -381,21 +385,21 @@ def test_a_full_disk_is_an_entry_that_is_not_kept(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(NotKeptError, match="cannot be written: No space left on device"):
-        store.make("k", PARTS, "numbers", 48, _fill(1))
+        store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     assert not list(store.root.glob("drafts/*"))
 
 
 def test_read_only_by_choice_writes_nothing(store: Store) -> None:
-    store.make("k", PARTS, "numbers", 48, _fill(7))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
     store.release()
     before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
     reader = Store(store.root, read_only=True)
-    assert reader.make("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
+    assert reader.get_or_create("k", PARTS, "numbers", 48, _fill(8)).extra == {"note": 7}
     with pytest.raises(NotKeptError, match="is only read"):
-        reader.make("k", OTHER, "letters", 48, _fill(8))
-    with reader.workplace() as elsewhere:
+        reader.get_or_create("k", OTHER, "letters", 48, _fill(8))
+    with reader.temporary_folder() as elsewhere:
         assert store.root not in elsewhere.parents
-    assert reader.clear() == Cleared(freed=0, in_use=0, refused=1)
+    assert reader.clear() == ClearResult(freed=0, in_use=0, refused=1)
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == before
     assert not elsewhere.exists()
 
@@ -405,7 +409,7 @@ def test_drafts_of_dead_processes_are_swept(store: Store) -> None:
     alive, dead = temporary_sibling(draft), left_beside(draft)
     for folder in (dead, alive):
         folder.mkdir(parents=True)
-    store.make("k", PARTS, "numbers", 48, _fill(1))
+    store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     assert (dead.exists(), alive.exists()) == (False, True)
 
 
@@ -416,7 +420,7 @@ def _make_in_process(root: Path, queue: Any) -> None:
         made.append(draft)
         return _fill(os.getpid())(draft)
 
-    entry = Store(root).make("k", PARTS, "numbers", 48, fill)
+    entry = Store(root).get_or_create("k", PARTS, "numbers", 48, fill)
     queue.put((not made, int(entry.array()[0, 0])))
 
 
@@ -435,7 +439,7 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
 
 
 def test_clear(store: Store) -> None:
-    entry = store.make("k", PARTS, "numbers", 48, _fill(1))
+    entry = store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     store.release()
-    assert store.clear() == Cleared(freed=entry.nbytes, in_use=0, refused=0)
+    assert store.clear() == ClearResult(freed=entry.nbytes, in_use=0, refused=0)
     assert list(store.entries()) == []

@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise BenchError(f"{cleared.refused:,} entries in {store.root} cannot be deleted.")
         return 0
     entries = store.entries()
-    extracted = [nbytes for _, nbytes in store.extracted()]
+    extracted = [nbytes for _, nbytes in store.extracted_archives()]
     console.print(_each(entries) if arguments.action == "list" else _by_kind(entries, extracted))
     total = sum(entry.nbytes for entry in entries) + sum(extracted)
     bound = f"bound {store.limit_bytes / 1e9:,.0f} GB"

@@ -13,7 +13,7 @@ from bench.cli.json_lines import write
 from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit
 from bench.inference.export import EXPORT_FORMATS, suggested
-from bench.storage.arrays import artefact_folder, best_first, weights_path
+from bench.storage.arrays import artefact_folder, sort_best_first, weights_path
 from bench.storage.run_folder import find_run
 from bench.system.command_line import called, typed
 
@@ -79,7 +79,7 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     if pick is None:
         return
     records = findings.records[pick.label]
-    kept = [r for r in best_first(records) if weights_path(run.folder, r.trial.key).is_file()]
+    kept = [r for r in sort_best_first(records) if weights_path(run.folder, r.trial.key).is_file()]
     where = run.results_option
     words = [called(), "export", run.name, pick.backbone, *where, "--format"]
     predict = typed([called(), "predict", run.name, pick.backbone, "photos/", *where])

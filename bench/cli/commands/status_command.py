@@ -9,7 +9,7 @@ from bench.analysis.format import duration, estimate
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_shared
 from bench.errors import Exit, UsageError
-from bench.storage.run_folder import begun, find_run
+from bench.storage.run_folder import find_run, run_json_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ def _begun_last(results: Path) -> str:
         path.stat().st_mtime: run.name
         for run in results.glob("*")
         if not run.is_symlink()
-        for path in begun(run)
+        for path in run_json_paths(run)
     }
     if not found:
         raise UsageError(f"there is no run in {results} yet.")

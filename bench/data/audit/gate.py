@@ -134,7 +134,7 @@ def examine(
         made = _examine(listing, dataset, store, size, progress)
         return np.frombuffer(to_json(made).encode(), np.uint8)
 
-    kept = store.recall(KIND, parts, f"{dataset.name} audit", compute)
+    kept = store.get_or_compute(KIND, parts, f"{dataset.name} audit", compute)
     found = from_json(kept.tobytes(), Audit)
     # The same images may have been audited under another name.
     return dataclasses.replace(found, dataset=dataset.name)

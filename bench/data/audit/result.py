@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bench.storage.run_folder import REMADE, read_json
+from bench.storage.run_folder import REWRITE_REMEDY, read_json
 from bench.types import Excluded, OnLeak, SplitName, WrongExtension
 
 SCHEMA = 1  # raise it when a field changes its meaning
@@ -133,7 +133,7 @@ def load(folder: Path) -> KeptAudit | None:
         if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
             raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
 
-    return read_json(folder / FILE, KeptAudit, f"Nothing else is lost: {REMADE}", check)
+    return read_json(folder / FILE, KeptAudit, f"Nothing else is lost: {REWRITE_REMEDY}", check)
 
 
 def leaked_test_ids(audit: Audit) -> tuple[str, ...]:

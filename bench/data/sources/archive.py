@@ -50,7 +50,7 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
     with store.lock(EXTRACTED, {"sha256": digest}), ExitStack() as stack:
         checksums = _checksums(folder)
         if checksums is None and store.read_only:  # the names are enough
-            folder = stack.enter_context(store.workplace())
+            folder = stack.enter_context(store.temporary_folder())
             _, members = stack.enter_context(_opened(path))
             for _, place in members:
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
     store = options.store
     try:
         store.make_folder(EXTRACTED)
-        with store.workplace() as aside, _opened(path) as (archive, members):
+        with store.temporary_folder() as aside, _opened(path) as (archive, members):
             total = sum(member.file_size for member, _ in members)
             free = shutil.disk_usage(aside).free
             if total > 0.9 * free:

@@ -196,7 +196,7 @@ def _labels(
         return np.asarray(labels, np.int64)
 
     title = f"{builder.info.full_name} labels"
-    flat = options.store.recall("labels", {"identity": _identity(builder)}, title, read)
+    flat = options.store.get_or_compute("labels", {"identity": _identity(builder)}, title, read)
     ends = np.cumsum([len(records[name]) for name in names])
     return dict(zip(names, np.split(flat, ends[:-1]), strict=True))
 

@@ -118,7 +118,7 @@ def serve(order: Order, fetch: Fetch) -> Generator[Sent]:
         executor = _executor(order)
         executor.warm_up()  # while images are decoded, perhaps
         store.remove_stale()
-        with store.workplace() as folder:
+        with store.temporary_folder() as folder:
             job = replace(
                 order.job,
                 folder=str(folder),

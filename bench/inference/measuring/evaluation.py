@@ -29,7 +29,7 @@ from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, current
 from bench.models.network import build_head, snapshot
 from bench.models.rebuild import TrainedModel, pretrained, put_weights, rebuild
-from bench.storage.arrays import TrainedWeights, averaged, read_trained, weights_path
+from bench.storage.arrays import TrainedWeights, average_weights, read_trained, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SOUP_PREFIX, StoredRun
 from bench.training import probes, robustness
@@ -210,6 +210,6 @@ class _AveragedModel:
 
     def answers(self, split: SplitName, trained: Sequence[TrainedWeights]) -> Array:
         """Return the class probabilities of the mean of these weights."""
-        mean = averaged(self.before, trained)
+        mean = average_weights(self.before, trained)
         put_weights(self.network.base, self.head, mean, self.record)
         return probabilities(predict(self.forward, self.rows[split]))

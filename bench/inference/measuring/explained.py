@@ -26,7 +26,7 @@ from bench.models.backends.base import Array, Forward
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.cache import Store
-from bench.storage.records import TEST, StoredRun
+from bench.storage.records import TEST_ARRAYS, StoredRun
 from bench.training import probes
 from bench.training.augment import PLAIN
 from bench.training.features import Frozen, OnRows
@@ -67,7 +67,7 @@ def _answers(run: StoredRun, record: Record) -> tuple[Guesses, set[int] | None] 
     """Return a trial's answers, and the images that it explained; the other arrays, which may be
     large, are not read."""
     try:
-        evidence = run.evidence_of(record, (*TEST, names.IMAGES))
+        evidence = run.evidence_of(record, (*TEST_ARRAYS, names.IMAGES))
         found = guesses(evidence)
         images = evidence.arrays.get(names.IMAGES)
     except BenchError:  # damaged arrays, which the reports name: they must not end the timing

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.inference.measuring.timing import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
-from bench.storage.arrays import best_first, weights_path
+from bench.storage.arrays import sort_best_first, weights_path
 from bench.storage.records import StoredRun
 from bench.training.events import Listener, StageProgress
 from bench.training.job import Job
@@ -68,7 +68,7 @@ def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:
 
 def _kept(records: Iterable[Record], folder: Path) -> list[Record]:
     """Return the pretrained trials whose weights were kept, the best first."""
-    best = (record for record in best_first(records) if record.pretrained)
+    best = (record for record in sort_best_first(records) if record.pretrained)
     return [record for record in best if weights_path(folder, record.trial.key).is_file()]
 
 

@@ -160,7 +160,7 @@ class _Stage:
             self.rebuilt[trial.key] = trained
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
-            folder = stack.enter_context(self.store.workplace())
+            folder = stack.enter_context(self.store.temporary_folder())
         else:
             folder = artefact_folder(self.folder, trial)
         evidence = run.evidence_of(records[0])

@@ -26,7 +26,7 @@ def section(findings: Findings) -> Section | None:
         blocks.append(_table(found))
     failed = tuple(
         (record.trial.title, record.reason)
-        for record in findings.run.smaller
+        for record in findings.run.subset_records
         if record.status == "failed"
     )
     if failed:

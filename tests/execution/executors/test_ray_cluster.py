@@ -33,7 +33,7 @@ from bench.execution.plan import Plan
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, read_lines
+from bench.storage.records import Evidence, read_all_records
 from bench.types import Dataset, Record, Settings
 
 pytestmark = [
@@ -150,7 +150,7 @@ class Bench:
 
     def nothing_is_left(self, records: int) -> bool:
         """Assert that each trial has one line, and no job of a killed process its folder."""
-        assert len(read_lines(self.folder)) == records
+        assert len(read_all_records(self.folder)) == records
         # A process that was killed along with its node may take an instant to end.
         wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
         return not list(self.folder.rglob(".*.*-*"))
@@ -352,7 +352,7 @@ def test_a_killed_driver_goes_on(bench: Bench) -> None:
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     try:
         worker = bench.nodes.worker()
-        wait(lambda: len(read_lines(bench.folder)) == 1)
+        wait(lambda: len(read_all_records(bench.folder)) == 1)
     finally:
         process.kill()
         process.wait()

@@ -32,7 +32,7 @@ from bench.execution.plan import Plan
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
-from bench.storage.records import Evidence, read_lines, write_dataset
+from bench.storage.records import Evidence, read_all_records, write_dataset
 from bench.types import Dataset, Record, Settings
 
 submitit = pytest.importorskip("submitit", reason="needs `pip install 'backbone-bench[slurm]'`")
@@ -90,7 +90,7 @@ class Cluster:
 
     def nothing_is_left(self, records: int) -> bool:
         """Assert that each trial has one line, and no job its folder, here or in the cache."""
-        assert len(read_lines(self.home / "r")) == records
+        assert len(read_all_records(self.home / "r")) == records
         wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
         return not (self.home / "r" / "jobs").exists()
 

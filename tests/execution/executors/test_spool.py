@@ -16,7 +16,7 @@ from bench.execution.executors.node import Order, SentFile
 from bench.execution.executors.spool import JobState, Spool, earlier, put, states, tidy
 from bench.models.weights import LocatedWeights
 from bench.storage.records import SCHEMA, write_dataset
-from bench.storage.run_folder import run_folder
+from bench.storage.run_folder import prepare_run_folder
 from bench.training.events import Ended, Note, RecordMade, StageProgress
 from bench.training.job import Job
 from bench.types import Record
@@ -122,7 +122,7 @@ def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) 
 
 
 def test_a_run_that_is_begun_afresh_ends_its_jobs(spool: Spool, job: Job) -> None:
-    run = run_folder(Path(job.folder).parent, "r", fresh=True)
+    run = prepare_run_folder(Path(job.folder).parent, "r", fresh=True)
     assert not run.exists()
     assert (run.parent / "r.1" / "dataset.json").exists()
     assert not (run.parent / "r.1" / "jobs").exists()

@@ -33,7 +33,7 @@ def home(trained_run: Path, tmp_path: Path, tiny_backbone: None) -> Path:
 def pretrained(run: StoredRun) -> StoredRun:
     """Return the run as if its weights were known to mean something."""
     weights = WeightsUsed("file", "tiny", "")
-    return replace(run, every=tuple(replace(r, weights=weights) for r in run.every))
+    return replace(run, all_records=tuple(replace(r, weights=weights) for r in run.all_records))
 
 
 @pytest.mark.parametrize("tuned", [True, False], ids=["last stage trained", "head alone"])
@@ -46,7 +46,7 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
     run = pretrained(made_so)
     phases = made.PROTOCOL.phases if tuned else made.PROTOCOL.phases[:1]
     job = Job(
-        trials=tuple(record.trial for record in run.every),
+        trials=tuple(record.trial for record in run.all_records),
         protocol=replace(made.PROTOCOL, phases=phases),
         dataset=run.dataset,
         weights=None,
@@ -57,7 +57,7 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
     ((record, asked),) = explaining.to_explain(run, job)
     assert weights_path(run.folder, record.trial.key).is_file()
     assert 0 < len(asked) <= 24
-    (trained,) = (r for r in made_so.every if r.trial.key == record.trial.key)
+    (trained,) = (r for r in made_so.all_records if r.trial.key == record.trial.key)
     model = rebuild(made_so, trained)
     if not tuned:
         model = replace(model, network=Network(TINY, SIZE))
@@ -107,8 +107,8 @@ def checked(run: StoredRun, before: Record, explained: Record, job: Job) -> None
     spent = {k: explained.seconds[k] for k in ("heatmaps", "neighbours")}
     total = before.seconds["total"] + sum(spent.values())
     assert explained.seconds["total"] == pytest.approx(total)
-    every = (explained, *(r for r in run.every if r.trial.key != explained.trial.key))
-    again = replace(run, every=every)
+    every = (explained, *(r for r in run.all_records if r.trial.key != explained.trial.key))
+    again = replace(run, all_records=every)
     assert to_explain(again, job) == []
     findings = find(again)
     (found,) = findings.explanations.values()
@@ -132,7 +132,7 @@ def test_damaged_arrays_of_another_trial_end_nothing(home: Path) -> None:
 
     run = pretrained(read_run(home / "results" / "r"))
     kept, other = sorted(
-        run.every, key=lambda r: not weights_path(run.folder, r.trial.key).is_file()
+        run.all_records, key=lambda r: not weights_path(run.folder, r.trial.key).is_file()
     )
     arrays_path(run.folder, other.trial.key).write_bytes(b"nothing")
     job = Job((kept.trial,), made.PROTOCOL, run.dataset, None, str(run.folder), "", 0)

@@ -137,7 +137,7 @@ def test_the_trained_model_answers_corrupted_images(
     else:
         found = run(asked)
     check_answers(found.evidence[0])
-    (smaller,) = found.smaller  # for the learning curve alone
+    (smaller,) = found.subset_records  # for the learning curve alone
     assert "robustness" not in smaller.seconds
     assert found.meta.notes == ()
 
@@ -165,7 +165,7 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
             patch.setattr(name, lambda *args: pytest.fail("computed again"))
         found = run(probes=True)
     assert found.meta.notes == ()
-    assert all(record.probes is None for record in found.smaller)
+    assert all(record.probes is None for record in found.subset_records)
     one, other = found.evidence
     assert one.record.probes == other.record.probes
     assert one.record.runtimes == before.records[0].runtimes
@@ -193,9 +193,9 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
         assert parts == pytest.approx(seconds["total"])
     # Each seed of the smaller share was trained on images of its own.
     job = RunInputs(planned(Measuring()), folder, request, store).job(
-        [record.trial for record in found.smaller], task="measure"
+        [record.trial for record in found.subset_records], task="measure"
     )
-    probed = list(fit_probes(found, found.smaller, job, store, lambda done, total: None))
+    probed = list(fit_probes(found, found.subset_records, job, store, lambda done, total: None))
     assert [record.probes and record.probes.neighbours for record in probed] == [12, 12]
     of_own = [read_arrays(folder, record, 2)["knn_test_probabilities"] for record in probed]
     assert not np.array_equal(*of_own)
