@@ -20,10 +20,9 @@ from bench.analysis.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.analysis.findings import Findings
 from bench.analysis.ranked_answers import Lead, RankedAnswers, of_runtime, of_training
 from bench.analysis.runtimes import RuntimeFigures
-from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.margin import Place, place
 from bench.errors import NotRankedError, UsageError
-from bench.types import REFERENCE
+from bench.types import RANDOM_INIT, REFERENCE
 
 PLACES: tuple[Place, ...] = ("best", "within", "undecided", "worse")
 Limit = Literal["latency", "size", "accuracy"]
@@ -188,7 +187,7 @@ def _refusals(
     if row["status"] != "ok":
         return [Refusal(f"failed: {row['reason']}")]
     if row["weights"] == RANDOM_INIT:
-        return [Refusal("random init: its accuracy means nothing")]
+        return [Refusal(f"{RANDOM_INIT}: its accuracy means nothing")]
     if limits.runtime is not None and (timed is None or timed.status != "ok"):
         why = f": {timed.reason}" if timed is not None and timed.reason else ""
         return [Refusal(f"it does not run on {limits.runtime}{why}")]

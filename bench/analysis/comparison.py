@@ -29,7 +29,6 @@ from bench.analysis.run_differences import (
     in_common,
     machine_difference,
 )
-from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.statistics.intervals import (
     difference_interval,
     paired_difference,
@@ -38,7 +37,7 @@ from bench.analysis.statistics.intervals import (
 from bench.analysis.statistics.timing import ProcessTimings, median_change_interval
 from bench.storage.records import TEST_ARRAYS
 from bench.training.losses import log_losses, of_true
-from bench.types import Record, at_size
+from bench.types import RANDOM_INIT, Record, at_size
 
 SHOWN = (
     "accuracy",
@@ -254,7 +253,7 @@ class _Pair:
         match METRICS[figure].kind:
             case "answers":
                 if RANDOM_INIT in (self.before.row["weights"], self.after.row["weights"]):
-                    return "random init: accuracy means nothing"
+                    return f"{RANDOM_INIT}: accuracy means nothing"
                 whole = figure in PAIRED or self.common.same
                 return self.common.reason or ("" if whole else "test images differ")
             case "training":

@@ -27,9 +27,8 @@ from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import StoredRun
 from bench.system.files import fields_of
 from bench.training.losses import of_true
-from bench.types import Record, at_size
+from bench.types import RANDOM_INIT, Record, at_size
 
-RANDOM_INIT = "random init"
 MAX_NAMED = 3
 
 
@@ -113,6 +112,16 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
     )
 
 
+def random_init_label(name: str) -> str:
+    """Return the label of a backbone whose weights are random."""
+    return f"{name} ({RANDOM_INIT})"
+
+
+def without_random_init(label: str) -> str:
+    """Return the label without the mark of random weights."""
+    return label.removesuffix(random_init_label(""))
+
+
 def labels(records: Sequence[Record]) -> Mapping[str, str]:
     """Return the label of each trial by key; failed trials share the label of successful ones."""
     sizes: dict[str, set[int]] = {}
@@ -126,7 +135,7 @@ def labels(records: Sequence[Record]) -> Mapping[str, str]:
         if len(sizes[trial.backbone]) > 1:  # also where a plugin's own size was edited
             label = at_size(trial.backbone, trial.input_size)
         if record.weights is not None and not record.weights.pretrained:
-            label = f"{label} ({RANDOM_INIT})"
+            label = random_init_label(label)
         found[trial.key] = label
         if record.status == "ok":
             succeeded.setdefault((trial.backbone, trial.input_size), label)

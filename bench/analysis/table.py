@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.scores import RANDOM_INIT, Contender, Score, contenders, differences
+from bench.analysis.scores import Contender, Score, contenders, differences
 from bench.analysis.statistics import intervals
+from bench.types import RANDOM_INIT
 
 FIRST_COLUMNS = (
     "backbone",

@@ -14,10 +14,10 @@ from bench.analysis import facts
 from bench.analysis.cost import timing_drift
 from bench.analysis.findings import Findings
 from bench.analysis.format import counted, seeds
-from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.scores import without_random_init
 from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.data.audit.result import outcome_text
-from bench.types import Record, Session
+from bench.types import RANDOM_INIT, Record, Session
 
 MAX_PAIRS = 3
 
@@ -69,7 +69,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
     """Yield each warning, the most important first."""
     run = findings.run
     drawn = findings.backbones[findings.backbones["weights"] == RANDOM_INIT]["label"]
-    if random := [label.removesuffix(f" ({RANDOM_INIT})") for label in drawn]:
+    if random := [without_random_init(label) for label in drawn]:
         of = "Its" if len(random) == 1 else "Their"
         yield Caution(
             Cause.RANDOM_INIT,

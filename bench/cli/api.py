@@ -28,6 +28,7 @@ from bench.training.events import (
     Warned,
     WritingReports,
 )
+from bench.types import RANDOM_INIT
 
 SECONDS_BETWEEN = 0.25  # a notebook is sent every change over its network
 
@@ -139,7 +140,7 @@ def _row(ended: TrialEnded) -> str:
     if record.status == "failed":
         accuracy = f"failed: {record.reason}"
     elif not record.pretrained:
-        accuracy = "random init"
+        accuracy = RANDOM_INIT
     else:
         accuracy = fmt.MISSING if ended.accuracy is None else fmt.percent(ended.accuracy)
     cells = (record.trial.name, str(record.trial.seed), accuracy, fmt.duration(ended.seconds))

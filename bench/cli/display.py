@@ -27,7 +27,7 @@ from bench.training.events import (
     StageProgress,
     TrialEnded,
 )
-from bench.types import Trial
+from bench.types import RANDOM_INIT, Trial
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 DIVERGED = "×"  # no number
@@ -133,7 +133,7 @@ class Display:
             self._bars.remove_task(ended.bar)
         random = record.weights is not None and not record.weights.pretrained
         accuracy = MISSING if event.accuracy is None else percent(event.accuracy)
-        cells, mark = [accuracy, duration(event.seconds)], "random init" if random else ""
+        cells, mark = [accuracy, duration(event.seconds)], RANDOM_INIT if random else ""
         if record.status == "failed":
             cells, mark = ["failed", ""], ""
         losses = [epoch.val_loss for phase in record.phases for epoch in phase.epochs]

@@ -25,7 +25,7 @@ from bench.training.events import (
     WritingReports,
 )
 from bench.training.robustness import passes as robustness_passes
-from bench.types import Dataset
+from bench.types import RANDOM_INIT, Dataset
 
 
 class RunDisplay:
@@ -165,7 +165,7 @@ def _backbones(planned: RunPreview, seconds: Mapping[str, float]) -> Table:
         table.add_row(
             one.name,
             str(one.input_size),
-            "random init" if one.weights is None else one.weights.source,
+            RANDOM_INIT if one.weights is None else one.weights.source,
             str(len(one.trials)),
             str(len(left)),
             estimate(sum(seconds[key] for key in left)) if known else "-",

@@ -25,6 +25,7 @@ from bench.registry import resolve
 from bench.storage.cache import FileDigests
 from bench.system.files import safe_name
 from bench.types import (
+    RANDOM_INIT,
     Backbone,
     FetchedWeights,
     PackagedWeights,
@@ -118,7 +119,7 @@ def locate_all(
 def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str:
     """Return in a few words what `locate` would find; no file is downloaded or read."""
     if choice == "random":
-        return "random init"
+        return RANDOM_INIT
     if (given := _given(backbone, choice, input_size)) is not None:
         return f"given: {given.location}"
     if isinstance(backbone.weights, PackagedWeights):
@@ -139,7 +140,7 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
 def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> WeightsUsed:
     """Load the weights into a network (or keep its random ones), and return what it has now."""
     if located is None:
-        return WeightsUsed("random init", "", digest(model))
+        return WeightsUsed(RANDOM_INIT, "", digest(model))
     try:
         path, packaged = Path(located.path), backbone.weights
         if isinstance(packaged, PackagedWeights) and path.suffix == Path(packaged.path).suffix:

@@ -19,6 +19,7 @@ from bench.types.dataset import Excluded as Excluded
 from bench.types.dataset import Split as Split
 from bench.types.dataset import SplitName as SplitName
 from bench.types.dataset import WrongExtension as WrongExtension
+from bench.types.record import RANDOM_INIT as RANDOM_INIT
 from bench.types.record import REFERENCE as REFERENCE
 from bench.types.record import STANDS_IN as STANDS_IN
 from bench.types.record import Epoch as Epoch

@@ -71,17 +71,21 @@ class TriedRate:
     seconds: float
 
 
+RANDOM_INIT = "random init"
+"""The source of weights that are not pretrained."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightsUsed:
     """The origin of the weights of one trial."""
 
-    source: str  # "imagenet", "preset", "file" or "random init"
+    source: str  # "imagenet", "preset", "file" or `RANDOM_INIT`
     location: str  # file name or package, never an absolute path
     sha256: str
 
     @property
     def pretrained(self) -> bool:
-        return self.source != "random init"
+        return self.source != RANDOM_INIT
 
 
 REFERENCE = "keras"

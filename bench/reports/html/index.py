@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.analysis import format as fmt
-from bench.analysis.scores import RANDOM_INIT
 from bench.errors import BenchError
 from bench.reports.blocks import Absent, Block, Column, Link, Section, Statement, Table
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points, lines
@@ -24,7 +23,7 @@ from bench.reports.html import page_of
 from bench.reports.sections.leaderboard import NO_WEIGHTS
 from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
-from bench.types import at_size
+from bench.types import RANDOM_INIT, at_size
 
 FILE = "index.html"
 DAMAGE = (

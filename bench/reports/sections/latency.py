@@ -10,9 +10,10 @@ import pandas as pd
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.scores import RANDOM_INIT, Score
+from bench.analysis.scores import Score
 from bench.reports.blocks import Block, Section, measured, of_metrics
 from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, drawn_of, lines
+from bench.types import RANDOM_INIT
 
 PLACE = 80
 PERCENTILES = ("p50", "p90", "p99")
@@ -57,8 +58,8 @@ def _spread(place: int, label: str, one: Score, row: pd.Series[Any]) -> Spread:
     tip.append(f"{len(taken):,} queries")
     if one.quartiles is None:
         tip.append("too few queries for the middle half")
-    if label.endswith(f"({RANDOM_INIT})"):
-        tip.append("random init: times are valid")
+    if not one.record.pretrained:
+        tip.append(f"{RANDOM_INIT}: times are valid")
     return Spread(place, tuple(drawn.tolist()), label, tuple(tip), one.quartiles)
 
 

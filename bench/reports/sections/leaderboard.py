@@ -15,7 +15,6 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS, Kind, Metric
-from bench.analysis.scores import RANDOM_INIT
 from bench.analysis.table import untrained
 from bench.reports.blocks import (
     Absent,
@@ -29,6 +28,7 @@ from bench.reports.blocks import (
     Value,
     measured,
 )
+from bench.types import RANDOM_INIT
 
 PLACE = 1
 TIMES_ONLY = "Times only: no pretrained weights"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.scores import random_init_label
 from bench.analysis.screening import (
     BIAS,
     LEAST,
@@ -115,7 +115,7 @@ def _rows(found: Screening) -> tuple[tuple[Value, ...], ...]:
         last = [one for one in seen if one is not None][-1]
         cells = [cell for one in seen for cell in _figures(one)]
         took = sum(one.seconds for one in seen if one is not None)
-        label = name if last.pretrained else f"{name} ({RANDOM_INIT})"
+        label = name if last.pretrained else random_init_label(name)
         outcome = OUTCOMES[last.outcome].format(reason=last.reason)
         rows.append((label, *cells, took, outcome))
     return tuple(rows)

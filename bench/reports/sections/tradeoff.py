@@ -12,10 +12,11 @@ from bench.analysis.cost import Worth, worth
 from bench.analysis.findings import Findings
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.scores import RANDOM_INIT
+from bench.analysis.scores import without_random_init
 from bench.analysis.table import untrained
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
+from bench.types import RANDOM_INIT
 
 PLACE = 12
 TRAINING = "train_seconds"
@@ -29,6 +30,7 @@ COSTS: tuple[tuple[str, str, Show], ...] = (
     ("energy_j_per_1000", "Energy", fmt.significant),
     (TRAINING, "Training time", fmt.duration),
 )
+NOT_RANKED = f"{RANDOM_INIT}, not ranked"
 APART: Literal["apart"] = "apart"
 KINDS: Mapping[Worth | Literal["apart"], tuple[str, int | None]] = {
     "front": ("on the Pareto front: no other is as accurate at the same cost or less", 0),
@@ -102,8 +104,8 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
         Mark(
             float(row[name]),
             None,
-            label.removesuffix(f" ({RANDOM_INIT})"),
-            ("random init, not ranked", f"{title}: {show(row[name])}"),
+            without_random_init(label),
+            (NOT_RANKED, f"{title}: {show(row[name])}"),
             about=label,
         )
         for label, row in random.items()
@@ -117,7 +119,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
         tuple(layer for layer in layers if not isinstance(layer, Points) or layer.marks),
         title,
         note=f"Not known of {', '.join(missing)}." if missing else "",
-        strip="random init, not ranked",
+        strip=NOT_RANKED,
     )
 
 
