@@ -53,7 +53,7 @@ EXIT_CODES: Mapping[Exit, str] = {
         "some trials failed, were skipped or are not comparable, or `predict` could not read an "
         "image"
     ),
-    Exit.RULE_BROKEN: "a rule of `compare` is broken, or nothing keeps to the limits of `choose`",
+    Exit.RULE_BROKEN: "a rule of `compare` is broken, or no backbone is within `choose`'s limits",
     Exit.INTERRUPTED: "interrupted",
 }
 

@@ -330,7 +330,7 @@ def test_links_within_the_run_and_a_run_behind_a_link_are_fine(tmp_path: Path) -
         (argument_types.seeds, "7,", (7,)),
         (argument_types.seeds, "7,8", (7, 8)),
         (argument_types.fractions, "0.1,1", (0.1, 1.0)),
-        (argument_types.share, "0.5", 0.5),
+        (argument_types.fraction, "0.5", 0.5),
         (argument_types.seed, "0", 0),
     ],
 )
@@ -345,7 +345,7 @@ def test_arguments_that_are_valid(read: Callable[[str], object], text: str, valu
         (argument_types.seed, ("-1", "1.5", str(2**32))),
         (argument_types.positive, ("0", "x", "")),
         (argument_types.positive_float, ("0", "inf", "nan", "x")),
-        (argument_types.share, ("95", "-0.1", "nan", "x")),
+        (argument_types.fraction, ("95", "-0.1", "nan", "x")),
         (argument_types.fractions, ("", "0,1", "0.5,0.5", "0.5,,1", "2", "x")),
         (argument_types.budget, ("1", "x")),
     ],

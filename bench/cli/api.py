@@ -1,5 +1,4 @@
-"""`bench.run` and `bench.screen`: a run as one call, its progress shown in the terminal or the
-notebook that it is called from."""
+"""`bench.run` and `bench.screen`: a run as one call, with progress in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -30,36 +29,37 @@ from bench.training.events import (
 )
 from bench.types import RANDOM_INIT
 
-SECONDS_BETWEEN = 0.25  # a notebook is sent every change over its network
+SECONDS_BETWEEN = 0.25  # updates of a notebook's output, each sent over the network
 
 
 def run(request: RunRequest | None = None, *, progress: bool = True, **choices: Any) -> Run:
     """Train and measure backbones under one protocol, as the command line does.
 
     `choices` are the fields of `RunRequest`: `backbones="all"`, `dataset="photos/"`, `seeds=3`,
-    `input_size=[128, 160]`, ... A run that was interrupted goes on where it stopped, and one that
-    is finished is read back. Raises `BenchError` for what cannot be done; a trial that failed is in
-    the result (`Run.incomplete`).
+    `input_size=[128, 160]`, ... An interrupted run continues where it stopped, and a finished one
+    is read from disk. Raises `BenchError` if the run is not possible; failed trials raise nothing,
+    and make `Run.incomplete` true.
     """
     if request is None:
         request = RunRequest.of(choices)
     elif choices:
         raise TypeError("give a RunRequest or its fields, not both")
-    return _shown(lambda listener: launch.run(request, listener), progress)
+    return _with_progress(lambda listener: launch.run(request, listener), progress)
 
 
 def screen(*, progress: bool = True, **choices: Any) -> Run:
-    """Probe all backbones, drop those that cannot win, and run those left; return their run.
+    """Probe all backbones, drop those that cannot win, and return the run of the others.
 
-    `choices` are the fields of `RunRequest`, and `budget` (`"30m"`, or 3 finalists) and `sample`.
+    `choices` are the fields of `RunRequest`, `budget` (`"30m"` of time, or 3 finalists) and
+    `sample`, the number of training images to probe with.
     """
-    from bench.execution import screen as screening  # a run needs none of it
+    from bench.execution import screen as screening  # late: `run` does not need it
 
     request = ScreenRequest.of(choices)
-    return _shown(lambda listener: screening.run(request, listener), progress)
+    return _with_progress(lambda listener: screening.run(request, listener), progress)
 
 
-def _shown(work: Callable[[RunListener], Run], progress: bool) -> Run:
+def _with_progress(work: Callable[[RunListener], Run], progress: bool) -> Run:
     if not progress:
         return work(lambda event: None)
     console = Console(highlight=False, markup=False)
@@ -71,15 +71,17 @@ def _shown(work: Callable[[RunListener], Run], progress: bool) -> Run:
 
 
 class NotebookDisplay:
-    """A listener of a run: one output that is replaced as the run goes on; a context, after which
-    the last state stands."""
+    """A listener that shows a run as one notebook output, replaced at each update.
+
+    It is a context manager; on exit the output shows the final state.
+    """
 
     def __init__(self) -> None:
-        self._lines: list[str] = []  # what stays
+        self._lines: list[str] = []  # warnings, notes and the plan
         self._rows: list[str] = []  # finished trials
-        self._now = ""  # what goes on
-        self._left = ""
-        self._shown = 0.0
+        self._now = ""  # current activity
+        self._left = ""  # estimate of the remaining time
+        self._shown = 0.0  # time of the last update
 
     def __enter__(self) -> Self:
         from IPython import display
@@ -111,10 +113,10 @@ class NotebookDisplay:
             case StageProgress():
                 self._now = event.text
             case EpochEnded(trial=trial, phase=phase, number=number, epoch=epoch):
-                what = f"accuracy {epoch.val_accuracy:.3f}"
+                figure = f"accuracy {epoch.val_accuracy:.3f}"
                 if event.random:
-                    what = f"loss {epoch.val_loss:.4f}"
-                self._now = f"{trial.title}: {phase}, epoch {number}, validation {what}"
+                    figure = f"loss {epoch.val_loss:.4f}"
+                self._now = f"{trial.title}: {phase}, epoch {number}, validation {figure}"
             case TrialEnded():
                 self._rows.append(_row(event))
             case RunProgress(share, seconds):

@@ -1,6 +1,6 @@
-"""What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere.
+"""The display of running trials: a live table on a terminal, plain lines elsewhere.
 
-It shows the events that it receives, and computes nothing but the passing of time.
+It shows the events that it receives, and computes only the remaining time.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from bench.training.events import (
 from bench.types import RANDOM_INIT, Trial
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-DIVERGED = "×"  # no number
+DIVERGED = "×"  # in place of a loss that is not finite
 
 
 @dataclass
-class _UnderWay:
-    """The bar of a trial, and what it shows."""
+class _CurrentTrial:
+    """A trial in progress: its bar, validation losses and stage."""
 
     bar: TaskID
-    losses: list[float] = field(default_factory=list)  # on validation
+    losses: list[float] = field(default_factory=list)  # validation loss of each epoch
     stage: str = ""
 
 
 class Display:
-    """Shows a run, whose trials may go on at the same time where there are several GPUs."""
+    """Shows the trials of a run; with several GPUs, several trials at the same time."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._under_way: dict[str, _UnderWay] = {}
+        self._current: dict[str, _CurrentTrial] = {}
         self._results: list[tuple[str, ...]] = []
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -57,7 +57,7 @@ class Display:
             console=console,
         )
         self._overall: TaskID = self._bars.add_task("the whole run", total=1.0, detail="")
-        self._end = time.monotonic()  # of the run, as it is expected
+        self._end = time.monotonic()  # expected end of the run
         self._ended = False
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
@@ -89,11 +89,11 @@ class Display:
                 self._bars.update(self._overall, completed=share)
 
     def _stage(self, event: StageProgress) -> None:
-        # A trial that trains has a bar of its own; those being measured, in turns, share one.
+        # Each training trial has its own bar; models being measured, in alternation, share one.
         key = "" if event.work == "measuring" else event.trial.key
         name, current = _name(event.trial), self._of(key)
         if not self._is_live:
-            if event.stage != current.stage and event.work != "phase":  # which shows its epochs
+            if event.stage != current.stage and event.work != "phase":  # a phase shows its epochs
                 self._line(f"{name}: {event.stage}")
             current.stage = event.stage
             return
@@ -129,7 +129,7 @@ class Display:
 
     def _trial(self, event: TrialEnded) -> None:
         record, name = event.record, _name(event.record.trial)
-        if ended := self._under_way.pop(record.trial.key, None):
+        if ended := self._current.pop(record.trial.key, None):
             self._bars.remove_task(ended.bar)
         random = record.weights is not None and not record.weights.pretrained
         accuracy = MISSING if event.accuracy is None else percent(event.accuracy)
@@ -143,8 +143,8 @@ class Display:
         if record.status == "failed":
             self._line(f"{name} failed: {record.reason}", "red")
         elif not self._is_live:
-            of = "" if random else "accuracy "  # which has no meaning where weights are random
-            self._line(f"{name}: done, {of}" + "  ".join(filter(None, (*cells[random:], mark))))
+            title = "" if random else "accuracy "  # random weights have no meaningful accuracy
+            self._line(f"{name}: done, {title}" + "  ".join(filter(None, (*cells[random:], mark))))
 
     def _runtime(self, event: RuntimeMeasured) -> None:
         name = f"{_name(event.trial)}, {event.result.name}"
@@ -152,16 +152,16 @@ class Display:
             self._line(f"{name} failed: {event.result.reason}", "red")
             return
         latency = event.latency_ms
-        told = "not timed" if latency is None else f"p50 {milliseconds(latency)}"
-        self._line(f"{name}: {told}")
+        text = "not timed" if latency is None else f"p50 {milliseconds(latency)}"
+        self._line(f"{name}: {text}")
         for batch, why in event.result.failed_batches.items():
             self._line(f"{name}: no figures for batch {batch}: {why}", "yellow")
 
-    def _of(self, key: str) -> _UnderWay:
-        if key not in self._under_way:
+    def _of(self, key: str) -> _CurrentTrial:
+        if key not in self._current:
             bar = self._bars.add_task("", total=None, detail="", visible=False)
-            self._under_way[key] = _UnderWay(bar)
-        return self._under_way[key]
+            self._current[key] = _CurrentTrial(bar)
+        return self._current[key]
 
     @property
     def _is_live(self) -> bool:
@@ -169,7 +169,7 @@ class Display:
 
     @property
     def _draws(self) -> bool:
-        """Whether the terminal shows block characters, and shows them in place."""
+        """Return whether the terminal is updated in place and has block characters."""
         return self._is_live and not self.console.options.ascii_only
 
     def _line(self, text: str, style: str = "") -> None:
@@ -178,9 +178,9 @@ class Display:
     def _render(self) -> RenderableType:
         left = max(0.0, self._end - time.monotonic())
         self._bars.update(self._overall, detail=f"about {estimate(left)} left")
-        # What does not fit the screen would be drawn, too, eight times a second.
+        # Limited to the height of the screen, as all rows are redrawn eight times a second.
         bars = [task for task in self._bars.tasks if task.visible][: self.console.height // 2]
-        fitting = max(1, self.console.height - len(bars) - 1)  # the titles
+        fitting = max(1, self.console.height - len(bars) - 1)  # one line for the titles
         results = self._results if self._ended else self._results[-fitting:]
         parts: list[RenderableType] = [self._table(results)] if results else []
         return Group(*parts, self._bars.make_tasks_table(bars))
@@ -199,8 +199,10 @@ class Display:
 
 
 def sparkline(values: Sequence[float], most: int = 24) -> str:
-    """Return a row of blocks as high as the figures, the lowest block for the lowest one; of more
-    than `most`, evenly spaced ones, both ends among them."""
+    """Return one block character per value, as high as the value is between the extremes.
+
+    Of more than `most` values it shows `most` evenly spaced ones, including both ends.
+    """
     if len(values) > most:
         values = [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
     known = [value for value in values if isfinite(value)]

@@ -1,7 +1,7 @@
-"""`--json`: what commands write for programs, one JSON object a line on standard output.
+"""`--json`: output for programs, one JSON object per line on standard output.
 
-The lines of `run`, `check` and `predict`, and the error of any command, are of the kinds below,
-named by their `event`. docs/json.md says what the keys mean. All else goes to standard error.
+`run`, `check` and `predict`, and any command that fails, write lines of the kinds below, named by
+their `event`. docs/json.md documents the keys. Other text goes to standard error.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.system.files import to_json
 
-TRIAL = ("trial", "backbone", "input_size", "seed", "fraction")  # which one a line is about
-ACCURACY = ("accuracy", "val_accuracy")  # null: random weights, of which it means nothing
+TRIAL = ("trial", "backbone", "input_size", "seed", "fraction")  # keys that identify a trial
+ACCURACY = ("accuracy", "val_accuracy")  # null for random weights, whose accuracy means nothing
 KEYS: Mapping[str, tuple[str, ...]] = {
     "warning": ("text",),
     "note": ("text",),
@@ -39,11 +39,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 
 def write_event(event: str, **values: Any) -> None:
-    """Write one line of a kind, which has all of its keys and no others."""
+    """Write one line of the kind `event`; `values` must have exactly its keys."""
     assert sorted(values) == sorted(KEYS[event])
     write(values | {"event": event})
 
 
 def write(content: Any) -> None:
-    """Write one object; a reader has it at once."""
-    print(to_json(content), flush=True)  # which knows file names of any bytes; msgspec does not
+    """Write one object as a line and flush it."""
+    print(to_json(content), flush=True)  # msgspec cannot encode file names that are not Unicode

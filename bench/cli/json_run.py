@@ -1,4 +1,4 @@
-"""A listener that writes the events of `run --json`, a line each."""
+"""A listener that writes the events of `run --json`, one per line."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ from bench.types import Trial
 
 
 class JsonEvents:
-    """A listener that writes a run's events. Of what goes on, it writes what is new: another stage
-    of a trial, another tenth of a task, another percent of the run."""
+    """A listener that writes a run's events.
+
+    Progress is written only for a new stage of a trial, tenth of a task or percent of the run.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, object] = {}
@@ -72,14 +74,14 @@ class JsonEvents:
             case WritingReports():
                 write_event("reports")
 
-    def _is_new(self, what: str, value: object) -> bool:
-        new = self._last.get(what) != value
-        self._last[what] = value
+    def _is_new(self, key: str, value: object) -> bool:
+        new = self._last.get(key) != value
+        self._last[key] = value
         return new
 
 
 def write_result(folder: Path, findings: Findings, exit_code: int) -> None:
-    """Write how a run ended, with all that report.json holds."""
+    """Write the exit code of a run, with the content of its report.json."""
     report = json_report.content(findings)
     write_event("result", folder=str(folder), exit_code=exit_code, report=report)
 

@@ -1,8 +1,7 @@
-"""The command line: what can be asked, and how errors and exit codes (`errors.EXIT_CODES`) come
-out.
+"""The command line: the parser of all commands, and exit codes (`errors.EXIT_CODES`) for errors.
 
-Each command has a file in `commands/`: `add_options` declares what it takes, `main` does it. Only
-the file of the command that is given is imported.
+Each command has a file in `commands/`: `add_options` declares its options, `main` executes it. Only
+the file of the requested command is imported.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ if TYPE_CHECKING:
     from bench.execution.executors import Executor
 
 COMMANDS = {
-    "run": "train and measure backbones under one protocol (the default)",
-    "screen": "drop what cannot win by cheap probes of all backbones, then run those left",
-    "list": "show what there is: backbones, data sets, protocols, runtimes, formats, executors",
-    "status": "tell how far a running or stopped run is, and how to continue it",
-    "report": "render a run's reports again from its records",
-    "choose": "say which backbone of a run to take under limits of time, size and accuracy",
-    "compare": "compare two runs, with intervals, where they are comparable",
+    "run": "train and measure backbones under one protocol",
+    "screen": "probe all backbones cheaply, drop those that cannot win, and run the others",
+    "list": "list available backbones, data sets, protocols, runtimes, formats and executors",
+    "status": "show the progress of a run, and the command that continues it",
+    "report": "write a run's reports again from its records",
+    "choose": "recommend a backbone of a run under limits on latency, size and accuracy",
+    "compare": "compare two runs, with confidence intervals",
     "predict": "classify new images with a run's trained model",
-    "export": "write a run's trained model to a file that others can use, and check it",
-    "verify": "train a run's smallest trial again, and compare its probabilities",
-    "audit": "look for copies, leaks and wrong labels among the images of a data set",
-    "new": "write the plugin of a backbone, and check it",
-    "check": "check a backbone's adapter, before hours are spent on it",
-    "cache": "show or clear what has been computed once and kept",
+    "export": "export a run's trained model to a file for deployment, and check the file",
+    "verify": "train a run's smallest trial again, and compare the probabilities",
+    "audit": "find copies, leaks and wrong labels among the images of a data set",
+    "new": "write a plugin for a backbone, and check it",
+    "check": "check the declaration of a backbone before training it",
+    "cache": "show or clear the cache of decoded images and frozen activations",
 }
 
 EXAMPLES = {
     "--dataset photos/ --seeds 3": "your own photographs",
-    "choose latest --max-latency-ms 20": "the pick under a limit",
+    "choose latest --max-latency-ms 20": "the best below 20 ms",
     "predict latest new/": "classify new images",
 }
 EXITS = ", ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items())
@@ -51,23 +50,24 @@ def main(
     packages: Sequence[str] = (),
     executor: Executor | None = None,
 ) -> int:
-    """Run one command; `packages` hold backbones that are there without being installed.
+    """Run one command and return its exit code.
 
-    `executor` runs the trials instead of processes on this machine.
+    `packages` are names of importable packages with backbones to register; `executor` runs the
+    trials instead of processes on this machine.
     """
     make_usable()
     words = _with_command(sys.argv[1:] if argv is None else argv)
     interrupts = Interrupts()
     try:
         code = _run(words, packages, executor)
-    except KeyboardInterrupt:  # once more, while the first was answered
+    except KeyboardInterrupt:  # a second one, while the first was handled
         code = Exit.INTERRUPTED
     interrupts.ended(code)
     return int(code)
 
 
 def _with_command(words: Sequence[str]) -> list[str]:
-    """Return the words with the command that they leave out, and `help` as an option."""
+    """Return the words with `run` in front if they name no command, and `help` as `--help`."""
     if words and words[0] == "help":
         return (
             [*words[1:], "--help"] if not words[1:] or words[1] in COMMANDS else ["run", words[1]]
@@ -100,23 +100,22 @@ def _run(words: list[str], packages: Sequence[str], executor: Executor | None) -
 
 
 def parser(command: str) -> Parser:
-    """Return the parser of all commands, with the options of one, whose file alone is imported.
+    """Return the parser of all commands, with the options of `command` alone.
 
-    Options are given by their whole names: what abbreviates one today may be that of another
-    tomorrow.
+    Options cannot be abbreviated: a later option could make the abbreviation ambiguous.
     """
     width = max(map(len, EXAMPLES))
     examples = "".join(f"\n  {program()} {e:<{width}}  {t}" for e, t in EXAMPLES.items())
     whole = Parser(
         prog=program(),
         usage="%(prog)s [COMMAND] [OPTION ...]",
-        description="One freeze-then-fine-tune protocol over every pretrained backbone.",
+        description="Train pretrained image backbones under one protocol, and compare them.",
         epilog=f"examples:{examples}\n\n{fill(f'exit codes: {EXITS}', 79)}",
         formatter_class=lambda prog: _Overview(prog, max_help_position=15),
-        add_help=False,  # below, after the commands
+        add_help=False,  # added below, after the commands
     )
     commands = whole.add_subparsers(
-        title="commands (`help COMMAND` tells more; without one, `run`)",
+        title="commands (`help COMMAND` shows its options; the default is `run`)",
         dest="command",
         required=True,
         prog=program(),
@@ -127,7 +126,7 @@ def parser(command: str) -> Parser:
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             allow_abbrev=False,
-            # What is not given has the default of `RunRequest`, and no other.
+            # Omitted options have the defaults of `RunRequest`, declared only there.
             argument_default=argparse.SUPPRESS if name in ("run", "screen") else None,
         )
         for name, text in COMMANDS.items()
@@ -144,7 +143,7 @@ def parser(command: str) -> Parser:
 
 
 class _Overview(argparse.RawDescriptionHelpFormatter):
-    """The commands without the line that argparse puts above them."""
+    """A formatter that leaves out argparse's own line above the list of commands."""
 
     def _format_action(self, action: argparse.Action) -> str:
         if isinstance(action, argparse._SubParsersAction):

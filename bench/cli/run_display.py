@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: what is found and planned, then the trials, live."""
+"""The display of a run in a terminal: the data set, the plan, then the trials, live."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from bench.types import RANDOM_INIT, Dataset
 
 
 class RunDisplay:
-    """A listener of a run; a context, after which nothing live is left on the screen."""
+    """A listener that prints a run's events; a context manager that ends live output on exit."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console, self._verbose = console, verbose
         self._errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._bars = Progress(console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
-        self._live = ExitStack()  # what is redrawn in its place, besides the bars
+        self._live = ExitStack()  # other live output than the bars
         self._display: Display | None = None
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class RunDisplay:
                 self._display = self._live.enter_context(Display(self._console))
             case Interrupted():
                 self._end_live()
-                text = "Interrupted; writing the reports (Ctrl-C once more: without them)"
+                text = "Interrupted; writing the reports (Ctrl-C again to skip them)"
                 self._errors.print(text)
             case WritingReports():
                 self._end_live()
@@ -74,7 +74,7 @@ class RunDisplay:
                     self._display(event)
 
     def print(self, text: str, style: str = "") -> None:
-        """Print a line as it is."""
+        """Print a line without wrapping it."""
         self._console.print(text, style=style, soft_wrap=True)
 
     def _progress(self, event: TaskProgress) -> None:
@@ -103,7 +103,7 @@ class RunDisplay:
         self._display = None
 
     def _plan(self, planned: RunPreview) -> None:
-        """Print what will be run, and where it is kept."""
+        """Print the plan: images, protocol, backbones, estimated time and the run's folder."""
         plan, schedule, waiting = planned.plan, planned.schedule, planned.untrained
         protocol, dataset = plan.protocol, plan.dataset
         counts = divided({name: len(split) for name, split in dataset.splits.items()})
@@ -123,30 +123,29 @@ class RunDisplay:
         self.print(f"run       {planned.folder}, {counted(len(waiting), 'trial')} to do, {about}")
         if not planned.decoded:
             text = (
-                "audit     not known before the images are decoded, nor which of them are unusable "
-                "and which trials are done"
+                "audit     not known before the images are decoded, nor are the unusable images "
+                "and the finished trials"
             )
             self.print(text, "dim")
         self._audit(planned.audit)
         if planned.unmeasured:
-            self.print(f"measure   {counted(len(planned.unmeasured), 'trial')} trained already")
+            self.print(f"measure   {counted(len(planned.unmeasured), 'trained trial')}")
 
     def _audit(self, kept: KeptAudit | None) -> None:
-        """Print a line for the leak, and one for all else; where the figures come from is in the
-        report."""
+        """Print one line on leaks, and one on all other findings of the audit."""
         if kept is None:
             return
         leak = outcome_text(kept)
         self.print(f"audit     {leak or NO_LEAK} ({duration(kept.seconds)})", "red" if leak else "")
         if others := list(other_findings(kept.audit)):
-            self.print(f"audit     also {', '.join(others)}; report.md tells more", "yellow")
+            self.print(f"audit     also {', '.join(others)}; see report.md", "yellow")
 
     def _excluded(self, dataset: Dataset) -> None:
         for note in dataset.notes:
             self.print(f"note      {note}")
         if dataset.excluded:
             count = counted(len(dataset.excluded), "unusable image")
-            hint = "" if self._verbose else "; -v names them, and so does the report"
+            hint = "" if self._verbose else "; -v and the report list them"
             self.print(f"left out  {count}{hint}", "yellow")
         if self._verbose:
             for image in dataset.excluded:
@@ -154,7 +153,7 @@ class RunDisplay:
 
 
 def _backbones(planned: RunPreview, seconds: Mapping[str, float]) -> Table:
-    """Return the table of the backbones, with what is left to do of each, in estimated seconds."""
+    """Return a table of the backbones, with remaining trials and their estimated seconds."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
         table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")

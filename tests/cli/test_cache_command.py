@@ -56,7 +56,7 @@ def test_a_summary_by_kind(filled: Store, capsys: pytest.CaptureFixture[str]) ->
 
 def test_each_entry_on_request(filled: Store, capsys: pytest.CaptureFixture[str]) -> None:
     header, *entries, _ = _ask(filled, capsys, "list")
-    assert header[-1] == "what"
+    assert header[-1] == "description"
     assert [" ".join(line[6:]) for line in entries if line[0] == "images"] == [
         "cats train",
         "cats test",

@@ -49,7 +49,7 @@ def test_on_a_narrow_terminal_a_backbone_is_a_line_of_whole_words(
         "efficientnetv2b0 224 to download",
     ]
     assert " ".join(narrow[4:]).strip() == (
-        "no room here for million parameters, GMACs, published top-1, in `all`: --json has all"
+        "too narrow for million parameters, GMACs, published top-1, in `all`: --json has all"
     )
     assert "vgg16 224 14.71 71.3 to download" in lines(60)
     assert "vgg16 224 14.71 15.35 71.3 yes to download" in (wide := lines(80))

@@ -63,9 +63,9 @@ def test_what_keras_knows_of_its_networks_is_filled_in(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["tiny", *OWN], "backbone 'tiny' is there already; choose another name."),
+        (["tiny", *OWN], "backbone 'tiny' exists already; choose another name."),
         (["a/b", *OWN], "NAME 'a/b' may have letters, digits"),
-        (["there", *OWN], "there.py is there already; remove it, or give another --output."),
+        (["there", *OWN], "there.py exists already; remove it, or give another --output."),
         (["mine", "--from", "tiny:nothing"], "--from 'tiny:nothing' cannot be found"),
         (["mine", "--from", "nowhere:build"], "--from 'nowhere:build' cannot be found"),
         (["mine", "--from", "tiny"], "reference 'tiny' has no ':'"),

@@ -359,8 +359,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> User:
         (["--run", "../r"], 2, "--run '../r': it must be a plain folder name"),
         (["--batch-size", "16"], 2, "run r was made with --batch-size 8, now it is 16"),
         (["--tune", "1"], 2, "must be a whole number from 2 to 9; got '1'"),
-        (["--fractions", "0,1"], 2, "with commas (0.1,0.3,1); got '0,1'"),
-        (["--fractions", "10,1"], 2, "must be different shares above 0, up to 1, with commas"),
+        (["--fractions", "0,1"], 2, "separated by commas (0.1,0.3,1); got '0,1'"),
+        (["--fractions", "10,1"], 2, "must be different fractions above 0, up to 1, separated"),
     ],
 )
 def test_errors_are_short_and_say_what_to_do(

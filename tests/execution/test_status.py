@@ -129,7 +129,9 @@ def test_a_run_of_an_earlier_version(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main()
     (user.results / "r" / FILE).unlink()
-    assert status(user).stdout.startswith("run       r, made by a version that left no progress")
+    assert status(user).stdout.startswith(
+        "run       r, made by a version that recorded no progress"
+    )
     (user.results / "r" / FILE).write_text("{")
     ended = status(user)
     assert ended.returncode == 1

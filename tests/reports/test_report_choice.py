@@ -283,7 +283,9 @@ def test_the_hints_lead_to_what_was_judged(
     out = capsys.readouterr().out
     where = f"--results {tmp_path}"  # they work as they are printed
     assert f"export r blunt {where} --format litert\n" in out
-    assert f"predict r blunt photos/ {where} (through Keras, not litert: other answers)\n" in out
+    assert (
+        f"predict r blunt photos/ {where} (through Keras, not litert: other probabilities)\n" in out
+    )
     assert main([*words, "litert_int8"]) == 0
     out = capsys.readouterr().out
     assert "The litert_int8 file was not kept: `run` keeps it with --keep-artefacts.\n" in out
@@ -319,4 +321,4 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pick"]["backbone"] == "sharp"
     assert main([*words, "--min-accuracy", "95"]) == 2
-    assert "must be a share from 0 to 1; got '95'" in capsys.readouterr().err
+    assert "must be a fraction from 0 to 1; got '95'" in capsys.readouterr().err

@@ -365,7 +365,7 @@ def test_a_run_is_not_compared_with_itself(
     (tmp_path / "latest").symlink_to("a")
     for other in ("a", "latest", str(folder)):
         assert main(["compare", "a", other, "--results", str(tmp_path)]) == 2
-        assert f"a and {other} are one run, a; name two." in capsys.readouterr().err
+        assert f"a and {other} are the same run, a; name two runs." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`audit`: what is wrong with a data set, told before anything is trained on it."""
+"""`audit`: report copies, leaks and wrong labels of a data set before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from bench.cli.shared_options import add_cache, add_images, add_shared
 from bench.data.audit.result import KeptAudit, train_ids_to_drop, validation_ids_to_drop
 from bench.errors import DatasetError
 
-SIZE = 160  # enough for 48-pixel thumbnails and for looking at the pairs
+SIZE = 160  # pixels; enough for 48-pixel thumbnails and for pictures of the pairs
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", metavar="DATA", help="as for `run --dataset`")
+    parser.add_argument("dataset", metavar="DATA", help="the data set, as for `run --dataset`")
     add_cache(parser)
     add_images(parser)
     parser.add_argument(
         "--on-leak",
         choices=("warn", "fail"),
         default="warn",
-        help="where test images are also in train or validation: say so, or exit with 1 (warn)",
+        help="if test images are also in train or validation: report it, or exit with 1 (warn)",
     )
     add_shared(parser, "--json")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write audit.md, audit.json and the pairs' pictures"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write audit.md, audit.json and pictures of the pairs to this folder",
     )
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Audit a data set and say what was found; an error where a leak is to be one."""
-    # Late: `audit --help` needs none of it.
+    """Audit a data set and print the findings; raise `DatasetError` for a leak on request."""
+    # Imported late: `audit --help` does not need them.
     from bench.cli.run_display import RunDisplay
     from bench.data import preparation
     from bench.data.audit import gate
@@ -48,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     errors = Console(stderr=True, highlight=False, markup=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
-    # On the error stream: what is asked for, JSON above all, is alone on the other.
+    # On standard error: standard output is for the findings, which may be JSON.
     with RunDisplay(errors) as display:
         listing = list_dataset(
             arguments.dataset,
@@ -75,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(_for_programs(kept))
     else:
-        # The terminal wraps lines: names of files stay whole for what reads them.
+        # Lines are not wrapped here, so that other programs find file names whole.
         console = Console(highlight=False, markup=False, soft_wrap=True, width=terminal.UNLIMITED)
         terminal.show([in_terminal(kept)], console)
     if arguments.out is not None:
@@ -89,7 +92,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _for_programs(kept: KeptAudit) -> dict[str, object]:
-    """The findings, and what follows from them."""
+    """Return the findings as JSON, with the images to drop."""
     return {
         **dataclasses.asdict(kept.audit),
         "leaked_test_ids": kept.leaked,

@@ -1,4 +1,4 @@
-"""`cache`: what has been computed once and kept, and how to be rid of it."""
+"""`cache`: show what the cache holds, or clear it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("summary", "list", "clear"),
         default="summary",
-        help="sum up what is kept by kind, list each entry, or delete all that no run uses",
+        help="show a summary by kind, list every entry, or delete all entries not in use (summary)",
     )
     add_cache(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Sum up what is kept by kind, list each entry, or delete all that no run uses."""
+    """Show a summary by kind, list every entry, or delete all entries not in use."""
     console = Console(highlight=False, markup=False)
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     if arguments.action == "clear":
@@ -44,8 +44,8 @@ def main(arguments: argparse.Namespace) -> int:
     extracted = [nbytes for _, nbytes in store.extracted_archives()]
     console.print(_each(entries) if arguments.action == "list" else _by_kind(entries, extracted))
     total = sum(entry.nbytes for entry in entries) + sum(extracted)
-    bound = f"bound {store.limit_bytes / 1e9:,.0f} GB"
-    console.print(f"{total / 1e6:,.0f} MB in {store.root}, {bound}", soft_wrap=True)
+    limit = f"limit {store.limit_bytes / 1e9:,.0f} GB"
+    console.print(f"{total / 1e6:,.0f} MB in {store.root}, {limit}", soft_wrap=True)
     return 0
 
 
@@ -68,8 +68,8 @@ def _by_kind(entries: list[Entry], extracted: list[int]) -> Table:
 
 
 def _each(entries: list[Entry]) -> Table:
-    """Least recently used first."""
-    table = _table("kind", "MB", "made in", "last used", "what")
+    """Return a table of the entries, the least recently used first."""
+    table = _table("kind", "MB", "made in", "last used", "description")
     for entry in entries:
         cost = f"{entry.cost_seconds:,.1f} s"
         used, size = _date(entry.used), _megabytes(entry.nbytes)

@@ -1,4 +1,4 @@
-"""`check`: proves backbones' adapters, a line a check, and says what to do about what is wrong."""
+"""`check`: test the declarations of backbones, one line per check, with a remedy for failures."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ STYLES = {"passed": "none", "failed": "red", "not tried": "dim"}
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "name", metavar="NAME", help="the backbone, or several, as `run --backbones` takes them"
+        "name", metavar="NAME", help="one or more backbones, as for `run --backbones`"
     )
     add_shared(parser, "--plugin", "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Check the backbones that are named; 0 when all is right, 1 when anything is not."""
-    # Late: `check --help` needs none of it.
+    """Check the named backbones; return 0 if all checks passed, else 1."""
+    # Imported late: `check --help` does not need them.
     from rich.console import Console
 
     from bench.errors import Exit
@@ -44,24 +44,24 @@ def main(arguments: argparse.Namespace) -> int:
     for error in broken:
         console.print(f"✗ {error}", style="red")
     backbones = choose_backbones(arguments.name)
-    wrong = check_all(console, backbones, arguments.debug, json=arguments.json) or broken
-    return Exit.ERROR if wrong else Exit.DONE
+    failed = check_all(console, backbones, arguments.debug, json=arguments.json)
+    return Exit.ERROR if failed or broken else Exit.DONE
 
 
 def check_all(
     console: Console, backbones: Iterable[Backbone], debug: bool, *, json: bool = False
 ) -> int:
-    """Check backbones and print the results; return how many have something wrong."""
+    """Check backbones and print the results; return the number of backbones with failed checks."""
     from bench.models.backends.base import start
 
     start()
-    # It warns of functions compiled again and again, which is what checking them takes.
+    # TensorFlow warns of functions that are compiled repeatedly, which checks cannot avoid.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from bench.execution.check import cautions, run_checks
     from bench.execution.check.subject import Subject
 
-    tell = write_event if json else lambda event, **values: None
-    wrong = 0
+    emit = write_event if json else lambda event, **values: None
+    failed = 0
     for backbone in backbones:
         console.print(backbone.name, style="bold")
         results = []
@@ -70,7 +70,7 @@ def check_all(
             console.print(_line(result), style=STYLES[result.status])
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
-            tell(
+            emit(
                 "check",
                 backbone=backbone.name,
                 check=result.check.name,
@@ -80,17 +80,17 @@ def check_all(
             )
         for caution in cautions(backbone):
             console.print(f"  ! {caution}", style="yellow")
-            tell("caution", backbone=backbone.name, text=caution)
+            emit("caution", backbone=backbone.name, text=caution)
         passed = sum(result.status == "passed" for result in results)
         count, took = len(results), sum(result.seconds for result in results)
         console.print(f"  {passed} of {count} passed in {took:.0f} s\n")
-        tell("checked", backbone=backbone.name, passed=passed, checks=count, seconds=took)
-        wrong += passed < count
-    return wrong
+        emit("checked", backbone=backbone.name, passed=passed, checks=count, seconds=took)
+        failed += passed < count
+    return failed
 
 
 def _line(result: Result) -> str:
-    """What should be so and what was found; a failure's reason has lines of its own."""
+    """Return a result as text: the requirement and the finding, a failure on lines of its own."""
     line = f"  {MARKS[result.status]} {result.check.name:<12}"
     if result.status == "not tried":
         return f"{line} not tried: {result.text}"

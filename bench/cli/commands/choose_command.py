@@ -1,4 +1,4 @@
-"""`choose`: which backbone of a run to take under limits; reads records, imports no framework."""
+"""`choose`: recommend a backbone of a run under limits; reads records, imports no framework."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.cli.argument_types import positive_float, share
+from bench.cli.argument_types import fraction, positive_float
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit
@@ -30,23 +30,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--max-latency-ms",
         type=positive_float,
         metavar="MS",
-        help="the most that the median latency of one image may be",
+        help="upper limit on the median latency of one image",
     )
     parser.add_argument(
-        "--max-mb", type=positive_float, metavar="MB", help="the most that the model may weigh"
+        "--max-mb", type=positive_float, metavar="MB", help="upper limit on the size of the model"
     )
     parser.add_argument(
-        "--min-accuracy", type=share, metavar="SHARE", help="the least test accuracy, 0 to 1"
+        "--min-accuracy",
+        type=fraction,
+        metavar="FRACTION",
+        help="lower limit on the test accuracy, 0 to 1",
     )
     parser.add_argument(
-        "--runtime", metavar="NAME", help="whose latency and size count (the reference runtime's)"
+        "--runtime", metavar="NAME", help="runtime whose latency and size are limited (keras)"
     )
     add_shared(parser, "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the choice and its reasons; 4 where nothing keeps to the limits, 3 where nothing is
-    ranked at all."""
+    """Print the choice and its reasons; return 4 if no backbone is within the limits, 3 if none
+    is ranked."""
     from bench import reports as report
     from bench.analysis.choice import Limits, choose
     from bench.reports import terminal
@@ -74,7 +77,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
-    """How to have the pick's model, in the form that was judged, as far as the run kept it."""
+    """Yield the commands and files that give the chosen model, as far as the run kept it."""
     pick, run, runtime = choice.pick, findings.run, choice.limits.runtime
     if pick is None:
         return
@@ -99,4 +102,4 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     elif result.artefact:
         yield f"The {runtime} file was not kept: `run` keeps it with --keep-artefacts."
     if kept:
-        yield f"new images: {predict} (through Keras, not {runtime}: other answers)"
+        yield f"new images: {predict} (through Keras, not {runtime}: other probabilities)"

@@ -1,4 +1,4 @@
-"""`compare`: two runs against each other, for people and, with `--fail-if`, for CI."""
+"""`compare`: compare two runs; with `--fail-if`, a test for continuous integration."""
 
 from __future__ import annotations
 
@@ -25,27 +25,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="exit with 4 where it holds of any backbone, or one cannot be judged: "
+        help="exit with code 4 if this holds for any backbone, or cannot be judged for one: "
         "'accuracy drops 0.01', 'latency_p50_ms rises 10%%', 'loss rises 0.05' (repeatable)",
     )
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="name what no rule can judge (missing, failed, not comparable), but let it pass",
+        help="do not fail for backbones that a rule cannot judge (missing, failed, not comparable)",
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write it as Markdown")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the comparison as Markdown"
+    )
     parser.add_argument(
         "--html",
         type=Path,
         metavar="FILE",
-        help="also write it as a page, with the test images whose answer changed",
+        help="also write it as a web page, with the test images whose predicted class changed",
     )
     add_shared(parser, "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the comparison; 4 where a rule is broken, or could not be applied to a backbone."""
-    import bench.analysis.metrics  # registers what a rule may name  # noqa: F401
+    """Print the comparison; return 4 if a rule is broken or cannot be applied to a backbone."""
+    import bench.analysis.metrics  # registers the metrics that rules may name  # noqa: F401
     from bench.analysis.comparison import SHOWN, compare
     from bench.analysis.findings import find
     from bench.analysis.metrics.base import METRICS
@@ -58,7 +60,8 @@ def main(arguments: argparse.Namespace) -> int:
     folders = [find_run(arguments.results, name) for name in (arguments.before, arguments.after)]
     if folders[0].samefile(folders[1]):
         raise UsageError(
-            f"{arguments.before} and {arguments.after} are one run, {folders[0].name}; name two."
+            f"{arguments.before} and {arguments.after} are the same run, {folders[0].name}; name "
+            f"two runs."
         )
     before, after = (find(read_run(folder)) for folder in folders)
     figures = dict.fromkeys([*SHOWN, *(rule.figure for rule in rules)])
@@ -93,5 +96,5 @@ def main(arguments: argparse.Namespace) -> int:
         word, style = ("allowed", "yellow") if allowed else ("failed", "red")
         errors.print(f"{word}: {line}", style=style)
     if missing and not allowed:
-        errors.print("What cannot be judged breaks a rule, except with --allow-missing.")
+        errors.print("A rule that cannot be judged fails; --allow-missing lets it pass.")
     return Exit.RULE_BROKEN if broken or (missing and not allowed) else Exit.DONE

@@ -1,5 +1,5 @@
-"""`export`: a run's trained model, or the mean of several, as a file that others can use, checked,
-with a model card."""
+"""`export`: write a run's trained model, or an ensemble of several, to a file for deployment, check
+it, and add a model card."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "backbone",
         metavar="BACKBONE[+BACKBONE]",
-        help="of the run; several become one model that averages their probabilities; "
-        "BACKBONE@soup is the mean of its seeds' weights, where a run has it",
+        help="a backbone of the run; several become one model that averages their probabilities; "
+        "BACKBONE@soup is the model with the mean of the seeds' weights, if the run has one",
     )
     add_shared(parser, "--plugin", "--results")
     add_cache(parser)
@@ -28,13 +28,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"{'; '.join(f'{one.name}: {one.help}' for one in EXPORT_FORMATS)} (keras)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where to (the run's own folder `exported`)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder to write to (`exported` in the run's folder)",
     )
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the file and its card, or nothing."""
-    # Late: `export --help` needs none of it.
+    """Write the file and its model card, or raise and write neither."""
+    # Imported late: `export --help` does not need them.
     from rich.console import Console
 
     from bench.inference.exporting import export, refuse_sizes
@@ -47,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     chosen = EXPORT_FORMATS[arguments.format]
     if needed := backend_of(chosen):
-        set_framework_defaults(needed)  # whatever the run was trained on
+        set_framework_defaults(needed)  # a run of another backend can be exported, too
     require("export format", chosen)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
@@ -57,14 +60,14 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"warning: {warning}", style="yellow")
     if not all(record.pretrained for record in members):
         console.print(BEGAN_RANDOM, style="yellow")
-    # A file of float32, whatever it was trained in: what every reader of it computes in.
+    # In float32, whatever the training precision: every runtime supports it.
     models = [load_trained(run, record, "float32") for record in members]
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))
     if arguments.output is None:
         refuse_links(run.folder)
     folder = arguments.output or run.folder / "exported"
-    done = export(run, models, arguments.format, folder, store)
-    console.print(f"model  {done.path}")
-    console.print(f"card   {done.card}")
-    console.print(f"check  {done.checked}")
+    exported = export(run, models, arguments.format, folder, store)
+    console.print(f"model  {exported.path}")
+    console.print(f"card   {exported.card}")
+    console.print(f"check  {exported.checked}")
     return 0

@@ -1,4 +1,4 @@
-"""`list`: the backbones, datasets, protocols, runtimes, export formats and the like there are."""
+"""`list`: show the available backbones, data sets, protocols, runtimes, export formats etc."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from bench.types import Backbone
 
 Rows = list[dict[str, Any]]
 
-# The word that asks for one list, and the list's title.
+# The argument that requests one list, and the title of that list.
 TOPICS = {
     **{name: name for name in ("backbones", "datasets", "protocols", "runtimes")},
     "formats": "export formats",
     "executors": "executors",
     "sources": "backbone sources",
 }
-FOLDED = ("summary", "available")  # columns whose text may take several lines
-# Where a terminal has no room for every column, these are left out, the last one first.
-LEAST = ("px", "million parameters", "published top-1", "GMACs", "in `all`")
+WRAPPED = ("summary", "available")  # columns whose text may take several lines
+# Columns that a narrow terminal leaves out, the last one first.
+OPTIONAL_COLUMNS = ("px", "million parameters", "published top-1", "GMACs", "in `all`")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -45,31 +45,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "names",
         nargs="*",
         metavar="NAMES",
-        help=f"these backbones only, as `run --backbones` takes them: zoo, NAME, 'resnet*', ...; "
-        f"or one of the lists only: {', '.join(TOPICS)}",
+        help=f"backbones to list, as for `run --backbones`: zoo, NAME, 'resnet*', ...; "
+        f"or lists to show: {', '.join(TOPICS)} (all lists)",
     )
     add_shared(parser, "--plugin", "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the lists, as tables or as JSON."""
+    """Print the lists as tables or as JSON; return 3 if an installed plugin is broken."""
     broken = [str(error) for error in load_plugins(arguments.plugins, arguments.packages)]
     for line in broken:
         print(f"warning: {line}", file=sys.stderr)
-    asked = {name: f"{name.removesuffix('s')}s" for name in arguments.names}  # or `list protocol`
-    topics = [title for word, title in TOPICS.items() if word in asked.values()]
-    names = [name for name, word in asked.items() if word not in TOPICS]
-    known: dict[str, Rows] = {}
+    # `list protocol` is accepted for `list protocols`.
+    words = {name: f"{name.removesuffix('s')}s" for name in arguments.names}
+    topics = [title for word, title in TOPICS.items() if word in words.values()]
+    names = [name for name, word in words.items() if word not in TOPICS]
+    lists: dict[str, Rows] = {}
     if topics or not names:
-        shown = _everything([b for b in BACKBONES if b.in_all or arguments.json])
-        known = {title: shown[title] for title in topics or shown}
+        every = _every_list([b for b in BACKBONES if b.in_all or arguments.json])
+        lists = {title: every[title] for title in topics or every}
     if names:
-        known["backbones"] = [_backbone(b) for b in choose_backbones(",".join(names))]
+        lists["backbones"] = [_backbone(b) for b in choose_backbones(",".join(names))]
     if arguments.json:
-        write(known)
+        write(lists)
     else:
         console = Console(highlight=False)
-        for title, rows in known.items():
+        for title, rows in lists.items():
             _show(console, title, rows)
             more = len(BACKBONES) - len(rows)
             if title == "backbones" and more and not names:
@@ -78,7 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.INCOMPLETE if broken else Exit.DONE
 
 
-def _everything(backbones: Sequence[Backbone]) -> dict[str, Rows]:
+def _every_list(backbones: Sequence[Backbone]) -> dict[str, Rows]:
     return {
         "backbones": [_backbone(backbone) for backbone in backbones],
         "datasets": [
@@ -86,10 +87,10 @@ def _everything(backbones: Sequence[Backbone]) -> dict[str, Rows]:
             for s in sorted(SOURCES, key=lambda source: source.usage.lower())
         ],
         "protocols": [_protocol(name) for name in protocol_names()],
-        "runtimes": _optional(RUNTIMES),
-        "export formats": _optional(EXPORT_FORMATS),
-        "executors": _optional(EXECUTORS),
-        "backbone sources": _optional(BACKBONE_SOURCES),
+        "runtimes": _registered(RUNTIMES),
+        "export formats": _registered(EXPORT_FORMATS),
+        "executors": _registered(EXECUTORS),
+        "backbone sources": _registered(BACKBONE_SOURCES),
     }
 
 
@@ -115,10 +116,10 @@ def _protocol(name: str) -> dict[str, Any]:
     }
 
 
-def _optional(known: Registry[Any]) -> Rows:
+def _registered(registry: Registry[Any]) -> Rows:
     return [
-        {"name": one.name, "summary": one.help, "available": lacking(known.kind, one) or "yes"}
-        for one in known
+        {"name": one.name, "summary": one.help, "available": lacking(registry.kind, one) or "yes"}
+        for one in registry
     ]
 
 
@@ -131,26 +132,26 @@ def _show(console: Console, title: str, rows: Rows) -> None:
     if not rows:
         console.print("none registered")
         return
-    columns = _fitting(rows, console.width)
+    columns = _fitting_columns(rows, console.width)
     console.print(_table(rows, columns))
     if out := [column for column in rows[0] if column not in columns]:
-        console.print(f"no room here for {', '.join(out)}: --json has all", style="dim")
+        console.print(f"too narrow for {', '.join(out)}: --json has all", style="dim")
 
 
-def _fitting(rows: Rows, width: int) -> list[str]:
-    """Return the columns that have room, as far as leaving out the least of them goes."""
+def _fitting_columns(rows: Rows, width: int) -> list[str]:
+    """Return all required columns, and as many of the optional ones as fit the width."""
     from bench.reports.terminal import fitting  # late: `list --help` does not need it
 
-    needed = [column for column in rows[0] if column not in LEAST]
-    order = [*needed, *(column for column in LEAST if column in rows[0])]
+    needed = [column for column in rows[0] if column not in OPTIONAL_COLUMNS]
+    order = [*needed, *(column for column in OPTIONAL_COLUMNS if column in rows[0])]
     count = fitting([_width(rows, column) for column in order], width, len(needed))
     return [column for column in rows[0] if column in order[:count]]
 
 
 def _width(rows: Rows, column: str) -> int:
-    """Return the width that a column needs: of its longest cell, or word where it is folded."""
+    """Return the width of a column's longest cell, or of its longest word if it is wrapped."""
     cells = [_cell(column, row[column]) for row in rows]
-    texts = " ".join(cells).split() if column in FOLDED else cells
+    texts = " ".join(cells).split() if column in WRAPPED else cells
     return max(map(cell_len, [*column.split(), *texts]))
 
 
@@ -159,9 +160,9 @@ def _table(rows: Rows, columns: Sequence[str]) -> Table:
     for column in columns:
         numeric = any(isinstance(row[column], int | float) for row in rows)
         table.add_column(
-            column if column in FOLDED else column.replace(" ", "\n"),
+            column if column in WRAPPED else column.replace(" ", "\n"),
             justify="right" if numeric else "left",
-            no_wrap=column not in FOLDED,
+            no_wrap=column not in WRAPPED,
             overflow="fold",
         )
     for row in rows:
@@ -172,5 +173,5 @@ def _table(rows: Rows, columns: Sequence[str]) -> Table:
 def _cell(column: str, value: Any) -> str:
     if value is None:
         return "-"
-    # Which file it is takes most of a line; --json has it.
+    # Without the path of the weights file, which takes most of a line; --json has it.
     return str(value).partition(": ")[0] if column == "weights" else str(value)

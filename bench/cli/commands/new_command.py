@@ -1,4 +1,4 @@
-"""`new`: writes the plugin of one backbone, checks it, and says what to do next."""
+"""`new`: write a plugin for one backbone, check it, and print the next commands."""
 
 from __future__ import annotations
 
@@ -20,32 +20,36 @@ USUAL_SIZE = 224
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("name", metavar="NAME", help="of the backbone, in tables and --backbones")
+    parser.add_argument(
+        "name", metavar="NAME", help="name of the backbone, for tables and --backbones"
+    )
     parser.add_argument(
         "--from",
         dest="build",
         required=True,
         metavar="MODULE:BUILDER",
-        help="called with input_shape, include_top=False and weights=None, it returns the network; "
-        "as keras.applications:ConvNeXtTiny, or that of an installed package",
+        help="function that returns the network for input_shape, include_top=False and "
+        "weights=None, of keras.applications or any installed package; for example "
+        "keras.applications:ConvNeXtTiny",
     )
     parser.add_argument(
         "--preprocess",
         metavar="MODULE:FUNCTION",
-        help="maps float RGB in 0..255 to what the network takes (Keras' own for its networks)",
+        help="function that maps float RGB in 0..255 to the input of the network (for networks of "
+        "keras.applications, Keras' own)",
     )
     parser.add_argument(
         "--input-size",
         type=positive,
         metavar="N",
-        help=f"in pixels (that of the same network in `list zoo`, else {USUAL_SIZE})",
+        help=f"input size in pixels (as in `list zoo` if the network is there, else {USUAL_SIZE})",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write (NAME.py)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write (NAME.py)")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the plugin and check it; 0 when all is right, 1 when it has to be changed."""
-    # Late: `new --help` needs none of it.
+    """Write the plugin and check it; return 0 if all checks passed, else 1."""
+    # Imported late: `new --help` does not need them.
     from rich.console import Console
 
     from bench.cli.commands.check_command import check_all
@@ -58,31 +62,31 @@ def main(arguments: argparse.Namespace) -> int:
     if not NAME.fullmatch(arguments.name):
         raise UsageError(f"NAME {arguments.name!r} may have letters, digits, '_', '-' and '.'.")
     if arguments.name in BACKBONES:
-        raise UsageError(f"backbone {arguments.name!r} is there already; choose another name.")
+        raise UsageError(f"backbone {arguments.name!r} exists already; choose another name.")
     if path.exists():
-        raise UsageError(f"{path} is there already; remove it, or give another --output.")
+        raise UsageError(f"{path} exists already; remove it, or give another --output.")
     start()
-    text = _plugin(_declared(arguments))
-    with path.open("x", encoding="utf-8") as file:  # "x": never over another
+    text = _plugin_code(_declaration(arguments))
+    with path.open("x", encoding="utf-8") as file:  # "x": never overwrite a file
         file.write(text)
     console.print(f"wrote {path}\n")
     load_plugins([path])
-    wrong = check_all(console, [BACKBONES[arguments.name]], arguments.debug)
+    failed = check_all(console, [BACKBONES[arguments.name]], arguments.debug)
     plugin = f"--plugin {shlex.quote(str(path))}"
-    again = f"{program()} check {arguments.name} {plugin}"
-    if wrong:
-        console.print(f"Change {path}, then check it again:\n  {again}")
+    check = f"{program()} check {arguments.name} {plugin}"
+    if failed:
+        console.print(f"Change {path}, then check it again:\n  {check}")
         return Exit.ERROR
     console.print(
-        f"Train it, next to the others:\n"
+        f"Train it with the other backbones:\n"
         f"  {program()} {plugin} --backbones all,{arguments.name}\n"
-        f"After a change of {path}:\n  {again}"
+        f"Check it again after a change of {path}:\n  {check}"
     )
     return Exit.DONE
 
 
-def _declared(arguments: argparse.Namespace) -> Backbone:
-    """Return the declaration: what is not given is as of the same network in the catalogue."""
+def _declaration(arguments: argparse.Namespace) -> Backbone:
+    """Return the declaration; omitted values are those of the same network in the zoo."""
     from bench.execution.check.preprocessing import expected_preprocessing
     from bench.models.published import application, has_weights
 
@@ -97,7 +101,7 @@ def _declared(arguments: argparse.Namespace) -> Backbone:
     if preprocess is None:
         raise UsageError(
             f"--from {build} is no network of keras.applications; give --preprocess "
-            f"MODULE:FUNCTION, which maps float RGB in 0..255 to what the network takes."
+            f"MODULE:FUNCTION, which maps float RGB in 0..255 to the input of the network."
         )
     return Backbone(
         name=arguments.name,
@@ -109,8 +113,8 @@ def _declared(arguments: argparse.Namespace) -> Backbone:
     )
 
 
-def _plugin(backbone: Backbone) -> str:
-    """Return the text of a plugin, with the fields that have another value than their default."""
+def _plugin_code(backbone: Backbone) -> str:
+    """Return the code of a plugin, with the fields whose values are not the defaults."""
     names = ["name", "build", "preprocess", "input_size"]
     names += [
         n for n in ("weights", "minimum_size") if getattr(backbone, n) != getattr(Backbone, n)

@@ -1,4 +1,4 @@
-"""`predict`: the class of new images by a run's trained model, and how sure that is."""
+"""`predict`: classify new images with a run's trained model, with calibrated confidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.analysis.format import seeds
-from bench.cli.argument_types import count_or_all, share
+from bench.cli.argument_types import count_or_all, fraction
 from bench.cli.json_lines import write_event
 from bench.cli.shared_options import add_run, add_shared, read_trained
 from bench.errors import Exit, UnknownNameError, UsageError
@@ -33,14 +33,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="+",
         metavar="[BACKBONE[+BACKBONE]] IMAGE|DIR",
-        help="images and folders of images; before them a backbone, if not the run's pick, or "
-        "several, whose probabilities are averaged; BACKBONE@soup is the mean of its seeds' "
-        "weights, where a run has it",
+        help="images and folders of images; before them, a backbone if not the recommended one, "
+        "or several, whose probabilities are averaged; BACKBONE@soup is the model with the mean of "
+        "the seeds' weights, if the run has one",
     )
     add_shared(parser, "--plugin", "--results")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
-        "--format", choices=("table", "csv"), default="table", help="of the answers (table)"
+        "--format", choices=("table", "csv"), default="table", help="output format (table)"
     )
     add_shared(form, "--json")
     parser.add_argument(
@@ -48,27 +48,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=count_or_all,
         default=1,
         metavar="K",
-        help="show the K most likely classes of each image, or `all` (1); --json has all",
+        help="show the K most probable classes of each image, or `all` (1); --json has all",
     )
     parser.add_argument(
         "--min-confidence",
-        type=share,
+        type=fraction,
         default=0.7,
-        metavar="SHARE",
-        help="below it an answer is marked as unsure (0.7)",
+        metavar="FRACTION",
+        help="mark predictions with a lower confidence as unsure (0.7)",
     )
     parser.add_argument(
         "--explain",
         type=Path,
         metavar="DIR",
-        help="also draw each image under a heatmap of what in it speaks for the answer, into this "
-        "new folder",
+        help="also write, to this new folder, each image under a heatmap of the regions that speak "
+        "for the predicted class",
     )
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Answer for every image that can be read; 3 where some could not."""
-    # Late: `predict --help` needs none of it.
+    """Classify the images and print the predictions; return 3 if an image could not be read."""
+    # Imported late: `predict --help` does not need them.
     from rich.console import Console
 
     from bench.data.sources.folder import ignored_note
@@ -79,7 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, say)
-    members, paths = _what(run, arguments.what)
+    members, paths = _members_and_paths(run, arguments.what)
     ignored = Counter[str]()
     images = find_images(paths, ignored)
     if ignored:
@@ -88,10 +88,10 @@ def main(arguments: argparse.Namespace) -> int:
     for warning in filter(None, map(changed_code, members)):
         say.print(f"warning: {warning}", style="yellow")
     model = model_of(run, *members)
-    source = _source(model, arguments.min_confidence, say)
-    answers = predict(model, images, overlays)
+    source = _announce(model, arguments.min_confidence, say)
+    predicting = predict(model, images, overlays)
     top = min(arguments.top, len(source.classes))
-    found = _write_json(answers, source) if arguments.json else list(answers)
+    found = _write_json(predicting, source) if arguments.json else list(predicting)
     if arguments.format == "csv":
         sys.stdout.write(predictions.to_csv(found, source, top))
     elif not arguments.json:
@@ -102,33 +102,38 @@ def main(arguments: argparse.Namespace) -> int:
         say.print(line, style="yellow")
     if overlays:
         say.print(overlays.summary)
-    return Exit.INCOMPLETE if any(answer.reason for answer in found) else Exit.DONE
+    return Exit.INCOMPLETE if any(prediction.reason for prediction in found) else Exit.DONE
 
 
-def _write_json(answers: Iterable[Prediction], source: Predictor) -> list[Prediction]:
-    """Write whose answers they are, then a line an image with the probability of every class, as
-    soon as it is known; return the answers."""
+def _write_json(predicting: Iterable[Prediction], source: Predictor) -> list[Prediction]:
+    """Write a line about the model, then one per image as soon as it is predicted; return the
+    predictions."""
     write_event("model", **fields_of(source))
     found = []
-    for answer in answers:
-        found.append(answer)
-        known = not answer.reason
+    for prediction in predicting:
+        found.append(prediction)
+        known = not prediction.reason
         write_event(
             "image",
-            **{"class": source.classes[answer.label] if known else None},
-            image=answer.image,
-            confidence=answer.confidence if known else None,
-            low_confidence=source.is_low(answer),
-            probabilities=answer.probabilities,
-            error=answer.reason,
-            heatmap=answer.heatmap,
+            **{"class": source.classes[prediction.label] if known else None},
+            image=prediction.image,
+            confidence=prediction.confidence if known else None,
+            low_confidence=source.is_low(prediction),
+            probabilities=prediction.probabilities,
+            error=prediction.reason,
+            heatmap=prediction.heatmap,
         )
     return found
 
 
-def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], list[Path]]:
-    """The first word is a backbone where the run has one of that name, or several, joined by +; a
-    path says `./` then."""
+def _members_and_paths(
+    run: StoredRun, words: Sequence[str]
+) -> tuple[tuple[Record, ...], list[Path]]:
+    """Return the models to predict with, and the paths of images and folders.
+
+    The first word names backbones, joined by +, if the run has them; a path of that name must begin
+    with `./`. Otherwise the best seed of the recommended backbone predicts.
+    """
     from bench.inference.prediction import best_record
     from bench.models.rebuild import members_of, split_names
     from bench.types import SOUP
@@ -140,7 +145,7 @@ def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], lis
     if not unknown:
         members, images = members_of(run, words[0]), words[1:]
     elif len(first.parts) == 1 and not first.suffix and not os.path.lexists(first):
-        # A misspelled backbone, and no missing image: another model would answer in its place.
+        # Probably a misspelled backbone: taken for a path, it would leave the model to the run.
         names = {record.trial.name for record in run.records}
         raise UnknownNameError(f"image, folder or backbone of run {run.name}", unknown[0], names)
     else:
@@ -151,8 +156,8 @@ def _what(run: StoredRun, words: Sequence[str]) -> tuple[tuple[Record, ...], lis
     return members, [Path(word) for word in images]
 
 
-def _source(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
-    """Say whose answers they are, and what a reader must know of them."""
+def _announce(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
+    """Print which model predicts, with warnings about it, and return its description."""
     from bench.inference.model_card import BEGAN_RANDOM
     from bench.reports.predictions import Predictor
 

@@ -1,4 +1,4 @@
-"""`report`: render a run again from its records; trains nothing and imports no framework."""
+"""`report`: write a run's reports again from its records; imports no framework."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--format",
         default="",
         metavar="NAMES",
-        help=f"also for other tools: {', '.join(formats.FORMATS)}; several with commas",
+        help=f"also write files for other tools, separated by commas: {', '.join(formats.FORMATS)}",
     )
     parser.add_argument(
         "--section",
         metavar="NAME",
-        help="print this section of the reports, and write none; a wrong name lists them",
+        help="only print this section of the reports; an unknown name lists the sections",
     )
 
 
-@gc_disabled()  # the process ends soon, and makes a great many objects until then
+@gc_disabled()  # the process creates many objects and ends soon
 def main(arguments: argparse.Namespace) -> int:
-    """Write the run's reports and show the table; 3 where trials failed or are not comparable."""
+    """Write the reports and print the table; return 3 if trials failed or are not comparable."""
     from bench.reports.sections import sections  # late: `--help` needs no pandas
 
     folder = find_run(arguments.results, arguments.run)
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
     report.write(findings, shown, latex=arguments.latex)
     for path in formats.write(folder, formats.parse(arguments.format)):
         print(f"wrote {path}")
-    # A run elsewhere, given by its path, leaves what is beside it alone.
+    # No index is written next to a run that was given by its path and is elsewhere.
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
     show_outcome(findings, shown, Console(highlight=False, markup=False), in_browser=arguments.open)
@@ -62,12 +62,12 @@ def main(arguments: argparse.Namespace) -> int:
 def show_outcome(
     findings: Findings, shown: Iterable[Section], console: Console, *, in_browser: bool
 ) -> None:
-    """Print the table and the recommendation, and open the run's page where that is wanted; where
-    there is no browser, say where the page is."""
+    """Print the table and the recommendation; with `in_browser`, open report.html, or print its
+    path if there is no browser."""
     report.show(shown, console)
     if findings.faster is not None:
         console.print(findings.faster.text, style="bold")
     page = (findings.run.folder / "report.html").resolve()
     if in_browser and not webbrowser.open(page.as_uri()):
         errors = Console(stderr=True, highlight=False, markup=False)
-        errors.print(f"No browser here; open {page}", soft_wrap=True)
+        errors.print(f"No browser found; open {page}", soft_wrap=True)

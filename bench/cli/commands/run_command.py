@@ -1,4 +1,4 @@
-"""`run`: its options become a request, and what the run tells is shown."""
+"""`run`: turn the options into a request, execute it, and show the events of the run."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ T = TypeVar("T", bound=RunRequest)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Plan, run, report; the exit code says whether all of it was done."""
-    return carry(arguments, screening=False)
+    """Plan, run and report; return 3 if a trial failed, was skipped or is not comparable."""
+    return execute(arguments, screening=False)
 
 
-def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
-    """Do what is asked for, or only tell it: a run, or a screening with the run it ends in."""
-    # Late: `run --help` needs none of it.
+def execute(arguments: argparse.Namespace, *, screening: bool) -> int:
+    """Execute a run, or a screening and its finalists' run; with `--dry-run`, only show the plan.
+
+    Returns the exit code.
+    """
+    # Imported late: `run --help` does not need them.
     from rich.console import Console
 
     with hidden_packages(*UNUSED_BY_PANDAS):
@@ -46,7 +49,7 @@ def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
         from bench.execution.progress import RunEvent, RunListener
         from bench.training.events import Note, TrainingStarted, WritingReports
 
-        way = import_module("bench.execution." + ("screen" if screening else "launch"))
+        execution = import_module("bench.execution." + ("screen" if screening else "launch"))
         if arguments.json:
             from bench.cli.json_run import JsonEvents, write_result
 
@@ -62,23 +65,23 @@ def carry(arguments: argparse.Namespace, *, screening: bool) -> int:
         def listener(event: RunEvent) -> None:
             for one in listeners:
                 one(event)
-            # Imported while a worker builds its network and this process would wait.
+            # Import the reports while a worker builds its network and this process waits.
             if isinstance(event, TrainingStarted) and not loading.ident:
                 loading.start()
             elif isinstance(event, WritingReports) and loading.ident:
                 loading.join()
 
         if arguments.dry_run:
-            preview = way.preview(request, listener)
+            preview = execution.preview(request, listener)
             display.print("Dry run: nothing was decoded, trained or written.")
             return Exit.INCOMPLETE if preview.plan.skipped else Exit.DONE
         try:
-            run = way.run(request, listener, arguments.executor)
-        except DetachedError as left:
-            listener(Note(str(left)))
-            return left.exit_code
+            run = execution.run(request, listener, arguments.executor)
+        except DetachedError as detached:
+            listener(Note(str(detached)))
+            return detached.exit_code
     code = Exit.INCOMPLETE if run.incomplete else Exit.DONE
-    # The result is printed even with --quiet: it is what was asked for.
+    # --quiet silences progress and not the result.
     result = Console(stderr=json, highlight=False, markup=False)
     show_outcome(run.findings, run.sections, result, in_browser=arguments.open)
     result.print(f"report    {run.folder / 'report.html'}", soft_wrap=True)
@@ -95,25 +98,29 @@ def _load_reports() -> None:
 
 
 def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:
-    """Return what the options ask for; those that were not given keep the request's defaults."""
+    """Return the request of the options; omitted options keep the defaults of the request."""
     names = {field.name for field in fields(kind)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
     return kind.of(given | {"command": (called(), *arguments.words)})
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options. Those of the request have its names and no default of their own."""
+    """Declare the options. Those of the request have the names of its fields and no default."""
     parser.set_defaults(open=False, quiet=False, verbose=False, dry_run=False)
     parser.usage = "%(prog)s [--backbones NAMES] [--dataset DATA] [--seeds N] [OPTION ...]"
     _what_to_run(parser.add_argument_group("what to run"))
     add_images(parser)
     _how_to_train(parser.add_argument_group("how to train"))
     _what_to_measure(parser.add_argument_group("what to measure and to keep"))
-    _where(parser.add_argument_group("where and when"))
+    _where(parser.add_argument_group("where to run"))
     reports = parser.add_argument_group("reports and output")
     add_shared(reports, *REPORTS, "--json")
-    reports.add_argument("-q", "--quiet", action="store_true", help="only errors and the result")
-    reports.add_argument("-v", "--verbose", action="store_true", help="also each excluded image")
+    reports.add_argument(
+        "-q", "--quiet", action="store_true", help="print only errors and the result"
+    )
+    reports.add_argument(
+        "-v", "--verbose", action="store_true", help="also print every excluded image"
+    )
     add_cache(parser)
 
 
@@ -121,99 +128,107 @@ def _what_to_run(what: Options) -> None:
     what.add_argument(
         "--backbones",
         metavar="NAMES",
-        help="`all`, `zoo` for every one, or NAME,NAME with patterns as 'resnet*' (see `list zoo`)",
+        help="`all`, `zoo` (every registered backbone), or NAME,NAME with patterns such as "
+        "'resnet*'; see `list zoo` (all)",
     )
-    what.add_argument("--dataset", metavar="DATA", help=f"{any_usage()} (see `list`)")
-    what.add_argument("--protocol", metavar="NAME", help="a protocol's name, or a TOML file")
+    what.add_argument("--dataset", metavar="DATA", help=f"{any_usage()}; see `list` (auto)")
+    what.add_argument(
+        "--protocol", metavar="NAME", help="name of a protocol, or a TOML file (`default`)"
+    )
     what.add_argument(
         "--weights",
         metavar="FROM",
-        help="auto (random where none are available), imagenet (or stop), random, or a folder",
+        help="auto (random weights if no others are available), imagenet (stop if they are not "
+        "available), random, or a folder of weight files (auto)",
     )
     what.add_argument(
         "--input-size",
         type=pixels,
         metavar="PX[,PX]",
-        help="for all, one row of the tables for each (each backbone's own)",
+        help="input size of all backbones; each of several sizes has its own rows in the tables "
+        "(each backbone's own)",
     )
     either = what.add_mutually_exclusive_group()
     either.add_argument(
-        "--seed", type=one_seed, dest="seeds", metavar="N", help="of the training (0)"
+        "--seed", type=one_seed, dest="seeds", metavar="N", help="training seed (0)"
     )
     either.add_argument(
         "--seeds",
         type=seeds,
         metavar="N|A,B,C",
-        help="train N seeds from 0 on, or those listed, on the same cached activations",
+        help="train the seeds 0 to N-1, or those listed, on the same cached activations",
     )
     audit = what.add_mutually_exclusive_group()
     audit.add_argument(
         "--on-leak",
         choices=ON_LEAK,
-        help="where test images are also in train or validation: say so, leave those out of "
-        "training, or stop before it (warn)",
+        help="if test images are also in train or validation: report it, drop those training and "
+        "validation images, or stop before training (warn)",
     )
     audit.add_argument(
         "--no-audit",
         action="store_false",
         dest="audit",
-        help="do not look for copies among the images",
+        help="do not search the images for copies",
     )
     add_shared(what, "--plugin")
 
 
 def _how_to_train(how: Options) -> None:
-    how.add_argument("--batch-size", type=positive, metavar="N", help="images a step (32)")
+    how.add_argument(
+        "--batch-size", type=positive, metavar="N", help="images per step (the protocol's, 32)"
+    )
     how.add_argument(
         "--fractions",
         type=fractions,
         metavar="A,B,1",
-        help="also train on these shares of the training images, for learning curves; each seed "
-        "draws its own, and smaller shares are part of larger ones (1)",
+        help="train on these fractions of the training set, for learning curves; each seed draws "
+        "its own, and smaller fractions are part of larger ones (1)",
     )
     how.add_argument(
         "--tune",
         type=budget,
         metavar="N",
         help="train each trial at N learning rates, the protocol's times 1, 0.32, 3.2, 0.1, ..., "
-        "and take the one with the least validation loss (the protocol's alone)",
+        "and keep the one with the lowest validation loss (the protocol's only)",
     )
-    how.add_argument("--device", choices=DEVICES, help="where to compute")
+    how.add_argument("--device", choices=DEVICES, help="device to compute on (auto)")
     how.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="what layers compute in, in training and when timed; weights and logits stay float32",
+        help="precision of the layers in training and when timed; weights and logits stay float32 "
+        "(float32)",
     )
     how.add_argument(
         "--threads",
         type=positive,
         metavar="N",
-        help="of the processor, in training and in every runtime that is timed (all cores)",
+        help="processor threads for training and for every runtime that is timed (all cores)",
     )
     how.add_argument(
         "--deterministic",
         action="store_true",
-        help="ask the framework for operations that give the same result every time",
+        help="use operations of the framework that return the same result every time",
     )
     how.add_argument(
         "--no-cache",
         action="store_false",
         dest="cache_features",
-        help="run the frozen part in every epoch, as a plain training loop does",
+        help="compute the frozen part again in every epoch, as a plain training loop does",
     )
     how.add_argument(
         "--no-retry",
         action="store_false",
         dest="retry",
-        help="leave a trial that runs out of memory failed, instead of running it again in "
-        "smaller steps whose gradients are added up to the same batch",
+        help="record a trial that runs out of memory as failed, instead of training it again in "
+        "smaller steps with accumulated gradients",
     )
     how.add_argument(
         "--trial-timeout",
         type=positive_float,
         metavar="SECONDS",
-        help="end a trial that takes longer, with what it loads, builds and computes for the cache;"
-        " it is recorded as failed and the run goes on (no limit)",
+        help="stop a trial that takes longer, loading, building and filling the cache included; "
+        "it is recorded as failed and the run continues (no limit)",
     )
 
 
@@ -221,83 +236,84 @@ def _what_to_measure(what: Options) -> None:
     what.add_argument(
         "--runtimes",
         metavar="NAMES",
-        help=f"how trained models are run to be timed: keras (always), or more: "
-        f"{', '.join(RUNTIMES.names[1:])}; or `all` (see `list`)",
+        help=f"runtimes to time the trained models in: keras (always), and "
+        f"{', '.join(RUNTIMES.names[1:])}; or `all`; see `list` (keras)",
     )
     what.add_argument(
         "--latency-seconds",
         type=positive_float,
         metavar="S",
-        help="how long to time one image after another; larger batches a quarter of it (2)",
+        help="seconds to time one image after another; larger batches get a quarter of it (2)",
     )
     what.add_argument(
         "--robustness",
         action="store_true",
-        help="also ask the trained models about corrupted test images: blur, noise, JPEG, "
-        "brightness, contrast and rotation, in three strengths each (every seed's model is asked)",
+        help="also evaluate the models of all seeds on corrupted test images: blur, noise, JPEG, "
+        "brightness, contrast and rotation, in three strengths each",
     )
     what.add_argument(
         "--probes",
         action="store_true",
-        help="also fit simple classifiers to each pretrained backbone's frozen features, nearest "
-        "neighbours and a logistic regression: what does training gain over them?",
+        help="also fit simple classifiers to the frozen features of each pretrained backbone, "
+        "nearest neighbours and a logistic regression, as a baseline for training",
     )
     what.add_argument(
         "--no-heatmaps",
         action="store_false",
         dest="heatmaps",
-        help="do not explain mistakes: no heatmaps, nearest training images or map of the features",
+        help="do not explain mistakes: no heatmaps, nearest training images or map of the test "
+        "images",
     )
     what.add_argument(
         "--keep-models",
         choices=KEEP_MODELS,
-        help="whose trained weights to keep: of each backbone the best seed's, by validation "
-        "(best), every trial's, or none; `predict` and `export` need them. With `all`, the weights "
-        "of a backbone's seeds are also averaged: one model, NAME@soup",
+        help="trained weights to keep for `predict` and `export`: none, those of each backbone's "
+        "best seed by validation, or those of all trials; with `all`, the weights of a backbone's "
+        "seeds are also averaged into one model, NAME@soup (best)",
     )
     what.add_argument(
         "--keep-artefacts",
         action="store_true",
-        help="keep what --runtimes converted, in the run's folder models/",
+        help="keep the models converted for --runtimes, in the run's folder models/",
     )
 
 
 def _where(where: Options) -> None:
-    where.add_argument("--run", metavar="NAME", help="the run's name (made from what is asked)")
+    where.add_argument("--run", metavar="NAME", help="name of the run (made from the options)")
     add_shared(where, "--results")
     where.add_argument(
-        "--fresh", action="store_true", help="start again; an earlier run is moved aside"
+        "--fresh", action="store_true", help="start again; an earlier run of this name is renamed"
     )
     where.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     where.add_argument(
         "--on",
         metavar="EXECUTOR",
         help="where trials run: local (processes on this machine), ray or ray:HOST:PORT (a Ray "
-        "cluster), slurm (jobs of a Slurm cluster), or another of `list`",
+        "cluster), slurm (jobs on a Slurm cluster), or another executor of `list` (local)",
     )
     where.add_argument(
         "--per-trial",
         metavar="cpus=N,gpus=N",
-        help="what a cluster grants each trial (as many cores as --threads, or 1; no GPU)",
+        help="resources of a cluster for each trial (as many cores as --threads, or 1; no GPU)",
     )
     where.add_argument(
         "--ship-data",
         action="store_true",
-        help="send decoded images to the nodes of a cluster, which need not have the data set",
+        help="send decoded images to the nodes of a cluster, which then do not need the data set",
     )
     where.add_argument(
         "--site",
         type=Path,
         metavar="FILE",
-        help="a TOML file that says how jobs are submitted to Slurm: partition, account, time, ...",
+        help="a TOML file with options for Slurm jobs: partition, account, time, ...",
     )
     where.add_argument(
         "--detach",
         action="store_true",
-        help="return once all jobs are submitted to Slurm; the same command takes in what is done",
+        help="exit once all jobs are submitted to Slurm; the same command collects their results",
     )
     where.add_argument(
         "--measure-on",
         metavar="NODE",
-        help="the node of a cluster that models are timed on (this machine)",
+        help="node of a cluster to time the models on (this machine)",
     )

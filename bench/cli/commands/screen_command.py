@@ -1,4 +1,4 @@
-"""`screen`: the options of `run`, and how far to go before the whole protocol."""
+"""`screen`: the options of `run`, and those that bound the screening before it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from bench.cli.commands import run_command
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options; those of `run` are about the finalists' run."""
+    """Declare the options; those of `run` apply to the run of the finalists."""
     run_command.add_options(parser)
     parser.usage = "%(prog)s [--backbones NAMES] [--dataset DATA] [--budget 30m|N] [OPTION ...]"
     how = parser.add_argument_group("how to screen")
     how.add_argument(
         "--budget",
         metavar="TIME|N",
-        help="the time for everything (30m, 2h), or how many finalists (3); without one, all that "
-        "the evidence leaves",
+        help="total time (30m, 2h), or number of finalists (3); without it, every backbone that "
+        "may be the best is a finalist",
     )
     how.add_argument(
-        "--sample", type=positive, metavar="N", help="training images that are probed (1000)"
+        "--sample", type=positive, metavar="N", help="training images to probe with (1000)"
     )
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Screen, run the finalists, report; the exit code says whether all of it was done."""
-    return run_command.carry(arguments, screening=True)
+    """Screen, run the finalists and report; return 3 if a trial failed or was skipped."""
+    return run_command.execute(arguments, screening=True)

@@ -1,4 +1,4 @@
-"""`status`: how far a run is, from its folder alone; changes nothing there."""
+"""`status`: show the progress of a run, read from its folder, which stays as it is."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ STATES = {
     "finished": "finished after {elapsed}",
     "interrupted": "interrupted after {elapsed}",
     "error": "ended by an error after {elapsed}",
-    "detached": "left to its jobs",
+    "detached": "detached from its jobs",
     "killed": "killed, or the machine went down, after about {elapsed}",
-    "unknown": "made by a version that left no progress",
+    "unknown": "made by a version that recorded no progress",
 }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "run", nargs="?", metavar="RUN", help="a run's name or folder (the one begun last)"
+        "run", nargs="?", metavar="RUN", help="name or folder of a run (the one started last)"
     )
     add_shared(parser, "--results", "--json")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print what is done, what goes on and what is left; 0 whatever that is."""
+    """Print the finished, current and remaining trials; return 0 in every state."""
     from bench.execution.status import read_status
 
-    name = arguments.run or _begun_last(arguments.results)
+    name = arguments.run or _last_started(arguments.results)
     status = read_status(find_run(arguments.results, name, screening=True))
     if arguments.json:
         write(status)
@@ -51,11 +51,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _lines(status: Status) -> list[tuple[str, str]]:
     elapsed = duration(status.elapsed_seconds or 0.0)
-    begun = status.trials or not status.rounds
-    trials = _counted(status) if begun else "the final has not begun"
+    started = status.trials or not status.rounds
+    trials = _counts(status) if started else "the run of the finalists has not started"
     lines = [
         ("run", f"{status.run}, {STATES[status.state].format(elapsed=elapsed)}"),
-        *((each.round, _counted(each)) for each in status.rounds),
+        *((each.round, _counts(each)) for each in status.rounds),
         ("trials", trials),
         *(("now", text) for text in status.doing),
         *(
@@ -79,14 +79,14 @@ def _lines(status: Status) -> list[tuple[str, str]]:
     return lines
 
 
-def _counted(what: Status | RoundStatus) -> str:
-    failed = f", {what.failed} failed" if what.failed else ""
-    return f"{what.done} of {what.trials} done{failed}, {what.left} left"
+def _counts(status: Status | RoundStatus) -> str:
+    failed = f", {status.failed} failed" if status.failed else ""
+    return f"{status.done} of {status.trials} done{failed}, {status.left} left"
 
 
-def _begun_last(results: Path) -> str:
-    """Return the run whose command began last: `latest` names one only when its reports are
-    written."""
+def _last_started(results: Path) -> str:
+    """Return the name of the run whose command started last, even if it has no reports yet, as
+    `latest` has."""
     found = {
         path.stat().st_mtime: run.name
         for run in results.glob("*")

@@ -1,4 +1,4 @@
-"""`verify`: a run's smallest trial is trained again; are the probabilities the same?"""
+"""`verify`: train a run's smallest trial again, and compare the probabilities."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Train again and compare; 0 where the probabilities are the same, 1 where not."""
-    # Late: `verify --help` needs none of it.
+    """Train the trial again; return 0 if the probabilities are the same, else 1."""
+    # Imported late: `verify --help` does not need them.
     from rich.console import Console
 
     from bench.execution.verify import smallest, verify
@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """A listener that prints each stage once, and the notes."""
+    """A listener that prints notes, and each stage once."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._stage = console, ""

@@ -35,7 +35,7 @@ class _Converted(Format):
 
 
 class _LiteRT(_Converted):
-    help = "LiteRT (TensorFlow Lite), for phones and small machines"
+    help = "LiteRT (TensorFlow Lite), for phones and embedded devices"
     suffix = ".tflite"
     usage = """\
 from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert
@@ -55,7 +55,7 @@ probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["inde
 
 
 class _Onnx(_Converted):
-    help = "ONNX, for ONNX Runtime and many others"
+    help = "ONNX, for ONNX Runtime and many other runtimes"
     suffix = ".onnx"
     usage = """\
 import onnxruntime  # pip install onnxruntime

@@ -72,7 +72,7 @@ load_plugins([Path({file.name!r})])  # registers layers of the model"""
 
 class _Keras(_KerasFormat):
     name = "keras"
-    help = "Keras' own file"
+    help = "Keras' own format"
     suffix = ".keras"
 
     def write(self, model: Any, folder: Path, about: About) -> Path:
@@ -85,7 +85,7 @@ class _Keras(_KerasFormat):
 
 class _H5(_KerasFormat):
     name = "h5"
-    help = "Keras' older file, of layers alone"
+    help = "Keras' older format, with preprocessing as a layer"
     suffix = ".h5"
 
     def write(self, model: Any, folder: Path, about: About) -> Path:

@@ -240,7 +240,7 @@ def test_the_command_that_detaches_is_the_one_that_takes_in(cluster: Cluster) ->
     with unchanged():
         assert main(words, OURS) == 0
     wait(lambda: "job       tiny: ended, 1 of 1 trials done (1)" in status())
-    assert status().startswith("run       r, left to its jobs\n")
+    assert status().startswith("run       r, detached from its jobs\n")
     assert "1 of 1" not in status().split("job ")[0]
     with unchanged():
         assert main(words, OURS) == 0
