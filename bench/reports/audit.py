@@ -25,6 +25,7 @@ from bench.reports.blocks import (
     Table,
     Value,
     listed,
+    not_listed,
     notes,
     words,
 )
@@ -75,8 +76,7 @@ def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
         pairs = zip_longest(pictures, _pairs(found, MAX_PAIRS), fillvalue="")
         rows = tuple((picture, *pair) for picture, pair in pairs)
         yield Table("The pairs", words("Picture", "Left", "Right", "How"), rows, folded=True)
-        if (more := len(found.pairs) - MAX_PAIRS) > 0:
-            yield Notes((), more=more, where=WHERE)
+        yield from not_listed(len(found.pairs) - MAX_PAIRS, WHERE)
     several = [(group.name, _members(group, found)) for group in found.broken_groups]
     wrong = [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions]
     yield from (*_listed("In several splits", several), *_listed("Wrong extensions", wrong))

@@ -264,6 +264,12 @@ def listed(items: Sequence[tuple[str, str]], most: int, where: str, title: str =
     return Notes(tuple(items[:most]), title, max(0, len(items) - most), where)
 
 
+def not_listed(more: int, where: str) -> list[Notes]:
+    """Return a note that `more` rows of the table above are in `where`; nothing unless there are
+    more."""
+    return [Notes((), more=more, where=where)] if more > 0 else []
+
+
 @dataclass(frozen=True)
 class Commands:
     """Text to copy, each after what it is for. With a title it is long: only a page has it."""

@@ -23,6 +23,7 @@ from bench.reports.blocks import (
     Statement,
     Table,
     Value,
+    not_listed,
     notes,
     words,
 )
@@ -197,8 +198,7 @@ def _answers(found: Comparison) -> Iterator[Block]:
     ]
     columns = words("Backbone", "Image", "Label", "Before", "After")
     yield Table("The images", columns, tuple(listed[:MAX_LISTED]), folded=True)
-    if (more := len(listed) - MAX_LISTED) > 0:
-        yield Notes((), more=more, where="in `compare --json`")
+    yield from not_listed(len(listed) - MAX_LISTED, "in `compare --json`")
 
 
 def _sheet(one: ChangedAnswers, classes: Sequence[str]) -> Shots:

@@ -13,7 +13,7 @@ from synthetic import Net, make_run
 from bench import reports
 from bench.reports.sections import sections
 from bench.storage import records
-from bench.storage.records import TEST
+from bench.storage.records import TEST_ARRAYS
 
 
 def test_reports_read_the_arrays_of_a_trial_once(
@@ -24,7 +24,7 @@ def test_reports_read_the_arrays_of_a_trial_once(
 
     def counting(folder: Path, record: Any, classes: int, only: Any = ()) -> Any:
         (some if only else whole)[record.trial.key] += 1
-        assert not only or only == TEST
+        assert not only or only == TEST_ARRAYS
         return read(folder, record, classes, only)
 
     monkeypatch.setattr(records, "read_arrays", counting)

@@ -7,7 +7,16 @@ from bench.analysis.findings import Findings
 from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict
-from bench.reports.blocks import Block, Column, Notes, Range, Section, Table, Value, words
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Range,
+    Section,
+    Table,
+    Value,
+    not_listed,
+    words,
+)
 from bench.reports.charts import Axis, Chart, Mark, differences
 
 PLACE = 10
@@ -34,8 +43,7 @@ def section(findings: Findings) -> Section | None:
         _chart(verdict),
         Table("Every pair", columns, rows, folded=True, about=_about(verdict)),
     ]
-    if (more := len(verdict.pairs) - MAX_SHOWN) > 0:
-        blocks.append(Notes((), more=more, where="in `verdict.json`"))
+    blocks += not_listed(len(verdict.pairs) - MAX_SHOWN, "in `verdict.json`")
     return Section(
         "certainty",
         "Pairwise significance",

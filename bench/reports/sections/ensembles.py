@@ -10,13 +10,13 @@ from bench.analysis.findings import Findings
 from bench.reports.blocks import (
     Block,
     Column,
-    Notes,
     Range,
     RowMark,
     Section,
     Table,
     Value,
     measured,
+    not_listed,
 )
 
 PLACE = 11
@@ -55,8 +55,7 @@ def section(findings: Findings) -> Section | None:
     table = Table("Ensembles, by validation loss", COLUMNS, rows, marks)
     every = replace(table, rows=(*rows, *map(_row, found.others)), marks={})
     blocks: list[Block] = [replace(table, about=_about(found, len(findings.verdict.seeds)))]
-    if found.others:
-        blocks.append(Notes((), more=len(found.others), where=f"in `{FILE}`"))
+    blocks += not_listed(len(found.others), f"in `{FILE}`")
     return Section("ensembles", "Ensembles", _result(found), blocks, {FILE: every})
 
 
