@@ -189,7 +189,7 @@ class Display:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("backbone")
         for title in ("seed", "accuracy", "took"):
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", no_wrap=True)
         if self._draws:
             table.add_column("validation loss")
         table.add_column("")

@@ -156,7 +156,8 @@ def _backbones(planned: RunPreview, seconds: Mapping[str, float]) -> Table:
     """Return a table of the backbones, with remaining trials and their estimated seconds."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
-        table.add_column(title, justify="left" if title in ("backbone", "weights") else "right")
+        words = title in ("backbone", "weights")
+        table.add_column(title, justify="left" if words else "right", no_wrap=not words)
     waiting = {trial.key for trial in planned.untrained}
     for one in planned.plan.planned:
         left = [trial.key for trial in one.trials if trial.key in waiting]

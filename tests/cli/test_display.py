@@ -10,12 +10,13 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from plans import plan
+from plans import backbone, plan, plan_of
 from rich.console import Console
 
 from bench.analysis.format import estimate
 from bench.cli.api import NotebookDisplay
 from bench.cli.display import Display, sparkline
+from bench.cli.run_display import _backbones
 from bench.execution.plan import Plan
 from bench.execution.progress import ProgressTracker, make_schedule
 from bench.protocol import Phase
@@ -153,6 +154,18 @@ def test_a_live_table_fits_the_screen_and_is_whole_at_the_end(tmp_path: Path) ->
         assert len(rows) == 12 - 1 - 1  # without the titles and the bar of the whole run
         assert rows[-1].split()[:2] == ["one", "49"]
     assert len([line for line in _seen(display) if line.startswith("one")]) == 50
+
+
+def test_a_figure_keeps_its_unit_where_the_terminal_is_narrow() -> None:
+    name = "a_backbone_whose_name_is_longer_than_half_a_line"
+    p = plan_of([backbone(name, gmacs=1.0)])
+    display = Display(Console(file=StringIO(), width=60, force_terminal=True))
+    display(TrialEnded(Record(SCHEMA, p.trials[0], "ok"), 0.5, seconds=83.0))
+    planned = Mock(plan=p, untrained=p.trials)
+    for table in (display._table(display._results), _backbones(planned, {p.trials[0].key: 83.0})):
+        shown = Console(file=StringIO(), width=46)
+        shown.print(table)
+        assert "1 min 23 s" in shown.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_height_is_the_share_of_the_range() -> None:

@@ -81,7 +81,7 @@ def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in titles:
         right = title in ("entries", "MB", "made in")
-        table.add_column(title, justify="right" if right else "left")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "what")
     return table
 
 
