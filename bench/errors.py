@@ -20,7 +20,7 @@
       DetachedError            exit 0   nothing went wrong: jobs go on without this process
 
 Messages say what was wrong, what was received and what to do, without a traceback. Anything that is
-neither a `BenchError` nor in `OPERATING_SYSTEM` is a bug of this program.
+neither a `BenchError` nor in `OS_ERRORS` is a bug of this program.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class UnknownNameError(UsageError):
         nearest = get_close_matches(name.lower(), names, n=MAX_NEAREST, cutoff=0.5)
         many = bool(remedy) and len(names) > FEW_NAMES
         # If all names follow, the nearest one is enough of a hint.
-        hint = f" Did you mean {_either(nearest if many else nearest[:1])}?" if nearest else ""
+        hint = f" Did you mean {_join_or(nearest if many else nearest[:1])}?" if nearest else ""
         listed = ", ".join(names) if names else "none"
         rest = f"{remedy} shows all {len(names)}" if many else f"Known: {listed}"
         super().__init__(f"unknown {kind} {name!r}.{hint} {rest}.")
@@ -166,18 +166,18 @@ class DetachedError(BenchError):
     exit_code = Exit.DONE
 
 
-def _either(names: Sequence[str]) -> str:
+def _join_or(names: Sequence[str]) -> str:
     *others, last = map(repr, names)
     return f"{', '.join(others)} or {last}" if others else last
 
 
-NOT_YOURS = "make it yours to read and write, or name another folder (--results, --cache)"
-OPERATING_SYSTEM: Mapping[int, tuple[str, str]] = {
+PERMISSION_REMEDY = "make it yours to read and write, or name another folder (--results, --cache)"
+OS_ERRORS: Mapping[int, tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "free some (`cache clear` frees the cache)"),
     errno.EDQUOT: ("the disk quota is used up", "free some space or have it raised"),
     errno.EFBIG: ("the file is larger than this process may write", "raise `ulimit -f`"),
-    errno.EACCES: ("permission denied", NOT_YOURS),
-    errno.EPERM: ("permission denied", NOT_YOURS),
+    errno.EACCES: ("permission denied", PERMISSION_REMEDY),
+    errno.EPERM: ("permission denied", PERMISSION_REMEDY),
     errno.EROFS: ("the file system is read-only", "name another folder (--results, --cache)"),
     errno.ENOTDIR: ("a file is where a folder is needed", "name another folder, or move the file"),
     errno.EEXIST: ("a file is where a folder is needed", "name another folder, or move the file"),
@@ -193,9 +193,9 @@ OPERATING_SYSTEM: Mapping[int, tuple[str, str]] = {
 def os_error_text(error: BaseException) -> str:
     """Return what the operating system refused and what to do; empty for errors that a user cannot
     fix."""
-    if not isinstance(error, OSError) or (error.errno or 0) not in OPERATING_SYSTEM:
+    if not isinstance(error, OSError) or (error.errno or 0) not in OS_ERRORS:
         return ""
-    what, remedy = OPERATING_SYSTEM[error.errno or 0]
+    what, remedy = OS_ERRORS[error.errno or 0]
     path = error.filename2 if error.filename2 is not None else error.filename
     return f"{f'{path}: ' if path is not None else ''}{what}; {remedy}."
 
@@ -208,7 +208,7 @@ def one_line(error: BaseException) -> str:
         return f"(its text raises {type(second).__name__})"
 
 
-def reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Return any error as the reason in a record."""
     if isinstance(error, BenchError):
         text = str(error)

@@ -21,7 +21,13 @@ from weakref import WeakSet
 
 from bench.errors import BenchError, PluginError, UnknownNameError, UsageError
 from bench.system.frameworks import KERAS_BACKENDS, keras_backend
-from bench.system.plugin_files import cause, import_file, module_name, no_silent_exit, plugin_files
+from bench.system.plugin_files import (
+    describe_failure,
+    import_file,
+    module_name,
+    plugin_files,
+    raise_on_exit,
+)
 from bench.types import Backbone, Reference
 
 ENTRY_POINT_GROUP = "backbone_bench.backbones"
@@ -255,10 +261,10 @@ def _all_or_nothing(errors: list[PluginError], origin: str, module: str) -> Iter
     """
     before = {registry: registry.snapshot() for registry in Registry.every}
     try:
-        with no_silent_exit():
+        with raise_on_exit():
             yield
     except (Exception, SystemExit) as error:
         for registry in Registry.every:
             registry.restore(before.get(registry, {}))
-        why = cause(error, module)
+        why = describe_failure(error, module)
         errors.append(PluginError(f"plugin {origin} could not be loaded: {why}"))

@@ -24,9 +24,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT)]
 
-from bench.system.frameworks import UNUSED_BY_PANDAS, hidden_packages  # noqa: E402
+from bench.system.frameworks import UNUSED_BY_PANDAS, hide_packages  # noqa: E402
 
-with hidden_packages(*UNUSED_BY_PANDAS):  # as `run` does
+with hide_packages(*UNUSED_BY_PANDAS):  # as `run` does
     import pandas  # noqa: F401
 
 import numpy as np  # noqa: E402
@@ -43,7 +43,7 @@ from bench.execution.run_meta import RunInputs  # noqa: E402
 from bench.execution.status import ProgressFile  # noqa: E402
 from bench.reports.sections import sections  # noqa: E402
 from bench.storage.cache import Store  # noqa: E402
-from bench.system.memory import process_peak, reset_peak  # noqa: E402
+from bench.system.memory import peak_memory, reset_peak  # noqa: E402
 from bench.training.events import (  # noqa: E402
     Ended,
     EpochEnded,
@@ -131,7 +131,7 @@ class Nodes(Executor):
         now = time.process_time()
         seconds, sent = now - self._begun - self._own, self._sent
         each = f"; {1e6 * seconds / max(1, sent):.0f} us for each of {sent:,} events and files"
-        peak = process_peak() / 1e6
+        peak = peak_memory() / 1e6
         text = f"{part:9} {seconds:7.1f} s of processor time, {peak:.0f} MB at most"
         print(text + (each if sent else ""), file=OUT, flush=True)
         self._begun, self._own, self._sent = now, 0.0, 0

@@ -26,9 +26,9 @@ CODE = """
 import sys, time
 from pathlib import Path
 from bench import reports
-from bench.system.memory import process_peak
+from bench.system.memory import peak_memory
 reports.render(Path(sys.argv[1]))
-print(time.process_time(), process_peak())
+print(time.process_time(), peak_memory())
 """
 
 

@@ -16,9 +16,9 @@ import pytest
 from bench import __version__
 from bench.cli import argument_types
 from bench.cli import main as cli
-from bench.errors import EXIT_CODES, OPERATING_SYSTEM, BenchError, Exit
+from bench.errors import EXIT_CODES, OS_ERRORS, BenchError, Exit
 from bench.storage.run_folder import check_name, lock_run, refuse_links
-from bench.system.command_line import called, moved, typed
+from bench.system.command_line import format_command, program_word, relocate_command
 from bench.system.files import write_atomic
 
 FULL = Path("/dev/full")
@@ -140,21 +140,28 @@ def test_commands_name_the_program_that_was_used(
     argv: str, first: str, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [argv])
-    assert called() == first
-    assert typed([called(), "run", "--run", "my run"]) == line
+    assert program_word() == first
+    assert format_command([program_word(), "run", "--run", "my run"]) == line
 
 
 def test_a_command_that_trains_names_another_keras_backend_than_the_usual_one() -> None:
     jax = {"keras_backend": "jax"}
-    assert typed(["-m bench", "run"], jax) == "KERAS_BACKEND=jax python -m bench run"
-    assert typed(["-m bench", "run"], {"keras_backend": "tensorflow"}) == "python -m bench run"
-    assert typed(["-m bench", "predict", "r"], jax) == "python -m bench predict r"  # as recorded
-    assert typed(["-m bench", "run"], {"keras_backend": ";a"}).startswith("KERAS_BACKEND=';a' ")
+    assert format_command(["-m bench", "run"], jax) == "KERAS_BACKEND=jax python -m bench run"
+    assert (
+        format_command(["-m bench", "run"], {"keras_backend": "tensorflow"})
+        == "python -m bench run"
+    )
+    assert (
+        format_command(["-m bench", "predict", "r"], jax) == "python -m bench predict r"
+    )  # as recorded
+    assert format_command(["-m bench", "run"], {"keras_backend": ";a"}).startswith(
+        "KERAS_BACKEND=';a' "
+    )
 
 
 def test_a_recorded_program_of_another_s_is_quoted() -> None:
-    assert typed(["rm -rf ~;", "run"]) == "'rm -rf ~;' run"
-    assert typed([]) == ""
+    assert format_command(["rm -rf ~;", "run"]) == "'rm -rf ~;' run"
+    assert format_command([]) == ""
 
 
 def test_a_recorded_command_names_where_its_runs_are_now(
@@ -164,16 +171,16 @@ def test_a_recorded_command_names_where_its_runs_are_now(
     old, new, program = str(tmp_path / "old"), str(tmp_path / "new"), ["run_bench.py"]
     now = [*program, "--results", new]
     for there in (["--results", old], [f"--results={old}"], ["--results", "mine"], []):
-        assert moved([*program, *there], Path(new)) == now
+        assert relocate_command([*program, *there], Path(new)) == now
     other = ["run_bench.py", "--dataset", old, "--results"]  # the same word in another place
-    assert moved([*other, old], Path(new)) == [*other, new]
+    assert relocate_command([*other, old], Path(new)) == [*other, new]
     for there in (["--results", new + "/"], ["--results=new"]):  # as it was typed
-        assert moved([*program, *there, "-v"], Path(new)) == [*program, *there, "-v"]
-    assert moved(program, Path("results").absolute()) == program
-    assert moved([], Path(new)) == []
+        assert relocate_command([*program, *there, "-v"], Path(new)) == [*program, *there, "-v"]
+    assert relocate_command(program, Path("results").absolute()) == program
+    assert relocate_command([], Path(new)) == []
 
 
-@pytest.mark.parametrize("code", OPERATING_SYSTEM)
+@pytest.mark.parametrize("code", OS_ERRORS)
 @pytest.mark.parametrize("command", ["run", "screen", "list"])
 def test_what_the_operating_system_refuses_is_no_fault_of_the_program(
     code: int, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -181,7 +188,7 @@ def test_what_the_operating_system_refuses_is_no_fault_of_the_program(
     _failing(monkeypatch, command, OSError(code, "refused", "results/r/report.md"))
     assert ends([command]) == 1
     first, *more = capsys.readouterr().err.splitlines()
-    what, remedy = OPERATING_SYSTEM[code]
+    what, remedy = OS_ERRORS[code]
     assert first == f"error: results/r/report.md: {what}; {remedy}."
     kept = "Finished trials are kept, and the same command continues from there."
     assert more == ([] if command == "list" else [kept])
@@ -250,8 +257,8 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_what_the_encoding_of_the_output_lacks_is_written_in_ascii() -> None:
     code = (
-        "from bench.system.command_line import make_usable\n"
-        "make_usable()\n"
+        "from bench.system.command_line import repair_streams\n"
+        "repair_streams()\n"
         "print('40.3\\u201367.4% \\u00b1 1 \\u2026 \\u732b \\udcff')"
     )
     shown = subprocess.run(

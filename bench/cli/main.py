@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.errors import EXIT_CODES, Exit
-from bench.system.command_line import Interrupts, Parser, ending, make_usable, parse, program
+from bench.system.command_line import (
+    Parser,
+    SignalHandler,
+    exit_result,
+    parse,
+    repair_streams,
+    typed_program,
+)
 
 if TYPE_CHECKING:
     from bench.execution.executors import Executor
@@ -55,14 +62,14 @@ def main(
     `packages` are names of importable packages with backbones to register; `executor` runs the
     trials instead of processes on this machine.
     """
-    make_usable()
+    repair_streams()
     words = _with_command(sys.argv[1:] if argv is None else argv)
-    interrupts = Interrupts()
+    interrupts = SignalHandler()
     try:
         code = _run(words, packages, executor)
     except KeyboardInterrupt:  # a second one, while the first was handled
         code = Exit.INTERRUPTED
-    interrupts.ended(code)
+    interrupts.mark_ended(code)
     return int(code)
 
 
@@ -88,7 +95,7 @@ def _run(words: list[str], packages: Sequence[str], executor: Executor | None) -
     except BaseException as error:
         if "--debug" in words and isinstance(error, Exception):
             raise
-        code, text = ending(error, words[0])
+        code, text = exit_result(error, words[0])
         if text:
             print(text, file=sys.stderr)
         if text and "--json" in words:
@@ -105,9 +112,9 @@ def parser(command: str) -> Parser:
     Options cannot be abbreviated: a later option could make the abbreviation ambiguous.
     """
     width = max(map(len, EXAMPLES))
-    examples = "".join(f"\n  {program()} {e:<{width}}  {t}" for e, t in EXAMPLES.items())
+    examples = "".join(f"\n  {typed_program()} {e:<{width}}  {t}" for e, t in EXAMPLES.items())
     whole = Parser(
-        prog=program(),
+        prog=typed_program(),
         usage="%(prog)s [COMMAND] [OPTION ...]",
         description="Train pretrained image backbones under one protocol, and compare them.",
         epilog=f"examples:{examples}\n\n{fill(f'exit codes: {EXITS}', 79)}",
@@ -118,7 +125,7 @@ def parser(command: str) -> Parser:
         title="commands (`help COMMAND` shows its options; the default is `run`)",
         dest="command",
         required=True,
-        prog=program(),
+        prog=typed_program(),
     )
     whole.commands = {
         name: commands.add_parser(

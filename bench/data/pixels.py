@@ -19,7 +19,7 @@ from bench.data.decode import DECODE_VERSION
 from bench.data.listing import digest_of
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Entry, NoRoomError, NotKeptError, Store
-from bench.system.memory import forget_pages
+from bench.system.memory import release_pages
 from bench.types import SPLITS, Dataset, Split, SplitName
 
 KIND = "images"
@@ -137,7 +137,7 @@ def _copy(
         pixels = whole.array()
         for start in range(0, len(rows), ROWS):
             yield pixels[rows[start : start + ROWS]]
-            forget_pages(pixels)
+            release_pages(pixels)
 
     # The time to decode these images, which a trial from cold caches would take.
     cost = whole.cost_seconds * len(rows) / len(whole.array())

@@ -21,7 +21,7 @@ from bench.data import preparation, thumbnails
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.listing import undecoded
-from bench.errors import DetachedError, reason
+from bench.errors import DetachedError, failure_reason
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
 from bench.execution.preparing import Preparation, prepare
@@ -175,7 +175,7 @@ def run_prepared(
             try:
                 write_reports()
             except Exception as error:
-                listener(Warned(f"the reports could not be written: {reason(error)}"))
+                listener(Warned(f"the reports could not be written: {failure_reason(error)}"))
             raise
         findings, shown = write_reports()
     incomplete = (

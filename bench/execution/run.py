@@ -32,8 +32,8 @@ from bench.inference.measuring.pending import BUILDING, PREPARING, TIMING, with_
 from bench.storage.arrays import weights_path
 from bench.storage.records import SCHEMA
 from bench.storage.run_folder import lock_run, read_meta
-from bench.system.command_line import program
-from bench.system.environment import environment, utc_now
+from bench.system.command_line import typed_program
+from bench.system.environment import describe_environment, utc_now
 from bench.system.files import remove_stale
 from bench.system.parallel import run_parallel
 from bench.training.events import Listener, RecordMade, RecordMeasured
@@ -167,15 +167,17 @@ def train_trials(
             # The first trial without a record is the one that died; those after it never started.
             for died in [trial for trial in todo if trial.key not in recorder.recorded][:1]:
                 at = utc_now()
-                record = Record(SCHEMA, died, "failed", reason, at, at, environment=environment())
+                record = Record(
+                    SCHEMA, died, "failed", reason, at, at, environment=describe_environment()
+                )
                 recorder(RecordMade(record))
             accumulation, memory_error, step_sizes, node_errors = 1, "", [], []
 
     run_parallel(train, parts, slots, executor.close)
     if left := missing.keys() - recorder.recorded:
         raise DetachedError(
-            f"{len(left)} trials continue on the cluster; `{program()} status {inputs.folder}` "
-            f"shows their progress, and the same command collects the results."
+            f"{len(left)} trials continue on the cluster; `{typed_program()} status "
+            f"{inputs.folder}` shows their progress, and the same command collects the results."
         )
 
 

@@ -28,7 +28,7 @@ from bench.storage.arrays import find_arrays_fault, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA, read_records, write_dataset
 from bench.storage.run_folder import RunData, RunMeta, RunProtocol, read_meta
-from bench.system.environment import environment, utc_now
+from bench.system.environment import describe_environment, utc_now
 from bench.system.files import fields_of, to_json, write_atomic
 from bench.training.job import ImagesFrom, Job
 from bench.types import Record, Settings, Trial
@@ -211,7 +211,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "--input-size": plan.input_size,
         "dataset content": plan.dataset.fingerprint[:16],
         "protocol content": plan.protocol.digest,
-        "KERAS_BACKEND": environment()["keras_backend"],
+        "KERAS_BACKEND": describe_environment()["keras_backend"],
     }
 
 
@@ -256,7 +256,7 @@ def write_meta(inputs: RunInputs, remaining: RemainingWork) -> None:
         price_per_hour=request.price_per_hour,
         kept_weights=kept,
         margin=request.margin or earlier.margin,
-        environment=environment(),
+        environment=describe_environment(),
     )
     for path, content in inputs.files.items():
         write_atomic(folder / path, content)

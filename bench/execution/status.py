@@ -15,14 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from bench.errors import DetachedError, reason
+from bench.errors import DetachedError, failure_reason
 from bench.execution.executors.spool import JobState, states
 from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, RunMeta, read_json, read_meta, run_json_paths
-from bench.system.command_line import moved, typed
+from bench.system.command_line import format_command, relocate_command
 from bench.system.files import to_json, write_atomic
-from bench.system.locks import is_held
+from bench.system.locks import is_locked
 from bench.training.events import RunProgress, StageProgress, TrialEnded, WritingReports
 
 FILE = "progress.json"
@@ -66,7 +66,7 @@ class ProgressFile:
             end = "error" if isinstance(error, Exception) else "interrupted"
         if isinstance(error, DetachedError):
             end = "detached"
-        why = reason(error) if isinstance(error, Exception) and end == "error" else ""
+        why = failure_reason(error) if isinstance(error, Exception) and end == "error" else ""
         self._now = replace(self._now, end=end, reason=why, doing={})
         self._write()
 
@@ -138,7 +138,7 @@ def read_status(folder: Path) -> Status:
     remedy = "Delete it: nothing else needs it."
     progress, now = read_json(folder / FILE, ProgressContent, remedy), time.time()
     rounds = [folder / path for path in progress.rounds] if progress else []
-    running = is_held(folder / LOCK)
+    running = is_locked(folder / LOCK)
     elapsed = left = None
     ended: State = "unknown"  # as in version 0.1
     if progress is not None:
@@ -160,7 +160,7 @@ def read_status(folder: Path) -> Status:
         elapsed_seconds=elapsed,
         seconds_left=left,
         reason=progress.reason if progress else "",
-        command=typed(moved(meta.command, folder.parent), meta.environment),
+        command=format_command(relocate_command(meta.command, folder.parent), meta.environment),
     )
 
 

@@ -35,7 +35,7 @@ from typing import Any, NoReturn, TextIO
 from bench.errors import OutOfMemoryError, PluginError
 from bench.registry import BACKBONES, load_plugins
 from bench.system import locks
-from bench.system.frameworks import UNUSED_BY_WORKERS, gc_disabled, hidden_packages
+from bench.system.frameworks import UNUSED_BY_WORKERS, disable_gc, hide_packages
 from bench.system.plugin_files import IMPORT_PATH
 from bench.training.accounting import Imports
 from bench.training.events import Ended, Event, StageProgress, Waiting, encode
@@ -122,7 +122,7 @@ def main() -> None:
     os.dup2(2, 1)
     locks.report = lambda text: pipe(Waiting(text))
     # Keras, and the framework under it, load here: the parent never pays for them.
-    with hidden_packages(*UNUSED_BY_WORKERS), gc_disabled():
+    with hide_packages(*UNUSED_BY_WORKERS), disable_gc():
         import bench.training.trial  # noqa: F401
 
     seconds = time.monotonic() - float(started)

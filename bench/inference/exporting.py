@@ -26,7 +26,7 @@ from bench.models.backends.base import Array, current
 from bench.models.rebuild import TrainedModel, mean_model
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
-from bench.system.files import remove_stale, workplace, write_atomic
+from bench.system.files import remove_stale, temporary_folder, write_atomic
 from bench.system.frameworks import suppress_stderr
 from bench.types import Record
 
@@ -83,7 +83,7 @@ def export(
     reference = Reference(classifier, run, evidence, store)
     remove_stale(folder, below=False)
     # Converters write progress and deprecations to it; what fails is raised.
-    with workplace(folder) as place, suppress_stderr():
+    with temporary_folder(folder) as place, suppress_stderr():
         try:
             made = chosen.write(classifier, place, about)
             call = chosen.load(made)

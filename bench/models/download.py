@@ -30,7 +30,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from bench.errors import MissingWeightsError, WeightsError
-from bench.system.locks import locked
+from bench.system.locks import acquire_lock
 
 CHUNK_BYTES = 1 << 18
 SHA256_DIGITS = 64  # a checksum of another length is an MD5
@@ -87,7 +87,7 @@ def fetch(
     checked = checksum is not None or nbytes is not None
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with locked(lock, f"the download of {destination.name}"), ExitStack() as stack:
+        with acquire_lock(lock, f"the download of {destination.name}"), ExitStack() as stack:
             if destination.exists():
                 return
             stack.callback(part.unlink, missing_ok=True)

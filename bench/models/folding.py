@@ -25,7 +25,7 @@ import keras
 from keras import layers, ops
 
 from bench.models.cuts import flat, inputs_of
-from bench.system.ablation import enabled
+from bench.system.ablation import is_enabled
 
 Convolve = Callable[..., Any]
 
@@ -33,7 +33,7 @@ Convolve = Callable[..., Any]
 def folded(model: Any, depthwise: Convolve = ops.depthwise_conv) -> Any:
     """Return a model of the same function over the same weights, with foldable pairs folded and
     depthwise convolutions computed by `depthwise`."""
-    if not enabled("folding"):
+    if not is_enabled("folding"):
         return model
     pairs, paddings = _found(model)
     swallowed = {id(convolution) for convolution in pairs.values()}

@@ -29,7 +29,7 @@ from bench.storage.records import StoredRun, soup_record, weight_sources
 from bench.system.frameworks import (
     KERAS_BACKENDS,
     UNUSED_BY_WORKERS,
-    hidden_packages,
+    hide_packages,
     keras_backend,
 )
 from bench.types import SOUP, Backbone, Precision, Record
@@ -175,7 +175,7 @@ def load_trained(
 ) -> TrainedModel:
     """Rebuild a trained model in a process that has loaded no framework yet: on the backend that it
     was trained on, unless the user names another or that is not installed."""
-    with hidden_packages(*UNUSED_BY_WORKERS):
+    with hide_packages(*UNUSED_BY_WORKERS):
         start(keras_backend_of(record))
         return rebuild(run, record, precision)
 

@@ -146,13 +146,13 @@ def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:
     """Check `raw` key by key; all mistakes are raised together, each naming its key."""
     what, reader = f"protocol {name}", _Reader()
     phases = raw.get("phases", [])
-    if _is_tables(phases):
+    if _is_table_list(phases):
         phases = [{"name": f"phase {i}"} | phase for i, phase in enumerate(phases, 1)]
     raw = {"summary": "", "head": {}, **raw, "phases": phases}
     protocol = reader.table(TrainingProtocol, raw, what, name=name)
-    names = [phase["name"] for phase in phases] if _is_tables(phases) else []
+    names = [phase["name"] for phase in phases] if _is_table_list(phases) else []
     if any(names.count(one) > 1 for one in names):
-        reader.wrong(f"{what}: phases need different names, got {names}.")
+        reader.add_mistake(f"{what}: phases need different names, got {names}.")
     reader.finish(what)
     assert isinstance(protocol, TrainingProtocol)  # else there was a mistake
     return protocol
@@ -172,7 +172,7 @@ class _Reader:
         if found:
             raise ProtocolError("\n  ".join([f"{what} has {len(found)} mistakes:", *found]))
 
-    def wrong(self, text: str) -> None:
+    def add_mistake(self, text: str) -> None:
         """Note a mistake."""
         self._mistakes.append((True, text))
 
@@ -190,7 +190,7 @@ class _Reader:
             if name in raw:
                 values[name] = self._value(hints[name], raw[name], f"{where}.{name}")
             elif field.default is MISSING:
-                self.wrong(f"{where}.{name} is missing; every such table needs it.")
+                self.add_mistake(f"{where}.{name} is missing; every such table needs it.")
         for key in raw:
             if key not in read:
                 text = f"{where}: {UnknownNameError('key', key, read)}"
@@ -198,7 +198,7 @@ class _Reader:
         try:
             return None if len(self._mistakes) > before else kind(**values)
         except ValueError as error:
-            self.wrong(f"{where}{error}")
+            self.add_mistake(f"{where}{error}")
             return None
 
     def _value(self, hint: Any, raw: Any, where: str) -> Any:
@@ -210,10 +210,10 @@ class _Reader:
             try:
                 return convert(raw, hint)
             except ValidationError:
-                return self._refuse(where, _described(inspect.type_info(hint)), raw)
+                return self._refuse(where, _describe_type(inspect.type_info(hint)), raw)
         if get_origin(hint) is not tuple:
             return self.table(table, raw, where)
-        if not _is_tables(raw):
+        if not _is_table_list(raw):
             return self._refuse(where, f"one or more [[{where.rpartition('.')[2]}]] tables", raw)
         return tuple(self.table(table, one, f"{where}[{i}]") for i, one in enumerate(raw, 1))
 
@@ -226,15 +226,15 @@ class _Reader:
         return self._refuse(where, "'none', 'all', {stages = N} or {from_layer = N}", raw)
 
     def _refuse(self, where: str, wanted: str, got: object) -> Any:
-        self.wrong(f"{where} must be {wanted}, got {got!r}.")
+        self.add_mistake(f"{where} must be {wanted}, got {got!r}.")
         return None
 
 
-def _is_tables(raw: object) -> bool:
+def _is_table_list(raw: object) -> bool:
     return isinstance(raw, list) and bool(raw) and all(isinstance(one, dict) for one in raw)
 
 
-def _described(kind: inspect.Type) -> str:
+def _describe_type(kind: inspect.Type) -> str:
     """Return what a value must be, in words."""
     match kind:
         case inspect.IntType():
@@ -248,6 +248,6 @@ def _described(kind: inspect.Type) -> str:
         case inspect.VarTupleType(item_type=inspect.IntType(ge=least, le=most)):
             return f"a list of whole numbers from {least} to {most}"
         case inspect.UnionType():
-            return _described(kind.types[0])
+            return _describe_type(kind.types[0])
         case _:
             return "a text"

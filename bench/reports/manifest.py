@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.system.command_line import typed
+from bench.system.command_line import format_command
 from bench.system.files import to_json
 from bench.types import Record
 
@@ -24,7 +24,7 @@ def manifest(record: Record) -> dict[str, Any]:
     trial = record.trial
     return {
         "trial": trial.key,
-        "command": typed(record.command, record.environment),
+        "command": format_command(record.command, record.environment),
         "backbone": trial.backbone,
         "input_size": trial.input_size,
         "seed": trial.seed,

@@ -37,7 +37,7 @@ from bench.storage.entries import (
     read_entry,
 )
 from bench.storage.shared_folder import EXTRACTED, NotKeptError, SharedFolder, pin_name
-from bench.system.files import from_json, is_folder, remove, size_of, to_json, write_atomic
+from bench.system.files import bytes_on_disk, from_json, is_folder, remove, to_json, write_atomic
 
 __all__ = ["Draft", "Entry", "NoRoomError", "NotKeptError", "Parts", "Store", "content_key"]
 
@@ -169,7 +169,7 @@ class Store(SharedFolder):
     def extracted_archives(self) -> Iterator[tuple[Path, int]]:
         """Yield the folders of extracted archives, with their sizes in bytes."""
         for path in sorted(self.root.glob(f"{EXTRACTED}/*")):
-            yield path, size_of(path)
+            yield path, bytes_on_disk(path)
 
     def clear(self) -> ClearResult:
         """Delete everything that no running process uses."""

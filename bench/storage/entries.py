@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from bench.storage.shared_folder import wrap_write_errors
 from bench.system.files import (
+    bytes_on_disk,
     from_json,
     is_folder,
     remove,
-    size_of,
     temporary_sibling,
     to_json,
     write_atomic,
@@ -206,7 +206,7 @@ def list_entry(path: Path) -> Entry:
         return _to_entry(path, _read_meta(path))
     except _DAMAGE:
         # Its last use is unknown: it is the first to be deleted.
-        kind, nbytes = path.parent.name, size_of(path)
+        kind, nbytes = path.parent.name, bytes_on_disk(path)
         return Entry(
             path, kind, path.name, UNREADABLE, 0.0, nbytes, used=0.0, extra={}, readable=False
         )

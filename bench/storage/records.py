@@ -34,8 +34,8 @@ from msgspec import convert
 from bench.errors import BenchError, one_line, os_error_text
 from bench.storage.arrays import Array, read_arrays
 from bench.storage.run_folder import REWRITE_REMEDY, RunMeta, read_json, read_meta
-from bench.system.command_line import moved, results_option
-from bench.system.files import fields_of, naming, to_json, write_atomic
+from bench.system.command_line import relocate_command, results_option
+from bench.system.files import fields_of, name_in_errors, to_json, write_atomic
 from bench.types import Dataset, Record, SoupTrial, Trial
 
 SCHEMA = 1
@@ -91,7 +91,7 @@ class StoredRun:
     @property
     def command(self) -> list[str]:
         """Return the last command, as it is for the run where it is now."""
-        return moved(self.meta.command, self.folder.parent)
+        return relocate_command(self.meta.command, self.folder.parent)
 
     @property
     def results_option(self) -> tuple[str, ...]:
@@ -302,7 +302,7 @@ def write_lines(folder: Path, lines: Iterable[str]) -> None:
 def append_line(folder: Path, line: str) -> None:
     """Add an encoded record to those of a run, which end with a whole line."""
     path = folder / "records.jsonl"
-    with naming(path), path.open("ab") as file:
+    with name_in_errors(path), path.open("ab") as file:
         file.write(line.encode(errors="backslashreplace") + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from msgspec import Meta
 from bench.errors import BenchError, UsageError, one_line, os_error_text
 from bench.protocol import Head, Phase
 from bench.system.files import from_json, is_file_name, remove
-from bench.system.locks import holder, named
+from bench.system.locks import describe_process, lock_holder
 from bench.types import DEFAULT_MARGIN, Measuring, Settings
 
 REWRITE_REMEDY = "the same `run` command writes it again and keeps what is trained."
@@ -183,8 +183,8 @@ def lock_run(folder: Path) -> Iterator[None]:
     try:
         lock = FileLock(folder / LOCK).acquire(timeout=0)
     except Timeout as error:
-        pid = holder(folder / LOCK)
-        who = "" if pid is None else f" ({named(pid)})"
+        pid = lock_holder(folder / LOCK)
+        who = "" if pid is None else f" ({describe_process(pid)})"
         raise BenchError(
             f"another process is making run {folder.name}; wait for it{who}."
         ) from error

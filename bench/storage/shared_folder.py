@@ -19,7 +19,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from bench.system import locks
-from bench.system.files import is_abandoned, remove, remove_stale, temporary_sibling, workplace
+from bench.system.files import (
+    is_abandoned,
+    remove,
+    remove_stale,
+    temporary_folder,
+    temporary_sibling,
+)
 
 EXTRACTED = "extracted"  # the folder of extracted archives
 GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a longer holder hangs
@@ -114,7 +120,7 @@ class SharedFolder:
         with ExitStack() as stack:
             try:
                 self.make_folder("drafts")
-                folder = stack.enter_context(workplace(self.root / "drafts"))
+                folder = stack.enter_context(temporary_folder(self.root / "drafts"))
             except (OSError, NotKeptError):
                 elsewhere = tempfile.TemporaryDirectory(prefix="backbone-bench-")
                 folder = Path(stack.enter_context(elsewhere))
@@ -191,7 +197,7 @@ class SharedFolder:
                     self.make_folder("locks")
                     path = self.root / "locks" / f"{name}.lock"
                     if timeout is None:
-                        held.enter_context(locks.locked(path, f"cache entry {name}"))
+                        held.enter_context(locks.acquire_lock(path, f"cache entry {name}"))
                     else:
                         held.enter_context(FileLock(path).acquire(timeout=timeout))
             yield

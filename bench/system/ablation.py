@@ -19,13 +19,13 @@ OPTIMISATIONS = {
 }
 
 
-def enabled(optimisation: str) -> bool:
+def is_enabled(optimisation: str) -> bool:
     """Return whether an optimisation is on in this process."""
     assert optimisation in OPTIMISATIONS
-    return optimisation not in switched_off()
+    return optimisation not in disabled_optimisations()
 
 
-def switched_off() -> tuple[str, ...]:
+def disabled_optimisations() -> tuple[str, ...]:
     """Return the optimisations that the environment switches off."""
     names = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
     if unknown := [name for name in names if name not in OPTIMISATIONS]:

@@ -28,10 +28,10 @@ FILE = "run_bench.py"
 MODULE = "-m bench"
 INSTALLED = "backbone-bench"
 # The first word of a recorded command, and how that is typed.
-TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
+AS_TYPED = {FILE: f"python {FILE}", MODULE: "python -m bench", INSTALLED: INSTALLED}
 
 RESULTS = Path("results")  # where runs are kept where no --results says another folder
-RESUMED = ("run", "screen")  # commands that go on where they stopped
+RESUMABLE = ("run", "screen")  # commands that go on where they stopped
 OUTPUT = "standard output"
 # What is printed often and not every encoding has; all else is written as an escape.
 PLAIN = str.maketrans({"–": "-", "—": "-", "·": ",", "→": "->", "…": "...", "±": "+-", "×": "x"})
@@ -40,7 +40,7 @@ _exit = os._exit  # replaced while plugins are loaded
 SHOW_CURSOR = b"\x1b[?25h"
 
 
-def called() -> str:
+def program_word() -> str:
     """Return how this process was started, as the first word of a recorded command."""
     path = Path(sys.argv[0])
     if path.name == FILE:
@@ -48,30 +48,30 @@ def called() -> str:
     return MODULE if path.parts[-2:] == ("bench", "__main__.py") else INSTALLED
 
 
-def program() -> str:
+def typed_program() -> str:
     """Return the program of this process as it is typed."""
-    return TYPED[called()]
+    return AS_TYPED[program_word()]
 
 
-def typed(command: Sequence[str], environment: Mapping[str, Any] | None = None) -> str:
+def format_command(command: Sequence[str], environment: Mapping[str, Any] | None = None) -> str:
     """Return a recorded command as it is typed in a shell; one that trains, on the Keras backend
     that it had in its `environment`."""
     first, rest = command[:1], list(command[1:])
     backend = str((environment or {}).get("keras_backend", KERAS_BACKENDS[0]))
-    if backend != KERAS_BACKENDS[0] and rest[:1] and rest[0] in RESUMED:
-        return f"KERAS_BACKEND={shlex.quote(backend)} {typed(command)}"
-    if first and first[0] in TYPED:
-        return " ".join([TYPED[first[0]], *map(shlex.quote, rest)])
+    if backend != KERAS_BACKENDS[0] and rest[:1] and rest[0] in RESUMABLE:
+        return f"KERAS_BACKEND={shlex.quote(backend)} {format_command(command)}"
+    if first and first[0] in AS_TYPED:
+        return " ".join([AS_TYPED[first[0]], *map(shlex.quote, rest)])
     return shlex.join(command)
 
 
-def program_of(command: Sequence[str]) -> tuple[str, ...]:
+def program_word_of(command: Sequence[str]) -> tuple[str, ...]:
     """Return the first word of a recorded command, for another one of the same program."""
     first = command[:1]
-    return tuple(first) if first and first[0] in TYPED else (INSTALLED,)
+    return tuple(first) if first and first[0] in AS_TYPED else (INSTALLED,)
 
 
-def _results_of(command: Sequence[str]) -> tuple[str, ...]:
+def _find_results_option(command: Sequence[str]) -> tuple[str, ...]:
     """Return the option of a recorded command that says where its runs are, if it has one."""
     for place, word in enumerate(command):
         if word == "--results":
@@ -84,15 +84,15 @@ def _results_of(command: Sequence[str]) -> tuple[str, ...]:
 def results_option(command: Sequence[str], results: Path) -> tuple[str, ...]:
     """Return the option that names `results`, where runs are now: that of a recorded command, or
     none, as long as this leads there."""
-    named = _results_of(command)
+    named = _find_results_option(command)
     folder = Path(named[-1].removeprefix("--results=")) if named else RESULTS
     whole = results.resolve()
     return named if folder.resolve() == whole else ("--results", str(whole))
 
 
-def moved(command: Sequence[str], results: Path) -> list[str]:
+def relocate_command(command: Sequence[str], results: Path) -> list[str]:
     """Return a recorded command for runs that are in `results` now; none where there is none."""
-    named = _results_of(command)
+    named = _find_results_option(command)
     place = command.index(named[0]) if named else len(command)
     rest = command[place + len(named) :]
     return [*command[:place], *results_option(command, results), *rest] if command else []
@@ -127,9 +127,9 @@ def parse(whole: Parser, words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def ending(error: BaseException, command: str) -> tuple[int, str]:
+def exit_result(error: BaseException, command: str) -> tuple[int, str]:
     """Return the exit code of a command that ended with this error, and the message."""
-    goes_on = command in RESUMED
+    goes_on = command in RESUMABLE
     if isinstance(error, SystemExit):
         if not isinstance(error.__context__, BrokenPipeError):
             raise error
@@ -166,7 +166,7 @@ class _Output(io.FileIO):
             raise
 
 
-def _as_plain_text(error: UnicodeError) -> tuple[str | bytes, int]:
+def _replace_unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
     """Replace characters that the encoding of the output does not have."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -174,10 +174,10 @@ def _as_plain_text(error: UnicodeError) -> tuple[str | bytes, int]:
     return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
-codecs.register_error(_as_plain_text.__name__, _as_plain_text)
+codecs.register_error(_replace_unencodable.__name__, _replace_unencodable)
 
 
-def make_usable() -> None:
+def repair_streams() -> None:
     """Open what the caller closed, and let the output hold any character.
 
     A stream that is closed would give its number to the next file that is opened, and what a child
@@ -199,13 +199,13 @@ def make_usable() -> None:
         sys.stdout = io.TextIOWrapper(
             raw if given.write_through else io.BufferedWriter(raw),
             encoding=given.encoding,
-            errors=_as_plain_text.__name__,
+            errors=_replace_unencodable.__name__,
             line_buffering=given.line_buffering,
             write_through=given.write_through,
         )
 
 
-class Interrupts:
+class SignalHandler:
     """Handles the signals from now on; one that the caller ignores stays ignored."""
 
     def __init__(self) -> None:
@@ -218,23 +218,23 @@ class Interrupts:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self.code is not None or self.count > 2:
-            self._end()
+            self._exit_now()
         if number == signal.SIGTERM and self.count == 1:
-            timer = threading.Timer(GRACE_SECONDS, self._end)
+            timer = threading.Timer(GRACE_SECONDS, self._exit_now)
             timer.daemon = True
             timer.start()
         raise KeyboardInterrupt
 
-    def ended(self, code: int) -> None:
+    def mark_ended(self, code: int) -> None:
         """Mark the command as ended: the next signal, or a second one that came already, ends the
         process at once."""
         self.code = code
         if self.count > 1:
             with suppress(OSError, ValueError):
                 sys.stdout.flush()
-            self._end()
+            self._exit_now()
 
-    def _end(self) -> NoReturn:
+    def _exit_now(self) -> NoReturn:
         """End without waiting: workers end with their parent, and the next run removes what is half
         written."""
         if sys.__stdout__ is not None and sys.__stdout__.isatty():

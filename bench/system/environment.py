@@ -36,7 +36,7 @@ VARIABLES = (
 )
 
 
-def environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Return facts about this machine and this installation; imports no framework."""
     import psutil
 
@@ -45,7 +45,7 @@ def environment() -> dict[str, Any]:
         "commit": commit(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
-        "processor": _processor(),
+        "processor": _processor_name(),
         "cores": available_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "keras_backend": keras_backend(),
@@ -66,11 +66,11 @@ def available_cores(root: Path = SYSTEM) -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    quota = processor_quota(root)
+    quota = read_processor_quota(root)
     return cores if quota is None else max(1, min(cores, int(quota)))
 
 
-def processor_quota(root: Path) -> float | None:
+def read_processor_quota(root: Path) -> float | None:
     """Return how many processors' time this process may use, by the strictest limit of its control
     groups (Linux); `None` without a limit."""
     try:
@@ -83,10 +83,10 @@ def processor_quota(root: Path) -> float | None:
         _, controllers, path = line.split(":", 2)
         if not controllers:
             for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
-                found += _quotas(root / mount, path, _version_2)
+                found += _quotas(root / mount, path, _cgroup_v2_limit)
         elif "cpu" in controllers.split(","):
-            found += _quotas(root / "sys/fs/cgroup" / controllers, path, _version_1)
-            found += _quotas(root / "sys/fs/cgroup/cpu", path, _version_1)
+            found += _quotas(root / "sys/fs/cgroup" / controllers, path, _cgroup_v1_limit)
+            found += _quotas(root / "sys/fs/cgroup/cpu", path, _cgroup_v1_limit)
     return min(found, default=None)
 
 
@@ -103,12 +103,12 @@ def _quotas(mount: Path, path: str, read: Callable[[Path], float | None]) -> Ite
             yield quota
 
 
-def _version_2(group: Path) -> float | None:
+def _cgroup_v2_limit(group: Path) -> float | None:
     quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _version_1(group: Path) -> float | None:
+def _cgroup_v1_limit(group: Path) -> float | None:
     quota, period = (
         int((group / f"cpu.cfs_{name}_us").read_text(encoding="ascii"))
         for name in ("quota", "period")
@@ -144,7 +144,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -154,7 +154,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def joule_counter() -> Callable[[], float] | None:
+def open_joule_counter() -> Callable[[], float] | None:
     """Return a running total of joules of this process's GPU; `None` where it has no counter.
 
     Needs `nvidia-ml-py`.
@@ -165,7 +165,7 @@ def joule_counter() -> Callable[[], float] | None:
         return None
     try:
         pynvml.nvmlInit()
-        gpu = _first_visible(pynvml)
+        gpu = _first_visible_gpu(pynvml)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     except pynvml.NVMLError:
         return None
@@ -176,7 +176,7 @@ def joule_counter() -> Callable[[], float] | None:
     return joules
 
 
-def _first_visible(pynvml: Any) -> Any:
+def _first_visible_gpu(pynvml: Any) -> Any:
     """Return the GPU that a framework here computes on; NVML itself sees all of the machine's."""
     name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     if name.startswith("GPU-"):

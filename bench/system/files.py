@@ -44,7 +44,7 @@ def write_atomic(path: Path, content: str | bytes | Iterable[str]) -> None:
     aside = temporary_sibling(path)
     parts = (content,) if isinstance(content, str | bytes) else content
     try:
-        with naming(path):
+        with name_in_errors(path):
             with aside.open("wb") as file:
                 for part in parts:
                     # Python represents a file name that is not UTF-8 with lone surrogates.
@@ -60,7 +60,7 @@ def write_atomic(path: Path, content: str | bytes | Iterable[str]) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def name_in_errors(path: Path) -> Iterator[None]:
     """Put `path` into the operating system's errors: those of writing name no file, and those of
     renaming name the temporary one."""
     try:
@@ -73,11 +73,11 @@ def naming(path: Path) -> Iterator[None]:
 
 def temporary_sibling(path: Path) -> Path:
     """Return where to write what will be renamed to `path`: a hidden name in the same folder."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{_here()}{uuid.uuid4().hex[:8]}")
+    return path.with_name(f".{path.name}.{os.getpid()}-{_machine_mark()}{uuid.uuid4().hex[:8]}")
 
 
 @contextmanager
-def workplace(folder: Path) -> Iterator[Path]:
+def temporary_folder(folder: Path) -> Iterator[Path]:
     """Create a temporary folder in `folder` for this process alone, removed afterwards, or by
     `remove_stale` if the process was killed."""
     path = temporary_sibling(folder / "work")
@@ -98,9 +98,9 @@ def is_abandoned(path: Path) -> bool:
         written = _last_written(path)
     except OSError:  # removed by another process meanwhile
         return False
-    if where != _here():
+    if where != _machine_mark():
         return time.time() - written > FOREIGN_SECONDS
-    began = _began(pid)
+    began = _start_time(pid)
     # A process that began later has taken the number over, as is common in containers.
     return began is None or began > written + CLOCKS_DIFFER_SECONDS
 
@@ -123,18 +123,18 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def size_of(path: Path) -> int:
+def bytes_on_disk(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder; links are not followed."""
     total = 0
     with suppress(OSError):  # it may be deleted meanwhile
         if not is_folder(path):
             return path.lstat().st_size
-        for _, nbytes in sizes_below(path):
+        for _, nbytes in iterate_files(path):
             total += nbytes
     return total
 
 
-def sizes_below(folder: Path) -> Iterator[tuple[str, int]]:
+def iterate_files(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield name and size of every file below a folder; of a link, its own size."""
     waiting = [""]
     while waiting:
@@ -156,7 +156,7 @@ def is_folder(path: Path) -> bool:
 
 
 @cache
-def _here() -> str:
+def _machine_mark() -> str:
     """Return a mark of this machine since it booted, and of this container."""
     marks = [platform.node()]
     try:
@@ -174,7 +174,7 @@ def _last_written(path: Path) -> float:
     return newest
 
 
-def _began(pid: int) -> float | None:
+def _start_time(pid: int) -> float | None:
     """Return when a process began; `None` if it has ended, 0 if that is not accessible."""
     import psutil  # late: not every command looks for stale files
 

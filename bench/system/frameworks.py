@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from bench.errors import UsageError
-from bench.system.ablation import enabled
+from bench.system.ablation import is_enabled
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -64,12 +64,12 @@ def set_framework_defaults(preferred: str = "") -> None:
 
 
 @contextmanager
-def gc_disabled() -> Iterator[None]:
+def disable_gc() -> Iterator[None]:
     """Disable garbage collection inside, and exempt what was created there for good.
 
     Importing a framework creates very many objects that live as long as the process.
     """
-    if not enabled("lean_imports"):
+    if not is_enabled("lean_imports"):
         yield
         return
     gc.disable()
@@ -81,14 +81,14 @@ def gc_disabled() -> Iterator[None]:
 
 
 @contextmanager
-def hidden_packages(*packages: str) -> Iterator[None]:
+def hide_packages(*packages: str) -> Iterator[None]:
     """Make importing `packages` fail inside as if they were not installed.
 
-    A whole run without this and `gc_disabled` takes 1.15 to 1.29 times the processor time
+    A whole run without this and `disable_gc` takes 1.15 to 1.29 times the processor time
     (`benchmarks/ablation.py`: MobileNetV2 at 160 px, EfficientNet-Lite0 on the demo).
     """
     hidden = [name for name in packages if name not in sys.modules]
-    if not enabled("lean_imports"):
+    if not is_enabled("lean_imports"):
         hidden = []
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be imported
     try:

@@ -21,7 +21,7 @@ BUSY_SHARE = 0.001  # of one processor; a slow download uses little more
 MAX_STEP = 60.0  # seconds; a longer time between two looks means that this process was suspended
 
 
-class Pulse:
+class ActivityMonitor:
     """Watches one process and its descendants."""
 
     def __init__(self, pid: int) -> None:
@@ -29,13 +29,13 @@ class Pulse:
         self.idle_seconds = 0.0  # since it last worked
         self._used: dict[int, float] = {}
         self._looked = time.monotonic()
-        self.look()
+        self.update()
 
     @property
     def is_idle(self) -> bool:
         return self.idle_seconds >= IDLE_SECONDS
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Add the time since the last look to the idle seconds, or reset them."""
         now, used = time.monotonic(), _processor_seconds(self.pid)
         passed = now - self._looked
@@ -83,39 +83,40 @@ def _print(text: str) -> None:
 report: Callable[[str], None] = _print  # a worker reports to its parent
 
 
-def locked(path: Path, what: str) -> AbstractContextManager[object]:
+def acquire_lock(path: Path, what: str) -> AbstractContextManager[object]:
     """Take the lock on this file, for a `with` that gives it back.
 
     Wait as long as its holder works; raise when that has long been idle, or after very long where
     the holder is unknown.
     """
     lock = FileLock(path)
-    pulse: Pulse | None = None
+    pulse: ActivityMonitor | None = None
     unknown = 0.0  # seconds with an unknown holder
     while True:
         with suppress(Timeout):
             return lock.acquire(timeout=REPORT_SECONDS)
-        pid = holder(path)
+        pid = lock_holder(path)
         if pid is None:
             pulse = None
             unknown += REPORT_SECONDS
         elif pulse is None or pulse.pid != pid:
-            pulse = Pulse(pid)
+            pulse = ActivityMonitor(pid)
         else:
-            pulse.look()
+            pulse.update()
         if pulse is not None and pulse.is_idle:
             how = f"idle for {pulse.idle_seconds / 60:.0f} min"
         elif unknown >= UNKNOWN_SECONDS:
             how = f"for {unknown / 3600:.0f} h"
         else:
-            report(f"waiting for {named(pid)}, which holds the lock of {what}")
+            report(f"waiting for {describe_process(pid)}, which holds the lock of {what}")
             continue
         raise BenchError(
-            f"{what} is locked by {named(pid)}, {how}; end that process and give the command again."
+            f"{what} is locked by {describe_process(pid)}, {how}; end that process and repeat the "
+            f"command."
         )
 
 
-def holder(path: Path) -> int | None:
+def lock_holder(path: Path) -> int | None:
     """Return the process that holds the lock on `path`, where that is known (Linux)."""
     try:
         inode = path.stat().st_ino
@@ -130,12 +131,12 @@ def holder(path: Path) -> int | None:
     return None
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Return whether a process of this machine holds the lock on `path`."""
     if not path.exists():
         return False
     if sys.platform == "linux":  # looking takes no lock, which a run might want at this instant
-        return holder(path) is not None
+        return lock_holder(path) is not None
     try:
         with FileLock(path, timeout=0):
             return False
@@ -143,7 +144,7 @@ def is_held(path: Path) -> bool:
         return True
 
 
-def named(pid: int | None) -> str:
+def describe_process(pid: int | None) -> str:
     """Return the process with its command, as far as known."""
     if pid is None:
         return "another process"

@@ -30,7 +30,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 MAX_SUMMARY = 160
 
 
-def process_peak() -> int:
+def peak_memory() -> int:
     """Return the most bytes this process has had resident since it began, or, on Linux, since its
     peak was reset."""
     if sys.platform == "win32":
@@ -48,7 +48,7 @@ def process_peak() -> int:
 
 
 def reset_peak() -> bool:
-    """Let `process_peak` begin anew, and return whether the system can: Linux."""
+    """Let `peak_memory` begin anew, and return whether the system can: Linux."""
     try:
         # Return what was freed before to the system: reusing it would not show as growth.
         ctypes.CDLL(None).malloc_trim(0)
@@ -58,7 +58,7 @@ def reset_peak() -> bool:
     return True
 
 
-def forget_pages(array: NDArray[Any]) -> None:
+def release_pages(array: NDArray[Any]) -> None:
     """Release the pages of a memory-mapped array that were read: they stay in the system's page
     cache and no longer count as memory of this process."""
     mapped = getattr(array, "_mmap", None)

@@ -61,7 +61,7 @@ def import_file(file: Path) -> None:
 
 
 @contextmanager
-def no_silent_exit() -> Iterator[None]:
+def raise_on_exit() -> Iterator[None]:
     """Turn `os._exit`, which ends a process without a message, into an error of the plugin."""
     process, thread, really = os.getpid(), threading.get_ident(), os._exit
 
@@ -77,7 +77,7 @@ def no_silent_exit() -> Iterator[None]:
         os._exit = really
 
 
-def cause(error: BaseException, module: str) -> str:
+def describe_failure(error: BaseException, module: str) -> str:
     """Return what went wrong in one line, and at which line of the plugin."""
     if isinstance(error, SyntaxError) and error.lineno and error.filename:
         # Its text ends with the place already, but in Python's format.
@@ -94,22 +94,24 @@ def cause(error: BaseException, module: str) -> str:
 
 def remember_plugins(plugins: Iterable[Path]) -> None:
     """Remember the files that `--plugin PATH` meant in a run of this user."""
-    new = [f"{_line(file)}\n" for file in unknown_plugins(plugins)]
+    new = [f"{_plugin_line(file)}\n" for file in unknown_plugins(plugins)]
     # If it cannot be written, only `verify` changes: it then asks for the plugin by name.
     with suppress(OSError):
         if new:
-            _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _file().open("a", encoding="utf-8") as file:
+            _known_plugins_file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _known_plugins_file().open("a", encoding="utf-8") as file:
                 file.write("".join(new))
 
 
 def unknown_plugins(plugins: Iterable[Path]) -> list[Path]:
     """Return the files of these plugins that no run of this user used as they are now."""
-    known = _known()
-    return [file for path in plugins for file in plugin_files(path) if _line(file) not in known]
+    known = _read_known_lines()
+    return [
+        file for path in plugins for file in plugin_files(path) if _plugin_line(file) not in known
+    ]
 
 
-def _file() -> Path:
+def _known_plugins_file() -> Path:
     """Return the file in this user's state: `$BACKBONE_BENCH_STATE`, or the system's folder."""
     from platformdirs import user_state_path  # late: few commands ask
 
@@ -117,15 +119,15 @@ def _file() -> Path:
     return (Path(given) if given else user_state_path("backbone-bench")) / "plugins.jsonl"
 
 
-def _known() -> set[str]:
+def _read_known_lines() -> set[str]:
     try:
         # By line feeds alone, which is what ends a line of JSON.
-        return set(_file().read_text(encoding="utf-8", errors="replace").split("\n"))
+        return set(_known_plugins_file().read_text(encoding="utf-8", errors="replace").split("\n"))
     except OSError:
         return set()
 
 
-def _line(file: Path) -> str:
+def _plugin_line(file: Path) -> str:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     place = os.fsencode(file.resolve()).decode("utf-8", "backslashreplace")
     return json.dumps({"plugin": place, "sha256": digest})

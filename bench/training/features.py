@@ -26,7 +26,7 @@ from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
 from bench.storage.cache import Draft, Entry, NotKeptError, Store
-from bench.system.ablation import switched_off
+from bench.system.ablation import disabled_optimisations
 from bench.training.accounting import Ledger
 from bench.training.augment import PLAIN, View
 from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
@@ -75,7 +75,7 @@ class Frozen:
         device = passes.backend.device()
         self._software = f"{device.framework}, keras {keras.__version__}, {device.kind}"
         # Without an optimisation the last digits differ: such rows are kept apart.
-        self._software += "".join(f", without {name}" for name in switched_off())
+        self._software += "".join(f", without {name}" for name in disabled_optimisations())
 
     @classmethod
     def of_record(cls, network: Network, record: Record, dataset: Dataset, store: Store) -> Frozen:

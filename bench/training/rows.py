@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from bench.models.backends.base import Array, Forward
-from bench.system.ablation import enabled
-from bench.system.memory import forget_pages
+from bench.system.ablation import is_enabled
+from bench.system.memory import release_pages
 from bench.system.parallel import prefetch_map
 from bench.training.augment import View
 from bench.training.prepared import FORWARD_BATCH
@@ -43,7 +43,7 @@ class Stored:
         rows: Array = self.array[indices]
         self._read += rows.nbytes
         if self._read > PAGES_KEPT_BYTES:
-            forget_pages(self.array)
+            release_pages(self.array)
             self._read = 0
         return rows
 
@@ -110,7 +110,7 @@ def outputs_of(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
         return [_float32(output) for output in _run(forward, batch)]
 
-    at_once = AT_ONCE if enabled("concurrent_forward") else 1
+    at_once = AT_ONCE if is_enabled("concurrent_forward") else 1
     with ThreadPoolExecutor(at_once, "forward") as pool:
         yield from prefetch_map(pool, outputs, range(0, len(rows), FORWARD_BATCH), at_once)
 

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from bench.data import pixels
-from bench.errors import OutOfMemoryError, reason
+from bench.errors import OutOfMemoryError, failure_reason
 from bench.models.backends.base import Array
 from bench.models.network import macs
 from bench.models.rebuild import keep_trained
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA
-from bench.system.environment import environment, joule_counter, utc_now
-from bench.system.memory import is_out_of_memory, memory_error_summary, process_peak
+from bench.system.environment import describe_environment, open_joule_counter, utc_now
+from bench.system.memory import is_out_of_memory, memory_error_summary, peak_memory
 from bench.training import robustness
 from bench.training.accounting import Imports, account
 from bench.training.events import Listener, RecordMade, StageProgress, stage_progress
@@ -57,8 +57,8 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
                 if is_out_of_memory(error):
                     why = f"out of memory ({memory_error_summary(error)})."
                     raise OutOfMemoryError(why) from error
-                why = reason(error)
-                record = Record(SCHEMA, trial, "failed", why, environment=environment())
+                why = failure_reason(error)
+                record = Record(SCHEMA, trial, "failed", why, environment=describe_environment())
             record = replace(
                 record,
                 started=started,
@@ -98,7 +98,7 @@ def _probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
         status="ok",
         weights=prepared.weights,
         seconds=account(imports, shared, frozen.ledger, prepared.passes.compile_seconds, train),
-        environment=environment() | {"device": vars(prepared.device)},
+        environment=describe_environment() | {"device": vars(prepared.device)},
         notes=(*frozen.notes, *job.notes),
         train_images=len(labels),
         arrays_sha256=write_arrays(Path(job.folder), trial.key, arrays),
@@ -114,7 +114,7 @@ class _Setup:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)
         self.settings = trial.settings
-        joules = joule_counter()
+        joules = open_joule_counter()
         self.counted = joules() if joules is not None else 0.0
         listener(StageProgress(trial, "building"))
         self.prepared = build(job)
@@ -184,12 +184,12 @@ class _Setup:
             size_bytes=sum(int(np.prod(w.shape)) * 4 for w in classifier.weights),
             phases=trained.phases,
             seconds=seconds,
-            environment=environment() | {"device": vars(self.prepared.device)},
+            environment=describe_environment() | {"device": vars(self.prepared.device)},
             notes=(*self.frozen.notes, *self.job.notes),
             train_images=trained.train_images,
             tuning=found.tried,
             flops=int(2 * np.nan_to_num(macs(classifier))),
-            memory_bytes=process_peak(),
+            memory_bytes=peak_memory(),
             device_memory_bytes=self.prepared.backend.memory_peak(),
             joules=self._joules(),
             accumulation=self.job.accumulation,

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench.data import pixels
-from bench.errors import BenchError, reason
+from bench.errors import BenchError, failure_reason
 from bench.inference.measuring.pending import BUILDING, model_to_explain
 from bench.models.backends.base import Array
 from bench.storage.arrays import (
@@ -30,7 +30,7 @@ from bench.storage.arrays import (
 )
 from bench.storage.cache import Draft, Store
 from bench.storage.records import SCHEMA, Evidence, read_run
-from bench.system.environment import environment, utc_now
+from bench.system.environment import describe_environment, utc_now
 from bench.training.accounting import Imports
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
@@ -89,7 +89,9 @@ def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) ->
         try:
             record = _trial(job, trial, listener, imports, store)
         except Exception as error:
-            record = Record(SCHEMA, trial, "failed", reason(error), environment=environment())
+            record = Record(
+                SCHEMA, trial, "failed", failure_reason(error), environment=describe_environment()
+            )
         record = replace(record, started=started, finished=utc_now(), command=job.command)
         listener(RecordMade(replace(record, split_seed=job.split_seed)))
 
@@ -167,7 +169,7 @@ def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
         size_bytes=4000,
         phases=(phase,),
         seconds={"imports": imports.seconds, "train": 0.01, "total": 0.01, "reused": 0.0},
-        environment=environment()
+        environment=describe_environment()
         | {"device": {"kind": "cpu", "name": "stand-in", "memory_bytes": None}},
         train_images=len(labels["train"]),
         flops=2000,

@@ -34,7 +34,7 @@ from bench.errors import BenchError
 from bench.execution.plan import choose_backbones
 from bench.models.backends.base import DeviceInfo
 from bench.registry import load_plugins
-from bench.system.environment import environment, utc_now
+from bench.system.environment import describe_environment, utc_now
 from bench.system.files import to_json, write_atomic
 from bench.types import Backbone
 
@@ -66,7 +66,7 @@ def main() -> int:
     done = Check(
         started=utc_now(),
         options={k: str(v) for k, v in vars(arguments).items() if k not in OF_ONE_CALL},
-        environment=environment() | {"device": vars(DeviceInfo(kind, name, 1, framework))},
+        environment=describe_environment() | {"device": vars(DeviceInfo(kind, name, 1, framework))},
     )
     done.add(out / "gpu_check.json")
     earlier = done.seconds

@@ -12,8 +12,8 @@ import pytest
 
 from bench.errors import UsageError
 from bench.models.folding import folded
-from bench.system.ablation import OPTIMISATIONS, VARIABLE, enabled, switched_off
-from bench.system.frameworks import gc_disabled, hidden_packages
+from bench.system.ablation import OPTIMISATIONS, VARIABLE, disabled_optimisations, is_enabled
+from bench.system.frameworks import disable_gc, hide_packages
 from bench.training import rows
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -21,16 +21,16 @@ pytestmark = pytest.mark.slow  # it loads a framework
 
 def test_all_are_on_unless_the_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert all(enabled(name) for name in OPTIMISATIONS)
+    assert all(is_enabled(name) for name in OPTIMISATIONS)
     monkeypatch.setenv(VARIABLE, "lean_imports, folding")
-    assert [name for name in OPTIMISATIONS if not enabled(name)] == ["folding", "lean_imports"]
-    assert switched_off() == ("folding", "lean_imports")
+    assert [name for name in OPTIMISATIONS if not is_enabled(name)] == ["folding", "lean_imports"]
+    assert disabled_optimisations() == ("folding", "lean_imports")
 
 
 def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "folding,speed")
     with pytest.raises(UsageError, match="speed; known are folding"):
-        switched_off()
+        disabled_optimisations()
 
 
 def test_without_folding_the_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_without_lean_imports_nothing_is_hidden_or_left_uncollected(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "lean_imports")
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    with hidden_packages("colorsys"), gc_disabled():
+    with hide_packages("colorsys"), disable_gc():
         import colorsys
 
         assert gc.isenabled()

@@ -21,7 +21,7 @@ from bench.data.preparation import prepare, restore
 from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
-from bench.system.files import from_json, size_of
+from bench.system.files import bytes_on_disk, from_json
 from bench.types import SPLITS, Dataset, SplitName
 
 
@@ -207,7 +207,7 @@ def test_room_is_asked_for_once(root: Path, store: Store, monkeypatch: pytest.Mo
     is left once the training images, three quarters, are written."""
 
     def disk(path: Path) -> SimpleNamespace:
-        return SimpleNamespace(free=245_760 - size_of(store.root))
+        return SimpleNamespace(free=245_760 - bytes_on_disk(store.root))
 
     monkeypatch.setattr(shutil, "disk_usage", disk)
     dataset = prepare(list_dataset(str(root), store=store), [64], store=store)

@@ -22,7 +22,7 @@ from synthetic import write_records
 from bench import reports as report
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.warnings import warnings
-from bench.errors import BenchError, UsageError, reason
+from bench.errors import BenchError, UsageError, failure_reason
 from bench.execution.estimate import Cost
 from bench.execution.executors import make_executor
 from bench.execution.plan import Plan
@@ -602,8 +602,8 @@ def test_what_cannot_be_trained_is_refused_in_the_plan() -> None:
 
 def test_a_reason_is_text_whatever_file_it_names() -> None:
     odd = os.fsdecode(b"caf\xe9.h5")
-    assert reason(BenchError(f"{odd} is gone")) == "caf\\udce9.h5 is gone"
-    assert reason(ValueError(odd)) == "ValueError: caf\\udce9.h5"
+    assert failure_reason(BenchError(f"{odd} is gone")) == "caf\\udce9.h5 is gone"
+    assert failure_reason(ValueError(odd)) == "ValueError: caf\\udce9.h5"
 
 
 def test_records_survive_the_disk(tmp_path: Path) -> None:

@@ -8,20 +8,20 @@ import sys
 
 import pytest
 
-from bench.system.frameworks import gc_disabled, hidden_packages
+from bench.system.frameworks import disable_gc, hide_packages
 
 
 def test_what_is_hidden_cannot_be_imported_inside_and_can_afterwards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    with hidden_packages("colorsys"), pytest.raises(ImportError):
+    with hide_packages("colorsys"), pytest.raises(ImportError):
         importlib.import_module("colorsys")
     assert importlib.import_module("colorsys").rgb_to_hsv(1, 0, 0) == (0, 1, 1)
 
 
 def test_what_was_there_before_stays() -> None:
-    with hidden_packages("json"):
+    with hide_packages("json"):
         assert importlib.import_module("json").loads("[1]") == [1]
     assert sys.modules["json"] is not None
 
@@ -29,7 +29,7 @@ def test_what_was_there_before_stays() -> None:
 def test_garbage_is_collected_again_after_the_import() -> None:
     before = gc.get_freeze_count()
     try:
-        with gc_disabled():
+        with disable_gc():
             assert not gc.isenabled()
             kept = [[] for _ in range(100)]
         assert gc.isenabled()

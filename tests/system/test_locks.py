@@ -68,13 +68,13 @@ def test_who_holds_a_lock_and_does_nothing_is_named_and_given_up(
 def test_who_is_not_known_is_given_longer_but_not_for_ever(
     tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "holder", lambda path: None)
+    monkeypatch.setattr(locks, "lock_holder", lambda path: None)
     monkeypatch.setattr(locks, "UNKNOWN_SECONDS", 0.5)
     path = tmp_path / "lock"
     with (
         _held(path, 60, "idle"),
         pytest.raises(BenchError, match="this is locked by another process, for 0 h; end that"),
-        locks.locked(path, "this"),
+        locks.acquire_lock(path, "this"),
     ):
         pass
     assert told == ["waiting for another process, which holds the lock of this"] * 4
@@ -83,7 +83,7 @@ def test_who_is_not_known_is_given_longer_but_not_for_ever(
 @pytest.mark.slow
 def test_who_works_is_waited_for(tmp_path: Path, told: list[str]) -> None:
     path = tmp_path / "lock"
-    with _held(path, 1.0, "busy"), locks.locked(path, "this"):
+    with _held(path, 1.0, "busy"), locks.acquire_lock(path, "this"):
         pass
     assert told
 
@@ -100,6 +100,6 @@ def test_who_makes_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_long_command_is_marked_as_cut(tmp_path: Path) -> None:
     with _held(tmp_path / "lock", 60, "idle") as pid:
-        said = locks.named(pid)
+        said = locks.describe_process(pid)
     assert said.endswith("…)")
     assert len(said) == len(f"process {pid} ()") + locks.MAX_COMMAND

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from abandoned import NO_PROCESS, left_beside
 
-from bench.system.files import remove_stale, temporary_sibling, workplace, write_atomic
+from bench.system.files import remove_stale, temporary_folder, temporary_sibling, write_atomic
 
 DAY = 24 * 3600
 
@@ -94,7 +94,7 @@ def test_a_folder_is_as_old_as_the_newest_in_it(tmp_path: Path) -> None:
 
 
 def test_a_workplace_is_gone_afterwards(tmp_path: Path) -> None:
-    with workplace(tmp_path) as folder:
+    with temporary_folder(tmp_path) as folder:
         (folder / "half").touch()
         remove_stale(tmp_path)
         assert (folder / "half").exists()

@@ -15,7 +15,7 @@ from bench.errors import Exit
 from bench.inference.export import EXPORT_FORMATS, suggested
 from bench.storage.arrays import artefact_folder, sort_best_first, weights_path
 from bench.storage.run_folder import find_run
-from bench.system.command_line import called, typed
+from bench.system.command_line import format_command, program_word
 
 if TYPE_CHECKING:
     from bench.analysis.choice import Choice
@@ -84,12 +84,14 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     records = findings.records[pick.label]
     kept = [r for r in sort_best_first(records) if weights_path(run.folder, r.trial.key).is_file()]
     where = run.results_option
-    words = [called(), "export", run.name, pick.backbone, *where, "--format"]
-    predict = typed([called(), "predict", run.name, pick.backbone, "photos/", *where])
+    words = [program_word(), "export", run.name, pick.backbone, *where, "--format"]
+    predict = format_command(
+        [program_word(), "predict", run.name, pick.backbone, "photos/", *where]
+    )
     if pick.seed is None:
         if kept:
             words.append(suggested(run.meta.environment))
-            yield f"\nnew images: {predict}\nas a file: {typed(words)}"
+            yield f"\nnew images: {predict}\nas a file: {format_command(words)}"
         return
     yield ""
     (judged,) = (r for r in records if r.trial.seed == pick.seed)
@@ -98,7 +100,7 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     if result.artefact and file.is_file():
         yield f"as a file: {file}"
     elif runtime in EXPORT_FORMATS.names and kept and kept[0] == judged:
-        yield f"as a file: {typed([*words, runtime])}"
+        yield f"as a file: {format_command([*words, runtime])}"
     elif result.artefact:
         yield f"The {runtime} file was not kept: `run` keeps it with --keep-artefacts."
     if kept:

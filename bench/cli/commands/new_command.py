@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.cli.argument_types import positive
 from bench.errors import Exit, UsageError, one_line
 from bench.registry import BACKBONES, load_plugins, resolve
-from bench.system.command_line import program
+from bench.system.command_line import typed_program
 from bench.types import Backbone
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -73,13 +73,13 @@ def main(arguments: argparse.Namespace) -> int:
     load_plugins([path])
     failed = check_all(console, [BACKBONES[arguments.name]], arguments.debug)
     plugin = f"--plugin {shlex.quote(str(path))}"
-    check = f"{program()} check {arguments.name} {plugin}"
+    check = f"{typed_program()} check {arguments.name} {plugin}"
     if failed:
         console.print(f"Change {path}, then check it again:\n  {check}")
         return Exit.ERROR
     console.print(
         f"Train it with the other backbones:\n"
-        f"  {program()} {plugin} --backbones all,{arguments.name}\n"
+        f"  {typed_program()} {plugin} --backbones all,{arguments.name}\n"
         f"Check it again after a change of {path}:\n  {check}"
     )
     return Exit.DONE

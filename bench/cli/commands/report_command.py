@@ -14,7 +14,7 @@ from bench.cli.shared_options import REPORTS, add_run, add_shared
 from bench.errors import Exit
 from bench.reports import formats
 from bench.storage.run_folder import find_run
-from bench.system.frameworks import gc_disabled
+from bench.system.frameworks import disable_gc
 
 if TYPE_CHECKING:
     from bench.analysis.findings import Findings
@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@gc_disabled()  # the process creates many objects and ends soon
+@disable_gc()  # the process creates many objects and ends soon
 def main(arguments: argparse.Namespace) -> int:
     """Write the reports and print the table; return 3 if trials failed or are not comparable."""
     from bench.reports.sections import sections  # late: `--help` needs no pandas

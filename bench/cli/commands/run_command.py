@@ -23,8 +23,8 @@ from bench.data.sources import any_usage
 from bench.errors import DetachedError, Exit
 from bench.execution.request import RunRequest, ScreenRequest
 from bench.inference.runtimes import RUNTIMES
-from bench.system.command_line import called
-from bench.system.frameworks import UNUSED_BY_PANDAS, hidden_packages
+from bench.system.command_line import program_word
+from bench.system.frameworks import UNUSED_BY_PANDAS, hide_packages
 from bench.types import DEVICES, KEEP_MODELS, ON_LEAK, PRECISIONS
 
 T = TypeVar("T", bound=RunRequest)
@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace, *, screening: bool) -> int:
     # Imported late: `run --help` does not need them.
     from rich.console import Console
 
-    with hidden_packages(*UNUSED_BY_PANDAS):
+    with hide_packages(*UNUSED_BY_PANDAS):
         from bench.cli.commands.report_command import show_outcome
         from bench.cli.run_display import RunDisplay
         from bench.execution.progress import RunEvent, RunListener
@@ -93,7 +93,7 @@ def execute(arguments: argparse.Namespace, *, screening: bool) -> int:
 def _load_reports() -> None:
     from bench import reports
 
-    with hidden_packages(*UNUSED_BY_PANDAS):
+    with hide_packages(*UNUSED_BY_PANDAS):
         reports.load()
 
 
@@ -101,7 +101,7 @@ def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:
     """Return the request of the options; omitted options keep the defaults of the request."""
     names = {field.name for field in fields(kind)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    return kind.of(given | {"command": (called(), *arguments.words)})
+    return kind.of(given | {"command": (program_word(), *arguments.words)})
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -41,7 +41,7 @@ from bench.data.thumbnails import jpeg, small
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.system.files import from_json, to_json
-from bench.system.memory import forget_pages
+from bench.system.memory import release_pages
 from bench.types import SPLITS, Dataset, OnLeak
 
 MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown
@@ -193,7 +193,7 @@ def _thumbnails(dataset: Dataset, store: Store, size: int, progress: OnStage) ->
             chunk = thumbnails(decoded[start : start + CHUNK])
             found[done : done + len(chunk)] = chunk
             done += len(chunk)
-            forget_pages(decoded)
+            release_pages(decoded)
             progress("looking", done, total)
     return found
 

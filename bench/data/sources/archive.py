@@ -23,7 +23,7 @@ from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import LITTER, list_folder, read_file
 from bench.errors import DatasetError
 from bench.storage.shared_folder import EXTRACTED, NotKeptError
-from bench.system.files import is_folder, safe_name, sizes_below, to_json
+from bench.system.files import is_folder, iterate_files, safe_name, to_json
 
 MAX_FILES = 3_000_000
 MAX_BYTES = 400 * 10**9
@@ -122,7 +122,7 @@ def _checksums(folder: Path) -> Mapping[str, int] | None:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    return {name: nbytes for name, nbytes in sizes_below(folder) if name != MANIFEST}
+    return {name: nbytes for name, nbytes in iterate_files(folder) if name != MANIFEST}
 
 
 @contextmanager

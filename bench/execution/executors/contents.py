@@ -21,7 +21,7 @@ from bench.errors import NodeLostError, WorkerDiedError, one_line
 from bench.models.weights import SENT, LocatedWeights
 from bench.storage.cache import Store
 from bench.system.files import write_atomic
-from bench.system.memory import forget_pages
+from bench.system.memory import release_pages
 from bench.training.job import Job
 from bench.types import SPLITS, SplitName
 
@@ -105,7 +105,7 @@ class Offer:
         parts = []
         for start in range(0, len(array), rows):
             content = array[start : start + rows].tobytes()
-            forget_pages(array)
+            release_pages(array)
             parts.append(hashlib.sha256(content).hexdigest())
             self._put(parts[-1], content)
         store.release()

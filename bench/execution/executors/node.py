@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bench.errors import BenchError, NodeLostError, WorkerDiedError, reason
+from bench.errors import BenchError, NodeLostError, WorkerDiedError, failure_reason
 from bench.execution.executors.contents import (
     Fetch,
     FetchedFile,
@@ -29,7 +29,7 @@ from bench.execution.executors.contents import (
 )
 from bench.execution.executors.local_process import LocalProcess
 from bench.storage.cache import CACHE_VARIABLE, Store
-from bench.system.environment import VARIABLES, environment
+from bench.system.environment import VARIABLES, describe_environment
 from bench.system.files import is_file_name, write_atomic
 from bench.system.frameworks import keras_backend
 from bench.training.events import Ended, Event, RecordMade, RecordMeasured, Waiting
@@ -76,7 +76,7 @@ class Order:
 def versions(keras_backend: str = "") -> dict[str, str]:
     """Return the versions here of what the figures of a trial with this backend depend on; "":
     with this process's."""
-    found = environment()
+    found = describe_environment()
     keras_backend = keras_backend or found["keras_backend"]
     named = ("keras", "numpy", *FRAMEWORKS.get(keras_backend, (keras_backend,)))
     return {
@@ -137,7 +137,7 @@ def serve(order: Order, fetch: Fetch) -> Generator[Sent]:
                 yield from _with_files(events, folder, node, executor.notes)
     except (BenchError, OSError) as error:
         lost = isinstance(error, NodeLostError)
-        yield Ended(1, message=f"node {node}: {reason(error)}", lost=lost)
+        yield Ended(1, message=f"node {node}: {failure_reason(error)}", lost=lost)
     finally:
         store.release()
 

@@ -33,7 +33,7 @@ from bench.execution.executors.contents import FetchedFile, Offer
 from bench.execution.executors.local_process import measure_here
 from bench.execution.executors.node import Order, Sent, check_versions, receive, serve, versions
 from bench.execution.request import RunRequest
-from bench.system.environment import environment
+from bench.system.environment import describe_environment
 from bench.training.events import Ended, Listener
 from bench.training.job import ELSEWHERE, Job
 from bench.types import Dataset, Settings
@@ -197,7 +197,7 @@ class RayCluster(Executor):
         ask, here = self._ray.remote(versions), versions()
         answers = [
             ask.options(num_cpus=0, scheduling_strategy=self._affinity(node)).remote(
-                environment()["keras_backend"]
+                describe_environment()["keras_backend"]
             )
             for node in nodes
         ]

@@ -21,7 +21,7 @@ from typing import Any, Self
 from bench.system.environment import available_cores
 from bench.system.files import to_json
 from bench.system.frameworks import DETERMINISTIC_XLA, GROWING_MEMORY, usable_keras_backend
-from bench.system.locks import Pulse
+from bench.system.locks import ActivityMonitor
 from bench.system.memory import OUT_OF_MEMORY_TEXT
 from bench.system.plugin_files import IMPORT_PATH
 from bench.training.events import Ended, Event, RecordMade, decode
@@ -46,7 +46,7 @@ class Watch:
     def __init__(self, pid: int, kill: Callable[[], None], limit: float | None = None) -> None:
         """`limit`: the seconds that a trial may take, if they are limited."""
         self.reason = ""
-        self._pulse, self._kill, self._limit = Pulse(pid), kill, limit
+        self._pulse, self._kill, self._limit = ActivityMonitor(pid), kill, limit
         self._spent = 0.0  # on this trial
         self._silent = 0.0  # since the last event
         self._over = threading.Event()
@@ -76,7 +76,7 @@ class Watch:
             self._silent += passed
             if self._silent >= LOOK_SECONDS:
                 self._silent = 0.0
-                self._pulse.look()
+                self._pulse.update()
             if self._limit is not None and self._spent > self._limit:
                 self.reason = (
                     f"the trial was ended: it took longer than {self._limit:g} s (--trial-timeout)"

@@ -7,7 +7,7 @@ import traceback
 import numpy as np
 
 from bench.models.backends.base import Array
-from bench.system.frameworks import hidden_packages
+from bench.system.frameworks import hide_packages
 
 NEIGHBOURS = 15  # that UMAP keeps close to each image: its own default
 SEED = 0
@@ -34,7 +34,7 @@ def umap(features: Array) -> Array | None:
     if len(features) <= NEIGHBOURS:
         return None
     try:
-        with hidden_packages("tensorflow"):  # loaded, where it is there, for another of its maps
+        with hide_packages("tensorflow"):  # loaded, where it is there, for another of its maps
             from umap import UMAP
     except ImportError:
         return None

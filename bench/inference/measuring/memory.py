@@ -33,7 +33,7 @@ from bench.inference.runtimes import RUNTIMES, ModelSource
 from bench.models.backends.base import current
 from bench.models.rebuild import rebuild
 from bench.storage.records import read_run
-from bench.system.memory import process_peak, reset_peak
+from bench.system.memory import peak_memory, reset_peak
 
 POLL_SECONDS = 0.005
 TIMEOUT_SECONDS = 900.0
@@ -105,7 +105,7 @@ def growth() -> Iterator[Growth]:
     thread.join()
     # Each can only be too low: the system's peak by code that was touched later and is subtracted
     # here, the watch by what lasted less than its interval.
-    from_peak, from_watch = process_peak() - before, max(most, _own()) - own
+    from_peak, from_watch = peak_memory() - before, max(most, _own()) - own
     code, data = _touched_since(mapped)
     found.nbytes = max(0, from_peak - code, from_watch + data)
 

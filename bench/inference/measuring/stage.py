@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from bench.data import pixels
-from bench.errors import reason
+from bench.errors import failure_reason
 from bench.inference.measuring.evaluation import Evaluation, evaluations
 from bench.inference.measuring.hardware import Calibration, matrix_peak
 from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
@@ -49,7 +49,7 @@ from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun, read_run
-from bench.system.environment import available_cores, joule_counter, utc_now
+from bench.system.environment import available_cores, open_joule_counter, utc_now
 from bench.training.events import Event, Listener, Note, RecordMeasured
 from bench.training.job import Job
 from bench.types import REFERENCE, Record, RuntimeResult, Session
@@ -76,7 +76,7 @@ class _Stage:
         self.threads = self.settings.threads or available_cores()
         self.runtimes = choose_runtimes(self.asked.runtimes)
         self.store = Store(Path(job.store), job.store_limit_bytes)
-        self.joules = joule_counter() if self.device.kind == "gpu" else None
+        self.joules = open_joule_counter() if self.device.kind == "gpu" else None
         self.started = utc_now()
         # Timed, and used again to explain mistakes: to rebuild one takes longer than to explain.
         self.rebuilt: dict[str, TrainedModel] = {}
@@ -121,7 +121,7 @@ class _Stage:
                 self.listener(RecordMeasured(record))
         except Exception as error:
             traceback.print_exc()
-            self.listener(Note(f"{trial.name}, {one.what}: {reason(error)}"))
+            self.listener(Note(f"{trial.name}, {one.what}: {failure_reason(error)}"))
         self.progress.add(one.seconds)
 
     def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
@@ -135,7 +135,9 @@ class _Stage:
                 models[records[0].trial.key] = self._model(run, records, needs, stack)
             except Exception as error:
                 traceback.print_exc()
-                failed = [RuntimeResult(n, status="failed", reason=reason(error)) for n in needs]
+                failed = [
+                    RuntimeResult(n, status="failed", reason=failure_reason(error)) for n in needs
+                ]
                 for record in records:
                     results = with_results(record, failed)
                     self.listener(RecordMeasured(replace(record, runtimes=results)))
@@ -202,7 +204,7 @@ class _Stage:
                 made = self._deploy(runtime, model)
             except Exception as error:
                 traceback.print_exc()
-                failed = RuntimeResult(runtime.name, status="failed", reason=reason(error))
+                failed = RuntimeResult(runtime.name, status="failed", reason=failure_reason(error))
                 timed.append((model, TimedRuntime(failed)))
                 continue
             finally:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.errors import TrialError, reason
+from bench.errors import TrialError, failure_reason
 from bench.inference.runtimes import Call, ModelSource, Runtime
 from bench.models.backends.base import Array
 from bench.types import REFERENCE, RuntimeResult
@@ -172,7 +172,7 @@ class TimedCall:
             yield
         except Exception as error:
             traceback.print_exc()
-            self.failure = reason(error)
+            self.failure = failure_reason(error)
 
     def _query(self) -> float:
         start = time.perf_counter()

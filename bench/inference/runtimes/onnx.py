@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime, frozen_graph
-from bench.system.files import workplace
+from bench.system.files import temporary_folder
 
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
@@ -45,7 +45,7 @@ class _OnnxRuntime(Runtime):
         if self.precision == "float32":
             export_onnx(source.model, path)
             return
-        with workplace(source.folder) as folder:
+        with temporary_folder(source.folder) as folder:
             exported = folder / "float32.onnx"
             export_onnx(source.model, exported)
             _quantize(exported, path, source.images)
@@ -155,7 +155,7 @@ class _OpenVINO(Runtime):
         keep_private()
         import openvino
 
-        with workplace(source.folder) as folder:
+        with temporary_folder(source.folder) as folder:
             exported = folder / "float32.onnx"
             export_onnx(source.model, exported)
             converted = openvino.convert_model(exported)

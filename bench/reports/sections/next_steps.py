@@ -9,7 +9,7 @@ from bench.analysis.findings import Findings
 from bench.inference.export import suggested
 from bench.reports.blocks import Commands, Section
 from bench.storage.arrays import weights_path
-from bench.system.command_line import program_of, typed
+from bench.system.command_line import format_command, program_word_of
 
 PLACE = 2
 SEEDS = 3  # from which on a run compares backbones, not single trainings
@@ -21,14 +21,16 @@ def section(findings: Findings) -> Section | None:
         return None
     about = findings.faster.text if findings.faster is not None else ""
     environment = findings.run.meta.environment
-    commands = tuple((what, typed(command, environment)) for what, command in _commands(findings))
+    commands = tuple(
+        (what, format_command(command, environment)) for what, command in _commands(findings)
+    )
     return Section("next_steps", "Next steps", about, [Commands(commands)], brief=True)
 
 
 def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield what each command does, and the command."""
     run, argv = findings.run.name, findings.run.command
-    program, where = program_of(argv), findings.run.results_option
+    program, where = program_word_of(argv), findings.run.results_option
     if pick := _kept(findings, [findings.verdict.recommended or ""]):
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict

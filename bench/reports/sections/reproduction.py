@@ -6,7 +6,7 @@ from bench.analysis import facts
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.reports.blocks import Block, Column, Commands, Notes, Section, Table, Value, words
-from bench.system.command_line import program_of, typed
+from bench.system.command_line import format_command, program_word_of
 from bench.system.files import to_json
 
 PLACE = 130
@@ -37,14 +37,14 @@ def section(findings: Findings) -> Section | None:
 def _commands(findings: Findings) -> list[tuple[str, str]]:
     """Return what each command does, and the command."""
     run, argv = findings.run.name, findings.run.command
-    program, where = program_of(argv), findings.run.results_option
+    program, where = program_word_of(argv), findings.run.results_option
     commands = [("Run it again; finished trials are kept", argv)] if argv else []
     commands += [
         ("Train its fastest trial again, and compare", [*program, "verify", run, *where]),
         ("Render the reports again from the records", [*program, "report", run, *where]),
     ]
     environment = findings.run.meta.environment
-    return [(about, typed(command, environment)) for about, command in commands]
+    return [(about, format_command(command, environment)) for about, command in commands]
 
 
 def _weights(findings: Findings) -> list[tuple[Value, ...]]:

@@ -395,7 +395,7 @@ def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
 def test_a_node_with_another_version_is_named(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = node.environment()
+    here = node.describe_environment()
     other = here | {"versions": here["versions"] | {"keras": "9.9"}}
     monkeypatch.setattr(node, "environment", lambda: other)  # of this process alone
     with pytest.raises(

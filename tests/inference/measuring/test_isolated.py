@@ -19,7 +19,7 @@ WORK = """
 import os, signal
 from bench.inference.measuring.memory import IsolatedProcesses
 from bench.inference.measuring.memory import growth
-from bench.system.memory import process_peak
+from bench.system.memory import peak_memory
 
 def take(megabytes):
     with growth() as grown:
@@ -85,7 +85,7 @@ def test_several_at_once_answer_in_the_order_of_asking(tmp_path: Path) -> None:
 
 def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
     child = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    child += "from bench.system.memory import process_peak\nprint(process_peak())"
+    child += "from bench.system.memory import peak_memory\nprint(peak_memory())"
     found = python(
         "import subprocess, sys\n"
         "large = bytearray(b'x') * 3 * 10**8\n"
