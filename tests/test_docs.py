@@ -99,7 +99,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
         return {(backbone.name, size): found for backbone, size in backbones}
 
     monkeypatch.setattr(preparing, "locate_all", located)
-    monkeypatch.setattr(preparing, "matrix_rate", lambda: 1e11)
+    monkeypatch.setattr(preparing, "measure_matrix_rate", lambda: 1e11)
     monkeypatch.setattr(reports, "write", lambda *arguments, **options: [])
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(home / "cache"))
 

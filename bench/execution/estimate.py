@@ -1,7 +1,7 @@
-"""How long a trial will take, estimated from declared arithmetic and this machine's speed.
+"""Estimate how long a trial takes, from declared multiply-accumulates and this machine's speed.
 
-An order of magnitude for the plan, never a result: times that are measured replace it as soon as
-trials end.
+The estimate is an order of magnitude for the plan and never a result: measured times replace it as
+soon as trials end.
 """
 
 from __future__ import annotations
@@ -21,53 +21,56 @@ from bench.training.robustness import passes as robustness_passes
 from bench.types import Backbone, Dataset, Measuring
 
 STARTUP_SECONDS = 12.0  # imports, building, tracing
-EFFICIENCY = 0.45  # a convolutional network's share of the speed of matrix products
-TAIL_SHARE = 0.2  # of a forward pass that the last stage takes, in the networks here
-SIDE = 64  # of the matrices whose product shows the machine's speed: too small for several threads
-STACK = 16  # of them that are multiplied at once
+EFFICIENCY = 0.45  # speed of a convolutional network relative to a matrix product
+TAIL_SHARE = 0.2  # fraction of a forward pass spent in the last stage, in typical networks
+SIDE = 64  # of the matrices multiplied to measure speed: too small for several threads
+STACK = 16  # matrices multiplied at once
 TRIES = 64
-BEST_EPOCH = 3  # after which early stopping waits for its patience: the median of fine-tuning
-BACKWARD = 3.0  # a training step costs about three forward passes of what it trains
+BEST_EPOCH = 3  # expected best epoch under early stopping: the median of fine-tuning runs
+BACKWARD = 3.0  # cost of a training step, in forward passes of the trained part
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that the trials of one backbone take, from cold caches."""
+    """Estimated seconds of one backbone's trials, from cold caches."""
 
-    shared: float  # by all of them: starting, building, the frozen part
-    each: float  # a trial with all training images
-    image: float  # one image through the network
-    probes: float = 0.0  # fitting them, once for all trials
-
-
-UNKNOWN = Cost(shared=STARTUP_SECONDS, each=48.0, image=0.05)  # of a backbone that declares none
+    shared: float  # once for all trials: starting, building, the frozen part
+    per_trial: float  # training on all training images
+    per_image: float  # forward pass of one image
+    probes: float = 0.0  # fitting the probes, once for all trials
 
 
-def trial_cost(
+# Without declared arithmetic.
+UNKNOWN_COST = Cost(shared=STARTUP_SECONDS, per_trial=48.0, per_image=0.05)
+
+
+def estimate_trial_cost(
     backbone: Backbone,
     input_size: int,
     protocol: TrainingProtocol,
     dataset: Dataset,
-    rate: float,
+    matrix_rate: float,
     *,
     trainings: int = 1,
     measuring: Measuring | None = None,
 ) -> Cost | None:
-    """Return what the backbone's trials take; `None` where it declares no arithmetic.
+    """Return the cost of a backbone's trials; None if it declares no `gmacs`.
 
-    `trainings` is how many learning rates it tries; the frozen part is computed once for all.
-    `measuring` is what is asked of pretrained weights; none of random ones.
+    `matrix_rate` is this machine's speed in operations per second. `trainings` is the number of
+    learning rates tried; the frozen part is computed once for all. `measuring` has the robustness
+    and probes requested for pretrained weights; None for random weights.
     """
     if backbone.gmacs is None:
         return None
-    forward = 2e9 * backbone.gmacs * (input_size / backbone.input_size) ** 2 / (rate * EFFICIENCY)
+    scale = (input_size / backbone.input_size) ** 2
+    forward = 2e9 * backbone.gmacs * scale / (matrix_rate * EFFICIENCY)
     train = len(dataset.splits["train"])
     others = len(dataset.splits["validation"]) + len(dataset.splits["test"])
     frozen = float(others + train * max(len(fixed_views(p.augment)) or 1 for p in protocol.phases))
     passes = 0.0
     for number, phase in enumerate(protocol.phases):
         if phase.augment.continuous and not phase.augment.views:
-            # A first phase of the head alone goes through all rates in one pass.
+            # A first phase of the head alone trains all learning rates in one pass over the images.
             together = number == 0 and phase.unfreeze.kind == "none"
             passes += (1 if together else trainings) * train * _epochs(phase)
         share = {"none": 0.0, "stages": TAIL_SHARE * phase.unfreeze.count, "all": 1.0}
@@ -80,27 +83,30 @@ def trial_cost(
     fitting = 0.0
     if measuring.probes:
         images = {split: len(found) for split, found in dataset.splits.items()}
-        fitting = REBUILD_SECONDS + probe_operations(images, len(dataset.classes)) / rate
+        fitting = REBUILD_SECONDS + probe_operations(images, len(dataset.classes)) / matrix_rate
     return Cost(STARTUP_SECONDS + forward * frozen, forward * passes, forward, fitting)
 
 
-def matrix_rate() -> float:
-    """Return the float32 operations a second of matrix products on all cores here: the best of many
-    short ones on one core, most of which are undisturbed even where other processes work. One on
-    all cores waits for its slowest thread, and is ten times slower there or worse."""
+def measure_matrix_rate() -> float:
+    """Measure the speed of float32 matrix products on all cores, in operations per second.
+
+    It is the best of many short products on one core, times the number of cores: on a busy machine,
+    most of these run undisturbed, while a product on all cores waits for its slowest thread and can
+    take ten times as long.
+    """
     a = np.random.default_rng(0).standard_normal((STACK, SIDE, SIDE), dtype=np.float32)
     best = np.inf
     for _ in range(TRIES):
         start = time.perf_counter()
         a @ a
         best = min(best, time.perf_counter() - start)
-    # Apple's library computes on a unit that all cores share.
+    # Apple's library computes on a unit shared by all cores.
     cores = 1 if sys.platform == "darwin" else available_cores()
     return float(cores * STACK * 2 * SIDE**3 / best)
 
 
 def _epochs(phase: Phase) -> int:
-    """Return how many epochs a phase is expected to take."""
+    """Return the expected number of epochs of a phase."""
     if phase.early_stopping is None:
         return phase.epochs
     return min(phase.epochs, BEST_EPOCH + phase.early_stopping.patience)

@@ -1,7 +1,6 @@
-"""What will be run, checked before anything is trained.
+"""Plan a run: from names on the command line to trials, checked before anything is trained.
 
-From names on the command line to trials: backbones chosen, sizes fixed, weights located, and what
-cannot be run left out with its reason. Trains nothing and imports no framework.
+Backbones that cannot be trained are left out with the reason. Imports no framework.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.errors import TrialError, UsageError
-from bench.execution.estimate import UNKNOWN, Cost, trial_cost
+from bench.execution.estimate import UNKNOWN_COST, Cost, estimate_trial_cost
 from bench.models.code_digest import code_digest
 from bench.models.cuts import check_layers
 from bench.models.weights import LocatedWeights
@@ -25,25 +24,26 @@ from bench.types import Backbone, Dataset, Measuring, Settings, Trial, at_size
 
 @dataclass(frozen=True)
 class PlannedBackbone:
-    """All trials of one backbone at one input size: they differ in the seed and the share of
-    training images."""
+    """All trials of one backbone at one input size, which differ in seed and training fraction."""
 
     backbone: str
     input_size: int
-    weights: LocatedWeights | None  # None: random
+    weights: LocatedWeights | None  # None: random initialization
     trials: tuple[Trial, ...]
-    cost: Cost | None  # as it is estimated
+    cost: Cost | None  # None: the backbone declares no arithmetic
 
     @property
     def name(self) -> str:
-        """Return what the backbone is called in this run."""
+        """Return the backbone's name in this run, with the input size if there are several."""
         return self.trials[0].name
 
     def seconds(self, trials: Sequence[Trial]) -> dict[str, float]:
-        """Estimate what each of these trials takes if one process runs them: the first pays for
-        what all of them share."""
-        cost = self.cost or UNKNOWN
-        found = {trial.key: cost.each * trial.fraction for trial in trials}
+        """Estimate the seconds of each trial, by key, if one process runs them in this order.
+
+        The first trial includes the cost that all of them share.
+        """
+        cost = self.cost or UNKNOWN_COST
+        found = {trial.key: cost.per_trial * trial.fraction for trial in trials}
         for trial in trials[:1]:
             found[trial.key] += cost.shared
         return found
@@ -51,14 +51,14 @@ class PlannedBackbone:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run will do."""
+    """All trials of a run, and what is measured on the trained models."""
 
     name: str
     dataset: Dataset
     protocol: TrainingProtocol
     settings: Settings
     measuring: Measuring
-    input_size: int | list[int] | None  # as asked for; None: each backbone's own
+    input_size: int | list[int] | None  # as requested; None: each backbone's own
     planned: tuple[PlannedBackbone, ...]
     skipped: tuple[Skipped, ...]
 
@@ -67,15 +67,16 @@ class Plan:
         return tuple(trial for planned in self.planned for trial in planned.trials)
 
     def refuse_empty(self) -> None:
-        """Raise an error where there is nothing to do."""
+        """Raise `UsageError` if no backbone can be run."""
         if not self.planned:
-            raise UsageError("none of the backbones asked for can be run; see the reasons above.")
+            raise UsageError("none of the requested backbones can be run; see the reasons above.")
 
 
 def choose_backbones(names: str) -> list[Backbone]:
-    """Return the backbones that names divided by commas mean; an unknown one is an error.
+    """Return the backbones for comma-separated names; an unknown name is an error.
 
-    `all` are those declared for it, `zoo` is every one, and a name may be a pattern: `resnet*`.
+    `all` selects the backbones declared with `in_all`, `zoo` selects every backbone, and a name may
+    be a pattern such as `resnet*`.
     """
     if not len(BACKBONES):
         raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
@@ -83,28 +84,30 @@ def choose_backbones(names: str) -> list[Backbone]:
         raise UsageError("--backbones names nothing; give `all`, `zoo` or NAME,NAME.")
     chosen: list[Backbone] = []
     for name in wanted:
-        chosen += [backbone for backbone in _named(name) if backbone not in chosen]
+        chosen += [backbone for backbone in _match(name) if backbone not in chosen]
     return chosen
 
 
-def _named(name: str) -> list[Backbone]:
+def _match(name: str) -> list[Backbone]:
     if name == "all":
         return [backbone for backbone in BACKBONES if backbone.in_all]
     if name == "zoo":
         return list(BACKBONES)
     found = [BACKBONES[match] for match in fnmatch.filter(BACKBONES.names, name)]
-    return found or [BACKBONES[name]]  # which says what is near
+    return found or [BACKBONES[name]]  # its error suggests similar names
 
 
 def with_input_sizes(
-    backbones: Sequence[Backbone], protocol: TrainingProtocol, asked: Sequence[int]
+    backbones: Sequence[Backbone], protocol: TrainingProtocol, sizes: Sequence[int]
 ) -> list[tuple[Backbone, int]]:
-    """Return each backbone with each of its input sizes: those that the user chose, else the
-    protocol's, else its own."""
+    """Pair each backbone with its input sizes.
+
+    `sizes` are the user's; without any, it is the protocol's size or else the backbone's own.
+    """
     return [
         (backbone, size)
         for backbone in backbones
-        for size in asked or [protocol.input_size or backbone.input_size]
+        for size in sizes or [protocol.input_size or backbone.input_size]
     ]
 
 
@@ -117,25 +120,27 @@ def make_plan(
     *,
     input_sizes: Sequence[int] = (),
     keras_backend: str,
-    rate: float,
+    matrix_rate: float,
     located: Mapping[tuple[str, int], LocatedWeights | None],
     fractions: Sequence[float] = (1.0,),
     measuring: Measuring | None = None,
 ) -> Plan:
-    """Lay out the trials; `located` says for each backbone and size which weights were found.
+    """Plan the trials of these backbones.
 
-    The largest fraction comes first: the ranking is over it, and a run may be interrupted.
+    `located` has the weights found for each backbone and input size; `matrix_rate` is this
+    machine's speed in operations per second, for the estimates. The largest fraction comes first:
+    the ranking uses it, and a run may be interrupted.
     """
     measuring = measuring or Measuring()
     sized = len(input_sizes) > 1
-    # A single size is written as before there could be several, so that older runs continue.
-    asked = list(input_sizes) if sized else next(iter(input_sizes), None)
+    # A single size keeps its old form, so that runs of older versions can be continued.
+    requested_size = list(input_sizes) if sized else next(iter(input_sizes), None)
     shared = {
         "schema": SCHEMA,
         "dataset": dataset.fingerprint,
         "protocol": protocol.digest,
         "settings": asdict(settings),
-        "input_size": asked,
+        "input_size": requested_size,
         "keras_backend": keras_backend,
     }
     planned: list[PlannedBackbone] = []
@@ -171,24 +176,33 @@ def make_plan(
             for fraction in sorted(fractions, reverse=True)
             for seed in seeds
         )
-        cost = trial_cost(
+        cost = estimate_trial_cost(
             backbone,
             size,
             protocol,
             dataset,
-            rate,
+            matrix_rate,
             trainings=max(1, settings.tune),
             measuring=measuring if found is not None else None,
         )
         planned.append(PlannedBackbone(backbone.name, size, found, trials, cost))
     name = f"{dataset.name}-{protocol.name}-{content_key(shared)[:6]}"
-    return Plan(name, dataset, protocol, settings, measuring, asked, tuple(planned), tuple(skipped))
+    return Plan(
+        name,
+        dataset,
+        protocol,
+        settings,
+        measuring,
+        requested_size,
+        tuple(planned),
+        tuple(skipped),
+    )
 
 
 def check_trainable(
     backbone: Backbone, size: int, protocol: TrainingProtocol, classes: int
 ) -> None:
-    """Raise `TrialError` where the declaration alone shows that the backbone cannot be trained."""
+    """Raise `TrialError` if the declaration alone shows that the backbone cannot be trained."""
     if size < backbone.minimum_size:
         raise TrialError(
             f"{backbone.name} takes images of {backbone.minimum_size} px or more, got {size} px."

@@ -1,6 +1,6 @@
-"""What is asked for becomes a plan: plugins, protocol, images listed, weights located.
+"""Prepare a request: load plugins and the protocol, list the images, locate the weights.
 
-No image is decoded here, and no framework imported.
+No image is decoded here, and no framework is imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
 from bench.data.listing import Listing
 from bench.data.sources import list_dataset
-from bench.execution.estimate import matrix_rate
+from bench.execution.estimate import measure_matrix_rate
 from bench.execution.plan import Plan, choose_backbones, make_plan, with_input_sizes
 from bench.execution.progress import RunListener, RunPreview
 from bench.execution.request import RunRequest
@@ -32,7 +32,7 @@ from bench.types import Backbone, Dataset, Settings
 
 @dataclass(frozen=True)
 class Preparation:
-    """A request with all that is known before an image is decoded."""
+    """A request with everything known before images are decoded."""
 
     request: RunRequest
     backbones: Sequence[Backbone]
@@ -46,16 +46,16 @@ class Preparation:
     broken_plugins: Sequence[str]
     failed_downloads: Sequence[str]
     say: Callable[[str], None] = field(repr=False)
-    only: frozenset[str] | None = None  # of the plan's backbones, by name; None: all
+    only: frozenset[str] | None = None  # names of the backbones to plan; None: all
 
     @property
     def sizes(self) -> list[int]:
         """Return the input sizes that images are decoded to."""
-        asked = self.request.input_size
-        return sorted({size for _, size in with_input_sizes(self.backbones, self.protocol, asked)})
+        sizes = self.request.input_size
+        return sorted({size for _, size in with_input_sizes(self.backbones, self.protocol, sizes)})
 
     def plan(self, dataset: Dataset) -> Plan:
-        """Lay out the trials over these images."""
+        """Plan the trials on these images."""
         request = self.request
         plan = make_plan(
             self.backbones,
@@ -65,7 +65,7 @@ class Preparation:
             request.seeds,
             input_sizes=request.input_size,
             keras_backend=keras_backend(),
-            rate=self.matrix_rate,
+            matrix_rate=self.matrix_rate,
             located=self.located,
             fractions=request.fractions,
             measuring=request.measuring,
@@ -75,17 +75,17 @@ class Preparation:
         images = int(len(dataset.splits["train"]) * min(request.fractions))
         if self.settings.batch_size > images:
             self.say(
-                f"A batch of {self.settings.batch_size} is more than the {images} training images, "
-                "so an epoch is a single step on all of them; give a smaller --batch-size."
+                f"A batch of {self.settings.batch_size} is larger than the training set of "
+                f"{images} images, so an epoch is a single step; give a smaller --batch-size."
             )
         return plan
 
     def restore(self, dataset: Dataset) -> None:
-        """Decode again what was deleted of these images meanwhile."""
+        """Decode images again that were deleted from the cache in the meantime."""
         preparation.restore(self.listing, dataset, self.sizes, store=self.store)
 
     def preview(self, dataset: Dataset, audit: KeptAudit | None) -> RunPreview:
-        """Plan the trials over these images, and compare the plan with what its folder holds."""
+        """Plan the trials on these images, and compare the plan with the run's folder."""
         request, plan = self.request, self.plan(dataset)
         folder = request.results / (request.run or plan.name)
         if request.fresh:
@@ -101,8 +101,11 @@ def prepare(
     fetching: bool = True,
     started: Callable[[Settings], Sequence[str]] = lambda settings: (),
 ) -> Preparation:
-    """Read what is asked for; `started` is called as soon as the settings are known, and returns
-    notes. Without `fetching` nothing is downloaded and nothing written."""
+    """Load plugins and the protocol, list the images and locate the weights.
+
+    `started` is called as soon as the settings are known and returns notes for the run. Without
+    `fetching`, nothing is downloaded and nothing is written.
+    """
     broken = [str(error) for error in load_plugins(request.plugins, request.packages)]
     for line in broken:
         listener(Warned(line))
@@ -152,7 +155,7 @@ def prepare(
         store,
         listing,
         located,
-        matrix_rate(),  # before the worker builds, which would slow it
+        measure_matrix_rate(),  # before a worker builds its network and uses the cores
         notes,
         broken,
         failed_downloads,

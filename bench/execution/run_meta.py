@@ -1,5 +1,7 @@
-"""A plan and its run's folder: what remains to be done of it, and what the run is (`run.json`),
-which is written before it starts and compared with later commands."""
+"""A plan and its run's folder: the work that remains, and the run's description in `run.json`.
+
+`run.json` is written before the run starts and compared with the settings of later commands.
+"""
 
 from __future__ import annotations
 
@@ -36,111 +38,110 @@ from bench.types import Record, Settings, Trial
 
 @dataclass(frozen=True)
 class RemainingWork:
-    """What remains to be done of a plan, by the records of its run's folder."""
+    """The work that remains of a plan, according to the records in its run's folder."""
 
     plan: Plan
     folder: Path
-    records: Mapping[str, Record]  # by the keys of their trials
-    damaged: Mapping[str, str] = field(default_factory=dict)  # what is wrong with their arrays
+    records: Mapping[str, Record]  # by trial key
+    damaged: Mapping[str, str] = field(default_factory=dict)  # faults of array files, by trial key
 
     @classmethod
     def read(cls, plan: Plan, folder: Path) -> Self:
-        """Read the records, and the arrays of the plan's finished trials, all of them."""
+        """Read the records, and check the array files of the plan's finished trials."""
         records = {record.trial.key: record for record in read_records(folder)}
-        asked, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
+        planned, classes = {trial.key for trial in plan.trials}, len(plan.dataset.classes)
         damaged = {
             key: fault
             for key, record in records.items()
-            if key in asked and record.status == "ok"
+            if key in planned and record.status == "ok"
             if (fault := find_arrays_fault(folder, record, classes))
         }
         return cls(plan, folder, records, damaged)
 
     @property
     def untrained(self) -> tuple[Trial, ...]:
-        """Return the trials to train: those without a record, those that failed, and those whose
-        arrays are gone or damaged."""
-        return tuple(trial for trial in self.plan.trials if self._finished(trial) is None)
+        """Return the trials without a record, with a failed one, or with lost or damaged arrays."""
+        return tuple(trial for trial in self.plan.trials if self._finished_record(trial) is None)
 
     def unmeasured(self) -> list[Trial]:
-        """Return the trained trials of which something is still to be measured, where a model can
-        be made again.
+        """Return the trained trials with a measurement missing that can still be made.
 
-        Trials on a smaller share of the images, for a learning curve, are as fast as the others.
+        Most measurements need stored weights. Trials on a smaller fraction of the training set are
+        left out: their models are as fast as the others.
         """
-        folder, asked = self.folder, self.plan.measuring
+        folder, measuring = self.folder, self.plan.measuring
         found: list[Trial] = []
-        for of_backbone in self._largest_of_each():
-            needed = {r.trial.key for r in of_backbone if untimed_runtimes(self.plan, r)}
+        for records in self._records_by_backbone():
+            needed = {r.trial.key for r in records if untimed_runtimes(self.plan, r)}
             if not any(weights_path(folder, key).is_file() for key in needed):
                 needed = set()
-            for record in of_backbone:
+            for record in records:
                 key = record.trial.key
-                if robustness_needed(record, asked) and weights_path(folder, key).is_file():
+                if robustness_needed(record, measuring) and weights_path(folder, key).is_file():
                     needed.add(key)
-                if probes_needed(record, asked):  # from the pretrained weights
+                if probes_needed(record, measuring):  # computed from the pretrained weights
                     needed.add(key)
-            averaged = soup_candidates(of_backbone, folder) if asked.soups else []
-            if soup_needed(averaged, of_backbone):
+            averaged = soup_candidates(records, folder) if measuring.soups else []
+            if soup_needed(averaged, records):
                 needed.add(averaged[0].trial.key)
-            explains = model_to_explain(of_backbone, folder) if asked.heatmaps else None
+            explains = model_to_explain(records, folder) if measuring.heatmaps else None
             if explains is not None and "heatmaps" not in explains.seconds:
                 needed.add(explains.trial.key)
-            found += [r.trial for r in of_backbone if r.trial.key in needed]
+            found += [record.trial for record in records if record.trial.key in needed]
         return found
 
     def describe_unmeasurable(self) -> list[str]:
-        """Return what was asked to be measured of finished trials and cannot be, as their weights
-        are gone: a text a backbone."""
-        can = {trial.key for trial in self.unmeasured()}
+        """Return one sentence for each backbone with requested measurements that need weights
+        which are not stored any more."""
+        measurable = {trial.key for trial in self.unmeasured()}
         found = []
-        for of_backbone in self._largest_of_each():
-            lacking = {
+        for records in self._records_by_backbone():
+            missing = {
                 record.trial.seed: names
-                for record in of_backbone
-                if record.trial.key not in can and (names := self._lacking(record))
+                for record in records
+                if record.trial.key not in measurable and (names := self._missing(record))
             }
-            if lacking:
-                what = ", ".join(dict.fromkeys(name for each in lacking.values() for name in each))
+            if missing:
+                what = ", ".join(dict.fromkeys(name for each in missing.values() for name in each))
                 found.append(
-                    f"{of_backbone[0].trial.name} ({seeds(lacking)}): {what} cannot be measured as "
-                    f"asked, for its trained weights were not kept; --fresh trains it again."
+                    f"{records[0].trial.name} ({seeds(missing)}): {what} cannot be measured, since "
+                    f"the trained weights were not kept; --fresh trains it again."
                 )
         return found
 
-    def _lacking(self, record: Record) -> list[str]:
-        """Return what is still to be measured of a trial, without runtimes that failed before."""
-        tried = {result.name for result in record.runtimes if result.status == "failed"}
-        found = [name for name in untimed_runtimes(self.plan, record) if name not in tried]
+    def _missing(self, record: Record) -> list[str]:
+        """Return the measurements that a trial lacks, without runtimes that failed before."""
+        failed = {result.name for result in record.runtimes if result.status == "failed"}
+        found = [name for name in untimed_runtimes(self.plan, record) if name not in failed]
         return [*found, "robustness"] if robustness_needed(record, self.plan.measuring) else found
 
-    def _finished(self, trial: Trial) -> Record | None:
+    def _finished_record(self, trial: Trial) -> Record | None:
         record = self.records.get(trial.key)
-        whole = record is not None and record.status == "ok" and trial.key not in self.damaged
-        return record if whole else None
+        intact = record is not None and record.status == "ok" and trial.key not in self.damaged
+        return record if intact else None
 
-    def _largest_of_each(self) -> Iterator[list[Record]]:
-        """Yield, for each backbone of the plan, its trials that finished on the largest share."""
+    def _records_by_backbone(self) -> Iterator[list[Record]]:
+        """Yield each backbone's finished records at the largest training fraction."""
         largest = largest_fraction(self.records)
         for planned in self.plan.planned:
             trials = [trial for trial in planned.trials if trial.fraction == largest]
-            yield [record for trial in trials if (record := self._finished(trial))]
+            yield [record for trial in trials if (record := self._finished_record(trial))]
 
 
 def untimed_runtimes(plan: Plan, record: Record) -> tuple[str, ...]:
-    """Return the runtimes that are still to be timed of a trial."""
+    """Return the requested runtimes in which a trial's model has not been timed."""
     names = [runtime.name for runtime in choose_runtimes(plan.measuring.runtimes)]
     return runtimes_needed(record, names, plan.measuring.latency_seconds)
 
 
 def largest_fraction(records: Mapping[str, Record]) -> float:
-    """Return the largest share of the training images, which alone is measured and ranked."""
+    """Return the largest training fraction: only trials on it are measured and ranked."""
     return max((record.trial.fraction for record in records.values()), default=1.0)
 
 
 @dataclass(frozen=True)
 class RunInputs:
-    """All that a run needs to be carried out: the plan, where it goes, and what was asked for."""
+    """The plan of a run with all that executing it needs."""
 
     plan: Plan
     folder: Path
@@ -148,14 +149,14 @@ class RunInputs:
     store: Store
     notes: Sequence[str] = ()
     broken_plugins: Sequence[str] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)  # more to keep, by path in the folder
-    restore: Callable[[], None] = lambda: None  # decodes images again that were deleted meanwhile
-    job_fields: Mapping[str, Any] = field(default_factory=dict)  # fields of every job
+    files: Mapping[str, bytes] = field(default_factory=dict)  # to write, by path in the folder
+    restore: Callable[[], None] = lambda: None  # decode images again that the cache has lost
+    job_fields: Mapping[str, Any] = field(default_factory=dict)  # set in every job
 
     def job(
         self, trials: Sequence[Trial], weights: LocatedWeights | None = None, **more: Any
     ) -> Job:
-        """Return a job for an executor; `more` are fields of it."""
+        """Return a job for an executor; `more` are further fields of `Job`."""
         plan, request, store = self.plan, self.request, self.store
         return Job(
             trials=tuple(trials),
@@ -188,11 +189,11 @@ def _images(request: RunRequest) -> ImagesFrom:
 
 
 def check_compatible(plan: Plan, folder: Path) -> None:
-    """Raise `UsageError` where the folder holds a run with other images, protocol or settings."""
+    """Raise `UsageError` if the folder's run has other images, protocol or settings."""
     earlier = read_meta(folder)
-    # A run from before an option existed was made with its default.
+    # An option that did not exist when the run was made had its default.
     known = {**_options(Settings()), **earlier.identity} if earlier.identity else {}
-    if known and "--input-size" not in known:  # as in version 0.1: its records say it
+    if known and "--input-size" not in known:  # version 0.1 stored it in the records only
         sizes = {r.trial.backbone: r.trial.input_size for r in read_records(folder)}
         others = (sizes.get(p.backbone, p.input_size) for p in plan.planned)
         unlike = (o for o, p in zip(others, plan.planned, strict=True) if o != p.input_size)
@@ -220,15 +221,15 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def write_meta(inputs: RunInputs, remaining: RemainingWork) -> None:
-    """Write what the run is, before it starts; what earlier commands added to it stays."""
+    """Write `run.json`, the data set and `inputs.files`; keep what earlier commands recorded."""
     plan, folder, request = inputs.plan, inputs.folder, inputs.request
     earlier = read_meta(folder)
     before = recorded_request(earlier) or RecordedRequest()
     kept = earlier.kept_weights
     if before.keep_models != "none":
         kept = tuple(path.stem for path in weights_path(folder, "*").parent.glob("*.npz"))
-    chosen = {p.name for p in plan.planned} | {s.backbone for s in plan.skipped}
-    skipped = (s for s in earlier.skipped if s.backbone not in chosen)
+    current = {p.name for p in plan.planned} | {s.backbone for s in plan.skipped}
+    skipped = (s for s in earlier.skipped if s.backbone not in current)
     dataset, protocol, data = plan.dataset, plan.protocol, request.data()
     meta = RunMeta(
         schema=SCHEMA,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench.analysis.format import counted, estimate
 from bench.analysis.screening import LEAST, affordable
-from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN
+from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN_COST
 from bench.execution.preparing import Preparation
 from bench.execution.progress import REPORT_SECONDS, RunListener, Schedule, make_schedule
 from bench.execution.request import ScreenRequest
@@ -44,11 +44,11 @@ class Costs:
         reused = request.cache_features and PLAIN in fixed_views(first.augment)
         self.of: dict[str, dict[str, float]] = {name: {} for name in self.rounds}
         for one, early in zip(self.plan.planned, self.early.planned, strict=True):
-            cost = early.cost or UNKNOWN
-            self.of["probes"][one.name] = STARTUP_SECONDS + cost.image * self.sample
+            cost = early.cost or UNKNOWN_COST
+            self.of["probes"][one.name] = STARTUP_SECONDS + cost.per_image * self.sample
             if head and one in known:
-                probed = cost.image * self.sample if reused else 0.0
-                self.of["head"][one.name] = cost.shared + cost.each - probed
+                probed = cost.per_image * self.sample if reused else 0.0
+                self.of["head"][one.name] = cost.shared + cost.per_trial - probed
             whole = make_schedule(replace(self.plan, planned=(one,)), one.trials)
             self.of[FINAL][one.name] = whole.total - REPORT_SECONDS
         self.pace = 1.0  # seconds that a round took, for each that was estimated

@@ -111,9 +111,9 @@ def test_a_phase_that_stops_early_counts_as_finished_once_the_next_begins(tmp_pa
     tell(EpochEnded(trial, "head", 100, 1, EPOCH))
     tell(StageProgress(trial, "head", 1, 2, "phase"))
     # Half is the frozen part's, a quarter each phase's.
-    assert tell._time._under_way[trial.key] == pytest.approx(0.5 + 0.25 * 1.5 / 100)
+    assert tell._time._running[trial.key] == pytest.approx(0.5 + 0.25 * 1.5 / 100)
     tell(StageProgress(trial, "fine-tune", 1, 2, "phase"))
-    assert tell._time._under_way[trial.key] == pytest.approx(0.75 + 0.25 * 0.5 / 10)
+    assert tell._time._running[trial.key] == pytest.approx(0.75 + 0.25 * 0.5 / 10)
 
 
 def test_random_weights_have_times_and_no_accuracy() -> None:

@@ -187,7 +187,7 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
 ) -> None:
     for words in ((), ("--dry-run",)):
         assert run(failing(), "--input-size", "7", *words) == 2
-        assert "none of the backbones asked for can be run" in capsys.readouterr().err
+        assert "none of the requested backbones can be run" in capsys.readouterr().err
     assert run(failing(), "--dry-run") == 0
     assert not results.exists()
 
@@ -196,7 +196,7 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
 def test_batches_larger_than_the_data_are_told_with_the_run(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = "A batch of 9 is more than the 8 training images"
+    said = "A batch of 9 is larger than the training set of 8 images"
     run(ScriptedExecutor(), "--batch-size", "9")
     assert said in capsys.readouterr().out
     assert said in (results / "r" / "report.md").read_text(encoding="utf-8")

@@ -41,7 +41,7 @@ def test_each_backbone_at_each_size_has_its_trials_and_a_name() -> None:
     small, full = (p.cost for p in made.planned[:2])
     assert small is not None
     assert full is not None
-    assert full.image == pytest.approx(4 * small.image)
+    assert full.per_image == pytest.approx(4 * small.per_image)
 
 
 def test_a_single_size_is_named_and_keyed_as_before_there_could_be_several() -> None:

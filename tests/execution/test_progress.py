@@ -13,7 +13,7 @@ import pytest
 import tiny
 from plans import plan
 
-from bench.execution.estimate import Cost, matrix_rate, trial_cost
+from bench.execution.estimate import Cost, estimate_trial_cost, measure_matrix_rate
 from bench.execution.progress import ProgressTracker, Schedule, TimeLeft, make_schedule
 from bench.protocol import Augment, EarlyStopping, Head, Phase, TrainingProtocol, Unfreeze
 from bench.storage.arrays import write_arrays
@@ -75,7 +75,7 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
 
 def test_seeds_pay_once_for_what_they_share_and_shares_for_their_images() -> None:
     known = plan("one", seeds=(0, 1), fractions=(1.0, 0.5))
-    cost = Cost(shared=30.0, each=8.0, image=0.0)
+    cost = Cost(shared=30.0, per_trial=8.0, per_image=0.0)
     known = replace(known, planned=(replace(known.planned[0], cost=cost),))
     schedule = make_schedule(known, known.trials)
     assert list(schedule.trials.values()) == [38, 8, 4, 4]
@@ -114,16 +114,16 @@ def left(clock: Clock) -> TimeLeft:
 def test_at_first_it_is_what_was_planned(left: TimeLeft, clock: Clock) -> None:
     assert left.seconds == 370
     clock.now += 5
-    left.trial("a", 0.15)  # of one trial, which is 0.05 of both
+    left.update_trial("a", 0.15)  # of one trial, which is 0.05 of both
     assert left.seconds == pytest.approx(300 - 5 + 70)
     assert left.share == pytest.approx(15 / 370)
 
 
 def test_then_trials_go_on_as_fast_as_they_did(left: TimeLeft, clock: Clock) -> None:
     clock.now += 50
-    left.end("a")  # 100 planned seconds in 50
+    left.end_trial("a")  # 100 planned seconds in 50
     assert left.seconds == pytest.approx(100 + 70)
-    left.trial("b", 0.5)
+    left.update_trial("b", 0.5)
     clock.now += 50
     assert left.seconds == pytest.approx(50 + 70)
 
@@ -131,17 +131,17 @@ def test_then_trials_go_on_as_fast_as_they_did(left: TimeLeft, clock: Clock) -> 
 def test_the_measuring_is_part_of_it_to_its_end(left: TimeLeft, clock: Clock) -> None:
     for key in ("a", "b"):
         clock.now += 100
-        left.end(key)
+        left.end_trial(key)
     assert left.seconds == 70
-    left.measuring(0.0)
+    left.update_measuring(0.0)
     clock.now += 20
     assert left.seconds == 40 + 10
     clock.now += 100
     assert left.seconds == 120 + 10  # late, and nothing is known to be done: as long again
-    left.measuring(0.75)
+    left.update_measuring(0.75)
     assert left.seconds == 40 + 10
     clock.now += 40
-    left.measuring(1.0)
+    left.update_measuring(1.0)
     assert left.seconds == 10
     assert left.share == pytest.approx(360 / 370)
 
@@ -154,7 +154,7 @@ def test_a_trial_that_is_late_is_not_about_to_end(left: TimeLeft, clock: Clock) 
 def test_where_nothing_is_trained_there_is_the_measuring(clock: Clock) -> None:
     left = TimeLeft(Schedule({}, 60.0, 10.0), clock)
     assert (left.seconds, left.share) == (70, 0)
-    left.measuring(0.5)
+    left.update_measuring(0.5)
     clock.now += 40
     assert left.seconds == 40 + 10
 
@@ -167,11 +167,11 @@ def test_a_phase_that_stops_early_is_not_expected_to_take_all_its_epochs() -> No
     def each(epochs: int, patience: int | None) -> float:
         stopping = None if patience is None else EarlyStopping(patience=patience)
         tune = Phase("tune", epochs, 1e-5, unfreeze=Unfreeze("all"), early_stopping=stopping)
-        cost = trial_cost(
+        cost = estimate_trial_cost(
             backbone, tiny.SIZE, TrainingProtocol("p", "", Head(), (tune,)), dataset, 1e11
         )
         assert cost is not None
-        return cost.each
+        return cost.per_trial
 
     # Three epochs to the best one, and then its patience.
     assert each(100, 5) == each(8, None)
@@ -187,9 +187,11 @@ def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> Non
     def each(trainings: int, *phases: Phase) -> float:
         protocol = TrainingProtocol("p", "", Head(), phases)
         backbone = replace(tiny.TINY, gmacs=1.0)
-        cost = trial_cost(backbone, tiny.SIZE, protocol, dataset, 1e11, trainings=trainings)
+        cost = estimate_trial_cost(
+            backbone, tiny.SIZE, protocol, dataset, 1e11, trainings=trainings
+        )
         assert cost is not None
-        return cost.each
+        return cost.per_trial
 
     head = Phase("head", 5, 1e-3, augment=augment)
     assert each(5, head) == each(1, head) > 0
@@ -198,11 +200,11 @@ def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> Non
 
 def test_other_processes_do_not_slow_the_estimate() -> None:
     """On busy cores, a product on all of them takes ten times as long, or a thousand."""
-    quiet = matrix_rate()
+    quiet = measure_matrix_rate()
     command = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(command) for _ in range(2 * available_cores())]
     try:
-        assert min(matrix_rate() for _ in range(5)) > quiet / 3
+        assert min(measure_matrix_rate() for _ in range(5)) > quiet / 3
     finally:
         for other in others:
             other.kill()

@@ -429,7 +429,7 @@ def test_each_part_of_a_backbone_is_estimated_with_the_frozen_part(
     tmp_path: Path, store: Store
 ) -> None:
     p = plan("one", seeds=(0, 1))
-    cost = Cost(shared=1000.0, each=10.0, image=0.1)
+    cost = Cost(shared=1000.0, per_trial=10.0, per_image=0.1)
     p = replace(p, planned=(replace(p.planned[0], cost=cost),))
     for machines, estimates in {1: [1020.0], 2: [1010.0, 1010.0]}.items():
         executor = Machines(capacity=machines)
@@ -498,7 +498,7 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
 
     def note(what: str) -> str:
         return (
-            f"one (seeds 0, 1): {what} cannot be measured as asked, for its trained weights were "
+            f"one (seeds 0, 1): {what} cannot be measured, since the trained weights were "
             f"not kept; --fresh trains it again."
         )
 
@@ -623,7 +623,7 @@ def test_robustness_is_estimated_for_pretrained_backbones_only() -> None:
         made = plan_of([backbone(name, gmacs=1.0)], weights=weights, measuring=measuring)
         (planned,) = made.planned
         assert planned.cost is not None
-        return planned.cost.shared + planned.cost.each
+        return planned.cost.shared + planned.cost.per_trial
 
     found = LocatedWeights("file", "w.h5", "0" * 64)
     assert seconds("a", None, True) == seconds("a", None, False)

@@ -57,7 +57,7 @@ def plan_of(
         seeds,
         input_sizes=sizes,
         keras_backend="tensorflow",
-        rate=1e11,
+        matrix_rate=1e11,
         located=dict.fromkeys(places, weights),
         **more,
     )

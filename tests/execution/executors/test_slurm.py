@@ -278,7 +278,7 @@ def test_a_job_that_slurm_refuses_ends_the_run(cluster: Cluster) -> None:
     assert "#SBATCH --time=60\n" in (cluster.home / "state" / "refused.sh").read_text()
     plan = cluster.plan("one", seeds=(0, 1))
     (planned,) = plan.planned
-    cost = Cost(shared=1000.0, each=10.0, image=0.1)
+    cost = Cost(shared=1000.0, per_trial=10.0, per_image=0.1)
     with pytest.raises(BenchError, match=refusal):
         cluster.run(replace(plan, planned=(replace(planned, cost=cost),)), 'partition = "none"')
     assert "#SBATCH --time=170\n" in (cluster.home / "state" / "refused.sh").read_text()

@@ -294,7 +294,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
     assert left.record == record
     (note,) = read_run(tmp_path / "results" / "r").meta.notes
     assert note == (
-        "tiny (seed 0): stopped cannot be measured as asked, for its trained weights were not "
+        "tiny (seed 0): stopped cannot be measured, since the trained weights were not "
         "kept; --fresh trains it again."
     )
     told = warnings(find(read_run(tmp_path / "results" / "r")))
