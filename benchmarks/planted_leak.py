@@ -77,8 +77,8 @@ def say(what: str, found: LeakEstimate | None) -> None:
 
 
 def estimated(findings: Findings, images: Sequence[int] | None = None) -> LeakEstimate:
-    (guesses,) = findings.guesses.values()
-    return estimate(guesses, None if images is None else np.array(images))
+    (predictions,) = findings.predictions.values()
+    return estimate(predictions, None if images is None else np.array(images))
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def main() -> None:
         leaky = train(place / "leaky", "leaky", place, arguments)
         dropped = train(place / "leaky", "dropped", place, arguments)
         ids = leaky.run.dataset.splits["test"].ids
-        (leak,) = leaks(leaky.audit, ids, leaky.guesses)
+        (leak,) = leaks(leaky.audit, ids, leaky.predictions)
         assert leaky.audit is not None
         print(f"{planted} copies planted, {len(leaky.audit.leaked)} test images named as leaked")
         clean = [n for n, id in enumerate(ids) if id not in leaky.audit.leaked]

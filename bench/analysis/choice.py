@@ -104,7 +104,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
     if not fitting:
         bought = _purchases(None, refused, limits)
         return Choice(limits, None, (), tuple(refused), bought, findings.margin)
-    placed = place(np.stack([answered.right[c.label] for c in fitting]), findings.margin)
+    placed = place(np.stack([answered.correct[c.label] for c in fitting]), findings.margin)
     fitting = [replace(c, place=p.place) for c, p in zip(fitting, placed, strict=True)]
     least = _cheapest(findings, [c for c in fitting if c.place in ("best", "within")])
     least_of_all = _cheapest(findings, fitting)

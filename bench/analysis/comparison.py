@@ -18,7 +18,7 @@ from bench.analysis import format as fmt
 from bench.analysis.facts import skipped
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.classification import Counts, Floats, answers
+from bench.analysis.metrics.classification import Counts, Floats, labels_and_probabilities
 from bench.analysis.metrics.latency import durations
 from bench.analysis.run_differences import (
     ChangedAnswers,
@@ -192,7 +192,10 @@ class _Side:
     def _answers(self) -> list[tuple[Counts, Floats]]:
         """Return the test labels and probabilities of each seed, none where a figure is missing."""
         run = self.findings.run
-        found = (answers(run.evidence_of(record, TEST_ARRAYS), "test") for record in self.records)
+        found = (
+            labels_and_probabilities(run.evidence_of(record, TEST_ARRAYS), "test")
+            for record in self.records
+        )
         return [one for one in found if one is not None]
 
     def each(self, images: Sequence[int], figure: str) -> Floats:

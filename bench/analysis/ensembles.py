@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.classification import Floats, answers
+from bench.analysis.metrics.classification import Floats, labels_and_probabilities
 from bench.analysis.scores import Contender
 from bench.analysis.statistics.intervals import Accuracy, difference_interval, paired_difference
 from bench.analysis.verdict import Verdict
@@ -175,26 +175,26 @@ def _judge(
     """Add what the test images say of each; the first is what the others are compared with."""
     of_seeds = [dict(zip(trials, one, strict=True)) for one in zip(*trials.values(), strict=True)]
     # Ensembles, seeds, images.
-    right = np.stack([_right(run, seed, candidates) for seed in of_seeds], axis=1)
+    correct = np.stack([_correct_by_ensemble(run, seed, candidates) for seed in of_seeds], axis=1)
     return [
-        replace(candidate, judged=Judgement.from_correct(own, right[0]))
-        for candidate, own in zip(candidates, right, strict=True)
+        replace(candidate, judged=Judgement.from_correct(own, correct[0]))
+        for candidate, own in zip(candidates, correct, strict=True)
     ]
 
 
-def _right(
+def _correct_by_ensemble(
     run: StoredRun, trials: Mapping[str, Contender], candidates: Sequence[Ensemble]
 ) -> NDArray[np.bool_]:
-    """Return which test images each ensemble of one seed gets right (ensembles, images); every
+    """Return which test images each ensemble of one seed gets correct (ensembles, images); every
     member's answers are read once, and only their sums are held."""
-    labels = next(iter(trials.values())).guesses.labels
+    labels = next(iter(trials.values())).predictions.labels
     sums = np.zeros((len(candidates), len(labels), len(run.dataset.classes)))
     for label, one in trials.items():
         places = [i for i, ensemble in enumerate(candidates) if label in ensemble.members]
         if places:
-            found = answers(run.evidence_of(one.record, TEST_ARRAYS), "test")
+            found = labels_and_probabilities(run.evidence_of(one.record, TEST_ARRAYS), "test")
             assert found is not None  # a contender has answers
             for i in places:
                 sums[i] += found[1]
-    right: NDArray[np.bool_] = sums.argmax(axis=2) == labels
-    return right
+    correct: NDArray[np.bool_] = sums.argmax(axis=2) == labels
+    return correct

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.classification import Floats, Guesses
+from bench.analysis.metrics.classification import Floats, Predictions
 from bench.storage.records import Evidence
 from bench.types import Record
 
@@ -60,7 +60,7 @@ class Explanations:
     """What one trained model of a backbone gave."""
 
     record: Record
-    guesses: Guesses
+    predictions: Predictions
     images: Mapping[int, Explained]  # by place in the test split
     map: EmbeddingMap
 
@@ -70,10 +70,10 @@ class Explanations:
         return found.heatmap if found is not None and found.answer == answer else None
 
 
-def explanations(evidence: Evidence, guesses: Guesses | None) -> Explanations | None:
+def explanations(evidence: Evidence, predictions: Predictions | None) -> Explanations | None:
     """Return what a trial's model explains, if it was asked to."""
     arrays = evidence.arrays
-    if guesses is None or not all(name in arrays for name in ARRAYS):
+    if predictions is None or not all(name in arrays for name in ARRAYS):
         return None
     each = zip(*(arrays[name] for name in ARRAYS[:5]), strict=True)
     images = {
@@ -87,7 +87,7 @@ def explanations(evidence: Evidence, guesses: Guesses | None) -> Explanations | 
     first, second = arrays[MAP_SHARES].tolist()
     found = arrays[MAP_IMAGES].tolist(), arrays[MAP], (first, second)
     places = EmbeddingMap(*found, arrays.get(UMAP))
-    return Explanations(evidence.record, guesses, images, places)
+    return Explanations(evidence.record, predictions, images, places)
 
 
 def shares(heatmap: NDArray[np.float64]) -> Floats:

@@ -14,8 +14,8 @@ from bench.analysis.ensembles import Ensembles, ensembles
 from bench.analysis.environments import differing
 from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
-from bench.analysis.metrics.classification import Counts, Floats, Guesses, counts
-from bench.analysis.metrics.robustness import Robustness, over_seeds
+from bench.analysis.metrics.classification import Counts, Floats, Predictions, confusion_counts
+from bench.analysis.metrics.robustness import Robustness, mean_over_seeds
 from bench.analysis.mistakes import Mistake, mistakes
 from bench.analysis.runtimes import RuntimeFigures, measured
 from bench.analysis.scores import Contender, Score, contenders, eligible, score
@@ -32,9 +32,9 @@ from bench.types import Record
 class Findings:
     """A run with its tables.
 
-    What is by label is in the order of `backbones`, and of a label in the order of the seeds.
-    `confusions`, `guesses`, `scaled` and `mistakes` are of pretrained backbones only: answers of
-    random weights are meaningless.
+    Mappings by label are in the order of `backbones`, and the trials of a label in the order of
+    their seeds. `confusions`, `predictions`, `scaled_bin_sums` and `mistakes` have pretrained
+    backbones only: predictions of random weights are meaningless.
     """
 
     run: StoredRun
@@ -71,32 +71,34 @@ class Findings:
         }
 
     @cached_property
-    def guesses(self) -> Mapping[str, tuple[Guesses, ...]]:
+    def predictions(self) -> Mapping[str, tuple[Predictions, ...]]:
         """Return the answers to the test images, one a seed."""
-        return {label: tuple(one.guesses for one in of) for label, of in self.answered.items()}
+        return {label: tuple(one.predictions for one in of) for label, of in self.answered.items()}
 
     @cached_property
-    def scaled(self) -> Mapping[str, tuple[Floats, ...]]:
+    def scaled_bin_sums(self) -> Mapping[str, tuple[Floats, ...]]:
         """Return the bins of the answers after temperature scaling, of each seed that has one."""
         found = {
-            label: tuple(one.scaled for one in trials if one.scaled is not None)
+            label: tuple(one.scaled_bin_sums for one in trials if one.scaled_bin_sums is not None)
             for label, trials in self.answered.items()
         }
-        return {label: scaled for label, scaled in found.items() if scaled}
+        return {label: sums for label, sums in found.items() if sums}
 
     @cached_property
     def confusions(self) -> Mapping[str, Counts]:
         """Return the confusion matrix of each label, the sum over the seeds."""
         size = len(self.run.dataset.classes)
         return {
-            label: sum((counts(each, size) for each in of), np.zeros((size, size), np.int64))
-            for label, of in self.guesses.items()
+            label: sum(
+                (confusion_counts(each, size) for each in of), np.zeros((size, size), np.int64)
+            )
+            for label, of in self.predictions.items()
         }
 
     @cached_property
     def mistakes(self) -> Mapping[str, tuple[Mistake, ...]]:
         """Return the test images that each label gets wrong in most of its seeds."""
-        return {label: mistakes(of) for label, of in self.guesses.items()}
+        return {label: mistakes(of) for label, of in self.predictions.items()}
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -130,7 +132,7 @@ class Findings:
             label: [one.robustness for one in trials if one.robustness is not None]
             for label, trials in self.compared.items()
         }
-        return {label: over_seeds(seeds) for label, seeds in found.items() if seeds}
+        return {label: mean_over_seeds(seeds) for label, seeds in found.items() if seeds}
 
     @cached_property
     def explanations(self) -> Mapping[str, Explanations]:

@@ -51,17 +51,17 @@ def _of_backbone(label: str, trials: Sequence[Contender]) -> list[PhaseOutcome]:
     names = list(dict.fromkeys(tuple(p.name for p in t.record.phases) for t in trials))
     if len(names) != 1:  # none, or seeds of different protocols, which share no phase
         return []
-    known = [t.right_after for t in trials if t.right_after is not None]
+    known = [t.correct_after_phases for t in trials if t.correct_after_phases is not None]
     same = len(known) == len(trials) and len({k.shape for k in known}) == 1
-    right = np.stack(known, axis=1) if same else None  # phases, seeds, images
+    correct = np.stack(known, axis=1) if same else None  # phases, seeds, images
     found = []
     for index, name in enumerate(names[0]):
         results = [t.record.phases[index] for t in trials]
         accuracy = gained = None
-        if right is not None and index < len(right):
-            accuracy = float(right[index].mean())
+        if correct is not None and index < len(correct):
+            accuracy = float(correct[index].mean())
             if index:
-                gained = Gain.from_correct(right[index], right[index - 1])
+                gained = Gain.from_correct(correct[index], correct[index - 1])
         best = _fit([(p.kept_epoch, p.kept) for p in results])
         ends = [p.epochs[-1] if p.epochs else None for p in results]
         last = _fit([(e, Validation(e.val_loss, e.val_accuracy) if e else None) for e in ends])
@@ -101,16 +101,16 @@ def probe_comparisons(findings: Findings) -> list[ProbeComparison]:
         names = [name for name in PROBES if all(name in t.probes for t in trials)]
         if not names:
             continue
-        right = {
-            f"{name}_accuracy": np.stack([t.probes[name].right for t in trials]) for name in names
+        correct = {
+            f"{name}_accuracy": np.stack([t.probes[name].correct for t in trials]) for name in names
         }
-        chosen = {f"{n}_accuracy": sum(t.probes[n].validation for t in trials) for n in names}
-        best = max(right, key=lambda name: chosen[name])
-        heads = [t.right_after[0] for t in trials if t.right_after is not None]
+        chosen = {f"{n}_accuracy": sum(t.probes[n].val_accuracy for t in trials) for n in names}
+        best = max(correct, key=lambda name: chosen[name])
+        heads = [t.correct_after_phases[0] for t in trials if t.correct_after_phases is not None]
         if len(heads) == len(trials):
-            right["head_accuracy"] = np.stack(heads)
-        right["accuracy"] = np.stack([t.guesses.right for t in trials])
-        accuracies = {name: Accuracy.from_correct(answers) for name, answers in right.items()}
-        gained = Gain.from_correct(right["accuracy"], right[best])
+            correct["head_accuracy"] = np.stack(heads)
+        correct["accuracy"] = np.stack([t.predictions.correct for t in trials])
+        accuracies = {name: Accuracy.from_correct(answers) for name, answers in correct.items()}
+        gained = Gain.from_correct(correct["accuracy"], correct[best])
         found.append(ProbeComparison(label, accuracies, best, gained))
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.metrics.classification import Guesses
+from bench.analysis.metrics.classification import Predictions
 from bench.analysis.statistics.intervals import Accuracy
 from bench.data.audit.result import KeptAudit
 
@@ -36,7 +36,7 @@ class Leak:
 
 
 def leaks(
-    audit: KeptAudit | None, test_ids: Sequence[str], guessed: Mapping[str, Sequence[Guesses]]
+    audit: KeptAudit | None, test_ids: Sequence[str], predicted: Mapping[str, Sequence[Predictions]]
 ) -> tuple[Leak, ...]:
     """Return one for each backbone, if test images leaked and were not dropped."""
     if audit is None or not audit.leaked or audit.on_leak == "drop":
@@ -45,14 +45,14 @@ def leaks(
     clean = np.flatnonzero([id not in seen for id in test_ids])
     return tuple(
         Leak(label, estimate(each), estimate(each, clean) if len(clean) else None)
-        for label, each in guessed.items()
+        for label, each in predicted.items()
     )
 
 
-def estimate(seeds: Sequence[Guesses], images: NDArray[np.intp] | None = None) -> LeakEstimate:
+def estimate(seeds: Sequence[Predictions], images: NDArray[np.intp] | None = None) -> LeakEstimate:
     """Estimate from the answers of each seed, over all images or some of them."""
-    right = np.stack([guesses.right for guesses in seeds])
+    correct = np.stack([predictions.correct for predictions in seeds])
     if images is not None:
-        right = right[:, images]
-    found = Accuracy.from_correct(right)
-    return LeakEstimate(found.value, found.low, found.high, right.shape[1])
+        correct = correct[:, images]
+    found = Accuracy.from_correct(correct)
+    return LeakEstimate(found.value, found.low, found.high, correct.shape[1])

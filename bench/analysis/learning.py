@@ -10,16 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.analysis.metrics.classification import guesses
+from bench.analysis.metrics.classification import predictions
 from bench.analysis.scores import Score, eligible, labels
-from bench.analysis.statistics.intervals import Accuracy
+from bench.analysis.statistics.intervals import Accuracy, Correct
 from bench.analysis.statistics.margin import place
 from bench.storage.records import TEST_ARRAYS, StoredRun
 from bench.types import Record
-
-Right = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,8 @@ def learning_curves(
     of the largest share."""
     if not run.subset_records:
         return None
-    answers = {one.record.trial.key: one.guesses.right for one in eligible(scores)}
-    answers |= _right(run, run.subset_records)
+    answers = {one.record.trial.key: one.predictions.correct for one in eligible(scores)}
+    answers |= _correct_by_trial(run, run.subset_records)
     records = (*run.records, *run.subset_records)
     names = labels(records)
     groups: dict[str, dict[float, list[Record]]] = {}
@@ -87,31 +84,31 @@ def learning_curves(
                 label: [record for record in each if record.trial.seed in seeds]
                 for label, each in trained.items()
             }
-        right = {
+        correct = {
             label: np.stack([answers[record.trial.key] for record in each])
             for label, each in trained.items()
         }
-        here = {label: _point(run, each, right[label]) for label, each in trained.items()}
+        here = {label: _point(run, each, correct[label]) for label, each in trained.items()}
         for label, point in here.items():
             points[label].append(point)
         if seeds and len(here) > 1:
-            best.append(_best(here, right, margin, tuple(sorted(seeds))))
+            best.append(_best(here, correct, margin, tuple(sorted(seeds))))
     return LearningCurves({label: tuple(of) for label, of in points.items()}, tuple(best))
 
 
-def _right(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Right]:
-    """Return which test images were right, by trial; only finished pretrained trials."""
+def _correct_by_trial(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Correct]:
+    """Return which test images were correct, by trial; only finished pretrained trials."""
     found = {}
     for record in records:
         if record.status == "ok" and record.pretrained:
-            guessed = guesses(run.evidence_of(record, TEST_ARRAYS))
-            if guessed is not None:
-                found[record.trial.key] = guessed.right
+            predicted = predictions(run.evidence_of(record, TEST_ARRAYS))
+            if predicted is not None:
+                found[record.trial.key] = predicted.correct
     return found
 
 
-def _point(run: StoredRun, records: list[Record], right: Right) -> Point:
-    found = Accuracy.from_correct(right)
+def _point(run: StoredRun, records: list[Record], correct: Correct) -> Point:
+    found = Accuracy.from_correct(correct)
     # Older records do not count their images; they trained on all of them.
     images = records[0].train_images or len(run.dataset.splits["train"])
     fraction = records[0].trial.fraction
@@ -119,11 +116,14 @@ def _point(run: StoredRun, records: list[Record], right: Right) -> Point:
 
 
 def _best(
-    points: Mapping[str, Point], right: Mapping[str, Right], margin: float, seeds: tuple[int, ...]
+    points: Mapping[str, Point],
+    correct: Mapping[str, Correct],
+    margin: float,
+    seeds: tuple[int, ...],
 ) -> BestAtSize:
-    """Compare the backbones with as many images; `right` is (seeds, images)."""
+    """Compare the backbones with as many images; `correct` is (seeds, images)."""
     names = list(points)
-    answers = np.stack([right[name] for name in names])
+    answers = np.stack([correct[name] for name in names])
     placed = place(answers, margin)
     first = next(i for i, one in enumerate(placed) if one.place == "best")
     order = np.argsort(-answers.mean(axis=(1, 2)), kind="stable")

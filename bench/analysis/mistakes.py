@@ -14,7 +14,7 @@ from itertools import combinations, repeat
 
 import numpy as np
 
-from bench.analysis.metrics.classification import Counts, Floats, Guesses
+from bench.analysis.metrics.classification import Counts, Floats, Predictions
 
 MAX_CLASSES = 30  # whose recall is compared
 MAX_BACKBONES = 30
@@ -54,7 +54,7 @@ class Suspect:
         return max(votes, key=lambda label: votes[label])
 
 
-def mistakes(seeds: Sequence[Guesses]) -> tuple[Mistake, ...]:
+def mistakes(seeds: Sequence[Predictions]) -> tuple[Mistake, ...]:
     """Return what one backbone gets wrong in most of its seeds, most confident first."""
     if not seeds:
         return ()
@@ -154,8 +154,8 @@ def class_recall(confusions: Mapping[str, Counts]) -> ClassRecall | None:
         return None
     counts = np.stack([confusions[label] for label in labels], axis=2)
     images = counts.sum(axis=1)
-    right = np.einsum("iij->ij", counts)
-    recall = np.divide(right, images, out=np.full(images.shape, np.nan), where=images > 0)
+    correct = np.einsum("iij->ij", counts)
+    recall = np.divide(correct, images, out=np.full(images.shape, np.nan), where=images > 0)
     known = np.flatnonzero((images > 0).any(axis=1))
     spread = np.nanmax(recall[known], axis=1) - np.nanmin(recall[known], axis=1)
     kept = known[np.argsort(-spread, kind="stable")[:MAX_CLASSES]]

@@ -30,7 +30,7 @@ class Lead:
 class RankedAnswers:
     """The answers of each backbone that may be ranked and has them, by label."""
 
-    right: Mapping[str, NDArray[np.bool_]]  # seeds, test images
+    correct: Mapping[str, NDArray[np.bool_]]  # seeds, test images
     accuracy: Mapping[str, Accuracy]
     seed: Mapping[str, int]  # of the one model that answered; empty if all seeds did
     leads: Mapping[tuple[str, str], Lead]  # of the first over the second
@@ -48,8 +48,8 @@ def of_training(findings: Findings) -> RankedAnswers:
     """Return what the verdict is based on: the answers after training, of all seeds."""
     verdict = findings.verdict
     return RankedAnswers(
-        right={
-            label: np.stack([one.guesses.right for one in trials])
+        correct={
+            label: np.stack([one.predictions.correct for one in trials])
             for label, trials in findings.compared.items()
         },
         accuracy={s.label: Accuracy(s.accuracy, s.low, s.high) for s in verdict.standings},
@@ -64,13 +64,13 @@ def of_training(findings: Findings) -> RankedAnswers:
 def of_runtime(findings: Findings, timed: Mapping[str, RuntimeFigures]) -> RankedAnswers:
     """Return the same for the answers of a runtime itself, of the one model that it ran."""
     ran = {label: timed[label] for label in findings.compared if label in timed}
-    right = {label: one.right[None] for label, one in ran.items() if one.right is not None}
-    pairs = compare_all(np.stack(list(right.values()))) if right else ()
-    labels = list(right)
+    correct = {label: one.correct[None] for label, one in ran.items() if one.correct is not None}
+    pairs = compare_all(np.stack(list(correct.values()))) if correct else ()
+    labels = list(correct)
     return RankedAnswers(
-        right=right,
-        accuracy={label: Accuracy.from_correct(answers) for label, answers in right.items()},
-        seed={label: ran[label].seed for label in right},
+        correct=correct,
+        accuracy={label: Accuracy.from_correct(answers) for label, answers in correct.items()},
+        seed={label: ran[label].seed for label in correct},
         leads={
             (labels[p.first], labels[p.second]): Lead(p.difference, p.low, p.high, not p.differ)
             for p in pairs

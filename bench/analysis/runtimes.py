@@ -35,7 +35,7 @@ class RuntimeFigures:
     memory_mb: float | None = None
     reason: str = ""
     seed: int = 0  # of the model that was measured
-    right: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    correct: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
 
 def figures(label: str, evidence: Evidence) -> tuple[RuntimeFigures, ...]:
@@ -66,9 +66,9 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigure
         return RuntimeFigures(label, result.name, result.status, reason=result.reason, seed=seed)
     arrays = evidence.arrays
     trained, answered = _answered(evidence, REFERENCE), _answered(evidence, result.name)
-    right = agreement = difference = None
+    correct = agreement = difference = None
     if answered is not None and evidence.record.pretrained:
-        right = answered.argmax(axis=1) == arrays["test_labels"]
+        correct = answered.argmax(axis=1) == arrays["test_labels"]
     if answered is not None and trained is not None and result.name != REFERENCE:
         agreement = float((answered.argmax(axis=1) == trained.argmax(axis=1)).mean())
         difference = float(np.abs(answered - trained).max())
@@ -78,7 +78,7 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigure
         result.status,
         artefact_mb=result.artefact_bytes / 1e6 if result.artefact else None,
         convert_seconds=result.convert_seconds if result.artefact else None,
-        accuracy=None if right is None else float(right.mean()),
+        accuracy=None if correct is None else float(correct.mean()),
         agreement=agreement,
         largest_difference=difference,
         latency_p50_ms=percentile(evidence, 50, result.name),
@@ -87,5 +87,5 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigure
         memory_mb=None if result.memory_bytes is None else result.memory_bytes / 1e6,
         reason=result.reason,
         seed=seed,
-        right=right,
+        correct=correct,
     )

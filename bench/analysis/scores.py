@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 
 from bench.analysis.explanations import Explanations, explanations
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.calibration import scaled_bins
-from bench.analysis.metrics.classification import Counts, Floats, Guesses, answers, guesses
-from bench.analysis.metrics.latency import durations, sweep
-from bench.analysis.metrics.phases import right_after_phases
-from bench.analysis.metrics.probes import ProbeAnswers, probe_answers
+from bench.analysis.metrics.calibration import scaled_bin_sums
+from bench.analysis.metrics.classification import (
+    Counts,
+    Floats,
+    Predictions,
+    labels_and_probabilities,
+    predictions,
+)
+from bench.analysis.metrics.latency import durations, throughput_by_batch
+from bench.analysis.metrics.phases import correct_after_phases
+from bench.analysis.metrics.probes import ProbeResult, probe_results
 from bench.analysis.metrics.robustness import Robustness, robustness
 from bench.analysis.runtimes import RuntimeFigures, figures
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
@@ -58,10 +64,10 @@ class Score:
 class Contender(Score):
     """The score of a trial that may be ranked: pretrained, finished, with test answers."""
 
-    guesses: Guesses
-    scaled: Floats | None  # bins of the guesses after temperature scaling (`calibration`)
-    right_after: NDArray[np.bool_] | None  # phases, test images
-    probes: Mapping[str, ProbeAnswers]
+    predictions: Predictions
+    scaled_bin_sums: Floats | None  # of the calibration bins, after temperature scaling
+    correct_after_phases: NDArray[np.bool_] | None  # phases, test images
+    probes: Mapping[str, ProbeResult]
     robustness: Robustness | None
     explanations: Explanations | None
     of_true: Floats | None  # probability of each validation image's true class
@@ -92,22 +98,23 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
         np.array(list(computed), np.float64),
         gone=not evidence.arrays,
         milliseconds=None if seconds is None else 1000 * seconds,
-        throughput=sweep(evidence),
+        throughput=throughput_by_batch(evidence),
         runtimes=figures(label, evidence),
     )
-    guessed = guesses(evidence) if record.pretrained else None
-    if guessed is None:
+    predicted = predictions(evidence) if record.pretrained else None
+    if predicted is None:
         return found
-    truth = truths.setdefault(guessed.labels.tobytes(), guessed.labels)
-    guessed, validation = replace(guessed, labels=truth), answers(evidence, "validation")
+    truth = truths.setdefault(predicted.labels.tobytes(), predicted.labels)
+    predicted = replace(predicted, labels=truth)
+    validation = labels_and_probabilities(evidence, "validation")
     return Contender(
         **fields_of(found),
-        guesses=guessed,
-        scaled=scaled_bins(evidence),
-        right_after=right_after_phases(evidence),
-        probes=probe_answers(evidence),
+        predictions=predicted,
+        scaled_bin_sums=scaled_bin_sums(evidence),
+        correct_after_phases=correct_after_phases(evidence),
+        probes=probe_results(evidence),
         robustness=robustness(evidence),
-        explanations=explanations(evidence, guessed),
+        explanations=explanations(evidence, predicted),
         of_true=None if validation is None else of_true(*validation),
     )
 
@@ -197,7 +204,7 @@ def _dataset(contender: Contender) -> str:
 
 
 def _test_images(contender: Contender) -> str:
-    true = contender.guesses.labels
+    true = contender.predictions.labels
     return f"{len(true):,} images {sha256(true.tobytes()).hexdigest()[:8]}"
 
 

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.metrics.classification import ScoredSplit
+from bench.analysis.statistics.intervals import Correct
 from bench.analysis.statistics.pairwise import LEVEL, holm, paired_p_value
 from bench.storage.records import StoredRun
 from bench.types import Record
 
 SCORED_SPLITS: tuple[ScoredSplit, ...] = ("validation", "test")
-Right = NDArray[np.bool_]
-ByRate = Mapping[float, Mapping[int, Right]]  # by multiplier and seed
+ByRate = Mapping[float, Mapping[int, Correct]]  # by multiplier and seed
 
 
 @dataclass(frozen=True)
@@ -83,23 +82,24 @@ def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sens
         for label, of_label in records.items()
     }
     tuned = {label: of_label for label, of_label in tuned.items() if of_label}
-    right = {
-        split: {label: _right(run, of_label, split) for label, of_label in tuned.items()}
+    correct = {
+        split: {label: _correct_by_rate(run, of_label, split) for label, of_label in tuned.items()}
         for split in SCORED_SPLITS
     }
     rates = {
-        label: tuple(_at_rates(of_label, right["test"][label])) for label, of_label in tuned.items()
+        label: tuple(_at_rates(of_label, correct["test"][label]))
+        for label, of_label in tuned.items()
     }
-    flips = [flip for split in SCORED_SPLITS for flip in find_flips(split, right[split])]
+    flips = [flip for split in SCORED_SPLITS for flip in find_flips(split, correct[split])]
     flips.sort(key=lambda flip: -min(flip.ahead.by, -flip.behind.by))
     return Sensitivity(rates, tuple(flips))
 
 
-def _right(
+def _correct_by_rate(
     run: StoredRun, records: Sequence[Record], split: ScoredSplit
-) -> dict[float, dict[int, Right]]:
-    """Return which images were right, by multiplier and seed."""
-    found: dict[float, dict[int, Right]] = {}
+) -> dict[float, dict[int, Correct]]:
+    """Return which images were correct, by multiplier and seed."""
+    found: dict[float, dict[int, Correct]] = {}
     for record in records:
         arrays = run.evidence_of(record).arrays
         answers = arrays.get(f"tuning_{split}_probabilities")
@@ -108,13 +108,13 @@ def _right(
             continue
         for rate, probabilities in zip(record.tuning, answers, strict=True):
             if rate.val_loss is not None:
-                right = probabilities.argmax(axis=1) == labels
-                found.setdefault(rate.multiplier, {})[record.trial.seed] = right
+                correct = probabilities.argmax(axis=1) == labels
+                found.setdefault(rate.multiplier, {})[record.trial.seed] = correct
     return found
 
 
 def _at_rates(
-    records: Sequence[Record], test: Mapping[float, Mapping[int, Right]]
+    records: Sequence[Record], test: Mapping[float, Mapping[int, Correct]]
 ) -> Iterator[AtRate]:
     for place, rate in enumerate(records[0].tuning):
         tried = [record.tuning[place] for record in records]
@@ -125,7 +125,7 @@ def _at_rates(
             diverged=sum(one.val_loss is None for one in tried),
             val_loss=_mean([one.val_loss for one in tried]),
             val_accuracy=_mean([one.val_accuracy for one in tried]),
-            test_accuracy=_mean([float(right.mean()) for right in answered.values()]),
+            test_accuracy=_mean([float(correct.mean()) for correct in answered.values()]),
         )
 
 
@@ -134,18 +134,18 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def find_flips(split: ScoredSplit, right: Mapping[str, ByRate]) -> list[Flip]:
+def find_flips(split: ScoredSplit, correct: Mapping[str, ByRate]) -> list[Flip]:
     """Find the pairs whose order changes between two rates.
 
     A flip is two claims, ahead at one rate and behind at another, and both must hold: each is
     one-sided and corrected for the rates it was chosen from. Holm's correction covers all pairs,
     also those whose order does not change.
     """
-    pairs = list(combinations(right, 2))
+    pairs = list(combinations(correct, 2))
     found: dict[tuple[str, str], tuple[LeadAtRate, LeadAtRate]] = {}
     chances = dict.fromkeys(pairs, 1.0)
     for pair in pairs:
-        of_both = _stacked(*(right[label] for label in pair))
+        of_both = _stacked(*(correct[label] for label in pair))
         by = {rate: float(ours.mean() - theirs.mean()) for rate, (ours, theirs) in of_both.items()}
         if not by or max(by.values()) <= 0 or min(by.values()) >= 0:
             continue
@@ -159,7 +159,7 @@ def find_flips(split: ScoredSplit, right: Mapping[str, ByRate]) -> list[Flip]:
     return [Flip(split, *pair, *leads, corrected[pair]) for pair, leads in found.items()]
 
 
-def _stacked(first: ByRate, second: ByRate) -> dict[float, tuple[Right, Right]]:
+def _stacked(first: ByRate, second: ByRate) -> dict[float, tuple[Correct, Correct]]:
     """Return what both answered at each rate, for the seeds that both have."""
     found = {}
     for rate in sorted(set(first) & set(second)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.ensembles import Judgement
-from bench.analysis.metrics.classification import guesses
+from bench.analysis.metrics.classification import predictions
 from bench.analysis.scores import Contender, Score
 from bench.storage.records import StoredRun, soup_ingredients, soup_record
 from bench.types import Record, Soup
@@ -61,12 +61,12 @@ def _soup(
     first = scores[averaged[0].trial.key] if averaged else None
     if not isinstance(first, Contender):
         return None
-    best = first.guesses
+    best = first.predictions
     judged, soup = None, soup_record(holder)
     if soup is not None:
-        own = guesses(run.evidence_of(soup))
+        own = predictions(run.evidence_of(soup))
         if own is None or not np.array_equal(own.labels, best.labels):
             return None
-        judged = Judgement.from_correct(own.right[None], best.right[None])
+        judged = Judgement.from_correct(own.correct[None], best.correct[None])
     name = (soup or holder).trial.name
     return WeightSoup(label, name, holder.soup, holder.seconds.get("soup", 0.0), judged)

@@ -58,8 +58,8 @@ def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFram
 
     Ranked backbones are averaged over the seeds that all of them finished.
     """
-    right = {one.record.trial.key: one.guesses.right for one in contenders(scores)}
-    rows = [_mean_row(group, right) for _, group in trials.groupby("label", sort=False)]
+    correct = {one.record.trial.key: one.predictions.correct for one in contenders(scores)}
+    rows = [_mean_row(group, correct) for _, group in trials.groupby("label", sort=False)]
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
     table = pd.DataFrame(rows, columns=[*first, *figures, "reason"])
@@ -85,10 +85,10 @@ def _facts(score: Score) -> Cells:
     }
 
 
-def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Cells:
-    """Return the means of a label's trials, of those in `right` if any may be ranked."""
+def _mean_row(group: pd.DataFrame, correct: Mapping[str, NDArray[np.bool_]]) -> Cells:
+    """Return the means of a label's trials, of those in `correct` if any may be ranked."""
     ok = group[group["status"] == "ok"]
-    ranked = ok[ok["trial"].isin(right)]
+    ranked = ok[ok["trial"].isin(correct)]
     shown = ranked if len(ranked) else ok if len(ok) else group
     names = list(METRICS.names)
     alike = ("label", "backbone", "status", "weights", "input_size")
@@ -98,7 +98,7 @@ def _mean_row(group: pd.DataFrame, right: Mapping[str, NDArray[np.bool_]]) -> Ce
     means, spreads = shown[names].mean(), shown[names].std(ddof=1)
     row |= {name: means[name] for name in names}
     row |= {f"{name}_std": spreads[name] for name in _with_spread()}
-    answers = [right[key] for key in shown["trial"] if key in right]
+    answers = [correct[key] for key in shown["trial"] if key in correct]
     if answers and len({len(one) for one in answers}) == 1:
         # The seeds answered the same images: one sample of images, not several. The mean is taken
         # from the counts, so that equal accuracies are equal to the last bit.

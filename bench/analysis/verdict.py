@@ -130,7 +130,7 @@ def verdict(
             differences=tuple(unlike),
         )
     labels, trials = list(compared), list(compared.values())
-    answers = np.stack([[one.guesses.right for one in each] for each in trials])
+    answers = np.stack([[one.predictions.correct for one in each] for each in trials])
     apart = paired_differences(answers)
     rows = backbones.set_index("label")
     figures = rows.loc[labels, ["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)

@@ -14,7 +14,7 @@ import numpy as np
 from bench import __version__
 from bench.analysis.escape import file_names, shorten
 from bench.analysis.metrics.calibration import temperature
-from bench.analysis.metrics.classification import answers
+from bench.analysis.metrics.classification import labels_and_probabilities
 from bench.analysis.pooled import pooled
 from bench.data import pixels
 from bench.errors import BenchError, UsageError
@@ -151,7 +151,7 @@ def _same_class(found: Array, recorded: Array, undecided: float) -> int:
 def _images(run: StoredRun, evidence: Evidence, store: Store) -> tuple[Array, Array | None]:
     size = evidence.record.trial.input_size
     entry = pixels.find(run.dataset.splits["test"], size, store)
-    known = answers(evidence, "test")
+    known = labels_and_probabilities(evidence, "test")
     if entry is None or known is None:
         noise = np.random.default_rng(0).integers(0, 256, (GENERATED, size, size, 3))
         return noise.astype("uint8"), None

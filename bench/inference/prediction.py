@@ -158,7 +158,7 @@ def predictions(
 ) -> Iterator[Prediction]:
     """Query the models batch by batch; all have one shape, so that each is compiled once. With
     `draw`, there is one, which also returns its last feature maps."""
-    from bench.analysis.metrics.calibration import scaled
+    from bench.analysis.metrics.calibration import apply_temperature
 
     size, waiting = min(BATCH, count), iter(images)
     while batch := list(islice(waiting, size)):
@@ -173,7 +173,7 @@ def predictions(
             if draw is not None:
                 seen = [(path, pixels[members[0][0]]) for path, pixels in good]
                 pictures = draw(seen, outputs[0][1][: len(good)], found.argmax(axis=1))
-            shares = found if temperature is None else scaled(found, temperature)
+            shares = found if temperature is None else apply_temperature(found, temperature)
             rows = zip(shares.tolist(), pictures, strict=True)
         for path, pixels in batch:
             if isinstance(pixels, str):

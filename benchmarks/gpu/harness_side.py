@@ -12,7 +12,7 @@ from budget import run
 from outcome import Outcome, Status, last_line
 
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.latency import sweep
+from bench.analysis.metrics.latency import throughput_by_batch
 from bench.errors import BenchError
 from bench.storage.records import Evidence, read_run
 from bench.types import Backbone
@@ -65,7 +65,7 @@ def _figures(evidence: Evidence) -> dict[str, float]:
     record = evidence.record
     found = {name: METRICS[name].compute(evidence) for name in WANTED}
     figures = {name: float(value) for name, value in found.items() if value is not None}
-    figures |= {f"forward_b{batch}": rate for batch, rate in sweep(evidence).items()}
+    figures |= {f"forward_b{batch}": rate for batch, rate in throughput_by_batch(evidence).items()}
     for phase in record.phases:
         name = phase.name.replace("-", "_")
         figures[f"{name}_compile_seconds"] = phase.compile_seconds

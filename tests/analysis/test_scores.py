@@ -38,15 +38,15 @@ def test_reports_read_the_arrays_of_a_trial_once(
 
 def test_trials_share_the_true_labels_and_keep_a_byte_for_each_answer(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "r", [Net("a", 3.0), Net("b", 2.0)])
-    (one,), (other,) = reports.read(folder).guesses.values()
+    (one,), (other,) = reports.read(folder).predictions.values()
     assert one.labels is other.labels
     assert one.predicted.dtype == np.uint8
-    assert (one.right == (one.labels == one.predicted)).all()
+    assert (one.correct == (one.labels == one.predicted)).all()
 
 
 def test_more_classes_need_more_bytes(tmp_path: Path) -> None:
     classes = [f"class {number}" for number in range(300)]
     folder = make_run(tmp_path / "r", [Net("a", 9.0)], classes=classes, images=300)
-    ((one,),) = reports.read(folder).guesses.values()
+    ((one,),) = reports.read(folder).predictions.values()
     assert one.predicted.max() > 255
-    assert one.right.mean() > 0.9
+    assert one.correct.mean() > 0.9

@@ -17,7 +17,7 @@ from PIL import Image
 from trained_run import with_other
 
 from bench import load_run
-from bench.analysis.metrics.calibration import fit_temperature, scaled, temperature
+from bench.analysis.metrics.calibration import apply_temperature, fit_temperature, temperature
 from bench.cli.commands import predict_command
 from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
@@ -61,7 +61,7 @@ def test_as_the_record_says_with_calibrated_confidence(
     assert told["trial"] == record.trial.key
     assert told["temperature"] == fitted
     recorded = evidence.arrays["test_probabilities"]
-    expected = recorded if fitted is None else scaled(recorded, fitted)
+    expected = recorded if fitted is None else apply_temperature(recorded, fitted)
     found = np.array([image["probabilities"] for image in images])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert [image["image"] for image in images] == words
@@ -236,7 +236,9 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(
     assert told["backbone"] == "tiny+other"
     assert told["trial"] == "+".join(record.trial.key for record in both.members)
     found = [image["probabilities"] for image in images]
-    calibrated = expected if both.temperature is None else scaled(expected, both.temperature)
+    calibrated = (
+        expected if both.temperature is None else apply_temperature(expected, both.temperature)
+    )
     np.testing.assert_array_equal(found, calibrated)
     frame = load_run(results / "r").predict(data / "test", backbone="tiny+other")
     assert frame["probabilities"].tolist() == [tuple(one) for one in found]

@@ -246,7 +246,7 @@ def test_error_bars_are_the_interval(tmp_path: Path) -> None:
 def test_reliability_points_are_the_bins(tmp_path: Path) -> None:
     found = findings(tmp_path, SIX[:1], seeds=(0, 1))
     (panel,) = charts(found)["calibration"].panels
-    seeds = found.guesses["mobilenetv2"]
+    seeds = found.predictions["mobilenetv2"]
     sure = np.concatenate([one.confidence for one in seeds])
     right = np.concatenate([one.predicted == one.labels for one in seeds])
     top = sure > 14 / 15

@@ -15,7 +15,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
-from bench.analysis.metrics.classification import Guesses
+from bench.analysis.metrics.classification import Predictions
 from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
 from bench.data import thumbnails
 from bench.data.pixels import KIND, parts
@@ -33,9 +33,9 @@ from bench.storage.records import read_records, read_run
 from bench.types import Split
 
 
-def guesses(labels: list[int], *answers: tuple[int, float]) -> Guesses:
+def predictions(labels: list[int], *answers: tuple[int, float]) -> Predictions:
     predicted, confidence = zip(*answers, strict=True)
-    return Guesses(np.array(labels), np.array(predicted), np.array(confidence))
+    return Predictions(np.array(labels), np.array(predicted), np.array(confidence))
 
 
 def brief(found: Any) -> list[tuple[int, float]]:
@@ -43,7 +43,7 @@ def brief(found: Any) -> list[tuple[int, float]]:
 
 
 def test_the_most_confident_mistake_comes_first() -> None:
-    one = guesses([0, 0, 1, 1], (1, 0.6), (0, 0.9), (0, 0.95), (1, 0.8))
+    one = predictions([0, 0, 1, 1], (1, 0.6), (0, 0.9), (0, 0.95), (1, 0.8))
     found = mistakes([one])
     assert brief(found) == [(2, 0.95), (0, 0.6)]
     assert (found[0].true, found[0].predicted, found[0].wrong_seeds, found[0].seeds) == (1, 0, 1, 1)
@@ -53,9 +53,9 @@ def test_the_most_confident_mistake_comes_first() -> None:
 def test_seeds_that_are_more_confident_together_decide_what_an_image_was_taken_for() -> None:
     labels = [0, 0, 0]
     seeds = (
-        guesses(labels, (1, 0.9), (3, 0.6), (0, 0.9)),
-        guesses(labels, (2, 0.5), (2, 0.6), (0, 0.9)),
-        guesses(labels, (2, 0.5), (0, 0.9), (1, 0.9)),
+        predictions(labels, (1, 0.9), (3, 0.6), (0, 0.9)),
+        predictions(labels, (2, 0.5), (2, 0.6), (0, 0.9)),
+        predictions(labels, (2, 0.5), (0, 0.9), (1, 0.9)),
     )
     # Equally confident ones: the first class. Right in most seeds is no mistake.
     found = mistakes(seeds)
@@ -105,9 +105,9 @@ def test_the_section_of_disagreements_by_hand(tmp_path: Path) -> None:
 def test_seeds_vote_and_a_seed_that_is_right_counts_nothing() -> None:
     labels = [0, 0, 0]
     seeds = [
-        guesses(labels, (1, 0.9), (1, 0.6), (2, 0.5)),
-        guesses(labels, (1, 0.9), (1, 0.6), (1, 0.8)),
-        guesses(labels, (0, 0.9), (0, 0.9), (2, 0.7)),
+        predictions(labels, (1, 0.9), (1, 0.6), (2, 0.5)),
+        predictions(labels, (1, 0.9), (1, 0.6), (1, 0.8)),
+        predictions(labels, (0, 0.9), (0, 0.9), (2, 0.7)),
     ]
     found = mistakes(seeds)
     # Image 2: wrong in all three, for class 2 with 0.5 + 0.7, for class 1 with 0.8.
@@ -115,14 +115,14 @@ def test_seeds_vote_and_a_seed_that_is_right_counts_nothing() -> None:
     assert [one.predicted for one in found] == [2, 1, 1]
     assert [one.wrong_seeds for one in found] == [3, 2, 2]
     # Half of the seeds is not most of them.
-    assert mistakes([seeds[0], guesses(labels, (0, 1.0), (0, 1.0), (0, 1.0))]) == ()
+    assert mistakes([seeds[0], predictions(labels, (0, 1.0), (0, 1.0), (0, 1.0))]) == ()
 
 
 def test_what_all_get_wrong_is_ranked_by_the_sum_of_confidences() -> None:
     labels = [0, 1, 0, 1]
     by_backbone = {
-        "a": mistakes([guesses(labels, (1, 0.7), (0, 0.9), (1, 0.99), (1, 0.9))]),
-        "b": mistakes([guesses(labels, (1, 0.8), (0, 0.9), (0, 0.99), (1, 0.9))]),
+        "a": mistakes([predictions(labels, (1, 0.7), (0, 0.9), (1, 0.99), (1, 0.9))]),
+        "b": mistakes([predictions(labels, (1, 0.8), (0, 0.9), (0, 0.99), (1, 0.9))]),
     }
     found = shared(by_backbone)
     assert brief(found) == [(1, 1.8), (0, 1.5)]  # image 2 is wrong for `a` alone
@@ -132,7 +132,7 @@ def test_what_all_get_wrong_is_ranked_by_the_sum_of_confidences() -> None:
 
 
 def test_one_backbone_shares_nothing() -> None:
-    assert shared({"a": mistakes([guesses([0], (1, 0.9))])}) == ()
+    assert shared({"a": mistakes([predictions([0], (1, 0.9))])}) == ()
     assert shared({}) == ()
 
 

@@ -1,4 +1,4 @@
-"""What a metric is: a pure function of a trial's evidence, with unit, direction and column."""
+"""The definition of a metric: a pure function of a trial's evidence, with unit and direction."""
 
 from __future__ import annotations
 
@@ -13,39 +13,45 @@ from bench.storage.records import Evidence
 T = TypeVar("T")
 Better = Literal["higher", "lower", "neither"]
 Kind = Literal["answers", "training", "inference", "size"]
-"""What a figure depends on, so what two runs must share for it to be compared: the test images; the
-machine and the training work; the machine and the inference work; nothing but the network. Tables
-show the columns in this order."""
+"""What a figure depends on, and two runs must share to compare it: the test images ("answers"), the
+machine and the training work, the machine and the inference work, or the network alone ("size").
+Tables show the columns in this order."""
 
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """How the ranked table shows a figure; if it is too wide, the least important column goes."""
+    """The column of a figure in the ranked table.
+
+    If the table is too wide, its least important columns are left out.
+    """
 
     title: str
     show: fmt.Show
     importance: int
     spread: bool = False  # show the standard deviation next to a mean over seeds
-    up_to: str = ""  # the metric that is the upper end of an interval of shares
+    up_to: str = ""  # the metric with the upper end, if the column shows an interval
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure derived from raw evidence; `None` where the evidence does not support one."""
+    """A figure of one trial; every metric is a column of `summary.csv`."""
 
     name: str
     title: str
     unit: str
     better: Better
-    compute: Callable[[Evidence], float | None]
+    compute: Callable[[Evidence], float | None]  # None if the evidence does not support a figure
     kind: Kind = "answers"
-    column: MetricColumn | None = None  # in the ranked table; every metric is in `summary.csv`
+    column: MetricColumn | None = None  # in the ranked table; None: not shown there
 
 
-def derived(
+def compute_from(
     source: Callable[[Evidence], T | None], figure: Callable[[T], float | None]
 ) -> Callable[[Evidence], float | None]:
-    """Return what computes a figure of what `source` finds; `None` where that is nothing."""
+    """Build a metric function that applies `figure` to the result of `source`.
+
+    The function returns `None` if `source` does.
+    """
 
     def compute(evidence: Evidence) -> float | None:
         found = source(evidence)

@@ -1,27 +1,27 @@
-"""How well a model's probabilities order the images, independent of a threshold: ROC."""
+"""Area under the ROC curve: how well the probabilities order the images, without a threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bench.analysis.metrics.base import METRICS, Metric
-from bench.analysis.metrics.classification import Counts, Floats, of_answers
+from bench.analysis.metrics.classification import Counts, Floats, compute_on_split
 
-COPIED = 64  # columns at a time: a row's are next to each other in memory
+COPIED = 64  # classes at a time, copied so that the scores of a class are contiguous in memory
 
 
-def area(positive: Floats, negative: Floats) -> float:
-    """Return P(a positive image scores above a negative one), ties half: the area under ROC."""
+def roc_auc(positive: Floats, negative: Floats) -> float:
+    """Return P(a positive image scores above a negative one), a tie counting half."""
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, "left")
     up_to = np.searchsorted(ordered, positive, "right")
     return float((below + up_to).mean() / (2 * len(ordered)))
 
 
-def mean_area(labels: Counts, probabilities: Floats) -> float | None:
-    """Return the area for two classes, or the mean over classes of each against the rest.
+def mean_roc_auc(labels: Counts, probabilities: Floats) -> float | None:
+    """Return the area for two classes, or the mean over classes of one against the rest.
 
-    A class without images, or with all of them, has no area and is left out of the mean.
+    A class with no images, or with all of them, has no area and is left out of the mean.
     """
     areas = []
     for start in range(0, probabilities.shape[1], COPIED):
@@ -29,8 +29,10 @@ def mean_area(labels: Counts, probabilities: Floats) -> float | None:
         for label, scores in enumerate(columns, start):
             of_class = labels == label
             if 0 < of_class.sum() < len(labels):
-                areas.append(area(scores[of_class], scores[~of_class]))
+                areas.append(roc_auc(scores[of_class], scores[~of_class]))
     return float(np.mean(areas)) if areas else None
 
 
-METRICS.add(Metric("roc_auc", "area under ROC", "share", "higher", of_answers("test", mean_area)))
+METRICS.add(
+    Metric("roc_auc", "area under ROC", "share", "higher", compute_on_split("test", mean_roc_auc))
+)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, MutableMapping, Sequence
 import numpy as np
 
 from bench.analysis import explanations as names
-from bench.analysis.metrics.classification import Guesses, guesses
+from bench.analysis.metrics.classification import Predictions, predictions
 from bench.analysis.mistakes import Mistake, mistakes, shown
 from bench.analysis.scores import labels
 from bench.data import pixels
@@ -44,7 +44,7 @@ def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
     """Return the trials of the job whose models explain mistakes, with those that reports show;
     without trials that explained the same ones before."""
     called = labels(run.records)
-    by_label: dict[str, list[tuple[Record, Guesses]]] = {}
+    by_label: dict[str, list[tuple[Record, Predictions]]] = {}
     before: dict[str, set[int] | None] = {}  # the images that a trial explained, by its key
     for record in run.records:
         if record.pretrained and (read := _answers(run, record)) is not None:
@@ -63,12 +63,12 @@ def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
     return found
 
 
-def _answers(run: StoredRun, record: Record) -> tuple[Guesses, set[int] | None] | None:
+def _answers(run: StoredRun, record: Record) -> tuple[Predictions, set[int] | None] | None:
     """Return a trial's answers, and the images that it explained; the other arrays, which may be
     large, are not read."""
     try:
         evidence = run.evidence_of(record, (*TEST_ARRAYS, names.IMAGES))
-        found = guesses(evidence)
+        found = predictions(evidence)
         images = evidence.arrays.get(names.IMAGES)
     except BenchError:  # damaged arrays, which the reports name: they must not end the timing
         return None

@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.analysis.escape import one_line
 from bench.analysis.findings import Findings
-from bench.analysis.metrics.classification import Guesses
+from bench.analysis.metrics.classification import Predictions
 from bench.data import thumbnails
 from bench.reports.blocks import Image, Section, Table
 from bench.reports.galleries import Gallery
@@ -99,7 +99,7 @@ def _answers(findings: Findings) -> Json:
     split = findings.run.dataset.splits.get("test", Split((), ()))
     classes = findings.run.dataset.classes
     known = {
-        n: seeds for n, seeds in findings.guesses.items() if len(seeds[0].labels) == len(split)
+        n: seeds for n, seeds in findings.predictions.items() if len(seeds[0].labels) == len(split)
     }
     backbones = {text(label): _cells(seeds, len(classes)) for label, seeds in known.items()}
     images = {entry[0] for cells in backbones.values() for cell in cells.values() for entry in cell}
@@ -112,13 +112,13 @@ def _answers(findings: Findings) -> Json:
 
 
 def _cells(
-    guesses: Sequence[Guesses], classes: int
+    predictions: Sequence[Predictions], classes: int
 ) -> dict[str, list[tuple[int, float | None, int]]]:
-    labels = guesses[0].labels
-    images = np.tile(np.arange(len(labels)), len(guesses))
-    answers = images * classes + np.concatenate([one.predicted for one in guesses])
+    labels = predictions[0].labels
+    images = np.tile(np.arange(len(labels)), len(predictions))
+    answers = images * classes + np.concatenate([one.predicted for one in predictions])
     codes, where, seeds = np.unique(answers, return_inverse=True, return_counts=True)
-    sure = np.bincount(where, np.concatenate([one.confidence for one in guesses])) / seeds
+    sure = np.bincount(where, np.concatenate([one.confidence for one in predictions])) / seeds
     true, said = labels[codes // classes], codes % classes
     cells: dict[str, list[tuple[int, float | None, int]]] = {}
     taken = 0

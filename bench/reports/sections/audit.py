@@ -29,7 +29,7 @@ def section(findings: Findings) -> Section | None:
         return None
     ids = findings.run.dataset.splits["test"].ids
     rows: list[tuple[Value, ...]] = []
-    for leak in leaks(kept, ids, findings.guesses):
+    for leak in leaks(kept, ids, findings.predictions):
         row: list[Value] = [leak.label]
         for one in (leak.every, leak.clean):
             row += [Estimate(one.accuracy, one.low, one.high), one.images] if one else [None, 0]

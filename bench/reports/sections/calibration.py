@@ -14,8 +14,8 @@ from bench.analysis.metrics.calibration import (
     MAX_STANDARD_ERROR,
     MIN_IMAGES,
     Bin,
-    binned,
-    bins,
+    bin_sums,
+    to_bins,
 )
 from bench.reports.blocks import Section, measured, of_metrics
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
@@ -41,11 +41,11 @@ FIGURES = (
 
 def section(findings: Findings) -> Section | None:
     """Return a row for each pretrained backbone; means over the seeds."""
-    table = findings.backbones[findings.backbones["label"].isin(list(findings.guesses))]
+    table = findings.backbones[findings.backbones["label"].isin(list(findings.predictions))]
     if not len(table):
         return None
     classes = len(findings.run.dataset.classes)
-    panels = tuple(_panel(findings, label, classes) for label in findings.guesses)
+    panels = tuple(_panel(findings, label, classes) for label in findings.predictions)
     figures = of_metrics("Calibration", FIGURES, (row for _, row in table.iterrows()))
     over = ", in the mean over seeds" if findings.several_seeds else ""
     return Section(
@@ -61,17 +61,17 @@ def section(findings: Findings) -> Section | None:
 
 def _panel(findings: Findings, label: str, classes: int) -> Panel:
     """Draw accuracy against confidence, before and after scaling; seeds are pooled."""
-    seeds, after = findings.guesses[label], findings.scaled.get(label, ())
-    before = [binned(one.right, one.confidence) for one in seeds]
+    seeds, after = findings.predictions[label], findings.scaled_bin_sums.get(label, ())
+    before = [bin_sums(one.correct, one.confidence) for one in seeds]
     # The highest of n probabilities is at least 1/n.
     least = 0.5 if classes == 2 else 0.0
     quarters = tuple(np.linspace(0.0, 1.0, 5).tolist())
     layers: list[Layer] = [
         Line((least, 1.0), (least, 1.0), dashed=True),
-        _points(bins(np.sum(before, axis=0)), len(seeds)),
+        _points(to_bins(np.sum(before, axis=0)), len(seeds)),
     ]
     if len(after) == len(seeds):
-        layers.append(_points(bins(np.sum(after, axis=0)), len(seeds), scaled=True))
+        layers.append(_points(to_bins(np.sum(after, axis=0)), len(seeds), scaled=True))
     return Panel(
         Axis(
             "confidence",
@@ -93,8 +93,8 @@ def _points(found: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points
     marks = tuple(
         Mark(
             one.confidence,
-            one.right,
-            f"{fmt.percent(one.right)} right",
+            one.accuracy,
+            f"{fmt.percent(one.accuracy)} right",
             (f"mean confidence {fmt.percent(one.confidence)}", f"{one.images:,} answers"),
             interval=None if scaled else one.interval(seeds),
             size=one.images / largest,

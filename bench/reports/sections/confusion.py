@@ -36,7 +36,7 @@ def section(findings: Findings) -> Section | None:
     chart = Chart(
         "confusion",
         "Confusion matrix",
-        tuple(_matrix(n, found[n], classes, len(findings.guesses[n])) for n in found),
+        tuple(_matrix(n, found[n], classes, len(findings.predictions[n])) for n in found),
         f"Rows are the true class, columns the answer. Shade: share of a row{scale}.",
         choice="Backbone",
         on_paper=MAX_PICTURES,

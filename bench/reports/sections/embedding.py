@@ -61,16 +61,16 @@ def _panel(
     findings: Findings, label: str, one: Explanations, places: Floats, named: tuple[str, Axis, Axis]
 ) -> Panel:
     classes, ids = findings.run.dataset.classes, findings.run.dataset.splits["test"].ids
-    guesses = one.guesses
-    true, right = guesses.labels[one.map.images], guesses.right[one.map.images]
+    predictions = one.predictions
+    true, right = predictions.labels[one.map.images], predictions.correct[one.map.images]
 
     def mark(point: int) -> Mark:
         x, y = (round(float(value), 4) for value in places[point])
         if right[point]:
             return Mark(x, y, size=0.0)
         image = one.map.images[point]
-        answer = f"{classes[guesses.labels[image]]} → {classes[guesses.predicted[image]]}"
-        sure = f"{fmt.percent(guesses.confidence[image])} sure"
+        answer = f"{classes[predictions.labels[image]]} → {classes[predictions.predicted[image]]}"
+        sure = f"{fmt.percent(predictions.confidence[image])} sure"
         return Mark(x, y, ids[image], (answer, sure), size=0.0)
 
     coloured = dict(zip(most_mistaken(true, right), COLOURS, strict=False))

@@ -22,14 +22,14 @@ def section(findings: Findings) -> Section | None:
     if not found:
         return None
     rows: tuple[tuple[Value, ...], ...] = tuple(
-        (label, row.clean / row.images, row.mean, *row.corrupted.mean(axis=1).tolist())
+        (label, row.clean_correct / row.images, row.mean, *row.corrupted.mean(axis=1).tolist())
         for label, row in found.items()
     )
     first = next(iter(found.values()))
     titles = ("As they are", "Corrupted", *first.corruptions)
     shares = (Column(title, fmt.percent, better="higher", shaded=True) for title in titles)
     images, there = first.images, len(findings.run.dataset.splits["test"])
-    _, strengths = first.right.shape
+    _, strengths = first.correct.shape
     which = f"all {there:,}" if images == there else f"{images:,} class-balanced of {there:,}"
     over = "Means over seeds. " if findings.several_seeds else ""
     about = (
@@ -47,7 +47,7 @@ def _chart(found: Mapping[str, Robustness]) -> Chart:
     """Draw a row a backbone; the first column is the clean images."""
     shares = np.array([[share for _, _, share in _shares(row)] for row in found.values()])
     first = next(iter(found.values()))
-    count = first.right.shape[1]
+    count = first.correct.shape[1]
     spans = [Span(0, 1, "none")]
     for number, kind in enumerate(first.corruptions):
         start = 1 + number * count
@@ -88,7 +88,7 @@ def _file(found: Mapping[str, Robustness]) -> Table:
 
 def _shares(row: Robustness) -> Iterator[tuple[str, int, float]]:
     """Yield the accuracy as the images are, then under each corruption and strength."""
-    yield "none", 0, row.clean / row.images
+    yield "none", 0, row.clean_correct / row.images
     for kind, shares in zip(row.corruptions, row.corrupted.tolist(), strict=True):
         for strength, share in enumerate(shares, 1):
             yield kind, strength, share

@@ -58,7 +58,7 @@ def section(findings: Findings) -> Section | None:
 
 def _about(findings: Findings) -> str:
     verdict = findings.verdict
-    if not findings.guesses:
+    if not findings.predictions:
         return "No pretrained backbone finished, so there are only costs, on a logarithmic scale."
     over = " and seeds" if len(verdict.seeds) > 1 else ""
     about = (

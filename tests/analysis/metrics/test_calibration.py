@@ -13,13 +13,13 @@ from bench.analysis.metrics import classification
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.calibration import (
     Bin,
-    binned,
-    bins,
+    apply_temperature,
+    bin_sums,
     brier,
     chance_ece,
     expected_calibration_error,
     fit_temperature,
-    scaled,
+    to_bins,
 )
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +31,7 @@ def sure(confidence: list[float]) -> Array:
 
 
 def bins_of(labels: Array, probabilities: Array) -> tuple[Bin, ...]:
-    return bins(binned(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1)))
+    return to_bins(bin_sums(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1)))
 
 
 def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> tuple[Array, Array]:
@@ -41,13 +41,13 @@ def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> 
     powers = np.exp(logits)
     true = powers / powers.sum(axis=1, keepdims=True)
     labels = np.array([random.choice(classes, p=p) for p in true])
-    return labels, scaled(true, 1 / temperature)
+    return labels, apply_temperature(true, 1 / temperature)
 
 
 def test_calibration_error_by_hand() -> None:
     # Of two images at 90% one is right, |0.9 - 0.5|; of two at 60% both, |0.6 - 1|.
     bins = bins_of(np.array([0, 1, 0, 0]), sure([0.9, 0.9, 0.6, 0.6]))
-    assert [(b.images, b.confidence, b.right) for b in bins] == [(2, 0.6, 1.0), (2, 0.9, 0.5)]
+    assert [(b.images, b.confidence, b.accuracy) for b in bins] == [(2, 0.6, 1.0), (2, 0.9, 0.5)]
     assert expected_calibration_error(bins) == pytest.approx(0.4)
     # Three images at 70% and one at 95%, all right: (3 * 0.3 + 0.05) / 4.
     bins = bins_of(np.zeros(4, int), sure([0.7, 0.7, 0.7, 0.95]))
@@ -87,7 +87,7 @@ def test_temperature_by_hand() -> None:
     labels = np.array([0] * 80 + [1] * 20)
     fitted = fit_temperature(labels, sure([0.9] * 100)).value
     assert fitted == pytest.approx(log(9) / log(4))
-    assert scaled(sure([0.9]), fitted)[0, 0] == pytest.approx(0.8)
+    assert apply_temperature(sure([0.9]), fitted)[0, 0] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(("classes", "temperature"), [(2, 2.5), (4, 2.5), (4, 0.5)])
@@ -95,7 +95,7 @@ def test_scaling_undoes_what_made_a_model_too_sure(classes: int, temperature: fl
     labels, probabilities = simulated(5000, classes, 1, temperature)
     fitted = fit_temperature(labels, probabilities).value
     assert fitted == pytest.approx(temperature, rel=0.06)
-    after = scaled(probabilities, fitted)
+    after = apply_temperature(probabilities, fitted)
     assert (after.argmax(axis=1) == probabilities.argmax(axis=1)).all()
     assert expected_calibration_error(bins_of(labels, after)) < 0.02
     assert expected_calibration_error(bins_of(labels, probabilities)) > 0.05
@@ -111,13 +111,13 @@ def test_of_any_number_of_images_at_a_time_the_figures_are_the_same(
     assert fit_temperature(labels, probabilities).value == pytest.approx(whole, rel=1e-12)
     expected = probabilities ** (1 / whole)
     expected /= expected.sum(axis=1, keepdims=True)
-    assert scaled(probabilities, whole) == pytest.approx(expected)
+    assert apply_temperature(probabilities, whole) == pytest.approx(expected)
 
 
 def test_a_sigmoid_is_divided_before_it_is_taken() -> None:
     logit = 1.7
     positive = 1 / (1 + np.exp(-logit))
-    assert scaled(np.array([[1 - positive, positive]]), 2)[0, 1] == pytest.approx(
+    assert apply_temperature(np.array([[1 - positive, positive]]), 2)[0, 1] == pytest.approx(
         1 / (1 + np.exp(-logit / 2))
     )
 

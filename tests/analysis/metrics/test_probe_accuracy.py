@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.metrics.probes import probe_answers
+from bench.analysis.metrics.probes import probe_results
 from bench.analysis.statistics import wilson
 
 
@@ -25,10 +25,10 @@ def test_figures_by_hand(make_evidence: Any) -> None:
             "logistic_validation_probabilities": [b, a],
         }
     )
-    found = probe_answers(evidence)
-    assert found["knn"].right.tolist() == [True, True, False]
-    assert found["logistic"].right.tolist() == [False, False, True]
-    assert (found["knn"].validation, found["logistic"].validation) == (0.5, 1.0)
+    found = probe_results(evidence)
+    assert found["knn"].correct.tolist() == [True, True, False]
+    assert found["logistic"].correct.tolist() == [False, False, True]
+    assert (found["knn"].val_accuracy, found["logistic"].val_accuracy) == (0.5, 1.0)
     ends = tuple(METRICS[f"knn_{end}"].compute(evidence) for end in ("low", "high"))
     assert METRICS["knn_accuracy"].compute(evidence) == pytest.approx(2 / 3)
     assert ends == wilson(2, 3)
@@ -44,6 +44,6 @@ def test_nothing_was_fitted(make_evidence: Any) -> None:
             "validation_probabilities": [[1, 0]],
         }
     )
-    assert probe_answers(evidence) == {}
+    assert probe_results(evidence) == {}
     assert METRICS["knn_accuracy"].compute(evidence) is None
     assert METRICS["logistic_high"].compute(evidence) is None

@@ -27,8 +27,8 @@ def test_figures_by_hand(make_evidence: Any) -> None:
     found = robustness(evidence)
     assert found is not None
     assert found.corruptions == ("blur", "noise")
-    assert found.right.tolist() == [[2, 1, 0], [2, 2, 1]]
-    assert (found.clean, found.images) == (2, 2)
+    assert found.correct.tolist() == [[2, 1, 0], [2, 2, 1]]
+    assert (found.clean_correct, found.images) == (2, 2)
     assert METRICS["robust_accuracy"].compute(evidence) == pytest.approx(8 / 12)
     assert METRICS["robust_images"].compute(evidence) == 2
 
