@@ -87,6 +87,27 @@ def test_what_is_worse_is_not_taken(tmp_path: Path) -> None:
     )
 
 
+def test_a_report_says_why_what_is_worse_may_share_a_letter_with_the_best(tmp_path: Path) -> None:
+    # b as above. Over two comparisons with the best: 8 / 102 - 2.24 * 0.0345 > 0, so it is worse.
+    # Over three pairs p is 3 * 92 / 4096 = 0.067.
+    findings = made(tmp_path, {"a": [[0, 1]], "c": [[0, 1, 12]], "b": [list(range(2, 12))]})
+    assert {s.label: (s.place, s.ties) for s in findings.verdict.standings} == {
+        "a": ("best", "a"),
+        "c": ("undecided", "a"),
+        "b": ("worse", "a"),
+    }
+    why = (
+        "Worse, but without a significant difference: b. The verdict corrects for the 2 "
+        "comparisons with the best; ties and pairwise significance for all 3 pairs, which is "
+        "stricter."
+    )
+    section = certainty.section(findings)
+    assert section is not None
+    assert why in section.about
+    assert why in leaderboard.table(findings).about
+    assert certainty.worse_but_tied(made(tmp_path / "two", CLOSE).verdict) == ""
+
+
 def test_the_best_that_is_also_the_cheapest_is_called_so(tmp_path: Path) -> None:
     # b is the best and answers in 5 ms, a in 10.
     verdict = made(tmp_path, {"b": [[0, 1]], "a": [list(range(2, 12))]}).verdict

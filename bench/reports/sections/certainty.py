@@ -6,7 +6,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
-from bench.analysis.verdict import Pair, Verdict
+from bench.analysis.verdict import Pair, Verdict, listed
 from bench.reports.blocks import (
     Block,
     Column,
@@ -48,8 +48,23 @@ def section(findings: Findings) -> Section | None:
         "certainty",
         "Pairwise significance",
         "Differences in accuracy, in percentage points, on the same test images, with their 95% "
-        "intervals. Where an interval reaches zero, the data do not say who is better.",
+        "intervals. Where an interval reaches zero, the data do not say who is better."
+        + worse_but_tied(verdict),
         blocks,
+    )
+
+
+def worse_but_tied(verdict: Verdict) -> str:
+    """Explain how a backbone is worse than the best without a significant difference from it; ""
+    where none is."""
+    names = [name for name in verdict.placed("worse") if name in verdict.not_significant]
+    others, pairs = len(verdict.standings) - 1, len(verdict.pairs)
+    if not names or others == pairs:
+        return ""
+    return (
+        f" Worse, but without a significant difference: {listed(names)}. The verdict corrects for "
+        f"the {others} comparisons with the best; ties and pairwise significance for all {pairs} "
+        f"pairs, which is stricter."
     )
 
 

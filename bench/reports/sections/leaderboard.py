@@ -28,6 +28,7 @@ from bench.reports.blocks import (
     Value,
     measured,
 )
+from bench.reports.sections.certainty import worse_but_tied
 from bench.types import RANDOM_INIT
 
 PLACE = 1
@@ -128,7 +129,7 @@ def explanation(findings: Findings) -> str:
     if findings.verdict.pairs:
         parts.append(STANDING_EXPLANATION)
         if any(standing.ties for standing in findings.verdict.standings):
-            parts.append(TIES_EXPLANATION)
+            parts.append(TIES_EXPLANATION + worse_but_tied(findings.verdict))
         parts.append(f"P(first) is how often each is first with {findings.verdict.redrawn}.")
     return " ".join(parts)
 
