@@ -54,7 +54,7 @@ $(ANSWERED): $(READY)
 	ANSWERS=$(ANSWERS) $(BIN)/pytest -n 2 --dist worksteal $(CONTRACT)
 	touch $@
 
-check: $(READY)  ## format, lint, types and which room may import which
+check: $(READY)  ## format, lint, types and the import rules between layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""The rooms as they are described, who may import what, and what start-up may cost."""
+"""The layers match their description, imports follow the rules, and start-up stays cheap."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_class_has_a_name_of_its_own() -> None:
 
 def test_the_tree_in_contributing_is_that_of_the_folders() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    tree = re.search(r"## The rooms\n\n(.*?)\n\nA room \(a layer", text, re.DOTALL)
+    tree = re.search(r"## The layers\n\n(.*?)\n\nA layer imports", text, re.DOTALL)
     assert tree is not None
     named: list[Path] = []
     parents: dict[int, Path] = {0: ROOT}

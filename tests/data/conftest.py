@@ -1,4 +1,4 @@
-"""Small folders of images, for the tests of this room."""
+"""Small folders of images, for the tests of `bench/data`."""
 
 from __future__ import annotations
 
