@@ -1,8 +1,8 @@
-"""A comparison of two runs: what changed, with which interval, and what cannot be compared.
+"""The comparison of two runs: what changed, with 95% intervals, and what cannot be compared.
 
-Accuracies are compared on the test images that both models answered; times if the machine and the
-work were the same; sizes always. What cannot be compared is listed with the field that differs.
-From records alone, of any machine and date.
+Accuracies are compared on the test images that both runs have, times only if machine and work are
+the same, sizes always. A figure that cannot be compared is listed with the field that differs. The
+comparison needs the stored records alone, from any machine and date.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import Counts, Floats, labels_and_probabilities
 from bench.analysis.metrics.latency import durations
 from bench.analysis.run_differences import (
-    ChangedAnswers,
-    Circumstance,
-    InCommon,
-    changed_answers,
-    circumstances,
-    in_common,
+    ChangedPredictions,
+    FieldDifference,
+    SharedImages,
+    changed_predictions,
+    field_differences,
     machine_difference,
+    shared_test_images,
 )
 from bench.analysis.statistics.intervals import (
     difference_interval,
@@ -52,13 +52,13 @@ PAIRED = ("accuracy", "loss")
 
 @dataclass(frozen=True)
 class ChangedFigure:
-    """One figure of one backbone, before and after; without an interval if none is available."""
+    """One figure of one backbone, before and after."""
 
     label: str
     figure: str
     before: float
     after: float
-    low: float | None = None  # of the difference, 95%
+    low: float | None = None  # ends of the 95% interval of the difference; None: not available
     high: float | None = None
 
     @property
@@ -66,20 +66,20 @@ class ChangedFigure:
         return self.after - self.before
 
     @property
-    def beyond_chance(self) -> bool:
-        """Return whether the change has an interval that excludes no change."""
+    def is_significant(self) -> bool:
+        """Return whether the interval of the change excludes zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)
 class NotComparable:
-    """What was not compared, and the field that prevents it."""
+    """Figures of one backbone that cannot be compared, and why."""
 
     label: str
-    figures: tuple[str, ...]  # none: all of them
+    figures: tuple[str, ...]  # empty: all of them
     reason: str
 
-    def covers(self, label: str, figure: str) -> bool:
+    def includes(self, label: str, figure: str) -> bool:
         return label == self.label and (not self.figures or figure in self.figures)
 
 
@@ -89,27 +89,27 @@ class Comparison:
 
     before: str
     after: str
-    differing: tuple[Circumstance, ...]  # what else differs, and may be the cause
-    images: int  # test images that both answered
+    differing: tuple[FieldDifference, ...]  # possible causes of the changes
+    images: int  # test images that both runs have
     changes: tuple[ChangedFigure, ...]
     refused: tuple[NotComparable, ...]
-    lost: tuple[str, ...]  # finished before, and not after
+    lost: tuple[str, ...]  # labels that finished in the first run only
     classes: tuple[str, ...] = ()
-    answers: tuple[ChangedAnswers, ...] = ()  # of what is compared in accuracy
+    answers: tuple[ChangedPredictions, ...] = ()  # of the backbones whose accuracy is compared
 
 
 def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -> Comparison:
-    """Compare the runs label by label: each figure of each is a change, or not comparable."""
-    common = in_common(before.run.dataset, after.run.dataset)
+    """Compare two runs, label by label and figure by figure."""
+    shared = shared_test_images(before.run.dataset, after.run.dataset)
     machine = machine_difference(before, after)
     changes: list[ChangedFigure] = []
-    answers: list[ChangedAnswers] = []
+    changed: list[ChangedPredictions] = []
     refused: list[NotComparable] = []
     rows = {row["label"]: row for _, row in after.backbones.iterrows()}
     lost = []
     for _, row in before.backbones.iterrows():
         label = row["label"]
-        other = rows.pop(label if label in rows else _renamed(row, rows), None)
+        other = rows.pop(label if label in rows else _label_in_other_run(row, rows), None)
         if row["status"] != "ok":
             why = f"failed in {before.run.name}: {row['reason']}"
             refused.append(NotComparable(label, (), why))
@@ -118,7 +118,7 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
             lost.append(label)
             refused.append(NotComparable(label, (), _why_lost(after, row, other)))
             continue
-        pair = _Pair(label, _side(before, row), _side(after, other), common, machine)
+        pair = _Pair(label, _side(before, row), _side(after, other), shared, machine)
         reasons: dict[str, list[str]] = {}
         for figure in figures:
             found = pair.compare(figure)
@@ -127,20 +127,20 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
             else:
                 reasons.setdefault(found, []).append(figure)
         if "accuracy" in {change.figure for change in changes if change.label == label}:
-            answers.append(pair.changed_answers())
+            changed.append(pair.changed_predictions())
         refused += [NotComparable(label, tuple(of), reason) for reason, of in reasons.items()]
     for label, row in rows.items():
-        refused.append(NotComparable(label, (), _absent(before, row)))
+        refused.append(NotComparable(label, (), _why_absent(before, row)))
     return Comparison(
         before=before.run.name,
         after=after.run.name,
-        differing=circumstances(before, after),
-        images=len(common.before),
+        differing=field_differences(before, after),
+        images=len(shared.before),
         changes=tuple(changes),
         refused=tuple(refused),
         lost=tuple(lost),
         classes=after.run.dataset.classes,
-        answers=tuple(answers),
+        answers=tuple(changed),
     )
 
 
@@ -151,17 +151,19 @@ def _why_lost(after: Findings, row: pd.Series, other: pd.Series | None) -> str:
         # With random weights a backbone has another label.
         if there["backbone"] == row["backbone"] and there["weights"] != row["weights"]:
             return f"weights differ: {row['weights']} | {there['weights']}"
-    return _absent(after, row)
+    return _why_absent(after, row)
 
 
-def _renamed(row: pd.Series, rows: Mapping[str, pd.Series]) -> str:
-    """Return the label of the same backbone at the same size in the other run: only where a run has
-    several sizes, labels hold it."""
+def _label_in_other_run(row: pd.Series, rows: Mapping[str, pd.Series]) -> str:
+    """Return the label of the same backbone, input size and weights in `rows`; "" if there is none.
+
+    Labels differ if only one of the runs has several input sizes.
+    """
     same = ("backbone", "input_size", "weights")
     return next((name for name, one in rows.items() if all(one[x] == row[x] for x in same)), "")
 
 
-def _absent(findings: Findings, row: pd.Series) -> str:
+def _why_absent(findings: Findings, row: pd.Series) -> str:
     left_out = dict(skipped(findings))
     sized = at_size(row["backbone"], row["input_size"])
     why = left_out.get(row["backbone"], left_out.get(sized))
@@ -172,14 +174,14 @@ def _absent(findings: Findings, row: pd.Series) -> str:
 
 @dataclass(frozen=True)
 class _Side:
-    """One label in one of the runs; `records` are the trials that its row is the mean of."""
+    """One label in one of the runs."""
 
     findings: Findings
     row: pd.Series
-    records: tuple[Record, ...]
+    records: tuple[Record, ...]  # the trials that `row` is the mean of
 
-    def lacks(self, figure: str) -> str:
-        """Say which seeds lack this figure; "" if none does."""
+    def why_missing(self, figure: str) -> str:
+        """Return which seeds have no such figure; "" if all have it."""
         trials = self.findings.trials
         of_label = trials[(trials["label"] == self.row["label"]) & (trials["status"] == "ok")]
         missing = of_label[of_label[figure].isna()]["seed"]
@@ -189,8 +191,8 @@ class _Side:
         return f"no usable figure{seeds} in {self.findings.run.name}"
 
     @cached_property
-    def _answers(self) -> list[tuple[Counts, Floats]]:
-        """Return the test labels and probabilities of each seed, none where a figure is missing."""
+    def _predictions(self) -> list[tuple[Counts, Floats]]:
+        """Return the test labels and probabilities of each seed that has usable ones."""
         run = self.findings.run
         found = (
             labels_and_probabilities(run.evidence_of(record, TEST_ARRAYS), "test")
@@ -198,23 +200,22 @@ class _Side:
         )
         return [one for one in found if one is not None]
 
-    def each(self, images: Sequence[int], figure: str) -> Floats:
-        """Return right or wrong, or the loss, of each of these test images: seeds x images."""
-        places = list(images)
+    def per_image(self, images: Sequence[int], figure: str) -> Floats:
+        """Return the accuracy (1 or 0) or the loss on each of these test images (seeds, images)."""
+        indices = list(images)
         if figure == "accuracy":
-            rows = [(shares.argmax(axis=1) == true)[places] for true, shares in self._answers]
+            rows = [(p.argmax(axis=1) == true)[indices] for true, p in self._predictions]
             return np.stack(rows).astype(np.float64)
-        return log_losses(np.stack([of_true(*found)[places] for found in self._answers]))
+        return log_losses(np.stack([of_true(*found)[indices] for found in self._predictions]))
 
-    def called(self, images: Sequence[int]) -> Counts:
-        """Return the class of each of these test images with the highest mean probability over the
-        seeds."""
-        each = [shares[list(images)] for _, shares in self._answers]
+    def predicted_classes(self, images: Sequence[int]) -> Counts:
+        """Return the class of each of these test images by the mean probability over seeds."""
+        each = [probabilities[list(images)] for _, probabilities in self._predictions]
         found: Counts = np.mean(each, axis=0).argmax(axis=1)
         return found
 
-    def timed(self) -> ProcessTimings | None:
-        """Return the one-image queries and calibration work of the process; seeds share them."""
+    def timings(self) -> ProcessTimings | None:
+        """Return the one-image queries and the calibration timings, which all seeds share."""
         for record in self.records:
             taken = durations(self.findings.run.evidence_of(record), 1)
             if taken is not None:
@@ -235,64 +236,64 @@ class _Pair:
     label: str
     before: _Side
     after: _Side
-    common: InCommon
-    machine: str  # what differs in the machine; "" where it is the same
+    shared: SharedImages
+    machine: str  # how the machines differ; "" if they are the same
 
     def compare(self, figure: str) -> ChangedFigure | str:
-        """Return the change, or why there is none."""
+        """Return the change of a figure, or why it cannot be compared."""
         sides = (self.before, self.after)
-        reason = self._unlike(figure) or "; ".join(filter(None, (s.lacks(figure) for s in sides)))
-        if reason:
+        missing = (side.why_missing(figure) for side in sides)
+        if reason := self._why_not_comparable(figure) or "; ".join(filter(None, missing)):
             return reason
         if figure in PAIRED:
-            return self._paired(figure)
+            return self._paired_change(figure)
         old, new = (float(side.row[figure]) for side in sides)
         if figure == "latency_p50_ms":
             return ChangedFigure(self.label, figure, old, new, *self._latency_interval())
         return ChangedFigure(self.label, figure, old, new)
 
-    def _unlike(self, figure: str) -> str:
-        """Say what the figure depends on and the two runs do not share."""
+    def _why_not_comparable(self, figure: str) -> str:
+        """Return what differs between the runs that the figure depends on; "" if nothing."""
         match METRICS[figure].kind:
             case "answers":
                 if RANDOM_INIT in (self.before.row["weights"], self.after.row["weights"]):
                     return f"{RANDOM_INIT}: accuracy means nothing"
-                whole = figure in PAIRED or self.common.same
-                return self.common.reason or ("" if whole else "test images differ")
+                whole = figure in PAIRED or self.shared.same
+                return self.shared.reason or ("" if whole else "test images differ")
             case "training":
-                return self.machine or self._sizes() or self._training_images()
+                return self.machine or self._size_difference() or self._training_difference()
             case "inference":
-                return self.machine or self._sizes()
+                return self.machine or self._size_difference()
         return ""
 
-    def _sizes(self) -> str:
+    def _size_difference(self) -> str:
         one, other = (side.row["input_size"] for side in (self.before, self.after))
         return "" if one == other else f"input size differs: {one} px | {other} px"
 
-    def _training_images(self) -> str:
+    def _training_difference(self) -> str:
         one, other = (side.records[0].train_images for side in (self.before, self.after))
         known = one and other  # older records did not count them
         return f"training images differ: {one:,} | {other:,}" if known and one != other else ""
 
-    def _paired(self, figure: str) -> ChangedFigure:
-        old = self.before.each(self.common.before, figure)
-        new = self.after.each(self.common.after, figure)
-        # Paired: images that both get right, or both wrong, say nothing about the difference.
-        apart = paired_difference(new, old)
+    def _paired_change(self, figure: str) -> ChangedFigure:
+        old = self.before.per_image(self.shared.before, figure)
+        new = self.after.per_image(self.shared.after, figure)
+        difference = paired_difference(new, old)
         if figure == "accuracy":
-            low, high = difference_interval(apart, new.shape[-1], min(len(old), len(new)))
+            low, high = difference_interval(difference, new.shape[-1], min(len(old), len(new)))
         else:
-            low, high = student_interval(apart)
+            low, high = student_interval(difference)
         means = float(old.mean()), float(new.mean())
         return ChangedFigure(self.label, figure, *means, float(low), float(high))
 
-    def changed_answers(self) -> ChangedAnswers:
-        """Return the shared test images that the two runs call differently."""
-        old, new = self.before.called(self.common.before), self.after.called(self.common.after)
+    def changed_predictions(self) -> ChangedPredictions:
+        """Return the shared test images for which the two runs predict different classes."""
+        old = self.before.predicted_classes(self.shared.before)
+        new = self.after.predicted_classes(self.shared.after)
         split = self.after.findings.run.dataset.splits["test"]
-        return changed_answers(self.label, old, new, self.common, split)
+        return changed_predictions(self.label, old, new, self.shared, split)
 
     def _latency_interval(self) -> tuple[float | None, float | None]:
-        old, new = self.before.timed(), self.after.timed()
+        old, new = self.before.timings(), self.after.timings()
         found = median_change_interval(old, new) if old and new else None
         return (None, None) if found is None else (1000 * found[0], 1000 * found[1])

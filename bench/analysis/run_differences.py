@@ -1,5 +1,5 @@
-"""How two runs differ apart from their figures, which test images they share, and what they call
-differently.
+"""How two runs differ apart from their figures, which test images they share, and which of these
+they predict differently.
 
 A difference in settings, environment or images may be the cause of a change in a figure.
 """
@@ -24,39 +24,39 @@ SETTINGS = ("batch_size", "precision", "threads", "cache", "latency_seconds", "t
 
 
 @dataclass(frozen=True)
-class Circumstance:
-    """One field with its value in each run."""
+class FieldDifference:
+    """A field of settings or environment with a different value in each run."""
 
     field: str
     before: str
     after: str
 
 
-def circumstances(before: Findings, after: Findings) -> tuple[Circumstance, ...]:
-    """Return every field that differs; backbones may share a difference."""
-    found = _differing(_fields(before), _fields(after))
-    sharing: dict[Circumstance, list[str]] = {}
+def field_differences(before: Findings, after: Findings) -> tuple[FieldDifference, ...]:
+    """Return every field that differs; backbones with the same difference share one."""
+    found = _compare_fields(_run_fields(before), _run_fields(after))
+    sharing: dict[FieldDifference, list[str]] = {}
     for label in before.records:
-        one, other = _of_trials(before, label), _of_trials(after, label)
+        one, other = _backbone_fields(before, label), _backbone_fields(after, label)
         if one and other:
-            for differing in _differing(one, other):
-                sharing.setdefault(differing, []).append(label)
-    for differing, labels in sharing.items():
-        whose = f"{differing.field} of {fmt.first(labels, MAX_NAMED)}"
-        found.append(replace(differing, field=whose))
+            for difference in _compare_fields(one, other):
+                sharing.setdefault(difference, []).append(label)
+    for difference, labels in sharing.items():
+        whose = f"{difference.field} of {fmt.first(labels, MAX_NAMED)}"
+        found.append(replace(difference, field=whose))
     return tuple(found)
 
 
-def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[Circumstance]:
+def _compare_fields(first: Mapping[str, str], second: Mapping[str, str]) -> list[FieldDifference]:
     return [
-        Circumstance(field, first.get(field, "–"), second.get(field, "–"))
+        FieldDifference(field, first.get(field, "–"), second.get(field, "–"))
         for field in dict.fromkeys([*first, *second])
         if first.get(field, "–") != second.get(field, "–")
     ]
 
 
 def machine_difference(before: Findings, after: Findings) -> str:
-    """Say why times cannot be compared; "" if they can."""
+    """Return why times cannot be compared; "" if they can."""
     first, second = environment(before), environment(after)
     for field in MACHINE:
         one, other = first.get(field, ""), second.get(field, "")
@@ -65,7 +65,7 @@ def machine_difference(before: Findings, after: Findings) -> str:
     return ""
 
 
-def _fields(findings: Findings) -> dict[str, str]:
+def _run_fields(findings: Findings) -> dict[str, str]:
     meta = findings.run.meta
     found = {
         "dataset": findings.run.dataset.name,
@@ -80,8 +80,8 @@ def _fields(findings: Findings) -> dict[str, str]:
     return found
 
 
-def _of_trials(findings: Findings, label: str) -> dict[str, str]:
-    """Return what may differ between backbones; nothing if no trial finished."""
+def _backbone_fields(findings: Findings, label: str) -> dict[str, str]:
+    """Return the fields that may differ between backbones; none if no trial finished."""
     finished = [record for record in findings.records.get(label, ()) if record.status == "ok"]
     if not finished:
         return {}
@@ -95,83 +95,89 @@ def _of_trials(findings: Findings, label: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class InCommon:
-    """The places of the shared images in each test split; `reason` if there are none."""
+class SharedImages:
+    """The test images that two runs share."""
 
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    same: bool  # both have exactly these test images
-    reason: str = ""
+    before: tuple[int, ...]  # indices in the test split of the first run
+    after: tuple[int, ...]  # indices of the same images in that of the second
+    same: bool  # neither run has other test images
+    reason: str = ""  # why no image is shared
 
 
-def in_common(before: Dataset, after: Dataset) -> InCommon:
-    """Match images by content if both runs know it, else by name; labels must agree too."""
+def shared_test_images(before: Dataset, after: Dataset) -> SharedImages:
+    """Match the test images of two runs.
+
+    By content if both runs recorded it, else by name; labels must agree too.
+    """
     if before.classes != after.classes:
         one, other = (fmt.first(dataset.classes, 4) for dataset in (before, after))
-        return InCommon((), (), False, f"classes differ: {one} | {other}")
+        return SharedImages((), (), False, f"classes differ: {one} | {other}")
     first, second = before.splits["test"], after.splits["test"]
     by_content = bool(first.digests and second.digests)
-    there = _places(second, by_content)
-    pairs = [(i, there[key]) for key, i in _places(first, by_content).items() if key in there]
+    there = _index_by_key(second, by_content)
+    pairs = [(i, there[key]) for key, i in _index_by_key(first, by_content).items() if key in there]
     if not pairs:
-        return InCommon((), (), False, "test images differ: none is in both")
+        return SharedImages((), (), False, "test images differ: none is in both")
     same = len(pairs) == len(first) == len(second)
-    return InCommon(tuple(i for i, _ in pairs), tuple(j for _, j in pairs), same)
+    return SharedImages(tuple(i for i, _ in pairs), tuple(j for _, j in pairs), same)
 
 
-def _places(split: Split, by_content: bool) -> dict[tuple[str, int, int], int]:
-    """Return the place of each image by key, label and number among equal images."""
+def _index_by_key(split: Split, by_content: bool) -> dict[tuple[str, int, int], int]:
+    """Return the index of each image by content or name, label, and number among equal images."""
     seen: dict[tuple[str, int], int] = {}
     found = {}
-    for place, (key, label) in enumerate(
+    for index, (key, label) in enumerate(
         zip(split.digests if by_content else split.ids, split.labels, strict=True)
     ):
         count = seen.get((key, label), 0)
         seen[key, label] = count + 1
-        found[key, label, count] = place
+        found[key, label, count] = index
     return found
 
 
 @dataclass(frozen=True)
-class ChangedAnswer:
-    """A test image that the two runs call differently."""
+class ChangedPrediction:
+    """A test image for which the two runs predict different classes."""
 
     id: str
-    place: int  # in the test split of the second run
-    earlier: int  # its place in that of the first
+    place: int  # index in the test split of the second run
+    earlier: int  # index in the test split of the first run
     true: int
     before: int
     after: int
 
 
 @dataclass(frozen=True)
-class ChangedAnswers:
-    """The images that one backbone calls differently; what is wrong now comes first."""
+class ChangedPredictions:
+    """The changed predictions of one backbone, those that became wrong first."""
 
     label: str
-    images: tuple[ChangedAnswer, ...]
+    images: tuple[ChangedPrediction, ...]
 
     @property
-    def right(self) -> int:
+    def now_correct(self) -> int:
         return sum(image.after == image.true for image in self.images)
 
     @property
-    def wrong(self) -> int:
+    def now_wrong(self) -> int:
         return sum(image.before == image.true for image in self.images)
 
     @property
-    def other(self) -> int:
-        return len(self.images) - self.right - self.wrong
+    def still_wrong(self) -> int:
+        return len(self.images) - self.now_correct - self.now_wrong
 
 
-def changed_answers(
-    label: str, old: Counts, new: Counts, common: InCommon, split: Split
-) -> ChangedAnswers:
-    """Compare the classes that a backbone gave the shared images; `split` is the second run's."""
+def changed_predictions(
+    label: str, old: Counts, new: Counts, shared: SharedImages, split: Split
+) -> ChangedPredictions:
+    """Compare the classes `old` and `new` predicted for the shared images.
+
+    `split` is the test split of the second run.
+    """
     found = []
-    for at in np.flatnonzero(old != new):
-        place, earlier = common.after[at], common.before[at]
-        true, before, after = split.labels[place], int(old[at]), int(new[at])
-        found.append(ChangedAnswer(split.ids[place], place, earlier, true, before, after))
+    for i in np.flatnonzero(old != new):
+        place, earlier = shared.after[i], shared.before[i]
+        true, before, after = split.labels[place], int(old[i]), int(new[i])
+        found.append(ChangedPrediction(split.ids[place], place, earlier, true, before, after))
     found.sort(key=lambda image: image.before != image.true)
-    return ChangedAnswers(label, tuple(found))
+    return ChangedPredictions(label, tuple(found))

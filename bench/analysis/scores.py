@@ -70,7 +70,7 @@ class Contender(Score):
     probes: Mapping[str, ProbeResult]
     robustness: Robustness | None
     explanations: Explanations | None
-    of_true: Floats | None  # probability of each validation image's true class
+    true_probabilities: Floats | None  # of the true class of each validation image
 
 
 def score(run: StoredRun) -> tuple[Score, ...]:
@@ -115,7 +115,7 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
         probes=probe_results(evidence),
         robustness=robustness(evidence),
         explanations=explanations(evidence, predicted),
-        of_true=None if validation is None else of_true(*validation),
+        true_probabilities=None if validation is None else of_true(*validation),
     )
 
 

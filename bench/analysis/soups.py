@@ -1,7 +1,7 @@
-"""Weight soups: one model from several seeds of a backbone, next to the best seed alone.
+"""Weight soups: one model averaged from several seeds of a backbone, against its best seed.
 
-The measuring averaged the weights and kept the answers; validation chose the seeds, so the test
-images judge each soup once.
+The measuring process averaged the weights and stored the predictions. The seeds were chosen on the
+validation images, so the test images are used once, for the result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.ensembles import Judgement
+from bench.analysis.ensembles import HeldOutResult
 from bench.analysis.metrics.classification import predictions
 from bench.analysis.scores import Contender, Score
 from bench.storage.records import StoredRun, soup_ingredients, soup_record
@@ -20,33 +20,35 @@ from bench.types import Record, Soup
 
 @dataclass(frozen=True)
 class WeightSoup:
-    """The soup of one backbone; its lead is over the best seed by validation."""
+    """The soup of one backbone."""
 
     label: str
-    name: str  # what `predict` and `export` call it
-    made: Soup  # which seeds were tried and taken, the best first
+    name: str  # its name in `predict` and `export`
+    soup: Soup  # the seeds that were tried and averaged, the best first
     seconds: float  # that the averaging took
-    judged: Judgement | None  # None: averaging lowers validation accuracy, the best seed stays
+    held_out: HeldOutResult | None  # with its lead over the best seed; None: averaging did not help
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return self.made.seeds
+        return self.soup.seeds
 
     @property
     def val_accuracy(self) -> float:
-        return max(one.val_accuracy for one in self.made.tried if one.taken)
+        return max(one.val_accuracy for one in self.soup.tried if one.taken)
 
     @property
-    def gains(self) -> bool:
-        """Return whether the test images show that it is better than the best seed."""
-        return self.judged is not None and self.judged.lead_low > 0
+    def is_better(self) -> bool:
+        """Return whether it is significantly better on the test images than the best seed."""
+        return self.held_out is not None and self.held_out.lead_low > 0
 
 
 def weight_soups(
     run: StoredRun, scores: Iterable[Score], records: Mapping[str, Sequence[Record]]
 ) -> tuple[WeightSoup, ...]:
-    """Return the soup of each backbone that has one, in the order of the table; none that a seed
-    was trained again since."""
+    """Return the soup of each backbone that has one, in the order of the table.
+
+    A soup is left out if one of its seeds was trained again since.
+    """
     by_key = {score.record.trial.key: score for score in scores}
     holders = [(label, r) for label, of_label in records.items() for r in of_label if r.soup]
     found = (_soup(run, label, holder, by_key) for label, holder in holders)
@@ -62,11 +64,11 @@ def _soup(
     if not isinstance(first, Contender):
         return None
     best = first.predictions
-    judged, soup = None, soup_record(holder)
+    result, soup = None, soup_record(holder)
     if soup is not None:
         own = predictions(run.evidence_of(soup))
         if own is None or not np.array_equal(own.labels, best.labels):
             return None
-        judged = Judgement.from_correct(own.correct[None], best.correct[None])
+        result = HeldOutResult.from_correct(own.correct[None], best.correct[None])
     name = (soup or holder).trial.name
-    return WeightSoup(label, name, holder.soup, holder.seconds.get("soup", 0.0), judged)
+    return WeightSoup(label, name, holder.soup, holder.seconds.get("soup", 0.0), result)

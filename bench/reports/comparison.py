@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.analysis import format as fmt
 from bench.analysis.comparison import ChangedFigure, Comparison
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.run_differences import ChangedAnswers
+from bench.analysis.run_differences import ChangedPredictions
 from bench.data import thumbnails
 from bench.reports.blocks import (
     Block,
@@ -124,7 +124,7 @@ def _panels(changes: Sequence[ChangedFigure]) -> Iterator[Panel]:
         shares = metric.unit == "share"
         marks: dict[str, list[Mark]] = {"beyond chance": [], "may be chance": []}
         for row, change in enumerate(found):
-            name = "beyond chance" if change.beyond_chance else "may be chance"
+            name = "beyond chance" if change.is_significant else "may be chance"
             marks[name].append(_mark(change, row, 100 if shares else 1))
         if found:
             unit = "percentage points" if shares else metric.unit
@@ -156,7 +156,7 @@ def judgement(change: ChangedFigure) -> str:
     """Say in a word or two what a change means."""
     if change.low is None:
         return "the same" if change.difference == 0 else ""
-    if not change.beyond_chance:
+    if not change.is_significant:
         return "may be chance"
     metric = METRICS[change.figure]
     if metric.better == "neither":
@@ -186,7 +186,9 @@ def _ends(change: ChangedFigure) -> Shown | None:
 
 
 def _answers(found: Comparison) -> Iterator[Block]:
-    rows = tuple((one.label, one.right, one.wrong, one.other) for one in found.answers)
+    rows = tuple(
+        (one.label, one.now_correct, one.now_wrong, one.still_wrong) for one in found.answers
+    )
     yield Table("Changed answers", COUNTS, rows)
     sheets = tuple(_sheet(one, found.classes) for one in found.answers if one.images)
     if sheets:
@@ -201,7 +203,7 @@ def _answers(found: Comparison) -> Iterator[Block]:
     yield from not_listed(len(listed) - MAX_LISTED, "in `compare --json`")
 
 
-def _sheet(one: ChangedAnswers, classes: Sequence[str]) -> Shots:
+def _sheet(one: ChangedPredictions, classes: Sequence[str]) -> Shots:
     shots = tuple(
         Shot(
             image.place,

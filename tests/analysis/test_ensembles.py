@@ -58,7 +58,7 @@ def found_in(findings: Findings) -> Ensembles:
     return findings.ensembles
 
 
-def test_two_that_err_on_different_images_are_right_together(tmp_path: Path) -> None:
+def test_two_that_err_on_different_images_are_correct_together(tmp_path: Path) -> None:
     answers = {"a": of_true(range(10)), "b": of_true(range(10, 22))}
     findings = analysed(tmp_path / "r", answers, seeds=(0, 1))
     found = found_in(findings)
@@ -68,17 +68,18 @@ def test_two_that_err_on_different_images_are_right_together(tmp_path: Path) -> 
     # Where one says 0.9 and the other 0.4, the mean is 0.65.
     assert both.val_loss == pytest.approx(-(78 * log(0.9) + 22 * log(0.65)) / 100)
     assert (both.latency_ms, both.params) == (pytest.approx(20), 2_000_000)
-    assert both.judged is not None
-    assert (both.judged.accuracy, both.judged.lead) == (1.0, pytest.approx(0.10))
-    assert 0 < both.judged.lead_low < 0.10 < both.judged.lead_high
-    assert (found.best.label, found.best.judged and found.best.judged.accuracy) == ("a", 0.9)
+    assert both.held_out is not None
+    assert (both.held_out.accuracy, both.held_out.lead) == (1.0, pytest.approx(0.10))
+    assert 0 < both.held_out.lead_low < 0.10 < both.held_out.lead_high
+    assert found.best_single.held_out is not None
+    assert (found.best_single.label, found.best_single.held_out.accuracy) == ("a", 0.9)
     shown = page.section(findings)
     assert shown is not None
     assert "a + b, chosen on the validation images, gains +10.00 points on a" in shown.about
     assert "20.0 ms in place of 10.0 ms at p50" in shown.about
 
 
-def test_one_that_gains_is_offered_where_its_members_are_kept(
+def test_a_better_ensemble_is_offered_where_its_members_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +114,9 @@ def test_validation_chooses_and_the_test_images_only_judge(tmp_path: Path) -> No
     }
     findings = analysed(tmp_path / "r", validation, test)
     found = found_in(findings)
-    accuracies = {one.label: one.judged.accuracy for one in found.shown if one.judged is not None}
+    accuracies = {
+        one.label: one.held_out.accuracy for one in found.shown if one.held_out is not None
+    }
     assert accuracies["a + c"] == 1.0
     assert found.chosen is not None
     assert found.chosen.label == "a + b"
@@ -143,7 +146,7 @@ def test_the_greedy_one_grows_while_the_loss_falls(tmp_path: Path) -> None:
     pairs = [one for one in (*found.shown, *found.others) if len(one.members) == 2]
     assert {one.members for one in pairs} == set(combinations("abcde", 2))
     assert len(found.others) == 5
-    assert all(one.judged is None for one in found.others)
+    assert all(one.held_out is None for one in found.others)
     shown = page.section(findings)
     assert shown is not None
     rows = csv.text(shown.files["ensembles.csv"]).splitlines()

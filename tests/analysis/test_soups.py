@@ -54,14 +54,14 @@ def test_the_lead_is_over_the_best_seed_by_validation_on_the_same_images(tmp_pat
     findings = analysed(tmp_path / "r", [0, 1, 50])
     found = the_soup(findings)
     assert (found.label, found.name, found.seeds) == ("a", "a@soup", (2, 0))
-    assert found.judged is not None
-    assert (found.judged.accuracy, found.judged.lead) == (0.97, pytest.approx(0.07))
+    assert found.held_out is not None
+    assert (found.held_out.accuracy, found.held_out.lead) == (0.97, pytest.approx(0.07))
     # Eight images won, one lost; Agresti and Min add half a one to each.
     more, won, lost = IMAGES + 2, 8.5, 1.5
     half = 1.959964 * sqrt(won + lost - (won - lost) ** 2 / more) / more
-    assert found.judged.lead_low == pytest.approx((won - lost) / more - half, abs=1e-5)
-    assert found.judged.lead_high == pytest.approx((won - lost) / more + half, abs=1e-5)
-    assert found.gains
+    assert found.held_out.lead_low == pytest.approx((won - lost) / more - half, abs=1e-5)
+    assert found.held_out.lead_high == pytest.approx((won - lost) / more + half, abs=1e-5)
+    assert found.is_better
     section = soups.section(findings)
     assert section is not None
     assert section.about == "Averaged seeds are better than the best of them: a."
@@ -98,7 +98,7 @@ def test_a_gain_is_offered_to_predict_with_and_one_that_chance_explains_is_not(
 
 def test_the_best_seed_stays_where_every_average_is_worse(tmp_path: Path) -> None:
     findings = analysed(tmp_path / "r", [0], taken=(False, False))
-    assert the_soup(findings).judged is None
+    assert the_soup(findings).held_out is None
     section = soups.section(findings)
     assert section is not None
     (row,) = section.blocks[0].rows  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ from test_html_report import data_of
 
 from bench.analysis.comparison import ChangedFigure, Comparison, compare
 from bench.analysis.findings import find
-from bench.analysis.rules import hold, parse_rule
+from bench.analysis.rules import apply_rule, parse_rule
 from bench.cli.main import main
 from bench.data import thumbnails
 from bench.errors import UnknownNameError, UsageError
@@ -80,7 +80,7 @@ def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     mean, variance = -10 / 102, (11 / 102 - (10 / 102) ** 2) / 102
     assert accuracy.low == pytest.approx(mean - 1.959964 * variance**0.5, abs=1e-6)
     assert accuracy.high == pytest.approx(mean + 1.959964 * variance**0.5, abs=1e-6)
-    assert accuracy.beyond_chance
+    assert accuracy.is_significant
     loss = change(found, "loss")
     assert loss.difference == pytest.approx(0.1 * (np.log(0.9) - np.log(0.1)))
     latency = change(found, "latency_p50_ms")
@@ -97,7 +97,7 @@ def test_the_images_whose_answer_changed_are_named(tmp_path: Path) -> None:
     write_arrays(after, record.trial.key, arrays)
     found = compared(before, after)
     (one,) = found.answers
-    assert (one.label, one.right, one.wrong, one.other) == ("net", 2, 1, 0)
+    assert (one.label, one.now_correct, one.now_wrong, one.still_wrong) == ("net", 2, 1, 0)
     assert [(i.id, i.true, i.before, i.after) for i in one.images] == [
         ("test/00004.png", 0, 0, 1),
         ("test/00000.png", 0, 1, 0),
@@ -137,7 +137,7 @@ def test_the_comparison_as_a_page_and_as_markdown(tmp_path: Path) -> None:
 
 def test_two_images_more_may_be_chance(tmp_path: Path) -> None:
     found = compared(made(tmp_path / "a", wrong=4), made(tmp_path / "b", wrong=6))
-    assert not change(found, "accuracy").beyond_chance
+    assert not change(found, "accuracy").is_significant
     text = "\n".join(lines(found))
     assert "accuracy" in text
     assert "may be chance" in text
@@ -290,10 +290,10 @@ def test_what_a_rule_cannot_judge_is_named(
     ]
     if "bad" in after:
         spoil(folders[1], "bad")
-    held = hold(compared(*folders), parse_rule("accuracy drops 0.01", ["accuracy"]))
+    result = apply_rule(compared(*folders), parse_rule("accuracy drops 0.01", ["accuracy"]))
     (name,) = {*before, *after} - {"good"}
-    assert held.broken == ()
-    assert [(n.label, n.reason) for n in held.not_judged] == [(name, reason)]
+    assert result.broken == ()
+    assert [(n.label, n.reason) for n in result.not_judged] == [(name, reason)]
 
 
 def test_what_a_rule_cannot_judge_breaks_it_unless_that_is_allowed(
@@ -430,9 +430,9 @@ def test_rules_that_cannot_be_read(text: str, error: type[Exception], message: s
 
 def test_a_rule_is_met_exactly_at_its_amount() -> None:
     rule = parse_rule("accuracy drops 0.01", ["accuracy"])
-    assert rule.broken_by(ChangedFigure("net", "accuracy", 0.95, 0.94))
-    assert not rule.broken_by(ChangedFigure("net", "accuracy", 0.95, 0.9401))
-    assert not rule.broken_by(ChangedFigure("net", "accuracy", 0.94, 0.95))
+    assert rule.is_broken_by(ChangedFigure("net", "accuracy", 0.95, 0.94))
+    assert not rule.is_broken_by(ChangedFigure("net", "accuracy", 0.95, 0.9401))
+    assert not rule.is_broken_by(ChangedFigure("net", "accuracy", 0.94, 0.95))
     tenth = parse_rule("loss rises by 10%", ["loss"])
-    assert tenth.broken_by(ChangedFigure("net", "loss", 0.2, 0.22))
-    assert not tenth.broken_by(ChangedFigure("net", "loss", 0.2, 0.219))
+    assert tenth.is_broken_by(ChangedFigure("net", "loss", 0.2, 0.22))
+    assert not tenth.is_broken_by(ChangedFigure("net", "loss", 0.2, 0.219))

@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.analysis.comparison import SHOWN, compare
     from bench.analysis.findings import find
     from bench.analysis.metrics.base import METRICS
-    from bench.analysis.rules import hold, parse_rule
+    from bench.analysis.rules import apply_rule, parse_rule
     from bench.reports import terminal
     from bench.reports.comparison import change_text, pictures, sections
     from bench.storage.records import read_run
@@ -66,11 +66,11 @@ def main(arguments: argparse.Namespace) -> int:
     before, after = (find(read_run(folder)) for folder in folders)
     figures = dict.fromkeys([*SHOWN, *(rule.figure for rule in rules)])
     found = compare(before, after, tuple(figures))
-    held = [hold(found, rule, allow_missing=arguments.allow_missing) for rule in rules]
-    broken = [f"{one.rule.text!r}: {change_text(c)}" for one in held for c in one.broken]
+    results = [apply_rule(found, rule, allow_missing=arguments.allow_missing) for rule in rules]
+    broken = [f"{one.rule.text!r}: {change_text(c)}" for one in results for c in one.broken]
     missing = [
         f"{one.rule.text!r}: {n.label} cannot be judged: {n.reason}"
-        for one in held
+        for one in results
         for n in one.not_judged
     ]
     if arguments.json:

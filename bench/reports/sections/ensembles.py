@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.analysis import format as fmt
-from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles, Judgement
+from bench.analysis.ensembles import MAX_MEMBERS, Ensemble, Ensembles, HeldOutResult
 from bench.analysis.findings import Findings
 from bench.reports.blocks import (
     Block,
@@ -51,7 +51,7 @@ def section(findings: Findings) -> Section | None:
     if found is None:
         return None
     marks = {1: CHOSEN} if found.chosen is not None else {}
-    rows = (_row(found.best, alone=True), *map(_row, found.shown))
+    rows = (_row(found.best_single, alone=True), *map(_row, found.shown))
     table = Table("Ensembles, by validation loss", COLUMNS, rows, marks)
     every = replace(table, rows=(*rows, *map(_row, found.others)), marks={})
     blocks: list[Block] = [replace(table, about=_about(found, len(findings.verdict.seeds)))]
@@ -61,27 +61,27 @@ def section(findings: Findings) -> Section | None:
 
 def _row(one: Ensemble, *, alone: bool = False) -> tuple[Value, ...]:
     label = f"{one.label} alone" if alone else one.label
-    test = judged_cells(one.judged, leads=not alone)
+    test = judged_cells(one.held_out, leads=not alone)
     return (label, one.val_loss, *test, one.latency_ms, one.params)
 
 
 def _result(found: Ensembles) -> str:
     """Say what the one ensemble that validation chose gains on the test images."""
-    best = found.best
-    if found.chosen is None or found.chosen.judged is None:
-        loss = fmt.four_decimals(found.lowest.val_loss)
+    best = found.best_single
+    if found.chosen is None or found.chosen.held_out is None:
+        loss = fmt.four_decimals(found.lowest_loss_single.val_loss)
         return (
             f"On the validation images no ensemble has a lower loss than "
-            f"{found.lowest.label} alone, {loss}."
+            f"{found.lowest_loss_single.label} alone, {loss}."
         )
-    judged = found.chosen.judged
+    judged = found.chosen.held_out
     ends = lead_ends(judged)
     lead = f"{fmt.signed_points(judged.lead)} points on {best.label} (95% interval {ends})"
     cost = f"{fmt.count(found.chosen.params)} parameters in place of {fmt.count(best.params)}"
     if found.chosen.latency_ms is not None and best.latency_ms is not None:
         times = map(fmt.milliseconds, (found.chosen.latency_ms, best.latency_ms))
         cost = f"{' in place of '.join(times)} at p50, {cost}"
-    if found.gaining is not None:
+    if found.better_than_best is not None:
         shown = "gains"
     elif judged.lead_high < 0:
         shown = "loses; its lead is"
@@ -98,12 +98,12 @@ def _about(found: Ensembles, seeds: int) -> str:
         f"{fmt.counted(count, 'ensemble')} (every pair, and greedily up to {MAX_MEMBERS}: from the "
         f"lowest loss on, what lowers it most) the validation loss chose one, and the test images "
         f"judge that one, once: the best of many on the test images would be best by chance. The "
-        f"lead is over {found.best.label}, which the test images chose, in its favour. Latencies "
-        f"are summed, as if one member ran after the other."
+        f"lead is over {found.best_single.label}, which the test images chose, in its favour. "
+        f"Latencies are summed, as if one member ran after the other."
     )
 
 
-def judged_cells(judged: Judgement | None, *, leads: bool = True) -> tuple[Value, ...]:
+def judged_cells(judged: HeldOutResult | None, *, leads: bool = True) -> tuple[Value, ...]:
     """Return their cells, empty where nothing was judged; without the lead of what others lead."""
     if judged is None:
         return (None,) * 4
@@ -111,6 +111,6 @@ def judged_cells(judged: Judgement | None, *, leads: bool = True) -> tuple[Value
     return (judged.accuracy, Range(judged.low, judged.high), *lead)
 
 
-def lead_ends(judged: Judgement) -> str:
+def lead_ends(judged: HeldOutResult) -> str:
     """Return both ends of the lead's interval."""
     return f"{fmt.signed_points(judged.lead_low)} to {fmt.signed_points(judged.lead_high)}"

@@ -37,12 +37,12 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
         form = suggested(findings.run.meta.environment)
         export = (*program, "export", run, pick, "--format", form, *where)
         yield f"Export {pick}", export
-    found = findings.ensembles.gaining if findings.ensembles is not None else None
+    found = findings.ensembles.better_than_best if findings.ensembles is not None else None
     if found is not None and (members := _kept(findings, found.members)):
         ensemble = (*program, "predict", run, members, "photos/", *where)
         yield f"Classify new images with the ensemble {members}", ensemble
     for soup in findings.soups:
-        if soup.gains:
+        if soup.is_better:
             predict = (*program, "predict", run, soup.name, "photos/", *where)
             yield f"Classify new images with the averaged seeds of {soup.label}", predict
     seeds = _seeds(findings)

@@ -40,10 +40,10 @@ def section(findings: Findings) -> Section | None:
 
 
 def _row(one: WeightSoup, latency: float | None) -> tuple[Value, ...]:
-    tried, averaged = _listed([each.seed for each in one.made.tried]), _listed(one.seeds)
-    alone = "" if one.judged is not None else " alone"
-    test = judged_cells(one.judged)
-    best = one.made.tried[0].val_accuracy
+    tried, averaged = _listed([each.seed for each in one.soup.tried]), _listed(one.seeds)
+    alone = "" if one.held_out is not None else " alone"
+    test = judged_cells(one.held_out)
+    best = one.soup.tried[0].val_accuracy
     return (one.label, tried, averaged + alone, best, one.val_accuracy, *test, latency, one.seconds)
 
 
@@ -53,15 +53,15 @@ def _listed(seeds: Sequence[int]) -> str:
 
 def _result(found: Sequence[WeightSoup]) -> str:
     """Say what averaging gains on the test images."""
-    averaged = [one for one in found if one.judged is not None]
+    averaged = [one for one in found if one.held_out is not None]
     if not averaged:
         return "Averaging the weights of any two seeds lowers the validation accuracy."
-    if gaining := [one.label for one in averaged if one.gains]:
+    if gaining := [one.label for one in averaged if one.is_better]:
         return f"Averaged seeds are better than the best of them: {', '.join(gaining)}."
     leads = [
         f"{one.label} {fmt.signed_points(j.lead)} ({lead_ends(j)})"
         for one in averaged
-        if (j := one.judged) is not None
+        if (j := one.held_out) is not None
     ]
     return (
         f"No averaged model is shown to be better than the best seed of its backbone: lead in "
