@@ -1,4 +1,4 @@
-"""A run that is made, for programs and notebooks: its table, its verdict, its trained models."""
+"""A finished run, for programs and notebooks: its table, its verdict and its trained models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run's folder and what it says; nothing is computed before it is asked for."""
+    """A finished run, by its folder; findings are computed when they are first needed."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Run:
         *,
         incomplete: bool | None = None,
     ) -> None:
-        """`incomplete`: whether something that was asked for is not there; None: look."""
+        """`incomplete`: whether a requested result is missing; None: read it from the files."""
         self.folder = folder
         self._findings, self._sections, self._incomplete = findings, sections, incomplete
 
@@ -45,40 +45,42 @@ class Run:
 
     @cached_property
     def findings(self) -> Findings:
-        """Return all that the reports say, as data."""
+        """Return the content of the reports as data."""
         return self._findings or reports.read(self.folder)
 
     @cached_property
     def sections(self) -> Sequence[Section]:
-        """Return the topics of the reports as data."""
+        """Return the sections of the reports as data."""
         from bench.reports.sections import sections
 
         return self._sections or sections(self.findings)
 
     @property
     def verdict(self) -> Verdict:
-        """Return which backbone to take: `sentence`, `best`, `recommended`, `standings`."""
+        """Return the recommendation: `sentence`, `best`, `recommended`, `standings`."""
         return self.findings.verdict
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """Return the trials that are ranked, as they were recorded."""
+        """Return the records of the ranked trials."""
         return self.findings.run.records
 
     @property
     def incomplete(self) -> bool:
-        """Return whether a trial failed, or something that was asked for is not there."""
+        """Return whether a trial failed or a requested result is missing."""
         known = self._incomplete
         return reports.incomplete(self.findings) if known is None else known
 
     @property
     def report(self) -> Path:
-        """Return the report to read: `report.html` in the run's folder."""
+        """Return the path of `report.html` in the run's folder."""
         return self.folder / "report.html"
 
     def table(self) -> pd.DataFrame:
-        """Return the ranked table, one row a backbone; what depends on the answers of random
-        weights is NaN."""
+        """Return the ranked table, one row per backbone.
+
+        Figures that depend on the predictions of random weights are NaN.
+        """
         return self.findings.with_standings(self.findings.backbones)
 
     def predict(
@@ -89,13 +91,15 @@ class Run:
         plugins: Sequence[str | Path] = (),
         explain: str | Path | None = None,
     ) -> pd.DataFrame:
-        """Classify new images with a trained model of the run: `image`, `class`, `confidence`,
-        `probabilities` and, for an image that cannot be read, `error`.
+        """Classify new images with a trained model of the run.
 
-        `backbone`: whose model, or NAME+NAME for the mean of several, or NAME@soup for its
-        averaged seeds; None takes the recommended one. `plugins`: files that declare it, where it
-        is not installed. `explain`: a new folder, for pictures of the images under heatmaps of
-        their answers (`heatmap`: the files).
+        The columns are `image`, `class`, `confidence`, `probabilities` and `error`, which is the
+        reason if an image cannot be read.
+
+        `backbone`: the backbone's name, NAME+NAME for the mean of several, or NAME@soup for its
+        averaged seeds; None: the recommended one. `plugins`: files that declare the backbone if it
+        is not installed. `explain`: a new folder for the images with a heatmap of the predicted
+        class; their paths are in the column `heatmap`.
         """
         import pandas as pd
 
@@ -105,20 +109,20 @@ class Run:
         members = (prediction.best_record(run),) if backbone is None else members_of(run, backbone)
         model = prediction.model_of(run, *members)
         overlays = Overlays(Path(explain)) if explain is not None else None
-        asked = prediction.find_images(map(Path, paths))
-        found = list(prediction.predict(model, asked, overlays))
+        files = prediction.find_images(map(Path, paths))
+        found = list(prediction.predict(model, files, overlays))
         return pd.DataFrame(
             {
-                "image": [answer.image for answer in found],
-                "class": [None if a.reason else model.classes[a.label] for a in found],
-                "confidence": [float("nan") if a.reason else a.confidence for a in found],
-                "probabilities": [a.probabilities for a in found],
-                "error": [answer.reason for answer in found],
+                "image": [one.image for one in found],
+                "class": [None if one.reason else model.classes[one.label] for one in found],
+                "confidence": [float("nan") if one.reason else one.confidence for one in found],
+                "probabilities": [one.probabilities for one in found],
+                "error": [one.reason for one in found],
             }
-            | ({"heatmap": [answer.heatmap for answer in found]} if overlays else {})
+            | ({"heatmap": [one.heatmap for one in found]} if overlays else {})
         )
 
 
 def load_run(run: str | Path = "latest", results: str | Path = RESULTS) -> Run:
-    """Return a run that was made before: by its name in `results`, by its folder, or `latest`."""
+    """Return an existing run: by its name in `results`, by its folder, or `latest`."""
     return Run(find_run(Path(results), str(run)))

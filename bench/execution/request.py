@@ -1,7 +1,6 @@
-"""What a user asks of a run or a screening: the same choices from the command line, a notebook or a
-program.
+"""The request for a run or a screening: a user's choices, whatever interface they come from.
 
-Plain data. `run.json` keeps it, so that `verify` can find the images and the plugins again.
+It is plain data, stored in `run.json`, so that `verify` can find the images and plugins again.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The choices of one run, each with its default; the command line's options carry these names
-    except where noted."""
+    """The choices for one run, with their defaults; named like the command line's options, except
+    where noted."""
 
     backbones: str = "all"  # or `zoo`, or NAME,NAME with patterns
     dataset: str = "auto"  # auto, demo, a folder, a .zip file, tfds:NAME
@@ -52,9 +51,9 @@ class RunRequest:
     input_size: tuple[int, ...] = ()  # one or several, for all; none: each backbone's own
     batch_size: int | None = None  # None: the protocol's
     seeds: tuple[int, ...] = (0,)
-    fractions: tuple[float, ...] = (1.0,)  # of the training images
+    fractions: tuple[float, ...] = (1.0,)  # of the training set
     tune: int = 0  # learning rates to try; 0: the protocol's alone
-    # Which images, and what becomes of copies among them.
+    # Images, splits, and the treatment of duplicates.
     limit: int | None = None
     split_seed: int = 0
     groups: Path | None = None
@@ -66,14 +65,14 @@ class RunRequest:
     threads: int = 0
     deterministic: bool = False
     cache_features: bool = True  # --no-cache: run the frozen part in every epoch
-    retry: bool = True  # in smaller steps, where memory was short
+    retry: bool = True  # with gradient accumulation, after an out-of-memory error
     trial_timeout: float | None = None  # seconds
-    on: str = "local"  # the executor: where trials run; of a cluster, with `:ADDRESS`
-    per_trial: str = ""  # what a cluster grants each trial: cpus=4,gpus=0.5
+    on: str = "local"  # the executor that runs trials, as `ray` or `ray:ADDRESS`
+    per_trial: str = ""  # resources of each job on a cluster: cpus=4,gpus=0.5
     ship_data: bool = False  # send decoded images to the nodes of a cluster
-    site: Path | None = None  # a file that says how jobs are submitted to Slurm
+    site: Path | None = None  # a TOML file with the options for submitting jobs to Slurm
     detach: bool = False  # return once all jobs are submitted
-    measure_on: str = ""  # the node of a cluster that models are timed on; "": this machine
+    measure_on: str = ""  # the cluster node that times the models; "": this machine
     # What to measure and what to keep.
     latency_seconds: float = 2.0
     runtimes: str = "keras"
@@ -83,33 +82,35 @@ class RunRequest:
     keep_models: KeepModels = "best"
     keep_artefacts: bool = False
     # Where.
-    run: str | None = None  # the run's name; None: made from what is asked
+    run: str | None = None  # the run's name; None: derived from the request
     fresh: bool = False
     results: Path = RESULTS
     cache: Path | None = None  # the folder; None: the user's cache folder
     cache_gb: float = 50.0
     plugins: tuple[Path, ...] = ()
-    packages: tuple[str, ...] = ()  # that hold backbones and are not installed
+    packages: tuple[str, ...] = ()  # not installed, with backbones to register
     # For the reports.
     price_per_hour: float | None = None
-    margin: float | None = None  # percentage points; None: as the run was given
+    margin: float | None = None  # percentage points; None: as in the run's last command
     latex: bool = False
-    command: tuple[str, ...] = ()  # as it was typed; empty where a program asked
+    command: tuple[str, ...] = ()  # as typed; empty if called from a program
 
     @classmethod
     def of(cls, choices: Mapping[str, Any]) -> Self:
-        """Return the request for choices as people write them: lists for tuples, text for paths,
-        a number of seeds for the seeds from 0 on."""
+        """Build and validate a request from the field values that people write.
+
+        Lists may stand for tuples, text for paths, and an integer for `seeds` from 0 on.
+        """
         kinds = get_type_hints(cls)
         if unknown := [name for name in choices if name not in kinds]:
             raise UnknownNameError("choice of a run", unknown[0], kinds)
-        given = {name: _converted(name, value, kinds[name]) for name, value in choices.items()}
+        given = {name: _convert(name, value, kinds[name]) for name, value in choices.items()}
         request = cls(**given)
-        request._check()
+        request._validate()
         return request
 
-    def _check(self) -> None:
-        """Refuse what no run can do; `UsageError` names the choice."""
+    def _validate(self) -> None:
+        """Raise `UsageError`, which names the field, if a value is out of range."""
         for name in ("seeds", "fractions", "input_size"):
             found = getattr(self, name)
             if len(set(found)) < len(found) or not (found or name == "input_size"):
@@ -127,8 +128,8 @@ class RunRequest:
             raise UsageError(f"tune must be from 2 to {MAX_BUDGET}; got {self.tune}.")
         if self.measure_on and self.keep_artefacts:
             raise UsageError(
-                f"keep_artefacts keeps what this machine converts; models are measured on "
-                f"{self.measure_on}: leave one of both out."
+                f"keep_artefacts keeps the models converted on this machine, but they are measured "
+                f"on {self.measure_on}; leave out keep_artefacts or measure_on."
             )
         if self.threads < 0:
             raise UsageError(f"threads must be 1 or more, or 0 for all cores; got {self.threads}.")
@@ -144,7 +145,7 @@ class RunRequest:
         return to_builtins(self, enc_hook=str)  # type: ignore[no-any-return]
 
     def settings(self, batch_size: int) -> Settings:
-        """Return what makes a trial besides the protocol, whose batch size is given."""
+        """Return the settings that define a trial; `batch_size` is the protocol's."""
         return Settings(
             weights=self.weights,
             batch_size=self.batch_size or batch_size,
@@ -158,32 +159,32 @@ class RunRequest:
 
     @property
     def measuring(self) -> Measuring:
-        """Return what is measured on trained models."""
+        """Return what to measure on trained models."""
         return Measuring(
             self.latency_seconds,
             self.runtimes,
             self.robustness,
             self.probes,
             self.heatmaps,
-            soups=self.keep_models == "all",  # else which are kept depends on interruptions
+            soups=self.keep_models == "all",  # otherwise the seeds kept depend on interruptions
         )
 
 
 @dataclass(frozen=True)
 class ScreenRequest(RunRequest):
-    """The choices of a screening: those of its final run, and how far it goes."""
+    """The choices for a screening: those of its final run, and its budget."""
 
-    budget: str = ""  # of time, as 30m or 2h, or a number of finalists; "": what evidence leaves
-    sample: int = 1000  # training images that are probed
+    budget: str = ""  # a time, as 30m or 2h, or a number of finalists; "": no limit
+    sample: int = 1000  # training images to probe
 
     @classmethod
     def of(cls, choices: Mapping[str, Any]) -> Self:
-        """Return the request; a number of finalists may be a number."""
+        """Build and validate a request; `budget` may be an integer number of finalists."""
         budget = choices.get("budget", "")
         return super().of({**choices, "budget": str(budget) if type(budget) is int else budget})
 
-    def _check(self) -> None:
-        super()._check()
+    def _validate(self) -> None:
+        super()._validate()
         found = BUDGET.fullmatch(self.budget)
         few = self.finalists is not None and self.finalists < 2
         if self.budget and (found is None or few or (not found[2] and "." in found[1])):
@@ -196,18 +197,18 @@ class ScreenRequest(RunRequest):
 
     @property
     def seconds(self) -> float:
-        """Return the time that all rounds may take together; without such a budget, infinity."""
+        """Return the seconds that all rounds may take together; infinity if not limited."""
         found = BUDGET.fullmatch(self.budget)
         return float(found[1]) * SECONDS[found[2]] if found and found[2] else float("inf")
 
     @property
     def finalists(self) -> int | None:
-        """Return how many may be left for the final, if that is the budget."""
+        """Return the greatest number of finalists; None if the budget is not a number."""
         return int(self.budget) if self.budget.isdigit() else None
 
 
-def _converted(name: str, value: Any, kind: Any) -> Any:
-    """Return a choice as `RunRequest` holds it; `UsageError` where it is nothing of that kind."""
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    """Convert a value to the type of its `RunRequest` field; `UsageError` if it has another."""
     optional = type(None) in get_args(kind)
     if optional and value is None:
         return None
@@ -219,14 +220,14 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
     if name == "input_size":
         wanted = "one or more whole numbers"
     try:
-        return convert(_plain(name, value, kind), kind, dec_hook=lambda path, text: path(text))
+        return convert(_normalise(name, value, kind), kind, dec_hook=lambda path, text: path(text))
     except (ValidationError, TypeError):
         raise UsageError(f"{name} must be {wanted}; got {value!r}.") from None
 
 
-def _plain(name: str, value: Any, kind: Any) -> Any:
-    """Return a choice in the one form that its kind has of those that people write."""
-    if name == "seeds" and type(value) is int and value > 0:  # True is no number of seeds
+def _normalise(name: str, value: Any, kind: Any) -> Any:
+    """Return a value in the form that `convert` takes, from those that people write."""
+    if name == "seeds" and type(value) is int and value > 0:  # `type`: True is not a number here
         return tuple(range(value))
     if name == "input_size":
         return () if value is None else (value,) if type(value) is int else tuple(sorted(value))
@@ -241,7 +242,7 @@ def _plain(name: str, value: Any, kind: Any) -> Any:
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """What is read again of `run.json`: where the images are, the plugins, what is kept."""
+    """The fields of a request that are read again from `run.json`."""
 
     dataset: str = "auto"
     split_seed: int = 0
@@ -252,8 +253,7 @@ class RecordedRequest:
 
 
 def recorded_request(meta: RunMeta) -> RecordedRequest | None:
-    """Return the request of a run's last command; None where its folder has none, as those of
-    version 0.1."""
+    """Return the request of a run's last command; None if `run.json` has none (version 0.1)."""
     try:
         return convert(meta.request, RecordedRequest)
     except ValidationError:

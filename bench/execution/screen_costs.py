@@ -1,4 +1,4 @@
-"""What the rounds of a screening are estimated to take, and what its budget allows."""
+"""The estimated cost of a screening's rounds, and how many backbones its budget allows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bench.types import Dataset, Measuring
 FINAL = "final"
 
 
-class Costs:
-    """What each round takes of each backbone, in estimated seconds, and what the budget allows."""
+class ScreeningCosts:
+    """Estimated seconds of each round for each backbone, checked against the budget."""
 
     def __init__(self, prepared: Preparation, dataset: Dataset, listener: RunListener) -> None:
         request = prepared.request
@@ -29,69 +29,79 @@ class Costs:
         self.plan.refuse_empty()
         protocol = prepared.protocol
         first = protocol.phases[0]
-        self.early = replace(  # the plan of the rounds before the last
+        self.early_plan = replace(  # for the rounds before the final
             prepared,
             protocol=replace(protocol, phases=(first,)),
             request=replace(request, seeds=request.seeds[:1], fractions=(1.0,), robustness=False),
             say=lambda text: None,
         ).plan(dataset)
-        self.early = replace(self.early, measuring=Measuring())
+        self.early_plan = replace(self.early_plan, measuring=Measuring())
         self.sample = min(request.sample, len(dataset.splits["train"]))
         head = len(protocol.phases) > 1 and first.unfreeze.kind == "none"
         known = [one for one in self.plan.planned if one.weights is not None]
         self.rounds = ("probes", "head", FINAL) if head and known else ("probes", FINAL)
-        # The features that the probes compute are kept for the head, if it is trained on those.
+        # The head round reuses the features of the probed images, if it trains on that view.
         reused = request.cache_features and PLAIN in fixed_views(first.augment)
-        self.of: dict[str, dict[str, float]] = {name: {} for name in self.rounds}
-        for one, early in zip(self.plan.planned, self.early.planned, strict=True):
+        # Seconds by round and backbone; a backbone is missing from a round that it skips.
+        self.by_round: dict[str, dict[str, float]] = {name: {} for name in self.rounds}
+        for one, early in zip(self.plan.planned, self.early_plan.planned, strict=True):
             cost = early.cost or UNKNOWN_COST
-            self.of["probes"][one.name] = STARTUP_SECONDS + cost.per_image * self.sample
+            self.by_round["probes"][one.name] = STARTUP_SECONDS + cost.per_image * self.sample
             if head and one in known:
                 probed = cost.per_image * self.sample if reused else 0.0
-                self.of["head"][one.name] = cost.shared + cost.per_trial - probed
+                self.by_round["head"][one.name] = cost.shared + cost.per_trial - probed
             whole = make_schedule(replace(self.plan, planned=(one,)), one.trials)
-            self.of[FINAL][one.name] = whole.total - REPORT_SECONDS
-        self.pace = 1.0  # seconds that a round took, for each that was estimated
-        self.spent = 0.0
-        self._outline()
+            self.by_round[FINAL][one.name] = whole.total - REPORT_SECONDS
+        self.pace = 1.0  # measured seconds of the last round per estimated second
+        self.spent = 0.0  # seconds
+        self._announce_rounds()
 
-    def _outline(self) -> None:
-        plan, final = self.plan, sorted(self.of[FINAL].values())
+    def _announce_rounds(self) -> None:
+        """Send a note for each round with its backbones and estimated time."""
+        plan, final = self.plan, sorted(self.by_round[FINAL].values())
         train = len(plan.dataset.splits["train"])
-        took = {name: estimate(sum(each.values())) for name, each in self.of.items()}
+        took = {name: estimate(sum(each.values())) for name, each in self.by_round.items()}
         many = counted(len(final), "backbone")
         lines = [
             f"probes: {many} on {self.sample:,} of {train:,} training images, {took['probes']}"
         ]
-        if "head" in self.of:
-            pretrained = len(self.of["head"])
+        if "head" in self.by_round:
+            pretrained = len(self.by_round["head"])
             lines.append(f"head: those left of {pretrained} pretrained, at most {took['head']}")
         else:
             lines.append("no head round: no pretrained weights, or the protocol has no such phase")
-        left = self.request.finalists
-        few = "those left" if left is None else f"{left} at most"
+        finalists = self.request.finalists
+        few = "those left" if finalists is None else f"{finalists} at most"
         each = f"{estimate(final[0])} to {estimate(final[-1])} each"
         lines.append(f"final, the whole protocol: {few}, {each}; all {len(final)}: {took[FINAL]}")
         for number, line in enumerate(lines, 1):
             self.listener(Note(f"round {number}: {line} (estimated)"))
 
-    def allowed(self, *rounds: str) -> Callable[[Sequence[str]], int]:
-        """Return a function that says how many of an order may enter the next of these rounds,
-        which are still to come."""
+    def entry_limit(self, *rounds: str) -> Callable[[Sequence[str]], int]:
+        """Return a function that limits how many backbones may enter the next round.
 
-        def number(order: Sequence[str]) -> int:
+        `rounds` are those still to come, the next first. The function takes the names of the
+        candidates, the preferred first, and returns how many of them the budget allows.
+        """
+
+        def limit(order: Sequence[str]) -> int:
             if self.request.finalists is not None:
                 return self.request.finalists if rounds == (FINAL,) else len(order)
-            # Two are always left for each round after the next.
-            kept = sum(self.of[r].get(name, 0.0) for r in rounds[1:] for name in order[:2])
-            costs = [self.of[rounds[0]].get(name, 0.0) * self.pace for name in order]
-            return affordable(costs, self.request.seconds - self.spent - kept * self.pace)
+            # Reserve the time of two backbones for each later round.
+            reserved = sum(
+                self.by_round[r].get(name, 0.0) for r in rounds[1:] for name in order[:2]
+            )
+            costs = [self.by_round[rounds[0]].get(name, 0.0) * self.pace for name in order]
+            return affordable(costs, self.request.seconds - self.spent - reserved * self.pace)
 
-        return number
+        return limit
 
     def schedule(self, trials: Mapping[str, float], order: Sequence[str], *later: str) -> Schedule:
-        """Return the time that is left, as the evidence may leave it."""
+        """Estimate the rest of the screening: this round's `trials`, then the rounds `later`.
+
+        The later rounds are counted with the first backbones of `order`, as many as may be left.
+        """
         most = self.request.finalists or LEAST
-        rest = sum(self.of[r].get(name, 0.0) for r in later for name in order[:most])
+        rest = sum(self.by_round[r].get(name, 0.0) for r in later for name in order[:most])
         paced = {key: seconds * self.pace for key, seconds in trials.items()}
         return Schedule(paced, 0.0, rest * self.pace + REPORT_SECONDS)

@@ -1,8 +1,8 @@
-"""How far a run is, from its folder alone: while a process makes it, and after that has ended.
+"""The status of a run, read from its folder alone, while it is running and afterwards.
 
-    progress.json     what the process that makes the run is at, written by a listener of its events
+    progress.json     what the run's process is doing, written by a listener of its events
 
-What is done is in the records. Reading changes nothing.
+Finished trials are counted from the records. Reading changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.system.locks import is_locked
 from bench.training.events import RunProgress, StageProgress, TrialEnded, WritingReports
 
 FILE = "progress.json"
-SECONDS_BETWEEN = 1.0  # two writes of it
+SECONDS_BETWEEN = 1.0  # two writes of progress.json
 End = Literal["", "finished", "interrupted", "error", "detached"]
 State = Literal["running", "finished", "interrupted", "error", "detached", "killed", "unknown"]
 
@@ -35,24 +35,26 @@ State = Literal["running", "finished", "interrupted", "error", "detached", "kill
 class ProgressContent:
     """The content of `progress.json`; times are seconds since 1970."""
 
-    started: float  # of the command
-    written: float
-    end: End = ""  # how the command ended
-    reason: str = ""  # of an error
-    doing: Mapping[str, str] = field(default_factory=dict)  # stages under way, by trial
-    share: float = 0.0
+    started: float  # when the command started
+    written: float  # when this was written
+    end: End = ""  # how the command ended; "": not yet, or it was killed
+    reason: str = ""  # message of the error that ended it
+    doing: Mapping[str, str] = field(default_factory=dict)  # current stages, by trial key
+    share: float = 0.0  # finished fraction of the run
     seconds_left: float | None = None
-    rounds: tuple[str, ...] = ()  # of a screening, those that have begun, by folder in the run's
+    rounds: tuple[str, ...] = ()  # folders of a screening's rounds that have started
 
 
 class ProgressFile:
-    """A listener that writes `progress.json` and passes every event on; a context, whose end is
-    that of the command."""
+    """A listener that writes `progress.json` and passes every event on.
+
+    As a context manager it records how the command ended.
+    """
 
     def __init__(self, folder: Path, listener: RunListener) -> None:
         self._folder, self._listener = folder, listener
         self._now = ProgressContent(time.time(), 0.0)
-        self._due = 0.0  # by a clock that nobody sets
+        self._due = 0.0  # monotonic time of the next write
 
     def __enter__(self) -> Self:
         self._write()
@@ -71,7 +73,7 @@ class ProgressFile:
         self._write()
 
     def __call__(self, event: RunEvent) -> None:
-        """Note what is new; a second may pass until it is written."""
+        """Take one event; its content is written within about a second."""
         self._listener(event)
         now, doing = self._now, dict(self._now.doing)
         match event:
@@ -90,7 +92,7 @@ class ProgressFile:
             self._write()
 
     def enter_round(self, folder: Path) -> None:
-        """Note that a round of a screening begins, in its own folder."""
+        """Note that a round of a screening starts in its own folder."""
         begun = (*self._now.rounds, folder.relative_to(self._folder).as_posix())
         self._now = replace(self._now, rounds=begun, doing={})
         self._write()
@@ -98,16 +100,16 @@ class ProgressFile:
     def _write(self) -> None:
         self._now = replace(self._now, written=time.time())
         self._due = time.monotonic() + SECONDS_BETWEEN
-        with suppress(OSError):  # what the run itself cannot write ends it
+        with suppress(OSError):  # progress is not worth ending the run for
             write_atomic(self._folder / FILE, to_json(self._now))
 
 
 @dataclass(frozen=True)
 class RoundStatus:
-    """How far a round of a screening is."""
+    """The progress of one round of a screening."""
 
     round: str
-    trials: int  # one for each backbone that takes part
+    trials: int  # one for each participating backbone
     done: int
     failed: int
     left: int
@@ -115,39 +117,39 @@ class RoundStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is."""
+    """The progress of a run."""
 
     run: str
     folder: str
     state: State
-    rounds: tuple[RoundStatus, ...]  # of a screening, before its final, which is the run
-    trials: int  # that the last command asked for; 0 while a screening has not come to its final
+    rounds: tuple[RoundStatus, ...]  # of a screening, without its final
+    trials: int  # requested by the last command; 0 before a screening reaches its final
     done: int
     failed: int
-    left: int  # have no record yet
-    doing: tuple[str, ...]  # while it is running
-    jobs: tuple[JobState, ...]  # on a Slurm cluster, whose results are not all taken in
+    left: int  # without a record
+    doing: tuple[str, ...]  # current stages; empty unless running
+    jobs: tuple[JobState, ...]  # on a Slurm cluster, with results not collected yet
     elapsed_seconds: float | None  # of the last command
-    seconds_left: float | None  # while it is running
-    reason: str  # of an error
-    command: str  # which continues the run; empty where a program made it
+    seconds_left: float | None  # None unless running
+    reason: str  # message of the error that ended the run
+    command: str  # that continues the run; empty if it was made by a program
 
 
 def read_status(folder: Path) -> Status:
-    """Read how far the run in this folder is."""
+    """Read the status of the run in this folder."""
     remedy = "Delete it: nothing else needs it."
     progress, now = read_json(folder / FILE, ProgressContent, remedy), time.time()
     rounds = [folder / path for path in progress.rounds] if progress else []
     running = is_locked(folder / LOCK)
     elapsed = left = None
-    ended: State = "unknown"  # as in version 0.1
+    ended: State = "unknown"  # version 0.1 wrote no progress.json
     if progress is not None:
         ended = progress.end or "killed"
-        # Not below 0, where the clock was set back.
+        # Never negative, even if the clock was set back.
         elapsed = max(0.0, (now if running else progress.written) - progress.started)
         if running and progress.seconds_left is not None:
             left = max(0.0, progress.seconds_left - max(0.0, now - progress.written))
-    # A screening that has not come to its final has the description of its rounds only.
+    # Before its final, a screening has a `run.json` in the folders of its rounds only.
     meta = next((read_meta(path.parent) for path in run_json_paths(folder)), RunMeta())
     return Status(
         run=folder.name,
@@ -165,9 +167,9 @@ def read_status(folder: Path) -> Status:
 
 
 def _counts(folder: Path) -> dict[str, int]:
-    """Return how many trials the last command asked for in this folder, and how they are."""
+    """Count the trials requested by the last command in this folder, by their status."""
     status = {record.trial.key: record.status for record in read_records(folder)}
-    asked = read_meta(folder).asked
-    found = [status.get(key) for key in (status if asked is None else asked)]  # None: version 0.1
+    asked = read_meta(folder).asked  # None: version 0.1
+    found = [status.get(key) for key in (status if asked is None else asked)]
     counts = {"done": found.count("ok"), "failed": found.count("failed"), "left": found.count(None)}
     return {"trials": len(found), **counts}
