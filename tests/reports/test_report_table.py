@@ -46,7 +46,7 @@ def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
 def test_what_is_by_label_follows_the_table(tmp_path: Path) -> None:
     found = find(read_run(make_run(tmp_path, [Net("worse", 2.5), Net("better")])))
     assert found.backbones["label"].tolist() == ["better", "worse"]
-    assert list(found.confusions) == list(found.scaled) == ["better", "worse"]
+    assert list(found.confusions) == list(found.scaled_bin_sums) == ["better", "worse"]
 
 
 def test_accuracy_ranks_and_loss_breaks_ties(tmp_path: Path) -> None:
