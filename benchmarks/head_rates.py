@@ -93,7 +93,7 @@ def _training(
     def train() -> float:
         initialise_head(head, 0)
         if rates:
-            tail.load(head)
+            tail.copy_from(head)
         begun = time.process_time()
         trainer.run(
             lambda epoch: [rows],

@@ -93,7 +93,7 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
     import numpy as np
     import tensorflow as tf
 
-    from bench.models.network import Network, build_head, macs, weighted_loss
+    from bench.models.network import Network, build_head, count_macs, weighted_loss
     from bench.protocol import Head, Phase, Unfreeze
     from bench.registry import BACKBONES, load_plugins
 
@@ -146,7 +146,7 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
     cut = network.unfreeze(tuned)
     seconds["train"] += loop(cut, tuned) if tuned.epochs else 0.0
 
-    of_tail = macs(network.between(cut, ["features"])) if tuned.epochs else 0
+    of_tail = count_macs(network.between(cut, ["features"])) if tuned.epochs else 0
     steps = -(-train // batch) * batch * tuned.epochs
     matrix = tf.random.uniform((MATRIX, MATRIX))
     product = tf.function(lambda: tf.reduce_sum(tf.linalg.matmul(matrix, matrix)))
@@ -156,7 +156,7 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
         float(product())
     peak = 10 * 2 * MATRIX**3 / (time.perf_counter() - start) / 1e9
     return seconds | {
-        "forward_gflops": 2 * macs(whole) * images / seconds["forward"] / 1e9,
+        "forward_gflops": 2 * count_macs(whole) * images / seconds["forward"] / 1e9,
         # Forward, and twice as much backward: to the input and to the weights.
         "train_gflops": 6 * of_tail * steps / seconds["train"] / 1e9,
         "peak_gflops": peak,

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.data.decode import THREADS, decode
 from bench.inference.prediction import BATCH, decoded_ahead, find_images, predictions
-from bench.models.rebuild import rebuild, record_of
+from bench.models.rebuild import find_record, rebuild
 from bench.registry import load_plugins
 from bench.storage.records import read_run
 from bench.storage.run_folder import find_run
@@ -40,7 +40,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     load_plugins((), ("backbones",))
     run = read_run(find_run(arguments.results, arguments.run))
-    record = record_of(run, arguments.backbone)
+    record = find_record(run, arguments.backbone)
     size = record.trial.input_size
     paths = find_images([arguments.folder])[: arguments.images]
 

@@ -23,7 +23,7 @@ from bench.execution.check.subject import calibrate
 from bench.execution.plan import choose_backbones
 from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes
-from bench.models.network import Network, build_head, initialise_head, macs
+from bench.models.network import Network, build_head, count_macs, initialise_head
 from bench.protocol import Head
 from bench.registry import load_plugins
 from bench.system.environment import available_cores
@@ -106,7 +106,7 @@ def _compare_counts(name: str, model: Any) -> bool:
         for operation in graph.get_operations()
         if operation.type in ("Conv2D", "DepthwiseConv2dNative", "MatMul")
     )
-    ours = 2 * macs(model)
+    ours = 2 * count_macs(model)
     print(f"{name}: {ours / 1e9:.3f} GFLOP counted, TensorFlow counts {counted / 1e9:.3f}")
     return abs(ours / counted - 1) > MAX_MISCOUNT
 

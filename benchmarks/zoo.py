@@ -101,8 +101,8 @@ def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
     from bench.execution.check.network import check_declaration
     from bench.execution.check.stages import check_stages
     from bench.execution.check.subject import Subject
-    from bench.models.cuts import found_stages, labels
-    from bench.models.network import Network, macs
+    from bench.models.cuts import find_stages, operation_labels
+    from bench.models.network import Network, count_macs
 
     faults = []
     if backbone.weights == "imagenet":
@@ -118,13 +118,13 @@ def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
             except BenchError as error:
                 faults.append(str(error))
     built = subject.own_size
-    called = labels(built)
+    called = operation_labels(built)
     row = {
         "name": backbone.name,
         "px": backbone.input_size,
         "parameters": built.count_params(),
-        "gmacs": macs(built) / 1e9,
-        "stages": [called[end] for end in found_stages(built)],
+        "gmacs": count_macs(built) / 1e9,
+        "stages": [called[end] for end in find_stages(built)],
         "faults": faults,
     }
     if arguments.times:

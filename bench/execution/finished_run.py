@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench import reports
 from bench.inference import prediction
 from bench.inference.heatmaps import Overlays
-from bench.models.rebuild import members_of
+from bench.models.rebuild import find_members
 from bench.registry import load_plugins
 from bench.storage.records import read_run
 from bench.storage.run_folder import find_run
@@ -106,7 +106,9 @@ class Run:
         load_plugins(map(Path, plugins))
         paths = [images] if isinstance(images, str | Path) else images
         run = read_run(self.folder)
-        members = (prediction.best_record(run),) if backbone is None else members_of(run, backbone)
+        members = (
+            (prediction.best_record(run),) if backbone is None else find_members(run, backbone)
+        )
         model = prediction.model_of(run, *members)
         overlays = Overlays(Path(explain)) if explain is not None else None
         files = prediction.find_images(map(Path, paths))

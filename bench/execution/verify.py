@@ -31,7 +31,7 @@ from bench.errors import (
 from bench.execution.executors import Executor, make_executor
 from bench.execution.request import RecordedRequest, RunRequest, recorded_request
 from bench.models import weights
-from bench.models.rebuild import declared, keras_backend_of
+from bench.models.rebuild import declared_backbone, keras_backend_of
 from bench.models.weights import LocatedWeights
 from bench.protocol import TrainingProtocol
 from bench.registry import BACKBONES, load_plugins
@@ -101,7 +101,7 @@ def verify(
         *plugins,
         *_recorded_plugins(run, trial.backbone, [Path(path) for path in request.plugins]),
     ]
-    backbone = declared(run, record)
+    backbone = declared_backbone(run, record)
     os.environ["KERAS_BACKEND"] = keras_backend
     with tempfile.TemporaryDirectory(prefix="backbone-bench-verify-") as name:
         folder = Path(name)

@@ -23,7 +23,7 @@ from bench.inference.export import EXPORT_FORMATS, About
 from bench.inference.measuring.timing import predict_all
 from bench.inference.runtimes import Call
 from bench.models.backends.base import Array, current
-from bench.models.rebuild import TrainedModel, mean_model
+from bench.models.rebuild import TrainedModel, build_ensemble
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
 from bench.system.files import remove_stale, temporary_folder, write_atomic
@@ -79,7 +79,7 @@ def export(
         temperature=temperature(evidence).value,
         backbone_bench=__version__,
     )
-    classifier = mean_model(models)
+    classifier = build_ensemble(models)
     reference = Reference(classifier, run, evidence, store)
     remove_stale(folder, below=False)
     # Converters write progress and deprecations to it; what fails is raised.

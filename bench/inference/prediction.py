@@ -24,7 +24,7 @@ from bench.data.sources.folder import files_below, images_among, printable, read
 from bench.errors import NotRankedError, UsageError
 from bench.inference.heatmaps import Overlays
 from bench.models.backends.base import Array, Forward, current
-from bench.models.rebuild import load_trained, record_of
+from bench.models.rebuild import find_record, load_trained
 from bench.storage.arrays import sort_best_first
 from bench.storage.records import StoredRun
 from bench.training.losses import probabilities
@@ -93,7 +93,7 @@ def best_record(run: StoredRun) -> Record:
             f"run {run.name} ranks no backbone; name one to predict with "
             f"({', '.join(sorted({r.trial.name for r in sort_best_first(run.records)}))})."
         )
-    return record_of(run, choice.pick.backbone)
+    return find_record(run, choice.pick.backbone)
 
 
 def model_of(run: StoredRun, *members: Record) -> PredictingModel:

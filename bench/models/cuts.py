@@ -1,8 +1,8 @@
-"""Where a network may be cut: tensors that alone determine everything after them.
+"""Cuts: the tensors of a network that alone determine everything after them.
 
-This only reads the graph; nothing here computes an activation or knows about training. Operations
-are told by their positions in the graph or by `labels`, which are the same in every build; names
-that Keras gives by itself are not.
+This module only reads the graph; it computes no activations and does not train. Operations are
+identified by position in the graph or by `operation_labels`, which are the same in every build;
+names that Keras generates are not.
 """
 
 from __future__ import annotations
@@ -20,33 +20,37 @@ PIXELS = "pixels"  # before the network: nothing is frozen
 FEATURES = "features"  # after the pooling: the whole backbone is frozen
 OUTPUT = "output"  # the name of the last stage's end in any network
 
-FINDING = 1  # the version of the rule of `found_stages`; a new one is a new code digest
-SHRINKS = 4 / 9  # of the positions, or fewer: a stride of 2, and no convolution without padding
-WIDENS = 2  # times, or more: a layer that expands for the block that it begins
+STAGE_RULE_VERSION = 1  # of `find_stages`; part of the code digest
+# A new stage begins where at most this fraction of the positions is left: at a stride of 2, but not
+# at a convolution without padding.
+DOWNSAMPLING_RATIO = 4 / 9
+# A layer with more than this many times the values of the layer before expands the channels for the
+# next block.
+EXPANSION_RATIO = 2
 
 
-def labels(model: Any) -> list[str]:
-    """Return what each operation is called: its name, or `kind@position` where Keras named it."""
+def operation_labels(model: Any) -> list[str]:
+    """Return the label of each operation: its name, or `kind@position` if Keras generated it."""
     found = []
     for place, operation in enumerate(model.operations):
         kind = re.sub(r"_\d+$", "", operation.name)
-        automatic = kind.replace("_", "") == type(operation).__name__.lower()
-        found.append(f"{kind}@{place}" if automatic else str(operation.name))
+        is_generated = kind.replace("_", "") == type(operation).__name__.lower()
+        found.append(f"{kind}@{place}" if is_generated else str(operation.name))
     return found
 
 
 def clean_cuts(model: Any) -> list[int]:
-    """Return the positions after which a single tensor crosses to the rest, in order.
+    """Return, in order, the positions after which the rest of the network needs only one tensor.
 
-    Operations are in topological order, so a tensor is a clean cut exactly when, right after it
-    is computed, no other tensor is still needed.
+    Operations are in topological order, so a tensor is a clean cut exactly if no earlier tensor is
+    still needed after it is computed.
     """
     operations = model.operations
-    last = {id(t): place for place, one in enumerate(operations) for t in inputs_of(one)}
-    needed = -1  # the last operation that reads a tensor made so far
+    last = {id(t): place for place, one in enumerate(operations) for t in input_tensors(one)}
+    needed = -1  # position of the last operation that reads a tensor computed so far
     found = []
     for place, operation in enumerate(operations):
-        outputs = flat(operation.output)
+        outputs = as_list(operation.output)
         if len(outputs) == 1 and needed <= place:
             found.append(place)
         needed = max(needed, *(last.get(id(t), place) for t in outputs))
@@ -54,61 +58,62 @@ def clean_cuts(model: Any) -> list[int]:
 
 
 def stage_ends(backbone: Backbone, model: Any) -> list[int]:
-    """Return the positions at which the stages end: as declared, or else as found in the graph."""
+    """Return the positions at which the stages end: those declared, or else those of
+    `find_stages`. Raise `TrialError` for a declared stage that is not in the network."""
     if not backbone.stages:
-        return found_stages(model)
-    called = labels(model)
-    places: dict[str | int, int] = {OUTPUT: len(called) - 1}
+        return find_stages(model)
+    labels = operation_labels(model)
+    places: dict[str | int, int] = {OUTPUT: len(labels) - 1}
     for place, operation in enumerate(model.operations):
-        places |= {place: place, called[place]: place, operation.name: place}
+        places |= {place: place, labels[place]: place, operation.name: place}
     for stage in backbone.stages:
         if stage not in places:
-            nearest = (get_close_matches(str(stage), called, n=1, cutoff=0.5) or called[-1:])[0]
+            nearest = (get_close_matches(str(stage), labels, n=1, cutoff=0.5) or labels[-1:])[0]
             raise TrialError(
-                f"{backbone.name}: stage {stage!r} is no layer of this network; "
-                f"the nearest is {nearest!r}."
+                f"{backbone.name}: stage {stage!r} is not a layer of this network; "
+                f"the closest name is {nearest!r}."
             )
     return [places[stage] for stage in backbone.stages]
 
 
-def found_stages(model: Any) -> list[int]:
-    """Return the ends of the parts that compute at one resolution each; the last is the output.
+def find_stages(model: Any) -> list[int]:
+    """Find the parts that compute at one resolution each, and return the positions of their ends.
 
-    Between two such parts there are often several clean cuts. Taken is the one after the last
-    layer that multiplies by a kernel, and after the operations without weights that follow it, as
-    pooling, if that makes the tensor no larger. Layers that expand the channels for the next part's
-    first block, as an inverted bottleneck has them, belong to the next part.
+    Between two such stages there are often several clean cuts. A stage ends after its last layer
+    with a kernel, and after the operations without weights that follow it, such as pooling, unless
+    they make the tensor larger. Layers that expand the channels for the first block of the next
+    stage, as in an inverted bottleneck, belong to the next. The last stage ends at the output.
     """
     operations = model.operations
     clean = set(clean_cuts(model))
-    parts: list[list[int]] = [[]]  # for each resolution one cut after each layer with a kernel
-    before = math.inf  # positions in the output of the layer with a kernel before
-    multiplied = False
+    stages: list[list[int]] = [[]]  # of each, the cut after each layer with a kernel
+    previous = math.inf  # positions (height x width) after the previous layer with a kernel
+    has_kernel = False
     for place, operation in enumerate(operations):
-        weights = getattr(operation, "weights", ())  # an operation that is no layer has none
-        multiplied = multiplied or any(len(weight.shape) > 1 for weight in weights)
+        weights = getattr(operation, "weights", ())  # only layers have weights
+        has_kernel = has_kernel or any(len(weight.shape) > 1 for weight in weights)
         if place not in clean or len(operation.output.shape) != 4:
             continue
-        if multiplied:
+        if has_kernel:
             positions = math.prod(operation.output.shape[1:3])
-            if positions <= before * SHRINKS and parts[-1]:
-                parts.append([])
-            before, multiplied = positions, False
-            parts[-1].append(place)
-        elif parts[-1] and _size(operation) <= _size(operations[parts[-1][-1]]):
-            parts[-1][-1] = place
+            if positions <= previous * DOWNSAMPLING_RATIO and stages[-1]:
+                stages.append([])
+            previous, has_kernel = positions, False
+            stages[-1].append(place)
+        elif stages[-1] and _size(operation) <= _size(operations[stages[-1][-1]]):
+            stages[-1][-1] = place
     ends = []
-    for part in parts[:-1]:
-        sizes = [_size(operations[place]) for place in part]
-        last = len(part) - 1
-        while last and sizes[last] > WIDENS * sizes[last - 1]:
+    for stage in stages[:-1]:
+        sizes = [_size(operations[place]) for place in stage]
+        last = len(stage) - 1
+        while last and sizes[last] > EXPANSION_RATIO * sizes[last - 1]:
             last -= 1
-        ends.append(part[last])
+        ends.append(stage[last])
     return [*ends, len(operations) - 1]
 
 
 def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
-    """Return the label of the deepest cut after which everything lies that `unfreeze` trains."""
+    """Return the label of the deepest cut that is before every layer that `unfreeze` trains."""
     if unfreeze.kind == "none":
         return FEATURES
     if unfreeze.kind == "all":
@@ -116,7 +121,7 @@ def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
     if unfreeze.kind == "stages":
         ends = stage_ends(backbone, model)
         kept = len(ends) - unfreeze.count
-        return labels(model)[ends[kept - 1]] if kept > 0 else PIXELS
+        return operation_labels(model)[ends[kept - 1]] if kept > 0 else PIXELS
     check_layers(backbone.name, unfreeze, len(model.layers))
     trained = {id(layer) for layer in model.layers[unfreeze.count :] if layer.weights}
     if not trained:
@@ -126,12 +131,14 @@ def cut_for(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> str:
         )
     operations = model.operations
     first = next(place for place, one in enumerate(operations) if id(one) in trained)
-    cuts = [place for place in clean_cuts(model) if place < first and inputs_of(operations[place])]
-    return labels(model)[cuts[-1]] if cuts else PIXELS
+    cuts = [
+        place for place in clean_cuts(model) if place < first and input_tensors(operations[place])
+    ]
+    return operation_labels(model)[cuts[-1]] if cuts else PIXELS
 
 
 def check_layers(backbone: str, unfreeze: Unfreeze, layers: int) -> None:
-    """Refuse a "from layer N" that leaves this backbone nothing to train."""
+    """Raise `TrialError` if "from layer N" is beyond the last of the backbone's layers."""
     if unfreeze.kind == "from_layer" and unfreeze.count >= layers:
         raise TrialError(
             f"{backbone} has {layers} layers, so training 'from layer {unfreeze.count}' leaves "
@@ -140,7 +147,7 @@ def check_layers(backbone: str, unfreeze: Unfreeze, layers: int) -> None:
 
 
 def trained_layers(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> list[Any]:
-    """Return the layers that a phase trains, BatchNorm included."""
+    """Return the layers that a phase trains, including BatchNorm."""
     if unfreeze.kind == "none":
         return []
     if unfreeze.kind == "from_layer":
@@ -148,22 +155,23 @@ def trained_layers(backbone: Backbone, model: Any, unfreeze: Unfreeze) -> list[A
     cut = cut_for(backbone, model, unfreeze)
     if cut == PIXELS:
         return list(model.layers)
-    after = {id(one) for one in model.operations[labels(model).index(cut) + 1 :]}
+    after = {id(one) for one in model.operations[operation_labels(model).index(cut) + 1 :]}
     return [layer for layer in model.layers if id(layer) in after]
 
 
-def flat(tensors: Any) -> list[Any]:
+def as_list(tensors: Any) -> list[Any]:
     """Return one tensor or several as a list."""
     return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
 
 
-def inputs_of(operation: Any) -> list[Any]:
+def input_tensors(operation: Any) -> list[Any]:
     """Return the tensors that an operation reads."""
-    # Only an InputLayer has no inputs; its "input" is its own output.
+    # An InputLayer reads nothing; its "input" attribute is its own output.
     if type(operation).__name__ == "InputLayer":
         return []
-    return flat(operation.input)
+    return as_list(operation.input)
 
 
 def _size(operation: Any) -> int:
+    """Return the number of values of the operation's output, for one image."""
     return math.prod(operation.output.shape[1:])

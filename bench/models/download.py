@@ -1,12 +1,12 @@
-"""Download one published file: whole, checked, and once even if several processes need it.
+"""Download a published file: complete, verified, and only once if several processes need it.
 
-    FILE            appears by a rename, when its length and checksum are right
-    .FILE.part      during the transfer
-    .FILE.lock      held by the process that downloads; the others wait and find the file
+    FILE            appears by a rename after its length and checksum are verified
+    .FILE.part      the partial file during the transfer
+    .FILE.lock      held by the downloading process; others wait for it and then find the file
 
-Temporary failures (no answer, a busy server, a broken transfer) are retried with growing pauses.
-Without a network nothing is tried twice. A redirection to another host is followed only for a file
-whose checksum or length is published. Which files are needed is decided in `weights.py`.
+Temporary failures (timeout, busy server, broken transfer) are retried with increasing pauses.
+Without a network nothing is retried. A redirect to another host is followed only for a file whose
+checksum or length is published. `weights.py` decides which files are needed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from bench.system.locks import acquire_lock
 
 CHUNK_BYTES = 1 << 18
 SHA256_DIGITS = 64  # a checksum of another length is an MD5
-TRIES = 3  # of one file
-PAUSE_SECONDS = 0.5  # after the first try; doubled after each later one
-TIMEOUT_SECONDS = 5.0  # for an answer to the first try; doubled for each later one
-MAX_UNANSWERED = 4  # requests in a row, of any files, after which a host is given up
+MAX_ATTEMPTS = 3  # per file
+PAUSE_SECONDS = 0.5  # after the first attempt; doubled after each later one
+TIMEOUT_SECONDS = 5.0  # for a response to the first attempt; doubled for each later one
+MAX_UNANSWERED = 4  # consecutive requests without a response, after which a host is given up
 
 TEMPORARY_STATUS = (
     http.client.REQUEST_TIMEOUT,
@@ -48,11 +48,11 @@ TEMPORARY_ERRNO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.
 
 NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-OnBytes = Callable[[int, int], None]  # bytes done, and of how many (0: not known)
+OnBytes = Callable[[int, int], None]  # bytes received, total bytes (0: not known)
 
 
-class _FailedError(Exception):
-    """One try failed; `temporary` if another one, now or later, may succeed."""
+class _DownloadError(Exception):
+    """One attempt failed; `temporary` if a later attempt may succeed."""
 
     def __init__(self, text: str, *, temporary: bool) -> None:
         super().__init__(text)
@@ -61,16 +61,16 @@ class _FailedError(Exception):
 
 @dataclass
 class _Host:
-    """How a host answered so far, so that not every file waits for the same timeout."""
+    """The state of a host, so that only the first files wait for a timeout."""
 
-    unanswered: int = 0  # requests in a row
-    given_up: _FailedError | None = None
+    unanswered: int = 0  # consecutive requests without a response
+    given_up: _DownloadError | None = None  # the error for all further requests
 
 
 _hosts: dict[str, _Host] = {}
 
 
-def fetch(
+def fetch_file(
     url: str,
     destination: Path,
     *,
@@ -79,9 +79,9 @@ def fetch(
     progress: OnBytes = lambda done, total: None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> None:
-    """Download `url` to `destination`, unless a file is there already.
+    """Download `url` to `destination`, unless that file exists.
 
-    A transfer that breaks is continued where it broke.
+    A broken transfer is resumed. Raise `MissingWeightsError` if the download fails.
     """
     part, lock = (destination.with_name(f".{destination.name}.{end}") for end in ("part", "lock"))
     checked = checksum is not None or nbytes is not None
@@ -92,20 +92,20 @@ def fetch(
                 return
             stack.callback(part.unlink, missing_ok=True)
             _transfer(url, part, progress, timeout, checked)
-            if (fault := mismatch(part, checksum, nbytes)) is not None:
-                raise _FailedError(
+            if (fault := describe_mismatch(part, checksum, nbytes)) is not None:
+                raise _DownloadError(
                     f"the downloaded file is not the published one ({fault})", temporary=True
                 )
             part.replace(destination)
-    except _FailedError as error:
+    except _DownloadError as error:
         why = f"cannot be downloaded from {urlsplit(url).netloc}: {error}."
         raise MissingWeightsError(destination.name, why, temporary=error.temporary) from error
     except OSError as error:
-        raise WeightsError(f"{destination} cannot be written: {_words(error)}.") from error
+        raise WeightsError(f"{destination} cannot be written: {_error_text(error)}.") from error
 
 
-def mismatch(path: Path, checksum: str | None, nbytes: int | None) -> str | None:
-    """Return how a file differs from the published one, by what is published of it."""
+def describe_mismatch(path: Path, checksum: str | None, nbytes: int | None) -> str | None:
+    """Return how a file differs from the published length and checksum; `None` if it does not."""
     if nbytes is not None and (found := path.stat().st_size) != nbytes:
         return f"{found:,} bytes, not {nbytes:,}"
     if checksum is None:
@@ -119,46 +119,50 @@ def mismatch(path: Path, checksum: str | None, nbytes: int | None) -> str | None
 
 def _transfer(url: str, part: Path, progress: OnBytes, timeout: float, checked: bool) -> None:
     with part.open("wb") as file:
-        for number in range(TRIES):
+        for number in range(MAX_ATTEMPTS):
             try:
-                with _open(url, file.tell(), timeout * 2**number, checked) as response:
-                    _copy(response, file, progress)
+                with _open_url(url, file.tell(), timeout * 2**number, checked) as response:
+                    _copy_response(response, file, progress)
                 file.flush()
                 os.fsync(file.fileno())
                 return
-            except _FailedError as error:
+            except _DownloadError as error:
                 if not error.temporary or _host(url).given_up is not None:
                     raise
-                if number + 1 == TRIES:
-                    raise _FailedError(f"{error}, {TRIES} times", temporary=True) from error
+                if number + 1 == MAX_ATTEMPTS:
+                    raise _DownloadError(
+                        f"{error}, {MAX_ATTEMPTS} times", temporary=True
+                    ) from error
                 time.sleep(PAUSE_SECONDS * 2**number)
 
 
-def _copy(response: Any, file: IO[bytes], progress: OnBytes) -> None:
-    if response.status != http.client.PARTIAL_CONTENT:  # the server sends it from the start
+def _copy_response(response: Any, file: IO[bytes], progress: OnBytes) -> None:
+    if response.status != http.client.PARTIAL_CONTENT:  # the server sends the whole file
         file.seek(0)
         file.truncate()
     length = response.headers.get("Content-Length")
     total = file.tell() + int(length) if length else 0
-    while chunk := _read(response):
+    while chunk := _read_chunk(response):
         file.write(chunk)
         progress(file.tell(), total)
     if total and file.tell() != total:
-        raise _FailedError(f"it ended at {file.tell():,} of {total:,} bytes", temporary=True)
+        raise _DownloadError(f"it ended at {file.tell():,} of {total:,} bytes", temporary=True)
 
 
-def _read(response: Any) -> bytes:
+def _read_chunk(response: Any) -> bytes:
     try:
         return response.read(CHUNK_BYTES)  # type: ignore[no-any-return]
     except (OSError, http.client.HTTPException) as error:
-        raise _FailedError(f"the transfer broke ({_words(error)})", temporary=True) from error
+        raise _DownloadError(
+            f"the transfer broke ({_error_text(error)})", temporary=True
+        ) from error
 
 
-def _open(url: str, start: int, timeout: float, checked: bool) -> Any:
-    """Return a response, or raise within `timeout`.
+def _open_url(url: str, start: int, timeout: float, checked: bool) -> Any:
+    """Open `url` from the byte `start` on; raise if there is no response within `timeout` seconds.
 
-    The socket's own timeout is not enough: it applies to each address of a host separately, and not
-    to the lookup of its name.
+    The socket's timeout is not sufficient: it applies to each address of a host separately, and
+    not to the DNS lookup.
     """
     host = _host(url)
     if host.given_up is not None:
@@ -166,56 +170,57 @@ def _open(url: str, start: int, timeout: float, checked: bool) -> Any:
     request = urllib.request.Request(url, headers={"User-Agent": "backbone-bench"})
     if start:
         request.add_header("Range", f"bytes={start}-")
-    opener = urllib.request.build_opener(_Redirects(checked))
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    routed = threading.Event()
+    opener = urllib.request.build_opener(_RedirectHandler(checked))
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    has_route = threading.Event()
 
-    def ask() -> None:
+    def send() -> None:
         try:
             _check_route(url)
-            routed.set()
-            answers.put(opener.open(request, timeout=timeout))
+            has_route.set()
+            results.put(opener.open(request, timeout=timeout))
         except Exception as error:
-            answers.put(error)
+            results.put(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
     try:
-        answer = answers.get(timeout=timeout)
+        result = results.get(timeout=timeout)
     except queue.Empty:
-        if routed.is_set():
-            answer = TimeoutError()
+        if has_route.is_set():
+            result = TimeoutError()
         else:
-            answer = OSError(f"its name was not found within {timeout:g} s")
-    if not isinstance(answer, Exception):
+            result = OSError(f"its name was not found within {timeout:g} s")
+    if not isinstance(result, Exception):
         host.unanswered = 0
-        return answer
-    if isinstance(answer, urllib.error.HTTPError):
+        return result
+    if isinstance(result, urllib.error.HTTPError):
         host.unanswered = 0
-        answer.close()
-        raise _FailedError(
-            f"the server answered {answer.code} {answer.reason}",
-            temporary=answer.code in TEMPORARY_STATUS
-            or answer.code >= http.client.INTERNAL_SERVER_ERROR,
-        ) from answer
-    if isinstance(answer, _FailedError):  # a redirection that is not followed
-        raise answer
-    raise _unanswered(host, answer, timeout) from answer
+        result.close()
+        raise _DownloadError(
+            f"the server answered {result.code} {result.reason}",
+            temporary=result.code in TEMPORARY_STATUS
+            or result.code >= http.client.INTERNAL_SERVER_ERROR,
+        ) from result
+    if isinstance(result, _DownloadError):  # a redirect that is not followed
+        raise result
+    raise _count_unanswered(host, result, timeout) from result
 
 
-def _unanswered(host: _Host, error: Exception, timeout: float) -> _FailedError:
-    """Count a request without an answer, and give the host up where another would not help."""
+def _count_unanswered(host: _Host, error: Exception, timeout: float) -> _DownloadError:
+    """Count a request without a response and return its error; give the host up if the failure is
+    permanent, or after `MAX_UNANSWERED` such requests."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     temporary = (
         isinstance(reason, TimeoutError | ConnectionError | http.client.HTTPException)
         or getattr(reason, "errno", None) in TEMPORARY_ERRNO
     )
-    late = isinstance(reason, TimeoutError)
-    words = f"no answer within {timeout:g} s" if late else _words(error)
+    timed_out = isinstance(reason, TimeoutError)
+    text = f"no answer within {timeout:g} s" if timed_out else _error_text(error)
     host.unanswered += 1
-    failed = _FailedError(f"no connection ({words})", temporary=temporary)
+    failure = _DownloadError(f"no connection ({text})", temporary=temporary)
     if not temporary or host.unanswered >= MAX_UNANSWERED:
-        host.given_up = failed
-    return failed
+        host.given_up = failure
+    return failure
 
 
 def _host(url: str) -> _Host:
@@ -223,27 +228,28 @@ def _host(url: str) -> _Host:
 
 
 def _check_route(url: str) -> None:
-    """Raise where this machine has no network: no name is found, no address has a route.
+    """Raise `OSError` if this machine has no network: the DNS lookup fails, or no address has a
+    route.
 
     Connecting a datagram socket sends nothing; it only asks the system for a route.
     """
     parts = urlsplit(url)
     if parts.scheme in urllib.request.getproxies():
         return  # the proxy looks up names
-    found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_DGRAM)
-    for family, kind, protocol, _, address in found:
+    addresses = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_DGRAM)
+    for family, kind, protocol, _, address in addresses:
         try:
             with socket.socket(family, kind, protocol) as probe:
                 probe.connect(address)
                 return
         except OSError as error:
             if error.errno not in NO_ROUTE:
-                return  # the request itself will show what it is
+                return  # let the request itself fail, with its own error
     raise OSError("no route to any of its addresses")
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection to another host if the file can be checked."""
+class _RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follow a redirect to another host only if the file can be verified."""
 
     def __init__(self, checked: bool) -> None:
         self._checked = checked
@@ -259,11 +265,12 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             why = "is not followed, as neither a checksum nor a length of this file is known"
         if why is not None:
             fp.close()
-            raise _FailedError(f"its redirection to {after.netloc} {why}", temporary=False)
+            raise _DownloadError(f"its redirect to {after.netloc} {why}", temporary=False)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
+    """Return the message of an error, or of its cause for a `URLError`."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     stated = reason.strerror if isinstance(reason, OSError) else None
     return stated or str(reason) or type(reason).__name__

@@ -1,18 +1,19 @@
-"""A convolution and the frozen BatchNorm after it, as one operation.
+"""Fold frozen BatchNorm into the convolution before it.
 
-In inference BatchNorm multiplies and adds per channel; folded into the kernel and a bias it costs
-nothing, and a framework can fuse the result with the activation. The values are equal up to the
-rounding of the convolution's precision. A kernel that trains is scaled in every step, so its
-gradient is the same too; BatchNorm that trains is never folded. A layer that pads the image with
-zeros before such a convolution is dropped where the convolution's own padding is the same.
+In inference mode BatchNorm is a multiplication and an addition per channel; folded into the
+convolution's kernel and bias it costs nothing, and a framework can fuse the result with the
+activation. The values are equal up to rounding in the convolution's precision. A trainable kernel
+is scaled in every step, so its gradient is the same too; BatchNorm that is trained is never folded.
+A zero-padding layer before such a convolution is dropped if `padding="same"` adds the same zeros.
 
-A convolution with a group for each channel, as ConvNeXt has, is computed as the depthwise
-convolution that it is: Keras compiles grouped convolutions on TensorFlow with XLA, which takes 45
-to 100 times as long on a CPU. Without that the frozen pass of ConvNeXt-Tiny takes seven
-times as long (8 images at 224 px, two cores).
+A convolution with one group per channel, as in ConvNeXt, is computed as a depthwise convolution:
+Keras on TensorFlow compiles grouped convolutions with XLA, which takes 45 to 100 times as long on a
+CPU. Without this the frozen pass of ConvNeXt-Tiny takes seven times as long (8 images at 224 px,
+two cores).
 
-A whole run without it takes 1.06 to 1.14 times the processor time with MobileNetV2 at 160 px, 1.05
-with ResNet50 and 1.02 with EfficientNet-Lite0 on the demo (`benchmarks/ablation.py`, two cores).
+Without folding a whole run takes 1.06 to 1.14 times the processor time with MobileNetV2 at 160 px,
+1.05 with ResNet50 and 1.02 with EfficientNet-Lite0 on the demo (`benchmarks/ablation.py`, two
+cores).
 """
 
 from __future__ import annotations
@@ -24,73 +25,74 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bench.models.cuts import flat, inputs_of
+from bench.models.cuts import as_list, input_tensors
 from bench.system.ablation import is_enabled
 
 Convolve = Callable[..., Any]
 
 
 def folded(model: Any, depthwise: Convolve = ops.depthwise_conv) -> Any:
-    """Return a model of the same function over the same weights, with foldable pairs folded and
+    """Return an equivalent model that shares the weights, with foldable BatchNorm folded and
     depthwise convolutions computed by `depthwise`."""
     if not is_enabled("folding"):
         return model
-    pairs, paddings = _found(model)
-    swallowed = {id(convolution) for convolution in pairs.values()}
-    swallowed |= {id(padding) for padding in paddings.values()}
+    pairs, paddings = _find_foldable(model)
+    absorbed = {id(convolution) for convolution in pairs.values()}
+    absorbed |= {id(padding) for padding in paddings.values()}
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
-        if id(layer) in swallowed:
-            return arguments[0]  # the folded operation takes the input of the first
+        if id(layer) in absorbed:
+            return arguments[0]  # the folded layer takes this layer's input
         if layer.name in pairs:
             convolution = pairs[layer.name]
             zeros = paddings.get(convolution.name)
-            return _Folded(convolution, layer, zeros, depthwise)(arguments[0])
-        if _has_a_group_for_each_channel(layer) or (by_channel and _is_depthwise(layer)):
-            return _Depthwise(layer, depthwise)(arguments[0])
+            return _FoldedConvolution(convolution, layer, zeros, depthwise)(arguments[0])
+        if _is_grouped_by_channel(layer) or (replaces_depthwise and _is_depthwise(layer)):
+            return _DepthwiseConvolution(layer, depthwise)(arguments[0])
         return layer(*arguments, **keywords)
 
-    by_channel = depthwise is not ops.depthwise_conv
+    replaces_depthwise = depthwise is not ops.depthwise_conv
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
 
 
-def portable(model: Any) -> Any:
-    """Return a model of the same function over the same weights in operations that ONNX has.
+def make_portable(model: Any) -> Any:
+    """Return an equivalent model that shares the weights and can be exported to ONNX.
 
-    Depthwise convolutions as such, as Keras hides grouped ones in a compiled function.
+    Convolutions with one group per channel become depthwise convolutions: Keras hides grouped ones
+    in a compiled function.
     """
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
-        if hasattr(layer, "operations"):  # a model in the model
-            return portable(layer)(*arguments, **keywords)
-        if _has_a_group_for_each_channel(layer):
-            return _Depthwise(layer)(arguments[0])
+        if hasattr(layer, "operations"):  # a nested model
+            return make_portable(layer)(*arguments, **keywords)
+        if _is_grouped_by_channel(layer):
+            return _DepthwiseConvolution(layer)(arguments[0])
         return layer(*arguments, **keywords)
 
     return keras.models.clone_model(model, clone_function=lambda x: x, call_function=call)
 
 
-def _found(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the convolution that feeds only a BatchNorm, by that one's name, and the padding that
-    feeds only such a convolution, by that one's name."""
-    used = Counter(id(t) for op in model.operations for t in inputs_of(op))
-    used.update(id(t) for t in flat(model.outputs))
-    makers = {id(t): op for op in model.operations for t in flat(op.output)}
+def _find_foldable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return two mappings: BatchNorm name -> the convolution that feeds only this BatchNorm, and
+    name of such a convolution -> the zero-padding layer that feeds only this convolution."""
+    uses = Counter(id(t) for op in model.operations for t in input_tensors(op))
+    uses.update(id(t) for t in as_list(model.outputs))
+    producers = {id(t): op for op in model.operations for t in as_list(op.output)}
     pairs: dict[str, Any] = {}
     paddings: dict[str, Any] = {}
     for op in model.operations:
         if isinstance(op, layers.BatchNormalization):
-            maker = makers.get(id(op.input))
-            if _is_plain_convolution(maker) and used[id(op.input)] == 1 and op.axis in (-1, 3):
-                pairs[op.name] = maker
+            layer = producers.get(id(op.input))
+            if _is_foldable_convolution(layer) and uses[id(op.input)] == 1 and op.axis in (-1, 3):
+                pairs[op.name] = layer
     for convolution in pairs.values():
-        maker = makers.get(id(convolution.input))
-        if used[id(convolution.input)] == 1 and _is_same_padding(maker, convolution):
-            paddings[convolution.name] = maker
+        layer = producers.get(id(convolution.input))
+        if uses[id(convolution.input)] == 1 and _is_same_padding(layer, convolution):
+            paddings[convolution.name] = layer
     return pairs, paddings
 
 
-def _is_plain_convolution(layer: Any) -> bool:
+def _is_foldable_convolution(layer: Any) -> bool:
     return (
         type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
         and layer.activation is keras.activations.linear
@@ -99,7 +101,7 @@ def _is_plain_convolution(layer: Any) -> bool:
     )
 
 
-def _has_a_group_for_each_channel(layer: Any) -> bool:
+def _is_grouped_by_channel(layer: Any) -> bool:
     return (
         type(layer) is layers.Conv2D
         and layer.data_format == "channels_last"
@@ -115,7 +117,7 @@ def _is_depthwise(layer: Any) -> bool:
 
 
 def _is_same_padding(layer: Any, convolution: Any) -> bool:
-    """Return whether it adds as many zeros on each side as `padding="same"` would."""
+    """Return whether `layer` adds the same zeros before `convolution` as `padding="same"` would."""
     return (
         type(layer) is layers.ZeroPadding2D
         and layer.data_format == "channels_last"
@@ -126,23 +128,23 @@ def _is_same_padding(layer: Any, convolution: Any) -> bool:
 
 
 def _same_padding(convolution: Any, sides: Sequence[int | None]) -> tuple[tuple[int, int], ...]:
-    found = []
+    padding = []
     for side, kernel, stride in zip(
         sides, convolution.kernel_size, convolution.strides, strict=True
     ):
         if side is None:
             return ()
         zeros = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-        found.append((zeros // 2, zeros - zeros // 2))
-    return tuple(found)
+        padding.append((zeros // 2, zeros - zeros // 2))
+    return tuple(padding)
 
 
-class _Folded(layers.Layer):  # type: ignore[misc]
-    """The convolution with BatchNorm's scale in its kernel and the rest in its bias."""
+class _FoldedConvolution(layers.Layer):  # type: ignore[misc]
+    """A convolution with BatchNorm's scale in its kernel and BatchNorm's shift in its bias."""
 
     def __init__(self, convolution: Any, norm: Any, zeros: Any, depthwise: Convolve) -> None:
         # Without autocasting, variables are read in float32: the product of kernel and scale is
-        # rounded once, to what the convolution computes in.
+        # rounded once, to the convolution's compute dtype.
         policy = convolution.dtype_policy
         super().__init__(name=f"{convolution.name}_folded", dtype=policy, autocast=False)
         self.convolution, self.norm, self.zeros = convolution, norm, zeros
@@ -151,7 +153,7 @@ class _Folded(layers.Layer):  # type: ignore[misc]
             self.convolve = depthwise
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        """Return the convolution's shape; by default Keras would trace the whole call."""
+        """Return the convolution's output shape; by default Keras would trace the whole call."""
         shape = inputs.shape
         if self.zeros is not None:
             shape = self.zeros.compute_output_shape(shape)
@@ -177,16 +179,18 @@ class _Folded(layers.Layer):  # type: ignore[misc]
         return ops.add(outputs, ops.cast(shift, self.compute_dtype))
 
 
-class _Depthwise(layers.Layer):  # type: ignore[misc]
-    """A convolution of each channel by itself, by the same weights; of a separable one, also the
-    mixing of the channels after it."""
+class _DepthwiseConvolution(layers.Layer):  # type: ignore[misc]
+    """A depthwise convolution that shares the weights of a depthwise, separable or grouped one.
+
+    For a separable convolution the pointwise convolution is included.
+    """
 
     def __init__(self, convolution: Any, convolve: Convolve = ops.depthwise_conv) -> None:
         super().__init__(name=f"{convolution.name}_depthwise", dtype=convolution.dtype_policy)
         self.convolution, self.convolve = convolution, convolve
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        """Return the convolution's own."""
+        """Return the spec of the original convolution."""
         return self.convolution.compute_output_spec(inputs)
 
     def call(self, inputs: Any) -> Any:
@@ -194,7 +198,7 @@ class _Depthwise(layers.Layer):  # type: ignore[misc]
         separable = isinstance(layer, layers.SeparableConv2D)
         kernel = layer.depthwise_kernel if separable else layer.kernel
         height, width, channels, multiplier = kernel.shape
-        if _has_a_group_for_each_channel(layer):
+        if _is_grouped_by_channel(layer):
             channels, multiplier = layer.groups, multiplier // layer.groups
         outputs = self.convolve(
             inputs,

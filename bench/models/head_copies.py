@@ -1,8 +1,8 @@
 """Several copies of a head in one model: one step trains all of them on the same batch.
 
-Copies share nothing but the batch and the dropout mask, so each learns what it would learn alone.
-Each has weights of its own, which the optimizer updates at the rate of that copy. How they are
-trained is in `bench/training/train.py`.
+The copies share only the batch and the dropout mask, so each learns the same as if trained alone.
+Each has its own weights, which the optimizer updates at that copy's learning rate. Training them is
+in `bench/training/train.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class HeadCopies(keras.Model):  # type: ignore[misc]
 
     def __init__(self, head: Any, count: int) -> None:
         super().__init__()
-        # In place of each layer one for each copy; of dropout one, which draws for all.
+        # Per layer of the head: a list of one layer per copy, or one Dropout that all copies share.
         self.stack: list[Any] = [
-            _copy(layer)
+            _clone_layer(layer)
             if isinstance(layer, layers.Dropout)
-            else [_copy(layer, number) for number in range(1, count + 1)]
+            else [_clone_layer(layer, number) for number in range(1, count + 1)]
             for layer in head.layers
         ]
         self.count = count
@@ -42,20 +42,20 @@ class HeadCopies(keras.Model):  # type: ignore[misc]
                 values = [ops.cast(value, mask.dtype) * mask for value in values]
         return ops.stack(values, axis=1)
 
-    def of_each(self) -> list[list[Any]]:
-        """Return the weights of each copy, in the order of the head's."""
+    def weights_per_copy(self) -> list[list[Any]]:
+        """Return the weights of each copy, in the order of the head's weights."""
         dense = [layer for layer in self.stack if isinstance(layer, list)]
         return [[w for layer in own for w in layer.weights] for own in zip(*dense, strict=True)]
 
-    def load(self, head: Any) -> None:
-        """Make every copy what `head` is now, with the random state of its dropout."""
+    def copy_from(self, head: Any) -> None:
+        """Set the weights and the dropout state of every copy to those of `head`."""
         weights = snapshot(head.weights)
-        for own in self.of_each():
+        for own in self.weights_per_copy():
             restore(own, weights)
         restore(random_states(self), snapshot(random_states(head)))
 
 
-def _copy(layer: Any, number: int = 0) -> Any:
-    # PyTorch clears the gradients of one of several layers of a name only.
+def _clone_layer(layer: Any, number: int = 0) -> Any:
+    # Names must differ: of several layers with one name, PyTorch clears only one layer's gradients.
     name = f"{layer.name}_copy_{number}"
     return type(layer).from_config(layer.get_config() | {"name": name})

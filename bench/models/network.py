@@ -1,7 +1,7 @@
-"""One backbone as it is used: preprocessing, network, pooling and head, and the pieces of it.
+"""The network of a backbone: preprocessing, backbone, pooling and head, and submodels of it.
 
-Models made here share their layers, so that training a piece trains the whole. It imports Keras, so
-only the process that trains imports it.
+All models built here share their layers, so training a submodel trains the whole. This module
+imports Keras, so only worker processes may import it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from keras import layers, ops
 
 from bench.models.backends.base import Array, current
-from bench.models.cuts import FEATURES, PIXELS, cut_for, flat, labels, trained_layers
-from bench.models.published import IMAGENET, application
+from bench.models.cuts import FEATURES, PIXELS, as_list, cut_for, operation_labels, trained_layers
+from bench.models.published import IMAGENET, application_name
 from bench.protocol import Head, Phase
 from bench.registry import resolve
 from bench.types import Backbone
 
-# Random backbone weights are the same for every training seed: the seed varies the training, and
-# what the frozen part computes can be shared.
+# Random backbone weights are the same for every training seed: only the training varies, and the
+# activations of the frozen part can be shared.
 RANDOM_WEIGHTS_SEED = 0
 POOLINGS = {
     "average": layers.GlobalAveragePooling2D,
@@ -40,36 +40,38 @@ class Network:
     def __init__(self, backbone: Backbone, input_size: int, pooling: str = "average") -> None:
         self.backbone = backbone
         self.input_size = input_size
-        self.precision: str = keras.config.dtype_policy().name  # as every layer made here has it
-        seed_builders(keras.backend.backend(), RANDOM_WEIGHTS_SEED)
+        self.precision: str = keras.config.dtype_policy().name  # of every layer built here
+        seed_initializers(keras.backend.backend(), RANDOM_WEIGHTS_SEED)
         shape = (input_size, input_size, 3)
         with current().building():
-            self.base = builder(backbone)(input_shape=shape, include_top=False, weights=None)
+            self.base = network_builder(backbone)(
+                input_shape=shape, include_top=False, weights=None
+            )
         self.image = keras.Input(shape, dtype="uint8", name="image")
         preprocessed = resolve(backbone.preprocess)(ops.cast(self.image, "float32"))
         self.preprocess = keras.Model(self.image, preprocessed, name="preprocess")
         self.pooling, self.pool = pooling, POOLINGS[pooling](name="pool")
         self.features_shape = tuple(self.pool(self.base.output).shape[1:])
-        self._order = {label: i for i, label in enumerate(labels(self.base))}
-        self.last_map = max(self._order, key=self._order.__getitem__)  # the cut before the pooling
+        self._order = {label: i for i, label in enumerate(operation_labels(self.base))}
+        self.last_map = max(self._order, key=self._order.__getitem__)  # cut of the last feature map
 
     def depth(self, cut: str) -> int:
-        """Return how deep a cut is."""
+        """Return the position of a cut, which grows with depth; -1 for `PIXELS`."""
         if cut == PIXELS:
             return -1
         return len(self._order) if cut == FEATURES else self._order[cut]
 
     def shape(self, cut: str) -> tuple[int, ...]:
-        """Return the shape, without the batch, of the tensor at a cut."""
+        """Return the shape of the tensor at a cut, without the batch dimension."""
         if cut == PIXELS:
             return (self.input_size, self.input_size, 3)
         return self.features_shape if cut == FEATURES else tuple(self._tensor(cut).shape[1:])
 
     def between(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
-        """Return the model from one cut to one or more deeper ones, sharing this network's layers.
+        """Return the model from the cut `source` to the deeper cuts `targets`.
 
-        With `fold`, in the operations that are the fastest here: frozen BatchNorm is folded into
-        the convolutions.
+        It shares this network's layers. With `fold` it is optimised for the backend: frozen
+        BatchNorm is folded into the convolutions.
         """
         start = keras.Input(self.shape(source), dtype="uint8" if source == PIXELS else None)
         value = self.preprocess(start) if source == PIXELS else start
@@ -78,14 +80,14 @@ class Network:
         inner = current().faster(inner) if fold else inner
         outputs = [
             self.pool(v) if target == FEATURES else v
-            for v, target in zip(flat(inner(value)), targets, strict=True)
+            for v, target in zip(as_list(inner(value)), targets, strict=True)
         ]
         return keras.Model(start, outputs)
 
     def tail(self, cut: str, head: Any, phase: Phase, *, fold: bool = False) -> Tail:
-        """Return what a phase trains, from its cut to the logits.
+        """Return the model that a phase trains, from `cut` to the logits.
 
-        With `fold`, BatchNorm is folded into the convolutions where the phase leaves it frozen.
+        With `fold`, BatchNorm is folded into the convolutions unless the phase trains it.
         """
         trains_batchnorm = phase.batchnorm == "trained"
         fold = fold and not trains_batchnorm
@@ -93,17 +95,17 @@ class Network:
         return Tail(body, head, trains_batchnorm=trains_batchnorm)
 
     def classifier(self, head: Any) -> Any:
-        """Return the whole model as it is deployed: uint8 pixels in, class probabilities out."""
+        """Return the whole model as deployed, from uint8 pixels to class probabilities."""
         features = self.pool(self.base(self.preprocess(self.image), training=False))
         logits = head(features, training=False)
         activation = "sigmoid" if logits.shape[-1] == 1 else "softmax"
         return keras.Model(self.image, layers.Activation(activation, dtype="float32")(logits))
 
     def unfreeze(self, phase: Phase) -> str:
-        """Make trainable what the phase trains, and nothing else; returns the phase's cut."""
+        """Make exactly the layers trainable that the phase trains, and return the phase's cut."""
         trained = {id(x) for x in trained_layers(self.backbone, self.base, phase.unfreeze)}
         for layer in self.base.layers:
-            # Layer by layer: setting the whole model's flag a second time reaches none of them.
+            # Set on each layer: setting it on the model a second time does not reach the layers.
             layer.trainable = id(layer) in trained
         if phase.batchnorm != "trained":
             for norm in batchnorms(self.base.layers):
@@ -117,10 +119,10 @@ class Network:
 
 
 class Tail(keras.Model):  # type: ignore[misc]
-    """The trained end of the network: the unfrozen layers, if any, and the head.
+    """The trained part of the network: the unfrozen layers (`body`), if any, and the head.
 
-    With BatchNorm frozen the unfrozen layers run in inference mode, as Keras' own transfer-learning
-    guide has it: neither statistics nor stochastic depth disturb the pretrained layers.
+    With frozen BatchNorm the unfrozen layers run in inference mode, as in Keras' transfer-learning
+    guide: batch statistics and stochastic depth do not disturb the pretrained layers.
     """
 
     def __init__(self, body: Any, head: Any, *, trains_batchnorm: bool) -> None:
@@ -131,27 +133,29 @@ class Tail(keras.Model):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool = False) -> Any:
         features = inputs
         if self.body is not None:
-            (features,) = flat(self.body(inputs, training=training and self.trains_batchnorm))
+            (features,) = as_list(self.body(inputs, training=training and self.trains_batchnorm))
         return self.head(features, training=training)
 
-    def of_each(self) -> list[list[Any]]:
-        """Return the variables that training changes, as the only copy's."""
+    def weights_per_copy(self) -> list[list[Any]]:
+        """Return one list, the variables that training changes: a tail is a single copy."""
         return [list(self.variables if self.trains_batchnorm else self.trainable_variables)]
 
 
-def builder(backbone: Backbone) -> Callable[..., Any]:
-    """Return the function that builds the backbone's network, as its weights need it."""
+def network_builder(backbone: Backbone) -> Callable[..., Any]:
+    """Return the function that builds the network in the form that its weights were trained in."""
     build = resolve(backbone.build)
-    name = application(backbone.build)
+    name = application_name(backbone.build)
     scaled = backbone.weights == IMAGENET and name.startswith("EfficientNetB")
-    return partial(_scaled, build) if scaled else build
+    return partial(_build_rescaled, build) if scaled else build
 
 
-def _scaled(build: Callable[..., Any], *, input_shape: tuple[int, int, int], **options: Any) -> Any:
+def _build_rescaled(
+    build: Callable[..., Any], *, input_shape: tuple[int, int, int], **options: Any
+) -> Any:
     """Build an EfficientNet with the division by sqrt(stddev) that its published weights need.
 
-    Keras adds that layer only when it loads the weights itself; without it the pixels would reach
-    the first convolution at half the scale that it was trained with, and nothing would fail.
+    Keras adds this layer only when it loads the weights itself. Without it the first convolution
+    would get pixels at half the scale that it was trained with, without any error.
     """
     scale = [1 / math.sqrt(s) for s in (0.229, 0.224, 0.225)]
     rescale = layers.Rescaling(scale, name="stddev")
@@ -165,16 +169,16 @@ def _scaled(build: Callable[..., Any], *, input_shape: tuple[int, int, int], **o
     return keras.models.clone_model(network, input_tensors=pixels, call_function=call)
 
 
-def seed_builders(keras_backend: str, seed: int) -> None:
-    """Seed what a builder draws random weights from.
+def seed_initializers(keras_backend: str, seed: int) -> None:
+    """Seed the random generators of weight initializers.
 
-    Keras' own function imports TensorFlow wherever it is installed, which takes 1.5 s of processor
-    time in each process of another backend, and draws the same weights.
+    `keras.utils.set_random_seed` gives the same weights, but imports TensorFlow wherever it is
+    installed, which takes 1.5 s of processor time in each process of another backend.
     """
     if keras_backend == "tensorflow":
         keras.utils.set_random_seed(seed)
         return
-    random.seed(seed)  # Keras takes the seeds of its initializers from here
+    random.seed(seed)  # Keras draws the seeds of its initializers from this generator
     np.random.seed(seed)
     if keras_backend == "torch":
         import torch
@@ -183,19 +187,20 @@ def seed_builders(keras_backend: str, seed: int) -> None:
 
 
 def batchnorms(layers_: Iterable[Any]) -> list[Any]:
-    """Return the BatchNorm layers among some layers, and inside of them."""
-    every = [inner for layer in layers_ for inner in layer._flatten_layers()]
-    return [layer for layer in every if isinstance(layer, layers.BatchNormalization)]
+    """Return the BatchNorm layers among these layers and nested in them."""
+    flattened = [inner for layer in layers_ for inner in layer._flatten_layers()]
+    return [layer for layer in flattened if isinstance(layer, layers.BatchNormalization)]
 
 
 def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any:
-    """Build the classifier on top, ending in logits (one for two classes and a sigmoid)."""
+    """Build the head, from features to logits: one per class, or a single one for two classes
+    unless the protocol asks for softmax."""
     units = 1 if classes == 2 and head.output != "softmax" else classes
     stack: list[Any] = [keras.Input(features_shape)]
     stack += [layers.Dense(n, activation="relu") for n in head.hidden]
     if head.dropout:
-        # With any seed of its own: without one, PyTorch draws from a state that nothing sets. Each
-        # training resets it.
+        # Any seed will do, as each training resets it; without one, PyTorch uses a generator that
+        # is never seeded.
         stack.append(layers.Dropout(head.dropout, seed=0))
     stack.append(layers.Dense(units, dtype="float32"))  # logits are float32 in every precision
     with current().building():
@@ -203,7 +208,7 @@ def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any
 
 
 def initialise_head(head: Any, seed: int) -> None:
-    """Draw the head's weights from `seed`, the same on every backend and in any order of seeds."""
+    """Draw the head's weights from `seed` alone, so that they are the same on every backend."""
     rng = np.random.default_rng([seed, 0])
     for layer in head.layers:
         if isinstance(layer, layers.Dense):
@@ -215,27 +220,27 @@ def initialise_head(head: Any, seed: int) -> None:
 
 
 def seed_dropout(model: Any, seed: int) -> None:
-    """Reset what dropout and the like draw from, which the training before has advanced."""
+    """Reset the random states of dropout and similar layers, which training advances."""
     for number, state in enumerate(random_states(model)):
         start = (seed + number * DROPOUT_STRIDE) % 2**32
         state.assign(np.array([start, 0], "uint32"))
 
 
 def random_states(model: Any) -> list[Any]:
-    """Return the variables that dropout and the like draw from."""
+    """Return the random state variables of dropout and similar layers."""
     weights = {id(variable) for variable in model.weights}
-    # Variables that are no weights are the state of a metric or of a random generator.
+    # The other variables are states of metrics or of random generators.
     others = [variable for variable in model.variables if id(variable) not in weights]
-    return [one for one in others if "int" in one.dtype and tuple(one.shape) == (2,)]
+    return [v for v in others if "int" in v.dtype and tuple(v.shape) == (2,)]
 
 
 def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
-    """Return the mean cross-entropy over the batch's real images; padding has weight zero.
+    """Return the weighted mean cross-entropy of a batch; padding has weight zero.
 
-    Of several copies of a head (images x copies x units), one for each.
+    For logits of several copies of a head (images x copies x units), return one loss per copy.
     """
     logits = ops.cast(logits, "float32")
-    whole = ops.sum(weights)
+    total_weight = ops.sum(weights)
     if len(logits.shape) == 3:
         labels = ops.repeat(ops.expand_dims(labels, 1), logits.shape[1], axis=1)
         weights = ops.expand_dims(weights, 1)
@@ -244,41 +249,41 @@ def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
         losses = ops.binary_crossentropy(targets, logits[..., 0], from_logits=True)
     else:
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return ops.sum(losses * weights, axis=0) / whole
+    return ops.sum(losses * weights, axis=0) / total_weight
 
 
-def macs(model: Any) -> float:
-    """Return the multiply-accumulates for one image; NaN where they cannot be counted.
+def count_macs(model: Any) -> float:
+    """Return the multiply-accumulate operations for one image; NaN if they cannot be counted.
 
-    Each weight of a kernel is used once at every position of its layer's output; biases,
-    normalization, activations and pooling are not counted, as is usual. What a layer computes
-    inside of itself, by other layers or by PyTorch, has outputs that are not known here.
+    Each kernel weight is used once per position of its layer's output. By convention, biases,
+    normalization, activations and pooling are not counted. A layer that contains other layers or
+    PyTorch modules cannot be counted, as the shapes inside it are not known.
     """
     total = 0.0
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            total += macs(layer)
+            total += count_macs(layer)
             continue
-        multiplied = [weight for weight in layer.weights if len(weight.shape) > 1]
+        matrices = [weight for weight in layer.weights if len(weight.shape) > 1]
         own = kernels(layer)
-        composed = any(inner.weights for inner in layer._flatten_layers(include_self=False))
-        if multiplied and (composed or len(multiplied) > len(own)):
+        is_nested = any(inner.weights for inner in layer._flatten_layers(include_self=False))
+        if matrices and (is_nested or len(matrices) > len(own)):
             return math.nan
         total += math.prod(layer.output.shape[1:-1]) * sum(math.prod(k.shape) for k in own)
     return total
 
 
 def kernels(layer: Any) -> list[Any]:
-    """Return the weights of a layer that multiply its input."""
+    """Return the kernels of a layer: the weights that multiply its input."""
     return [weight for weight in layer.weights if weight.name.endswith("kernel")]
 
 
 def snapshot(variables: Sequence[Any]) -> list[Array]:
-    """Return host copies of Keras variables."""
+    """Return copies of the values of Keras variables as NumPy arrays."""
     return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
 
 
 def restore(variables: Sequence[Any], values: Sequence[Array]) -> None:
-    """Write a snapshot back into the variables."""
+    """Assign the values of a `snapshot` to the variables."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

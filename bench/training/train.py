@@ -54,7 +54,7 @@ class PhaseTrainer:
         rates: Sequence[float] = (),
     ) -> None:
         self.phase, self.index, self.tail, self.rates = phase, index, tail, rates
-        self.copies: list[list[Any]] = tail.of_each()
+        self.copies: list[list[Any]] = tail.weights_per_copy()
         self.optimizer = _optimizer(phase, backend, tail, rates)
         self.step: TrainStep = backend.train_step(tail, self.optimizer, weighted_loss)
         self.evaluate: Forward = backend.forward(tail)
@@ -233,7 +233,7 @@ def _optimizer(
 
 def _by_copy(chosen: Any, tail: Tail | HeadCopies, rates: Sequence[float]) -> Any:
     """Return an optimizer of this class that updates each copy at its own rate."""
-    own = zip(tail.of_each(), rates, strict=True)
+    own = zip(tail.weights_per_copy(), rates, strict=True)
     rate_of = {id(variable): rate for variables, rate in own for variable in variables}
     each = np.asarray([rate_of[id(v)] for v in tail.trainable_variables], "float32")
 

@@ -19,8 +19,8 @@ import numpy as np
 from bench.data import pixels
 from bench.errors import OutOfMemoryError, failure_reason
 from bench.models.backends.base import Array
-from bench.models.network import macs
-from bench.models.rebuild import keep_trained
+from bench.models.network import count_macs
+from bench.models.rebuild import save_trained
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Entry, Store
 from bench.storage.records import SCHEMA
@@ -147,7 +147,7 @@ class _Setup:
         trained = found.trained
         if first or self.job.keep_models != "none":
             # The measuring that follows all training needs one model of each backbone.
-            keep_trained(
+            save_trained(
                 self.folder, trial.key, network.base, self.prepared.head, self.phases.initial
             )
         classifier = network.classifier(self.prepared.head)
@@ -188,7 +188,7 @@ class _Setup:
             notes=(*self.frozen.notes, *self.job.notes),
             train_images=trained.train_images,
             tuning=found.tried,
-            flops=int(2 * np.nan_to_num(macs(classifier))),
+            flops=int(2 * np.nan_to_num(count_macs(classifier))),
             memory_bytes=peak_memory(),
             device_memory_bytes=self.prepared.backend.memory_peak(),
             joules=self._joules(),

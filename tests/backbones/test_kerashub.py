@@ -138,7 +138,10 @@ def test_a_preset_of_the_catalogue_is_fetched(monkeypatch: pytest.MonkeyPatch) -
     hub = SimpleNamespace(model_download=model_download)
     monkeypatch.setitem(sys.modules, "kagglehub", hub)  # type: ignore[arg-type]
     backbone = BACKBONES["kerashub:tiny_imagenet"]
-    assert weights.available(backbone, "auto", 48) == "to download: tiny_imagenet/model.weights.h5"
+    assert (
+        weights.describe_availability(backbone, "auto", 48)
+        == "to download: tiny_imagenet/model.weights.h5"
+    )
     with pytest.raises(WeightsError, match="is not on this machine"):
         located(backbone, fetching=False)
     found = located(backbone)

@@ -22,7 +22,7 @@ from bench.execution.check import CHECKS, run_checks
 from bench.execution.check.preprocessing import check_rescaling, expected_preprocessing
 from bench.execution.check.stages import check_stages
 from bench.execution.check.subject import Subject
-from bench.models.network import macs
+from bench.models.network import count_macs
 from bench.registry import BACKBONES
 from bench.types import Backbone, WeightsFile
 
@@ -69,7 +69,7 @@ def test_macs_by_hand() -> None:
     x = layers.SeparableConv2D(6, 3)(x)  # 2 * 2 positions, 3 * 3 * 4 and 4 * 6
     x = keras.Sequential([layers.Dense(5)])(x)  # 2 * 2 positions, 6 * 5
     expected = 16 * 108 + 16 * 36 + 16 * 8 + 4 * (36 + 24) + 4 * 30
-    assert macs(keras.Model(image, x)) == expected
+    assert count_macs(keras.Model(image, x)) == expected
 
 
 def _raises(*arguments: Any, **options: Any) -> Any:
@@ -245,8 +245,11 @@ def test_keras_own_preprocessing_by_other_means_is_right() -> None:
 @pytest.mark.parametrize(
     ("stages", "expected"),
     [
-        (("one_ad", "four_add"), "'one_ad' is no layer of this network; the nearest is 'one_add'"),
-        (("zzz", "four_add"), "the nearest is 'four_add'"),
+        (
+            ("one_ad", "four_add"),
+            "'one_ad' is not a layer of this network; the closest name is 'one_add'",
+        ),
+        (("zzz", "four_add"), "the closest name is 'four_add'"),
         (
             ("two_add", "three_left", "four_add"),
             "'three_left' is no clean cut: another branch goes past it. "
@@ -267,7 +270,7 @@ def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
     [
         (0, "'relu_0' has another name when the network is built again: Keras numbers layers that"),
         (1, "have no name; give its position, 22, or leave `stages` out."),
-        (7, "'relu_7' is no layer of this network; the nearest is 'relu@22'."),
+        (7, "'relu_7' is not a layer of this network; the closest name is 'relu@22'."),
     ],
 )
 def test_a_stage_without_a_name_of_its_own(built: int, expected: str) -> None:
@@ -435,8 +438,8 @@ def test_the_command(
     printed = capsys.readouterr().out
     assert "  ✗ stages " in printed
     assert (
-        f"      {wrong}: stage 'one_ad' is no layer of this network; the nearest is 'one_add'."
-        in printed
+        f"      {wrong}: stage 'one_ad' is not a layer of this network; the closest name is "
+        "'one_add'." in printed
     )
     for name, missing in (("cuts", "stages"), ("frozen", "stages"), ("unfreeze", "cuts")):
         assert f"  - {name:<12} not tried: {missing} must pass first" in printed

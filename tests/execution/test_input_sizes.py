@@ -18,7 +18,7 @@ from bench.errors import UnknownNameError
 from bench.execution.plan import with_input_sizes
 from bench.execution.request import RunRequest
 from bench.models import weights
-from bench.models.rebuild import record_of
+from bench.models.rebuild import find_record
 from bench.storage.records import read_records, read_run
 from bench.types import WeightsFile
 
@@ -93,10 +93,10 @@ def test_a_size_is_a_row_from_the_plan_to_the_page(tmp_path: Path) -> None:
         assert {"tiny@32", "tiny@48"} <= set(re.findall(r"tiny@\d+", page)), name
     assert "tiny@48, seed 1: done" in ended.stdout
     # Each size keeps its best seed.
-    assert record_of(run, "tiny@32").trial.input_size == 32
-    assert record_of(run, "tiny@48").trial.input_size == 48
+    assert find_record(run, "tiny@32").trial.input_size == 32
+    assert find_record(run, "tiny@48").trial.input_size == 48
     with pytest.raises(UnknownNameError, match="tiny@64"):
-        record_of(run, "tiny@64")
+        find_record(run, "tiny@64")
 
 
 def test_a_run_of_one_size_is_compared_with_that_size_of_another(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
 from bench.inference.prediction import BATCH, decoded_ahead, find_images, model_of, predictions
 from bench.inference.prediction import predict as predict_all
-from bench.models.rebuild import members_of
+from bench.models.rebuild import find_members
 from bench.storage.arrays import sort_best_first
 from bench.storage.records import read_run
 
@@ -220,7 +220,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(
 ) -> None:
     run = with_other(results / "r", 48)
     paths = find_images([data / "test"])
-    both = model_of(run, *members_of(run, "tiny + other"))
+    both = model_of(run, *find_members(run, "tiny + other"))
     alone = [replace(both, members=(one,), temperature=None) for one in both.members]
     each = [[a.probabilities for a in predict_all(model, paths)] for model in alone]
     assert np.abs(np.subtract(*each)).max() > 0.01

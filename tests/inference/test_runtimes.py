@@ -20,7 +20,7 @@ from bench.execution.check.subject import calibrate
 from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes, left_out
 from bench.models.backends.base import current
-from bench.models.network import Network, build_head, initialise_head, macs
+from bench.models.network import Network, build_head, count_macs, initialise_head
 from bench.protocol import Head
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -147,4 +147,4 @@ def test_flops_against_tensorflow_own_count(model: Any) -> None:
         for operation in graph.get_operations()
         if operation.type in ("Conv2D", "DepthwiseConv2dNative", "MatMul")
     )
-    assert counted == pytest.approx(2 * macs(model), rel=0.02)
+    assert counted == pytest.approx(2 * count_macs(model), rel=0.02)

@@ -1,4 +1,4 @@
-"""A batch taken in parts trains as the whole batch does, where no layer mixes images."""
+"""Gradient accumulation equals training on whole batches if no layer mixes images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGES = 25  # the last batch holds one image; filled up, most of its parts are 
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_the_weights_are_those_of_whole_batches(optimizer: str) -> None:
+def test_accumulated_training_gives_the_weights_of_whole_batches(optimizer: str) -> None:
     # Adam divides by the size of the gradient: where that is rounding alone, so is the update.
     rate = {"adam": 1e-4, "sgd": 1e-1}[optimizer]
     phase = replace(PHASE, optimizer=optimizer, learning_rate=rate)  # type: ignore[arg-type]

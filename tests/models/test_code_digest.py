@@ -1,4 +1,4 @@
-"""An edited plugin is another backbone: its trials are trained again."""
+"""The code digest changes when a plugin is edited, so that its trials are trained again."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_an_edit_changes_the_digest(tmp_path: Path, name: str) -> None:
     assert code_digest(edited.load(plugin)) != before
 
 
-def test_where_the_plugin_lies_does_not_matter(tmp_path: Path) -> None:
+def test_the_digest_does_not_depend_on_the_plugin_path(tmp_path: Path) -> None:
     before = code_digest(edited.load(edited.write(tmp_path / "here")))
     shutil.move(tmp_path / "here", tmp_path / "there")
     assert code_digest(edited.load(tmp_path / "there" / "plugin.py")) == before
 
 
 @pytest.mark.slow
-def test_another_process_finds_the_same() -> None:
+def test_another_process_computes_the_same_digest() -> None:
     code = (
         "import tiny; from bench.models.code_digest import code_digest as digest; "
         "print(digest(tiny.TINY))"
@@ -91,7 +91,7 @@ def test_another_process_finds_the_same() -> None:
     assert found.stdout.strip() == code_digest(tiny.TINY)
 
 
-def test_bound_arguments_and_the_declaration_count() -> None:
+def test_bound_arguments_and_declared_fields_change_the_digest() -> None:
     def deep(depth: int) -> object:
         return lambda **options: depth
 
@@ -107,7 +107,9 @@ def test_bound_arguments_and_the_declaration_count() -> None:
     assert len({code_digest(backbone) for backbone in variants}) == len(variants)
 
 
-def test_a_name_counts_with_the_version_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_an_installed_package_changes_the_digest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     named = replace(tiny.TINY, build="keras.applications:VGG16", preprocess="keras.ops:abs")
     before = code_digest(named)
     assert before != code_digest(replace(named, build="keras.applications:VGG19"))
@@ -115,7 +117,7 @@ def test_a_name_counts_with_the_version_of_its_package(monkeypatch: pytest.Monke
     assert code_digest(named) != before
 
 
-def test_a_package_beside_its_metadata_is_installed_wherever_it_lies(
+def test_a_package_next_to_its_dist_info_counts_as_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`pip install --target` and `--user` use other folders than this Python's own."""
@@ -139,7 +141,7 @@ def test_a_package_beside_its_metadata_is_installed_wherever_it_lies(
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for source; what is imported from it and registered is forgotten afterwards."""
+    """A source folder; modules imported from it and backbones are removed afterwards."""
     monkeypatch.syspath_prepend(tmp_path / "site")
     yield tmp_path / "source"
     BACKBONES.remove("lazy")
@@ -159,7 +161,7 @@ def _as_a_file(source: Path, imports: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _as_a_module(source: Path, imports: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By an entry point of a package whose source is elsewhere."""
+    """Load a plugin by an entry point of a package whose source is elsewhere."""
     monkeypatch.syspath_prepend(source)
     _write(source, {"lazily.py": LAZY.format(imports=imports, build="'lazily:build'")})
     points = "[backbone_bench.backbones]\nlazy = lazily\n"
@@ -182,13 +184,13 @@ def _in_a_package(source: Path, imports: str, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("given", [_as_a_file, _as_a_module, _in_a_package])
 @pytest.mark.parametrize("case", IMPORTED)
-def test_what_is_imported_later_counts_whether_it_is_loaded_or_not(
+def test_lazy_imports_are_covered_whether_loaded_or_not(
     source: Path,
     case: str,
     given: Callable[[Path, str, pytest.MonkeyPatch], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A plan is made before anything is built; models are measured where others were built."""
+    """The plan precedes all building; models are measured after others were built."""
     imports, files, run = IMPORTED[case]
     _write(source, dict.fromkeys(files, "X = 1"))
     given(source, imports, monkeypatch)
@@ -219,10 +221,10 @@ def test_relative_imports_are_followed(source: Path, monkeypatch: pytest.MonkeyP
     assert len(set(found)) == len(found)
 
 
-def test_a_part_of_an_installed_package_that_has_no_file_counts_as_the_package(
+def test_a_submodule_without_a_file_counts_as_its_installed_package(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `tensorflow.keras`, which is there once TensorFlow is loaded."""
+    """Like `tensorflow.keras`, which exists only after TensorFlow is loaded."""
     _as_a_file(source, "import numpy.made", monkeypatch)
     before = code_digest(BACKBONES["lazy"])
     monkeypatch.setitem(sys.modules, "numpy.made", ModuleType("numpy.made"))
@@ -232,7 +234,7 @@ def test_a_part_of_an_installed_package_that_has_no_file_counts_as_the_package(
     assert code_digest(BACKBONES["lazy"]) != before
 
 
-def test_what_a_plugin_loads_under_a_name_of_its_own_counts(
+def test_a_file_that_a_plugin_loads_under_its_own_name_is_covered(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = """

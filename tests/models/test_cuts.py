@@ -1,4 +1,4 @@
-"""Cuts: found in the graph, and each phase's is the deepest that keeps its training after it."""
+"""Clean cuts, the cut of each phase, and the layers that a phase trains."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bench.models.cuts import (
     PIXELS,
     clean_cuts,
     cut_for,
-    labels,
+    operation_labels,
     stage_ends,
     trained_layers,
 )
-from bench.models.network import Network, macs
+from bench.models.network import Network, count_macs
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.training.prepared import build
@@ -62,7 +62,7 @@ def test_where_each_phase_is_cut() -> None:
         cut("from_layer", len(names))
 
 
-def test_operations_that_are_no_layers_and_ends_without_weights() -> None:
+def test_cuts_with_operations_that_are_not_layers_and_ends_without_weights() -> None:
     image = keras.Input((8, 8, 3), name="image")
     x = layers.Conv2D(2, 1, name="first")(image)
     x = ops.relu(x)
@@ -79,7 +79,7 @@ def test_operations_that_are_no_layers_and_ends_without_weights() -> None:
 
 
 @pytest.mark.parametrize("batchnorm", ["frozen", "trained"])
-def test_unfreezing_changes_just_that(batchnorm: BatchNorm) -> None:
+def test_unfreezing_trains_only_the_weights_of_the_phase(batchnorm: BatchNorm) -> None:
     network = Network(tiny.TINY, tiny.SIZE)
     phase = Phase("p", 1, 0.1, unfreeze=Unfreeze("stages", 1), batchnorm=batchnorm)
     network.unfreeze(phase)
@@ -104,7 +104,7 @@ class Block(layers.Layer):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("batchnorm", ["frozen", "trained"])
-def test_batchnorm_inside_of_a_layer_is_frozen_too(batchnorm: BatchNorm) -> None:
+def test_batchnorm_nested_in_a_layer_is_frozen_too(batchnorm: BatchNorm) -> None:
     def build(*, input_shape: tuple[int, int, int], **options: object) -> keras.Model:
         image = keras.Input(input_shape)
         return keras.Model(image, Block()(image))
@@ -116,13 +116,13 @@ def test_batchnorm_inside_of_a_layer_is_frozen_too(batchnorm: BatchNorm) -> None
     assert trained == {"kernel", "bias"} | norms
 
 
-def test_what_a_layer_multiplies_inside_of_itself_is_not_counted() -> None:
+def test_macs_of_a_nested_layer_are_nan() -> None:
     image = keras.Input((9, 9, 3))
     convolved = layers.Conv2D(4, 3, strides=2)(image)
-    assert macs(keras.Model(image, convolved)) == 4 * 4 * (3 * 3 * 3 * 4)
-    assert math.isnan(macs(keras.Model(image, Block()(convolved))))
+    assert count_macs(keras.Model(image, convolved)) == 4 * 4 * (3 * 3 * 3 * 4)
+    assert math.isnan(count_macs(keras.Model(image, Block()(convolved))))
     inner = keras.Model(image, Block()(image))
-    assert math.isnan(macs(keras.Model(image, inner(image))))
+    assert math.isnan(count_macs(keras.Model(image, inner(image))))
 
 
 def test_trained_layers_of_a_layer_number() -> None:
@@ -142,14 +142,14 @@ def test_stages_by_name_position_label_and_output() -> None:
     place = called.index("two_add")
     assert ends(network, "two_add", "output") == ends(network, place, "four_add")
     assert ends(network, place, "output") == [place, len(called) - 1]
-    assert labels(model) == ["input_layer@0", "conv2d@1", "conv2d@2"]
+    assert operation_labels(model) == ["input_layer@0", "conv2d@1", "conv2d@2"]
     assert ends(model, "conv2d@1", "output") == [1, 2]
-    with pytest.raises(TrialError, match=r"^tiny: stage 3 is no layer of this network"):
+    with pytest.raises(TrialError, match=r"^tiny: stage 3 is not a layer of this network"):
         ends(model, 3)
 
 
-def test_a_stage_that_is_no_layer_is_not_trained() -> None:
-    """Although no phase is cut there: this one starts from the third stage's end."""
+def test_an_unknown_stage_is_an_error() -> None:
+    """Also if no phase is cut there: this phase starts from the end of the third stage."""
     wrong = replace(tiny.TINY, name="wrong", stages=("one_ad", "two_add", "three_join", "four_add"))
     phase = Phase("p", 1, 0.1, unfreeze=Unfreeze("stages", 1))
     job = job_of("wrong", TrainingProtocol("p", "", Head(), (phase,)))
@@ -161,5 +161,5 @@ def test_a_stage_that_is_no_layer_is_not_trained() -> None:
         BACKBONES.remove("wrong")
 
     assert str(raised.value) == (
-        "wrong: stage 'one_ad' is no layer of this network; the nearest is 'one_add'."
+        "wrong: stage 'one_ad' is not a layer of this network; the closest name is 'one_add'."
     )

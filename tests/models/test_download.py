@@ -1,4 +1,4 @@
-"""Downloads, from a server that this test runs itself and that can misbehave."""
+"""Downloads from a local server that can misbehave."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fileserver import Server, serving
 
 from bench.errors import MissingWeightsError, WeightsError
 from bench.models import download
-from bench.models.download import fetch
+from bench.models.download import fetch_file
 
 BODY = bytes(range(256)) * 4000
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -36,21 +36,21 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
 
 
-def test_a_file_comes_whole_with_its_progress(server: Server, tmp_path: Path) -> None:
+def test_a_complete_file_is_downloaded_with_progress(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     file = tmp_path / "new" / "file.h5"
 
-    fetch(server.url("file"), file, checksum=MD5, progress=lambda *now: seen.append(now))
+    fetch_file(server.url("file"), file, checksum=MD5, progress=lambda *now: seen.append(now))
 
     assert file.read_bytes() == BODY
     assert seen[-1] == (len(BODY), len(BODY))
     assert [p.name for p in file.parent.iterdir() if not p.name.endswith(".lock")] == ["file.h5"]
 
 
-def test_a_file_that_is_there_is_left_as_it_is(server: Server, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_downloaded_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.h5").write_bytes(b"mine")
 
-    fetch(server.url("file"), tmp_path / "file.h5", checksum=MD5)
+    fetch_file(server.url("file"), tmp_path / "file.h5", checksum=MD5)
 
     assert (tmp_path / "file.h5").read_bytes() == b"mine"
     assert server.asked == []
@@ -68,7 +68,7 @@ def test_a_failed_download_is_one_line_and_no_file(
     server: Server, tmp_path: Path, name: str, words: str, tries: int, temporary: bool
 ) -> None:
     with pytest.raises(MissingWeightsError) as raised:
-        fetch(server.url(name), tmp_path / "file.h5")
+        fetch_file(server.url(name), tmp_path / "file.h5")
 
     host = f"127.0.0.1:{server.server_port}"
     assert str(raised.value) == f"file.h5 cannot be downloaded from {host}: {words}."
@@ -85,81 +85,81 @@ def test_a_failed_download_is_one_line_and_no_file(
         ({"nbytes": 7}, "1,024,000 bytes, not 7"),
     ],
 )
-def test_another_file_than_the_published_one_is_not_kept(
+def test_a_file_with_a_wrong_checksum_is_discarded(
     server: Server, tmp_path: Path, published: Any, words: str
 ) -> None:
     with pytest.raises(MissingWeightsError, match=words) as raised:
-        fetch(server.url("file"), tmp_path / "file.h5", **published)
+        fetch_file(server.url("file"), tmp_path / "file.h5", **published)
 
     assert raised.value.temporary
     assert not (tmp_path / "file.h5").exists()
 
 
-def test_tries_are_made_with_growing_pauses(
+def test_attempts_are_repeated_with_growing_pauses(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.5)
 
-    fetch(server.url("recovers"), tmp_path / "file.h5", checksum=MD5)
+    fetch_file(server.url("recovers"), tmp_path / "file.h5", checksum=MD5)
 
     assert (tmp_path / "file.h5").read_bytes() == BODY
     assert pauses == [0.5, 1.0]
 
 
-def test_another_host_is_followed_where_the_file_can_be_checked(
+def test_a_redirect_to_another_host_needs_a_checksum_or_length(
     server: Server, tmp_path: Path
 ) -> None:
     with serving(BODY) as other:
         server.elsewhere = other.url("breaks")
-        fetch(server.url("moved"), tmp_path / "by_md5.h5", checksum=MD5)
-        fetch(server.url("moved"), tmp_path / "by_length.h5", nbytes=len(BODY))
+        fetch_file(server.url("moved"), tmp_path / "by_md5.h5", checksum=MD5)
+        fetch_file(server.url("moved"), tmp_path / "by_length.h5", nbytes=len(BODY))
         asked = len(other.asked)
         with pytest.raises(MissingWeightsError) as raised:
-            fetch(server.url("moved"), tmp_path / "unchecked.h5")
+            fetch_file(server.url("moved"), tmp_path / "unchecked.h5")
         with pytest.raises(MissingWeightsError, match="is not the published one"):
-            fetch(server.url("moved"), tmp_path / "wrong.h5", checksum="0123")
+            fetch_file(server.url("moved"), tmp_path / "wrong.h5", checksum="0123")
 
     assert (tmp_path / "by_md5.h5").read_bytes() == BODY
     assert (tmp_path / "by_length.h5").read_bytes() == BODY
-    assert f"redirection to 127.0.0.1:{other.server_port} is not followed" in str(raised.value)
+    assert f"redirect to 127.0.0.1:{other.server_port} is not followed" in str(raised.value)
     assert not raised.value.temporary
     assert len(other.asked) == asked + 2  # by the last alone, which breaks once
     assert not (tmp_path / "wrong.h5").exists()
 
 
-def test_no_redirection_leads_from_https_to_http() -> None:
+def test_a_redirect_from_https_to_http_is_refused() -> None:
     request = urllib.request.Request("https://one.invalid/file")
-    handler = download._Redirects(checked=True)
+    handler = download._RedirectHandler(checked=True)
 
-    with pytest.raises(download._FailedError, match="is not encrypted"):
+    with pytest.raises(download._DownloadError, match="is not encrypted"):
         handler.redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://one.invalid/file")
 
 
-def test_a_broken_transfer_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
-    fetch(server.url("breaks"), tmp_path / "file.h5", checksum=MD5)
+def test_a_broken_transfer_is_resumed(server: Server, tmp_path: Path) -> None:
+    fetch_file(server.url("breaks"), tmp_path / "file.h5", checksum=MD5)
 
     assert server.asked == ["breaks from 0", "breaks from 5000"]
 
 
-def test_a_server_that_cannot_resume_is_heard_from_the_start(
+def test_a_server_without_ranges_sends_the_file_from_the_start(
     server: Server, tmp_path: Path
 ) -> None:
-    fetch(server.url("restarts"), tmp_path / "file.h5", checksum=MD5)
+    fetch_file(server.url("restarts"), tmp_path / "file.h5", checksum=MD5)
 
     assert server.asked == ["restarts from 0", "restarts from 5000"]
 
 
 def test_a_pause_in_a_transfer_is_waited_for(server: Server, tmp_path: Path) -> None:
-    fetch(server.url("slow"), tmp_path / "file.h5", checksum=MD5, timeout=30)
+    fetch_file(server.url("slow"), tmp_path / "file.h5", checksum=MD5, timeout=30)
 
     assert server.asked == ["slow from 0"]
 
 
-def test_one_time_out_does_not_give_a_host_up(server: Server, tmp_path: Path) -> None:
+def test_one_timeout_does_not_give_a_host_up(server: Server, tmp_path: Path) -> None:
     server.silences = 1
-    fetch(server.url("silent"), tmp_path / "file.h5", timeout=0.1)
+    fetch_file(server.url("silent"), tmp_path / "file.h5", timeout=0.1)
 
     assert server.asked == ["silent from 0", "silent from 0"]
 
@@ -169,7 +169,7 @@ def test_a_host_that_stays_silent_is_given_up(server: Server, tmp_path: Path) ->
     reasons = []
     for name in ("one.h5", "two.h5", "three.h5"):
         with pytest.raises(MissingWeightsError, match=f"{name} cannot be downloaded") as raised:
-            fetch(server.url("silent"), tmp_path / name, timeout=0.1)
+            fetch_file(server.url("silent"), tmp_path / name, timeout=0.1)
         assert raised.value.temporary
         reasons.append(str(raised.value).partition(": ")[2])
 
@@ -182,22 +182,22 @@ def test_a_host_that_stays_silent_is_given_up(server: Server, tmp_path: Path) ->
     assert time.monotonic() - begun < 2
 
 
-def test_an_answer_ends_the_silence(server: Server, tmp_path: Path) -> None:
+def test_a_response_resets_the_count_of_timeouts(server: Server, tmp_path: Path) -> None:
     server.silences = 3
     with pytest.raises(MissingWeightsError):
-        fetch(server.url("silent"), tmp_path / "one.h5", timeout=0.05)
-    fetch(server.url("file"), tmp_path / "two.h5", timeout=0.5)
+        fetch_file(server.url("silent"), tmp_path / "one.h5", timeout=0.05)
+    fetch_file(server.url("file"), tmp_path / "two.h5", timeout=0.5)
     server.silences = 2
-    fetch(server.url("silent"), tmp_path / "three.h5", timeout=0.05)
+    fetch_file(server.url("silent"), tmp_path / "three.h5", timeout=0.05)
 
     assert len(server.asked) == 3 + 1 + 3
 
 
-def test_a_refused_connection_may_pass(tmp_path: Path) -> None:
+def test_a_refused_connection_is_a_temporary_failure(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(MissingWeightsError) as raised:
-        fetch(f"http://127.0.0.1:{port}/file", tmp_path / "file.h5")
+        fetch_file(f"http://127.0.0.1:{port}/file", tmp_path / "file.h5")
 
     assert str(raised.value) == (
         f"file.h5 cannot be downloaded from 127.0.0.1:{port}: "
@@ -207,7 +207,7 @@ def test_a_refused_connection_may_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("without", ["names", "routes", "answers about names"])
-def test_without_a_network_nothing_is_tried_twice(
+def test_without_a_network_nothing_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
     asked = []
@@ -227,7 +227,7 @@ def test_without_a_network_nothing_is_tried_twice(
     monkeypatch.setattr(socket.socket, "connect", connect)
     for name in ("one.h5", "two.h5"):
         with pytest.raises(MissingWeightsError, match="no connection") as raised:
-            fetch("http://nowhere.invalid/file", tmp_path / name, timeout=0.2)
+            fetch_file("http://nowhere.invalid/file", tmp_path / name, timeout=0.2)
         assert not raised.value.temporary
     assert len(asked) == 1
 
@@ -236,13 +236,13 @@ def test_a_folder_that_cannot_be_written_is_an_error(server: Server, tmp_path: P
     (tmp_path / "file").write_text("not a folder")
 
     with pytest.raises(WeightsError, match=r"file.h5 cannot be written"):
-        fetch(server.url("file"), tmp_path / "file" / "file.h5")
+        fetch_file(server.url("file"), tmp_path / "file" / "file.h5")
 
 
 def test_two_processes_fetch_a_file_once(server: Server, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=fetch, args=(server.url("slow"), tmp_path / "file.h5"))
+        context.Process(target=fetch_file, args=(server.url("slow"), tmp_path / "file.h5"))
         for _ in range(2)
     ]
     for process in processes:

@@ -1,4 +1,4 @@
-"""Cached activations are found again only for a network that computes the same."""
+"""Cached activations are reused only for a network that computes the same function."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
-    """Of some images through the network's cache, and whether they were found there."""
+    """Return the features of some images, and whether they were in the cache."""
     network = Network(backbone, tiny.SIZE)
     pixels, _ = tiny.images(4, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
@@ -33,7 +33,7 @@ def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
     return rows.take(np.arange(4)), bool(frozen.ledger.reused)
 
 
-def test_yesterdays_activations_are_not_those_of_an_edited_plugin(
+def test_cached_activations_are_not_reused_for_an_edited_plugin(
     tmp_path: Path, store: Store
 ) -> None:
     plugin = edited.write(tmp_path / "plugins")
@@ -52,7 +52,7 @@ def test_yesterdays_activations_are_not_those_of_an_edited_plugin(
 
 
 @pytest.mark.parametrize("name", edited.EDITS)
-def test_what_an_edit_changes_is_seen_without_its_source(
+def test_changed_computations_change_the_fingerprint_without_the_code_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("bench.models.fingerprint.code_digest", lambda backbone: "same")
@@ -62,8 +62,10 @@ def test_what_an_edit_changes_is_seen_without_its_source(
     assert fingerprint(Network(edited.load(plugin), tiny.SIZE), "w") != before
 
 
-def test_layers_count_however_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constant that is in no source file is in the configuration of the layers."""
+def test_the_fingerprint_depends_on_layers_but_not_on_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A constant that is in no source file is in the layers' configuration."""
 
     def build(input_shape: tuple[int, int, int], **options: object) -> object:
         import keras
@@ -85,7 +87,7 @@ def test_layers_count_however_they_are_named(monkeypatch: pytest.MonkeyPatch) ->
     assert found() != first
 
 
-def test_a_layer_that_cannot_be_configured_is_no_error() -> None:
+def test_a_layer_without_a_configuration_has_a_fingerprint() -> None:
     def build(input_shape: tuple[int, int, int], **options: object) -> object:
         import keras
 

@@ -19,7 +19,7 @@ from bench.protocol import Head, Phase, Unfreeze
 pytestmark = pytest.mark.slow  # it loads a framework
 
 
-def test_by_hand() -> None:
+def test_folded_values_by_hand() -> None:
     image = keras.Input((1, 1, 1))
     x = layers.Conv2D(1, 1, name="conv")(image)
     model = keras.Model(image, layers.BatchNormalization(epsilon=0, name="norm")(x))
@@ -44,7 +44,7 @@ def test_by_hand() -> None:
         (3, {"use_bias": False, "dilation_rate": 2}),
     ],
 )
-def test_a_group_for_each_channel_is_a_depthwise_convolution(
+def test_a_convolution_with_one_group_per_channel_becomes_depthwise(
     filters: int, options: dict[str, Any]
 ) -> None:
     image = keras.Input((12, 12, 3))
@@ -59,7 +59,7 @@ def test_a_group_for_each_channel_is_a_depthwise_convolution(
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_whole_network_and_its_parts() -> None:
+def test_a_folded_network_and_its_submodels_give_the_same_values() -> None:
     network = Network(tiny.TINY, tiny.SIZE)
     rng = np.random.default_rng(0)
     for weight in network.base.weights:
@@ -88,7 +88,7 @@ def test_a_whole_network_and_its_parts() -> None:
     ],
 )
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_zeros_are_left_to_a_convolution_that_would_put_the_same(
+def test_zero_padding_is_dropped_where_same_padding_is_equal(
     side: int, kernel: int, stride: int, zeros: Any, same: bool, depthwise: bool
 ) -> None:
     image = keras.Input((side, side, 2))
@@ -106,7 +106,7 @@ def test_zeros_are_left_to_a_convolution_that_would_put_the_same(
     )
 
 
-def test_zeros_that_something_else_sees_stay() -> None:
+def test_zero_padding_with_another_consumer_stays() -> None:
     image = keras.Input((8, 8, 2))
     zeros = layers.ZeroPadding2D(((0, 1), (0, 1)), name="zeros")(image)
     x = layers.Conv2D(2, 3, strides=2, name="conv")(zeros)
@@ -117,7 +117,7 @@ def test_zeros_that_something_else_sees_stay() -> None:
     assert "conv" not in names
 
 
-def test_what_must_not_be_folded() -> None:
+def test_unfoldable_pairs_stay() -> None:
     image = keras.Input((4, 4, 2))
     seen_twice = layers.Conv2D(2, 1, name="seen_twice")(image)
     norm = layers.BatchNormalization(name="norm")(seen_twice)
@@ -132,7 +132,7 @@ def test_what_must_not_be_folded() -> None:
 
 
 def test_a_folded_tail_trains_as_the_plain_one() -> None:
-    """BatchNorm's scale is part of the kernel that is used, not of the one that is trained."""
+    """BatchNorm's scale multiplies the trained kernel in every step; it is not part of it."""
     phase = Phase("fine-tune", epochs=1, learning_rate=0.01, unfreeze=Unfreeze("stages", 1))
     pixels, labels = tiny.images(8, seed=0)
     weight = np.ones(8, "float32")

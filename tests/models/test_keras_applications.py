@@ -11,9 +11,9 @@ import tiny
 from keras.src.utils import file_utils
 
 from bench.errors import WeightsError
-from bench.models.network import builder
-from bench.models.published import application, files_for
-from bench.models.weights import available
+from bench.models.network import network_builder
+from bench.models.published import application_name, files_for
+from bench.models.weights import describe_availability
 from bench.registry import BACKBONES, load_plugins
 from bench.types import Backbone
 
@@ -29,7 +29,7 @@ def _imagenet(name: str) -> Backbone:
 def _as_keras_loads(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[keras.Model, tuple[Any, ...]]:
-    """Build a network as Keras does for its weights; return what it asks to be downloaded, too."""
+    """Build a network with Keras' weights loader; return it and the file that Keras requests."""
     asked: list[tuple[Any, ...]] = []
 
     def record(name: str, address: str, file_hash: str | None = None, **options: Any) -> str:
@@ -57,42 +57,42 @@ def _as_keras_loads(
         ("VGG19", 32),
     ],
 )
-def test_the_file_and_the_network_are_keras_own(
+def test_the_file_and_the_network_are_those_of_keras(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone = _imagenet(name)
     theirs, asked = _as_keras_loads(name, size, monkeypatch)
     file = files_for(replace(backbone, input_size=224), size)[0]
     assert (file.filename, file.url, file.checksum) == asked
-    ours = builder(backbone)(input_shape=(size, size, 3), include_top=False, weights=None)
+    ours = network_builder(backbone)(input_shape=(size, size, 3), include_top=False, weights=None)
     kinds, expected = ([type(layer) for layer in model.layers] for model in (ours, theirs))
     assert kinds == expected
 
 
 def test_every_network_of_keras_is_declared_with_its_weights() -> None:
     names = {name for name in dir(keras.applications) if name[0].isupper()}
-    declared = {application(b.build): b for b in BACKBONES if b.weights == "imagenet"}
+    declared = {application_name(b.build): b for b in BACKBONES if b.weights == "imagenet"}
     assert set(declared) == names
     for backbone in declared.values():
         files = files_for(backbone, backbone.input_size)
         assert all(file.checksum or file.input_size for file in files)
 
 
-def test_what_is_no_network_of_keras() -> None:
+def test_a_builder_without_published_weights_is_an_error() -> None:
     wrong = replace(tiny.TINY, weights="imagenet")
     with pytest.raises(WeightsError) as raised:
         files_for(wrong, 32)
     assert str(raised.value).startswith(
-        'weights="imagenet" of tiny needs build="keras.applications:NAME" of a network with '
+        'tiny: weights="imagenet" needs build="keras.applications:NAME" of a network with '
         "published weights, got another builder; declare its files"
     )
-    assert available(wrong, "auto", 32) == "missing"
+    assert describe_availability(wrong, "auto", 32) == "missing"
     with pytest.raises(TypeError, match=r"weights must be 'imagenet', .*; got 'resnet.h5'"):
         replace(tiny.TINY, weights="resnet.h5")  # type: ignore[arg-type]
 
 
-def test_which_builders_are_keras_own() -> None:
-    assert application("keras.applications:VGG16") == "VGG16"
-    assert application("keras.applications.vgg16:VGG16") == "VGG16"
-    assert application(keras.applications.VGG16) == "VGG16"
-    assert application("mine.applications:VGG16") == application(tiny.build) == ""
+def test_application_name_recognises_functions_of_keras() -> None:
+    assert application_name("keras.applications:VGG16") == "VGG16"
+    assert application_name("keras.applications.vgg16:VGG16") == "VGG16"
+    assert application_name(keras.applications.VGG16) == "VGG16"
+    assert application_name("mine.applications:VGG16") == application_name(tiny.build) == ""

@@ -1,4 +1,4 @@
-"""Half precision: the same network, trained and answered alike up to rounding, and kept apart."""
+"""Half precision: the same network and predictions up to rounding, in trials of its own."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evidence]:
     return found
 
 
-def test_a_trial_answers_the_same_up_to_rounding(trained: dict[str, Evidence]) -> None:
+def test_predictions_of_all_precisions_are_equal_up_to_rounding(
+    trained: dict[str, Evidence],
+) -> None:
     expected = trained["float32"].arrays["test_probabilities"]
     for precision, evidence in trained.items():
         found = evidence.arrays["test_probabilities"]
@@ -79,7 +81,7 @@ def test_a_trial_answers_the_same_up_to_rounding(trained: dict[str, Evidence]) -
             assert not np.array_equal(found, expected)
 
 
-def test_a_precision_is_a_trial_of_its_own(trained: dict[str, Evidence]) -> None:
+def test_each_precision_has_its_own_trial_key_and_activations(trained: dict[str, Evidence]) -> None:
     records = [evidence.record for evidence in trained.values()]
     assert len({record.trial.key for record in records}) == len(PRECISIONS)
     assert [record.trial.settings.precision for record in records] == list(PRECISIONS)
@@ -103,7 +105,7 @@ def test_folding_rounds_no_more_than_the_plain_network(precision: Precision) -> 
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_what_is_answered_is_float32(precision: Precision) -> None:
+def test_outputs_are_float32(precision: Precision) -> None:
     made = network(precision)
     head = build_head(Head(hidden=(4,)), made.features_shape, 3)
     classifier = made.classifier(head)
@@ -114,7 +116,7 @@ def test_what_is_answered_is_float32(precision: Precision) -> None:
 
 
 def test_small_gradients_survive_float16() -> None:
-    """Those of a loss times 1e-7 are below float16's least number, unless the loss is scaled up.
+    """A loss times 1e-7 has gradients below float16's smallest number unless the loss is scaled.
     A rate of 1e7 makes the update that of the loss itself at a rate of 1."""
     pixels, labels = tiny.images(8, seed=0)
     phase = Phase("fine-tune", 1, 1e7, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
@@ -142,7 +144,7 @@ def test_small_gradients_survive_float16() -> None:
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_the_model_is_made_again_and_timed_in_its_precision(tmp_path: Path) -> None:
+def test_the_model_is_rebuilt_and_timed_in_its_precision(tmp_path: Path) -> None:
     settings = Settings(precision="mixed_bfloat16")
     run = read_run(made_run.make(tmp_path, seeds=(0,), settings=settings))
     (evidence,) = run.evidence

@@ -1,4 +1,4 @@
-"""A trained model made again: what is kept, that it answers as recorded, and when it cannot."""
+"""Saved weights, models rebuilt from them, and the errors if that is impossible."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from synthetic import write_records
 from bench.errors import BenchError, WeightsError
 from bench.execution.run_meta import RunInputs
 from bench.models.backends.base import current
-from bench.models.rebuild import changed_code, rebuild, record_of
-from bench.models.weights import SENT, digest
+from bench.models.rebuild import code_warning, find_record, rebuild
+from bench.models.weights import SENT_FOLDER, digest
 from bench.registry import BACKBONES
 from bench.storage.arrays import (
     TrainedWeights,
@@ -42,7 +42,7 @@ def copy(trained_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(trained_run, tmp_path / "r")
 
 
-def test_what_changed_by_place() -> None:
+def test_changed_weights_by_index() -> None:
     before = [np.zeros(2), np.ones(3), np.zeros(1)]
     after = [np.zeros(2), np.array([1.0, 1.0, 2.0]), np.zeros(1)]
     assert list(changed_arrays(before, after)) == [1]
@@ -57,17 +57,17 @@ def test_weights_survive_the_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_code_that_was_changed_since_the_training_is_told(trained_run: Path) -> None:
+def test_code_changed_since_training_is_warned_of(trained_run: Path) -> None:
     record = read_records(trained_run)[0]
-    assert changed_code(record) == ""
+    assert code_warning(record) == ""
     BACKBONES.remove("tiny")
     BACKBONES.add(replace(tiny.TINY, preprocess=lambda x: x / 255.0))
-    assert changed_code(record).startswith("tiny was trained with other code than it has now")
+    assert code_warning(record).startswith("the code of tiny has changed since training")
     old = replace(record, trial=replace(record.trial, code=""))
-    assert changed_code(old) == ""
+    assert code_warning(old) == ""
 
 
-def test_only_the_last_stage_and_the_head_are_kept(trained_run: Path) -> None:
+def test_only_the_trained_weights_are_saved(trained_run: Path) -> None:
     record = sort_best_first(read_records(trained_run))[0]
     kept = read_trained(trained_run, record.trial.key)
     # four_conv and four_depthwise: kernel and bias each; BatchNorm was frozen.
@@ -80,7 +80,7 @@ def test_only_the_last_stage_and_the_head_are_kept(trained_run: Path) -> None:
     assert [a.shape for a in kept.head] == [(8, 3), (3,)]
 
 
-def test_of_the_seeds_the_best_by_validation_is_kept(trained_run: Path) -> None:
+def test_only_the_best_seed_by_validation_is_saved(trained_run: Path) -> None:
     best, other = sort_best_first(read_records(trained_run))
     losses = [r.phases[-1].epochs[r.phases[-1].best_epoch - 1].val_loss for r in (best, other)]
     assert losses[0] < losses[1]
@@ -88,7 +88,7 @@ def test_of_the_seeds_the_best_by_validation_is_kept(trained_run: Path) -> None:
 
 
 @pytest.mark.parametrize(("keep", "count"), [("none", 0), ("best", 1), ("all", 2)])
-def test_of_the_seeds_as_many_are_kept_as_was_asked(
+def test_keep_models_decides_how_many_seeds_are_saved(
     tmp_path: Path, store: Store, keep: KeepModels, count: int
 ) -> None:
     request = replace(REQUEST, keep_models=keep)
@@ -97,7 +97,7 @@ def test_of_the_seeds_as_many_are_kept_as_was_asked(
     assert len(list(tmp_path.glob("weights/*.npz"))) == count
 
 
-def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> None:
+def test_a_trial_on_all_images_is_preferred_to_a_better_one_on_a_fraction(copy: Path) -> None:
     best, other = sort_best_first(read_records(copy))
     part = replace(best, trial=replace(best.trial, fraction=0.5))
     assert sort_best_first([part, other]) == [other, part]
@@ -108,9 +108,9 @@ def test_a_trial_on_all_images_goes_before_a_better_one_on_some(copy: Path) -> N
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_the_model_answers_as_the_record_says(trained_run: Path) -> None:
+def test_the_rebuilt_model_predicts_what_the_record_says(trained_run: Path) -> None:
     run = read_run(trained_run)
-    record = record_of(run, "tiny")
+    record = find_record(run, "tiny")
     (evidence,) = (e for e in run.evidence if e.record == record)
     ids = run.dataset.splits["test"].ids
     data = trained_run.parent.parent / "data"
@@ -130,11 +130,11 @@ def test_a_run_without_weights_says_what_to_do(copy: Path) -> None:
     shutil.rmtree(copy / "weights")
     run = read_run(copy)
     with pytest.raises(BenchError, match=r"did not keep the trained weights .* --keep-models best"):
-        rebuild(run, record_of(run, "tiny"))
+        rebuild(run, find_record(run, "tiny"))
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_other_pretrained_weights_are_refused(copy: Path) -> None:
+def test_different_pretrained_weights_are_an_error(copy: Path) -> None:
     records = read_records(copy)
     used = WeightsUsed("random init", "", "0" * 64)
     write_records(copy, [replace(r, weights=used) for r in records])
@@ -142,30 +142,32 @@ def test_other_pretrained_weights_are_refused(copy: Path) -> None:
     with pytest.raises(
         WeightsError, match="was trained from random init, but the weights here differ"
     ):
-        rebuild(run, record_of(run, "tiny"))
+        rebuild(run, find_record(run, "tiny"))
 
 
 @pytest.mark.usefixtures("tiny_backbone")
 def test_weights_that_were_sent_to_a_node_are_used_there(copy: Path) -> None:
     sent = tiny.build((tiny.SIZE, tiny.SIZE, 3))
-    (copy / SENT).mkdir()
-    sent.save_weights(copy / SENT / "tiny.x.weights.h5")
+    (copy / SENT_FOLDER).mkdir()
+    sent.save_weights(copy / SENT_FOLDER / "tiny.x.weights.h5")
     used = WeightsUsed("imagenet", "x.weights.h5", digest(sent))  # which nobody publishes
     write_records(copy, [replace(r, weights=used) for r in read_records(copy)])
     run = read_run(copy)
-    assert rebuild(run, record_of(run, "tiny")).record.weights == used
-    shutil.rmtree(copy / SENT)
+    assert rebuild(run, find_record(run, "tiny")).record.weights == used
+    shutil.rmtree(copy / SENT_FOLDER)
     with pytest.raises(WeightsError):
-        rebuild(run, record_of(run, "tiny"))
+        rebuild(run, find_record(run, "tiny"))
 
 
-def test_a_plugin_that_is_not_loaded_is_asked_for(trained_run: Path) -> None:
+def test_a_backbone_of_an_unloaded_plugin_is_an_error(trained_run: Path) -> None:
     run = read_run(trained_run)
-    with pytest.raises(BenchError, match="from a plugin that is not loaded; name it with --plugin"):
-        rebuild(run, record_of(run, "tiny"))
+    with pytest.raises(
+        BenchError, match="from a plugin that is not loaded; name the plugin with --plugin"
+    ):
+        rebuild(run, find_record(run, "tiny"))
 
 
-def test_a_damaged_file_is_told(copy: Path) -> None:
+def test_a_damaged_weights_file_is_an_error(copy: Path) -> None:
     (path,) = (copy / "weights").iterdir()
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BenchError, match="is damaged"):
@@ -173,19 +175,19 @@ def test_a_damaged_file_is_told(copy: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_a_network_declared_otherwise_since_is_told(copy: Path) -> None:
+def test_a_changed_declaration_is_an_error(copy: Path) -> None:
     (path,) = (copy / "weights").iterdir()
     kept = read_trained(copy, path.stem)
     write_trained(copy, path.stem, replace(kept, head=(np.zeros((9, 3)), np.zeros(3))))
     run = read_run(copy)
     with pytest.raises(BenchError, match="do not fit the network as it is declared now"):
-        rebuild(run, record_of(run, "tiny"))
+        rebuild(run, find_record(run, "tiny"))
 
 
-def test_names_that_a_run_does_not_have(copy: Path) -> None:
+def test_an_unknown_backbone_is_an_error(copy: Path) -> None:
     run = read_run(copy)
     with pytest.raises(BenchError, match=r"unknown backbone of run r 'tiney'. Did you mean 'tiny'"):
-        record_of(run, "tiney")
+        find_record(run, "tiney")
     write_records(copy, [replace(r, status="failed", reason="boom") for r in run.records])
     with pytest.raises(BenchError, match="tiny failed in run r: boom"):
-        record_of(read_run(copy), "tiny")
+        find_record(read_run(copy), "tiny")

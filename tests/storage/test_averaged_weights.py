@@ -12,7 +12,7 @@ from synthetic import Net, make_run
 from bench.cli.commands import predict_command
 from bench.errors import UnknownNameError, UsageError
 from bench.inference.measuring.pending import soup_candidates, soup_needed
-from bench.models.rebuild import members_of, record_of
+from bench.models.rebuild import find_members, find_record
 from bench.storage.arrays import TrainedWeights, average_weights, weights_path
 from bench.storage.records import StoredRun, read_run, soup_ingredients, soup_record, weight_sources
 from bench.system.files import write_atomic
@@ -48,20 +48,23 @@ def test_a_soup_is_named_after_its_backbone_and_has_the_weights_of_its_seeds(
     tmp_path: Path,
 ) -> None:
     run = run_with_soup(tmp_path / "r", True, False, True)
-    soup = record_of(run, "a@soup")
+    soup = find_record(run, "a@soup")
     assert (soup.trial.name, soup.trial.seeds) == ("a@soup", (0, 2))
     assert (soup.phases, soup.runtimes) == ((), ())
     assert keys(weight_sources(run.records, soup)) == [0, 2]
     assert weight_sources(run.records, run.records[0]) == (run.records[0],)
-    assert predict_command._what(run, ["a@soup", "x.png"]) == ((soup,), [Path("x.png")])
-    both = members_of(run, "a@soup + b")
+    assert predict_command._members_and_paths(run, ["a@soup", "x.png"]) == (
+        (soup,),
+        [Path("x.png")],
+    )
+    both = find_members(run, "a@soup + b")
     assert [record.trial.name for record in both] == ["a@soup", "b"]
     with pytest.raises(UsageError, match="names a backbone twice"):
-        members_of(run, "a@soup+a")
-    with pytest.raises(UsageError, match="run r has no weight soup of b: that takes several seeds"):
-        record_of(run, "b@soup")
+        find_members(run, "a@soup+a")
+    with pytest.raises(UsageError, match="run r has no weight soup of b: it needs several seeds"):
+        find_record(run, "b@soup")
     with pytest.raises(UnknownNameError, match="'c'"):
-        record_of(run, "c@soup")
+        find_record(run, "c@soup")
 
 
 def test_a_seed_that_was_trained_again_is_none_of_the_soup_s(tmp_path: Path) -> None:
@@ -75,8 +78,8 @@ def test_a_seed_that_was_trained_again_is_none_of_the_soup_s(tmp_path: Path) -> 
 def test_one_seed_alone_is_no_soup(tmp_path: Path) -> None:
     run = run_with_soup(tmp_path / "r", True, False)
     assert soup_record(run.records[0]) is None
-    with pytest.raises(UsageError, match=r"seed 0 alone.*; take a\."):
-        record_of(run, "a@soup")
+    with pytest.raises(UsageError, match=r"seed 0 alone.*; use a\."):
+        find_record(run, "a@soup")
 
 
 def test_kept_seeds_that_began_alike_are_averaged_once(tmp_path: Path) -> None:

@@ -76,11 +76,11 @@ def test_each_copy_learns_what_it_would_alone(
 
     initialise_head(built, 3)
     copies = HeadCopies(built, len(rates))
-    copies.load(built)
+    copies.copy_from(built)
     # PyTorch clears the gradients of one of several variables of a path only.
     assert len({variable.path for variable in copies.weights}) == len(copies.weights)
     together, all_losses = trained(PhaseTrainer(phase, 0, copies, current(), rates))
-    weights = [snapshot(own) for own in copies.of_each()]
+    weights = [snapshot(own) for own in copies.weights_per_copy()]
 
     tail = Tail(None, built, trains_batchnorm=False)
     tail(keras.Input((FEATURES,)))

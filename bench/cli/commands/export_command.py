@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     from bench.inference.exporting import export, refuse_sizes
     from bench.inference.model_card import BEGAN_RANDOM
-    from bench.models.rebuild import changed_code, load_trained, members_of
+    from bench.models.rebuild import code_warning, find_members, load_trained
     from bench.registry import backend_of, require
     from bench.storage.cache import Store
     from bench.storage.run_folder import refuse_links
@@ -54,9 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
     require("export format", chosen)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
-    members = members_of(run, arguments.backbone)
+    members = find_members(run, arguments.backbone)
     refuse_sizes(members)
-    for warning in filter(None, map(changed_code, members)):
+    for warning in filter(None, map(code_warning, members)):
         console.print(f"warning: {warning}", style="yellow")
     if not all(record.pretrained for record in members):
         console.print(BEGAN_RANDOM, style="yellow")

@@ -102,7 +102,7 @@ def _backbone(backbone: Backbone) -> dict[str, Any]:
         "GMACs": _rounded(backbone.gmacs),
         "published top-1": backbone.top1,
         "in `all`": "yes" if backbone.in_all else "by name",
-        "weights": weights.available(backbone, "auto", backbone.input_size),
+        "weights": weights.describe_availability(backbone, "auto", backbone.input_size),
     }
 
 

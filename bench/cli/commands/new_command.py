@@ -88,14 +88,14 @@ def main(arguments: argparse.Namespace) -> int:
 def _declaration(arguments: argparse.Namespace) -> Backbone:
     """Return the declaration; omitted values are those of the same network in the zoo."""
     from bench.execution.check.preprocessing import expected_preprocessing
-    from bench.models.published import application, has_weights
+    from bench.models.published import application_name, has_published_weights
 
-    build, name = arguments.build, application(arguments.build)
+    build, name = arguments.build, application_name(arguments.build)
     try:
         resolve(build)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--from {build!r} cannot be found: {one_line(error)}") from error
-    same = next((one for one in BACKBONES if name and application(one.build) == name), None)
+    same = next((one for one in BACKBONES if name and application_name(one.build) == name), None)
     bare = Backbone(arguments.name, build, arguments.preprocess or "", USUAL_SIZE)
     preprocess = arguments.preprocess or expected_preprocessing(bare)
     if preprocess is None:
@@ -108,7 +108,7 @@ def _declaration(arguments: argparse.Namespace) -> Backbone:
         build=build,
         preprocess=preprocess,
         input_size=arguments.input_size or (same.input_size if same else USUAL_SIZE),
-        weights="imagenet" if has_weights(name) else (),
+        weights="imagenet" if has_published_weights(name) else (),
         minimum_size=same.minimum_size if same else bare.minimum_size,
     )
 

@@ -74,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.data.sources.folder import ignored_note
     from bench.inference.heatmaps import Overlays
     from bench.inference.prediction import find_images, model_of, predict
-    from bench.models.rebuild import changed_code
+    from bench.models.rebuild import code_warning
     from bench.reports import predictions, terminal
 
     say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -85,7 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
     if ignored:
         say.print(f"note      {ignored_note(ignored)}")
     overlays = Overlays(arguments.explain) if arguments.explain else None
-    for warning in filter(None, map(changed_code, members)):
+    for warning in filter(None, map(code_warning, members)):
         say.print(f"warning: {warning}", style="yellow")
     model = model_of(run, *members)
     source = _announce(model, arguments.min_confidence, say)
@@ -135,7 +135,7 @@ def _members_and_paths(
     with `./`. Otherwise the best seed of the recommended backbone predicts.
     """
     from bench.inference.prediction import best_record
-    from bench.models.rebuild import members_of, split_names
+    from bench.models.rebuild import find_members, split_names
     from bench.types import SOUP
 
     first = Path(words[0])
@@ -143,7 +143,7 @@ def _members_and_paths(
     unknown = [n for n in split_names(run, words[0]) if n.removesuffix(SOUP) not in known]
     members: tuple[Record, ...]
     if not unknown:
-        members, images = members_of(run, words[0]), words[1:]
+        members, images = find_members(run, words[0]), words[1:]
     elif len(first.parts) == 1 and not first.suffix and not os.path.lexists(first):
         # Probably a misspelled backbone: taken for a path, it would leave the model to the run.
         names = {record.trial.name for record in run.records}

@@ -24,7 +24,7 @@ from bench.execution.check.subject import (
 )
 from bench.models.backends.base import Array
 from bench.models.cuts import PIXELS, trained_layers
-from bench.models.network import Tail, batchnorms, macs, snapshot
+from bench.models.network import Tail, batchnorms, count_macs, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
 from bench.system.frameworks import suppress_stderr
@@ -59,7 +59,7 @@ def check_declaration(subject: Subject) -> str:
     """Compare parameters and layers exactly, multiply-accumulates nearly."""
     backbone, model = subject.backbone, subject.own_size
     files_for(backbone, backbone.input_size)  # raises where "imagenet" means no published file
-    parameters, layers, gmacs = model.count_params(), len(model.layers), macs(model) / 1e9
+    parameters, layers, gmacs = model.count_params(), len(model.layers), count_macs(model) / 1e9
     wrong = []
     if backbone.parameters not in (None, parameters):
         wrong.append(f"parameters={backbone.parameters:_}, built {parameters:_}")

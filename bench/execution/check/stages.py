@@ -11,7 +11,7 @@ import numpy as np
 from bench.errors import CheckError
 from bench.execution.check.subject import Subject, computed, named
 from bench.models.backends.base import Array
-from bench.models.cuts import OUTPUT, PIXELS, clean_cuts, found_stages, labels, stage_ends
+from bench.models.cuts import OUTPUT, PIXELS, clean_cuts, find_stages, operation_labels, stage_ends
 
 CUT_TOLERANCE = 1e-4  # of the greatest value
 
@@ -29,7 +29,7 @@ def check_stages(subject: Subject) -> str:
                 f"layers that have no name; give its position, "
                 f"{(called if stage in called else again).index(stage)}, or leave `stages` out."
             )
-    ends, names = stage_ends(backbone, model), labels(model)
+    ends, names = stage_ends(backbone, model), operation_labels(model)
     clean = clean_cuts(model)
     for end in ends:
         if end not in clean:
@@ -59,7 +59,7 @@ def check_stages(subject: Subject) -> str:
 def _check_found(subject: Subject) -> str:
     """Check that the same stages are found at both sizes."""
     found, own = (
-        [labels(net)[end] for end in found_stages(net)]
+        [operation_labels(net)[end] for end in find_stages(net)]
         for net in (subject.built.base, subject.own_size)
     )
     if found != own:

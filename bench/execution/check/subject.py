@@ -17,8 +17,8 @@ from keras import ops
 
 from bench.errors import BenchError, CheckError
 from bench.models.backends.base import Array, current
-from bench.models.cuts import PIXELS, flat, labels, stage_ends
-from bench.models.network import Network, batchnorms, build_head, builder, initialise_head
+from bench.models.cuts import PIXELS, as_list, operation_labels, stage_ends
+from bench.models.network import Network, batchnorms, build_head, initialise_head, network_builder
 from bench.protocol import Head, Phase
 from bench.registry import resolve
 from bench.types import Backbone, Reference
@@ -79,7 +79,7 @@ class Subject:
     @cached_property
     def stages(self) -> list[str]:
         """Return the labels of the operations at which the stages end."""
-        called = labels(self.built.base)
+        called = operation_labels(self.built.base)
         return [called[end] for end in stage_ends(self.backbone, self.built.base)]
 
     @cached_property
@@ -87,7 +87,7 @@ class Subject:
         """Return the outputs at each stage, computed as the network was built: not compiled."""
         base, pixels = self.network.base, self.network.preprocess(self.images)
         ends = [base.operations[end].output for end in stage_ends(self.backbone, base)]
-        outputs = flat(keras.Model(base.input, ends)(pixels, training=False))
+        outputs = as_list(keras.Model(base.input, ends)(pixels, training=False))
         return dict(zip(self.stages, map(computed, outputs), strict=True))
 
     @cached_property
@@ -157,7 +157,7 @@ def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: 
     """Call a builder as the harness does; what is wrong with it is a reason."""
     _resolved("build", backbone.build)
     try:
-        model = builder(backbone)(input_shape=input_shape, **options)
+        model = network_builder(backbone)(input_shape=input_shape, **options)
     except Exception as error:
         raise CheckError(
             f"build raised {cause(error)}\n"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import NodeLostError, WorkerDiedError, one_line
-from bench.models.weights import SENT, LocatedWeights
+from bench.models.weights import SENT_FOLDER, LocatedWeights
 from bench.storage.cache import Store
 from bench.system.files import write_atomic
 from bench.system.memory import release_pages
@@ -74,7 +74,7 @@ class Offer:
                 found.append(FetchedFile(name, self._file(path)))
         for row, located in job.pretrained.items():
             self.weights(located)
-            name = f"{SENT}/{row}.{Path(located.path).name}"
+            name = f"{SENT_FOLDER}/{row}.{Path(located.path).name}"
             found.append(FetchedFile(name, located.sha256))
         return tuple(found)
 
@@ -118,7 +118,7 @@ def place_weights(
     """Write the pretrained weights into the job's folder, and return them as they are there."""
     if located is None:
         return None
-    file = FetchedFile(f"{SENT}/{Path(located.path).name}", located.sha256)
+    file = FetchedFile(f"{SENT_FOLDER}/{Path(located.path).name}", located.sha256)
     place_files(folder, (file,), fetch)
     return replace(located, path=str(folder / file.path))
 

@@ -28,7 +28,7 @@ from bench.inference.measuring.pending import (
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, current
 from bench.models.network import build_head, snapshot
-from bench.models.rebuild import TrainedModel, pretrained, put_weights, rebuild
+from bench.models.rebuild import TrainedModel, assign_weights, build_pretrained, rebuild
 from bench.storage.arrays import TrainedWeights, average_weights, read_trained, weights_path
 from bench.storage.cache import Store
 from bench.storage.records import SOUP_PREFIX, StoredRun
@@ -138,7 +138,7 @@ def _features(
     run: StoredRun, record: Record, job: Job, store: Store, progress: OnRows
 ) -> dict[SplitName, Array]:
     """Return the pooled features of the pretrained network, as kept or computed again."""
-    frozen = Frozen.of_record(pretrained(run, record), record, job.dataset, store)
+    frozen = Frozen.of_record(build_pretrained(run, record), record, job.dataset, store)
     return {split: frozen.pooled(split, progress) for split in SPLITS}
 
 
@@ -197,7 +197,7 @@ class _AveragedModel:
     def __init__(
         self, run: StoredRun, record: Record, job: Job, store: Store, progress: OnRows
     ) -> None:
-        self.record, self.network = record, pretrained(run, record)
+        self.record, self.network = record, build_pretrained(run, record)
         protocol, backend = job.protocol, current()
         classes = len(job.dataset.classes)
         self.head = build_head(protocol.head, self.network.features_shape, classes)
@@ -211,5 +211,5 @@ class _AveragedModel:
     def answers(self, split: SplitName, trained: Sequence[TrainedWeights]) -> Array:
         """Return the class probabilities of the mean of these weights."""
         mean = average_weights(self.before, trained)
-        put_weights(self.network.base, self.head, mean, self.record)
+        assign_weights(self.network.base, self.head, mean, self.record)
         return probabilities(predict(self.forward, self.rows[split]))

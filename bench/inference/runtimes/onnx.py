@@ -70,9 +70,9 @@ class _OnnxRuntime(Runtime):
 
 def export_onnx(model: Any, path: Path) -> None:
     """Write the model as float32 ONNX: `image` (batch, height, width, 3) to `probabilities`."""
-    from bench.models.folding import portable
+    from bench.models.folding import make_portable
 
-    graph = frozen_graph(portable(model))
+    graph = frozen_graph(make_portable(model))
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

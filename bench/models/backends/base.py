@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.models.cuts import flat
+from bench.models.cuts import as_list
 from bench.system.frameworks import KERAS_BACKENDS, set_framework_defaults, suppress_stderr
 
 Array = NDArray[Any]
@@ -152,4 +152,4 @@ def correct(labels: Any, logits: Any, weights: Any) -> Any:
 
 def host(values: Any) -> list[Array]:
     """Return backend outputs (one tensor or a list) as host arrays."""
-    return [np.asarray(item) for item in flat(values)]
+    return [np.asarray(item) for item in as_list(values)]

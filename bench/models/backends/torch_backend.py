@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct
-from bench.models.cuts import flat
+from bench.models.cuts import as_list
 from bench.models.folding import folded
 
 
@@ -27,7 +27,7 @@ class _Forward:
     def __call__(self, batch: Array) -> list[Array]:
         with torch.no_grad():
             outputs = self._model(keras.ops.convert_to_tensor(batch), training=False)
-        return [keras.ops.convert_to_numpy(item) for item in flat(outputs)]
+        return [keras.ops.convert_to_numpy(item) for item in as_list(outputs)]
 
 
 class _Step:

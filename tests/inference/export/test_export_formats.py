@@ -22,7 +22,7 @@ from bench.errors import BenchError, UsageError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
 from bench.inference.exporting import Exported, Reference, export
 from bench.inference.runtimes import Call
-from bench.models.rebuild import TrainedModel, members_of, rebuild, record_of
+from bench.models.rebuild import TrainedModel, find_members, find_record, rebuild
 from bench.registry import BACKBONES, load_plugins
 from bench.storage.cache import Store
 from bench.storage.records import StoredRun, read_run
@@ -43,7 +43,7 @@ def model(run: StoredRun) -> Iterator[TrainedModel]:
     from tiny import TINY
 
     BACKBONES.add(TINY)
-    yield rebuild(run, record_of(run, "tiny"))
+    yield rebuild(run, find_record(run, "tiny"))
     BACKBONES.remove(TINY.name)
 
 
@@ -341,7 +341,7 @@ def test_an_ensemble_is_one_file(
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
     run = with_other(shutil.copytree(trained_run, tmp_path / "r"))
-    models = [model, rebuild(run, members_of(run, "tiny+other")[1])]
+    models = [model, rebuild(run, find_members(run, "tiny+other")[1])]
     # Without the test images: what is recorded of `other` is not of the weights that it has now.
     done = export(run, models, name, tmp_path / "out", Store(tmp_path / "empty"))
     assert done.path.name.startswith("tiny-other.")

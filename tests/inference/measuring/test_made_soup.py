@@ -18,7 +18,7 @@ from bench.execution.executors.inline import Inline
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import RemainingWork, RunInputs
 from bench.inference.exporting import export
-from bench.models.rebuild import members_of, rebuild
+from bench.models.rebuild import find_members, rebuild
 from bench.models.weights import LocatedWeights
 from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.storage.arrays import Array, weights_path
@@ -106,7 +106,7 @@ def test_the_soup_is_the_mean_of_the_weights_that_do_not_lower_the_validation_ac
     highest = max((found.argmax(axis=1) == labels).mean() for found, _ in alone)
     assert holder.soup.tried[0].val_accuracy == pytest.approx(highest)
 
-    (soup,) = members_of(run, "tiny@soup")
+    (soup,) = find_members(run, "tiny@soup")
     arrays = Evidence(soup, run.dataset.classes, run.folder).arrays
     for split, images in splits.items():
         expected = answers(run, taken, tmp_path, images)

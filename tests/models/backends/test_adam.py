@@ -1,4 +1,4 @@
-"""Adam as a backend has it: what Keras' own computes."""
+"""A backend's Adam computes the same updates as Keras' Adam."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.models.backends.base import Array, current
 pytestmark = pytest.mark.slow  # it loads a framework
 
 
-def test_adam_is_that_of_keras() -> None:
+def test_fused_adam_updates_as_keras_adam() -> None:
     import keras
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A real backbone on the demo data, from the command to the report, where TensorFlow is not there.
+"""A real backbone on the demo data, from the command to the report, without TensorFlow.
 
 The rest of the suite does this on TensorFlow; here it is the environment that is under test.
 """

@@ -1,4 +1,4 @@
-"""Stages that are found in the graph: where one would cut by hand, in every build the same."""
+"""Stages found in the graph: where one would cut by hand, and the same in every build."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import keras
 import pytest
 from keras import layers
 
-from bench.models.cuts import found_stages, labels
+from bench.models.cuts import find_stages, operation_labels
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
 
 def _found(model: Any) -> list[str]:
-    called = labels(model)
-    return [called[end] for end in found_stages(model)]
+    called = operation_labels(model)
+    return [called[end] for end in find_stages(model)]
 
 
 def test_a_stage_ends_with_its_resolution() -> None:
@@ -33,7 +33,7 @@ def test_a_stage_ends_with_its_resolution() -> None:
     assert _found(keras.Model(image, x)) == ["a3", "b3", "c4"]
 
 
-def test_what_ends_in_one_resolution_is_one_stage() -> None:
+def test_a_network_of_one_resolution_has_one_stage() -> None:
     image = keras.Input((8, 8, 3))
     for _ in range(2):  # Keras numbers the layers of the second build differently
         x = layers.Conv2D(4, 1)(layers.Conv2D(4, 1)(image))
@@ -72,7 +72,7 @@ def test_what_ends_in_one_resolution_is_one_stage() -> None:
         ("ConvNeXtTiny", 32, "add@26 add@51 add@124 layer_normalization@150"),
     ],
 )
-def test_where_one_would_cut_by_hand(name: str, size: int, expected: str) -> None:
+def test_stages_end_where_expected_in_real_networks(name: str, size: int, expected: str) -> None:
     model = getattr(keras.applications, name)(
         input_shape=(size, size, 3), include_top=False, weights=None
     )
