@@ -22,7 +22,7 @@ from pathlib import Path
 from PIL import Image, ImageEnhance, ImageOps
 
 from bench.data import preparation
-from bench.data.audit.gate import examine
+from bench.data.audit.gate import find_audit
 from bench.data.audit.result import Audit, leaked_test_ids
 from bench.data.sources import list_dataset
 from bench.storage.cache import Store
@@ -139,7 +139,7 @@ def main() -> None:
         planted = plant(arguments.folder, target, arguments.each, arguments.seed)
         listing = list_dataset(str(target), store=store)
         dataset = preparation.prepare(listing, [arguments.size], store=store)
-        found = examine(
+        found = find_audit(
             listing,
             dataset,
             store,

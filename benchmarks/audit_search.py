@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.audit.hashing import BITS, HASH_WORDS
-from bench.data.audit.search import NEAR_BITS, tables_for, within
+from bench.data.audit.search import NEAR_BITS, count_tables, find_candidates
 
 Hashes = NDArray[np.uint64]
 STEP = 5  # bits of a distance that are counted together
@@ -55,10 +55,10 @@ def main() -> None:
     upright, mirrored, distance, turned = generate(count, copies)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun, processor = time.perf_counter(), time.process_time()
-    found = within(upright, mirrored, all_pairs=count if arguments.all_pairs else 0)
+    found = find_candidates(upright, mirrored, all_pairs=count if arguments.all_pairs else 0)
     seconds, processor = time.perf_counter() - begun, time.process_time() - processor
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    how = "all pairs" if arguments.all_pairs else f"{tables_for(count, NEAR_BITS)} sorted tables"
+    how = "all pairs" if arguments.all_pairs else f"{count_tables(count, NEAR_BITS)} sorted tables"
     print(f"{count:,} hashes, {how}: {seconds:.1f} s ({processor:.1f} s of processor time)")
     print(f"memory: {grown / 1e6:,.0f} MB more than before")
     pairs = set(zip(found.query.tolist(), found.target.tolist(), strict=True))

@@ -24,10 +24,10 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.audit.gate import examine
+from bench.data.audit.gate import find_audit
 from bench.data.audit.result import leaked_test_ids
 from bench.data.listing import Listing
-from bench.data.pixels import KIND, nbytes, parts
+from bench.data.pixels import KIND, array_bytes, cache_parts
 from bench.data.sources.demo import draw
 from bench.storage.cache import Store
 from bench.types import Dataset, Split, SplitName
@@ -73,7 +73,7 @@ def generate(store: Store, images: int, size: int, alike: bool) -> tuple[Dataset
     planted = 0
     for seed, (name, share) in enumerate(SHARES.items()):
         count = round(images * share)
-        writer = store.begin_draft(KIND, name, nbytes(count, size))
+        writer = store.begin_draft(KIND, name, array_bytes(count, size))
         for chunk in pictures(count, size, seed, alike):
             if name == "train":
                 copied += list(chunk[::COPY_EVERY])
@@ -87,7 +87,7 @@ def generate(store: Store, images: int, size: int, alike: bool) -> tuple[Dataset
             labels=tuple(n % 2 for n in range(count)),
             digests=tuple(f"{seed}{n:063d}" for n in range(count)),
         )
-        writer.commit(parts(split, size), 0.0)
+        writer.commit(cache_parts(split, size), 0.0)
         splits[name] = split
     return Dataset("generated", "", ("a", "b"), splits, "generated"), planted
 
@@ -139,11 +139,11 @@ def main() -> None:
         processor = time.process_time()
         begun = last = time.perf_counter()
         with Watch() as watch:
-            found = examine(listing, dataset, store, size=arguments.size, progress=progress)
+            found = find_audit(listing, dataset, store, size=arguments.size, progress=progress)
         seconds = time.perf_counter() - begun
         processor = time.process_time() - processor
         again = time.perf_counter()
-        examine(listing, dataset, store, size=arguments.size, progress=progress)
+        find_audit(listing, dataset, store, size=arguments.size, progress=progress)
         again = time.perf_counter() - again
     for stage, spent in stages.items():
         print(f"  {stage:12} {spent:7.1f} s")

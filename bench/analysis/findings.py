@@ -23,7 +23,7 @@ from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.soups import WeightSoup, weight_soups
 from bench.analysis.table import backbone_table, trial_table
 from bench.analysis.verdict import Verdict, place_text, verdict
-from bench.data.audit.result import KeptAudit, load
+from bench.data.audit.result import KeptAudit, load_audit
 from bench.storage.records import StoredRun
 from bench.types import Record
 
@@ -113,7 +113,7 @@ class Findings:
     @cached_property
     def audit(self) -> KeptAudit | None:
         """Return what the data audit found before training; older runs have none."""
-        return load(self.run.folder)
+        return load_audit(self.run.folder)
 
     @cached_property
     def learning(self) -> LearningCurves | None:

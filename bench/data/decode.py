@@ -53,7 +53,7 @@ class BadImageError(Exception):
     """This image cannot be used; the message is the reason."""
 
 
-def unusable(error: OSError | BadImageError) -> str:
+def unusable_reason(error: OSError | BadImageError) -> str:
     """Say why an image is not used that could not be read or decoded."""
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
@@ -68,10 +68,10 @@ def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
     """
     found: dict[int, Pixels] = {}
     try:
-        image, shrunk = _read(data, shrink=min(sizes) <= DRAFT_UP_TO)
+        image, shrunk = _load_image(data, shrink=min(sizes) <= DRAFT_UP_TO)
         for size in sorted(sizes):
             if shrunk and size > DRAFT_UP_TO:
-                image, shrunk = _read(data, shrink=False)
+                image, shrunk = _load_image(data, shrink=False)
             # Pillow's bilinear filter widens with the reduction, so that nothing aliases.
             found[size] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     except MemoryError as error:
@@ -80,7 +80,7 @@ def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
 
 
 @contextmanager
-def quiet_pillow() -> Iterator[None]:
+def suppress_pillow_warnings() -> Iterator[None]:
     """Suppress Pillow's warnings on odd files, which are reported otherwise or harmless.
 
     Warning filters belong to the whole process: enter once, around all decoding threads.
@@ -97,7 +97,7 @@ def decode_in_threads(
     """Do the work, which decodes an image, in threads: in the items' order, at most `window` of
     them ahead of their use, the first ones at once."""
     # Pillow releases the GIL while it decodes.
-    with quiet_pillow(), ThreadPoolExecutor(THREADS, "decode") as pool:
+    with suppress_pillow_warnings(), ThreadPoolExecutor(THREADS, "decode") as pool:
         yield prefetch_map(pool, work, items, window)
 
 
@@ -107,7 +107,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in READABLE if name in Image.OPEN)  # AVIF: not in every Pillow
 
 
-def _read(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
+def _load_image(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
     """Return the whole image, upright, as 8-bit RGB, and whether the decoder shrank it."""
     if not data:
         raise BadImageError("the file is empty")

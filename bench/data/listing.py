@@ -14,7 +14,7 @@ from bench.types import Dataset, Split, SplitName
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedImage:
     """One image: a name that is unique within the data set, and the index of its class."""
 
     id: str
@@ -23,7 +23,7 @@ class Listed:
 
 # Returns an image's file by its id, still encoded; `OSError` if it cannot be read. Several threads
 # call it at once.
-Read = Callable[[str], bytes]
+ReadImage = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Listing:
     name: str  # short, and safe as the name of a folder
     description: str  # what it is and, if there was a choice, why it was chosen
     classes: tuple[str, ...]
-    splits: Mapping[SplitName, tuple[Listed, ...]]
-    read: Read
+    splits: Mapping[SplitName, tuple[ListedImage, ...]]
+    read: ReadImage
     identity: str  # changes when any image may have changed; cheap to compute
     notes: tuple[str, ...] = ()  # facts to report
     groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one
 
 
-def digest_of(lines: Iterable[str]) -> str:
+def digest_lines(lines: Iterable[str]) -> str:
     """Return the SHA-256 of lines, each ended by a newline so that no two lists are equal."""
     total = hashlib.sha256()
     for line in lines:
@@ -48,17 +48,17 @@ def digest_of(lines: Iterable[str]) -> str:
     return total.hexdigest()
 
 
-FEW_TEST = 100
-FEW_TRAIN = 10  # of one class
-UNEVEN = 10  # times as many images in the largest class as in the smallest
+MIN_TEST_IMAGES = 100
+MIN_CLASS_IMAGES = 10  # of one class
+MAX_IMBALANCE = 10  # times as many images in the largest class as in the smallest
 
 
-def cautions(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> tuple[str, ...]:
+def data_warnings(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> tuple[str, ...]:
     """Return what makes the figures less reliable; nothing where there are enough images of each
     class."""
     found = []
     test = len(splits["test"])
-    if test < FEW_TEST:
+    if test < MIN_TEST_IMAGES:
         images = "image" if test == 1 else "images"
         found.append(
             f"only {test} test {images}: each is {100 / max(test, 1):.1f} points of accuracy"
@@ -66,10 +66,10 @@ def cautions(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> tuple
     counts = Counter(splits["train"].labels)
     by_size = sorted((counts[label], title) for label, title in enumerate(classes))
     (least, rarest), (most, commonest) = by_size[0], by_size[-1]
-    if least < FEW_TRAIN:
+    if least < MIN_CLASS_IMAGES:
         images = "image" if least == 1 else "images"
         found.append(f"only {least} training {images} of class {rarest!r}")
-    elif most >= UNEVEN * least:
+    elif most >= MAX_IMBALANCE * least:
         found.append(
             f"classes are uneven: {most:,} training images of {commonest!r}, {least:,} of "
             f"{rarest!r}; accuracy favours the large ones"
@@ -77,7 +77,7 @@ def cautions(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> tuple
     return tuple(found)
 
 
-def undecoded(listing: Listing) -> Dataset:
+def undecoded_dataset(listing: Listing) -> Dataset:
     """Return all that is listed, as if no image were bad; without digests, so no fingerprint."""
     splits = {
         name: Split(tuple(i.id for i in split), tuple(i.label for i in split))
@@ -89,5 +89,5 @@ def undecoded(listing: Listing) -> Dataset:
         classes=listing.classes,
         splits=splits,
         fingerprint="",
-        notes=(*listing.notes, *cautions(listing.classes, splits)),
+        notes=(*listing.notes, *data_warnings(listing.classes, splits)),
     )

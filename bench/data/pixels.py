@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.decode import DECODE_VERSION
-from bench.data.listing import digest_of
+from bench.data.listing import digest_lines
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Entry, NoRoomError, NotKeptError, Store
 from bench.system.memory import release_pages
@@ -26,9 +26,9 @@ KIND = "images"
 ROWS = 256  # copied at once
 
 
-def images(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
+def get_entry(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
     """Return the array (images, size, size, 3), in the order of `dataset.splits[split].ids`."""
-    entry = find(dataset.splits[split], size, store)
+    entry = find_entry(dataset.splits[split], size, store)
     if entry is None:
         raise DatasetError(
             f"the {split} images of {dataset.name} at {size} px are no longer in the cache "
@@ -42,12 +42,12 @@ def labels(dataset: Dataset, split: SplitName) -> NDArray[np.int64]:
     return np.asarray(dataset.splits[split].labels, dtype=np.int64)
 
 
-def find(split: Split, size: int, store: Store) -> Entry | None:
-    return store.find(KIND, parts(split, size))
+def find_entry(split: Split, size: int, store: Store) -> Entry | None:
+    return store.find(KIND, cache_parts(split, size))
 
 
 @contextmanager
-def keeping(store: Store) -> Iterator[None]:
+def raise_dataset_errors(store: Store) -> Iterator[None]:
     """Turn a failure to store decoded images, which training needs, into a `DatasetError`."""
     try:
         yield
@@ -63,19 +63,19 @@ def keeping(store: Store) -> Iterator[None]:
         ) from error
 
 
-def parts(split: Split, size: int) -> dict[str, Any]:
+def cache_parts(split: Split, size: int) -> dict[str, Any]:
     """Return what identifies a split's array in the cache."""
-    return {"decode": DECODE_VERSION, "size": size, "digests": digest_of(split.digests)}
+    return {"decode": DECODE_VERSION, "size": size, "digests": digest_lines(split.digests)}
 
 
-def nbytes(count: int, size: int) -> int:
+def array_bytes(count: int, size: int) -> int:
     """Return the size of the array of this many images."""
     return count * size * size * 3
 
 
-def stored(dataset: Dataset, size: int, store: Store) -> bool:
+def is_stored(dataset: Dataset, size: int, store: Store) -> bool:
     """Return whether all splits are in the store at this size."""
-    return all(find(dataset.splits[split], size, store) is not None for split in SPLITS)
+    return all(find_entry(dataset.splits[split], size, store) is not None for split in SPLITS)
 
 
 def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
@@ -84,10 +84,10 @@ def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> st
     for split in SPLITS:
         each = zip(splits[split].labels, splits[split].digests, strict=True)
         lines += [f"{split} {label} {digest}" for label, digest in each]
-    return digest_of(lines)
+    return digest_lines(lines)
 
 
-def leave_out(
+def drop_images(
     dataset: Dataset, ids: Collection[str], sizes: Sequence[int], *, store: Store, note: str
 ) -> Dataset:
     """Return `dataset` without the images `ids`, at all `sizes`; `note` says why.
@@ -100,7 +100,7 @@ def leave_out(
         kept = np.array([id not in unwanted for id in split.ids])
         if kept.all():
             continue
-        _check(dataset, name, kept)
+        _check_classes_remain(dataset, name, kept)
         rows = np.flatnonzero(kept)
         splits[name] = Split(
             ids=tuple(split.ids[row] for row in rows),
@@ -108,7 +108,7 @@ def leave_out(
             digests=tuple(split.digests[row] for row in rows),
         )
         for size in sizes if not store.read_only else ():
-            _copy(dataset, name, splits[name], rows, size, store)
+            _copy_rows(dataset, name, splits[name], rows, size, store)
     return replace(
         dataset,
         splits=splits,
@@ -118,7 +118,7 @@ def leave_out(
     )
 
 
-def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
+def _check_classes_remain(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
     found = labels(dataset, name)
     for label, title in enumerate(dataset.classes):
         if not (kept & (found == label)).any():
@@ -128,10 +128,10 @@ def _check(dataset: Dataset, name: SplitName, kept: NDArray[np.bool_]) -> None:
             )
 
 
-def _copy(
+def _copy_rows(
     dataset: Dataset, name: SplitName, split: Split, rows: NDArray[np.intp], size: int, store: Store
 ) -> None:
-    whole = images(dataset, name, size, store)
+    whole = get_entry(dataset, name, size, store)
 
     def rows_of() -> Iterator[NDArray[np.uint8]]:
         pixels = whole.array()
@@ -141,10 +141,10 @@ def _copy(
 
     # The time to decode these images, which a trial from cold caches would take.
     cost = whole.cost_seconds * len(rows) / len(whole.array())
-    keep(split, size, rows_of(), whole.description, cost, store)
+    store_images(split, size, rows_of(), whole.description, cost, store)
 
 
-def keep(
+def store_images(
     split: Split,
     size: int,
     pieces: Iterable[NDArray[np.uint8]],
@@ -158,6 +158,6 @@ def keep(
         for piece in pieces:
             draft.append(piece)
 
-    room = nbytes(len(split), size)
-    with keeping(store):
-        store.get_or_create(KIND, parts(split, size), description, room, fill, cost_seconds)
+    room = array_bytes(len(split), size)
+    with raise_dataset_errors(store):
+        store.get_or_create(KIND, cache_parts(split, size), description, room, fill, cost_seconds)

@@ -26,11 +26,24 @@ from bench.data.decode import (
     decode,
     decode_in_threads,
     mismatched_format,
-    unusable,
+    unusable_reason,
 )
-from bench.data.listing import Listing, Read, cautions, digest_of, undecoded
+from bench.data.listing import (
+    Listing,
+    ReadImage,
+    data_warnings,
+    digest_lines,
+    undecoded_dataset,
+)
 from bench.data.pixels import KIND as PIXELS
-from bench.data.pixels import fingerprint, keeping, leave_out, nbytes, parts, stored
+from bench.data.pixels import (
+    array_bytes,
+    cache_parts,
+    drop_images,
+    fingerprint,
+    is_stored,
+    raise_dataset_errors,
+)
 from bench.errors import DatasetError
 from bench.storage.cache import Draft, Store
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
@@ -67,15 +80,15 @@ def prepare(
     """
     _check_classes(listing)
     wanted = sorted(set(sizes))
-    with store.lock(KIND, _manifest_parts(listing)), keeping(store):
+    with store.lock(KIND, _manifest_parts(listing)), raise_dataset_errors(store):
         # A pass may find that files changed although their dates did not; then the sizes decoded
         # earlier are stale as well, and a second pass decodes them again.
         for _ in range(2):
-            dataset, missing = _look(listing, wanted, store)
+            dataset, missing = _find_prepared(listing, wanted, store)
             if dataset is not None and not missing:
                 return dataset
             _decode_all(listing, missing, store, progress)
-        dataset, missing = _look(listing, wanted, store)
+        dataset, missing = _find_prepared(listing, wanted, store)
     if dataset is None or missing:
         raise DatasetError(
             f"the decoded images of {listing.name} did not stay in the cache {store.root}, or its "
@@ -84,25 +97,27 @@ def prepare(
     return dataset
 
 
-def recall(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
+def load_prepared(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
     """Return what `prepare` would return if it is all in the store; decode nothing."""
     _check_classes(listing)
-    dataset, missing = _look(listing, sorted(set(sizes)), store)
+    dataset, missing = _find_prepared(listing, sorted(set(sizes)), store)
     return None if missing else dataset
 
 
-def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store) -> None:
+def restore_pixels(
+    listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store
+) -> None:
     """Decode again what was deleted from the store.
 
     `dataset` is `listing`, prepared earlier, perhaps without some images. `DatasetError` if its
     files have changed.
     """
-    if all(stored(dataset, size, store) for size in sizes):
+    if all(is_stored(dataset, size, store) for size in sizes):
         return
     whole = prepare(listing, sizes, store=store)
     there = {id for split in dataset.splits.values() for id in split.ids}
     unwanted = [id for split in whole.splits.values() for id in split.ids if id not in there]
-    again = leave_out(whole, unwanted, sizes, store=store, note="")
+    again = drop_images(whole, unwanted, sizes, store=store, note="")
     if again.fingerprint != dataset.fingerprint:
         raise DatasetError(
             f"the images of {dataset.name} are no longer in the cache {store.root}, and the files "
@@ -110,13 +125,15 @@ def restore(listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: 
         )
 
 
-def _look(listing: Listing, sizes: list[int], store: Store) -> tuple[Dataset | None, list[int]]:
+def _find_prepared(
+    listing: Listing, sizes: list[int], store: Store
+) -> tuple[Dataset | None, list[int]]:
     """Return the data set as remembered, and the sizes that are not in the store."""
-    outcomes = _remembered(listing, store)
+    outcomes = _load_outcomes(listing, store)
     if outcomes is None:
         return None, sizes
-    dataset = _dataset(listing, outcomes)
-    return dataset, [size for size in sizes if not stored(dataset, size, store)]
+    dataset = _build_dataset(listing, outcomes)
+    return dataset, [size for size in sizes if not is_stored(dataset, size, store)]
 
 
 def _decode_all(
@@ -131,7 +148,9 @@ def _decode_all(
     manifest = store.begin_draft(KIND, f"{listing.name} manifest", 32 * total)
     writers: dict[tuple[SplitName, int], Draft] = {}
     try:
-        wanted = [(f"{listing.name} {s} {size} px", nbytes(counts[s], size)) for s, size in each]
+        wanted = [
+            (f"{listing.name} {s} {size} px", array_bytes(counts[s], size)) for s, size in each
+        ]
         writers.update(zip(each, store.begin_drafts(PIXELS, wanted), strict=True))
         images = [(split, image.id) for split in SPLITS for image in listing.splits[split]]
         work = partial(_examine, listing.read, sizes)
@@ -141,24 +160,24 @@ def _decode_all(
                 for size, square in squares.items():
                     writers[split, size].append(square[None])
                 progress(len(outcomes), total)
-        _remember(listing, outcomes, manifest, time.perf_counter() - start)
-        dataset = _dataset(listing, outcomes)
+        _store_outcomes(listing, outcomes, manifest, time.perf_counter() - start)
+        dataset = _build_dataset(listing, outcomes)
         seconds = time.perf_counter() - start
         for (split, size), writer in writers.items():
             # Decoding dominates and is shared: each size alone would have cost nearly this much.
             cost = seconds * counts[split] / total
-            writer.commit(parts(dataset.splits[split], size), cost)
+            writer.commit(cache_parts(dataset.splits[split], size), cost)
     finally:
         for writer in (manifest, *writers.values()):
             writer.discard()
 
 
-def _examine(read: Read, sizes: Sequence[int], id: str) -> Examined:
+def _examine(read: ReadImage, sizes: Sequence[int], id: str) -> Examined:
     try:
         data = read(id)
         squares = decode(data, sizes)
     except (OSError, BadImageError) as error:
-        return _Outcome(reason=unusable(error), unread=isinstance(error, OSError)), {}
+        return _Outcome(reason=unusable_reason(error), unread=isinstance(error, OSError)), {}
     return _Outcome(
         digest=hashlib.sha256(data).hexdigest(), format=mismatched_format(id, data)
     ), squares
@@ -173,11 +192,11 @@ def _manifest_parts(listing: Listing) -> dict[str, Any]:
         "decode": DECODE_VERSION,
         "identity": listing.identity,
         "classes": list(listing.classes),
-        "members": digest_of(members),
+        "members": digest_lines(members),
     }
 
 
-def _remembered(listing: Listing, store: Store) -> Outcomes | None:
+def _load_outcomes(listing: Listing, store: Store) -> Outcomes | None:
     """Return what the last pass found; None if there was none, or if a file can now be read that
     could not be read then."""
     entry = store.find(KIND, _manifest_parts(listing))
@@ -185,7 +204,7 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
         return None
     reasons: Mapping[str, str] = entry.extra["excluded"]
     formats: Mapping[str, str] = entry.extra["formats"]
-    unread = {id: _read_again(id, listing.read) for id in entry.extra["unread"]}
+    unread = {id: _retry_read(id, listing.read) for id in entry.extra["unread"]}
     if not all(unread.values()):
         return None
     known = unread | {id: _Outcome(reason=reason) for id, reason in reasons.items()}
@@ -196,16 +215,16 @@ def _remembered(listing: Listing, store: Store) -> Outcomes | None:
     }
 
 
-def _read_again(id: str, read: Read) -> _Outcome | None:
+def _retry_read(id: str, read: ReadImage) -> _Outcome | None:
     """Say why the image still cannot be read; None if it can."""
     try:
         read(id)
     except OSError as error:
-        return _Outcome(reason=unusable(error), unread=True)
+        return _Outcome(reason=unusable_reason(error), unread=True)
     return None
 
 
-def _remember(listing: Listing, outcomes: Outcomes, manifest: Draft, seconds: float) -> None:
+def _store_outcomes(listing: Listing, outcomes: Outcomes, manifest: Draft, seconds: float) -> None:
     digests = [bytes.fromhex(outcome.digest or "00" * 32) for outcome in outcomes.values()]
     manifest.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
     found = {
@@ -232,7 +251,7 @@ def _check_classes(listing: Listing) -> None:
                 )
 
 
-def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
+def _build_dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
     """Return the listing without the bad images; an error if too few are left."""
     splits: dict[SplitName, Split] = {}
     excluded: list[Excluded] = []
@@ -255,9 +274,12 @@ def _dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
             digests=tuple(outcomes[image.id].digest for image in good),
         )
     return replace(
-        undecoded(listing),
+        undecoded_dataset(listing),
         splits=splits,
-        notes=(*listing.notes, *cautions(listing.classes, splits)),  # of what could be read
+        notes=(
+            *listing.notes,
+            *data_warnings(listing.classes, splits),
+        ),  # of what could be read
         fingerprint=fingerprint(listing.classes, splits),
         excluded=tuple(excluded),
         wrong_extensions=tuple(

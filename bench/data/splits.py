@@ -13,22 +13,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.data.listing import Listed, Listing
+from bench.data.listing import ListedImage, Listing
 from bench.errors import DatasetError, UsageError
 from bench.types import SPLITS, SplitName
 
 CARVED_PERCENT = 15
 NO_GROUPS: Mapping[str, str] = {}
 
-Splits = Mapping[SplitName, tuple[Listed, ...]]
-Carved = dict[SplitName, list[Listed]]
+Splits = Mapping[SplitName, tuple[ListedImage, ...]]
+CarvedSplits = dict[SplitName, list[ListedImage]]
 # A group, or an image that is one of its own (False): both may have one name.
 Group = tuple[bool, str]
-Members = Mapping[Group, Sequence[Listed]]
+Members = Mapping[Group, Sequence[ListedImage]]
 
 
-def three_splits(
-    given: Mapping[SplitName, Sequence[Listed]],
+def complete_splits(
+    given: Mapping[SplitName, Sequence[ListedImage]],
     *,
     classes: Sequence[str],
     seed: int,
@@ -49,11 +49,11 @@ def three_splits(
     if carve and groups:
         found |= carve_groups(given["train"], groups, carve, classes=classes, seed=seed)
     elif carve:
-        found |= _carved(given["train"], carve, classes, seed)
-    return {split: by_name(found[split]) for split in SPLITS}
+        found |= _carve_images(given["train"], carve, classes, seed)
+    return {split: sort_by_name(found[split]) for split in SPLITS}
 
 
-def with_limit(listing: Listing, limit: int, seed: int) -> Listing:
+def limit_images(listing: Listing, limit: int, seed: int) -> Listing:
     """Return a subset with at most `limit` training images, other splits in proportion.
 
     Classes are balanced as far as they have images, and every class keeps at least one image in
@@ -69,26 +69,26 @@ def with_limit(listing: Listing, limit: int, seed: int) -> Listing:
     if limit >= whole:
         return listing
     counts = {s: max(classes, round(len(listing.splits[s]) * limit / whole)) for s in SPLITS}
-    return with_counts(listing, counts, seed)
+    return draw_subset(listing, counts, seed)
 
 
-def with_counts(listing: Listing, counts: Mapping[SplitName, int], seed: int) -> Listing:
+def draw_subset(listing: Listing, counts: Mapping[SplitName, int], seed: int) -> Listing:
     """Return a class-balanced subset with at most `counts[split]` images in each split."""
-    splits: dict[SplitName, tuple[Listed, ...]] = {}
+    splits: dict[SplitName, tuple[ListedImage, ...]] = {}
     for split in SPLITS:
         per_class = _by_label(listing.splits[split], len(listing.classes))
-        shares = balanced([len(images) for images in per_class], counts[split])
-        kept: list[Listed] = []
+        shares = balance_counts([len(images) for images in per_class], counts[split])
+        kept: list[ListedImage] = []
         for images, share in zip(per_class, shares, strict=True):
-            kept += _ordered(images, seed, "subset")[:share]
-        splits[split] = by_name(kept)
+            kept += _sort_by_rank(images, seed, "subset")[:share]
+        splits[split] = sort_by_name(kept)
     sizes = " / ".join(f"{len(splits[s]):,}" for s in SPLITS)
     before = " / ".join(f"{len(listing.splits[s]):,}" for s in SPLITS)
     note = f"a class-balanced subset drawn with seed {seed}: {sizes} of {before} images"
     return replace(listing, splits=splits, notes=(*listing.notes, note))
 
 
-def balanced(available: Sequence[int], total: int) -> list[int]:
+def balance_counts(available: Sequence[int], total: int) -> list[int]:
     """Return how many of each class to take for `total` in all, as equally as possible.
 
     What a small class lacks is taken from the others; earlier classes get the remainder.
@@ -105,15 +105,15 @@ def balanced(available: Sequence[int], total: int) -> list[int]:
     return shares
 
 
-def by_name(images: Iterable[Listed]) -> tuple[Listed, ...]:
+def sort_by_name(images: Iterable[ListedImage]) -> tuple[ListedImage, ...]:
     """Sort by name: the order of a split must not depend on how the images were found."""
     return tuple(sorted(images, key=lambda image: image.id))
 
 
-def _carved(
-    train: Sequence[Listed], carve: Sequence[SplitName], classes: Sequence[str], seed: int
-) -> Carved:
-    found: Carved = {"train": [], **{split: [] for split in carve}}
+def _carve_images(
+    train: Sequence[ListedImage], carve: Sequence[SplitName], classes: Sequence[str], seed: int
+) -> CarvedSplits:
+    found: CarvedSplits = {"train": [], **{split: [] for split in carve}}
     for label, images in enumerate(_by_label(train, len(classes))):
         if len(images) <= len(carve):
             raise DatasetError(
@@ -121,41 +121,43 @@ def _carved(
                 f"{' and '.join(carve)} must be carved from it besides train; it needs at least "
                 f"{len(carve) + 1}."
             )
-        ordered = _ordered(images, seed, "carve")
-        share = _share(len(images))
+        ordered = _sort_by_rank(images, seed, "carve")
+        share = _carved_count(len(images))
         for number, split in enumerate(carve):
             found[split] += ordered[number * share : (number + 1) * share]
         found["train"] += ordered[len(carve) * share :]
     return found
 
 
-def _share(images: int) -> int:
+def _carved_count(images: int) -> int:
     """Return how many of a class's images one carved split takes."""
     return max(1, (images * CARVED_PERCENT + 50) // 100)
 
 
 def carve_groups(
-    train: Sequence[Listed],
+    train: Sequence[ListedImage],
     groups: Mapping[str, str],
     carve: Sequence[SplitName],
     *,
     classes: Sequence[str],
     seed: int,
-) -> Carved:
+) -> CarvedSplits:
     """Carve without breaking up a group; without groups, the result is that of carving images.
 
     Groups are visited in an order drawn by `seed`; one is taken if that brings the classes of the
     split nearer to their share. What no split takes is train.
     """
-    members: dict[Group, list[Listed]] = defaultdict(list)
+    members: dict[Group, list[ListedImage]] = defaultdict(list)
     for image in train:
         grouped = image.id in groups
         members[grouped, groups[image.id] if grouped else image.id].append(image)
     waiting = sorted(members, key=lambda group: _rank(group[1], seed, "carve"))
-    shares = {label: _share(n) for label, n in Counter(image.label for image in train).items()}
-    found: Carved = {}
+    shares = {
+        label: _carved_count(n) for label, n in Counter(image.label for image in train).items()
+    }
+    found: CarvedSplits = {}
     for split in carve:
-        taken = _taken(waiting, members, shares)
+        taken = _choose_groups(waiting, members, shares)
         found[split] = [image for group in taken for image in members[group]]
         waiting = [group for group in waiting if group not in taken]
     found["train"] = [image for group in waiting for image in members[group]]
@@ -171,7 +173,9 @@ def carve_groups(
     return found
 
 
-def _taken(waiting: Sequence[Group], members: Members, shares: Mapping[int, int]) -> set[Group]:
+def _choose_groups(
+    waiting: Sequence[Group], members: Members, shares: Mapping[int, int]
+) -> set[Group]:
     missing = dict(shares)
     taken: set[Group] = set()
     for group in waiting:
@@ -190,14 +194,14 @@ def _taken(waiting: Sequence[Group], members: Members, shares: Mapping[int, int]
     return taken
 
 
-def _by_label(images: Iterable[Listed], classes: int) -> list[list[Listed]]:
-    found: list[list[Listed]] = [[] for _ in range(classes)]
+def _by_label(images: Iterable[ListedImage], classes: int) -> list[list[ListedImage]]:
+    found: list[list[ListedImage]] = [[] for _ in range(classes)]
     for image in images:
         found[image.label].append(image)
     return found
 
 
-def _ordered(images: Iterable[Listed], seed: int, purpose: str) -> list[Listed]:
+def _sort_by_rank(images: Iterable[ListedImage], seed: int, purpose: str) -> list[ListedImage]:
     return sorted(images, key=lambda image: _rank(image.id, seed, purpose))
 
 

@@ -27,19 +27,19 @@ SMALL = 72  # of a training image, shown next to another
 QUALITY = 80  # an image takes about 5 kB
 
 
-def small(pixels: Pixels, edge: int) -> Image.Image:
+def shrink(pixels: Pixels, edge: int) -> Image.Image:
     """Return a decoded image as a small square picture."""
     return Image.fromarray(pixels).resize((edge, edge), Image.Resampling.LANCZOS)
 
 
-def jpeg(picture: Image.Image) -> bytes:
+def encode_jpeg(picture: Image.Image) -> bytes:
     """Return a picture as a file."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()
 
 
-def keep(
+def store_thumbnails(
     folder: Path,
     places: Iterable[int],
     dataset: Dataset,
@@ -51,28 +51,28 @@ def keep(
 
     If the cache no longer has the pixels there are no pictures, and reports do without.
     """
-    missing = [place for place in places if not _file(folder, split, place).exists()]
+    missing = [place for place in places if not _thumbnail_path(folder, split, place).exists()]
     if not missing:
         return
     for size in sorted(set(sizes), reverse=True):
-        entry = pixels.find(dataset.splits[split], size, store)
+        entry = pixels.find_entry(dataset.splits[split], size, store)
         if entry is not None:
             array = entry.array()
             for place in missing:
-                picture = small(array[place], EDGE if split == "test" else SMALL)
-                write_atomic(_file(folder, split, place), jpeg(picture))
+                picture = shrink(array[place], EDGE if split == "test" else SMALL)
+                write_atomic(_thumbnail_path(folder, split, place), encode_jpeg(picture))
             return
 
 
-def read(folder: Path, split: SplitName = "test") -> Mapping[int, bytes]:
+def read_thumbnails(folder: Path, split: SplitName = "test") -> Mapping[int, bytes]:
     """Read the kept pictures, as JPEG files, by place in the split; skip unreadable ones."""
     found = {}
-    for file in _file(folder, split, 0).parent.glob("*.jpg"):
+    for file in _thumbnail_path(folder, split, 0).parent.glob("*.jpg"):
         if file.stem.isdecimal() and file.is_file():
             with suppress(OSError):
                 found[int(file.stem)] = file.read_bytes()
     return found
 
 
-def _file(folder: Path, split: SplitName, place: int) -> Path:
+def _thumbnail_path(folder: Path, split: SplitName, place: int) -> Path:
     return folder / FOLDER / ("" if split == "test" else split) / f"{place:05d}.jpg"

@@ -20,7 +20,7 @@ from bench import reports
 from bench.data import preparation, thumbnails
 from bench.data.audit import gate
 from bench.data.audit.result import KeptAudit
-from bench.data.listing import undecoded
+from bench.data.listing import undecoded_dataset
 from bench.errors import DetachedError, failure_reason
 from bench.execution.executors import Executor, make_executor
 from bench.execution.finished_run import Run
@@ -53,9 +53,9 @@ def preview(request: RunRequest, listener: RunListener) -> RunPreview:
     images.
     """
     prepared = prepare(request, listener, fetching=False)
-    dataset = preparation.recall(prepared.listing, prepared.sizes, store=prepared.store)
+    dataset = preparation.load_prepared(prepared.listing, prepared.sizes, store=prepared.store)
     if dataset is None:
-        plan = prepared.plan(undecoded(prepared.listing))
+        plan = prepared.plan(undecoded_dataset(prepared.listing))
         folder = request.results / (request.run or "(named after the images' content)")
         found = RunPreview(plan, plan.trials, (), folder, None, decoded=False)
     else:
@@ -144,7 +144,7 @@ def run_prepared(
         store,
         notes=prepared.notes,
         broken_plugins=prepared.broken_plugins,
-        files={**gate.files(audit, dataset, sizes, store=store), **(files or {})},
+        files={**gate.audit_files(audit, dataset, sizes, store=store), **(files or {})},
         restore=lambda: prepared.restore(trained),
     )
 
@@ -155,7 +155,7 @@ def run_prepared(
         findings = reports.read(folder)
         shown = sections(findings)
         for split, places in reports.shown_images(findings).items():
-            thumbnails.keep(folder, places, trained, sizes, store, split)
+            thumbnails.store_thumbnails(folder, places, trained, sizes, store, split)
         reports.write(findings, shown, latex=request.latex)
         reports.point_latest(request.results, folder.name)
         reports.write_index(request.results)
@@ -195,7 +195,7 @@ def _audit(
     if not request.audit:
         return dataset, None
     task = "looking for copies"
-    trained, audit = gate.pass_through(
+    trained, audit = gate.audit_dataset(
         prepared.listing,
         dataset,
         prepared.sizes,

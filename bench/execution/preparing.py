@@ -82,7 +82,7 @@ class Preparation:
 
     def restore(self, dataset: Dataset) -> None:
         """Decode images again that were deleted from the cache in the meantime."""
-        preparation.restore(self.listing, dataset, self.sizes, store=self.store)
+        preparation.restore_pixels(self.listing, dataset, self.sizes, store=self.store)
 
     def preview(self, dataset: Dataset, audit: KeptAudit | None) -> RunPreview:
         """Plan the trials on these images, and compare the plan with the run's folder."""
@@ -146,7 +146,7 @@ def prepare(
     )
     listener(TaskEnded("weights"))
     if not request.audit:
-        say(gate.NONE)
+        say(gate.NOT_AUDITED)
     return Preparation(
         request,
         backbones,

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from bench.analysis.screening import FILE, MARGIN, Round, Screened, Screening, judge
 from bench.data import pixels, preparation
 from bench.data.audit.result import group_numbers
-from bench.data.listing import undecoded
-from bench.data.splits import balanced
+from bench.data.listing import undecoded_dataset
+from bench.data.splits import balance_counts
 from bench.errors import NotRankedError
 from bench.execution import launch
 from bench.execution.executors import Executor
@@ -53,8 +53,8 @@ from bench.types import Record
 def preview(request: ScreenRequest, listener: RunListener) -> RunPreview:
     """Announce the rounds that `run` would make; nothing is decoded, downloaded or written."""
     prepared = prepare(request, listener, fetching=False)
-    known = preparation.recall(prepared.listing, prepared.sizes, store=prepared.store)
-    costs = ScreeningCosts(prepared, known or undecoded(prepared.listing), listener)
+    known = preparation.load_prepared(prepared.listing, prepared.sizes, store=prepared.store)
+    costs = ScreeningCosts(prepared, known or undecoded_dataset(prepared.listing), listener)
     folder = request.results / (request.run or costs.plan.name)
     return RunPreview(costs.plan, costs.plan.trials, (), folder, None, decoded=known is not None)
 
@@ -183,7 +183,7 @@ class _Rounds:
         """Return the indices of the training images to probe, balanced over the classes."""
         trained = self.images.trained
         labels, classes = pixels.labels(trained, "train"), len(trained.classes)
-        counts = balanced(np.bincount(labels, minlength=classes).tolist(), self.costs.sample)
+        counts = balance_counts(np.bincount(labels, minlength=classes).tolist(), self.costs.sample)
         random = np.random.default_rng([self.prepared.request.split_seed, 3])
         of_class = (random.permutation(np.flatnonzero(labels == c)) for c in range(classes))
         drawn = np.concatenate([found[:n] for found, n in zip(of_class, counts, strict=True)])

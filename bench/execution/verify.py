@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.analysis.environments import ChangedFact, changes
 from bench.data import pixels, preparation
-from bench.data.audit.result import load
+from bench.data.audit.result import load_audit
 from bench.data.sources import find_source, list_dataset
 from bench.errors import (
     BenchError,
@@ -268,10 +268,10 @@ def _dataset(run: StoredRun, record: Record, request: RecordedRequest, store: St
         raise DatasetError(str(error)) from error
     sizes = [record.trial.input_size]
     dataset = preparation.prepare(listing, sizes, store=store)
-    audited = load(run.folder)
+    audited = load_audit(run.folder)
     if audited is not None and audited.dropped:
         # What the run left out then, not what an audit would leave out now: that depends on the
         # size at which it looks, which other backbones of the run decided.
-        dataset = pixels.leave_out(dataset, audited.dropped, sizes, store=store, note="")
+        dataset = pixels.drop_images(dataset, audited.dropped, sizes, store=store, note="")
     check_dataset(dataset, record)
     return dataset

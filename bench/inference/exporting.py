@@ -150,7 +150,7 @@ def _same_class(found: Array, recorded: Array, undecided: float) -> int:
 
 def _images(run: StoredRun, evidence: Evidence, store: Store) -> tuple[Array, Array | None]:
     size = evidence.record.trial.input_size
-    entry = pixels.find(run.dataset.splits["test"], size, store)
+    entry = pixels.find_entry(run.dataset.splits["test"], size, store)
     known = labels_and_probabilities(evidence, "test")
     if entry is None or known is None:
         noise = np.random.default_rng(0).integers(0, 256, (GENERATED, size, size, 3))

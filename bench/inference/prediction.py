@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.analysis.pooled import mean, pooled
-from bench.data.decode import BadImageError, Pixels, decode, decode_in_threads, unusable
-from bench.data.sources.folder import files_below, images_among, printable, read_file
+from bench.data.decode import BadImageError, Pixels, decode, decode_in_threads, unusable_reason
+from bench.data.sources.folder import filter_images, read_file, to_printable, walk_files
 from bench.errors import NotRankedError, UsageError
 from bench.inference.heatmaps import Overlays
 from bench.models.backends.base import Array, Forward, current
@@ -130,12 +130,12 @@ def find_images(paths: Iterable[Path], ignored: Counter[str] | None = None) -> l
     others are counted in `ignored`."""
     found: list[Path] = []
     paths = list(paths)
-    if missing := [printable(str(path)) for path in paths if not os.path.lexists(path)]:
+    if missing := [to_printable(str(path)) for path in paths if not os.path.lexists(path)]:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise UsageError(f"there is no image or folder {missing[0]!r}{more}.")
     for path in paths:
         if path.is_dir():
-            inside = images_among(files_below(path), Counter() if ignored is None else ignored)
+            inside = filter_images(walk_files(path), Counter() if ignored is None else ignored)
             if not inside:
                 raise UsageError(f"folder {path} holds no image.")
             found += inside
@@ -177,14 +177,14 @@ def predictions(
             rows = zip(shares.tolist(), pictures, strict=True)
         for path, pixels in batch:
             if isinstance(pixels, str):
-                yield Prediction(printable(str(path)), reason=pixels)
+                yield Prediction(to_printable(str(path)), reason=pixels)
             else:
                 share, picture = next(rows)
-                yield Prediction(printable(str(path)), tuple(share), heatmap=picture)
+                yield Prediction(to_printable(str(path)), tuple(share), heatmap=picture)
 
 
 def _pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:
     try:
         return decode(read_file(path), sizes)
     except (OSError, BadImageError) as error:
-        return unusable(error)
+        return unusable_reason(error)

@@ -81,7 +81,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     run = findings.run
     refuse_links(run.folder)
     remove_stale(run.folder)
-    drawn = pictures(shown, thumbnails.read(run.folder))
+    drawn = pictures(shown, thumbnails.read_thumbnails(run.folder))
     written = []
 
     def write(path: str, content: str | bytes | Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from bench.data.audit.result import (
     Audit,
     BrokenGroup,
     KeptAudit,
-    Located,
+    LocatedImage,
     other_findings,
     outcome_text,
 )
@@ -121,5 +121,5 @@ def _members(group: BrokenGroup, found: Audit) -> str:
     return f"{len(group.images):,} images, as {shown}"
 
 
-def _named(image: Located, found: Audit) -> str:
+def _named(image: LocatedImage, found: Audit) -> str:
     return f"{image.id} ({image.split}, {found.classes[image.label]})"

@@ -79,7 +79,7 @@ ABOUT = (
 def pictures(found: Comparison, before: Path, after: Path) -> dict[str, bytes]:
     """Return what the two runs' folders kept of the images whose answer changed, by place in the
     second run's test split."""
-    kept, earlier = thumbnails.read(after), thumbnails.read(before)
+    kept, earlier = thumbnails.read_thumbnails(after), thumbnails.read_thumbnails(before)
     images = (image for one in found.answers for image in one.images)
     pairs = ((i.place, kept.get(i.place) or earlier.get(i.earlier)) for i in images)
     return {str(place): jpeg for place, jpeg in pairs if jpeg is not None}

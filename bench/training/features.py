@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from bench.data import pixels
-from bench.data.listing import digest_of
+from bench.data.listing import digest_lines
 from bench.models.backends.base import Array, Forward, current
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
@@ -86,7 +86,7 @@ class Frozen:
         return cls(
             ForwardPassCache(network, current()),
             fingerprint(network, weights.sha256) if cached else "",
-            {split: pixels.images(dataset, split, trial.input_size, store) for split in SPLITS},
+            {split: pixels.get_entry(dataset, split, trial.input_size, store) for split in SPLITS},
             store if cached else None,
         )
 
@@ -270,5 +270,5 @@ class Frozen:
             "software": self._software,
         }
         if images.places:
-            parts["places"] = digest_of(map(str, images.places))
+            parts["places"] = digest_lines(map(str, images.places))
         return parts

@@ -79,7 +79,7 @@ def _probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
     listener(StageProgress(trial, "building"))
     prepared = build(job)
     images: dict[SplitName, Entry] = {
-        "train": pixels.images(job.dataset, "train", trial.input_size, store)
+        "train": pixels.get_entry(job.dataset, "train", trial.input_size, store)
     }
     kept = store if trial.settings.cache else None
     frozen = Frozen(prepared.passes, prepared.fingerprint, images, kept, job.sample)
@@ -121,7 +121,7 @@ class _Setup:
         self.imports = imports
         self.seconds = {"build": self.prepared.seconds}
         self.images: dict[SplitName, Entry] = {
-            split: pixels.images(job.dataset, split, trial.input_size, store) for split in SPLITS
+            split: pixels.get_entry(job.dataset, split, trial.input_size, store) for split in SPLITS
         }
         self.labels = {split: pixels.labels(job.dataset, split) for split in SPLITS}
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())

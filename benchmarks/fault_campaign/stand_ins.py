@@ -106,7 +106,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
     records.sort(key=lambda record: weights_path(folder, record.trial.key).is_file())
     for record in records:
         listener(StageProgress(record.trial, BUILDING, work="measuring"))
-        pixels.images(job.dataset, "test", record.trial.input_size, store).array().sum()
+        pixels.get_entry(job.dataset, "test", record.trial.input_size, store).array().sum()
         with store.temporary_folder() as place:
             (place / "converted").write_bytes(bytes(1000))
             time.sleep(EPOCH_SECONDS)
@@ -138,7 +138,7 @@ def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
     answers: dict[str, Array] = {}
     for split in SPLITS:
         listener(StageProgress(trial, f"frozen part, {split}"))
-        decoded = pixels.images(job.dataset, split, trial.input_size, store).array()
+        decoded = pixels.get_entry(job.dataset, split, trial.input_size, store).array()
         features = _features(store, job, trial, split, decoded)
         answers[split] = _answers(features, trial, len(job.dataset.classes))
     epochs = []

@@ -10,12 +10,14 @@ from synthetic import Net, audit_of, make_run, write_records
 from bench.analysis.findings import find
 from bench.analysis.sensitivity import Flip, LeadAtRate, Sensitivity
 from bench.analysis.warnings import Cause, Caution, cautions
-from bench.data.audit.result import ImagePair, KeptAudit, Located
+from bench.data.audit.result import ImagePair, KeptAudit, LocatedImage
 from bench.storage.records import read_records, read_run
 from bench.types import Excluded, RuntimeResult, Session
 
 NETS = (Net("one"), Net("two"), Net("drawn", source="random init"), Net("broken", fails="no"))
-LEAK = ImagePair(Located("train/a", "train", 0), Located("test/b", "test", 0), "exact", 1.0)
+LEAK = ImagePair(
+    LocatedImage("train/a", "train", 0), LocatedImage("test/b", "test", 0), "exact", 1.0
+)
 
 
 def session(started: str, *calibration: float) -> Session:

@@ -42,7 +42,7 @@ class FewPhotographs(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
 @pytest.fixture
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(auto, "PHOTOGRAPHS", "few_photographs")
-    monkeypatch.setattr(auto, "WITHOUT_GPU", {"train": 10, "validation": 4, "test": 2})
+    monkeypatch.setattr(auto, "COUNTS_WITHOUT_GPU", {"train": 10, "validation": 4, "test": 2})
     monkeypatch.setattr(auto, "has_gpu", lambda: False)
     return tmp_path / "prepared"
 

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.data.listing import Listed, Listing, undecoded
+from bench.data.listing import ListedImage, Listing, undecoded_dataset
 from bench.data.sources.demo import list_demo
 
 
-def with_counts(train: tuple[int, int], test: int) -> Listing:
-    def some(*counts: int) -> tuple[Listed, ...]:
-        return tuple(Listed(f"{c}/{k}", c) for c, n in enumerate(counts) for k in range(n))
+def make_listing(train: tuple[int, int], test: int) -> Listing:
+    def some(*counts: int) -> tuple[ListedImage, ...]:
+        return tuple(ListedImage(f"{c}/{k}", c) for c, n in enumerate(counts) for k in range(n))
 
     splits = {"train": some(*train), "validation": some(1, 1), "test": some(test, 0)}
     return Listing("x", "x", ("cats", "dogs"), splits, list_demo().read, "x")
 
 
 def cautions(listing: Listing) -> tuple[str, ...]:
-    return undecoded(listing).notes
+    return undecoded_dataset(listing).notes
 
 
 def test_nothing_to_say() -> None:
     assert cautions(replace(list_demo(), notes=())) == ()
-    assert cautions(with_counts((99, 10), 100)) == ()
+    assert cautions(make_listing((99, 10), 100)) == ()
 
 
 def test_few_test_images() -> None:
-    (said,) = cautions(with_counts((10, 10), 40))
+    (said,) = cautions(make_listing((10, 10), 40))
     assert said == "only 40 test images: each is 2.5 points of accuracy"
 
 
 def test_few_training_images() -> None:
-    assert cautions(with_counts((900, 9), 100)) == ("only 9 training images of class 'dogs'",)
-    assert cautions(with_counts((9, 1), 100)) == ("only 1 training image of class 'dogs'",)
+    assert cautions(make_listing((900, 9), 100)) == ("only 9 training images of class 'dogs'",)
+    assert cautions(make_listing((9, 1), 100)) == ("only 1 training image of class 'dogs'",)
 
 
 def test_uneven_classes() -> None:
-    (said,) = cautions(with_counts((10, 1000), 100))
+    (said,) = cautions(make_listing((10, 1000), 100))
     assert said.startswith("classes are uneven: 1,000 training images of 'dogs', 10 of 'cats'")

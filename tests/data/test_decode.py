@@ -14,14 +14,20 @@ import pytest
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from bench.data.decode import DRAFT_UP_TO, MAX_PIXELS, BadImageError, decode, quiet_pillow
+from bench.data.decode import (
+    DRAFT_UP_TO,
+    MAX_PIXELS,
+    BadImageError,
+    decode,
+    suppress_pillow_warnings,
+)
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    with quiet_pillow():
+    with suppress_pillow_warnings():
         yield
 
 
@@ -225,7 +231,7 @@ def test_warnings_of_pillow_are_hushed_only_inside() -> None:
     warn()  # inside, thanks to the fixture
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with quiet_pillow():
+        with suppress_pillow_warnings():
             warn()
         with pytest.raises(UserWarning, match="odd EXIF"):
             warn()

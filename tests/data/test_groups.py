@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.data.groups import match_groups, read_groups
-from bench.data.listing import Listed
+from bench.data.listing import ListedImage
 from bench.data.sources import list_dataset
-from bench.data.splits import carve_groups, three_splits
+from bench.data.splits import carve_groups, complete_splits
 from bench.errors import DatasetError, UsageError
 from bench.storage.cache import Store
 from bench.types import SplitName
@@ -19,8 +19,8 @@ CLASSES = ("cats", "dogs")
 
 
 def carved(
-    images: list[Listed], groups: dict[str, str], carve: tuple[SplitName, ...], *, seed: int
-) -> dict[SplitName, list[Listed]]:
+    images: list[ListedImage], groups: dict[str, str], carve: tuple[SplitName, ...], *, seed: int
+) -> dict[SplitName, list[ListedImage]]:
     return carve_groups(images, groups, carve, classes=CLASSES, seed=seed)
 
 
@@ -92,13 +92,15 @@ def test_names_that_fit_badly_are_refused(groups: dict[str, str], message: str):
         match_groups(groups, ["cats/1.jpg", "dogs/1.jpg", "dogs/2.jpg"])
 
 
-def listed(counts: tuple[int, ...]) -> list[Listed]:
-    return [Listed(f"{label}/{n:03d}", label) for label, n in enumerate(counts) for n in range(n)]
+def listed(counts: tuple[int, ...]) -> list[ListedImage]:
+    return [
+        ListedImage(f"{label}/{n:03d}", label) for label, n in enumerate(counts) for n in range(n)
+    ]
 
 
 def test_without_groups_the_splits_are_the_usual_ones():
     images = listed((40, 60))
-    usual = three_splits({"train": images}, classes=CLASSES, seed=3)
+    usual = complete_splits({"train": images}, classes=CLASSES, seed=3)
     found = carved(images, {}, ("test", "validation"), seed=3)
     assert {split: sorted(i.id for i in each) for split, each in found.items()} == {
         split: [i.id for i in each] for split, each in usual.items()

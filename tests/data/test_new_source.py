@@ -13,7 +13,7 @@ import pytest
 import bench.data.sources
 from bench.cli.main import main
 from bench.data import preparation
-from bench.data.sources import SOURCES, any_usage, list_dataset
+from bench.data.sources import SOURCES, describe_usage, list_dataset
 from bench.errors import UsageError
 from bench.registry import import_modules
 from bench.storage.cache import Store
@@ -77,4 +77,4 @@ def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
 
 
 def test_the_sources_that_there_are() -> None:
-    assert any_usage() == "auto, demo, DIR, FILE.zip or tfds:NAME"
+    assert describe_usage() == "auto, demo, DIR, FILE.zip or tfds:NAME"

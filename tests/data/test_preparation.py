@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from trees import Tree
 
-from bench.data.listing import Listing, Read
-from bench.data.pixels import images, leave_out
-from bench.data.preparation import prepare, restore
+from bench.data.listing import Listing, ReadImage
+from bench.data.pixels import drop_images, get_entry
+from bench.data.preparation import prepare, restore_pixels
 from bench.data.sources import list_dataset
 from bench.errors import DatasetError
 from bench.storage.cache import Store
@@ -28,7 +28,7 @@ from bench.types import SPLITS, Dataset, SplitName
 class Counting:
     """Reads as another does, and counts."""
 
-    def __init__(self, inner: Read) -> None:
+    def __init__(self, inner: ReadImage) -> None:
         self.inner = inner
         self.reads: list[str] = []
 
@@ -54,7 +54,7 @@ def test_pixels_are_stored_in_the_order_of_the_ids(root: Path, store: Store) -> 
     assert [len(dataset.splits[s]) for s in SPLITS] == [12, 2, 2]
     for split in SPLITS:
         for size in (4, 6):
-            array = images(dataset, split, size, store).array()
+            array = get_entry(dataset, split, size, store).array()
             assert array.shape == (len(dataset.splits[split]), size, size, 3)
             assert array.dtype == np.uint8
             for row, id in zip(array, dataset.splits[split].ids, strict=True):
@@ -81,11 +81,11 @@ def test_a_process_that_holds_the_data_set_alone_finds_the_pixels(root: Path, st
     dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
     read_back = from_json(json.dumps(asdict(dataset)), Dataset)
     assert read_back == dataset
-    assert images(read_back, "test", 4, Store(store.root)).array().shape == (2, 4, 4, 3)
+    assert get_entry(read_back, "test", 4, Store(store.root)).array().shape == (2, 4, 4, 3)
     with pytest.raises(
         DatasetError, match="test images of pets at 5 px are no longer in the cache"
     ):
-        images(dataset, "test", 5, store)
+        get_entry(dataset, "test", 5, store)
 
 
 def test_a_changed_file_is_noticed(root: Path, store: Store) -> None:
@@ -95,8 +95,8 @@ def test_a_changed_file_is_noticed(root: Path, store: Store) -> None:
     after = prepare(list_dataset(str(root), store=store), [4], store=store)
     assert after.fingerprint != before.fingerprint
     assert after.splits["test"] == before.splits["test"]
-    assert (images(after, "train", 4, store).array()[0] == 255).all()
-    assert not (images(before, "train", 4, store).array()[0] == 255).all()
+    assert (get_entry(after, "train", 4, store).array()[0] == 255).all()
+    assert not (get_entry(before, "train", 4, store).array()[0] == 255).all()
 
 
 def test_a_change_that_left_the_date_alone_is_noticed_by_the_next_pass(
@@ -112,7 +112,7 @@ def test_a_change_that_left_the_date_alone_is_noticed_by_the_next_pass(
     after = prepare(list_dataset(str(root), store=store), [4, 5], store=store)
     assert after.fingerprint != before.fingerprint
     for size in (4, 5):
-        assert (images(after, "train", size, store).array()[0] == 9).all()
+        assert (get_entry(after, "train", size, store).array()[0] == 9).all()
 
 
 def test_bad_images_are_left_out_and_change_nothing_else(root: Path, store: Store) -> None:
@@ -132,7 +132,7 @@ def test_bad_images_are_left_out_and_change_nothing_else(root: Path, store: Stor
     ]
     assert dataset.splits["test"] == good.splits["test"]
     assert dataset.splits["validation"] == good.splits["validation"]
-    before, after = (images(d, "train", 4, store).array() for d in (good, dataset))
+    before, after = (get_entry(d, "train", 4, store).array() for d in (good, dataset))
     assert np.array_equal(before[kept], after)
     again, reader = counting(root, store)
     assert prepare(again, [4], store=store) == dataset
@@ -219,43 +219,43 @@ def test_damaged_images_are_decoded_again(
     root: Path, store: Store, splits: tuple[SplitName, ...]
 ) -> None:
     dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
-    before = {split: images(dataset, split, 4, store).array().copy() for split in SPLITS}
+    before = {split: get_entry(dataset, split, 4, store).array().copy() for split in SPLITS}
     for split in splits:
-        path = images(dataset, split, 4, store).path / "data.npy"
+        path = get_entry(dataset, split, 4, store).path / "data.npy"
         path.write_bytes(path.read_bytes()[:-1] + b"x")
         os.utime(path, (1, 1))
     # Also by the process that has looked at them before.
     assert prepare(list_dataset(str(root), store=store), [4], store=store) == dataset
     for reader in (store, Store(store.root)):
         for split in SPLITS:
-            array = images(dataset, split, 4, reader).array()
+            array = get_entry(dataset, split, 4, reader).array()
             np.testing.assert_array_equal(array, before[split])
 
 
 def test_what_somebody_deleted_is_decoded_again(root: Path, store: Store) -> None:
     listing, reader = counting(root, store)
     whole = prepare(listing, [4, 5], store=store)
-    before = images(whole, "train", 4, store).array().copy()
-    less = leave_out(whole, whole.splits["train"].ids[2:4], [4, 5], store=store, note="copies")
+    before = get_entry(whole, "train", 4, store).array().copy()
+    less = drop_images(whole, whole.splits["train"].ids[2:4], [4, 5], store=store, note="copies")
     del reader.reads[:]
-    restore(listing, less, [4, 5], store=store)
+    restore_pixels(listing, less, [4, 5], store=store)
     assert reader.reads == []
     for dataset, kept in ((less, [0, 1, *range(4, 12)]), (whole, range(12))):
         shutil.rmtree(store.root)
-        restore(listing, dataset, [4, 5], store=store)
+        restore_pixels(listing, dataset, [4, 5], store=store)
         np.testing.assert_array_equal(
-            images(dataset, "train", 4, store).array(), before[list(kept)]
+            get_entry(dataset, "train", 4, store).array(), before[list(kept)]
         )
     shutil.rmtree(store.root)
     (root / less.splits["train"].ids[0]).write_bytes(b"")
     with pytest.raises(DatasetError, match="files have changed since the run began"):
-        restore(listing, less, [4, 5], store=store)
+        restore_pixels(listing, less, [4, 5], store=store)
 
 
 class Flaky(Counting):
     """Cannot read some files for a while."""
 
-    def __init__(self, inner: Read, failing: set[str]) -> None:
+    def __init__(self, inner: ReadImage, failing: set[str]) -> None:
         super().__init__(inner)
         self.failing = failing
 
@@ -278,7 +278,7 @@ def test_what_could_not_be_read_is_read_by_the_next_run(root: Path, store: Store
         reasons = {bad.id: bad.reason for bad in dataset.excluded}
         assert reasons.pop(listing.splits["train"][5].id) == "the file is empty"
         assert reasons == dict.fromkeys(failing, "cannot be read: Permission denied")
-        assert len(images(dataset, "train", 4, store).array()) == 11 - len(failing)
+        assert len(get_entry(dataset, "train", 4, store).array()) == 11 - len(failing)
 
 
 def test_an_interruption_leaves_nothing_half_done(root: Path, store: Store) -> None:
@@ -291,4 +291,4 @@ def test_an_interruption_leaves_nothing_half_done(root: Path, store: Store) -> N
     assert not list(store.entries())
     assert not list(store.root.glob("drafts/*"))
     dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
-    assert images(dataset, "train", 4, store).array().shape == (12, 4, 4, 3)
+    assert get_entry(dataset, "train", 4, store).array().shape == (12, 4, 4, 3)

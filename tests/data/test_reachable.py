@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from bench.data.sources.tfds import reachable
+from bench.data.sources.tfds import is_reachable
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,16 +33,16 @@ def address() -> Iterator[str]:
 
 
 def test_a_file_that_can_be_had(address: str) -> None:
-    assert reachable(f"{address}/there.zip")
-    assert not reachable(f"{address}/gone.zip")
+    assert is_reachable(f"{address}/there.zip")
+    assert not is_reachable(f"{address}/gone.zip")
 
 
 def test_addresses_that_cannot_be_asked() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        assert not reachable(f"http://127.0.0.1:{unused.getsockname()[1]}/x")
-    assert not reachable("http://nowhere.invalid/x")
-    assert not reachable("no address")
+        assert not is_reachable(f"http://127.0.0.1:{unused.getsockname()[1]}/x")
+    assert not is_reachable("http://nowhere.invalid/x")
+    assert not is_reachable("no address")
 
 
 def test_a_silent_host_is_given_up_in_time() -> None:
@@ -50,5 +50,5 @@ def test_a_silent_host_is_given_up_in_time() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         start = time.monotonic()
-        assert not reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/x", seconds=0.3)
+        assert not is_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/x", seconds=0.3)
         assert time.monotonic() - start < 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data.listing import Listing
-from bench.data.pixels import images
+from bench.data.pixels import get_entry
 from bench.data.preparation import prepare
 from bench.data.sources import ListingOptions
 from bench.data.sources.tfds import list_tfds
@@ -104,7 +104,7 @@ def test_pixels_and_labels_agree_in_both_formats(
     dataset = prepare(listing, [2], store=store)
     seen = []
     for split in SPLITS:
-        array = images(dataset, split, 2, store).array()
+        array = get_entry(dataset, split, 2, store).array()
         for row, label in zip(array, dataset.splits[split].labels, strict=True):
             red, green, _ = row[0, 0].tolist()
             assert (red, green % 2) == (200 * label, label)

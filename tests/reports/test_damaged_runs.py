@@ -320,4 +320,4 @@ def test_pictures_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     os.mkfifo(pictures / "00002.jpg")
     (pictures / "00003.jpg").symlink_to("nowhere")
     (pictures / "00004.jpg").write_bytes(b"jpeg")
-    assert thumbnails.read(tmp_path) == {4: b"jpeg"}
+    assert thumbnails.read_thumbnails(tmp_path) == {4: b"jpeg"}

@@ -17,9 +17,9 @@ from bench.data.audit.result import (
     BrokenGroup,
     ImagePair,
     KeptAudit,
-    Located,
+    LocatedImage,
     leaked_test_ids,
-    load,
+    load_audit,
 )
 from bench.errors import BenchError
 from bench.reports.sections import sections
@@ -27,7 +27,10 @@ from bench.system.files import to_json, write_atomic
 from bench.types import OnLeak, WrongExtension
 
 PAIR = ImagePair(
-    Located("train/a|b.png", "train", 0), Located("test/00001.png", "test", 1), "near", 0.9
+    LocatedImage("train/a|b.png", "train", 0),
+    LocatedImage("test/00001.png", "test", 1),
+    "near",
+    0.9,
 )
 
 
@@ -62,7 +65,7 @@ def test_seeds_are_averaged_and_give_an_interval_of_both():
 
 
 def test_where_all_leaked_there_is_no_clean_figure():
-    pairs = [dataclasses.replace(PAIR, second=Located(id, "test", 0)) for id in IDS]
+    pairs = [dataclasses.replace(PAIR, second=LocatedImage(id, "test", 0)) for id in IDS]
     (leak,) = leaks(kept(*pairs), IDS, {"net": (predictions(0, 0, 0, 1),)})
     assert leak.clean is None
 
@@ -115,7 +118,7 @@ def test_a_clean_audit_says_so_and_an_old_run_has_none(tmp_path: Path):
 
 @pytest.mark.slow
 def test_groups_and_extensions_are_named(tmp_path: Path):
-    images = (PAIR.first, PAIR.second, Located("test/00003.png", "test", 1))
+    images = (PAIR.first, PAIR.second, LocatedImage("test/00003.png", "test", 1))
     audit = audit_of(
         broken_groups=(BrokenGroup("rex", images),),
         wrong_extensions=(WrongExtension("train/x.jpg", "PNG"),),
@@ -141,4 +144,4 @@ def test_a_picture_from_elsewhere_is_refused(tmp_path: Path, path: str):
     audit = dataclasses.replace(kept(PAIR), pictures=(path,))
     write_atomic(folder / "audit.json", to_json(audit))
     with pytest.raises(BenchError, match=r"none of audit/NUMBER\.jpg"):
-        load(folder)
+        load_audit(folder)

@@ -18,7 +18,7 @@ from bench.analysis.findings import Findings, find
 from bench.analysis.metrics.classification import Predictions
 from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
 from bench.data import thumbnails
-from bench.data.pixels import KIND, parts
+from bench.data.pixels import KIND, cache_parts
 from bench.reports.blocks import Table
 from bench.reports.charts import Chart, Points
 from bench.reports.figures import sheet, style
@@ -290,16 +290,16 @@ def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> Non
     squares = np.repeat(np.arange(8, dtype=np.uint8) * 30, 32 * 32 * 3).reshape(8, 32, 32, 3)
     writer = store.begin_draft(KIND, "test images", squares.nbytes)
     writer.append(squares)
-    writer.commit(parts(split, 32), 1.0)
+    writer.commit(cache_parts(split, 32), 1.0)
 
-    thumbnails.keep(folder, (3, 5), dataset, [16, 32], store)
-    kept = thumbnails.read(folder)
+    thumbnails.store_thumbnails(folder, (3, 5), dataset, [16, 32], store)
+    kept = thumbnails.read_thumbnails(folder)
     assert set(kept) == {3, 5}
     with Image.open(io.BytesIO(kept[5])) as image:
         assert image.size == (thumbnails.EDGE, thumbnails.EDGE)
         assert np.asarray(image).mean() == pytest.approx(150, abs=1)
     before = {file: file.stat().st_mtime_ns for file in (folder / "thumbnails").iterdir()}
-    thumbnails.keep(folder, (3, 5), dataset, [32], Store(tmp_path / "empty"))
+    thumbnails.store_thumbnails(folder, (3, 5), dataset, [32], Store(tmp_path / "empty"))
     assert {f: f.stat().st_mtime_ns for f in (folder / "thumbnails").iterdir()} == before
 
     names = {path.name for path in report.render(folder)}
@@ -311,8 +311,8 @@ def test_thumbnails_outlive_the_photographs(tmp_path: Path, store: Store) -> Non
 
 def test_without_the_pixels_there_are_no_thumbnails(tmp_path: Path, store: Store) -> None:
     folder = mistaken_run(tmp_path / "run")
-    thumbnails.keep(folder, (3,), read_run(folder).dataset, [32], store)
-    assert thumbnails.read(folder) == {}
+    thumbnails.store_thumbnails(folder, (3,), read_run(folder).dataset, [32], store)
+    assert thumbnails.read_thumbnails(folder) == {}
 
 
 def test_a_sheet_says_label_answer_and_file() -> None:

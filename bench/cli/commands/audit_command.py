@@ -67,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
             store=store,
             progress=lambda done, total: display(TaskProgress("decoding images", done, total)),
         )
-        _, kept = gate.pass_through(
+        _, kept = gate.audit_dataset(
             listing,
             dataset,
             [SIZE],
@@ -82,7 +82,7 @@ def main(arguments: argparse.Namespace) -> int:
         console = Console(highlight=False, markup=False, soft_wrap=True, width=terminal.UNLIMITED)
         terminal.show([in_terminal(kept)], console)
     if arguments.out is not None:
-        for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
+        for path, content in gate.audit_files(kept, dataset, [SIZE], store=store).items():
             write_atomic(arguments.out / path, content)
         write_atomic(arguments.out / "audit.md", markdown.text([alone(kept)]))
         errors.print(f"written     {arguments.out / 'audit.md'}", soft_wrap=True)

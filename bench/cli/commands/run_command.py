@@ -19,7 +19,7 @@ from bench.cli.argument_types import (
     seeds,
 )
 from bench.cli.shared_options import REPORTS, Options, add_cache, add_images, add_shared
-from bench.data.sources import any_usage
+from bench.data.sources import describe_usage
 from bench.errors import DetachedError, Exit
 from bench.execution.request import RunRequest, ScreenRequest
 from bench.inference.runtimes import RUNTIMES
@@ -131,7 +131,7 @@ def _what_to_run(what: Options) -> None:
         help="`all`, `zoo` (every registered backbone), or NAME,NAME with patterns such as "
         "'resnet*'; see `list zoo` (all)",
     )
-    what.add_argument("--dataset", metavar="DATA", help=f"{any_usage()}; see `list` (auto)")
+    what.add_argument("--dataset", metavar="DATA", help=f"{describe_usage()}; see `list` (auto)")
     what.add_argument(
         "--protocol", metavar="NAME", help="name of a protocol, or a TOML file (`default`)"
     )

@@ -23,27 +23,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.audit.hashing import Hashes, Thumbnails, hashes
-from bench.data.audit.search import Candidates, candidates, once, within
+from bench.data.audit.hashing import Hashes, Thumbnails, hash_images
+from bench.data.audit.search import (
+    Candidates,
+    deduplicate_pairs,
+    find_candidates,
+    nearest_candidates,
+)
 
 MAX_WARP = 0.2  # the largest stretch or shift of a picture, in half edges
 STIFFNESS = 0.02  # regularises what the pixels do not determine, as along a plain stripe
 BATCH = 32  # pairs processed at a time: their pictures stay in a core's cache
 COARSE_STEPS, FINE_STEPS = 6, 3
 MIN_COARSE = 0.6  # agreement at a quarter of the pixels below which the pair is dropped
-AROUND = 3  # pixels at each side that define the usual slope
+CONTRAST_RADIUS = 3  # pixels at each side that define the usual slope
 NOISE = 0.5  # grey levels a pixel: smaller slopes are no detail
 
 Pictures = NDArray[np.float32]  # (pairs, edge, edge)
 Register = NDArray[np.float32]  # (pairs, 4): stretch and shift along x, then along y
 Floats = NDArray[np.float32]
+StageProgress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Register:
     """Return how to stretch and shift `moving` to match `fixed`, improved from `start`."""
     pairs, edge, _ = fixed.shape
     everywhere = np.ones_like(fixed)
-    fixed = standardised(fixed, everywhere)
+    fixed = standardise(fixed, everywhere)
     along = _coordinates(edge)
     down, right = np.gradient(fixed, 2 / edge, axis=(1, 2))
     slopes = np.stack([right * along, right, down * along[:, None], down], axis=1)
@@ -55,7 +61,7 @@ def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Reg
     register = start.copy()
     for _ in range(steps):
         moved, inside = warp(moving, register)
-        error = standardised(moved, inside) - standardised(fixed, inside)
+        error = standardise(moved, inside) - standardise(fixed, inside)
         step = (solve @ error.reshape(pairs, -1, 1))[:, :, 0]
         for stretch, shift in ((0, 1), (2, 3)):
             # The step moves the fixed picture: its inverse goes into the register.
@@ -72,14 +78,14 @@ def warp(pictures: Pictures, register: Register) -> tuple[Pictures, Pictures]:
     Both axes go apart, so bilinear sampling is two small matrix products.
     """
     edge = pictures.shape[-1]
-    across, inside_x = _sampling(register[:, 0], register[:, 1], edge)
-    down, inside_y = _sampling(register[:, 2], register[:, 3], edge)
+    across, inside_x = _sampling_weights(register[:, 0], register[:, 1], edge)
+    down, inside_y = _sampling_weights(register[:, 2], register[:, 3], edge)
     inside = inside_y[:, :, None] & inside_x[:, None, :]
     moved = np.asarray(down @ pictures @ across.transpose(0, 2, 1), np.float32)
     return moved, inside.astype(np.float32)
 
 
-def standardised(pictures: Pictures, inside: Pictures) -> Pictures:
+def standardise(pictures: Pictures, inside: Pictures) -> Pictures:
     """Scale to mean 0 and deviation 1 over `inside`, which removes brightness and contrast."""
     pixels = inside.sum((1, 2), keepdims=True) + 1e-6
     pictures = (pictures - (pictures * inside).sum((1, 2), keepdims=True) / pixels) * inside
@@ -93,7 +99,7 @@ def _coordinates(edge: int) -> NDArray[np.float32]:
     return (np.arange(edge, dtype=np.float32) - (edge - 1) / 2) / (edge / 2)
 
 
-def _sampling(
+def _sampling_weights(
     stretch: NDArray[np.float32], shift: NDArray[np.float32], edge: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the interpolation weights of each pixel, and whether it is inside the picture."""
@@ -124,28 +130,28 @@ def similarity(thumbnails: Thumbnails, others: Thumbnails) -> Floats:
     """Return the agreement of each pair of thumbnails."""
     first, second = thumbnails.astype(np.float32), others.astype(np.float32)
     found = np.zeros(len(first), np.float32)
-    small, other = _softened(_halved(first)), _softened(_halved(second))
+    small, other = _blur(_halve(first)), _blur(_halve(second))
     start = np.zeros((len(first), 4), np.float32)
-    register = align(_softened(small), _softened(other), start, COARSE_STEPS)
+    register = align(_blur(small), _blur(other), start, COARSE_STEPS)
     moved, inside = warp(other, register)
     hopeful = _correlation(small, moved, inside) >= MIN_COARSE
     if hopeful.any():
-        first, second = _softened(first[hopeful]), _softened(second[hopeful])
+        first, second = _blur(first[hopeful]), _blur(second[hopeful])
         register = align(first, second, register[hopeful], FINE_STEPS)
         moved, inside = warp(second, register)
-        found[hopeful] = _detail(first, moved, inside)
+        found[hopeful] = _detail_similarity(first, moved, inside)
     return found
 
 
 def _correlation(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
-    product = standardised(first, inside) * standardised(second, inside)
+    product = standardise(first, inside) * standardise(second, inside)
     result: Floats = product.sum((1, 2)) / (inside.sum((1, 2)) + 1e-6)
     return result
 
 
-def _detail(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
+def _detail_similarity(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
     """Correlate slopes, each divided by the usual slope around it."""
-    inside = _inner(inside)
+    inside = _erode(inside)
     here, there = _slopes(first, inside), _slopes(second, inside)
     agreement = (here * there).sum((0, 2, 3))
     strength = (here * here).sum((0, 2, 3)) * (there * there).sum((0, 2, 3))
@@ -155,21 +161,21 @@ def _detail(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
 
 def _slopes(pictures: Pictures, inside: Pictures) -> NDArray[Any]:
     slopes = np.stack([np.gradient(pictures, axis=axis) for axis in (1, 2)]) * inside
-    window = (2 * AROUND + 1) ** 2
+    window = (2 * CONTRAST_RADIUS + 1) ** 2
     usual = _window_sums((slopes * slopes).sum(0)) + window * NOISE**2
     return np.asarray(slopes / np.sqrt(usual))
 
 
 def _window_sums(values: Pictures) -> Pictures:
     """Sum over the window around each pixel."""
-    width = 2 * AROUND + 1
-    edges = ((0, 0), (AROUND + 1, AROUND), (AROUND + 1, AROUND))
+    width = 2 * CONTRAST_RADIUS + 1
+    edges = ((0, 0), (CONTRAST_RADIUS + 1, CONTRAST_RADIUS), (CONTRAST_RADIUS + 1, CONTRAST_RADIUS))
     totals = np.pad(values, edges).cumsum(1).cumsum(2)
     down: Pictures = totals[:, width:] - totals[:, :-width]
     return down[:, :, width:] - down[:, :, :-width]
 
 
-def _inner(inside: Pictures) -> Pictures:
+def _erode(inside: Pictures) -> Pictures:
     """Cut off the outermost pixels, whose slopes depend on missing neighbours."""
     inner = np.zeros_like(inside)
     rows = inside[:, :-2, 1:-1] * inside[:, 1:-1, 1:-1] * inside[:, 2:, 1:-1]
@@ -177,13 +183,13 @@ def _inner(inside: Pictures) -> Pictures:
     return inner
 
 
-def _halved(pictures: Pictures) -> Pictures:
+def _halve(pictures: Pictures) -> Pictures:
     pairs, edge, _ = pictures.shape
     halved: Pictures = pictures.reshape(pairs, edge // 2, 2, edge // 2, 2).mean((2, 4))
     return halved
 
 
-def _softened(pictures: Pictures) -> Pictures:
+def _blur(pictures: Pictures) -> Pictures:
     """Mix each pixel with its neighbours, 1 2 1, so that sub-pixel shifts still agree."""
     padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), mode="edge")
     down = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
@@ -207,7 +213,7 @@ class Chance:
     upside_down: int  # images of the sample that have an upside-down copy
 
 
-def chance(
+def measure_chance(
     images: Thumbnails,
     hashed: Hashes,
     seen: Candidates,
@@ -220,19 +226,19 @@ def chance(
     """
     turned = images[:, ::-1]
     sample = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(np.intp))
-    pairs = candidates(sample, hashed, hashes(turned), hashes(turned[:, :, ::-1]))
-    known = np.concatenate([_numbered(seen.query, seen.target), _numbered(seen.target, seen.query)])
-    pairs = pairs.where(~np.isin(_numbered(pairs.query, pairs.target), known))
+    pairs = nearest_candidates(sample, hashed, hash_images(turned), hash_images(turned[:, :, ::-1]))
+    known = np.concatenate([_pair_ids(seen.query, seen.target), _pair_ids(seen.target, seen.query)])
+    pairs = pairs.select(~np.isin(_pair_ids(pairs.query, pairs.target), known))
     similar = similarities(images, turned, pairs, lambda done: progress(done, len(pairs)))
     best = np.zeros(len(images), np.float32)
     np.maximum.at(best, pairs.query, similar)
     twins = np.bincount(pairs.query[similar >= SURE], minlength=len(images))
     middling = (similar >= MIN_SIMILARITY) & (similar < SURE)
     twins[pairs.query[middling]] = 0
-    return chance_of(best[sample], twins[sample])
+    return chance_threshold(best[sample], twins[sample])
 
 
-def chance_of(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
+def chance_threshold(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
     """Compute the threshold from each image's best similarity to an upside-down one.
 
     `twins` counts the sure matches of each image that has no borderline ones.
@@ -251,11 +257,8 @@ def chance_of(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
     return Chance(max(MIN_SIMILARITY, by_chance + MARGIN), upside_down)
 
 
-def _numbered(query: NDArray[np.intp], target: NDArray[np.intp]) -> NDArray[np.int64]:
+def _pair_ids(query: NDArray[np.intp], target: NDArray[np.intp]) -> NDArray[np.int64]:
     return query.astype(np.int64) << 32 | target.astype(np.int64)
-
-
-OnStage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -270,20 +273,24 @@ class Copies:
     upside_down: int  # images with a copy upside down, of a sample
 
 
-def near_copies(images: Thumbnails, progress: OnStage) -> Copies:
+def find_near_copies(images: Thumbnails, progress: StageProgress) -> Copies:
     """Find all pairs of images of which one may be made from the other."""
     total = len(images)
-    upright = hashes(images, lambda done: progress("hashing", done, 2 * total))
-    mirrored = hashes(images[:, :, ::-1], lambda done: progress("hashing", total + done, 2 * total))
-    found = within(upright, mirrored, lambda done: progress("searching", done, total))
-    pairs = once(found)
+    upright = hash_images(images, lambda done: progress("hashing", done, 2 * total))
+    mirrored = hash_images(
+        images[:, :, ::-1], lambda done: progress("hashing", total + done, 2 * total)
+    )
+    found = find_candidates(upright, mirrored, lambda done: progress("searching", done, total))
+    pairs = deduplicate_pairs(found)
     similar = similarities(
         images, images, pairs, lambda done: progress("comparing", done, len(pairs))
     )
-    luck = chance(images, upright, pairs, lambda done, of: progress("measuring chance", done, of))
+    luck = measure_chance(
+        images, upright, pairs, lambda done, of: progress("measuring chance", done, of)
+    )
     chosen = similar >= luck.threshold
     return Copies(
-        pairs=pairs.where(chosen),
+        pairs=pairs.select(chosen),
         similarity=similar[chosen],
         threshold=luck.threshold,
         compared=len(pairs),

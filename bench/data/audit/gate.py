@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data import pixels
-from bench.data.audit.copies import MIN_SIMILARITY, Copies, OnStage, near_copies
-from bench.data.audit.hashing import CHUNK, EDGE, Thumbnails, blank, thumbnails
+from bench.data.audit.copies import MIN_SIMILARITY, Copies, StageProgress, find_near_copies
+from bench.data.audit.hashing import CHUNK, EDGE, Thumbnails, is_blank, make_thumbnails
 from bench.data.audit.result import (
     FILE,
     SCHEMA,
@@ -29,15 +29,15 @@ from bench.data.audit.result import (
     BrokenGroup,
     ImagePair,
     KeptAudit,
-    Located,
+    LocatedImage,
     leak_text,
     leaked_test_ids,
     train_ids_to_drop,
     validation_ids_to_drop,
 )
 from bench.data.audit.search import NEAREST
-from bench.data.listing import Listing, digest_of
-from bench.data.thumbnails import jpeg, small
+from bench.data.listing import Listing, digest_lines
+from bench.data.thumbnails import encode_jpeg, shrink
 from bench.errors import DatasetError
 from bench.storage.cache import Store
 from bench.system.files import from_json, to_json
@@ -45,7 +45,7 @@ from bench.system.memory import release_pages
 from bench.types import SPLITS, Dataset, OnLeak
 
 MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown
-SHOWN = 24  # pairs of which a picture is kept
+MAX_PICTURES = 24  # pairs of which a picture is kept
 SIDE = 128  # pixels of one image of a picture
 GAP = 4
 
@@ -54,24 +54,24 @@ VERSION = 3  # raise it with any change that may change a finding: cached audits
 CROWDED_SHARE = 0.05
 ALIKE_SHARE = 0.2
 
-NONE = "the images were not audited (--no-audit): copies of test images may be in train"
+NOT_AUDITED = "the images were not audited (--no-audit): copies of test images may be in train"
 
 
-def pass_through(
+def audit_dataset(
     listing: Listing,
     dataset: Dataset,
     sizes: Sequence[int],
     *,
     store: Store,
     on_leak: OnLeak,
-    progress: OnStage = lambda stage, done, total: None,
+    progress: StageProgress = lambda stage, done, total: None,
 ) -> tuple[Dataset, KeptAudit]:
     """Return the data set to train on and the audit; `DatasetError` if a leak must fail.
 
     `dataset` is `listing`, prepared at `sizes`.
     """
     begun = time.perf_counter()
-    found = examine(listing, dataset, store, size=audited_size(sizes), progress=progress)
+    found = find_audit(listing, dataset, store, size=audit_size(sizes), progress=progress)
     leaked = leaked_test_ids(found)
     if leaked and on_leak == "fail":
         raise DatasetError(
@@ -80,20 +80,22 @@ def pass_through(
     dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
     if on_leak == "drop" and dropped:
         note = f"left out of train and validation, as copies of later splits: {len(dropped):,}"
-        dataset = pixels.leave_out(dataset, dropped, sizes, store=store, note=note)
+        dataset = pixels.drop_images(dataset, dropped, sizes, store=store, note=note)
     else:
         dropped = ()
     seconds = time.perf_counter() - begun
-    pictures = tuple(f"audit/{n:03d}.jpg" for n in range(1, min(SHOWN, len(found.pairs)) + 1))
+    pictures = tuple(
+        f"audit/{n:03d}.jpg" for n in range(1, min(MAX_PICTURES, len(found.pairs)) + 1)
+    )
     return dataset, KeptAudit(found, leaked, on_leak, dropped, seconds, pictures)
 
 
-def audited_size(sizes: Sequence[int]) -> int:
+def audit_size(sizes: Sequence[int]) -> int:
     """Return the smallest decoded size that is enough to audit."""
     return min((size for size in sizes if size >= MIN_SIZE), default=max(sizes))
 
 
-def files(
+def audit_files(
     kept: KeptAudit | None, dataset: Dataset, sizes: Sequence[int], *, store: Store
 ) -> Mapping[str, bytes]:
     """Return the files that a run's folder keeps of its audit, by path; a picture shows the two
@@ -103,8 +105,8 @@ def files(
     found = {FILE: to_json(kept).encode()}
     if not kept.pictures:
         return found
-    splits, size = dataset.splits, audited_size(sizes)
-    arrays = {name: pixels.images(dataset, name, size, store).array() for name in splits}
+    splits, size = dataset.splits, audit_size(sizes)
+    arrays = {name: pixels.get_entry(dataset, name, size, store).array() for name in splits}
     places = {
         (name, id): place for name, split in splits.items() for place, id in enumerate(split.ids)
     }
@@ -112,26 +114,26 @@ def files(
         both = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
         for side, image in enumerate((pair.first, pair.second)):
             decoded = arrays[image.split][places[image.split, image.id]]
-            both.paste(small(decoded, SIDE), (side * (SIDE + GAP), 0))
-        found[path] = jpeg(both)
+            both.paste(shrink(decoded, SIDE), (side * (SIDE + GAP), 0))
+        found[path] = encode_jpeg(both)
     return found
 
 
-def examine(
-    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: OnStage
+def find_audit(
+    listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: StageProgress
 ) -> Audit:
     """Audit a prepared data set; the result is cached by the content of its images."""
     parts = {
         "version": VERSION,
         "size": size,
         "fingerprint": dataset.fingerprint,
-        "images": digest_of(id for split in SPLITS for id in dataset.splits[split].ids),
-        "excluded": digest_of(f"{image.id}\t{image.reason}" for image in dataset.excluded),
-        "groups": digest_of(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
+        "images": digest_lines(id for split in SPLITS for id in dataset.splits[split].ids),
+        "excluded": digest_lines(f"{image.id}\t{image.reason}" for image in dataset.excluded),
+        "groups": digest_lines(f"{id}\t{group}" for id, group in sorted(listing.groups.items())),
     }
 
     def compute() -> NDArray[np.uint8]:
-        made = _examine(listing, dataset, store, size, progress)
+        made = _compute_audit(listing, dataset, store, size, progress)
         return np.frombuffer(to_json(made).encode(), np.uint8)
 
     kept = store.get_or_compute(KIND, parts, f"{dataset.name} audit", compute)
@@ -140,18 +142,18 @@ def examine(
     return dataclasses.replace(found, dataset=dataset.name)
 
 
-def _examine(
-    listing: Listing, dataset: Dataset, store: Store, size: int, progress: OnStage
+def _compute_audit(
+    listing: Listing, dataset: Dataset, store: Store, size: int, progress: StageProgress
 ) -> Audit:
     images = [
-        Located(id, split, label)
+        LocatedImage(id, split, label)
         for split in SPLITS
         for id, label in zip(dataset.splits[split].ids, dataset.splits[split].labels, strict=True)
     ]
-    firsts, exact = _same_files(images, [d for s in SPLITS for d in dataset.splits[s].digests])
+    firsts, exact = _pair_same_files(images, [d for s in SPLITS for d in dataset.splits[s].digests])
     tiny = _thumbnails(dataset, store, size, progress)
-    telling = firsts[~blank(tiny[firsts])]
-    copies = near_copies(tiny[telling], progress)
+    telling = firsts[~is_blank(tiny[firsts])]
+    copies = find_near_copies(tiny[telling], progress)
     near = _near_pairs([images[number] for number in telling], copies)
     return Audit(
         schema=SCHEMA,
@@ -161,7 +163,7 @@ def _examine(
         images={split: len(dataset.splits[split]) for split in SPLITS},
         threshold=round(copies.threshold, 3),
         compared=copies.compared,
-        pairs=tuple(sorted((*exact, *near), key=_harm)),
+        pairs=tuple(sorted((*exact, *near), key=_harm_order)),
         broken_groups=_broken_groups(images, listing.groups),
         balance=tuple(_balance(dataset)),
         excluded=dataset.excluded,
@@ -170,8 +172,8 @@ def _examine(
     )
 
 
-def _same_files(
-    images: Sequence[Located], digests: Sequence[str]
+def _pair_same_files(
+    images: Sequence[LocatedImage], digests: Sequence[str]
 ) -> tuple[NDArray[np.intp], list[ImagePair]]:
     """Return the first place of each file, and each further one paired with it."""
     first: dict[str, int] = {}
@@ -183,14 +185,14 @@ def _same_files(
     return np.array(list(first.values()), np.intp), pairs
 
 
-def _thumbnails(dataset: Dataset, store: Store, size: int, progress: OnStage) -> Thumbnails:
+def _thumbnails(dataset: Dataset, store: Store, size: int, progress: StageProgress) -> Thumbnails:
     total = sum(len(dataset.splits[split]) for split in SPLITS)
     found = np.empty((total, EDGE, EDGE), np.uint8)
     done = 0
     for split in SPLITS:
-        decoded = pixels.images(dataset, split, size, store).array()
+        decoded = pixels.get_entry(dataset, split, size, store).array()
         for start in range(0, len(decoded), CHUNK):
-            chunk = thumbnails(decoded[start : start + CHUNK])
+            chunk = make_thumbnails(decoded[start : start + CHUNK])
             found[done : done + len(chunk)] = chunk
             done += len(chunk)
             release_pages(decoded)
@@ -198,7 +200,7 @@ def _thumbnails(dataset: Dataset, store: Store, size: int, progress: OnStage) ->
     return found
 
 
-def _near_pairs(images: Sequence[Located], copies: Copies) -> list[ImagePair]:
+def _near_pairs(images: Sequence[LocatedImage], copies: Copies) -> list[ImagePair]:
     pairs = copies.pairs
     columns = zip(pairs.query, pairs.target, copies.similarity, pairs.mirrored, strict=True)
     return [
@@ -207,12 +209,14 @@ def _near_pairs(images: Sequence[Located], copies: Copies) -> list[ImagePair]:
     ]
 
 
-def _harm(pair: ImagePair) -> tuple[bool, bool, float, str, str]:
+def _harm_order(pair: ImagePair) -> tuple[bool, bool, float, str, str]:
     return (not pair.conflicting, not pair.across, -pair.similarity, pair.first.id, pair.second.id)
 
 
-def _broken_groups(images: Sequence[Located], groups: Mapping[str, str]) -> tuple[BrokenGroup, ...]:
-    members: dict[str, list[Located]] = defaultdict(list)
+def _broken_groups(
+    images: Sequence[LocatedImage], groups: Mapping[str, str]
+) -> tuple[BrokenGroup, ...]:
+    members: dict[str, list[LocatedImage]] = defaultdict(list)
     for image in images:
         if image.id in groups:
             members[groups[image.id]].append(image)

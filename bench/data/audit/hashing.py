@@ -22,7 +22,7 @@ BLANK = 1.0  # grey levels by which the pixels of a blank image differ from thei
 Thumbnails = NDArray[np.uint8]  # (images, EDGE, EDGE)
 
 
-def thumbnails(pixels: NDArray[np.uint8]) -> Thumbnails:
+def make_thumbnails(pixels: NDArray[np.uint8]) -> Thumbnails:
     """Return the thumbnails of images, (images, size, size, 3)."""
     return np.stack([_thumbnail(image) for image in pixels])
 
@@ -33,7 +33,7 @@ def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(grey.resize((EDGE, EDGE), Image.Resampling.BILINEAR))
 
 
-def blank(images: Thumbnails) -> NDArray[np.bool_]:
+def is_blank(images: Thumbnails) -> NDArray[np.bool_]:
     """Return which images show only an even or slowly changing tone: all such look alike."""
     found = np.empty(len(images), bool)
     for start in range(0, len(images), CHUNK):
@@ -53,20 +53,20 @@ WAVES = np.cos(np.pi / SAMPLES * np.outer(np.arange(LOWEST), np.arange(SAMPLES) 
 Hashes = NDArray[np.uint64]  # (images, HASH_WORDS)
 
 
-def hashes(images: Thumbnails, progress: Callable[[int], None] = lambda done: None) -> Hashes:
+def hash_images(images: Thumbnails, progress: Callable[[int], None] = lambda done: None) -> Hashes:
     """Return the hash of each thumbnail."""
     bits = np.empty((len(images), BITS), bool)
     for first in range(0, len(images), CHUNK):
         chunk = images[first : first + CHUNK]
-        waves = WAVES @ _resized(chunk, SAMPLES, SAMPLES).astype(np.float64) @ WAVES.T
+        waves = WAVES @ _resize(chunk, SAMPLES, SAMPLES).astype(np.float64) @ WAVES.T
         low = waves > np.median(waves, axis=(1, 2), keepdims=True)
-        rises = np.diff(_resized(chunk, LOWEST, LOWEST + 1).astype(np.int16)) > 0
+        rises = np.diff(_resize(chunk, LOWEST, LOWEST + 1).astype(np.int16)) > 0
         bits[first : first + len(chunk)] = np.stack([low, rises], axis=1).reshape(-1, BITS)
         progress(first + len(chunk))
     return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def _resized(images: Thumbnails, height: int, width: int) -> NDArray[np.uint8]:
+def _resize(images: Thumbnails, height: int, width: int) -> NDArray[np.uint8]:
     return np.stack(
         [
             np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))

@@ -27,7 +27,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Located:
+class LocatedImage:
     """One image with its split and label."""
 
     id: str
@@ -43,8 +43,8 @@ class ImagePair:
     all in near pairs.
     """
 
-    first: Located
-    second: Located
+    first: LocatedImage
+    second: LocatedImage
     kind: Literal["exact", "near"]
     similarity: float  # 1.0 for the same file; else how well their details agree, once aligned
     mirrored: bool = False
@@ -65,7 +65,7 @@ class BrokenGroup:
     """Images that belong together, as the user says, but are in several splits."""
 
     name: str
-    images: tuple[Located, ...]
+    images: tuple[LocatedImage, ...]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class KeptAudit:
     pictures: tuple[str, ...] = ()
 
 
-def load(folder: Path) -> KeptAudit | None:
+def load_audit(folder: Path) -> KeptAudit | None:
     """Read the audit in a run's folder; None if the run was made without one."""
 
     def check(found: KeptAudit) -> None:
@@ -138,17 +138,17 @@ def load(folder: Path) -> KeptAudit | None:
 
 def leaked_test_ids(audit: Audit) -> tuple[str, ...]:
     """Return test images with a copy, or one of the same group, in train or validation."""
-    return _shared(audit, "test", with_any_of=("train", "validation"))
+    return _in_clusters_with(audit, "test", with_any_of=("train", "validation"))
 
 
 def train_ids_to_drop(audit: Audit) -> tuple[str, ...]:
     """Return training images to drop so that none is a copy of a later split's image."""
-    return _shared(audit, "train", with_any_of=("validation", "test"))
+    return _in_clusters_with(audit, "train", with_any_of=("validation", "test"))
 
 
 def validation_ids_to_drop(audit: Audit) -> tuple[str, ...]:
     """Return validation images to drop so that none is a copy of a test image."""
-    return _shared(audit, "validation", with_any_of=("test",))
+    return _in_clusters_with(audit, "validation", with_any_of=("test",))
 
 
 def group_numbers(
@@ -156,17 +156,17 @@ def group_numbers(
 ) -> tuple[int, ...]:
     """Return a number for each training image: the same for copies of each other, as far as they
     were looked for, and for images that the user `named` as one group."""
-    copies = () if audit is None else clusters(_together(audit))
+    copies = () if audit is None else find_clusters(_connected_images(audit))
     sets = [[image.id for image in images if image.split == "train"] for images in copies]
     groups: dict[str, list[str]] = defaultdict(list)
     for id in ids:
         groups[named.get(id, id)].append(id)
-    found = clusters(filter(None, (*groups.values(), *sets)))
+    found = find_clusters(filter(None, (*groups.values(), *sets)))
     number = {id: n for n, together in enumerate(found) for id in together}
     return tuple(number[id] for id in ids)
 
 
-def clusters(sets: Iterable[Sequence[T]]) -> list[list[T]]:
+def find_clusters(sets: Iterable[Sequence[T]]) -> list[list[T]]:
     """Return images that are connected through the sets, in order of first appearance."""
     parent: dict[T, T] = {}
 
@@ -187,17 +187,19 @@ def clusters(sets: Iterable[Sequence[T]]) -> list[list[T]]:
     return list(found.values())
 
 
-def _together(audit: Audit) -> Iterator[Sequence[Located]]:
+def _connected_images(audit: Audit) -> Iterator[Sequence[LocatedImage]]:
     yield from ((pair.first, pair.second) for pair in audit.pairs)
     yield from (group.images for group in audit.broken_groups)
 
 
-def _shared(audit: Audit, split: SplitName, *, with_any_of: Iterable[SplitName]) -> tuple[str, ...]:
+def _in_clusters_with(
+    audit: Audit, split: SplitName, *, with_any_of: Iterable[SplitName]
+) -> tuple[str, ...]:
     others = set(with_any_of)
     return tuple(
         sorted(
             image.id
-            for cluster in clusters(_together(audit))
+            for cluster in find_clusters(_connected_images(audit))
             if any(image.split in others for image in cluster)
             for image in cluster
             if image.split == split

@@ -33,7 +33,9 @@ ALL_PAIRS = 25_000  # images: these take seconds, and twice as many take four ti
 ROWS, COLUMNS = 32, 8192  # one block of words fits into a core's cache
 
 WINDOW = 32  # neighbours that each hash is compared with, on each side
-MISSED = 1e-3  # the share of pairs at the largest distance that may be missed, for random hashes
+MAX_MISSED = (
+    1e-3  # the share of pairs at the largest distance that may be missed, for random hashes
+)
 ORDERS = 8  # sort orders of one shuffle: each begins with another eighth of the bits
 COMPACTED = 1 << 20  # pairs found, with many repetitions, before they are deduplicated
 SHUFFLED = 1 << 16  # hashes whose bits are shuffled at once
@@ -42,54 +44,56 @@ Pairs = NDArray[np.int64]  # query << 32 | target
 Number = NDArray[np.intp]
 
 
-def _among_many(upright: Hashes, mirrored: Hashes, progress: Callable[[int], None]) -> Candidates:
+def _search_tables(
+    upright: Hashes, mirrored: Hashes, progress: Callable[[int], None]
+) -> Candidates:
     """Return the pairs that neighbours in sorted tables are, by query and nearest first.
 
     `progress` receives the share of the work that is done, in hashes.
     """
     count = len(upright)
     both = np.concatenate([upright, mirrored])
-    tables = tables_for(count, NEAR_BITS)
-    kept = _Kept(upright, mirrored)
+    tables = count_tables(count, NEAR_BITS)
+    kept = _NearestPairs(upright, mirrored)
     rng = np.random.default_rng(0)
     with ThreadPoolExecutor(available_cores()) as pool:
         found = prefetch_map(
             pool,
-            lambda keys: _adjacent(both, keys, kept.bounds),
-            _orders(both, tables, rng),
+            lambda keys: _adjacent_pairs(both, keys, kept.bounds),
+            _sort_keys(both, tables, rng),
             available_cores(),
         )
         for done, pairs in enumerate(found, 1):
             kept.add(pairs)
             progress(count * done // tables)
     kept.compact()
-    query, target = _numbers(kept.pairs)
-    straight, turned = _differing(query, target, upright, mirrored)
+    query, target = _split_pairs(kept.pairs)
+    straight, turned = _pair_distances(query, target, upright, mirrored)
     return Candidates(query, target, turned < straight, int(kept.crowded.sum()))
 
 
-def _numbers(pairs: Pairs) -> tuple[Number, Number]:
+def _split_pairs(pairs: Pairs) -> tuple[Number, Number]:
     """Return the queries and the targets."""
     return (pairs >> 32).astype(np.intp), (pairs & 0xFFFFFFFF).astype(np.intp)
 
 
-def _differing(
+def _pair_distances(
     query: Number, target: Number, upright: Hashes, mirrored: Hashes
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the differing bits of each pair, as they are and with the target mirrored."""
     rows = upright[query]
-    return _bits(rows ^ upright[target]), _bits(rows ^ mirrored[target])
+    return _count_bits(rows ^ upright[target]), _count_bits(rows ^ mirrored[target])
 
 
-def tables_for(count: int, bits: int) -> int:
+def count_tables(count: int, bits: int) -> int:
     """Return how many sorted tables miss a pair that differs in this many bits with probability
     `MISSED` at most."""
     agreeing = max(0.0, log2(max(1, 2 * count) / WINDOW))  # first bits that bring a pair together
     together = min(0.99, (1 - bits / BITS) ** agreeing)
-    return ceil(log(MISSED) / log(1 - together))
+    return ceil(log(MAX_MISSED) / log(1 - together))
 
 
-class _Kept:
+class _NearestPairs:
     """The distinct pairs found so far, only the nearest of each query."""
 
     def __init__(self, upright: Hashes, mirrored: Hashes) -> None:
@@ -111,8 +115,8 @@ class _Kept:
     def compact(self) -> None:
         pairs = np.unique(np.concatenate([self.pairs, *self._new]))
         self._new, self._waiting = [], 0
-        query, target = _numbers(pairs)
-        closeness = np.minimum(*_differing(query, target, self._upright, self._mirrored))
+        query, target = _split_pairs(pairs)
+        closeness = np.minimum(*_pair_distances(query, target, self._upright, self._mirrored))
         # Ties go to the first ones, as in the search of all pairs.
         order = np.lexsort((target, closeness, query))
         pairs, query, closeness = pairs[order], query[order], closeness[order]
@@ -123,18 +127,18 @@ class _Kept:
         self.bounds[query[last]] = closeness[last]
 
 
-def _orders(both: Hashes, tables: int, rng: np.random.Generator) -> Iterator[NDArray[Any]]:
+def _sort_keys(both: Hashes, tables: int, rng: np.random.Generator) -> Iterator[NDArray[Any]]:
     """Yield the keys to sort by, one table after another."""
     made = 0
     while made < tables:
-        shuffled = _shuffled(both, rng.permutation(BITS))
+        shuffled = _shuffle_bits(both, rng.permutation(BITS))
         for first in range(min(ORDERS, tables - made)):
             parts = [shuffled[:, (first + n) % ORDERS].astype(np.uint64) for n in range(4)]
             yield parts[0] << 48 | parts[1] << 32 | parts[2] << 16 | parts[3]
             made += 1
 
 
-def _shuffled(both: Hashes, order: Number) -> NDArray[np.uint16]:
+def _shuffle_bits(both: Hashes, order: Number) -> NDArray[np.uint16]:
     """Return all hashes with their bits in that order, in `ORDERS` parts."""
     found = np.empty((len(both), ORDERS), np.uint16)
     for start in range(0, len(both), SHUFFLED):
@@ -146,7 +150,7 @@ def _shuffled(both: Hashes, order: Number) -> NDArray[np.uint16]:
     return found
 
 
-def _adjacent(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8]) -> Pairs:
+def _adjacent_pairs(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8]) -> Pairs:
     """Return neighbours in the order of `keys` that are within the query's bound of each other."""
     order = np.argsort(keys)
     low, high = both[order, 0], both[order, 1]
@@ -157,11 +161,16 @@ def _adjacent(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8]) -> Pa
         differing += np.bitwise_count(high[step:] ^ high[:-step])
         near = np.flatnonzero(differing <= farthest)
         first, second, apart = order[near], order[near + step], differing[near]
-        found += [_pairs(first, second, apart, bounds), _pairs(second, first, apart, bounds)]
+        found += [
+            _valid_pairs(first, second, apart, bounds),
+            _valid_pairs(second, first, apart, bounds),
+        ]
     return np.concatenate(found)
 
 
-def _pairs(query: Number, target: Number, apart: NDArray[Any], bounds: NDArray[np.uint8]) -> Pairs:
+def _valid_pairs(
+    query: Number, target: Number, apart: NDArray[Any], bounds: NDArray[np.uint8]
+) -> Pairs:
     """Keep pairs whose query is not a mirrored hash and whose target is another image."""
     count = len(bounds)
     upright = query < count
@@ -171,7 +180,7 @@ def _pairs(query: Number, target: Number, apart: NDArray[Any], bounds: NDArray[n
     return pairs
 
 
-def _bits(words: Hashes) -> NDArray[np.uint8]:
+def _count_bits(words: Hashes) -> NDArray[np.uint8]:
     counted: NDArray[np.uint8] = np.bitwise_count(words).sum(axis=1, dtype=np.uint8)
     return counted
 
@@ -188,11 +197,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.query)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Candidates:
+    def select(self, chosen: NDArray[np.bool_]) -> Candidates:
         return Candidates(self.query[chosen], self.target[chosen], self.mirrored[chosen])
 
 
-def within(
+def find_candidates(
     upright: Hashes,
     mirrored: Hashes,
     progress: Callable[[int], None] = lambda done: None,
@@ -201,11 +210,11 @@ def within(
     """Return the candidates of each image among all others."""
     count = len(upright)
     if count <= all_pairs:
-        return candidates(np.arange(count), upright, upright, mirrored, progress)
-    return _among_many(upright, mirrored, progress)
+        return nearest_candidates(np.arange(count), upright, upright, mirrored, progress)
+    return _search_tables(upright, mirrored, progress)
 
 
-def candidates(
+def nearest_candidates(
     queries: NDArray[np.intp],
     hashed: Hashes,
     upright: Hashes,
@@ -240,7 +249,7 @@ def candidates(
     return Candidates(query, target, is_mirrored, crowded)
 
 
-def once(pairs: Candidates) -> Candidates:
+def deduplicate_pairs(pairs: Candidates) -> Candidates:
     """Keep one of the two pairs if both images found each other."""
     low, high = np.minimum(pairs.query, pairs.target), np.maximum(pairs.query, pairs.target)
     _, first = np.unique(np.column_stack([low, high]), axis=0, return_index=True)

@@ -10,8 +10,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from bench.data.demo.cartoon import draw_animal, traits
-from bench.data.demo.pen import Colour, Pen, darker, mixed
+from bench.data.demo.cartoon import draw_animal, draw_traits
+from bench.data.demo.pen import Colour, Pen, darken, mix
 
 SIDE = 320  # of the finished picture; it is drawn at twice that, to smooth its edges
 
@@ -20,7 +20,7 @@ def draw_scene(species: str, random: Random) -> Image.Image:
     """Draw one picture of a cat or a dog."""
     canvas = Image.new("RGB", (2 * SIDE, 2 * SIDE))
     draw = ImageDraw.Draw(canvas)
-    _background(draw, random)
+    _draw_background(draw, random)
     pose = random.choice(("sitting", "standing", "close"))
     scale = {"sitting": 0.16, "standing": 0.15, "close": 0.27}[pose] * random.uniform(0.85, 1.3)
     pixels = 2 * SIDE * scale
@@ -30,41 +30,41 @@ def draw_scene(species: str, random: Random) -> Image.Image:
         place -= pixels * (-1.2 if mirrored else 1.2)
     tilt = random.gauss(0, 0.12)
     pen = Pen(draw, place, pixels, tilt, mirrored, outline=max(2.0, pixels * 0.045))
-    draw_animal(pen, traits(species, random), pose, random)
-    _foreground(draw, random)
-    return _camera(canvas.reduce(2), random)
+    draw_animal(pen, draw_traits(species, random), pose, random)
+    _draw_foreground(draw, random)
+    return _apply_camera(canvas.reduce(2), random)
 
 
-def _colour(random: Random) -> Colour:
+def _random_colour(random: Random) -> Colour:
     return random.randrange(40, 236), random.randrange(40, 236), random.randrange(40, 236)
 
 
-def _background(draw: ImageDraw.ImageDraw, random: Random) -> None:
+def _draw_background(draw: ImageDraw.ImageDraw, random: Random) -> None:
     side = 2 * SIDE
-    wall, floor = _colour(random), _colour(random)
+    wall, floor = _random_colour(random), _random_colour(random)
     horizon = round(side * random.uniform(0.45, 0.8))
     bands = 8
     for k in range(bands):
         top = horizon * k // bands
-        draw.rectangle((0, top, side, horizon), fill=mixed(wall, (255, 255, 255), 0.4 * k / bands))
+        draw.rectangle((0, top, side, horizon), fill=mix(wall, (255, 255, 255), 0.4 * k / bands))
         low = horizon + (side - horizon) * k // bands
-        draw.rectangle((0, low, side, side), fill=darker(floor, 1 - 0.35 * k / bands))
+        draw.rectangle((0, low, side, side), fill=darken(floor, 1 - 0.35 * k / bands))
     for _ in range(random.randrange(3, 10)):
-        _thing(draw, random, 0.03, 0.16)
+        _draw_object(draw, random, 0.03, 0.16)
 
 
-def _thing(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float) -> None:
+def _draw_object(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float) -> None:
     """Draw an object: a ball, a box, a pointed or a rounded leaf, all similar to animal parts."""
     side = 2 * SIDE
     size = side * random.uniform(least, most)
     place = complex(random.uniform(0, side), random.uniform(0, side))
     pen = Pen(draw, place, size, random.uniform(-3, 3), outline=random.choice((0, 3)))
-    fill = _colour(random)
+    fill = _random_colour(random)
     kind = random.randrange(5)
     if kind == 0:
         pen.blob(0, 1, 1, fill)
         pen.stroke(
-            (-0.85 - 0.3j, -0.45 + 0.12j, 0.25j, 0.45 + 0.12j, 0.85 - 0.3j), 0.12, darker(fill, 0.7)
+            (-0.85 - 0.3j, -0.45 + 0.12j, 0.25j, 0.45 + 0.12j, 0.85 - 0.3j), 0.12, darken(fill, 0.7)
         )
     elif kind == 1:
         pen.shape(np.array((-1 - 0.6j, 1 - 0.6j, 1 + 0.6j, -1 + 0.6j)), fill)
@@ -76,27 +76,27 @@ def _thing(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float)
         pen.stroke((-1.2, -0.75 + 0.4j, -0.3, 0.15 - 0.4j, 0.6, 1.05 + 0.4j), 0.22, fill)
 
 
-def _foreground(draw: ImageDraw.ImageDraw, random: Random) -> None:
+def _draw_foreground(draw: ImageDraw.ImageDraw, random: Random) -> None:
     side = 2 * SIDE
     kind = random.randrange(4)
     if kind == 0:  # grass
-        green = mixed((70, 140, 60), _colour(random), 0.3)
+        green = mix((70, 140, 60), _random_colour(random), 0.3)
         for _ in range(random.randrange(10, 40)):
             root = complex(random.uniform(0, side), side)
             blade = Pen(draw, root, side * random.uniform(0.1, 0.4), random.gauss(0, 0.15))
-            shade = mixed(green, _colour(random), 0.2)
+            shade = mix(green, _random_colour(random), 0.2)
             blade.shape(np.array((-0.08, 0.08, 0.06 - 0.6j, -1j)), shade)
     elif kind == 1:  # a fence
-        wood, gap = _colour(random), side / random.randrange(4, 8)
+        wood, gap = _random_colour(random), side / random.randrange(4, 8)
         x = random.uniform(0, gap)
         while x < side:
             draw.rectangle((x, 0, x + gap * 0.13, side), fill=wood)
             x += gap
     for _ in range(random.randrange(0, 3)):
-        _thing(draw, random, 0.03, 0.08)
+        _draw_object(draw, random, 0.03, 0.08)
 
 
-def _camera(image: Image.Image, random: Random) -> Image.Image:
+def _apply_camera(image: Image.Image, random: Random) -> Image.Image:
     if random.random() < 0.15:
         image = image.convert("L").convert("RGB")
     image = ImageEnhance.Contrast(image).enhance(random.uniform(0.7, 1.15))

@@ -48,20 +48,20 @@ class Pen:
 
     def shape(self, points: Curve, fill: Colour) -> None:
         """Draw a filled polygon with the pen's outline."""
-        flat = _flat(self._pixels(points))
+        flat = _flatten(self._pixels(points))
         self.draw.polygon(flat, fill=fill)
         if self.outline:
-            self.draw.line(flat + flat[:4], fill=darker(fill, 0.45), width=round(self.outline))
+            self.draw.line(flat + flat[:4], fill=darken(fill, 0.45), width=round(self.outline))
 
     def stroke(self, corners: Sequence[complex], width: float, fill: Colour) -> None:
         """Draw a smooth line with round ends; `width` is in units of the frame."""
         points = self._pixels(smooth(np.array(corners), closed=False))
         if self.outline and width * self.scale > 3 * self.outline:
-            self._tube(points, width * self.scale + 2 * self.outline, darker(fill, 0.45))
+            self._tube(points, width * self.scale + 2 * self.outline, darken(fill, 0.45))
         self._tube(points, max(1.0, width * self.scale), fill)
 
     def _tube(self, points: Curve, width: float, fill: Colour) -> None:
-        self.draw.line(_flat(points), fill=fill, width=round(width))
+        self.draw.line(_flatten(points), fill=fill, width=round(width))
         if width > 4:  # below that, joints do not show
             radius = width / 2
             for x, y in zip(points.real.tolist(), points.imag.tolist(), strict=True):
@@ -93,15 +93,15 @@ def smooth(corners: Curve, *, closed: bool) -> Curve:
     return flat if closed else np.concatenate((flat, corners[-1:]))
 
 
-def darker(colour: Colour, factor: float) -> Colour:
-    return mixed(colour, (0, 0, 0), 1 - factor)
+def darken(colour: Colour, factor: float) -> Colour:
+    return mix(colour, (0, 0, 0), 1 - factor)
 
 
-def mixed(one: Colour, other: Colour, share: float) -> Colour:
+def mix(one: Colour, other: Colour, share: float) -> Colour:
     """Mix `share` of the second colour into the first."""
     r, g, b = (round(x + (y - x) * share) for x, y in zip(one, other, strict=True))
     return r, g, b
 
 
-def _flat(points: Curve) -> list[float]:
+def _flatten(points: Curve) -> list[float]:
     return np.column_stack((points.real, points.imag)).ravel().tolist()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.data.groups import read_groups
 from bench.data.listing import Listing
-from bench.data.splits import with_limit
+from bench.data.splits import limit_images
 from bench.errors import NoDatasetError, UsageError
 from bench.registry import Registry, import_modules, require
 
@@ -54,7 +54,7 @@ class Source:
 SOURCES: Registry[Source] = Registry("data source")
 
 
-def any_usage() -> str:
+def describe_usage() -> str:
     """Return what `--dataset` may be given, in a few words."""
     *others, last = sorted((source.usage for source in SOURCES), key=str.lower)
     return f"{', '.join(others)} or {last}"
@@ -75,7 +75,7 @@ def find_source(value: str) -> tuple[Source, str]:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if value != path.name and not path.exists():
         hint = " There is no such folder or file."
-    raise NoDatasetError(f"no data set {value!r}.{hint} Give {any_usage()}.")
+    raise NoDatasetError(f"no data set {value!r}.{hint} Give {describe_usage()}.")
 
 
 def list_dataset(
@@ -102,7 +102,7 @@ def list_dataset(
     require("data source", source)
     listing = source.list_images(name, ListingOptions(store, split_seed, say, named))
     if limit is not None:
-        listing = with_limit(listing, limit, split_seed)
+        listing = limit_images(listing, limit, split_seed)
     return listing
 
 

@@ -48,10 +48,10 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
     folder = store.root / EXTRACTED / digest
     store.pin(EXTRACTED, digest)
     with store.lock(EXTRACTED, {"sha256": digest}), ExitStack() as stack:
-        checksums = _checksums(folder)
+        checksums = _read_checksums(folder)
         if checksums is None and store.read_only:  # the names are enough
             folder = stack.enter_context(store.temporary_folder())
-            _, members = stack.enter_context(_opened(path))
+            _, members = stack.enter_context(_open_archive(path))
             for _, place in members:
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)
                 (folder / place).touch()
@@ -63,11 +63,11 @@ def list_archive(name: str, options: ListingOptions) -> Listing:
             groups=options.groups,
             name=safe_name(path.stem) or "dataset",
             identity=f"zip {digest}",
-            read=read_file if checksums is None else _reader(path, folder, checksums),
+            read=read_file if checksums is None else _make_reader(path, folder, checksums),
         )
 
 
-def _reader(path: Path, folder: Path, checksums: Mapping[str, int]) -> Callable[[Path], bytes]:
+def _make_reader(path: Path, folder: Path, checksums: Mapping[str, int]) -> Callable[[Path], bytes]:
     """Return what reads the extracted files, and from the archive those that have changed."""
 
     def read(file: Path) -> bytes:
@@ -76,7 +76,7 @@ def _reader(path: Path, folder: Path, checksums: Mapping[str, int]) -> Callable[
             data = read_file(file)
             if zlib.crc32(data) == checksums[name]:
                 return data
-        with _opened(path) as (archive, members):
+        with _open_archive(path) as (archive, members):
             return archive.read(next(m for m, place in members if place.as_posix() == name))
 
     return read
@@ -87,7 +87,7 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
     store = options.store
     try:
         store.make_folder(EXTRACTED)
-        with store.temporary_folder() as aside, _opened(path) as (archive, members):
+        with store.temporary_folder() as aside, _open_archive(path) as (archive, members):
             total = sum(member.file_size for member, _ in members)
             free = shutil.disk_usage(aside).free
             if total > 0.9 * free:
@@ -99,7 +99,7 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
             for member, place in members:
                 _write(archive, member, aside / place)
             checksums = {place.as_posix(): member.CRC for member, place in members}
-            manifest = {"sizes": _sizes(aside), "crc32": checksums}
+            manifest = {"sizes": _file_sizes(aside), "crc32": checksums}
             (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
             store.replace_folder(aside, folder)
             return checksums
@@ -109,33 +109,35 @@ def _extract(path: Path, folder: Path, options: ListingOptions) -> Mapping[str, 
         raise DatasetError(f"{path} cannot be extracted: {error}.") from error
 
 
-def _checksums(folder: Path) -> Mapping[str, int] | None:
+def _read_checksums(folder: Path) -> Mapping[str, int] | None:
     """Return the CRC-32 of each extracted file; None unless exactly these files are there, with
     these sizes."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         sizes, checksums = manifest["sizes"], manifest["crc32"]
-        whole = is_folder(folder) and sizes == _sizes(folder) and sizes.keys() == checksums.keys()
+        whole = (
+            is_folder(folder) and sizes == _file_sizes(folder) and sizes.keys() == checksums.keys()
+        )
         return checksums if whole else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _file_sizes(folder: Path) -> dict[str, int]:
     return {name: nbytes for name, nbytes in iterate_files(folder) if name != MANIFEST}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
+def _open_archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, Members]]:
     """Open the archive; yield it and what to extract."""
     try:
         with zipfile.ZipFile(path) as archive:
-            yield archive, _checked(archive, path)
+            yield archive, _safe_members(archive, path)
     except DAMAGE as error:
         raise DatasetError(f"{path} is damaged or not a usable zip archive: {error}.") from error
 
 
-def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
+def _safe_members(archive: zipfile.ZipFile, path: Path) -> Members:
     """Return the files to extract and where to; an error if any member is suspicious."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)
@@ -155,13 +157,13 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Members:
             raise DatasetError(f"{path.name} holds a file without a name.")
         if member.is_dir():
             continue  # made when something is put into it
-        place = _place(member, path)
+        place = _target_path(member, path)
         if not any(part.lower() in LITTER or part.startswith(".") for part in place.parts):
             found.append((member, place))
     return found
 
 
-def _place(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
+def _target_path(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
     name = member.filename.replace("\\", "/")  # as written by some programs on Windows
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or name[1:2] == ":" or not place.parts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from random import Random
 
-from bench.data.listing import Listed, Listing
+from bench.data.listing import ListedImage, Listing
 from bench.data.sources import SOURCES, Source
 from bench.types import SPLITS, SplitName
 
@@ -33,7 +33,7 @@ def list_demo() -> Listing:
     """List the demo's images; their splits are fixed."""
     splits = {
         split: tuple(
-            Listed(f"{split}/{title}/{number:04d}", label)
+            ListedImage(f"{split}/{title}/{number:04d}", label)
             for label, title in enumerate(CLASSES)
             for number in range(COUNTS[split] // len(CLASSES))
         )

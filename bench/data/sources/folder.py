@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.data.groups import match_groups
-from bench.data.listing import Listed, Listing, digest_of
+from bench.data.listing import ListedImage, Listing, digest_lines
 from bench.data.sources import SOURCES, Source
-from bench.data.splits import NO_GROUPS, three_splits
+from bench.data.splits import NO_GROUPS, complete_splits
 from bench.errors import DatasetError
 from bench.system.files import safe_name
 from bench.types import SPLITS, SplitName
@@ -66,27 +66,27 @@ def list_folder(
     folders, notes = _split_folders(top)
     ignored: Counter[str] = Counter()
     if top not in folders.values():
-        images_among((f for f in _visible(top) if f.is_file()), ignored)
-    found = {split: _classes(folder, ignored) for split, folder in folders.items()}
-    classes = _same_classes({folders[split]: each for split, each in found.items()}, root)
+        filter_images((f for f in _list_visible(top) if f.is_file()), ignored)
+    found = {split: _by_class(folder, ignored) for split, folder in folders.items()}
+    classes = _require_same_classes({folders[split]: each for split, each in found.items()}, root)
 
     paths: dict[str, Path] = {}
-    listed: dict[SplitName, list[Listed]] = {}
+    listed: dict[SplitName, list[ListedImage]] = {}
     for split, each in found.items():
         listed[split] = []
         for label, title in enumerate(classes):
             for path in each[title]:
-                id = printable(path.relative_to(top).as_posix())
+                id = to_printable(path.relative_to(top).as_posix())
                 paths[id] = path
-                listed[split].append(Listed(id, label))
+                listed[split].append(ListedImage(id, label))
 
     if ignored:
         notes.append(ignored_note(ignored))
     matched = match_groups(groups, paths)
-    splits = three_splits(listed, classes=classes, seed=split_seed, groups=matched)
+    splits = complete_splits(listed, classes=classes, seed=split_seed, groups=matched)
     return Listing(
         name=name,
-        description=f"{name}: {_how_split(folders, split_seed)}",
+        description=f"{name}: {_describe_split(folders, split_seed)}",
         classes=classes,
         splits=splits,
         read=lambda id: read(paths[id]),
@@ -99,13 +99,13 @@ def list_folder(
 def unwrap(folder: Path) -> Path:
     """Step into folders that only wrap one other, as archives often have them."""
     while True:
-        inner = _folders(folder)
-        if len(inner) != 1 or not _folders(inner[0]) or inner[0].name.lower() in SPLIT_FOLDERS:
+        inner = _subfolders(folder)
+        if len(inner) != 1 or not _subfolders(inner[0]) or inner[0].name.lower() in SPLIT_FOLDERS:
             return folder
         folder = inner[0]
 
 
-def files_below(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path) -> Iterator[Path]:
     """Yield all files under `folder`, following links, at any depth."""
     seen: set[tuple[int, int]] = set()  # folders: links may form a cycle
     open_folders = [iter([folder])]
@@ -115,16 +115,16 @@ def files_below(folder: Path) -> Iterator[Path]:
             open_folders.pop()
         elif not _is_folder(path):
             yield path
-        elif (place := _place(path)) not in seen:
+        elif (place := _folder_identity(path)) not in seen:
             seen.add(place)
-            open_folders.append(iter(_visible(path)))
+            open_folders.append(iter(_list_visible(path)))
 
 
 def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
     """Return the folder of each split, or the whole as one, and notes on what was ignored."""
     found: dict[SplitName, Path] = {}
     others = []
-    for folder in _folders(top):
+    for folder in _subfolders(top):
         split = SPLIT_FOLDERS.get(folder.name.lower())
         if split is None:
             others.append(folder.name)
@@ -135,7 +135,7 @@ def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
                 "keep one."
             )
         # Some published archives wrap a split in a second folder of the same name.
-        twice = [f for f in _folders(folder) if f.name.lower() == folder.name.lower()]
+        twice = [f for f in _subfolders(folder) if f.name.lower() == folder.name.lower()]
         found[split] = twice[0] if twice else folder
     if not found:
         return {"train": top}, []
@@ -146,15 +146,19 @@ def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
     return {split: found[split] for split in SPLITS if split in found}, notes
 
 
-def _classes(folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
+def _by_class(folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
     """Return the images of each class folder; everything else is counted in `ignored`."""
-    stray = images_among((f for f in _visible(folder) if f.is_file()), ignored)
+    stray = filter_images((f for f in _list_visible(folder) if f.is_file()), ignored)
     if stray:
         ignored["images outside class folders"] += len(stray)
-    return {printable(f.name): images_among(files_below(f), ignored) for f in _folders(folder)}
+    return {
+        to_printable(f.name): filter_images(walk_files(f), ignored) for f in _subfolders(folder)
+    }
 
 
-def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) -> tuple[str, ...]:
+def _require_same_classes(
+    found: Mapping[Path, Mapping[str, list[Path]]], root: Path
+) -> tuple[str, ...]:
     titles = sorted({title for each in found.values() for title in each})
     if len(titles) < 2:
         had = f"only {titles[0]!r}" if titles else "none"
@@ -175,7 +179,7 @@ def _same_classes(found: Mapping[Path, Mapping[str, list[Path]]], root: Path) ->
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[None]:
+def _raise_dataset_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -185,8 +189,8 @@ def _reading(folder: Path) -> Iterator[None]:
         raise DatasetError(f"folder {name} cannot be read: {error.strerror}.") from error
 
 
-def _visible(folder: Path) -> list[Path]:
-    with _reading(folder):
+def _list_visible(folder: Path) -> list[Path]:
+    with _raise_dataset_error(folder):
         return sorted(
             path
             for path in folder.iterdir()
@@ -194,23 +198,23 @@ def _visible(folder: Path) -> list[Path]:
         )
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if _is_folder(path)]
+def _subfolders(folder: Path) -> list[Path]:
+    return [path for path in _list_visible(folder) if _is_folder(path)]
 
 
 def _is_folder(path: Path) -> bool:
-    with _reading(path.parent):
+    with _raise_dataset_error(path.parent):
         return path.is_dir()
 
 
-def _place(folder: Path) -> tuple[int, int]:
+def _folder_identity(folder: Path) -> tuple[int, int]:
     """Return what identifies a folder on disk, whatever its path."""
-    with _reading(folder):
+    with _raise_dataset_error(folder):
         status = folder.stat()
     return status.st_dev, status.st_ino
 
 
-def images_among(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
+def filter_images(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
     """Return the files with the suffix of an image; count all others in `ignored`."""
     images = []
     for path in files:
@@ -235,10 +239,10 @@ def _identity(paths: Mapping[str, Path]) -> str:
             return f"{id}\tunreadable"  # such as a dangling link; reading it will give the reason
         return f"{id}\t{status.st_size}\t{status.st_mtime_ns}"
 
-    return digest_of(line(id, path) for id, path in sorted(paths.items()))
+    return digest_lines(line(id, path) for id, path in sorted(paths.items()))
 
 
-def _how_split(folders: Mapping[SplitName, Path], seed: int) -> str:
+def _describe_split(folders: Mapping[SplitName, Path], seed: int) -> str:
     if len(folders) == 3:
         return "train, validation and test as given"
     if len(folders) == 1:
@@ -247,7 +251,7 @@ def _how_split(folders: Mapping[SplitName, Path], seed: int) -> str:
     return f"test is {second!r}, validation carved from train with split seed {seed}"
 
 
-def printable(name: str) -> str:
+def to_printable(name: str) -> str:
     """Return a name that can be written to JSON, whatever bytes it has."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

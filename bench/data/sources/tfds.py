@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.data.groups import match_groups
-from bench.data.listing import Listed, Listing, digest_of
+from bench.data.listing import ListedImage, Listing, digest_lines
 from bench.data.sources import SOURCES, ListingOptions, Source
 from bench.data.sources.folder import SPLIT_FOLDERS
-from bench.data.sources.tfrecord import Parse, Records, TFRecords, image_reader
-from bench.data.splits import three_splits
+from bench.data.sources.tfrecord import Parse, Records, TFRecords, make_image_reader
+from bench.data.splits import complete_splits
 from bench.errors import DatasetError, NoDatasetError
 from bench.system.files import safe_name
 from bench.types import SplitName
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # A name of the installed collection, its configuration and version, and no other options.
-INSTALLED = re.compile(r"\w+(/[^:=/]+)?(:[\d.*]+)?")
+INSTALLED_NAME = re.compile(r"\w+(/[^:=/]+)?(:[\d.*]+)?")
 
 
 class NotPreparedError(DatasetError):
@@ -59,7 +59,7 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
             f"TensorFlow Datasets {tfds.__version__} has no data set {name!r}.{hint}"
         ) from error
     except (ValueError, AssertionError) as error:  # an unknown version or configuration
-        raise DatasetError(f"tfds:{name} cannot be used: {_cause(error)}") from error
+        raise DatasetError(f"tfds:{name} cannot be used: {_root_cause(error)}") from error
 
 
 def can_download(builder: Any) -> bool:
@@ -67,7 +67,7 @@ def can_download(builder: Any) -> bool:
     urls = sorted(builder.url_infos or {})
     depth = len(builder.info.full_name.split("/"))
     downloads = Path(builder.data_dir).parents[depth - 1] / "downloads"
-    return not urls or any(downloads.glob("*")) or reachable(urls[0])
+    return not urls or any(downloads.glob("*")) or is_reachable(urls[0])
 
 
 def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) -> Listing:
@@ -87,14 +87,14 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         with store.lock("tfds", {"name": builder.info.full_name}):
             if not builder.is_prepared():
                 _prepare(builder, name, options)
-    records = {split: _records(builder, split) for split in builder.info.splits}
-    labels = _labels(builder, records, options)
+    records = {split: _open_records(builder, split) for split in builder.info.splits}
+    labels = _read_labels(builder, records, options)
     notes: list[str] = []
-    given = _splits(labels, notes, name)
+    given = _match_splits(labels, notes, name)
     classes = tuple(builder.info.features["label"].names)
     listed = {
         split: [
-            Listed(f"{source}/{position:07d}", int(label))
+            ListedImage(f"{source}/{position:07d}", int(label))
             for position, label in enumerate(labels[source])
         ]
         for split, source in given.items()
@@ -102,7 +102,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
     matched = match_groups(
         options.groups, (image.id for images in listed.values() for image in images)
     )
-    splits = three_splits(listed, classes=classes, seed=seed, groups=matched)
+    splits = complete_splits(listed, classes=classes, seed=seed, groups=matched)
     carved = "" if len(given) == 3 else f", the rest carved from train with split seed {seed}"
     return Listing(
         name=safe_name(f"tfds-{name.partition(':')[0]}"),
@@ -110,7 +110,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         f"splits {', '.join(given.values())} as given{carved}",
         classes=classes,
         splits=splits,
-        read=image_reader(records, _parser(builder.info.features)),
+        read=make_image_reader(records, _make_parser(builder.info.features)),
         identity=_identity(builder),
         notes=tuple(notes),
         groups=matched,
@@ -130,12 +130,12 @@ def _prepare(builder: Any, name: str, options: ListingOptions) -> None:
         builder.download_and_prepare(file_format="array_record" if random_access else "tfrecord")
     except ImportError as error:
         raise DatasetError(
-            f"tfds:{name} can be read but not prepared with what is installed: {_cause(error)}. "
-            "Most sets need TensorFlow for that: pip install tensorflow"
+            f"tfds:{name} can be read, but preparing it needs packages that are not installed: "
+            f"{_root_cause(error)}. Most sets need TensorFlow: `pip install tensorflow`."
         ) from error
     except Exception as error:  # download scripts may raise anything
         raise DatasetError(
-            f"tfds:{name} could not be prepared: {type(error).__name__}: {_cause(error)}"
+            f"tfds:{name} could not be prepared: {type(error).__name__}: {_root_cause(error)}"
         ) from error
 
 
@@ -153,7 +153,7 @@ def _check_features(features: Any, name: str) -> None:
         )
 
 
-def _records(builder: Any, split: str) -> Records:
+def _open_records(builder: Any, split: str) -> Records:
     import tensorflow_datasets as tfds
 
     if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
@@ -168,7 +168,7 @@ def _records(builder: Any, split: str) -> Records:
     )
 
 
-def _parser(features: Any) -> Parse:
+def _make_parser(features: Any) -> Parse:
     """Return what reads an example and leaves its image encoded."""
     import tensorflow_datasets as tfds
 
@@ -176,7 +176,7 @@ def _parser(features: Any) -> Parse:
     return lambda record: features.deserialize_example_np(record, decoders=encoded)
 
 
-def _labels(
+def _read_labels(
     builder: Any, records: Mapping[str, Records], options: ListingOptions
 ) -> dict[str, NDArray[np.int64]]:
     """Return the labels of every split; they are inside the records, so they are cached."""
@@ -187,7 +187,7 @@ def _labels(
     def read() -> NDArray[np.int64]:
         total = sum(len(each) for each in records.values())
         options.report(f"Reading the labels of {builder.info.full_name}: {total:,} images")
-        parse = _parser(builder.info.features)
+        parse = _make_parser(builder.info.features)
         labels = [
             parse(records[name][position])["label"]
             for name in names
@@ -201,7 +201,7 @@ def _labels(
     return dict(zip(names, np.split(flat, ends[:-1]), strict=True))
 
 
-def _splits(
+def _match_splits(
     labels: Mapping[str, NDArray[np.int64]], notes: list[str], name: str
 ) -> dict[SplitName, str]:
     """Return which of the set's own splits serve as train, validation and test."""
@@ -227,10 +227,10 @@ def _identity(builder: Any) -> str:
         for path in map(Path, builder.info.splits[split].filepaths):
             status = path.stat()
             lines.append(f"{path.name}\t{status.st_size}\t{status.st_mtime_ns}")
-    return digest_of(lines)
+    return digest_lines(lines)
 
 
-def _cause(error: BaseException) -> str:
+def _root_cause(error: BaseException) -> str:
     """Return the root cause in one line; each outer exception wraps it in a longer message."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -238,7 +238,7 @@ def _cause(error: BaseException) -> str:
 
 
 @cache
-def reachable(url: str, seconds: float = 5.0) -> bool:
+def is_reachable(url: str, seconds: float = 5.0) -> bool:
     """Return whether the host of `url` would serve the file, within `seconds`."""
     import http.client
     import urllib.request
@@ -267,6 +267,6 @@ SOURCES.add(
         list_images=list_tfds,
         modules=("tensorflow_datasets",),
         install="backbone-bench[tfds]",
-        loads_code=lambda name: not INSTALLED.fullmatch(name),
+        loads_code=lambda name: not INSTALLED_NAME.fullmatch(name),
     )
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.data.listing import Read
+from bench.data.listing import ReadImage
 
 LENGTH, CHECKSUM = 8, 4
 Parse = Callable[[bytes], Mapping[str, Any]]  # an example as features, its image still encoded
@@ -24,7 +24,7 @@ class Records(Protocol):
     def __getitem__(self, index: int) -> bytes: ...
 
 
-def image_reader(records: Mapping[str, Records], parse: Parse) -> Read:
+def make_image_reader(records: Mapping[str, Records], parse: Parse) -> ReadImage:
     """Return what reads the encoded image of one example; names are `split/position`."""
     lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
 
@@ -42,7 +42,9 @@ class TFRecords:
     """The records of some files, one after the other."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._places = [(path, start, size) for path in paths for start, size in _places(path)]
+        self._places = [
+            (path, start, size) for path in paths for start, size in _locate_records(path)
+        ]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -57,7 +59,7 @@ class TFRecords:
         return data
 
 
-def _places(path: Path) -> list[tuple[int, int]]:
+def _locate_records(path: Path) -> list[tuple[int, int]]:
     """Return where each record's data starts, and its size."""
     found = []
     end = path.stat().st_size

@@ -100,8 +100,8 @@ class Offer:
         from bench.data import pixels  # late: `list` needs only the executor's name
 
         store = Store(Path(job.store), job.store_limit_bytes)
-        entry = pixels.images(job.dataset, split, size, store)
-        array, rows = entry.array(), max(1, PART_BYTES // pixels.nbytes(1, size))
+        entry = pixels.get_entry(job.dataset, split, size, store)
+        array, rows = entry.array(), max(1, PART_BYTES // pixels.array_bytes(1, size))
         parts = []
         for start in range(0, len(array), rows):
             content = array[start : start + rows].tobytes()
@@ -135,7 +135,9 @@ def place_images(job: Job, sent: tuple[SentImages, ...], store: Store, fetch: Fe
 
     for one in sent:
         split = job.dataset.splits[one.split]
-        pixels.keep(split, one.size, _rows(one, fetch), one.description, one.cost_seconds, store)
+        pixels.store_images(
+            split, one.size, _rows(one, fetch), one.description, one.cost_seconds, store
+        )
 
 
 def _rows(sent: SentImages, fetch: Fetch) -> Iterator[NDArray[np.uint8]]:

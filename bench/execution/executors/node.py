@@ -177,12 +177,12 @@ def _executor(order: Order) -> LocalProcess:
 
 def _restore_images(job: Job, store: Store) -> None:
     """Decode the job's images into this node's cache if they are not in it."""
-    from bench.data.pixels import stored  # late: `list` needs only the executor's name
-    from bench.data.preparation import restore
+    from bench.data.pixels import is_stored  # late: `list` needs only the executor's name
+    from bench.data.preparation import restore_pixels
     from bench.data.sources import list_dataset
 
     sizes = sorted({trial.input_size for trial in job.trials})
-    if job.images is None or all(stored(job.dataset, size, store) for size in sizes):
+    if job.images is None or all(is_stored(job.dataset, size, store) for size in sizes):
         return
     listing = list_dataset(
         job.images.dataset,
@@ -191,7 +191,7 @@ def _restore_images(job: Job, store: Store) -> None:
         limit=job.images.limit,
         groups=Path(job.images.groups) if job.images.groups else None,
     )
-    restore(listing, job.dataset, sizes, store=store)
+    restore_pixels(listing, job.dataset, sizes, store=store)
 
 
 def _with_files(

@@ -101,7 +101,7 @@ def answer_corrupted(
     def answer(rows: Rows) -> Array:
         return probabilities(predict(forward, rows))
 
-    images = pixels.images(job.dataset, "test", record.trial.input_size, store).array()
+    images = pixels.get_entry(job.dataset, "test", record.trial.input_size, store).array()
     labels = pixels.labels(job.dataset, "test")
     record = with_arrays(run, record, robustness.measure(images, labels, answer, progress))
     yield with_seconds(record, "robustness", time.perf_counter() - begun)

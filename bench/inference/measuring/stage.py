@@ -155,8 +155,8 @@ class _Stage:
     ) -> Model:
         begun = time.perf_counter()
         trial = records[0].trial
-        train = pixels.images(self.job.dataset, "train", trial.input_size, self.store).array()
-        test = pixels.images(self.job.dataset, "test", trial.input_size, self.store).array()
+        train = pixels.get_entry(self.job.dataset, "train", trial.input_size, self.store).array()
+        test = pixels.get_entry(self.job.dataset, "test", trial.input_size, self.store).array()
         trained = rebuild(run, records[0])
         if self.asked.heatmaps and records[0].pretrained:
             self.rebuilt[trial.key] = trained

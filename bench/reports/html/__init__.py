@@ -74,7 +74,7 @@ def page_of(
 def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
     """Return the pictures that the run kept of its test images, by place in the split, and, as
     far as there is room, those in tables by path and of training images."""
-    found = {str(place): jpeg for place, jpeg in thumbnails.read(folder).items()}
+    found = {str(place): jpeg for place, jpeg in thumbnails.read_thumbnails(folder).items()}
     blocks = [block for section in shown for block in section.blocks]
     room = MAX_PICTURES
     tables = (block for block in blocks if isinstance(block, Table))
@@ -85,7 +85,7 @@ def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
                 found[value.path] = file.read_bytes()
     galleries = (block for block in blocks if isinstance(block, Gallery))
     shots = (shot for gallery in galleries for sheet in gallery.sheets for shot in sheet.shots)
-    trained = thumbnails.read(folder, "train")
+    trained = thumbnails.read_thumbnails(folder, "train")
     for image in dict.fromkeys(near.image for shot in shots for near in shot.near):
         room -= len(trained.get(image, b""))
         if image in trained and room >= 0:

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from bench.data.audit.copies import MARGIN, MIN_SIMILARITY, Chance, Copies, chance_of, near_copies
-from bench.data.audit.hashing import thumbnails
+from bench.data.audit.copies import (
+    MARGIN,
+    MIN_SIMILARITY,
+    Chance,
+    Copies,
+    chance_threshold,
+    find_near_copies,
+)
+from bench.data.audit.hashing import make_thumbnails
 
 STRANGERS = 30
 
@@ -36,8 +43,8 @@ ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 def search(images: list[Image.Image]) -> Copies:
     squares = [np.asarray(image.convert("RGB").resize((64, 64))) for image in images]
-    small = thumbnails(np.stack(squares))
-    return near_copies(small, lambda stage, done, total: None)
+    small = make_thumbnails(np.stack(squares))
+    return find_near_copies(small, lambda stage, done, total: None)
 
 
 def pairs_of(copies: Copies) -> list[tuple[int, int]]:
@@ -86,16 +93,16 @@ def test_images_turned_upside_down_do_not_raise_the_bar(picture):
 def test_the_bar_stands_above_what_strangers_reach():
     best = np.linspace(0, 0.85, 100, dtype=np.float32)
     none = np.zeros(100, np.intp)
-    assert chance_of(best, none).threshold == pytest.approx(0.85 + MARGIN)
-    assert chance_of(best / 2, none).threshold == MIN_SIMILARITY
+    assert chance_threshold(best, none).threshold == pytest.approx(0.85 + MARGIN)
+    assert chance_threshold(best / 2, none).threshold == MIN_SIMILARITY
     # Twenty more have a twin upside down, or else a crowd of them.
     best = np.concatenate([best / 2, np.full(20, 0.97, np.float32)])
     twins, crowds = (np.concatenate([none, np.full(20, sure)]) for sure in (1, 9))
-    assert chance_of(best, twins) == Chance(MIN_SIMILARITY, upside_down=20)
-    assert chance_of(best, crowds).threshold == pytest.approx(0.97 + MARGIN)
+    assert chance_threshold(best, twins) == Chance(MIN_SIMILARITY, upside_down=20)
+    assert chance_threshold(best, crowds).threshold == pytest.approx(0.97 + MARGIN)
 
 
 def test_one_image_or_none_has_no_copies(picture):
     assert pairs_of(search([picture(0)])) == []
     nothing = np.empty((0, 48, 48), np.uint8)
-    assert pairs_of(near_copies(nothing, lambda stage, done, total: None)) == []
+    assert pairs_of(find_near_copies(nothing, lambda stage, done, total: None)) == []

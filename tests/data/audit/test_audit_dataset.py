@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 from bench.cli.commands import audit_command
 from bench.data import pixels, preparation
 from bench.data.audit import gate
-from bench.data.audit.gate import examine
-from bench.data.audit.result import Audit, leaked_test_ids, load, train_ids_to_drop
+from bench.data.audit.gate import find_audit
+from bench.data.audit.result import Audit, leaked_test_ids, load_audit, train_ids_to_drop
 from bench.data.decode import mismatched_format
 from bench.data.listing import Listing
 from bench.data.sources import list_dataset
@@ -37,7 +37,7 @@ def look(
     store: Store,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Audit:
-    return examine(listing, dataset, store, size=SIZE, progress=progress)
+    return find_audit(listing, dataset, store, size=SIZE, progress=progress)
 
 
 @pytest.fixture
@@ -139,8 +139,8 @@ def test_findings_survive_json(faulty: Path, store: Store, prepared: Prepared):
 
 def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
-    _, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="warn")
-    files = gate.files(kept, dataset, [SIZE], store=store)
+    _, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="warn")
+    files = gate.audit_files(kept, dataset, [SIZE], store=store)
     assert kept.pictures == tuple(f"audit/00{n}.jpg" for n in (1, 2, 3, 4))
     assert sorted(files) == sorted(("audit.json", *kept.pictures))
     with Image.open(io.BytesIO(files["audit/001.jpg"])) as both:
@@ -154,29 +154,29 @@ def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepa
 
 def test_no_pictures_without_pairs(folder: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(folder)
-    trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="fail")
+    trained, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="fail")
     assert trained is dataset
-    assert list(gate.files(kept, dataset, [SIZE], store=store)) == ["audit.json"]
+    assert list(gate.audit_files(kept, dataset, [SIZE], store=store)) == ["audit.json"]
 
 
 def test_what_a_run_keeps_is_read_back(
     faulty: Path, store: Store, prepared: Prepared, tmp_path: Path
 ):
     dataset, listing = prepared(faulty)
-    _, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="warn")
-    assert load(tmp_path) is None
-    for path, content in gate.files(kept, dataset, [SIZE], store=store).items():
+    _, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="warn")
+    assert load_audit(tmp_path) is None
+    for path, content in gate.audit_files(kept, dataset, [SIZE], store=store).items():
         write_atomic(tmp_path / path, content)
-    assert load(tmp_path) == kept
+    assert load_audit(tmp_path) == kept
     (tmp_path / "audit.json").write_text("{")
     with pytest.raises(BenchError, match=r"audit\.json is damaged"):
-        load(tmp_path)
+        load_audit(tmp_path)
 
 
 def test_a_leak_may_fail_before_training(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
     with pytest.raises(DatasetError) as error:
-        gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="fail")
+        gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="fail")
     assert str(error.value) == (
         "2 of 8 test images (25.0%) have a copy in train or validation, as test/dogs/near.jpg of "
         "train/cats/2.png. Take them out, or give --on-leak drop to train without them."
@@ -188,7 +188,7 @@ def test_dropping_takes_copies_out_of_train_and_leaves_the_files(
 ):
     files = sorted(faulty.rglob("*"))
     dataset, listing = prepared(faulty)
-    trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
+    trained, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="drop")
     assert kept.dropped == ("train/cats/0.png", "train/cats/2.png")
     assert set(dataset.splits["train"].ids) - set(trained.splits["train"].ids) == set(kept.dropped)
     assert trained.splits["test"] == dataset.splits["test"]
@@ -200,7 +200,7 @@ def test_dropping_takes_copies_out_of_train_and_leaves_the_files(
     after = dict(zip(trained.splits["train"].ids, _train_pixels(trained, store), strict=True))
     assert all((after[id] == before[id]).all() for id in after)
     # What is left has no leak.
-    _, again = gate.pass_through(listing, trained, [SIZE], store=store, on_leak="fail")
+    _, again = gate.audit_dataset(listing, trained, [SIZE], store=store, on_leak="fail")
     assert again.leaked == ()
 
 
@@ -209,7 +209,7 @@ def test_dropping_a_whole_class_is_refused(folder: Path, store: Store, prepared:
         shutil.copy(path, folder / "test/cats" / f"copy-{path.name}")
     dataset, listing = prepared(folder)
     with pytest.raises(DatasetError, match="all 6 train images of class 'cats' would be left out"):
-        gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
+        gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="drop")
 
 
 def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: Store):
@@ -219,7 +219,7 @@ def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: St
     )
     listing = list_dataset(str(folder), store=store, groups=table)
     dataset = preparation.prepare(listing, [SIZE], store=store)
-    trained, kept = gate.pass_through(listing, dataset, [SIZE], store=store, on_leak="drop")
+    trained, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="drop")
     assert [group.name for group in kept.audit.broken_groups] == ["tom"]
     assert kept.leaked == ("test/cats/1.png",)
     assert kept.dropped == ("train/cats/0.png",)
@@ -227,7 +227,7 @@ def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: St
 
 
 def _train_pixels(dataset: Dataset, store: Store) -> np.ndarray:
-    return pixels.images(dataset, "train", SIZE, store).array()
+    return pixels.get_entry(dataset, "train", SIZE, store).array()
 
 
 @pytest.mark.parametrize(

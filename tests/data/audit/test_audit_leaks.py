@@ -13,8 +13,8 @@ from bench.data.audit.result import (
     BrokenGroup,
     ImagePair,
     KeptAudit,
-    Located,
-    clusters,
+    LocatedImage,
+    find_clusters,
     leak_text,
     leaked_test_ids,
     other_findings,
@@ -23,27 +23,27 @@ from bench.data.audit.result import (
     validation_ids_to_drop,
 )
 
-TRAIN = [Located(f"train/{n}", "train", n % 2) for n in range(4)]
-VALIDATION = [Located(f"validation/{n}", "validation", n % 2) for n in range(3)]
-TEST = [Located(f"test/{n}", "test", n % 2) for n in range(4)]
+TRAIN = [LocatedImage(f"train/{n}", "train", n % 2) for n in range(4)]
+VALIDATION = [LocatedImage(f"validation/{n}", "validation", n % 2) for n in range(3)]
+TEST = [LocatedImage(f"test/{n}", "test", n % 2) for n in range(4)]
 
 
-def near(first: Located, second: Located) -> ImagePair:
+def near(first: LocatedImage, second: LocatedImage) -> ImagePair:
     return ImagePair(first, second, "near", 0.9)
 
 
-def exact(first: Located, second: Located) -> ImagePair:
+def exact(first: LocatedImage, second: LocatedImage) -> ImagePair:
     return ImagePair(first, second, "exact", 1.0)
 
 
 def test_clusters_join_what_hangs_together():
-    found = clusters([(TRAIN[0], TEST[0]), (TRAIN[1], TEST[1]), (TEST[0], TEST[2])])
+    found = find_clusters([(TRAIN[0], TEST[0]), (TRAIN[1], TEST[1]), (TEST[0], TEST[2])])
     assert found == [[TRAIN[0], TEST[0], TEST[2]], [TRAIN[1], TEST[1]]]
 
 
 def test_a_long_chain_is_one_cluster():
-    chain = [Located(str(n), "train", 0) for n in range(5000)]
-    assert clusters(pairwise(chain)) == [chain]
+    chain = [LocatedImage(str(n), "train", 0) for n in range(5000)]
+    assert find_clusters(pairwise(chain)) == [chain]
 
 
 def test_no_pairs_no_leaks():

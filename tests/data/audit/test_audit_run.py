@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from user import User, in_process
 
-from bench.data.audit.result import load
+from bench.data.audit.result import load_audit
 from bench.storage.records import read_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -42,7 +42,7 @@ def test_drop_trains_without_the_copies_leaves_the_files_and_can_be_verified(use
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted((user.home / "data").rglob("*")) == files
     folder = user.results / "r"
-    kept = load(folder)
+    kept = load_audit(folder)
     assert kept is not None
     assert "train/cat/copy.png" in kept.dropped
     splits = read_run(folder).dataset.splits

@@ -10,10 +10,10 @@ from bench.data.audit.search import (
     NEAR_BITS,
     NEAREST,
     Candidates,
-    candidates,
-    once,
-    tables_for,
-    within,
+    count_tables,
+    deduplicate_pairs,
+    find_candidates,
+    nearest_candidates,
 )
 
 FAR = np.array([[2**64 - 1, 2**64 - 1]], np.uint64)  # 128 bits from zero
@@ -28,7 +28,7 @@ def hashed(*bits: int) -> NDArray[np.uint64]:
 def test_pairs_up_to_the_greatest_distance_are_found_once():
     words = hashed(0, NEAR_BITS, NEAR_BITS + 1, 70)
     far = np.repeat(FAR, 4, axis=0) ^ words  # nothing mirrored is near
-    found = once(candidates(np.arange(4), words, words, far))
+    found = deduplicate_pairs(nearest_candidates(np.arange(4), words, words, far))
     assert list(zip(found.query, found.target, strict=True)) == [(0, 1), (1, 2)]
     assert not found.mirrored.any()
     assert found.crowded == 0
@@ -36,7 +36,7 @@ def test_pairs_up_to_the_greatest_distance_are_found_once():
 
 def test_a_mirrored_copy_is_found_and_said_to_be_one():
     upright, mirrored = hashed(0, 100), hashed(90, 1)  # the second, mirrored, is 1 from the first
-    found = once(candidates(np.arange(2), upright, upright, mirrored))
+    found = deduplicate_pairs(nearest_candidates(np.arange(2), upright, upright, mirrored))
     assert (found.query.tolist(), found.target.tolist()) == ([0], [1])
     assert found.mirrored.tolist() == [True]
 
@@ -44,14 +44,14 @@ def test_a_mirrored_copy_is_found_and_said_to_be_one():
 def test_only_the_nearest_are_kept_and_the_crowd_is_counted():
     words = hashed(*range(NEAREST + 2))
     far = np.repeat(FAR, len(words), axis=0) ^ words
-    found = candidates(np.array([0]), words, words, far)
+    found = nearest_candidates(np.array([0]), words, words, far)
     assert found.target.tolist() == list(range(1, NEAREST + 1))
     assert found.crowded == 1
 
 
 def test_equal_images_all_meet_in_the_first_ones():
     words = hashed(*[7] * 40)
-    found = once(candidates(np.arange(40), words, words, words))
+    found = deduplicate_pairs(nearest_candidates(np.arange(40), words, words, words))
     assert set(found.query) == set(range(NEAREST))
     assert set(found.target) | set(found.query) == set(range(40))
 
@@ -59,7 +59,7 @@ def test_equal_images_all_meet_in_the_first_ones():
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_pairs_where_there_are_none(count):
     words = hashed(*range(count)).reshape(count, 2)
-    found = once(candidates(np.arange(count), words, words, words))
+    found = deduplicate_pairs(nearest_candidates(np.arange(count), words, words, words))
     assert len(found) == 0
     assert isinstance(found, Candidates)
 
@@ -79,7 +79,9 @@ def generated(count: int, copies: int, seed: int) -> tuple[NDArray[np.uint64], N
 
 def assert_the_same(upright: NDArray[np.uint64], mirrored: NDArray[np.uint64]) -> Candidates:
     """What is found among sorted hashes is what all pairs show, in the same order."""
-    every, found = (within(upright, mirrored, all_pairs=most) for most in (len(upright), 0))
+    every, found = (
+        find_candidates(upright, mirrored, all_pairs=most) for most in (len(upright), 0)
+    )
     for field in ("query", "target", "mirrored"):
         np.testing.assert_array_equal(getattr(found, field), getattr(every, field))
     assert found.crowded == every.crowded
@@ -110,5 +112,5 @@ def test_few_sorted_hashes(count: int) -> None:
 
 
 def test_ten_times_the_hashes_take_far_less_than_a_hundred_times_the_work() -> None:
-    work = [count * tables_for(count, NEAR_BITS) for count in (10**5, 10**6)]
+    work = [count * count_tables(count, NEAR_BITS) for count in (10**5, 10**6)]
     assert 10 < work[1] / work[0] < 30

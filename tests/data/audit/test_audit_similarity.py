@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.audit.copies import align, similarity, warp
-from bench.data.audit.hashing import EDGE, blank, hashes, thumbnails
+from bench.data.audit.hashing import EDGE, hash_images, is_blank, make_thumbnails
 
 
 def small(image: Image.Image) -> NDArray[np.uint8]:
-    return thumbnails(np.asarray(image)[None])
+    return make_thumbnails(np.asarray(image)[None])
 
 
 def test_a_register_is_found_again(picture):
@@ -62,7 +62,7 @@ def test_pictures_without_detail_agree_in_nothing():
 def test_hashes_are_those_of_imagehash(picture):
     thumbnail = small(picture(1))
     image = Image.fromarray(thumbnail[0])
-    bits = np.unpackbits(hashes(thumbnail).view(np.uint8))
+    bits = np.unpackbits(hash_images(thumbnail).view(np.uint8))
     assert bits[:64].tolist() == imagehash.phash(image).hash.ravel().tolist()
     assert bits[64:].tolist() == imagehash.dhash(image).hash.ravel().tolist()
 
@@ -71,4 +71,4 @@ def test_blank_is_what_has_no_detail(picture):
     even = np.full((EDGE, EDGE), 128, np.uint8)
     sky = np.linspace(100, 200, EDGE).astype(np.uint8)[:, None] * np.ones(EDGE, np.uint8)
     images = np.stack([even, sky, small(picture(1))[0]])
-    assert blank(images).tolist() == [True, True, False]
+    assert is_blank(images).tolist() == [True, True, False]

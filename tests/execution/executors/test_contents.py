@@ -50,7 +50,7 @@ def carried() -> Carried:
 @pytest.fixture
 def job(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job of this machine, whose images are sent in parts of ten; the data set is gone."""
-    monkeypatch.setattr(contents, "PART_BYTES", 10 * pixels.nbytes(1, tiny.SIZE))
+    monkeypatch.setattr(contents, "PART_BYTES", 10 * pixels.array_bytes(1, tiny.SIZE))
     data = tmp_path / "data"
     dataset = workbench.make_dataset(data, store)
     data.rename(tmp_path / "elsewhere")
@@ -68,7 +68,7 @@ def test_images_reach_a_node_once(job: Job, store: Store, tmp_path: Path, carrie
         place_images(job, sent, there, carried.fetch)
     assert sorted(carried.asked) == sorted(carried.held)
     for split in SPLITS:
-        found, here = (pixels.images(job.dataset, split, tiny.SIZE, s) for s in (there, store))
+        found, here = (pixels.get_entry(job.dataset, split, tiny.SIZE, s) for s in (there, store))
         np.testing.assert_array_equal(found.array(), here.array())
         # Times of trials from cold caches are those of the machine that decoded.
         assert found.cost_seconds == here.cost_seconds > 0
@@ -79,7 +79,7 @@ def test_a_damaged_part_is_asked_for_again(job: Job, tmp_path: Path, carried: Ca
     carried.damaged = 1
     place_images(job, sent, there, carried.fetch)
     assert len(carried.asked) == len(carried.held) + 1
-    assert pixels.stored(job.dataset, tiny.SIZE, there)
+    assert pixels.is_stored(job.dataset, tiny.SIZE, there)
 
 
 @pytest.mark.parametrize("fault", ["damaged", "missing"])

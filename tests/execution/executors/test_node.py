@@ -12,7 +12,7 @@ import tiny
 import workbench
 from plans import plan
 
-from bench.data.pixels import stored
+from bench.data.pixels import is_stored
 from bench.errors import BenchError, DatasetError, NodeLostError, WorkerDiedError
 from bench.execution.executors import node
 from bench.execution.executors.node import Order, SentFile, check_versions, receive, serve
@@ -165,7 +165,7 @@ def test_images_are_decoded_into_the_cache_of_a_node(tmp_path: Path, job: Job) -
     trials = (replace(job.trials[0], input_size=tiny.SIZE),)
     job = replace(job, dataset=dataset, trials=trials, images=ImagesFrom(str(folder)))
     node._restore_images(job, there)
-    assert all(stored(dataset, tiny.SIZE, store) for store in (there, Store(tmp_path / "here")))
+    assert all(is_stored(dataset, tiny.SIZE, store) for store in (there, Store(tmp_path / "here")))
     next(folder.rglob("*.png")).unlink()
     node._restore_images(job, there)  # they need not be read again
     with pytest.raises(DatasetError, match="have changed since the run began"):

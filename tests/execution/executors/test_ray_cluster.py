@@ -26,7 +26,7 @@ from processes import PATIENCE, has_ended, wait
 from scripted_executor import ScriptedExecutor
 from user import ROOT
 
-from bench.data.pixels import stored
+from bench.data.pixels import is_stored
 from bench.errors import BenchError, StoppedError, UsageError
 from bench.execution.executors import make_executor, node, ray_cluster
 from bench.execution.plan import Plan
@@ -317,7 +317,7 @@ def test_images_are_sent_to_nodes_that_have_only_a_cache(
         cluster.remove_node(node)
     assert [(r.status, r.reason) for r in records] == [("ok", "")] * 2
     assert {r.session.node for r in records if r.session} == {os.uname().nodename}
-    assert stored(bench.dataset, 32, Store(cache))
+    assert is_stored(bench.dataset, 32, Store(cache))
 
 
 DRIVER = """
@@ -397,7 +397,7 @@ def test_a_node_with_another_version_is_named(
 ) -> None:
     here = node.describe_environment()
     other = here | {"versions": here["versions"] | {"keras": "9.9"}}
-    monkeypatch.setattr(node, "environment", lambda: other)  # of this process alone
+    monkeypatch.setattr(node, "describe_environment", lambda: other)  # of this process alone
     with pytest.raises(
         BenchError, match=r"^node \S+ has other versions than here: keras \S+ instead of 9\.9;"
     ):

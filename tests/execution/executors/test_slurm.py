@@ -23,7 +23,7 @@ from scripted_executor import ScriptedExecutor
 from user import OURS, ROOT, User, in_process, unchanged
 
 from bench.cli.main import main
-from bench.data.pixels import stored
+from bench.data.pixels import is_stored
 from bench.errors import BenchError, DetachedError, StoppedError, UsageError
 from bench.execution.estimate import Cost
 from bench.execution.executors import make_executor, slurm
@@ -223,7 +223,7 @@ def test_images_are_sent_to_jobs_that_have_only_a_cache(
     site = 'cluster = "debug"'  # in this process
     records = cluster.run(cluster.plan("one"), site, ship_data=True)
     assert outcome(records) == {"one": "ok"}
-    assert stored(cluster.dataset, 32, Store(cache))
+    assert is_stored(cluster.dataset, 32, Store(cache))
     # Hidden from the job, which was granted none, and not from the measuring.
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert cluster.nothing_is_left(1)

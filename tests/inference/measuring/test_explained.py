@@ -70,7 +70,7 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
     images = [mistake.image for mistake in asked]
     answers = [mistake.predicted for mistake in asked]
     train, test = (
-        np.asarray(pixels.images(run.dataset, split, SIZE, store).array())
+        np.asarray(pixels.get_entry(run.dataset, split, SIZE, store).array())
         for split in ("train", "test")
     )
     backend = current()

@@ -85,7 +85,7 @@ def test_the_soup_is_the_mean_of_the_weights_that_do_not_lower_the_validation_ac
     assert holder.seconds["soup"] > 0
     keys = {record.trial.seed: record.trial.key for record in run.records}
     splits = {
-        split: pixels.images(run.dataset, split, tiny.SIZE, store).array()
+        split: pixels.get_entry(run.dataset, split, tiny.SIZE, store).array()
         for split in ("validation", "test")
     }
     labels = pixels.labels(run.dataset, "validation")

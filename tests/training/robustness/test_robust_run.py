@@ -176,7 +176,7 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
     base.load_weights(tmp_path / "tiny.weights.h5")
     features, labels = {}, {}
     for split in SPLITS:
-        images = pixels.images(found.dataset, split, tiny.SIZE, store).array()
+        images = pixels.get_entry(found.dataset, split, tiny.SIZE, store).array()
         features[split] = np.asarray(base(tiny.preprocess(images.astype("float32")))).mean((1, 2))
         labels[split] = pixels.labels(found.dataset, split)
     expected, arrays = measure(features, labels, 2)
