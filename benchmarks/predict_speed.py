@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.decode import THREADS, decode
-from bench.inference.prediction import BATCH, decoded_ahead, find_images, predictions
+from bench.inference.prediction import BATCH, decode_ahead, find_images, predict_batches
 from bench.models.rebuild import find_record, rebuild
 from bench.registry import load_plugins
 from bench.storage.records import read_run
@@ -62,8 +62,8 @@ def main() -> None:
             bare(empty)
 
     def predicting() -> None:
-        with decoded_ahead(paths, size) as images:
-            assert len(list(predictions(images, len(paths), [(size, folded)]))) == len(paths)
+        with decode_ahead(paths, size) as images:
+            assert len(list(predict_batches(images, len(paths), [(size, folded)]))) == len(paths)
 
     parts = [_seconds(work) for work in (decoding, passing, predicting)]
     decode_seconds, forward_seconds, predict_seconds = parts

@@ -66,7 +66,7 @@ def test_the_framework_s_start_up_lines_are_not_seen(
     assert predicted.returncode == 0
     assert [line.partition(" ")[0] for line in predicted.stderr.splitlines()] == [
         "model",
-        "It",  # began with random weights
+        "The",  # model was trained from random weights
         "Confidence",  # is not calibrated
         "24",  # of 24 answers are unsure
     ]

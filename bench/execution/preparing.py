@@ -18,7 +18,7 @@ from bench.execution.plan import Plan, choose_backbones, make_plan, with_input_s
 from bench.execution.progress import RunListener, RunPreview
 from bench.execution.request import RunRequest
 from bench.execution.run_meta import RemainingWork
-from bench.inference.runtimes import left_out
+from bench.inference.runtimes import unavailable_runtimes
 from bench.models.weights import LocatedWeights, locate_all
 from bench.protocol import TrainingProtocol, load_protocol
 from bench.registry import load_plugins
@@ -124,7 +124,7 @@ def prepare(
         notes.append(text)
         listener(Note(text))
 
-    for text in (*started(settings), *left_out(request.runtimes)):
+    for text in (*started(settings), *unavailable_runtimes(request.runtimes)):
         say(text)
     listing = list_dataset(
         request.dataset,

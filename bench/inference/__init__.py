@@ -1,1 +1,1 @@
-"""A trained model in use: runtimes, latency and memory, export, prediction."""
+"""Use of trained models: runtimes, latency and memory, export, prediction."""

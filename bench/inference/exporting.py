@@ -1,6 +1,5 @@
-"""Export a trained model, or several whose probabilities are averaged: write the file, load it
-again, compare it with the model and the records, and only then put it in place, with a model card
-next to it."""
+"""Export a trained model, or an ensemble: write the file, load it, compare its predictions with the
+model's and the recorded ones, and only then put it in place, with a model card."""
 
 from __future__ import annotations
 
@@ -31,24 +30,26 @@ from bench.system.frameworks import suppress_stderr
 from bench.types import Record
 
 MAX_IMAGES = 1000
-GENERATED = 32
-TOLERANCE = 1e-3  # of a probability
-UNDECIDED = 2 * TOLERANCE  # two classes closer than that may change places, or ...
-UNDECIDED_IN_HALF = 0.3  # ... where the record's were computed in half precision
+GENERATED_IMAGES = 32  # random images to compare on if the test images are not in the cache
+TOLERANCE = 1e-3  # difference of a probability
+# Difference of the two highest recorded probabilities up to which the predicted class may change;
+# the second if the record was computed in half precision.
+TIE = 2 * TOLERANCE
+TIE_IN_HALF_PRECISION = 0.3
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written, and how it was checked."""
+class ExportedModel:
+    """An exported file, its model card, and the result of its check as text."""
 
     path: Path
     card: Path
     checked: str
 
 
-def refuse_sizes(members: Sequence[Record]) -> None:
-    """Raise an error where an ensemble's members take images of different sizes: a resizer in the
-    file would not answer as one that comes before it."""
+def require_one_size(members: Sequence[Record]) -> None:
+    """Raise `UsageError` if the members of an ensemble have different input sizes: resizing inside
+    the file would not give the same pixels as decoding to each size."""
     if len(sizes := sorted({record.trial.input_size for record in members})) > 1:
         raise UsageError(
             f"the members take images of {' and '.join(map(str, sizes))} px, and a file takes one "
@@ -58,18 +59,22 @@ def refuse_sizes(members: Sequence[Record]) -> None:
 
 def export(
     run: StoredRun, models: Sequence[TrainedModel], format_name: str, folder: Path, store: Store
-) -> Exported:
-    """Write a file, load it again, compare, and only then put it in place; replace nothing."""
+) -> ExportedModel:
+    """Write a file, load and check it, and only then put it in place; replace no file.
+
+    Raises `UsageError` if the file exists, `BenchError` if it cannot be written or predicts
+    something else than the model.
+    """
     chosen = EXPORT_FORMATS[format_name]
     evidence = pooled(run, [model.record for model in models])
-    refuse_sizes(evidence.members)
+    require_one_size(evidence.members)
     trial = evidence.record.trial
     backbone = trial.name
     path = folder / (file_names([backbone])[backbone] + chosen.suffix)
-    about_it = path.with_name(f"{path.name}.md")
-    for there in (path, about_it):
-        if there.exists():
-            raise UsageError(f"{there} exists already; remove it or give another --output.")
+    card = path.with_name(f"{path.name}.md")
+    for file in (path, card):
+        if file.exists():
+            raise UsageError(f"{file} exists already; remove it or give another --output.")
     about = About(
         classes=evidence.classes,
         input_size=trial.input_size,
@@ -80,13 +85,13 @@ def export(
         backbone_bench=__version__,
     )
     classifier = build_ensemble(models)
-    reference = Reference(classifier, run, evidence, store)
+    expected = ExpectedPredictions(classifier, run, evidence, store)
     remove_stale(folder, below=False)
-    # Converters write progress and deprecations to it; what fails is raised.
+    # Converters write progress and deprecation warnings to standard error; failures are raised.
     with temporary_folder(folder) as place, suppress_stderr():
         try:
-            made = chosen.write(classifier, place, about)
-            call = chosen.load(made)
+            written = chosen.write(classifier, place, about)
+            call = chosen.load(written)
         except BenchError:
             raise
         except Exception as error:
@@ -95,29 +100,32 @@ def export(
             raise BenchError(
                 f"{backbone} cannot be exported as {format_name}: {type(error).__name__}: {reason}"
             ) from error
-        checked = reference.check(call)
-        made.replace(path)
+        checked = expected.check(call)
+        written.replace(path)
     program = chosen.program(classifier)
-    write_atomic(about_it, model_card.text(run, evidence, about, path.name, checked, program))
-    return Exported(path, about_it, checked)
+    write_atomic(card, model_card.text(run, evidence, about, path.name, checked, program))
+    return ExportedModel(path, card, checked)
 
 
-class Reference:
-    """The model's own answers, and the recorded ones."""
+class ExpectedPredictions:
+    """The predictions of the model, and the recorded ones, to compare an exported file with."""
 
     def __init__(self, model: Any, run: StoredRun, evidence: Evidence, store: Store) -> None:
-        self._images, self._recorded = _images(run, evidence, store)
+        self._images, self._recorded = _images_to_compare(run, evidence, store)
         plain = evidence.record.trial.settings.precision == "float32"
-        self._undecided = UNDECIDED if plain else UNDECIDED_IN_HALF
+        self._tie = TIE if plain else TIE_IN_HALF_PRECISION
         forward = current().forward(model)
         self._expected = predict_all(lambda batch: forward(batch)[0], self._images)
 
     def check(self, call: Call) -> str:
-        """Ask the exported file the same, and say how well it agrees; raise where it does not."""
+        """Compare the predictions of the exported file; return a sentence on how they agree.
+
+        Raises `BenchError` if they differ.
+        """
         found = predict_all(call, self._images)
         if found.shape != self._expected.shape:
             raise BenchError(
-                f"the exported model answers with shape {found.shape}, expected "
+                f"the exported model returns probabilities of shape {found.shape}, expected "
                 f"{self._expected.shape}; nothing was written."
             )
         difference = float(np.abs(found - self._expected).max())
@@ -129,30 +137,36 @@ class Reference:
         agree = f"agree within {difference:.1g}" if difference else "are equal"
         if self._recorded is None:
             return f"loaded again; on {len(found)} generated images probabilities {agree}"
-        same = _same_class(found, self._recorded, self._undecided)
+        same = _count_same_class(found, self._recorded, self._tie)
         return (
             f"loaded again; on {len(found)} of the run's test images probabilities {agree}, and "
-            f"the class is the recorded one for {same} of {len(found)}"
+            f"the predicted class is the recorded one for {same} of {len(found)}"
         )
 
 
-def _same_class(found: Array, recorded: Array, undecided: float) -> int:
+def _count_same_class(found: Array, recorded: Array, tie: float) -> int:
+    """Return the number of images with the recorded class; raise if another differs beyond a
+    tie."""
     same = found.argmax(axis=1) == recorded.argmax(axis=1)
     ordered = np.sort(recorded, axis=1)
-    wrong = ~same & (ordered[:, -1] - ordered[:, -2] > undecided)
+    wrong = ~same & (ordered[:, -1] - ordered[:, -2] > tie)
     if wrong.any():
         raise BenchError(
-            f"the exported model gives another class than the record for {int(wrong.sum())} of "
+            f"the exported model predicts another class than the record for {int(wrong.sum())} of "
             f"{len(found)} test images; nothing was written."
         )
     return int(same.sum())
 
 
-def _images(run: StoredRun, evidence: Evidence, store: Store) -> tuple[Array, Array | None]:
+def _images_to_compare(
+    run: StoredRun, evidence: Evidence, store: Store
+) -> tuple[Array, Array | None]:
+    """Return test images from the cache with their recorded probabilities, or random images and
+    `None`."""
     size = evidence.record.trial.input_size
     entry = pixels.find_entry(run.dataset.splits["test"], size, store)
     known = labels_and_probabilities(evidence, "test")
     if entry is None or known is None:
-        noise = np.random.default_rng(0).integers(0, 256, (GENERATED, size, size, 3))
+        noise = np.random.default_rng(0).integers(0, 256, (GENERATED_IMAGES, size, size, 3))
         return noise.astype("uint8"), None
     return entry.array()[:MAX_IMAGES], known[1][:MAX_IMAGES]

@@ -1,11 +1,11 @@
-"""Which parts of an image speak for an answer, from the last feature map of a trained network.
+"""Heatmaps: which regions of an image support the predicted class, from the last feature map.
 
-The heatmap is gradient times activation, summed over the channels. The gradient stops at the
-feature map, so it needs no backend: after the pooling there are only dense layers. With a head of
-one dense layer the sum over the places of the map is exactly what the image adds to the logit, and
-after average pooling the map is that of CAM and Grad-CAM.
+A heatmap is gradient times activation, summed over the channels. The gradient is taken at the
+feature map and needs no automatic differentiation: after the pooling there are only dense layers.
+With a head of one dense layer, the heatmap sums to exactly what the image adds to the logit; with
+average pooling it is that of CAM and Grad-CAM.
 
-The logit is taken relative to the mean of all classes': what is common to all changes no answer.
+The logit is taken relative to the mean of all logits, as a common offset changes no prediction.
 """
 
 from __future__ import annotations
@@ -29,58 +29,67 @@ from bench.models.backends.base import Array
 from bench.models.rebuild import TrainedModel
 from bench.system.files import write_atomic
 
-SMALLEST_EDGE = 320  # pixels of a picture
+MIN_EDGE = 320  # pixels of an overlay
 
 
-def heatmaps(model: TrainedModel, maps: Array, answers: Array) -> Array:
-    """Return what each place of the feature maps (images x rows x columns x channels) adds to the
-    logit of each image's answer."""
+def compute_heatmaps(model: TrainedModel, maps: Array, classes: Array) -> Array:
+    """Return how much each position adds to the logit of the given class: images x rows x columns.
+
+    `maps` are the last feature maps (images x rows x columns x channels), `classes` one label per
+    image.
+    """
     pooling = model.network.pooling
     count, rows, columns, channels = maps.shape
     flat = maps.reshape(count, rows * columns, channels).astype(np.float64)  # from any precision
     if pooling == "average":
-        gradient = _gradients(model.head, flat.mean(axis=1), answers)[:, None] / flat.shape[1]
+        gradient = _gradients(model.head, flat.mean(axis=1), classes)[:, None] / flat.shape[1]
     elif pooling == "max":
         strongest = np.arange(flat.shape[1])[None, :, None] == flat.argmax(axis=1)[:, None]
-        gradient = _gradients(model.head, flat.max(axis=1), answers)[:, None] * strongest
+        gradient = _gradients(model.head, flat.max(axis=1), classes)[:, None] * strongest
     else:
-        gradient = _gradients(model.head, flat.reshape(count, -1), answers).reshape(flat.shape)
+        gradient = _gradients(model.head, flat.reshape(count, -1), classes).reshape(flat.shape)
     found: Array = (gradient * flat).sum(axis=2).reshape(count, rows, columns)
     return found
 
 
-def _gradients(head: Any, features: Array, answers: Array) -> Array:
-    """Return the gradient of each answer's logit, relative to the mean, at the pooled features."""
+def _gradients(head: Any, features: Array, classes: Array) -> Array:
+    """Return the gradient of each class's logit, relative to the mean logit, by the pooled
+    features."""
     weights = [[np.asarray(w) for w in layer.get_weights()] for layer in head.layers]
-    *hidden, (last, _) = [pair for pair in weights if len(pair) == 2]  # dropout has none
+    *hidden, (last, _) = [pair for pair in weights if len(pair) == 2]  # dense layers only
     active = []
     for kernel, bias in hidden:
         features = np.maximum(features @ kernel + bias, 0.0)
         active.append(features > 0)
-    if last.shape[1] == 1:  # one logit for the second of two classes
-        gradient = np.where(answers == 1, 1.0, -1.0)[:, None] * last[:, 0]
+    if last.shape[1] == 1:  # a single logit, for the second of two classes
+        gradient = np.where(classes == 1, 1.0, -1.0)[:, None] * last[:, 0]
     else:
-        gradient = (last - last.mean(axis=1, keepdims=True)).T[answers]
+        gradient = (last - last.mean(axis=1, keepdims=True)).T[classes]
     for (kernel, _), on in zip(reversed(hidden), reversed(active), strict=True):
         gradient = (gradient * on) @ kernel.T
     return np.asarray(gradient)
 
 
 class Overlays:
-    """Pictures of images under the heatmaps of their answers, written into a folder that is new or
-    empty: no file of the user is replaced."""
+    """Writes images under the heatmaps of their predictions to a folder, which must be new or empty
+    so that no file of the user is replaced."""
 
     def __init__(self, folder: Path) -> None:
         if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-            raise UsageError(f"{folder} is there and not empty; name a new folder for heatmaps.")
+            raise UsageError(f"{folder} exists and is not empty; name a new folder for heatmaps.")
         self.folder, self.files, self.seconds = folder, list[Path](), 0.0
 
     def write(
-        self, model: TrainedModel, images: Sequence[tuple[Path, Pixels]], maps: Array, found: Array
+        self,
+        model: TrainedModel,
+        images: Sequence[tuple[Path, Pixels]],
+        maps: Array,
+        classes: Array,
     ) -> list[str]:
-        """Write the pictures of some images for these answers; return their files."""
+        """Write one overlay per image, from its feature map and class; return the file names."""
         begun, first = time.perf_counter(), len(self.files)
-        for (path, pixels), heatmap in zip(images, heatmaps(model, maps, found), strict=True):
+        found = compute_heatmaps(model, maps, classes)
+        for (path, pixels), heatmap in zip(images, found, strict=True):
             buffer = io.BytesIO()
             overlay(pixels, heatmap).save(buffer, "PNG")
             (name,) = file_names([path.stem]).values()
@@ -91,15 +100,15 @@ class Overlays:
 
     @property
     def summary(self) -> str:
-        """Say where they are, and what they took."""
+        """Return a sentence with the number of overlays, their folder and the time per image."""
         each = milliseconds(1000 * self.seconds / max(1, len(self.files)))
         return f"{counted(len(self.files), 'heatmap')} in {self.folder}, {each} each"
 
 
 def overlay(pixels: Pixels, heatmap: Array) -> Image.Image:
-    """Return the image as the network saw it, under the colours of the heatmap."""
+    """Return the decoded image, blended with the colours of the heatmap."""
     image = Image.fromarray(pixels).convert("RGB")
-    edge = max(SMALLEST_EDGE, image.width)
+    edge = max(MIN_EDGE, image.width)
     image = image.resize((edge, edge), Image.Resampling.BICUBIC)
     small = Image.fromarray(shares(heatmap).astype(np.float32))
     strength = np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))

@@ -1,4 +1,4 @@
-"""The model card of an exported file: data, protocol, figures, limits, and how to use it."""
+"""The model card of an exported file: usage, data, training, figures and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.inference.export import About
 from bench.storage.records import Evidence, StoredRun, weight_sources
 from bench.types import SPLITS, Record
 
-BEGAN_RANDOM = "It began with random weights: its answers mean nothing."
+RANDOM_WEIGHTS_WARNING = "The model was trained from random weights: its predictions mean nothing."
 MAX_CLASSES = 50
 FIGURES = (
     ("accuracy", fmt.percent),
@@ -31,7 +31,7 @@ FIGURES = (
 def text(
     run: StoredRun, evidence: Pooled, about: About, file: str, checked: str, usage: str = ""
 ) -> str:
-    """Return the whole card, as Markdown; `usage` is the code by which its format is loaded."""
+    """Return the whole card as Markdown; `usage` is Python code that loads and calls the file."""
     sections = [
         _head(about, evidence.members, file),
         _use(about),
@@ -47,7 +47,7 @@ def text(
 
 
 def _head(about: About, members: Sequence[Record], file: str) -> str:
-    several = ", which answers with the mean of the probabilities of" if members[1:] else ""
+    several = ", an ensemble with the mean of the probabilities of" if members[1:] else ""
     return (
         f"# {safe(file)}\n\n"
         f"An image classifier, trained by backbone-bench {about.backbone_bench} in run "
@@ -59,8 +59,9 @@ def _member(record: Record) -> str:
     weights, trial = record.weights, record.trial
     origin = weights.location if weights and weights.pretrained else "random weights"
     mean = "the mean of the weights of " if trial.seeds[1:] else ""
-    which = f"{mean}{fmt.seeds(trial.seeds)}"
-    return f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, {which}"
+    return (
+        f"{safe(trial.name)} from {safe(origin)}, trial {trial.key}, {mean}{fmt.seeds(trial.seeds)}"
+    )
 
 
 def _precision(record: Record) -> str:
@@ -81,7 +82,7 @@ def _use(about: About) -> str:
         f"For calibrated confidence divide the logarithms of the probabilities by "
         f"{about.temperature:.4g} and normalise them again (a softmax)."
         if about.temperature is not None
-        else "Its confidence is not calibrated: there is too little validation data for it."
+        else "Its confidence is not calibrated: there are too few validation images."
     )
     return (
         f"## Use\n\nInput: uint8 RGB images, N × {about.input_size} × {about.input_size} × 3, "
@@ -92,7 +93,7 @@ def _use(about: About) -> str:
 
 
 def _code(about: About, file: str, usage: str) -> str:
-    """Return a whole program that classifies one photograph."""
+    """Return a complete Python program that classifies one photograph."""
     if not usage:
         return ""
     size = about.input_size
@@ -106,7 +107,7 @@ images = np.asarray(photo)[None]  # a batch of one
 
 {usage.replace("FILE", repr(file))}
 
-label = int(probabilities[0].argmax())  # its place in the list above
+label = int(probabilities[0].argmax())  # the number of the class in the list above
 print(label, probabilities[0, label])"""
     return f"```python\n{program}\n```"
 
@@ -160,7 +161,7 @@ def _figures(run: StoredRun, evidence: Evidence) -> str:
 
 
 def _verdict(run: StoredRun) -> str:
-    """Return the verdict of the run that the model comes from, as its reports show it."""
+    """Return the verdict of the model's run, read from its reports."""
     path = run.folder / "verdict.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -189,16 +190,16 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
-        "The figures hold for images like the test images; on others it may do worse.",
-        "Its latency was not measured: it is about the sum of its members'."
+        "The figures hold for images like the test images; on others it may be less accurate.",
+        "Its latency was not measured: it is about the sum of its members' latencies."
         if evidence.members[1:]
-        else "Its latency was not measured: it is that of one seed, whose network it has."
+        else "Its latency was not measured: it is that of any of its seeds."
         if evidence.record.trial.seeds[1:]
         else "The latency was measured on the machine of the run, through Keras.",
     ]
     random = not evidence.record.pretrained
     if random:
-        lines.insert(0, BEGAN_RANDOM)
+        lines.insert(0, RANDOM_WEIGHTS_WARNING)
     counts = confusion_matrix(evidence)
     if counts is not None and not random and counts.sum() < 1000:
         lines.append(

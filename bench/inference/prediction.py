@@ -1,8 +1,8 @@
-"""Classes and confidences for new images, in the order given, by a trained model or by several,
-whose probabilities are averaged.
+"""Classify new images with a trained model, or with an ensemble that averages probabilities.
 
-Images are decoded as the training images were, in threads, ahead of the network: while Keras loads,
-and while a batch is computed. An image that cannot be read is an answer with a reason.
+Images are decoded as the training images were, in threads, ahead of their use: while Keras loads,
+and while a batch is computed. Predictions come in the order of the images; that of an unreadable
+image has only a reason.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ from bench.training.losses import probabilities
 from bench.types import Record
 
 BATCH = 32
-AHEAD = 8 * BATCH  # images decoded before they are used: bounds memory
+AHEAD = 8 * BATCH  # images decoded ahead of their use; bounds memory
 Decoded = tuple[Path, Mapping[int, Pixels] | str]
-"""An image with its pixels at each size, or with the reason why it has none."""
+"""An image's path, and its pixels by input size or the reason why it cannot be read."""
 Member = tuple[int, Forward]
-"""A model from uint8 pixels to logits, after the size of its images."""
+"""A member of an ensemble: its input size, and the model from uint8 pixels to logits."""
 Draw = Callable[[Sequence[tuple[Path, Pixels]], Array, Array], list[str]]
-"""Draws images under the heatmaps of their answers, from feature maps; returns the files."""
+"""A function that writes heatmap overlays, from images, their feature maps and predicted classes,
+and returns the file names."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The model's prediction for one image, or why there is none."""
+    """The prediction for one image, or the reason why there is none."""
 
-    image: str
-    probabilities: tuple[float, ...] = ()
-    reason: str = ""
-    heatmap: str = ""  # the file of its picture, where one was asked for
+    image: str  # path of the image
+    probabilities: tuple[float, ...] = ()  # one per class
+    reason: str = ""  # why the image cannot be read
+    heatmap: str = ""  # file of the heatmap overlay, if requested
 
     @property
     def ranked(self) -> list[int]:
@@ -66,12 +67,12 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PredictingModel:
-    """A run's trained model that answers, or several, and how their confidence is calibrated."""
+    """A run's trained model, or an ensemble of several, with the calibration of its confidence."""
 
     run: StoredRun
     members: tuple[Record, ...]
-    temperature: float | None  # None: the confidence is what the network gave, not calibrated
-    not_calibrated: str = ""  # why
+    temperature: float | None  # None: the confidence is not calibrated
+    not_calibrated: str = ""  # the reason
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ class PredictingModel:
 
 
 def best_record(run: StoredRun) -> Record:
-    """Return the best seed of the backbone that the run recommends."""
+    """Return the best seed of the recommended backbone; raise `NotRankedError` if none is."""
     from bench.analysis.choice import Limits, choose
     from bench.analysis.findings import find
 
@@ -97,7 +98,7 @@ def best_record(run: StoredRun) -> Record:
 
 
 def model_of(run: StoredRun, *members: Record) -> PredictingModel:
-    """Return the trained model of a record, or the ensemble of several; nothing is loaded yet."""
+    """Return the trained model of a record, or the ensemble of several, without loading weights."""
     from bench.analysis.metrics.calibration import temperature
 
     fitted = temperature(pooled(run, members))
@@ -107,14 +108,17 @@ def model_of(run: StoredRun, *members: Record) -> PredictingModel:
 def predict(
     model: PredictingModel, paths: Sequence[Path], overlays: Overlays | None = None
 ) -> Iterator[Prediction]:
-    """Answer for every image, batch by batch, through the Keras backend that the model was trained
-    on unless the user names another; with `overlays`, draw what in the image speaks for the
-    answer."""
+    """Yield the prediction for every image, in order; with `overlays`, also write its heatmap.
+
+    The model runs on the Keras backend that it was trained on, unless the user names another.
+    """
     if overlays is not None and len(model.members) > 1:
-        raise UsageError(f"heatmaps are of one model; {model.name} is {len(model.members)}.")
+        raise UsageError(
+            f"heatmaps need a single model; {model.name} is an ensemble of {len(model.members)}."
+        )
     draw = None
     sizes = {record.trial.input_size for record in model.members}
-    with decoded_ahead(paths, *sizes) as images:
+    with decode_ahead(paths, *sizes) as images:
         members = []
         for record in model.members:
             trained = load_trained(model.run, record)
@@ -122,12 +126,15 @@ def predict(
             whole = trained.logits(fold=True, maps=overlays is not None)
             members.append((record.trial.input_size, backend.forward(whole)))
             draw = None if overlays is None else partial(overlays.write, trained)
-        yield from predictions(images, len(paths), members, model.temperature, draw)
+        yield from predict_batches(images, len(paths), members, model.temperature, draw)
 
 
 def find_images(paths: Iterable[Path], ignored: Counter[str] | None = None) -> list[Path]:
-    """Return the files that are named; of a folder, all below it with an image's suffix, while
-    others are counted in `ignored`."""
+    """Return the given files, and the images below the given folders, found by their suffixes.
+
+    Other files of the folders are counted in `ignored`. Raises `UsageError` for a path that does
+    not exist and a folder without images.
+    """
     found: list[Path] = []
     paths = list(paths)
     if missing := [to_printable(str(path)) for path in paths if not os.path.lexists(path)]:
@@ -144,20 +151,23 @@ def find_images(paths: Iterable[Path], ignored: Counter[str] | None = None) -> l
     return found
 
 
-def decoded_ahead(paths: Sequence[Path], *sizes: int) -> AbstractContextManager[Iterator[Decoded]]:
-    """Decode images in threads, in order, ahead of their use."""
-    return decode_in_threads(lambda path: (path, _pixels(path, sizes)), paths, AHEAD)
+def decode_ahead(paths: Sequence[Path], *sizes: int) -> AbstractContextManager[Iterator[Decoded]]:
+    """Decode images to all `sizes` in threads, in order, ahead of their use."""
+    return decode_in_threads(lambda path: (path, _read_pixels(path, sizes)), paths, AHEAD)
 
 
-def predictions(
+def predict_batches(
     images: Iterable[Decoded],
     count: int,
     members: Sequence[Member],
     temperature: float | None = None,
     draw: Draw | None = None,
 ) -> Iterator[Prediction]:
-    """Query the models batch by batch; all have one shape, so that each is compiled once. With
-    `draw`, there is one, which also returns its last feature maps."""
+    """Yield the predictions for `count` images, computed in batches.
+
+    All batches have the same shape, so that each model is compiled once. With `draw` there must be
+    one member, which also returns its last feature maps.
+    """
     from bench.analysis.metrics.calibration import apply_temperature
 
     size, waiting = min(BATCH, count), iter(images)
@@ -173,17 +183,17 @@ def predictions(
             if draw is not None:
                 seen = [(path, pixels[members[0][0]]) for path, pixels in good]
                 pictures = draw(seen, outputs[0][1][: len(good)], found.argmax(axis=1))
-            shares = found if temperature is None else apply_temperature(found, temperature)
-            rows = zip(shares.tolist(), pictures, strict=True)
+            calibrated = found if temperature is None else apply_temperature(found, temperature)
+            rows = zip(calibrated.tolist(), pictures, strict=True)
         for path, pixels in batch:
             if isinstance(pixels, str):
                 yield Prediction(to_printable(str(path)), reason=pixels)
             else:
-                share, picture = next(rows)
-                yield Prediction(to_printable(str(path)), tuple(share), heatmap=picture)
+                row, picture = next(rows)
+                yield Prediction(to_printable(str(path)), tuple(row), heatmap=picture)
 
 
-def _pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:
+def _read_pixels(path: Path, sizes: Sequence[int]) -> Mapping[int, Pixels] | str:
     try:
         return decode(read_file(path), sizes)
     except (OSError, BadImageError) as error:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.explanations import COLOURS, OPACITY
-from bench.inference.heatmaps import heatmaps, overlay
+from bench.inference.heatmaps import compute_heatmaps, overlay
 from bench.models.backends.base import Array
 
 RANDOM = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def logits(features: Array, *layers: Any) -> Array:
 def test_a_linear_heads_map_adds_up_to_the_logit(pooling: str) -> None:
     head = Dropout(), Dense(POOLED[pooling].shape[1], 4)
     answers = np.array([0, 1, 2, 3, 1])
-    found = heatmaps(model(pooling, *head), MAPS, answers)
+    found = compute_heatmaps(model(pooling, *head), MAPS, answers)
     assert found.shape == (5, 3, 4)
     relative = logits(POOLED[pooling], *head)
     relative -= relative.mean(axis=1, keepdims=True)
@@ -66,7 +66,7 @@ def test_a_linear_heads_map_adds_up_to_the_logit(pooling: str) -> None:
 
 def test_one_sigmoid_speaks_for_the_second_class_and_against_the_first() -> None:
     head = Dense(6, 1)
-    found = heatmaps(model("average", head), MAPS, np.array([1, 0, 1, 1, 1]))
+    found = compute_heatmaps(model("average", head), MAPS, np.array([1, 0, 1, 1, 1]))
     expected = logits(POOLED["average"], head)[:, 0] - head.bias
     expected[1] *= -1
     np.testing.assert_allclose(found.sum(axis=(1, 2)), expected)
@@ -76,7 +76,7 @@ def test_one_sigmoid_speaks_for_the_second_class_and_against_the_first() -> None
 def test_behind_hidden_layers_it_is_gradient_times_activation(pooling: str) -> None:
     layers = Dense(POOLED[pooling].shape[1], 7), Dense(7, 5), Dropout(), Dense(5, 3)
     answers = np.array([2, 0, 1, 1, 2])
-    found = heatmaps(model(pooling, *layers), MAPS, answers)
+    found = compute_heatmaps(model(pooling, *layers), MAPS, answers)
     # Differences of the logit along the activations, at each place.
     step = 1e-6
     for row, column in np.ndindex(3, 4):

@@ -21,7 +21,7 @@ from bench.analysis.metrics.calibration import apply_temperature, fit_temperatur
 from bench.cli.commands import predict_command
 from bench.cli.main import main
 from bench.errors import NotRankedError, UsageError
-from bench.inference.prediction import BATCH, decoded_ahead, find_images, model_of, predictions
+from bench.inference.prediction import BATCH, decode_ahead, find_images, model_of, predict_batches
 from bench.inference.prediction import predict as predict_all
 from bench.models.rebuild import find_members
 from bench.storage.arrays import sort_best_first
@@ -113,7 +113,7 @@ def test_a_low_confidence_is_said(
     told = capsys.readouterr()
     assert told.out.splitlines()[1].endswith("low")
     assert "1 of 1 answers came with less than 100.00% confidence: check them." in told.err
-    assert "It began with random weights: its answers mean nothing." in told.err
+    assert "The model was trained from random weights: its predictions mean nothing." in told.err
 
 
 def test_without_a_backbone_random_weights_are_not_taken(
@@ -141,7 +141,7 @@ def test_what_a_user_may_get_wrong(
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     """A pipe that nobody writes to would be waited for without end."""
     os.mkfifo(tmp_path / "pipe.png")
-    with decoded_ahead([tmp_path / "pipe.png", Path("/dev/zero")], 2) as images:
+    with decode_ahead([tmp_path / "pipe.png", Path("/dev/zero")], 2) as images:
         reasons = [reason for _, reason in images]
     assert reasons == ["cannot be read: not a regular file"] * 2
 
@@ -167,14 +167,14 @@ def test_a_backbone_is_meant_where_a_folder_has_its_name(
     (tmp_path / "tiny").mkdir()
     run = read_run(results / "r")
 
-    (record,), paths = predict_command._what(run, ["tiny", str(data / "test")])
+    (record,), paths = predict_command._members_and_paths(run, ["tiny", str(data / "test")])
 
     assert (record.trial.backbone, paths) == ("tiny", [data / "test"])
     with pytest.raises(UsageError, match=r"\(./tiny is one, if you mean that\)"):
-        predict_command._what(run, ["tiny"])
+        predict_command._members_and_paths(run, ["tiny"])
     # A path means images, and who answers is the run's choice: here it ranks none.
     with pytest.raises(NotRankedError, match="ranks no backbone"):
-        predict_command._what(run, ["./tiny"])
+        predict_command._members_and_paths(run, ["./tiny"])
 
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])
@@ -203,8 +203,8 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
             red = batch[:, 0, 0, 0].astype("float32") / 100
             return [np.stack([red, np.zeros_like(red)], axis=1)]
 
-    with decoded_ahead(paths, 2) as images:
-        found = list(predictions(images, len(paths), [(2, Brightness())], 2.0))
+    with decode_ahead(paths, 2) as images:
+        found = list(predict_batches(images, len(paths), [(2, Brightness())], 2.0))
     assert [Path(answer.image) for answer in found] == paths
     for number, answer in enumerate(found):
         if number % 5 == 3:
@@ -242,7 +242,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(
     np.testing.assert_array_equal(found, calibrated)
     frame = load_run(results / "r").predict(data / "test", backbone="tiny+other")
     assert frame["probabilities"].tolist() == [tuple(one) for one in found]
-    with pytest.raises(UsageError, match=r"one model; tiny\+other is 2"):
+    with pytest.raises(UsageError, match=r"single model; tiny\+other is an ensemble of 2"):
         load_run(results / "r").predict(
             data / "test", backbone="tiny+other", explain=results / "new"
         )
@@ -287,5 +287,5 @@ def test_explained_answers_are_drawn_into_a_new_folder_and_nothing_is_replaced(
         np.testing.assert_allclose(image["probabilities"], probabilities, atol=1e-6)
 
     assert predict(results, *words, "--explain", str(pictures)) == 2
-    assert "is there and not empty" in capsys.readouterr().err
+    assert "exists and is not empty" in capsys.readouterr().err
     assert predict(results, *words, "--explain", str(mixed / "a.png")) == 2

@@ -18,7 +18,7 @@ from keras import layers
 from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate
 from bench.inference.measuring.timing import deploy, predict_all
-from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes, left_out
+from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes, unavailable_runtimes
 from bench.models.backends.base import current
 from bench.models.network import Network, build_head, count_macs, initialise_head
 from bench.protocol import Head
@@ -126,10 +126,10 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     ):
         choose_runtimes("openvino")
     assert "openvino" not in [r.name for r in choose_runtimes("all")]
-    assert len(left_out("keras, all")) == 1
-    assert left_out("keras") == []
-    with pytest.raises(UsageError, match="names nothing"):
-        left_out(" ,")
+    assert len(unavailable_runtimes("keras, all")) == 1
+    assert unavailable_runtimes("keras") == []
+    with pytest.raises(UsageError, match="names no runtime"):
+        unavailable_runtimes(" ,")
 
 
 def test_flops_against_tensorflow_own_count(model: Any) -> None:

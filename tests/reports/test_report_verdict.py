@@ -447,7 +447,7 @@ def test_a_card_gives_no_accuracy_of_random_weights(tmp_path: Path, source: str)
     of_b = pooled(findings.run, findings.run.records[1:2])
     text = model_card.text(findings.run, of_b, about, "b.onnx", "loaded again")
     random = source == "random init"
-    assert ("its answers mean nothing" in text) == random
+    assert ("its predictions mean nothing" in text) == random
     for words in ("%", "| test accuracy |", "10 test images leave its accuracy uncertain"):
         assert (words in text) != random, words
     assert "median latency, one image" in text

@@ -9,7 +9,7 @@ import pytest
 from bench.errors import UsageError
 from bench.execution.executors.node import Order
 from bench.execution.executors.worker_process import worker_environment
-from bench.inference.runtimes import choose_runtimes, left_out
+from bench.inference.runtimes import choose_runtimes, unavailable_runtimes
 from bench.system.frameworks import keras_backend, set_framework_defaults
 from bench.types import Settings
 
@@ -65,7 +65,7 @@ def test_a_backend_that_cannot_run_here_is_an_error_at_once(
 @pytest.mark.usefixtures("jax_alone")
 def test_runtimes_of_another_backend_are_refused_or_left_out_in_one_line() -> None:
     assert [runtime.name for runtime in choose_runtimes("all")] == ["keras"]
-    (line,) = left_out("all")
+    (line,) = unavailable_runtimes("all")
     assert line.startswith("runtimes litert, ")
     assert line.endswith("onnx_int8, openvino, xla need KERAS_BACKEND=tensorflow.")
     why = "runtime xla needs KERAS_BACKEND=tensorflow instead of jax, and tensorflow; install it"

@@ -12,7 +12,7 @@ from bench.cli.argument_types import fraction, positive_float
 from bench.cli.json_lines import write
 from bench.cli.shared_options import add_run, add_shared
 from bench.errors import Exit
-from bench.inference.export import EXPORT_FORMATS, suggested
+from bench.inference.export import EXPORT_FORMATS, suggest_format
 from bench.storage.arrays import artefact_folder, sort_best_first, weights_path
 from bench.storage.run_folder import find_run
 from bench.system.command_line import format_command, program_word
@@ -90,7 +90,7 @@ def _next_steps(findings: Findings, choice: Choice) -> Iterator[str]:
     )
     if pick.seed is None:
         if kept:
-            words.append(suggested(run.meta.environment))
+            words.append(suggest_format(run.meta.environment))
             yield f"\nnew images: {predict}\nas a file: {format_command(words)}"
         return
     yield ""

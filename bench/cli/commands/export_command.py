@@ -40,8 +40,8 @@ def main(arguments: argparse.Namespace) -> int:
     # Imported late: `export --help` does not need them.
     from rich.console import Console
 
-    from bench.inference.exporting import export, refuse_sizes
-    from bench.inference.model_card import BEGAN_RANDOM
+    from bench.inference.exporting import export, require_one_size
+    from bench.inference.model_card import RANDOM_WEIGHTS_WARNING
     from bench.models.rebuild import code_warning, find_members, load_trained
     from bench.registry import backend_of, require
     from bench.storage.cache import Store
@@ -55,11 +55,11 @@ def main(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
     members = find_members(run, arguments.backbone)
-    refuse_sizes(members)
+    require_one_size(members)
     for warning in filter(None, map(code_warning, members)):
         console.print(f"warning: {warning}", style="yellow")
     if not all(record.pretrained for record in members):
-        console.print(BEGAN_RANDOM, style="yellow")
+        console.print(RANDOM_WEIGHTS_WARNING, style="yellow")
     # In float32, whatever the training precision: every runtime supports it.
     models = [load_trained(run, record, "float32") for record in members]
     store = Store(arguments.cache, int(arguments.cache_gb * 1e9))

@@ -158,13 +158,13 @@ def _members_and_paths(
 
 def _announce(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
     """Print which model predicts, with warnings about it, and return its description."""
-    from bench.inference.model_card import BEGAN_RANDOM
+    from bench.inference.model_card import RANDOM_WEIGHTS_WARNING
     from bench.reports.predictions import Predictor
 
     trained = seeds(seed for record in model.members for seed in record.trial.seeds)
     say.print(f"model     {model.name}, {trained}, of run {model.run.name}")
     if not all(record.pretrained for record in model.members):
-        say.print(BEGAN_RANDOM, style="yellow")
+        say.print(RANDOM_WEIGHTS_WARNING, style="yellow")
     if model.temperature is None:
         say.print(f"Confidence is not calibrated: {model.not_calibrated}.", style="yellow")
     return Predictor(

@@ -1,8 +1,8 @@
-"""Export formats: files of a trained model, raw uint8 images in, class probabilities out.
+"""Export formats: files of a trained model, from uint8 images to class probabilities.
 
-Each file of this folder registers its own: adding one takes that file alone. Importing this package
-loads no framework, as the command line lists what there is. Writing and checking a file is in
-`bench/inference/exporting.py`.
+A new format is one file in this folder, which registers itself. Importing this package loads no
+framework, as the command line lists the formats. `bench/inference/exporting.py` writes and checks
+the files.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from bench.registry import Registry, backend_of, import_modules
 from bench.system.files import to_json
 
 MEMBER = "backbone_bench.json"
-"""The name under which a format that can hold files holds `About`."""
+"""Name of the member, attribute or asset of an exported file that holds `About` as JSON."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What the file says of itself, so that it can be used without this program."""
+    """Metadata in an exported file, for use without this program."""
 
     classes: tuple[str, ...]  # in the order of the model's outputs
-    input_size: int
+    input_size: int  # pixels
     backbone: str
     run: str
-    trial: str
-    temperature: float | None  # what to divide log-probabilities by, for calibrated confidence
-    backbone_bench: str  # the version that wrote it
+    trial: str  # key of the trial
+    temperature: float | None  # divide log-probabilities by it for calibrated confidence
+    backbone_bench: str  # version that wrote the file
     input: str = "uint8 RGB images, N x size x size x 3, values 0 to 255; preprocessing is inside"
     output: str = "probabilities, N x classes"
 
@@ -40,34 +40,34 @@ class About:
 
 
 class Format(ABC):
-    """How one kind of file is written and read again."""
+    """A file format: writes a model to a file, and loads it again."""
 
     name: str
     help: str  # a few words, for `--help` and `list`
-    suffix: str  # of the exported file
-    modules: tuple[str, ...] = ()  # that it needs besides the core
-    install: str = ""  # what to `pip install` to have them
-    usage: str = ""  # Python code for the model card: from `images` and `FILE` to `probabilities`
+    suffix: str  # of the exported file, with its dot
+    modules: tuple[str, ...] = ()  # modules it needs besides the core
+    install: str = ""  # requirement for `pip install` that provides the modules
+    usage: str = ""  # Python code for the model card, from `images` and `FILE` to `probabilities`
 
     def program(self, model: Any) -> str:
-        """Return `usage`, after what this model needs to be loaded."""
+        """Return `usage`, preceded by the imports that loading this model needs."""
         return self.usage
 
     @abstractmethod
     def write(self, model: Any, folder: Path, about: About) -> Path:
-        """Write a file or folder inside `folder` and return it."""
+        """Write the model as a file or folder inside `folder`, and return its path."""
 
     @abstractmethod
     def load(self, path: Path) -> Call:
-        """Read that file, knowing nothing of the model it came from."""
+        """Load the model from that path alone."""
 
 
 EXPORT_FORMATS: Registry[Format] = Registry("export format", listed_by="`list`")
 
 
-def suggested(environment: Mapping[str, Any]) -> str:
-    """Return the format to suggest where a run was made in this environment: that which most
-    programs read, if the run's Keras backend writes it."""
+def suggest_format(environment: Mapping[str, Any]) -> str:
+    """Return the name of the format to suggest for a run made in this environment: ONNX, which most
+    programs read, if the run's Keras backend can write it."""
     needed = backend_of(EXPORT_FORMATS["onnx"])
     return "onnx" if environment.get("keras_backend", needed) == needed else "keras"
 

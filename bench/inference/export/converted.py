@@ -1,5 +1,5 @@
-"""LiteRT and ONNX: converted by the runtimes that measured them, so that what is exported is what
-was timed. Only what the file says of itself is added here."""
+"""LiteRT and ONNX files, converted by the runtimes of that name, so that the exported model is the
+timed one. Only the metadata is added here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.inference.runtimes import RUNTIMES, Call, ModelSource, Runtime
 from bench.system.environment import available_cores
 
 
-class _Converted(Format):
-    """A runtime's artefact, described."""
+class _ConvertedFormat(Format):
+    """A format whose file is a runtime's artefact, with metadata."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime, self.name = runtime, runtime.name
@@ -31,10 +31,10 @@ class _Converted(Format):
 
     @abstractmethod
     def describe(self, path: Path, about: About) -> None:
-        """Add to the file what it says of itself."""
+        """Add the metadata to the file."""
 
 
-class _LiteRT(_Converted):
+class _LiteRT(_ConvertedFormat):
     help = "LiteRT (TensorFlow Lite), for phones and embedded devices"
     suffix = ".tflite"
     usage = """\
@@ -47,14 +47,14 @@ interpreter.invoke()
 probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])"""
 
     def describe(self, path: Path, about: About) -> None:
-        # As in the metadata of TensorFlow Lite: a zip archive after the network with `labels.txt`.
+        # TensorFlow Lite keeps metadata in a zip archive appended to the network.
         labels = "".join(f"{' '.join(name.split())}\n" for name in about.classes)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(MEMBER, about.json())
             archive.writestr("labels.txt", labels)
 
 
-class _Onnx(_Converted):
+class _Onnx(_ConvertedFormat):
     help = "ONNX, for ONNX Runtime and many other runtimes"
     suffix = ".onnx"
     usage = """\
@@ -75,9 +75,9 @@ session = onnxruntime.InferenceSession(FILE)
 def _source(folder: Path, model: Any) -> ModelSource:
     import numpy as np
 
-    # Nothing is calibrated in float32, so no images are needed.
-    nothing = np.zeros((0, 1, 1, 3), "uint8")
-    return ModelSource(model=model, images=nothing, folder=folder, threads=available_cores())
+    # float32 needs no images for calibration.
+    no_images = np.zeros((0, 1, 1, 3), "uint8")
+    return ModelSource(model=model, images=no_images, folder=folder, threads=available_cores())
 
 
 EXPORT_FORMATS.add(_LiteRT(RUNTIMES["litert"]))

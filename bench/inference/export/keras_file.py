@@ -1,11 +1,11 @@
 """Keras' own formats, `.keras` and the older `.h5`, and TensorFlow's SavedModel, which Keras writes
 on the TensorFlow backend.
 
-A `.keras` file holds preprocessing as it was declared. An `.h5` file can hold layers alone, so
-there preprocessing becomes one. What backbones declare is, in all the usual ways, the same thing:
-each output channel is a linear combination of the input channels plus an offset. The numbers are
-read off the function itself, from four colours, and checked on random ones. The extra assets of a
-SavedModel hold the class names: the place that the format keeps for its users' files.
+A `.keras` file holds preprocessing as it was declared. An `.h5` file can hold only layers, so
+preprocessing becomes a layer there. All usual preprocessing is affine: each output channel is a
+linear combination of the input channels plus an offset. The coefficients are computed from the
+function's outputs for four colours, and checked on random images. In a SavedModel the metadata is
+in `assets.extra`, which the format reserves for its users' files.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from bench.system.plugin_files import module_name
 if TYPE_CHECKING:
     from bench.models.backends.base import Array
 
-TOLERANCE = 1e-4  # of the preprocessed range
+TOLERANCE = 1e-4  # error of the affine preprocessing, as a fraction of its range
 
 
 class _KerasFormat(Format):
-    """What both formats share: Keras reads them."""
+    """A format that Keras can load."""
 
     usage = """\
 import keras  # pip install keras tensorflow
@@ -38,7 +38,7 @@ model = keras.saving.load_model(FILE)
 probabilities = model.predict(images)"""
 
     def program(self, model: Any) -> str:
-        """Return `usage` for the backend, after the imports that register the layers of plugins:
+        """Return `usage` for the current backend, preceded by imports that register custom layers:
         the file has only their names and settings."""
         import keras
 
@@ -46,10 +46,10 @@ probabilities = model.predict(images)"""
         named = f'import os\n\nos.environ["KERAS_BACKEND"] = "{backend}"\n'
         begin = [] if backend == "tensorflow" else [named]
         modules = {type(layer).__module__ for layer in model._flatten_layers()}
-        # Keras imports what is in its own libraries by itself.
-        own = sorted(name for name in modules if not name.startswith(("keras.", "keras_hub.")))
+        # Keras imports its own libraries by itself.
+        custom = sorted(name for name in modules if not name.startswith(("keras.", "keras_hub.")))
         usage = self.usage.replace("tensorflow", backend)
-        return "\n".join([*begin, *map(_registering, own), usage])
+        return "\n".join([*begin, *map(_import_code, custom), usage])
 
     def load(self, path: Path) -> Call:
         import keras
@@ -57,8 +57,8 @@ probabilities = model.predict(images)"""
         return keras_call(keras.saving.load_model(path, compile=False))
 
 
-def _registering(module: str) -> str:
-    """Return the code that imports a module with layers of the model."""
+def _import_code(module: str) -> str:
+    """Return code that imports a module with custom layers of the model."""
     file = Path(str(getattr(sys.modules[module], "__file__", None)))
     if module != module_name(file):
         return f"import {module}  # registers layers of the model"
@@ -127,10 +127,10 @@ probabilities = model.serve(tf.constant(images)).numpy()"""
         restored = tf.saved_model.load(str(path))
 
         def call(images: Array) -> Array:
-            answer: Array = restored.serve(tf.constant(images)).numpy()
-            return answer
+            probabilities: Array = restored.serve(tf.constant(images)).numpy()
+            return probabilities
 
-        call.restored = restored  # type: ignore[attr-defined]  # else its variables are freed
+        call.restored = restored  # type: ignore[attr-defined]  # keeps its variables alive
         return call
 
 
@@ -140,7 +140,7 @@ EXPORT_FORMATS.add(_SavedModel())
 
 
 def with_preprocessing_layers(model: Any) -> Any:
-    """Return the model over the same weights, its `preprocess` model replaced by layers."""
+    """Return the model, with the same weights, its `preprocess` sub-model replaced by layers."""
     import keras
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -170,15 +170,15 @@ def _affine(preprocess: Any, size: int) -> tuple[Array, Array]:
     import numpy as np
 
     images = np.random.default_rng(0).integers(0, 256, (5, size, size, 3)).astype("uint8")
-    for image, colour in zip(images, np.eye(4, 3, -1) * 255, strict=False):  # black, then the three
-        image[:] = colour
+    colours = np.eye(4, 3, -1) * 255  # black, red, green, blue; the fifth image stays random
+    images[:4] = colours[:, None, None]
     values = keras.ops.convert_to_numpy(preprocess(images)).astype(np.float64)
     offset, *columns = values[:4, 0, 0]
     matrix = (np.stack(columns) - offset) / 255
     error = np.abs(images[4] @ matrix + offset - values[4]).max()
     if error > TOLERANCE * max(1.0, float(np.ptp(values[4]))):
         raise BenchError(
-            "an .h5 file cannot hold this backbone's preprocessing, which is more than a scale "
-            "and an offset of each channel; use --format keras."
+            "an .h5 file cannot hold this backbone's preprocessing, which is not an affine "
+            "function of the channels; use --format keras."
         )
     return matrix.astype("float32"), offset.astype("float32")

@@ -18,7 +18,7 @@ from bench.analysis.mistakes import Mistake, mistakes, shown
 from bench.analysis.scores import labels
 from bench.data import pixels
 from bench.errors import BenchError
-from bench.inference.heatmaps import heatmaps
+from bench.inference.heatmaps import compute_heatmaps
 from bench.inference.measuring.maps import principal, umap
 from bench.inference.measuring.pending import model_to_explain
 from bench.inference.measuring.recorded import with_arrays, with_seconds
@@ -93,7 +93,7 @@ def explain(
     images = np.array([mistake.image for mistake in asked], int)
     answers = np.array([mistake.predicted for mistake in asked], int)
     ready = time.perf_counter()
-    heat = heatmaps(source.model, source.maps(images), answers)
+    heat = compute_heatmaps(source.model, source.maps(images), answers)
     drawn = time.perf_counter() - ready
     trained = stratified(
         pixels.labels(job.dataset, "train"), record.trial.fraction, record.trial.seed

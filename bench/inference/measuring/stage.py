@@ -213,7 +213,7 @@ class _Stage:
             found = calls_by_batch(
                 made.call,
                 model.images,
-                made.seconds_an_image,
+                made.seconds_per_image,
                 seconds=self.asked.latency_seconds,
                 device=self.device.kind,
                 joules=self.joules,

@@ -46,7 +46,7 @@ class Deployment:
 
     result: RuntimeResult
     call: Call
-    seconds_an_image: float  # one image at a time, warm
+    seconds_per_image: float  # one image at a time, warm
     probabilities: Array | None  # of every test image; those of the reference are known
 
 
@@ -61,7 +61,7 @@ def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array
     loaded = time.perf_counter() - begun
     begun = time.perf_counter()
     call(np.asarray(images[:1]))
-    seconds_an_image = time.perf_counter() - begun
+    seconds_per_image = time.perf_counter() - begun
     if runtime.name == REFERENCE:
         tolerance = REFERENCE_TOLERANCE[source.model.dtype_policy.name]
         _check_same(predict_all(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
@@ -73,7 +73,7 @@ def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array
         convert_seconds=converted if runtime.artefact else 0.0,
     )
     known = runtime.name == REFERENCE
-    return Deployment(result, call, seconds_an_image, None if known else predict_all(call, images))
+    return Deployment(result, call, seconds_per_image, None if known else predict_all(call, images))
 
 
 def predict_all(call: Call, images: Array) -> Array:
@@ -192,7 +192,7 @@ class TimedCall:
 def calls_by_batch(
     call: Call,
     images: Array,
-    seconds_an_image: float,
+    seconds_per_image: float,
     seconds: float,
     device: str,
     joules: Callable[[], float] | None,
@@ -201,7 +201,7 @@ def calls_by_batch(
     found = {}
     for batch in SWEEP[device]:
         single = batch == 1
-        expected = seconds_an_image * batch * (SWEEP_QUERIES + 1)
+        expected = seconds_per_image * batch * (SWEEP_QUERIES + 1)
         if not single and expected > SWEEP_OVERTIME * seconds:
             break
         found[batch] = TimedCall(

@@ -1,9 +1,7 @@
-"""Runtimes: ways of running a trained model whose latency is timed, converted to what would be
-deployed.
+"""Runtimes: ways of running a trained model for deployment, whose latency is measured.
 
-Each file of this folder registers its own: adding one takes that file alone. Importing this package
-loads no framework, as the command line lists what there is. How runtimes are timed is in
-`bench/inference/measuring`.
+A new runtime is one file in this folder, which registers itself. Importing this package loads no
+framework, as the command line lists the runtimes. `bench/inference/measuring` times them.
 """
 
 from __future__ import annotations
@@ -23,17 +21,17 @@ if TYPE_CHECKING:
     from bench.models.backends.base import Array
 
 Call = Callable[["Array"], "Array"]
-"""uint8 images in, class probabilities on the host out. The first call of a batch size may be
-slow."""
+"""A function from uint8 images to class probabilities in the host's memory. The first call with a
+new batch size may be slow."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a runtime is given."""
+    """The input of a runtime: a trained model, and a folder for its artefact."""
 
-    model: Any  # the whole Keras model, uint8 pixels to probabilities
-    images: Array  # training images, to calibrate with
-    folder: Path  # where artefacts go
+    model: Any  # the whole Keras model, from uint8 pixels to probabilities
+    images: Array  # training images, for calibration
+    folder: Path  # folder of the artefacts
     threads: int
 
 
@@ -47,15 +45,15 @@ class Runtime(ABC):
     name: str
     help: str  # one line, for `--help` and `list`
     artefact: str = ""
-    modules: tuple[str, ...] = ()  # that it needs besides the core
-    install: str = ""  # what to `pip install` to have them
+    modules: tuple[str, ...] = ()  # modules it needs besides the core
+    install: str = ""  # requirement for `pip install` that provides the modules
 
-    def convert(self, source: ModelSource) -> None:  # noqa: B027  # not all have something to convert
-        """Write the artefact, where there is one."""
+    def convert(self, source: ModelSource) -> None:  # noqa: B027  # some have no artefact
+        """Write the artefact, if the runtime has one."""
 
     @abstractmethod
     def load(self, source: ModelSource) -> Call:
-        """Return what answers, from the artefact where there is one."""
+        """Return the prediction function, loaded from the artefact if the runtime has one."""
 
 
 RUNTIMES: Registry[Runtime] = Registry("runtime", listed_by="`list`")
@@ -64,11 +62,11 @@ RUNTIMES: Registry[Runtime] = Registry("runtime", listed_by="`list`")
 def choose_runtimes(names: str) -> list[Runtime]:
     """Return the runtimes of `all` or `NAME,NAME`, the reference always first.
 
-    `all` leaves out those that lack their packages; one that is named and lacks them is an error
-    that says how to install them.
+    `all` leaves out runtimes whose packages are not installed; naming one of them raises an error
+    that says how to install it.
     """
     if not (wanted := names_in(names)):
-        raise UsageError("--runtimes names nothing; give `all` or NAME,NAME.")
+        raise UsageError("--runtimes names no runtime; give `all` or NAME,NAME.")
     chosen = [RUNTIMES[REFERENCE]]
     for name in wanted:
         if name != "all":
@@ -78,27 +76,26 @@ def choose_runtimes(names: str) -> list[Runtime]:
     return chosen
 
 
-def left_out(names: str) -> list[str]:
-    """Return why `all` leaves out some runtimes; an error as for choosing them."""
+def unavailable_runtimes(names: str) -> list[str]:
+    """Return messages on the runtimes that `all` leaves out; raise as `choose_runtimes` does."""
     chosen = choose_runtimes(names)
-    why, unlike = list[str](), dict[str, list[str]]()
+    reasons, by_backend = list[str](), dict[str, list[str]]()
     for runtime in RUNTIMES if "all" in names_in(names) else ():
         if runtime in chosen:
             continue
         if (backend := backend_of(runtime)) in ("", keras_backend()):
-            why.append(lacking("runtime", runtime))
+            reasons.append(lacking("runtime", runtime))
         else:
-            unlike.setdefault(backend, []).append(runtime.name)
-    needs = (f"runtimes {', '.join(n)} need KERAS_BACKEND={b}." for b, n in unlike.items())
-    return [*why, *needs]
+            by_backend.setdefault(backend, []).append(runtime.name)
+    needs = (f"runtimes {', '.join(n)} need KERAS_BACKEND={b}." for b, n in by_backend.items())
+    return [*reasons, *needs]
 
 
 def frozen_graph(model: Any) -> Any:
-    """Return the model as a TensorFlow function for uint8 images in batches of any size, its
-    weights as constants: what converters start from.
+    """Return the model as a TensorFlow function with its weights as constants, for conversion.
 
-    A variable would be read in every query, and what the model captured besides variables, as
-    EfficientNet's normalization does, would become an input.
+    It takes uint8 images in batches of any size. Variables would be read in every query, and other
+    captured tensors, as of EfficientNet's normalization, would become inputs.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -109,7 +106,7 @@ def frozen_graph(model: Any) -> Any:
 
 
 def keras_call(model: Any) -> Call:
-    """Return what answers through a Keras model as the backend compiles it."""
+    """Return the prediction function of a Keras model, compiled by its backend."""
     from bench.models.backends.base import current
 
     forward = current().forward(model)

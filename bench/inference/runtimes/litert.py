@@ -1,7 +1,7 @@
-"""LiteRT (once TensorFlow Lite), for phones and small machines: float32, float16 and int8.
+"""LiteRT (formerly TensorFlow Lite), for phones and embedded devices: float32, float16 and int8.
 
-float16 halves the file and computes in float32 on a CPU; int8 computes in integers, its ranges
-calibrated on training images, and falls back to float32 for what has no integer form.
+float16 halves the file and computes in float32 on a CPU. int8 computes in integers, with ranges
+calibrated on training images, and in float32 for operations without an integer kernel.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class _LiteRT(Runtime):
                 shape = images.shape
             interpreter.set_tensor(image, images)
             interpreter.invoke()
-            answer: Array = interpreter.get_tensor(output)
-            return answer
+            probabilities: Array = interpreter.get_tensor(output)
+            return probabilities
 
         return call
 

@@ -1,5 +1,6 @@
 """ONNX Runtime, float32 and int8 with ranges calibrated on training images; and OpenVINO on a CPU,
-from the same file. OpenVINO uses bfloat16 where the processor has it unless float32 is asked for.
+from the same float32 file. OpenVINO is set to float32, as by default it uses bfloat16 on processors
+that have it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ OPSET = 17
 
 
 def keep_private() -> None:
-    """Keep ONNX Runtime and OpenVINO, not yet imported, from telling their makers of each use.
+    """Disable the telemetry of ONNX Runtime and OpenVINO; call it before importing them.
 
-    OpenVINO does so from a process that outlives the command where no network answers.
+    OpenVINO sends it from a process that, without a network, outlives the command.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -62,8 +63,8 @@ class _OnnxRuntime(Runtime):
         )
 
         def call(images: Array) -> Array:
-            answer: Array = session.run(None, {INPUT: images})[0]
-            return answer
+            probabilities: Array = session.run(None, {INPUT: images})[0]
+            return probabilities
 
         return call
 
@@ -91,7 +92,7 @@ def export_onnx(model: Any, path: Path) -> None:
 
 
 def _erfc(graph: Any, node: Any, name: str, arguments: Any) -> None:
-    """Write what TensorFlow's GELU takes, and ONNX does not have, as 1 - erf."""
+    """Convert `Erfc` of TensorFlow's GELU, which ONNX does not have, to 1 - erf."""
     import numpy as np
 
     node.type, node.domain = "Erf", ""
@@ -101,7 +102,7 @@ def _erfc(graph: Any, node: Any, name: str, arguments: Any) -> None:
 
 
 def _name_interface(graph: Any) -> None:
-    """Name input, output and the dimension of the batch, which are named by TensorFlow so far."""
+    """Rename the input, the output and the batch dimension, which have TensorFlow's names."""
     (image,), (output,) = graph.input, graph.output
     names = {image.name: INPUT, output.name: "probabilities"}
     for node in graph.node:
@@ -131,7 +132,7 @@ def _quantize(exported: Path, path: Path, images: Array) -> None:
             return next(self._batches, None)
 
     prepared = exported.with_name("prepared.onnx")
-    # Symbolic shapes would need another package, and change nothing for a network of images.
+    # Inference of symbolic shapes needs another package, and has no effect on image networks.
     quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)
     quantize_static(
         str(prepared),
@@ -159,7 +160,7 @@ class _OpenVINO(Runtime):
             exported = folder / "float32.onnx"
             export_onnx(source.model, exported)
             converted = openvino.convert_model(exported)
-        # By default it would store float16 weights.
+        # By default OpenVINO compresses weights to float16.
         openvino.save_model(converted, source.folder / self.artefact, compress_to_fp16=False)
 
     def load(self, source: ModelSource) -> Call:
@@ -178,10 +179,10 @@ class _OpenVINO(Runtime):
         def call(images: Array) -> Array:
             if len(images) not in compiled:
                 model = core.read_model(path)
-                model.reshape(list(images.shape))  # a batch of any size is slower
+                model.reshape(list(images.shape))  # a dynamic batch size is slower
                 compiled[len(images)] = core.compile_model(model, "CPU", options)
-            answer: Array = compiled[len(images)](images)[0]
-            return answer
+            probabilities: Array = compiled[len(images)](images)[0]
+            return probabilities
 
         return call
 

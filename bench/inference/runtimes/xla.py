@@ -1,4 +1,4 @@
-"""XLA: the Keras model compiled as a whole. On JAX the reference does that already."""
+"""XLA: the Keras model compiled as a whole, as the reference runtime is on JAX."""
 
 from __future__ import annotations
 

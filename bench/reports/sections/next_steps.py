@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, isnan
 
 from bench.analysis.findings import Findings
-from bench.inference.export import suggested
+from bench.inference.export import suggest_format
 from bench.reports.blocks import Commands, Section
 from bench.storage.arrays import weights_path
 from bench.system.command_line import format_command, program_word_of
@@ -34,7 +34,7 @@ def _commands(findings: Findings) -> Iterator[tuple[str, Sequence[str]]]:
     if pick := _kept(findings, [findings.verdict.recommended or ""]):
         predict = (*program, "predict", run, pick, "photos/", *where)
         yield f"Classify new images with {pick}", predict
-        form = suggested(findings.run.meta.environment)
+        form = suggest_format(findings.run.meta.environment)
         export = (*program, "export", run, pick, "--format", form, *where)
         yield f"Export {pick}", export
     found = findings.ensembles.better_than_best if findings.ensembles is not None else None

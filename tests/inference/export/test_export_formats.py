@@ -20,7 +20,7 @@ from trained_run import with_other
 from bench.cli.main import main
 from bench.errors import BenchError, UsageError
 from bench.inference.export import EXPORT_FORMATS, MEMBER, About, Format
-from bench.inference.exporting import Exported, Reference, export
+from bench.inference.exporting import ExpectedPredictions, ExportedModel, export
 from bench.inference.runtimes import Call
 from bench.models.rebuild import TrainedModel, find_members, find_record, rebuild
 from bench.registry import BACKBONES, load_plugins
@@ -53,7 +53,7 @@ def images(run: StoredRun) -> Array:
     return np.stack([np.asarray(Image.open(data / id)) for id in run.dataset.splits["test"].ids])
 
 
-def exported(run: StoredRun, model: TrainedModel, name: str, folder: Path) -> Exported:
+def exported(run: StoredRun, model: TrainedModel, name: str, folder: Path) -> ExportedModel:
     return export(run, [model], name, folder, Store(run.folder.parent.parent / "cache"))
 
 
@@ -139,7 +139,7 @@ def test_raw_images_in_the_recorded_answers_out(
     done = exported(run, model, name, tmp_path / "out")
     assert capfd.readouterr() == ("", "")  # converters have much to say
     assert done.path == tmp_path / "out" / file
-    assert "the class is the recorded one for 24 of 24" in done.checked
+    assert "the predicted class is the recorded one for 24 of 24" in done.checked
     np.testing.assert_allclose(ask(done.path, images), recorded(run, model), atol=1e-5)
     facts = json.loads(about(done.path))
     assert facts["classes"] == CLASSES
@@ -251,14 +251,16 @@ def test_a_file_that_answers_otherwise_is_refused(run: StoredRun, model: Trained
     (evidence,) = (e for e in run.evidence if e.record == model.record)
     classifier = model.class_probabilities()
     store = Store(run.folder.parent.parent / "cache")
-    reference = Reference(classifier, run, evidence, store)
+    reference = ExpectedPredictions(classifier, run, evidence, store)
 
     def turned(images: Array) -> Array:
         return np.asarray(keras.ops.convert_to_numpy(classifier(images)))[:, ::-1]
 
     with pytest.raises(BenchError, match=r"probabilities differ by up to .*nothing was written"):
         reference.check(turned)
-    with pytest.raises(BenchError, match=r"answers with shape \(24, 2\), expected \(24, 3\)"):
+    with pytest.raises(
+        BenchError, match=r"returns probabilities of shape \(24, 2\), expected \(24, 3\)"
+    ):
         reference.check(lambda images: turned(images)[:, :2])
 
 
@@ -292,7 +294,7 @@ def test_the_card_says_what_it_is_and_what_it_is_not(
         "uint8 RGB images, N × 32 × 32 × 3",
         "0. =cat\n1. dog &amp; co\n2. fox",
         "60 train, 51 validation, 24 test images of 3 classes",
-        "It began with random weights: its answers mean nothing.",
+        "The model was trained from random weights: its predictions mean nothing.",
         done.checked,
     ):
         assert words in text, words
@@ -322,7 +324,7 @@ def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, "--cache", str(trained_run.parent.parent / "cache")]) == 0
     said = capsys.readouterr().out
     assert "24 of 24" in said
-    assert "It began with random weights: its answers mean nothing." in said
+    assert "The model was trained from random weights: its predictions mean nothing." in said
     assert (folder / "exported" / "tiny.keras").is_file()
 
 

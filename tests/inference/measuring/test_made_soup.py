@@ -117,7 +117,7 @@ def test_the_soup_is_the_mean_of_the_weights_that_do_not_lower_the_validation_ac
 
     done = export(run, [model], "keras", tmp_path / "out", store)
     assert done.path.name == "tiny-soup.keras"
-    assert "the class is the recorded one for 10 of 10" in done.checked
+    assert "the predicted class is the recorded one for 10 of 10" in done.checked
     card = done.card.read_text()
     seeds = ", ".join(map(str, sorted(holder.soup.seeds)))
     assert f"the mean of the weights of seeds {seeds}" in card
